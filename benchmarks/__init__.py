@@ -1,0 +1,1 @@
+"""Quality, latency, throughput and calibration, measured against the alternatives."""

@@ -1,0 +1,174 @@
+"""The measures of a field and of a picture: pure functions over arrays and FaceMesh's point lists."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.types import Bool, Float, Image, Landmarks
+
+FloatAny = npt.NDArray[np.floating]
+
+# Point lists of MediaPipe FaceMesh, in drawing order.
+LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+EYE_RIGHT = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+EYE_LEFT = (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398)
+CONTOUR = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152)
+CONTOUR += (148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+GROUPS: dict[str, tuple[int, ...]] = {
+    "all": tuple(range(468)),
+    "lips": LIPS_OUTER + LIPS_INNER,
+    "eyes": EYE_RIGHT + EYE_LEFT,
+    "contour": CONTOUR,
+}
+
+
+def sample(field: Float, points: FloatAny) -> Float:
+    """`field` (H, W, C) read bilinearly at `points` (N, 2), (x, y) in pixels, clamped to the border.
+
+    Returns:
+        float32 (N, C).
+    """
+    x = np.ascontiguousarray(points[:, 0], np.float32)[None]
+    y = np.ascontiguousarray(points[:, 1], np.float32)[None]
+    read = cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(read, np.float32).reshape(len(points), -1)
+
+
+def landmark_errors(field: Float, frame: Landmarks, reference: Landmarks) -> Float:
+    """How far the field carries each of the frame's 468 mesh points from the same point of the reference.
+
+    Args:
+        field: float32 (H, W, 2), frame to reference, pixels.
+        frame: landmarks of the frame; reference: of the reference.
+
+    Returns:
+        float32 (468,), pixels; NaN where the point lies outside the frame.
+    """
+    points = frame.points[:468, :2]
+    moved = points + sample(field, points)
+    errors = np.linalg.norm(moved - reference.points[:468, :2], axis=1).astype(np.float32)
+    h, w = frame.image_size
+    inside = (points >= 0).all(axis=1) & (points[:, 0] <= w - 1) & (points[:, 1] <= h - 1)
+    errors[~inside] = np.nan
+    return errors
+
+
+def withhold(frame: Landmarks, reference: Landmarks, withheld: Bool, neighbours: int = 12) -> Landmarks:
+    """`frame` with the `withheld` points replaced by what the other points say of them.
+
+    A withheld point is put where the affine map fitted to its nearest given neighbours (nearest in the
+    reference) carries its place in the reference, so that nothing of its own position is left in the answer.
+
+    Args:
+        frame: landmarks of the frame; reference: of the reference.
+        withheld: bool (478,), True: withheld.
+        neighbours: how many given points the map is fitted to, at least 3.
+
+    Returns:
+        Landmarks of the frame's size.
+    """
+    given = np.flatnonzero(~withheld)
+    points = frame.points.copy()
+    source = reference.points.astype(np.float64)
+    for i in np.flatnonzero(withheld):
+        distance = np.linalg.norm(source[given, :2] - source[i, :2], axis=1)
+        near = given[np.argsort(distance, kind="stable")[:neighbours]]
+        basis = np.column_stack([source[near, :2], np.ones(len(near))])
+        affine, *_ = np.linalg.lstsq(basis, frame.points[near].astype(np.float64), rcond=None)
+        points[i] = np.append(source[i, :2], 1.0) @ affine
+    return Landmarks(points.astype(np.float32), frame.image_size)
+
+
+def polygon_iou(first: FloatAny, second: FloatAny, size: tuple[int, int]) -> float:
+    """Intersection over union of two polygons (N, 2) drawn on `size` (H, W); 1 where both are empty."""
+    masks = []
+    for polygon in (first, second):
+        mask = np.zeros(size, np.uint8)
+        cv2.fillPoly(mask, [np.round(np.asarray(polygon) * 16).astype(np.int32)], 1, shift=4)
+        masks.append(mask.astype(bool))
+    union = np.count_nonzero(masks[0] | masks[1])
+    return float(np.count_nonzero(masks[0] & masks[1]) / union) if union else 1.0
+
+
+def part_iou(found: Landmarks, truth: Landmarks) -> dict[str, float]:
+    """IoU of the outer lips and of the two eyes (their mean) between two sets of landmarks."""
+    a, b, size = found.points[:, :2], truth.points[:, :2], truth.image_size
+    eyes = [polygon_iou(a[list(part)], b[list(part)], size) for part in (EYE_RIGHT, EYE_LEFT)]
+    lips = polygon_iou(a[list(LIPS_OUTER)], b[list(LIPS_OUTER)], size)
+    return {"lips": lips, "eyes": float(np.mean(eyes))}
+
+
+def psnr(a: Image, b: Image, mask: Bool | None = None) -> float:
+    """Peak signal-to-noise ratio of uint8 pictures, dB; over `mask` (H, W) where given; inf where equal."""
+    squared = (a.astype(np.float32) - b.astype(np.float32)) ** 2
+    mse = float(squared.mean() if mask is None else squared[mask].mean())
+    return float("inf") if mse == 0 else 10 * float(np.log10(255.0**2 / mse))
+
+
+def ssim(a: Image, b: Image) -> float:
+    """Structural similarity (Wang et al. 2004, Gaussian window, sigma 1.5) of uint8 RGB pictures."""
+    from skimage.metrics import structural_similarity
+
+    return float(
+        structural_similarity(
+            a, b, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )
+
+
+def ause(error: FloatAny, uncertainty: FloatAny, steps: int = 50) -> float:
+    """Area between the sparsification curve and the oracle's, over the mean error (Ilg et al. 2018).
+
+    Args:
+        error: (N,), at least 0. uncertainty: (N,), larger is less sure; any monotone scale.
+        steps: removed shares: 0, 1 / steps, ...
+
+    Returns:
+        0 where the order of uncertainty is the order of error; about 0.5 and more where it says nothing.
+    """
+    mean = float(error.mean())
+    if mean == 0:
+        return 0.0
+    kept = np.maximum(1, np.round(len(error) * (1 - np.arange(steps) / steps)).astype(int))
+
+    def curve(order: npt.NDArray[np.intp]) -> FloatAny:
+        running: FloatAny = np.cumsum(error[order], dtype=np.float64)[kept - 1] / kept
+        return running
+
+    gap = curve(np.argsort(uncertainty, kind="stable")) - curve(np.argsort(error, kind="stable"))
+    return float(gap.mean() / mean)
+
+
+def auroc(score: FloatAny, positive: Bool) -> float:
+    """Probability that a positive scores above a negative, ties counting half; NaN without both kinds."""
+    n_positive = int(positive.sum())
+    n_negative = len(positive) - n_positive
+    if not n_positive or not n_negative:
+        return float("nan")
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((rank[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def coverage_error(error_xy: FloatAny, log_b: FloatAny) -> float:
+    """Mean gap between nominal and observed coverage of the Laplace law that `log_b` claims.
+
+    A component errs by at most -b ln(1 - p) with probability p; p runs over 0.1 ... 0.9.
+
+    Args:
+        error_xy: (N, 2), errors of the two components, pixels. log_b: (N,), log of the scale.
+    """
+    scaled = np.abs(error_xy) / np.exp(log_b)[:, None]
+    levels = np.arange(1, 10) / 10
+    return float(np.mean([abs(float((scaled <= -np.log1p(-p)).mean()) - p) for p in levels]))
+
+
+def jitter(positions: FloatAny) -> float:
+    """RMS of the high-pass motion x(t) - (x(t-1) + x(t+1)) / 2 of points (T, N, 2), pixels; NaN for T < 3."""
+    if len(positions) < 3:
+        return float("nan")
+    high = positions[1:-1] - (positions[:-2] + positions[2:]) / 2
+    return float(np.sqrt((high**2).sum(axis=-1).mean()))

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from benchmarks import metrics
+from benchmarks.metrics import FloatAny
 from correspondence.types import Landmarks
 
 
-def landmarks(points: np.ndarray, size: tuple[int, int] = (100, 100)) -> Landmarks:
+def landmarks(points: FloatAny, size: tuple[int, int] = (100, 100)) -> Landmarks:
     return Landmarks(points.astype(np.float32), size)
 
 
 @pytest.fixture
-def face(rng: np.random.Generator) -> np.ndarray:
+def face(rng: np.random.Generator) -> FloatAny:
     points = rng.uniform(20, 80, (478, 3))
     points[:, 2] = 0
     return points
@@ -24,20 +25,20 @@ def test_sample_reads_between_pixels() -> None:
     assert metrics.sample(field, np.array([[1.5, 2.0]])).tolist() == [[1.5, 0.0]]
 
 
-def test_landmark_errors_are_zero_for_the_true_shift_and_its_length_for_none(face: np.ndarray) -> None:
+def test_landmark_errors_are_zero_for_the_true_shift_and_its_length_for_none(face: FloatAny) -> None:
     frame, reference = landmarks(face), landmarks(np.add(face, [3, 4, 0]))
-    shift = np.broadcast_to(np.float32([3, 4]), (100, 100, 2)).copy()
+    shift = np.full((100, 100, 2), (3, 4), np.float32)
     assert metrics.landmark_errors(shift, frame, reference).max() < 1e-4
     np.testing.assert_allclose(metrics.landmark_errors(shift * 0, frame, reference), 5, atol=1e-4)
 
 
-def test_landmark_outside_the_frame_is_not_counted(face: np.ndarray) -> None:
+def test_landmark_outside_the_frame_is_not_counted(face: FloatAny) -> None:
     face[7] = [-5, 50, 0]
     errors = metrics.landmark_errors(np.zeros((100, 100, 2), np.float32), landmarks(face), landmarks(face))
     assert np.flatnonzero(np.isnan(errors)).tolist() == [7]
 
 
-def test_withheld_points_come_from_the_others_alone(face: np.ndarray) -> None:
+def test_withheld_points_come_from_the_others_alone(face: FloatAny) -> None:
     withheld = np.zeros(478, bool)
     withheld[::2] = True
     affine = np.array([[1.1, 0.1, 0], [-0.1, 0.9, 0], [0, 0, 1]])

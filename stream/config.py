@@ -1,0 +1,89 @@
+"""What the server can be told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How to serve; `__post_init__` checks the ranges.
+
+    Attributes:
+        host: address to listen on; "0.0.0.0" for every interface.
+        port: TCP port for HTTP, 0 for any free one.
+        token: what `POST /api/sessions` must carry as bearer token; None lets anyone who reaches the
+            server open a session.
+        public_url: scheme and host under which clients reach the server where that differs from the
+            request's own (behind a TLS proxy), e.g. "https://livery.example".
+        udp_ports: first and last UDP port for media; None for any.
+        public_address: address put into host candidates where the server sits behind 1:1 NAT.
+        ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
+        max_sessions: sessions kept at a time.
+        matcher: which matcher to load, see `correspondence.Matcher.load`.
+        device: "cpu" or "cuda".
+        bitrate_bps: bit rate of the edited stream at start, bits per second.
+        demo: open one session with the demo source at start and print its address.
+        debug: offer the routes that stall a session on purpose (for measurements).
+        connect_timeout_s: longest time from answer to media connection.
+        silence_timeout_s: longest silence of a connected peer.
+        lifetime_s: how long a session without peers is kept.
+        auto_reference_s: longest search for a good reference frame.
+        upload_bytes: largest body of an upload.
+        upload_pixels: largest picture, checked before it is decoded.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str | None = None
+    public_url: str | None = None
+    udp_ports: tuple[int, int] | None = None
+    public_address: str | None = None
+    ice_servers: tuple[str, ...] = ()
+    max_sessions: int = 8
+    matcher: str = "auto"
+    device: str = "cpu"
+    bitrate_bps: int = 2_500_000
+    demo: bool = False
+    debug: bool = False
+    connect_timeout_s: float = 10.0
+    silence_timeout_s: float = 5.0
+    lifetime_s: float = 1800.0
+    auto_reference_s: float = 5.0
+    upload_bytes: int = 32_000_000
+    upload_pixels: int = 40_000_000
+
+    def __post_init__(self) -> None:
+        _within("port", self.port, 0, 65535)
+        _within("max_sessions", self.max_sessions, 1, 10_000)
+        _within("bitrate_bps", self.bitrate_bps, 100_000, 50_000_000)
+        for name in ("connect_timeout_s", "silence_timeout_s", "lifetime_s", "auto_reference_s"):
+            _within(name, getattr(self, name), 0.1, 86_400.0)
+        _within("upload_bytes", self.upload_bytes, 1_000, 1_000_000_000)
+        _within("upload_pixels", self.upload_pixels, 1_000, 400_000_000)
+        if self.token is not None and len(self.token) < 8:
+            raise ValueError(f"token must have at least 8 characters, got {len(self.token)}")
+        if self.udp_ports is not None:
+            first, last = self.udp_ports
+            _within("udp_ports", first, 1, 65535)
+            _within("udp_ports", last, first, 65535)
+        if self.public_url is not None:
+            parts = urlsplit(self.public_url)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or parts.query
+                or parts.path.strip("/")
+            ):
+                raise ValueError(
+                    f"public_url must be scheme and host (https://livery.example), got {self.public_url!r}"
+                )
+        for url in self.ice_servers:
+            if not url.startswith(("stun:", "turn:", "turns:")):
+                raise ValueError(f"ice_servers must begin with stun:, turn: or turns:, got {url!r}")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must lie in [{low}, {high}], got {value}")

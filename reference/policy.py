@@ -1,0 +1,146 @@
+"""When the reference no longer covers the view: coverage and time in, a decision and its reason out."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from correspondence.types import Float
+
+
+class Action(Enum):
+    """What to do about the references."""
+
+    KEEP = "keep"
+    SWITCH = "switch"  # a keyframe of the bank covers the view better
+    MAKE = "make"  # nothing in the bank covers it: make a new keyframe
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An action and, for the log and the page, why."""
+
+    action: Action
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyConfig:
+    """Thresholds of `KeyframePolicy`; coverage is a share in [0, 1], times are seconds.
+
+    Raises:
+        ValueError: a share outside [0, 1], `recover` below `min_coverage`, or a negative time.
+    """
+
+    min_coverage: float = 0.9  # below this the reference no longer covers the view
+    recover: float = 0.94  # hysteresis: above this it does again
+    window_s: float = 0.4  # sliding window whose median coverage decides (StreamEdit 3.2)
+    cooldown_s: float = 2.0  # shortest time between two new keyframes
+    switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
+    switch_cooldown_s: float = 0.5  # shortest time between two switches
+
+    def __post_init__(self) -> None:
+        for name in ("min_coverage", "recover", "switch_gain"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        if self.recover < self.min_coverage:
+            raise ValueError(f"recover must be at least min_coverage {self.min_coverage}, got {self.recover}")
+        for name in ("window_s", "cooldown_s", "switch_cooldown_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0 s, got {getattr(self, name)}")
+
+
+def coverage(confidence: Float, weight: Float, threshold: float = 0.5) -> float:
+    """Share of `weight` that lies where `confidence` is at least `threshold`.
+
+    Args:
+        confidence: float32 (H, W), P(|error| < r), in [0, 1].
+        weight: float32 (H, W), at least 0: how much was edited there; for global edits the foreground.
+        threshold: in [0, 1].
+
+    Returns:
+        In [0, 1]; 1 where the weight is 0 everywhere (nothing edited is in view, so nothing is uncovered).
+
+    Raises:
+        ValueError: shapes that differ, or a negative weight.
+    """
+    if confidence.shape != weight.shape:
+        raise ValueError(f"confidence {confidence.shape} and weight {weight.shape} must have one shape")
+    if weight.size and float(weight.min()) < 0:
+        raise ValueError(f"weight must be at least 0, got {float(weight.min())}")
+    total = float(weight.sum(dtype=np.float64))
+    if total == 0:
+        return 1.0
+    return float(weight[confidence >= threshold].sum(dtype=np.float64) / total)
+
+
+class KeyframePolicy:
+    """Keep, switch or make a keyframe: hysteresis, cool-down and a sliding window over coverage.
+
+    The adaptive replacement of StreamEdit 3.2, whose single threshold on the mean uncertainty becomes: the
+    median coverage of a window, two thresholds, and a bank to switch to before anything new is made.
+    """
+
+    def __init__(self, config: PolicyConfig | None = None) -> None:
+        self.config = config or PolicyConfig()
+        self._seen: deque[tuple[float, float]] = deque()  # (now_s, coverage)
+        self._low = False
+        self._made_s = -np.inf
+        self._switched_s = -np.inf
+
+    def decide(self, *, coverage: float, now_s: float, best_other: float | None = None) -> Decision:
+        """One frame's decision.
+
+        Args:
+            coverage: of the reference in use, [0, 1].
+            now_s: the frame's time, not decreasing.
+            best_other: predicted coverage of the best other keyframe of the bank; None without one.
+
+        Raises:
+            ValueError: a coverage outside [0, 1] or time running backwards.
+        """
+        if not 0 <= coverage <= 1:
+            raise ValueError(f"coverage must lie in [0, 1], got {coverage}")
+        if self._seen and now_s < self._seen[-1][0]:
+            raise ValueError(f"now_s must not decrease, got {now_s} after {self._seen[-1][0]}")
+        self._seen.append((now_s, coverage))
+        while self._seen[0][0] < now_s - self.config.window_s:
+            self._seen.popleft()
+        level = float(np.median([c for _, c in self._seen]))
+        self._low = level < (self.config.recover if self._low else self.config.min_coverage)
+        return self._act(level, now_s, best_other) if self._low else Decision(Action.KEEP, "covered")
+
+    def _act(self, level: float, now_s: float, best_other: float | None) -> Decision:
+        config = self.config
+        seen = f"covers {level:.0%} of the edit, {config.min_coverage:.0%} wanted"
+        if best_other is not None and best_other >= level + config.switch_gain:
+            if now_s - self._switched_s < config.switch_cooldown_s:
+                return Decision(Action.KEEP, f"{seen}; just switched")
+            return Decision(Action.SWITCH, f"{seen}; a keyframe of the bank covers {best_other:.0%}")
+        if best_other is not None and best_other >= config.min_coverage:
+            return Decision(Action.KEEP, f"{seen}; no keyframe is clearly better")
+        waited = now_s - max(self._made_s, self._switched_s)
+        if waited < config.cooldown_s:
+            return Decision(
+                Action.KEEP, f"{seen}; next keyframe in {config.cooldown_s - waited:.1f} s at the earliest"
+            )
+        if now_s - self._seen[0][0] < 0.5 * config.window_s:
+            return Decision(Action.KEEP, f"{seen}; not yet for long enough")
+        return Decision(Action.MAKE, f"{seen}; no keyframe covers the view")
+
+    def switched(self, *, now_s: float) -> None:
+        """A switch was carried out: the window starts anew."""
+        self._switched_s = now_s
+        self._restart()
+
+    def made(self, *, now_s: float) -> None:
+        """A new keyframe was asked for (done or refused): the cool-down starts."""
+        self._made_s = now_s
+        self._restart()
+
+    def _restart(self) -> None:
+        self._seen.clear()
+        self._low = False

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 Image = npt.NDArray[np.uint8]  # RGB, (H, W, 3)
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
+Box = tuple[int, int, int, int]  # (x0, y0, x1, y1), pixels, the last row and column excluded
 
 LANDMARK_COUNT = 478  # MediaPipe FaceMesh with irises: 468 on the mesh, 5 on each iris
 
@@ -90,16 +93,146 @@ class Prepared(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """A field known on a grid of cells that evenly cover a box of the frame.
+
+    Attributes:
+        values: float32 (h, w, 3), (dx, dy, log_b) at the cells' centres, in pixels of frame and reference.
+        box: the box of the frame that the cells cover; may reach outside the frame.
+        feather: width of the rim where the patch fades into the one below it, pixels; 0 for none.
+    """
+
+    values: Float
+    box: Box
+    feather: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.values.dtype != np.float32 or self.values.ndim != 3 or self.values.shape[2] != 3:
+            raise ValueError(f"values must be float32 (h, w, 3), got {self.values.dtype} {self.values.shape}")
+        if self.box[2] <= self.box[0] or self.box[3] <= self.box[1]:
+            raise ValueError(f"a patch's box must have x1 > x0 and y1 > y0, got {self.box}")
+        self.values.setflags(write=False)
+
+    def sample(self, box: Box) -> Float:
+        """Bilinear values at each pixel of `box`: float32 (y1 - y0, x1 - x0, 3); border values hold outside."""
+        if box == self.box and self.values.shape[:2] == (box[3] - box[1], box[2] - box[0]):
+            return self.values
+        step_x = (self.box[2] - self.box[0]) / self.values.shape[1]  # pixels a cell
+        step_y = (self.box[3] - self.box[1]) / self.values.shape[0]
+        matrix = np.array(
+            [
+                [1 / step_x, 0, (box[0] + 0.5 - self.box[0]) / step_x - 0.5],
+                [0, 1 / step_y, (box[1] + 0.5 - self.box[1]) / step_y - 0.5],
+            ]
+        )
+        size = (box[2] - box[0], box[3] - box[1])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        out = cv2.warpAffine(self.values, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(out, np.float32)
+
+    def weight(self, box: Box, frame_size: tuple[int, int]) -> Float | None:
+        """How far the patch hides the one below at each pixel of `box`, [0, 1]; None for 1 everywhere.
+
+        Rims on or outside the frame's border do not fade: nothing lies beyond.
+        """
+        if self.feather <= 0:
+            return None
+        across = _ramp(box[0], box[2], self.box[0], self.box[2], frame_size[1], self.feather)
+        down = _ramp(box[1], box[3], self.box[1], self.box[3], frame_size[0], self.feather)
+        if across.min() >= 1 and down.min() >= 1:
+            return None
+        return np.asarray(down[:, None] * across[None, :], np.float32)
+
+
+def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: float) -> Float:
+    """Smooth weights of pixels [start, stop) for a patch on [low, high) of a picture `extent` long."""
+    at = np.arange(start, stop, dtype=np.float32) + 0.5
+    rise = np.full(stop - start, np.inf, np.float32) if low <= 0 else (at - low) / feather
+    fall = np.full(stop - start, np.inf, np.float32) if high >= extent else (high - at) / feather
+    t = np.clip(np.minimum(rise, fall), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
 class Match:
     """Where each pixel of a frame lies in the reference, and how sure that is.
 
+    Holds coarse grids; `window` computes the full-size field only where it is wanted, `field` and
+    `log_b` compute it everywhere (10 MB at 720p) and keep it.
+
     Attributes:
-        field: float32 (H, W, 2), (dx, dy) in pixels: frame(x) is seen at reference(x + field(x)).
-        log_b: float32 (H, W), natural log of the Laplace scale of each component of `field`, in pixels,
-            calibrated: among pixels of scale b the errors follow a Laplace law of that scale.
+        patches: the coarsest (covers the frame) first; later ones hide earlier ones.
         landmarks: the frame's landmarks, None where no face was found.
+        frame_size: (H, W) of the frame.
+        reference_size: (H, W) of the reference.
     """
 
-    field: Float
-    log_b: Float
+    patches: tuple[Patch, ...]
     landmarks: Landmarks | None
+    frame_size: tuple[int, int]
+    reference_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not self.patches:
+            raise ValueError("a match needs at least one patch that covers the frame, got none")
+
+    @classmethod
+    def from_field(
+        cls,
+        field: Float,
+        log_b: Float,
+        landmarks: Landmarks | None = None,
+        reference_size: tuple[int, int] | None = None,
+    ) -> Match:
+        """A match from a full-size field (H, W, 2) and log_b (H, W); the reference is of the frame's size."""
+        if field.ndim != 3 or field.shape[2] != 2 or log_b.shape != field.shape[:2]:
+            raise ValueError(f"field must be (H, W, 2) and log_b (H, W), got {field.shape} and {log_b.shape}")
+        height, width = field.shape[:2]
+        values = np.dstack([field, log_b]).astype(np.float32)
+        patch = Patch(values, (0, 0, width, height))
+        return cls((patch,), landmarks, (height, width), reference_size or (height, width))
+
+    def window(self, box: Box) -> tuple[Float, Float]:
+        """Field and log_b at each pixel of a box of the frame.
+
+        Args:
+            box: (x0, y0, x1, y1), pixels, inside the frame and not empty.
+
+        Returns:
+            field float32 (y1 - y0, x1 - x0, 2) in pixels, log_b float32 (y1 - y0, x1 - x0).
+
+        Raises:
+            ValueError: an empty box, or one that leaves the frame.
+        """
+        values = self._values(box)
+        return values[..., :2], values[..., 2]
+
+    def _values(self, box: Box) -> Float:
+        """(dx, dy, log_b) at each pixel of `box`: float32 (h, w, 3)."""
+        x0, y0, x1, y1 = box
+        height, width = self.frame_size
+        if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+            raise ValueError(f"box must lie inside the {width} x {height} frame, got {box}")
+        shown: list[tuple[Float, Float]] = []
+        for patch in reversed(self.patches):  # finest first: stop where nothing below shows
+            values, weight = patch.sample(box), patch.weight(box, self.frame_size)
+            if weight is None:
+                break
+            shown.append((values, weight))
+        for above, weight in reversed(shown):
+            values = values + weight[..., None] * (above - values) if above is not values else values
+        return values
+
+    @cached_property
+    def _full(self) -> Float:
+        return self._values((0, 0, self.frame_size[1], self.frame_size[0]))
+
+    @property
+    def field(self) -> Float:
+        """float32 (H, W, 2), (dx, dy) in pixels: frame(x) is seen at reference(x + field(x))."""
+        return self._full[..., :2]
+
+    @property
+    def log_b(self) -> Float:
+        """float32 (H, W), natural log of the Laplace scale of each component of `field`, pixels, calibrated."""
+        return self._full[..., 2]

@@ -1,0 +1,92 @@
+"""Pixel and unit coordinates; resizing and composing fields. Pixel centres lie on integers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Float = npt.NDArray[np.float32]
+
+
+def check_field(field: Float, name: str = "field") -> tuple[int, int]:
+    """Height and width of a field.
+
+    Args:
+        field: float32 (H, W, 2).
+        name: what the error calls it.
+
+    Raises:
+        ValueError: another dtype or shape, or a side of 0.
+    """
+    if field.dtype != np.float32:
+        raise ValueError(f"{name} must be float32, got {field.dtype}")
+    if field.ndim != 3 or field.shape[2] != 2 or 0 in field.shape:
+        raise ValueError(f"{name} must have shape (H, W, 2) with H, W >= 1, got {field.shape}")
+    return int(field.shape[0]), int(field.shape[1])
+
+
+@lru_cache(maxsize=32)
+def pixel_grid(height: int, width: int) -> Float:
+    """Coordinates (x, y) of each pixel centre: float32 (height, width, 2), shared and read-only."""
+    grid = np.empty((height, width, 2), np.float32)
+    grid[..., 0] = np.arange(width, dtype=np.float32)
+    grid[..., 1] = np.arange(height, dtype=np.float32)[:, None]
+    grid.setflags(write=False)
+    return grid
+
+
+def to_unit(points: Float, size: tuple[int, int]) -> Float:
+    """Pixels to [-1, 1] with the outer pixel *centres* at -1 and 1 (torch's `align_corners=True`).
+
+    Args:
+        points: (..., 2), (x, y) pixels.
+        size: (H, W) of the picture, each at least 2.
+    """
+    height, width = size
+    if height < 2 or width < 2:
+        raise ValueError(f"unit coordinates need at least 2 x 2 pixels, got {size}")
+    span = np.array([width - 1, height - 1], np.float32)
+    return np.asarray(points * (2.0 / span) - 1.0, np.float32)
+
+
+def from_unit(points: Float, size: tuple[int, int]) -> Float:
+    """The inverse of `to_unit`: [-1, 1] to pixels."""
+    height, width = size
+    span = np.array([width - 1, height - 1], np.float32)
+    return np.asarray((points + 1.0) * (0.5 * span), np.float32)
+
+
+def resize_field(field: Float, size: tuple[int, int]) -> Float:
+    """A field between pictures of one size, brought to another: half-pixel centres, values scaled.
+
+    Args:
+        field: float32 (H, W, 2), pixels.
+        size: (H', W') wanted; both pictures are taken to be scaled alike.
+
+    Returns:
+        float32 (H', W', 2), pixels of the new size.
+    """
+    height, width = check_field(field)
+    out = cv2.resize(field, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    scale = np.array([size[1] / width, size[0] / height], np.float32)
+    return np.asarray(out * scale, np.float32)
+
+
+def compose(first: Float, second: Float) -> Float:
+    """Follow `first` from A to B, then `second` from B to C: out(x) = first(x) + second(x + first(x)).
+
+    Args:
+        first: float32 (H, W, 2), pixels, defined on A.
+        second: float32 (H', W', 2), pixels, defined on B; its border value holds outside.
+
+    Returns:
+        float32 (H, W, 2), pixels, A to C.
+    """
+    height, width = check_field(first, "first")
+    check_field(second, "second")
+    at = pixel_grid(height, width) + first
+    carried = cv2.remap(second, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(first + carried, np.float32)

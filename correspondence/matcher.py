@@ -1,0 +1,117 @@
+"""The matcher's public face: loads the best kind for this machine and forwards to it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+from correspondence.classical import ClassicalMatcher
+from correspondence.errors import WeightsError
+from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("auto", "classical", "compact", "dinov2")
+
+
+class Backend(Protocol):
+    """What a kind of matcher implements; thread-safe, without session state."""
+
+    @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        ...
+
+    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Any:
+        """Make a reference ready."""
+        ...
+
+    def match(
+        self,
+        frame: Image,
+        prepared: Any,
+        previous: Match | None = None,
+        landmarks: MaybeLandmarks = DETECT,
+    ) -> Match:
+        """Match a frame."""
+        ...
+
+
+class Matcher:
+    """Finds where each pixel of a frame lies in a reference; several sessions and threads may share one."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def load(cls, kind: str = "auto", device: str = "cpu", weights: str | Path | None = None) -> Matcher:
+        """A matcher of a kind.
+
+        Args:
+            kind: "classical" (no weights), "compact" or "dinov2" (networks), or "auto": the best that loads
+                here.
+            device: "cpu" or "cuda"; the classical matcher runs on the CPU.
+            weights: folder or file with the network's weights, None for the shipped ones.
+
+        Raises:
+            ValueError: another kind.
+            WeightsError: the kind's weights are missing or damaged; never for "auto" and "classical".
+        """
+        if kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+        if kind == "classical":
+            return cls(ClassicalMatcher())
+        if kind != "auto":
+            return cls(_network(kind, device, weights))
+        try:
+            return cls(_network("compact", device, weights))
+        except (WeightsError, ImportError) as error:
+            logger.info("classical matcher, since the compact one does not load here: %s", error)
+            return cls(ClassicalMatcher())
+
+    @property
+    def kind(self) -> str:
+        """Which kind was loaded: "classical", "compact" or "dinov2"."""
+        return self._backend.kind
+
+    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
+        """Make a reference ready: the slow part, once a keyframe.
+
+        Args:
+            image: RGB uint8 (H, W, 3); copied.
+            landmarks: of its face; None for no face; DETECT to look for one.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        prepared: Prepared = self._backend.prepare(image, landmarks)
+        return prepared
+
+    def match(
+        self,
+        frame: Image,
+        prepared: Prepared,
+        previous: Match | None = None,
+        landmarks: MaybeLandmarks = DETECT,
+    ) -> Match:
+        """Where each pixel of `frame` lies in the reference: the fast part, once a frame.
+
+        Args:
+            frame: RGB uint8 (H, W, 3), of any size.
+            prepared: from this matcher's `prepare`.
+            previous: the match of the session's last frame; steadies this one.
+            landmarks: of the frame's face; None for no face; DETECT to look for one.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        return self._backend.match(frame, prepared, previous, landmarks)
+
+
+def _network(kind: str, device: str, weights: str | Path | None) -> Backend:
+    """The network matcher; its module is imported here, since it needs a runtime the classical one does not."""
+    from correspondence.runtime import NetworkMatcher
+
+    backend: Backend = NetworkMatcher.load(kind, device=device, weights=weights)
+    return backend

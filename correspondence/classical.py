@@ -20,7 +20,7 @@ from correspondence import topology as topo
 from correspondence.grid import Float, compose, pixel_grid
 from correspondence.landmarks import detect_landmarks
 from correspondence.mesh import FaceReference, LandmarkField, face_reference, landmark_field
-from correspondence.region import GRID, Region, choose_region, crop, ideal_region, whole
+from correspondence.region import Region, choose_region, crop, ideal_region, whole
 from correspondence.types import (
     DETECT,
     Detect,
@@ -55,7 +55,7 @@ def dis_flow(source: Gray, target: Gray, fine: bool = True) -> Float:
     kinds: dict[bool, Any] = getattr(_local, "kinds", None) or {}
     if fine not in kinds:
         preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if fine else cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
-        kinds[fine] = cv2.DISOpticalFlow_create(preset)
+        kinds[fine] = cv2.DISOpticalFlow.create(preset)
         _local.kinds = kinds
     return np.asarray(kinds[fine].calc(source, target, None), np.float32)
 

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class WeightsError(RuntimeError):
-    """Weights a matcher needs are missing, damaged or of another version; stops start-up, says the way out."""
+    """Weights a matcher needs are missing, damaged or of another version; says the way out."""

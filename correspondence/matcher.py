@@ -110,7 +110,7 @@ class Matcher:
 
 
 def _network(kind: str, device: str, weights: str | Path | None) -> Backend:
-    """The network matcher; its module is imported here, since it needs a runtime the classical one does not."""
+    """The network matcher; imported here, since it needs a runtime the classical one does not."""
     from correspondence.runtime import NetworkMatcher
 
     backend: Backend = NetworkMatcher.load(kind, device=device, weights=weights)

@@ -1,4 +1,4 @@
-"""The landmark field: FaceMesh's triangles carry the frame's face onto the reference's (StreamEdit's F_Lwarp).
+"""The landmark field: FaceMesh's triangles carry the frame's face onto the reference's (StreamEdit).
 
 Works on a square grid of cells (`region.Region`); points of the frame and of the reference are given in
 cells of their own grids, and so is the field.

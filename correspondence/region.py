@@ -68,7 +68,7 @@ def ideal_region(landmarks: Landmarks | None, size: tuple[int, int]) -> Region:
     height, width = size
     x0, y0, x1, y1 = landmarks.box
     face = max(x1 - x0, y1 - y0, 8.0)
-    side = int(round(min(SIDE_PER_FACE * face, max(height, width))))
+    side = round(min(SIDE_PER_FACE * face, max(height, width)))
     side = max(side, 16)
     x = _inside((x0 + x1) / 2 - side / 2, side, width)
     y = _inside((y0 + y1) / 2 + DOWNWARD * face - side / 2, side, height)
@@ -79,11 +79,11 @@ def _inside(start: float, side: int, extent: int) -> int:
     """`start` moved so that [start, start + side) overlaps the picture's [0, extent) as far as it can."""
     if side >= extent:
         return (extent - side) // 2
-    return int(round(min(max(start, 0), extent - side)))
+    return round(min(max(start, 0), extent - side))
 
 
 def choose_region(landmarks: Landmarks | None, size: tuple[int, int], previous: Region | None) -> Region:
-    """The ideal region, or the previous one while it still fits: a grid that stands still does not shimmer."""
+    """The ideal region, or the previous one while it still fits, so that the grid does not shimmer."""
     ideal = ideal_region(landmarks, size)
     if previous is None or landmarks is None:
         return ideal

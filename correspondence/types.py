@@ -114,7 +114,7 @@ class Patch:
         self.values.setflags(write=False)
 
     def sample(self, box: Box) -> Float:
-        """Bilinear values at each pixel of `box`: float32 (y1 - y0, x1 - x0, 3); border values hold outside."""
+        """Bilinear values at each pixel of `box`, border values outside: float32 (y1 - y0, x1 - x0, 3)."""
         if box == self.box and self.values.shape[:2] == (box[3] - box[1], box[2] - box[0]):
             return self.values
         step_x = (self.box[2] - self.box[0]) / self.values.shape[1]  # pixels a cell
@@ -220,7 +220,7 @@ class Match:
                 break
             shown.append((values, weight))
         for above, weight in reversed(shown):
-            values = values + weight[..., None] * (above - values) if above is not values else values
+            values = values + weight[..., None] * (above - values)
         return values
 
     @cached_property
@@ -234,5 +234,5 @@ class Match:
 
     @property
     def log_b(self) -> Float:
-        """float32 (H, W), natural log of the Laplace scale of each component of `field`, pixels, calibrated."""
+        """float32 (H, W), natural log of the calibrated Laplace scale of each component, pixels."""
         return self._full[..., 2]

@@ -65,7 +65,7 @@ class Keyframe:
             self._seen.append((view_change(self.prepared.landmarks, landmarks), coverage))
 
     def predict(self, landmarks: Landmarks, config: BankConfig) -> float:
-        """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with the change."""
+        """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with change."""
         if self.prepared.landmarks is None:
             return 0.0
         change = view_change(self.prepared.landmarks, landmarks)

@@ -11,7 +11,7 @@ from correspondence.types import Landmarks
 from reference.parts import eye_openings, lip_gap
 
 # Points that keep their distances: forehead, nose bridge, temples, eye corners, cheekbones.
-RIGID = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 263, 362)
+RIGID: tuple[int, ...] = (10, 151, 9, 8, 168, 6, 197, 195, 5, 4, 33, 133, 263, 362)
 RIGID += (127, 356, 234, 454, 67, 297, 103, 332, 116, 345)
 
 

@@ -1,0 +1,123 @@
+"""What every benchmark shares: clips, percentiles, tables, and results with the machine they came from."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from correspondence.types import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PACKAGES = ("numpy", "opencv-contrib-python", "mediapipe", "onnxruntime", "torch", "aiortc", "av")
+
+
+def portraits_dir() -> Path:
+    """The folder of portrait clips: $LIVERY_PORTRAITS, else ../shared/portraits beside the repository.
+
+    Raises:
+        FileNotFoundError: it has no `val` folder.
+    """
+    named = os.environ.get("LIVERY_PORTRAITS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "portraits"
+    if not (folder / "val").is_dir():
+        raise FileNotFoundError(
+            f"no portrait clips in {folder}: set LIVERY_PORTRAITS to a folder with val/*.mp4"
+        )
+    return folder
+
+
+def read_clip(path: Path, limit: int | None = None, size: int | None = None) -> list[Image]:
+    """The first `limit` frames of a clip, RGB; resized to size x size where given.
+
+    Raises:
+        ValueError: the file gives no frame.
+    """
+    capture = cv2.VideoCapture(str(path))
+    frames: list[Image] = []
+    while limit is None or len(frames) < limit:
+        ok, frame = capture.read()
+        if not ok:
+            break
+        if size is not None and frame.shape[:2] != (size, size):
+            shrink = max(frame.shape[:2]) > size
+            frame = cv2.resize(
+                frame, (size, size), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+            )
+        frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+    capture.release()
+    if not frames:
+        raise ValueError(f"{path}: no frame could be read")
+    return frames
+
+
+def percentiles(values: Iterable[float], wanted: Sequence[float] = (50, 95, 99)) -> dict[str, float]:
+    """{"p50": ..., "p95": ..., "p99": ...}; NaN without values."""
+    held = np.fromiter(values, np.float64)
+    return {f"p{p:g}": float(np.percentile(held, p)) if held.size else float("nan") for p in wanted}
+
+
+def metadata(options: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Commit, versions, processor and options of a run."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return {
+        "commit": git.stdout.strip() or "unknown",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "packages": {name: v for name in PACKAGES if (v := _version(name))},
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "options": {
+            k: v for k, v in (options or {}).items() if isinstance(v, str | int | float | list | None)
+        },
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
+    """A Markdown table on standard output; numbers to three significant places."""
+    cells = [[c if isinstance(c, str) else _number(c) for c in row] for row in rows]
+    widths = [max(len(h), *(len(row[i]) for row in cells)) for i, h in enumerate(headers)]
+    for row in (list(headers), ["-" * w for w in widths], *cells):
+        print("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |")
+
+
+def _number(value: float) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def write_results(name: str, results: Any, about: dict[str, Any]) -> Path:
+    """Write {"metadata": ..., "results": ...} to benchmarks/results/<name>.json; the path."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"metadata": about, "results": results}, indent=1, default=float) + "\n")
+    print(f"written: {path.relative_to(ROOT)}")
+    return path

@@ -86,8 +86,8 @@ class AuthError(ServerError):
         return {"WWW-Authenticate": "Bearer"}
 
 
-class OriginError(ServerError):
-    """A page of another site asked."""
+class ForbiddenError(ServerError):
+    """A token without the right that is needed, or a page of another site."""
 
     status = 403
 
@@ -123,3 +123,7 @@ class CapacityError(ServerError):
     def headers(self) -> dict[str, str]:
         """When to try again."""
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class StartError(RuntimeError):
+    """The server cannot start; the message says why and the way out."""

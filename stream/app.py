@@ -1,0 +1,151 @@
+"""The server: its application, start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from stream import aiortc_patch, api, ice, signaling
+from stream.config import ServerConfig
+from stream.errors import StartError
+from stream.services import Services, load_services
+from stream.session import Session
+from stream.store import SessionStore
+from stream.web_base import SERVICES, STORE, Handler, add_headers, errors_as_json, same_site
+
+logger = logging.getLogger(__name__)
+
+WEB = Path(__file__).parent / "web"
+LOCAL_HOSTS = ("0.0.0.0", "::", "")
+
+
+def create_app(services: Services) -> web.Application:
+    """The application over `services`; ends them with itself."""
+    aiortc_patch.install()
+    ice.configure(services.config.udp_ports, services.config.public_address)
+    app = web.Application(
+        middlewares=[errors_as_json, same_site], client_max_size=services.config.upload_bytes
+    )
+    app[SERVICES] = services
+    app.cleanup_ctx.append(_store)
+    app.on_response_prepare.append(add_headers)
+    api.add_routes(app)
+    signaling.add_routes(app)
+    app.router.add_get("/", _page("index.html"))
+    app.router.add_get("/view/{id}", _page("view.html"))
+    app.router.add_static("/static/", WEB)
+    return app
+
+
+async def _store(app: web.Application) -> AsyncIterator[None]:
+    app[STORE] = store = SessionStore(app[SERVICES])
+    store.start()
+    app.on_shutdown.append(_end_sessions)
+    yield
+    app[SERVICES].shutdown()
+
+
+async def _end_sessions(app: web.Application) -> None:
+    await app[STORE].close()
+
+
+def _page(name: str) -> Handler:
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(WEB / name)
+
+    return page
+
+
+def serve(config: ServerConfig) -> None:
+    """Serve until SIGINT or SIGTERM; peers are then closed and told.
+
+    Raises:
+        StartError: the port is taken or the address is not this machine's.
+        WeightsError: the matcher's weights are missing or damaged.
+    """
+    services = load_services(config)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run_until_stopped(services, print_line=_print_line))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def run_until_stopped(services: Services, print_line: Callable[[str], None]) -> None:
+    """Start, print the address, wait for a signal, stop.
+
+    Args:
+        services: what to serve with.
+        print_line: shows a line to whoever started the server.
+
+    Raises:
+        StartError: the port is taken or the address is not this machine's.
+    """
+    config = services.config
+    app = create_app(services)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=3.0)
+    await runner.setup()
+    try:
+        port = await _listen(runner, config)
+        host = "localhost" if config.host in (*LOCAL_HOSTS, "127.0.0.1") else config.host
+        origin = config.public_url.rstrip("/") if config.public_url else f"http://{host}:{port}"
+        print_line(f"Livery is at {origin}/")
+        if config.demo:
+            session = await _open_demo(app[STORE])
+            print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
+        print_line("Stop with Ctrl-C.")
+        await _signal()
+        logger.info("stopping")
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, config: ServerConfig) -> int:
+    site = web.TCPSite(runner, config.host, config.port)
+    try:
+        await site.start()
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {config.port} on {config.host} is in use; stop the other program "
+                "or choose another port with --port"
+            ) from exc
+        raise StartError(f"cannot listen on {config.host}:{config.port}: {exc.strerror or exc}") from exc
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def _open_demo(store: SessionStore) -> Session:
+    session = await store.open(pinned=True)
+    await session.start_demo()
+    return session
+
+
+async def _signal() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            logger.debug("no handler for %s here", number)
+    await stop.wait()

@@ -1,0 +1,238 @@
+"""Who sends to a session and who watches it: one publisher or the demo, any number of viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from aiortc import MediaStreamTrack
+
+from stream.audio import DelayedAudioTrack
+from stream.codecs import EncoderConfig
+from stream.demo import DemoSource
+from stream.egress import Broadcast
+from stream.errors import ConflictError, OfferError
+from stream.events import EventHub
+from stream.ingest import ingest, play_demo
+from stream.metrics import SessionMetrics
+from stream.offers import Offer, with_start_bitrate
+from stream.peer import HUNG_UP, Peer
+from stream.pipeline import LiveFrame
+from stream.services import Services
+from stream.sound import Sound
+from stream.watchdog import watch
+
+logger = logging.getLogger(__name__)
+
+MAX_VIEWERS = 50
+ENDED_KEPT = (
+    256  # ids of ended connections remembered, so that a second DELETE is told apart from a wrong one
+)
+
+
+class Connections:
+    """The peers of one session and what flows between them and its pipeline.
+
+    Args:
+        services: shared by all sessions.
+        metrics: the session's.
+        events: the session's; its listeners count as watching.
+        submit: takes each arriving frame, on the loop.
+        changed: called on the loop when the session's state has changed.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        metrics: SessionMetrics,
+        events: EventHub,
+        submit: Callable[[LiveFrame], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.note: str | None = None  # why the last publisher left
+        self.used_s = time.monotonic()  # when a peer was last there
+        self.size: tuple[int, int] | None = None  # (H, W) of the arriving pictures
+        self.broadcast = Broadcast(services.codecs, EncoderConfig(bitrate_bps=services.config.bitrate_bps))
+        self._services = services
+        self._metrics = metrics
+        self._events = events
+        self._deliver = submit
+        self._changed = changed
+        self._publisher: Peer | None = None
+        self._viewers: dict[str, Peer] = {}
+        self._ended: dict[str, None] = {}
+        self._demo: asyncio.Task[None] | None = None
+        self._sound = Sound()
+        self._closed = False
+
+    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a publisher, who replaces the present one; returns its connection and the answer's SDP.
+
+        Raises:
+            OfferError: the offer cannot be answered; the present publisher stays.
+        """
+        peer = Peer("publish", self._services.config.ice_servers, self._peer_closed)
+        peer.on_track(lambda track: self._take_track(peer, track))
+        answer = await self._answer(peer, offer)
+        before, self._publisher = self._publisher, peer
+        await self._stop_demo()
+        if before is not None:
+            await before.close("a newer connection replaced it")
+        self.note = None
+        self.size = None
+        self._start_watch(peer)
+        return peer, with_start_bitrate(answer, self._services.config.bitrate_bps)
+
+    def _take_track(self, peer: Peer, track: MediaStreamTrack) -> None:
+        if track.kind == "audio":
+            peer.spawn(self._sound.drain(track))
+            return
+
+        def submit(frame: LiveFrame) -> None:
+            if self._publisher is peer:
+                self._submit(frame)
+
+        async def run() -> None:
+            await ingest(track, submit, peer.touch, self._services.codecs, self._metrics)
+            await peer.close("the publisher stopped sending")
+
+        peer.spawn(run())
+
+    def _submit(self, frame: LiveFrame) -> None:
+        """Hand a frame to the pipeline, on the loop; tell the page when the picture's size changes."""
+        self._deliver(frame)
+        size = (frame.image.shape[0], frame.image.shape[1])
+        if size != self.size:
+            self.size = size
+            self._changed()
+
+    async def start_demo(self) -> None:
+        """Publish the demo source instead of a camera."""
+        if self._demo is not None:
+            return
+        source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.close("the demo replaced it")
+        if self._demo is None:
+            self._demo = asyncio.create_task(
+                play_demo(source, self._submit, self._is_watched, self._services.codecs)
+            )
+        self.note = None
+        self._changed()
+
+    async def stop_demo(self) -> None:
+        """End the demo source; nothing is published then."""
+        await self._stop_demo()
+        self._changed()
+
+    async def _stop_demo(self) -> None:
+        demo, self._demo = self._demo, None
+        if demo is not None:
+            demo.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await demo
+            self.size = None
+
+    async def view(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a viewer; all viewers share one encode.
+
+        Raises:
+            OfferError: the offer cannot be answered.
+            ConflictError: too many viewers.
+        """
+        if len(self._viewers) >= MAX_VIEWERS:
+            raise ConflictError(f"the session has {MAX_VIEWERS} viewers, its limit", "try again later")
+        peer = Peer("view", self._services.config.ice_servers, self._peer_closed)
+        video = self.broadcast.track(offer.codec)
+        peer.send(video, offer.codec)
+        if offer.audio:
+            peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s))
+        answer = await self._answer(peer, offer)
+        self._viewers[peer.id] = peer
+        self._start_watch(peer)
+        return peer, answer
+
+    async def _answer(self, peer: Peer, offer: Offer) -> str:
+        try:
+            return await peer.answer(offer)
+        except OfferError:
+            await peer.close("its offer cannot be answered")
+            raise
+
+    def _start_watch(self, peer: Peer) -> None:
+        config = self._services.config
+        peer.spawn(
+            watch(
+                peer, connect_timeout_s=config.connect_timeout_s, silence_timeout_s=config.silence_timeout_s
+            )
+        )
+        peer.spawn(self._announce(peer))
+        self._changed()
+
+    async def _announce(self, peer: Peer) -> None:
+        await peer.connected.wait()
+        logger.info("%s %s connected", peer.purpose, peer.id[:6])
+        self._changed()
+
+    async def _peer_closed(self, peer: Peer, reason: str) -> None:
+        self._ended[peer.id] = None
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.pop(next(iter(self._ended)))
+        self._viewers.pop(peer.id, None)
+        if self._publisher is peer:
+            self._publisher = None
+            self.size = None
+            if reason != HUNG_UP:
+                self.note = reason
+                self._events.say(f"the camera's connection ended: {reason}", "warning")
+        self.used_s = time.monotonic()
+        if not self._closed:
+            self._changed()
+
+    def peer(self, peer_id: str) -> Peer | None:
+        """The live connection with this id."""
+        if self._publisher is not None and self._publisher.id == peer_id:
+            return self._publisher
+        return self._viewers.get(peer_id)
+
+    def has_ended(self, peer_id: str) -> bool:
+        """Whether a connection with this id existed and is over."""
+        return peer_id in self._ended
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo is the source."""
+        return self._demo is not None
+
+    @property
+    def publishing(self) -> bool:
+        """Whether a connected publisher or the demo is there."""
+        return self.demo or (self._publisher is not None and self._publisher.connected.is_set())
+
+    @property
+    def viewers(self) -> int:
+        """Connected viewers."""
+        return sum(peer.connected.is_set() for peer in self._viewers.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether any peer is there, connected or about to."""
+        return self._publisher is not None or bool(self._viewers)
+
+    def _is_watched(self) -> bool:
+        return bool(self._viewers or self._events.listeners)
+
+    async def close(self) -> None:
+        """End everything, publisher first."""
+        self._closed = True
+        await self._stop_demo()
+        publisher, self._publisher = self._publisher, None
+        for peer in [publisher, *self._viewers.values()]:
+            if peer is not None:
+                await peer.close("the session ended")
+        self._sound.close()
+        await self.broadcast.close()

@@ -1,0 +1,121 @@
+"""What a session tells its page: state, figures twice a second, and events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Literal
+
+from aiohttp import WSMsgType, web
+
+from stream.errors import RequestError, ServerError
+
+logger = logging.getLogger(__name__)
+
+STATS_S = 0.5
+HELD_MESSAGES = 64  # a page that reads slower loses the oldest
+MAX_MESSAGE_BYTES = 16_000
+Level = Literal["info", "warning"]
+Message = dict[str, object]
+
+
+class EventHub:
+    """Hands each message to every listening page."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Message]] = set()
+        self.closed = asyncio.Event()
+
+    @property
+    def listeners(self) -> int:
+        """How many pages listen."""
+        return len(self._listeners)
+
+    def publish(self, message: Message) -> None:
+        """Send to everybody, on the loop."""
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(message)
+
+    def say(self, text: str, level: Level = "info") -> None:
+        """Send a line for people."""
+        self.publish({"type": "event", "text": text, "level": level})
+
+    @contextlib.contextmanager
+    def listen(self) -> Iterator[asyncio.Queue[Message]]:
+        """A queue of messages for as long as the block runs."""
+        queue: asyncio.Queue[Message] = asyncio.Queue(HELD_MESSAGES)
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)
+
+
+async def serve_events(
+    request: web.Request,
+    hub: EventHub,
+    state: Callable[[], Message],
+    stats: Callable[[], Message],
+    apply_settings: Callable[[Message], Awaitable[None]] | None,
+) -> web.WebSocketResponse:
+    """Run one page's WebSocket until it or the session ends.
+
+    Args:
+        request: the upgrade request, already authorised.
+        hub: the session's.
+        state: the session's state, sent first.
+        stats: the session's figures, sent every `STATS_S`.
+        apply_settings: takes a settings message; None for a listener that may only watch.
+    """
+    socket = web.WebSocketResponse(heartbeat=10.0, max_msg_size=MAX_MESSAGE_BYTES)
+    await socket.prepare(request)
+    with hub.listen() as queue:
+        queue.put_nowait({"type": "state", **state()})
+        sender = asyncio.create_task(_send(socket, queue, stats, hub))
+        try:
+            async for message in socket:
+                if message.type == WSMsgType.TEXT:
+                    answer = await _receive(message.data, apply_settings)
+                    if answer is not None:
+                        await socket.send_json(answer)
+        finally:
+            sender.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await sender
+    return socket
+
+
+async def _send(
+    socket: web.WebSocketResponse, queue: asyncio.Queue[Message], stats: Callable[[], Message], hub: EventHub
+) -> None:
+    loop = asyncio.get_running_loop()
+    due_s = loop.time()
+    while not hub.closed.is_set():
+        try:
+            message = await asyncio.wait_for(queue.get(), max(due_s - loop.time(), 0.001))
+        except TimeoutError:
+            due_s = loop.time() + STATS_S
+            message = {"type": "stats", **stats()}
+        await socket.send_json(message)
+    await socket.close(code=1001, message=b"the session ended")
+
+
+async def _receive(text: str, apply_settings: Callable[[Message], Awaitable[None]] | None) -> Message | None:
+    """Act on a page's message; returns what to answer, if anything."""
+    try:
+        message = json.loads(text)
+        if not isinstance(message, dict) or message.pop("type", None) != "settings":
+            raise RequestError('messages are JSON objects with "type": "settings"')
+        if apply_settings is None:
+            raise RequestError("this link may watch but not control")
+        await apply_settings(message)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return {"type": "event", "level": "warning", "text": "the message is not JSON"}
+    except ServerError as exc:
+        return {"type": "event", "level": "warning", "text": exc.text}
+    return None

@@ -1,0 +1,213 @@
+"""Numbers of the live path: per session for the page, over all sessions for Prometheus."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+WINDOW = 300  # samples kept for percentiles: ten seconds at 30 fps
+RATE_S = 2.0  # frame rates are counted over this long
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Window:
+    """The newest `WINDOW` samples of a quantity."""
+
+    def __init__(self) -> None:
+        self._samples: deque[float] = deque(maxlen=WINDOW)
+
+    def add(self, value: float) -> None:
+        """Add a sample."""
+        self._samples.append(value)
+
+    def percentiles(self) -> tuple[float, float] | None:
+        """Median and 95th percentile, None without samples."""
+        if not self._samples:
+            return None
+        low, high = np.percentile(np.fromiter(self._samples, np.float64), [50, 95])
+        return float(low), float(high)
+
+
+class Rate:
+    """Events per second over the last `RATE_S` seconds."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+        self.total = 0
+
+    def add(self, now_s: float) -> None:
+        """Note an event."""
+        self.total += 1
+        self._times.append(now_s)
+        self._forget(now_s)
+
+    def value(self, now_s: float) -> float:
+        """Events per second."""
+        self._forget(now_s)
+        return len(self._times) / RATE_S
+
+    def _forget(self, now_s: float) -> None:
+        while self._times and self._times[0] <= now_s - RATE_S:
+            self._times.popleft()
+
+
+class Histogram:
+    """Counts per bucket of seconds, as Prometheus wants them."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add a sample."""
+        self.counts[bisect_left(BUCKETS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    def lines(self, name: str, labels: str) -> Iterable[str]:
+        """Text lines of `name{labels}`."""
+        comma = "," if labels else ""
+        total = 0
+        for edge, count in zip([*map(str, BUCKETS_S), "+Inf"], self.counts, strict=True):
+            total += count
+            yield f'{name}_bucket{{{labels}{comma}le="{edge}"}} {total}'
+        braces = f"{{{labels}}}" if labels else ""
+        yield f"{name}_sum{braces} {self.sum_s:.6f}"
+        yield f"{name}_count{braces} {total}"
+
+
+class Registry:
+    """Counters and histograms over all sessions since the server started; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._stages: dict[str, Histogram] = {}
+        self._latency = Histogram()
+
+    def count(self, name: str, label: str = "", by: int = 1) -> None:
+        """Raise counter `name` for `label`, a 'key="value"' pair or empty."""
+        with self._lock:
+            self._counts[name, label] += by
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """Note how long a stage of a step took."""
+        with self._lock:
+            self._stages.setdefault(stage, Histogram()).add(seconds)
+
+    def latency(self, seconds: float) -> None:
+        """Note the time from a frame's arrival to its hand-over to the encoder."""
+        with self._lock:
+            self._latency.add(seconds)
+
+    def render(self, gauges: Mapping[str, float]) -> str:
+        """Prometheus' text format, version 0.0.4.
+
+        Args:
+            gauges: values of now, by name without prefix.
+        """
+        lines: list[str] = []
+        for name, value in sorted(gauges.items()):
+            lines += [f"# TYPE livery_{name} gauge", f"livery_{name} {value:g}"]
+        with self._lock:
+            seen: set[str] = set()
+            for (name, label), count in sorted(self._counts.items()):
+                if name not in seen:
+                    lines.append(f"# TYPE livery_{name}_total counter")
+                    seen.add(name)
+                lines.append(f"livery_{name}_total{'{' + label + '}' if label else ''} {count}")
+            lines.append("# TYPE livery_stage_seconds histogram")
+            for stage, histogram in sorted(self._stages.items()):
+                lines += histogram.lines("livery_stage_seconds", f'stage="{stage}"')
+            lines.append("# TYPE livery_latency_seconds histogram")
+            lines += self._latency.lines("livery_latency_seconds", "")
+        return "\n".join(lines) + "\n"
+
+
+class SessionMetrics:
+    """Numbers of one session; safe from any thread.
+
+    Args:
+        registry: where they are added up over all sessions.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._in = Rate()
+        self._out = Rate()
+        self._latency = Window()
+        self._stages: dict[str, Window] = {}
+        self._dropped: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+
+    def frame_in(self) -> None:
+        """A frame arrived."""
+        self._registry.count("frames_in")
+        with self._lock:
+            self._in.add(time.monotonic())
+
+    def frame_out(self, latency_s: float, edited: bool) -> None:
+        """A frame went to the encoder, `latency_s` after it arrived."""
+        self._registry.count("frames_out", f'edited="{str(edited).lower()}"')
+        self._registry.latency(latency_s)
+        with self._lock:
+            self._out.add(time.monotonic())
+            self._latency.add(latency_s)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """A stage took this long."""
+        self._registry.stage(stage, seconds)
+        with self._lock:
+            self._stages.setdefault(stage, Window()).add(seconds)
+
+    def dropped(self, border: str, total: int) -> None:
+        """The slot at `border` has thrown away `total` frames so far."""
+        with self._lock:
+            fresh = total - self._dropped[border]
+            self._dropped[border] = total
+        if fresh > 0:
+            self._registry.count("frames_dropped", f'border="{border}"', fresh)
+
+    def failed(self, stage: str) -> None:
+        """A stage failed; the frame went out unedited."""
+        self._registry.count("stage_failures", f'stage="{stage}"')
+        with self._lock:
+            self._failed[stage] += 1
+
+    def fps_in(self) -> float:
+        """Frames that arrive per second."""
+        with self._lock:
+            return self._in.value(time.monotonic())
+
+    def snapshot(self, encode_s: float) -> dict[str, object]:
+        """Figures for the page: rates per second, times in milliseconds, None where nothing was measured.
+
+        Args:
+            encode_s: what encoding a frame takes; it comes on top of the time to the encoder.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            stages = {name: _ms(window.percentiles()) for name, window in self._stages.items()}
+            if encode_s > 0:
+                stages["encode"] = _ms((encode_s, encode_s))
+            return {
+                "fps_in": round(self._in.value(now_s), 1),
+                "fps_out": round(self._out.value(now_s), 1),
+                "latency_ms": _ms(self._latency.percentiles(), encode_s),
+                "dropped": sum(self._dropped.values()),
+                "dropped_at": dict(self._dropped),
+                "failed": dict(self._failed),
+                "stages_ms": {name: both["p50"] for name, both in stages.items() if both},
+                "stages_p95_ms": {name: both["p95"] for name, both in stages.items() if both},
+            }
+
+
+def _ms(seconds: tuple[float, float] | None, more_s: float = 0.0) -> dict[str, float] | None:
+    if seconds is None:
+        return None
+    return {"p50": round((seconds[0] + more_s) * 1000, 2), "p95": round((seconds[1] + more_s) * 1000, 2)}

@@ -1,0 +1,192 @@
+"""SDP as WHIP and WHEP carry it: offers in, answers out, trickled fragments between."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from aiortc import RTCIceCandidate
+from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
+
+from stream.errors import OfferError, SignalingError
+
+MAX_SDP_BYTES = 64_000
+VIDEO_CODECS = ("H264", "VP8")
+Purpose = Literal["publish", "view"]
+Codec = Literal["H264", "VP8"]
+
+_ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
+_UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A checked offer.
+
+    Attributes:
+        sdp: the offer without its candidates, so that the answer waits for none of them.
+        candidates: the offer's candidates; host names of the .local kind are left out, since such a peer
+            is learnt from its own checks.
+        mid: the m-section candidates belong to (the first; everything is bundled).
+        ufrag: the ICE user name fragment; another one later means an ICE restart.
+        audio: whether audio is offered.
+        codecs: what is offered of `VIDEO_CODECS`, in the offer's order.
+    """
+
+    sdp: str
+    candidates: tuple[RTCIceCandidate, ...]
+    mid: str
+    ufrag: str
+    audio: bool
+    codecs: tuple[Codec, ...]
+
+    @property
+    def codec(self) -> Codec:
+        """The video codec to send with: H.264 where offered, since it is the cheaper one to encode."""
+        return "H264" if "H264" in self.codecs else "VP8"
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """A trickled fragment (RFC 8840): candidates and the credentials they belong to."""
+
+    candidates: tuple[RTCIceCandidate, ...]
+    ufrag: str | None
+
+
+def parse_offer(text: str, purpose: Purpose) -> Offer:
+    """Read and check an offer.
+
+    Args:
+        text: the request's body.
+        purpose: "publish" wants video the client sends, "view" video it receives.
+
+    Raises:
+        SignalingError: not SDP, or ICE or DTLS parameters are missing.
+        OfferError: readable, but without video in the right direction or a codec in common.
+    """
+    description = _parse(text)
+    for media in description.media:
+        _check_media(media)
+    video = [media for media in description.media if media.kind == "video"]
+    if not video:
+        raise OfferError("the offer has no video section", "offer one video track, H.264 or VP8")
+    for media in description.media:
+        media.direction = media.direction or "sendrecv"  # the default of RFC 8866, section 6.7
+    direction = video[0].direction
+    if direction not in _ALLOWED[purpose]:
+        wanted = " or ".join(_ALLOWED[purpose])
+        raise OfferError(f"the video section is {direction}; to {purpose} it must be {wanted}")
+    codecs = _codecs(video[0])
+    if not codecs:
+        names = sorted({codec.name for codec in video[0].rtp.codecs}) or ["none"]
+        raise OfferError(f"no video codec in common: offered {', '.join(names)}; taken are H264 and VP8")
+    candidates = tuple(
+        candidate
+        for media in description.media
+        for candidate in media.ice_candidates
+        if not candidate.ip.endswith(".local")
+    )
+    for media in description.media:
+        media.ice_candidates = []
+        media.ice_candidates_complete = False
+    first = description.media[0]
+    return Offer(
+        sdp=str(description),
+        candidates=candidates,
+        mid=first.rtp.muxId,
+        ufrag=str(first.ice.usernameFragment) if first.ice else "",
+        audio=any(media.kind == "audio" for media in description.media),
+        codecs=codecs,
+    )
+
+
+def _parse(text: str) -> SessionDescription:
+    if not text.strip():
+        raise SignalingError("the offer is empty", "send the SDP offer as the body")
+    if not text.lstrip().startswith("v=0"):
+        raise SignalingError("malformed SDP: it does not begin with v=0")
+    try:
+        description = SessionDescription.parse(text)
+    except _UNREADABLE as exc:
+        detail = str(exc) or type(exc).__name__
+        raise SignalingError(f"malformed SDP: {detail}") from exc
+    if not description.media:
+        raise SignalingError("malformed SDP: it has no m-section")
+    return description
+
+
+def _check_media(media: MediaDescription) -> None:
+    if media.kind not in ("audio", "video"):
+        raise OfferError(f"sections of kind {media.kind!r} are not taken", "offer audio and video only")
+    if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
+        raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
+    if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
+        raise SignalingError(f"the {media.kind} section has no DTLS parameters (a=fingerprint, a=setup)")
+
+
+def _codecs(media: MediaDescription) -> tuple[Codec, ...]:
+    found: list[Codec] = []
+    for codec in media.rtp.codecs:
+        for name in VIDEO_CODECS:
+            if codec.name.upper() == name and name not in found:
+                found.append("H264" if name == "H264" else "VP8")
+    return tuple(found)
+
+
+def parse_fragment(text: str, mid: str) -> Fragment:
+    """Read a trickled fragment.
+
+    Args:
+        text: the body of a PATCH, `application/trickle-ice-sdpfrag`.
+        mid: the m-section its candidates are given to.
+
+    Raises:
+        SignalingError: a line that cannot be read.
+    """
+    candidates: list[RTCIceCandidate] = []
+    ufrag: str | None = None
+    for line in text.splitlines():
+        name, _, value = line.strip().partition(":")
+        if name == "a=ice-ufrag":
+            ufrag = value
+        elif name == "a=candidate":
+            try:
+                candidate = candidate_from_sdp(value)
+            except _UNREADABLE as exc:
+                raise SignalingError(f"malformed candidate: {line.strip()[:100]!r}") from exc
+            candidate.sdpMid = mid
+            if not candidate.ip.endswith(".local"):
+                candidates.append(candidate)
+        elif name and not re.match(r"[a-z]=", name):
+            raise SignalingError(f"malformed fragment line: {line.strip()[:100]!r}")
+    return Fragment(candidates=tuple(candidates), ufrag=ufrag)
+
+
+def with_start_bitrate(answer: str, bitrate_bps: int) -> str:
+    """The answer with `x-google-start-bitrate` on each video codec.
+
+    Chromium then starts near that rate instead of 300 kb/s and is sharp at once.
+
+    Args:
+        answer: SDP of the answer to a publisher.
+        bitrate_bps: where to start, bits per second.
+    """
+    head, *sections = re.split(r"(?m)^(?=m=)", answer)
+    start = f"x-google-start-bitrate={max(bitrate_bps // 1000, 1)}"
+    out = [head]
+    for section in sections:
+        if not section.startswith("m=video"):
+            out.append(section)
+            continue
+        for payload in re.findall(r"(?m)^a=rtpmap:(\d+) (?:H264|VP8)/", section):
+            fmtp = re.compile(rf"(?m)^(a=fmtp:{payload} [^\r\n]*)")
+            if fmtp.search(section):
+                section = fmtp.sub(rf"\1;{start}", section)
+            else:
+                section = re.sub(
+                    rf"(?m)^(a=rtpmap:{payload} [^\r\n]*\r?\n)", rf"\1a=fmtp:{payload} {start}\r\n", section
+                )
+        out.append(section)
+    return "".join(out)

@@ -1,0 +1,139 @@
+"""Pictures that come in over HTTP: measured before they are decoded, turned upright, alpha flattened."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from correspondence.types import Image
+from reference import flatten
+from stream.errors import UploadError
+
+TYPES_HINT = "send a PNG, JPEG or WebP picture"
+MIN_SIDE = 16  # pixels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded upload.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3), upright.
+        alpha: uint8 (H, W), 255 opaque; None where the picture has no transparency.
+    """
+
+    image: Image
+    alpha: npt.NDArray[np.uint8] | None
+
+    def over(self, reference: Image) -> Image:
+        """The picture with `reference` where it is transparent, uint8 (H, W, 3).
+
+        Raises:
+            EditError: transparent parts, but another size than the reference.
+        """
+        if self.alpha is None:
+            return self.image
+        return flatten(np.dstack([self.image, self.alpha]), reference)
+
+
+def picture_size(data: bytes) -> tuple[str, int, int]:
+    """Kind, width and height of a picture, from its header alone.
+
+    Raises:
+        UploadError: not a PNG, JPEG or WebP, or a header that ends too early.
+    """
+    try:
+        if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
+            return "PNG", *struct.unpack(">II", data[16:24])
+        if data.startswith(b"\xff\xd8\xff"):
+            return "JPEG", *_jpeg_size(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return "WEBP", *_webp_size(data)
+    except (struct.error, IndexError) as exc:
+        raise UploadError("the picture's header is cut short", TYPES_HINT) from exc
+    raise UploadError("the body is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height from the first start-of-frame segment (ITU-T T.81, B.2.2)."""
+    at = 2
+    while True:
+        while data[at] != 0xFF:
+            at += 1
+        while data[at] == 0xFF:
+            at += 1
+        marker = data[at]
+        at += 1
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[at + 3 : at + 7])
+            return width, height
+        if marker not in (0x01, *range(0xD0, 0xD9)):  # the rest carry a length
+            at += struct.unpack(">H", data[at : at + 2])[0]
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the canvas (RFC 9649, sections 2.5 to 2.7)."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+    elif kind == b"VP8L":
+        bits = struct.unpack("<I", data[21:25])[0]
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack("<HH", data[26:30]))
+    else:
+        raise UploadError("the WebP picture has no known chunk", TYPES_HINT)
+    return width, height
+
+
+def decode_picture(data: bytes, max_pixels: int) -> Picture:
+    """Decode an upload; slow, so call it in an executor.
+
+    EXIF orientation is applied, 16-bit samples are scaled to 8, palettes and grey are expanded.
+
+    Args:
+        data: the body.
+        max_pixels: refuse larger pictures without decoding them.
+
+    Raises:
+        UploadError: another type, too large, too small or damaged.
+    """
+    kind, width, height = picture_size(data)
+    if width * height > max_pixels:
+        raise UploadError(
+            f"the picture has {width}x{height} = {width * height / 1e6:.0f} megapixels; "
+            f"at most {max_pixels / 1e6:.0f} are taken",
+            "scale it down; the size of the reference is enough",
+            status=413,
+        )
+    if min(width, height) < MIN_SIDE:
+        raise UploadError(f"the picture is {width}x{height}; each side must have at least {MIN_SIDE} pixels")
+    try:
+        with Pillow.open(io.BytesIO(data), formats=[kind]) as opened:
+            upright = ImageOps.exif_transpose(opened)
+            return _split(upright)
+    except (OSError, SyntaxError, ValueError, struct.error, Pillow.DecompressionBombError) as exc:
+        raise UploadError(f"the {kind} picture is damaged: {exc}", "save it again and retry") from exc
+
+
+def _split(picture: Pillow.Image) -> Picture:
+    if picture.mode.startswith("I"):  # 16-bit grey
+        grey = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return Picture(np.repeat(grey[..., None], 3, axis=2), None)
+    if picture.has_transparency_data:
+        rgba = np.asarray(picture.convert("RGBA"))
+        return Picture(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
+    return Picture(np.array(picture.convert("RGB"), dtype=np.uint8), None)
+
+
+def encode_png(image: Image) -> bytes:
+    """PNG of an RGB picture, uint8 (H, W, 3); quick rather than small."""
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return bytes(data)

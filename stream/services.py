@@ -1,0 +1,56 @@
+"""What all sessions of a server share: configuration, matcher, thread pools and counters."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from correspondence import Matcher
+from reference import Propagator
+from stream.config import ServerConfig
+from stream.metrics import Registry
+from stream.pipeline import Stepper
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Services:
+    """Shared by the sessions of one server.
+
+    Attributes:
+        config: how to serve.
+        new_propagator: makes the propagator of a session; slow.
+        registry: counters over all sessions.
+        codecs: runs encoders and colour conversion.
+        heavy: runs what a user waits for: picture decoding, presets, preparing an edit.
+    """
+
+    config: ServerConfig
+    new_propagator: Callable[[], Stepper]
+    registry: Registry = field(default_factory=Registry)
+    codecs: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(max(2, os.cpu_count() or 2), "codec")
+    )
+    heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
+
+    def shutdown(self) -> None:
+        """End the pools; what has not begun is dropped."""
+        self.heavy.shutdown(wait=False, cancel_futures=True)
+        self.codecs.shutdown(wait=False, cancel_futures=True)
+
+
+def load_services(config: ServerConfig) -> Services:
+    """Load the matcher and make the pools; slow, once per server.
+
+    Raises:
+        WeightsError: the matcher's weights are missing or damaged.
+    """
+    started_s = time.perf_counter()
+    matcher = Matcher.load(config.matcher, device=config.device)
+    logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
+    return Services(config=config, new_propagator=lambda: Propagator(matcher=matcher))

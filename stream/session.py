@@ -1,0 +1,191 @@
+"""One session: who may use it, what it wears, and its pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+
+from correspondence.types import Image, Landmarks
+from reference import Edit
+from stream.connections import Connections
+from stream.errors import ConflictError
+from stream.events import EventHub, Message
+from stream.look import Look, Reference, Settings
+from stream.metrics import SessionMetrics
+from stream.offers import Offer
+from stream.peer import Peer
+from stream.pipeline import LiveFrame, Pipeline
+from stream.services import Services
+
+logger = logging.getLogger(__name__)
+
+GOOD_SCORE = 0.8  # a reference frame this good ends the search
+SEARCH_STEP_S = 0.1
+FRAME_WAIT_S = 3.0
+
+
+class Session:
+    """Builds its stages when first needed and closes them in reverse order.
+
+    Args:
+        services: shared by all sessions.
+        pinned: it is kept without peers (the demo's).
+    """
+
+    def __init__(self, services: Services, *, pinned: bool = False) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.token = secrets.token_urlsafe(24)
+        self.view_token = secrets.token_urlsafe(24)
+        self.events = EventHub()
+        self.metrics = SessionMetrics(services.registry)
+        self.look = Look(self._wear, self._adjust, services.heavy)
+        self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
+        self._services = services
+        self._pinned = pinned
+        self._used_s = time.monotonic()
+        self._pipeline: Pipeline | None = None
+        self._building = asyncio.Lock()
+        self._closed = False
+
+    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a publisher, see `Connections.publish`."""
+        await self._ready_pipeline()
+        return await self.connections.publish(offer)
+
+    async def start_demo(self) -> None:
+        """Publish the demo source instead of a camera."""
+        await self._ready_pipeline()
+        await self.connections.start_demo()
+
+    def _submit(self, frame: LiveFrame) -> None:
+        if self._pipeline is not None:
+            self._pipeline.submit(frame)
+
+    def live_frame(self) -> Image:
+        """The newest frame, uint8 (H, W, 3).
+
+        Raises:
+            ConflictError: nothing is published, or no frame has arrived yet.
+        """
+        latest = self._pipeline.latest if self._pipeline is not None else None
+        if latest is None or not self.connections.publishing:
+            raise ConflictError("no live picture has arrived yet", "start the camera or the demo first")
+        return latest.image
+
+    async def take_reference(self, *, auto: bool = False) -> Reference:
+        """Make the newest frame the reference, or with `auto` the best of the next few seconds.
+
+        Raises:
+            ConflictError: no frame has arrived.
+        """
+        best = await self.look.examine(await self._await_frame())
+        until_s = time.monotonic() + self._services.config.auto_reference_s
+        while auto and (best.score or 0.0) < GOOD_SCORE and time.monotonic() < until_s:
+            await asyncio.sleep(SEARCH_STEP_S)
+            other = await self.look.examine(self.live_frame())
+            if (other.score or 0.0) > (best.score or 0.0):
+                best = other
+        await self.look.take(best)
+        self.changed()
+        return best
+
+    async def _await_frame(self) -> Image:
+        """The newest frame; waits a moment for the first one of a source that has just begun."""
+        until_s = time.monotonic() + FRAME_WAIT_S
+        while self.connections.publishing and (self._pipeline is None or self.connections.size is None):
+            if time.monotonic() > until_s:
+                break
+            await asyncio.sleep(0.05)
+        return self.live_frame()
+
+    async def apply_settings(self, settings: Settings) -> None:
+        """Take settings over."""
+        await self.look.change(settings)
+        self.changed()
+
+    async def _wear(self, edit: Edit | None, landmarks: Landmarks | None) -> None:
+        pipeline = await self._ready_pipeline()
+        await asyncio.get_running_loop().run_in_executor(self._services.heavy, pipeline.wear, edit, landmarks)
+
+    async def _adjust(self, settings: Settings) -> None:
+        pipeline = await self._ready_pipeline()
+
+        def adjust() -> None:
+            pipeline.adjust(enabled=settings.enabled, strength=settings.strength, mode=settings.mode)
+            pipeline.overlay = settings.overlay == "confidence"
+
+        await asyncio.get_running_loop().run_in_executor(self._services.heavy, adjust)
+
+    async def _ready_pipeline(self) -> Pipeline:
+        async with self._building:
+            if self._closed:
+                raise ConflictError("the session has ended")
+            if self._pipeline is None:
+                propagator = await asyncio.get_running_loop().run_in_executor(
+                    self._services.heavy, self._services.new_propagator
+                )
+                self._pipeline = Pipeline(
+                    propagator, self.connections.broadcast.put, self.metrics, name=f"pipeline-{self.id[:6]}"
+                )
+                self._pipeline.start()
+            return self._pipeline
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since a peer or page was last there; 0 while one is, or where it is pinned."""
+        if self._pinned or self.connections.busy or self.events.listeners:
+            self._used_s = time.monotonic()
+        return time.monotonic() - max(self._used_s, self.connections.used_s)
+
+    def state(self) -> Message:
+        """What `GET /api/sessions/ID` answers."""
+        size = self.connections.size if self.connections.publishing else None
+        return {
+            "id": self.id,
+            "publishing": self.connections.publishing,
+            "demo": self.connections.demo,
+            "source": size and {"width": size[1], "height": size[0], "fps": round(self.metrics.fps_in(), 1)},
+            **self.look.describe(),
+            "viewers": self.connections.viewers,
+            "note": self.connections.note,
+        }
+
+    def stats(self) -> Message:
+        """What the events socket sends twice a second."""
+        pipeline, out = self._pipeline, self.connections.broadcast.stats()
+        self.metrics.dropped("encoder", out.replaced)
+        self.metrics.dropped("viewers", out.viewer_drops)
+        reason = pipeline.reason if pipeline is not None else None
+        if not self.connections.publishing:
+            reason = self.connections.note or "nothing is published"
+        return {
+            **self.metrics.snapshot(out.encode_s if out.viewers else 0.0),
+            "coverage": pipeline.coverage if pipeline is not None else None,
+            "reason": reason,
+            "viewers": self.connections.viewers,
+            "bitrate_bps": out.sent_bps,
+            "target_bps": out.bitrate_bps,
+        }
+
+    def changed(self) -> None:
+        """Tell the pages the new state."""
+        self.events.publish({"type": "state", **self.state()})
+
+    def stall(self, seconds: float) -> None:
+        """Hold the pipeline, see `Pipeline.stall`."""
+        if self._pipeline is not None:
+            self._pipeline.stall(seconds)
+
+    async def close(self) -> None:
+        """End everything, connections first."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.connections.close()
+        if self._pipeline is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._pipeline.close)
+        self.events.say("the session ended")
+        self.events.closed.set()
+        logger.info("session %s closed", self.id[:6])

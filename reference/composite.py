@@ -1,0 +1,244 @@
+"""An edit on a live frame: warped, lit as the frame is, and nowhere but where it belongs.
+
+out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
+mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
+All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from correspondence.types import Box, Float, Image, Landmarks, Match, check_image
+from reference.edits import Edit
+from reference.landing import landing_box
+from reference.layers import Layers, make_layers, warp_change
+from reference.live import live_areas, openings
+from reference.mask import smoothstep
+from reference.parts import face_size
+
+UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeConfig:
+    """How an edit meets the live frame; `__post_init__` checks the ranges."""
+
+    follow_light: bool = True
+    gain_min: float = 0.5  # limits of the light gain
+    gain_max: float = 2.0
+    light_reach: float = 0.12  # sigma of the neighbourhood that sets the gain, in face sizes
+    radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
+    trust_low: float = 0.03  # confidence at which the edit is gone ...
+    trust_high: float = 0.4  # ... and at which it is whole
+    step_px: int = 8  # grid of gain and confidence
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gain_min <= 1 <= self.gain_max <= 255 / UNIT:
+            raise ValueError(
+                f"gain limits must hold 0 < min <= 1 <= max <= 3.98, got {self.gain_min}, {self.gain_max}"
+            )
+        if not 0 <= self.trust_low < self.trust_high <= 1:
+            raise ValueError(f"trust must hold 0 <= low < high <= 1, got {self.trust_low}, {self.trust_high}")
+        if self.step_px < 1 or self.radius <= 0 or self.light_reach <= 0:
+            raise ValueError("step_px must be >= 1, radius and light_reach > 0")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composition:
+    """A composed frame.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3); the frame's own array where nothing landed.
+        box: the part of it that may differ from the frame, None where nothing does.
+        coverage: share of the edited area in the frame that is trusted, [0, 1].
+    """
+
+    image: Image
+    box: Box | None
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Weights:
+    gain: Float  # (h', w', 3) on the coarse grid
+    trust: Float  # (h', w')
+    coverage: float
+
+
+class Compositor:
+    """Composes one edit; made once per edit, holds no state of a stream and may be shared by threads.
+
+    Args:
+        edit: what to compose, in its mode.
+        landmarks: of its reference; None without a face.
+    """
+
+    def __init__(
+        self, edit: Edit, landmarks: Landmarks | None, config: CompositeConfig | None = None
+    ) -> None:
+        self.edit = edit
+        self.config = config or CompositeConfig()
+        self._landmarks = landmarks
+        self._places = openings(edit, landmarks)
+        self._layers: Layers = make_layers(edit)
+        h, w = edit.mask.shape
+        shrink = self.config.step_px
+        small = (max(1, w // shrink), max(1, h // shrink))
+        self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
+        self._small_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
+        self._grid = np.empty((0, 0, 2), np.float32)
+
+    @cached_property
+    def _tone(self) -> Image | None:
+        return self.edit.tone
+
+    def compose(self, frame: Image, match: Match, weight: float = 1.0) -> Composition:
+        """The edit on a frame.
+
+        Args:
+            frame: RGB uint8 (H, W, 3).
+            match: of this frame with the edit's reference.
+            weight: multiplies the edit's strength, [0, 1].
+
+        Raises:
+            ValueError: a match of another frame size or reference size.
+        """
+        size = check_image(frame, "frame")
+        if match.frame_size != size or match.reference_size != self.edit.mask.shape:
+            raise ValueError(
+                f"match is of a frame {match.frame_size} and a reference {match.reference_size}, "
+                f"got a frame {size} and a reference {self.edit.mask.shape}"
+            )
+        strength = weight * self.edit.strength
+        box = self._landing(match, size)
+        if box is None or strength <= 0:
+            return Composition(frame, None, 0.0)
+        x0, y0, x1, y1 = box
+        field, log_b = match.window(box)
+        places = cv2.add(self._pixels(size)[y0:y1, x0:x1], field)
+        live = frame[y0:y1, x0:x1]
+        weights = self._weigh(live, places, log_b, match.landmarks, size)
+        out = self._change(live, places, weights, strength)
+        out = self._paint(out, places, weights, strength)
+        out = self._fall_back(out, live, weights, strength)
+        image = frame.copy()
+        image[y0:y1, x0:x1] = out
+        self._keep_live(image, frame, box, match.landmarks)
+        return Composition(image, box, weights.coverage)
+
+    def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
+        if self.edit.box is None:
+            return None
+        reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
+        return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
+
+    def _pixels(self, size: tuple[int, int]) -> Float:
+        """x and y of each pixel, float32 (H, W, 2), kept for the last frame size."""
+        grid = self._grid
+        if grid.shape[:2] != size:
+            x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
+            grid = np.stack(np.meshgrid(x, y), axis=-1)
+            self._grid = grid
+        return grid
+
+    def _weigh(
+        self, live: Image, places: Float, log_b: Float, landmarks: Landmarks | None, size: tuple[int, int]
+    ) -> _Weights:
+        """Light gain and trust on a coarse grid of the window."""
+        config = self.config
+        h, w = live.shape[:2]
+        small = (max(1, round(w / config.step_px)), max(1, round(h / config.step_px)))
+        b = np.exp(cv2.resize(log_b, small, interpolation=cv2.INTER_LINEAR))
+        confidence = (1 - np.exp(-config.radius * min(size) / b)) ** 2
+        trust = smoothstep(confidence, config.trust_low, config.trust_high)
+        at = cv2.resize(places, small, interpolation=cv2.INTER_LINEAR)
+        ratio = np.array(
+            [
+                self._small_mask.shape[1] / self.edit.mask.shape[1],
+                self._small_mask.shape[0] / self.edit.mask.shape[0],
+            ],
+            np.float32,
+        )
+        at = (at + np.float32(0.5)) * ratio - np.float32(0.5)
+        mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        total = float(mask.sum())
+        coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
+        if not config.follow_light:
+            return _Weights(np.ones((*trust.shape, 3), np.float32), trust, coverage)
+        before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        now = cv2.resize(live, small, interpolation=cv2.INTER_AREA)
+        side = 0.3 * min(size) if landmarks is None else face_size(landmarks)
+        sigma = max(1.0, config.light_reach * side / config.step_px)
+        sure = (confidence + np.float32(1e-3))[..., None]
+        light = _spread(now * sure, sigma) + np.float32(4) * _spread(sure[..., 0], sigma)[..., None]
+        old = _spread(before * sure, sigma) + np.float32(4) * _spread(sure[..., 0], sigma)[..., None]
+        gain = np.clip(light / old, config.gain_min, config.gain_max)
+        return _Weights(gain.astype(np.float32), trust, coverage)
+
+    def _change(self, live: Image, places: Float, weights: _Weights, strength: float) -> Image:
+        layers = self._layers
+        if layers.change is None and layers.gain_part is None:
+            return live
+        more, less = warp_change(layers, places)
+        plane = _plane(weights.gain * (weights.trust * np.float32(strength))[..., None], live)
+        if plane is not None:
+            more = cv2.multiply(more, plane, scale=1 / UNIT)
+            less = cv2.multiply(less, plane, scale=1 / UNIT)
+        return cv2.subtract(cv2.add(live, more), less)
+
+    def _paint(self, out: Image, places: Float, weights: _Weights, strength: float) -> Image:
+        if self._layers.paint is None:
+            return out
+        warped = cv2.remap(self._layers.paint, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        colour, cover = np.ascontiguousarray(warped[..., :3]), warped[..., 3]
+        lit = _plane(weights.gain, out)
+        if lit is not None:
+            colour = cv2.multiply(colour, lit, scale=1 / UNIT)
+        h, w = out.shape[:2]
+        share = cv2.resize(weights.trust * np.float32(strength / 255), (w, h), interpolation=cv2.INTER_LINEAR)
+        share = cv2.multiply(cover, share, dtype=cv2.CV_32F)
+        return cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share)
+
+    def _fall_back(self, out: Image, live: Image, weights: _Weights, strength: float) -> Image:
+        """Where an edit of the whole picture finds no place in the reference, its colour table steps in."""
+        doubt = (1 - weights.trust) * np.float32(strength)
+        if self._tone is None or float(doubt.max()) < 0.02:
+            return out
+        h, w = live.shape[:2]
+        share = cv2.resize(np.rint(doubt * UNIT).astype(np.uint8), (w, h), interpolation=cv2.INTER_LINEAR)
+        plane = cv2.merge([share, share, share])
+        toned = cv2.LUT(live, self._tone[None])
+        more = cv2.multiply(cv2.subtract(toned, live), plane, scale=1 / UNIT)
+        less = cv2.multiply(cv2.subtract(live, toned), plane, scale=1 / UNIT)
+        return cv2.subtract(cv2.add(out, more), less)
+
+    def _keep_live(self, image: Image, frame: Image, box: Box, landmarks: Landmarks | None) -> None:
+        """Put mouth interior and eyeballs of the frame back, in place."""
+        size = (frame.shape[0], frame.shape[1])
+        for (x0, y0, x1, y1), share in live_areas(self._places, landmarks, size):
+            if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
+                continue
+            live = np.ascontiguousarray(frame[y0:y1, x0:x1])
+            if self._tone is not None:
+                live = cv2.LUT(live, self._tone[None])
+            part = np.ascontiguousarray(image[y0:y1, x0:x1])
+            image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
+
+
+def _spread(values: Float, sigma: float) -> Float:
+    blurred: Float = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return blurred
+
+
+def _plane(weight: Float, like: Image) -> Image | None:
+    """A coarse weight (h', w', 3) as 8-bit plane of the size of `like`, UNIT for 1; None where all are 1."""
+    small = np.rint(np.minimum(weight * UNIT, 255)).astype(np.uint8)
+    if (small == UNIT).all():
+        return None
+    plane: Image = cv2.resize(small, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return plane

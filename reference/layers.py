@@ -1,0 +1,69 @@
+"""An edit as the 8-bit planes the compositor warps: premultiplied change, and picture with cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.types import Float, Image
+from reference.edits import Edit
+
+BIAS = 128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layers:
+    """Planes of one edit in one mode; 8 bits, because OpenCV's fixed-point remap is fastest there.
+
+    Attributes:
+        change: what is added, times mask and share of delta, uint8 (H, W, 3) around 128 where every
+            difference fits into 8 bits with its sign; None where there is none or it does not fit.
+        gain_part, loss_part: the same as two uint8 planes (H, W, 3) where it does not fit.
+        paint: the edited picture with mask times cover as fourth channel, uint8 (H, W, 4); None where
+            nothing is replaced.
+    """
+
+    change: Image | None
+    gain_part: Image | None
+    loss_part: Image | None
+    paint: npt.NDArray[np.uint8] | None
+
+
+def make_layers(edit: Edit) -> Layers:
+    """The planes of an edit in its mode."""
+    delta_share = edit.mask * (1 - edit.cover)
+    difference = np.rint(edit.delta * delta_share[..., None]).astype(np.int16)
+    change = gain_part = loss_part = None
+    if difference.any():
+        if difference.min() >= -BIAS and difference.max() < BIAS:
+            change = (difference + BIAS).astype(np.uint8)
+        else:
+            gain_part = np.maximum(difference, 0).astype(np.uint8)
+            loss_part = np.maximum(-difference, 0).astype(np.uint8)
+    cover = np.rint(edit.mask * edit.cover * 255).astype(np.uint8)
+    paint = np.dstack([edit.edited, cover]) if cover.any() else None
+    return Layers(change, gain_part, loss_part, paint)
+
+
+def warp_change(layers: Layers, places: Float) -> tuple[Image, Image]:
+    """What is to be added to and taken from a window of the frame, uint8 (h, w, 3) each.
+
+    Args:
+        places: where in the reference each pixel of the window is seen, float32 (h, w, 2), pixels.
+    """
+    if layers.change is not None:
+        border = (BIAS, BIAS, BIAS, BIAS)
+        warped = cv2.remap(
+            layers.change, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=border
+        )
+        middle = np.full_like(warped, BIAS)
+        return cv2.subtract(warped, middle), cv2.subtract(middle, warped)  # both saturate at 0
+    assert layers.gain_part is not None
+    assert layers.loss_part is not None
+    return (
+        cv2.remap(layers.gain_part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
+        cv2.remap(layers.loss_part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
+    )

@@ -1,0 +1,54 @@
+"""Parts of the face by FaceMesh landmark number, and how far mouth and eyes are open."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from correspondence.types import Float, Landmarks
+
+INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
+OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+# Right and left are the person's own: the right eye is on the left of the picture.
+RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)  # outer corner to inner corner
+RIGHT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_UPPER_LID = (263, 466, 388, 387, 386, 385, 384, 398, 362)
+LEFT_LOWER_LID = (263, 249, 390, 373, 374, 380, 381, 382, 362)
+RIGHT_EYE = RIGHT_UPPER_LID + RIGHT_LOWER_LID[-2:0:-1]
+LEFT_EYE = LEFT_UPPER_LID + LEFT_LOWER_LID[-2:0:-1]
+RIGHT_BROW = ((70, 63, 105, 66, 107), (46, 53, 52, 65, 55))  # upper and lower edge, outer end first
+LEFT_BROW = ((300, 293, 334, 296, 336), (276, 283, 282, 295, 285))
+# Lid creases between eye and brow, outer end first.
+RIGHT_CREASE = (226, 247, 30, 29, 27, 28, 56, 190, 243)
+LEFT_CREASE = (446, 467, 260, 259, 257, 258, 286, 414, 463)
+FACE_OVAL = (
+    (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
+    + (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+)  # fmt: skip
+
+
+def take(landmarks: Landmarks, numbers: tuple[int, ...]) -> Float:
+    """x and y of the numbered landmarks, float32 (N, 2), pixels."""
+    return landmarks.points[list(numbers), :2]
+
+
+def distance(landmarks: Landmarks, a: int, b: int) -> float:
+    """Distance of two landmarks in the picture, pixels."""
+    return float(np.linalg.norm(landmarks.points[a, :2] - landmarks.points[b, :2]))
+
+
+def lip_gap(landmarks: Landmarks) -> float:
+    """Opening of the mouth: height of the inner lips over their width, >= 0."""
+    return distance(landmarks, 13, 14) / max(distance(landmarks, 78, 308), 1e-3)
+
+
+def eye_openings(landmarks: Landmarks) -> tuple[float, float]:
+    """Opening of the right and the left eye: lid distance over eye width, >= 0 (about 0.3 when open)."""
+    right = distance(landmarks, 159, 145) / max(distance(landmarks, 33, 133), 1e-3)
+    left = distance(landmarks, 386, 374) / max(distance(landmarks, 263, 362), 1e-3)
+    return right, left
+
+
+def face_size(landmarks: Landmarks) -> float:
+    """The longer side of the face's box, pixels."""
+    x0, y0, x1, y1 = landmarks.box
+    return max(x1 - x0, y1 - y0)

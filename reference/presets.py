@@ -1,0 +1,124 @@
+"""Ready edits drawn from the face's landmarks: make-up, face paint, a warm tone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from correspondence.types import Float, Image, Landmarks, check_image
+from reference import makeup, paint
+from reference.drawing import Canvas, Rgb, crop, parse_colour
+from reference.errors import EditError
+
+Painter = Callable[[Float, Canvas, Rgb], Float]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One ready edit.
+
+    Attributes:
+        name: how programs call it.
+        title: how people call it.
+        colour: its colour where none is chosen, "#rrggbb".
+        strength: how strongly it is drawn by default, [0, 1].
+        painter: draws it at full strength on the face's crop; None recolours the whole picture.
+    """
+
+    name: str
+    title: str
+    colour: str
+    strength: float
+    painter: Painter | None
+
+    @property
+    def needs_face(self) -> bool:
+        """Whether it is drawn from landmarks."""
+        return self.painter is not None
+
+
+_PRESETS = (
+    Preset("lipstick", "Lipstick", "#b3122e", 0.85, makeup.lipstick),
+    Preset("blush", "Blush", "#e0566f", 0.7, makeup.blush),
+    Preset("eyeshadow", "Eyeshadow", "#6d3fa8", 0.8, makeup.eyeshadow),
+    Preset("eyeliner", "Eyeliner", "#14100f", 0.9, makeup.eyeliner),
+    Preset("brows", "Brows", "#4a2e1f", 0.8, makeup.brows),
+    Preset("contour", "Contour", "#a8704f", 0.7, makeup.contour),
+    Preset("freckles", "Freckles", "#8a4f2c", 0.8, makeup.freckles),
+    Preset("tiger", "Tiger face paint", "#f08a1c", 0.9, paint.tiger),
+    Preset("warpaint", "War paint", "#1f4fbf", 0.9, paint.warpaint),
+    Preset("clown", "Clown", "#d81e2c", 0.95, paint.clown),
+    Preset("warm", "Warm tone", "#ff9a3c", 0.6, None),
+)
+_BY_NAME = {preset.name: preset for preset in _PRESETS}
+NAMES: tuple[str, ...] = tuple(_BY_NAME)
+
+
+def describe() -> list[dict[str, Any]]:
+    """What there is: name, title, colour ("#rrggbb"), strength [0, 1] and needs_face of each, for a menu."""
+    return [
+        {
+            "name": preset.name,
+            "title": preset.title,
+            "colour": preset.colour,
+            "strength": preset.strength,
+            "needs_face": preset.needs_face,
+        }
+        for preset in _PRESETS
+    ]
+
+
+def apply(
+    name: str,
+    reference: Image,
+    landmarks: Landmarks | None,
+    colour: str | None = None,
+    strength: float | None = None,
+) -> Image:
+    """A reference with a preset drawn on it; the same arguments give the same picture.
+
+    Args:
+        name: one of `NAMES`.
+        reference: RGB uint8 (H, W, 3).
+        landmarks: of its face; presets of the whole picture do without.
+        colour: "#rrggbb"; the preset's own when None.
+        strength: [0, 1]; the preset's own when None.
+
+    Returns:
+        The edited picture, RGB uint8 (H, W, 3); pixels off the preset's region are the reference's.
+
+    Raises:
+        EditError: an unknown name, a bad colour or strength, or no face for a preset that needs one.
+        ValueError: a reference of another dtype or shape.
+    """
+    size = check_image(reference, "reference")
+    preset = _BY_NAME.get(name)
+    if preset is None:
+        raise EditError(f"preset must be one of {', '.join(NAMES)}, got {name!r}")
+    amount = preset.strength if strength is None else strength
+    if not 0.0 <= amount <= 1.0:
+        raise EditError(f"strength must be in [0, 1], got {amount}")
+    try:
+        rgb = parse_colour(preset.colour if colour is None else colour)
+    except ValueError as error:
+        raise EditError(str(error)) from error
+    if preset.painter is None:
+        return _mixed(reference, makeup.warm(reference.astype(np.float32), rgb), amount)
+    if landmarks is None:
+        raise EditError(f"{preset.title} is drawn on a face, but the reference shows none; take another one")
+    if landmarks.image_size != size:
+        raise ValueError(f"landmarks are of a picture {landmarks.image_size}, reference is {size}")
+    canvas = Canvas(landmarks)
+    x0, y0, x1, y1 = canvas.box
+    before = crop(reference, canvas.box)
+    edited = reference.copy()
+    edited[y0:y1, x0:x1] = _mixed(reference[y0:y1, x0:x1], preset.painter(before, canvas, rgb), amount)
+    return edited
+
+
+def _mixed(before: Image, after: Float, amount: float) -> Image:
+    mixed = before + np.float32(amount) * (after - before)
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

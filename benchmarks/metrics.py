@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -176,3 +177,26 @@ def jitter(positions: FloatAny) -> float:
         return float("nan")
     high = positions[1:-1] - (positions[:-2] + positions[2:]) / 2
     return float(np.sqrt((high**2).sum(axis=-1).mean()))
+
+
+def warp_error(pictures: Sequence[Image], frames: Sequence[Image]) -> float:
+    """How much two neighbouring outputs differ once the earlier is carried along by the frames' own motion.
+
+    1e3 times the mean squared difference in [0, 1], over pixels whose DIS flow between the two *frames* returns
+    to within 1 px. Qffusion prints a warp error without a definition: compare ratios only.
+
+    Args:
+        pictures: outputs of t - 1 and t. frames: the live frames of t - 1 and t; all uint8, one size.
+    """
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    before, after = (cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in frames)
+    back, forth = flow.calc(after, before, None), flow.calc(before, after, None)
+    h, w = after.shape
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    at = (x + back[..., 0], y + back[..., 1])
+    cycle = back + cv2.remap(forth, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = np.linalg.norm(cycle, axis=-1) < 1
+    carried = cv2.remap(pictures[0], *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if not seen.any():
+        return float("nan")
+    return 1e3 * float((((carried.astype(np.float32) - pictures[1]) / 255)[seen] ** 2).mean())

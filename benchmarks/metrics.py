@@ -182,8 +182,8 @@ def jitter(positions: FloatAny) -> float:
 def warp_error(pictures: Sequence[Image], frames: Sequence[Image]) -> float:
     """How much two neighbouring outputs differ once the earlier is carried along by the frames' own motion.
 
-    1e3 times the mean squared difference in [0, 1], over pixels whose DIS flow between the two *frames* returns
-    to within 1 px. Qffusion prints a warp error without a definition: compare ratios only.
+    1e3 times the mean squared difference in [0, 1], over pixels whose DIS flow between the two *frames*
+    returns to within 1 px. Qffusion prints a warp error without a definition: compare ratios only.
 
     Args:
         pictures: outputs of t - 1 and t. frames: the live frames of t - 1 and t; all uint8, one size.

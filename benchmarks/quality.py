@@ -1,7 +1,7 @@
 """`livery bench quality`: fields of real clips and of known truth, every method in one run.
 
-Reference is frame 0 and stays so. Reconstruction is reference(x + field(x)) alone: no live pixels, no gain, all
-pixels. Landmarks given to the methods and those they are judged by come from one FaceMesh; therefore the
+Reference is frame 0 and stays so. Reconstruction is reference(x + field(x)) alone: no live pixels, no gain,
+all pixels. Landmarks given to the methods and those they are judged by come from one FaceMesh; therefore the
 *withheld* columns: half of the points are taken from what the method is given and used to judge it.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.common import metadata, portraits_dir, print_table, read_clip, w
 from benchmarks.methods import Method, OfMatcher, baselines
 from benchmarks.truth import TruthPair, truth_pairs
 from correspondence import Landmarks, Match, Matcher, WeightsError, detect_landmarks, warp_image
-from correspondence.types import Image
+from correspondence.types import Bool, Image
 
 WITHHELD_SEED = 7
 SIZE = 512
@@ -84,7 +84,7 @@ def load_clip(path: Path, frames: int) -> Clip:
     return Clip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
 
 
-def withheld_points() -> metrics.Bool:
+def withheld_points() -> Bool:
     """The fixed random half of the landmarks that methods are not given, bool (478,); never an iris."""
     held = np.zeros(478, bool)
     held[np.random.default_rng(WITHHELD_SEED).permutation(468)[:234]] = True
@@ -128,7 +128,7 @@ def stillest_span(clip: Clip, length: int = STILL_FRAMES) -> range | None:
     return best[1] if best else None
 
 
-def carried(match: Match, reference: Landmarks, start: Landmarks, points: metrics.Bool) -> metrics.FloatAny:
+def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) -> metrics.FloatAny:
     """Where the reference's points appear in the frame: x with x + field(x) = point, by iteration, (N, 2)."""
     goal = reference.points[:468, :2][points[:468]]
     at = start.points[:468, :2][points[:468]].astype(np.float32)
@@ -261,7 +261,7 @@ def run(args: argparse.Namespace) -> int:
     for method in chosen:
         measure_truth(method, pairs, totals[method.name])
     names = [name for name, _ in COLUMNS]
-    rows = [[m.name, *(totals[m.name].mean(c) for c in names)] for m in chosen]
+    rows: list[list[str | float]] = [[m.name, *(totals[m.name].mean(c) for c in names)] for m in chosen]
     print_table(["method", *names], rows)
     results = [
         {"method": m.name, **{c: totals[m.name].mean(c) for c in names}}

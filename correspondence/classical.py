@@ -1,22 +1,21 @@
 """The classical matcher: landmark, flow and still candidates, chosen per cell by residual and cycle.
 
-It needs no weights. The landmark field brings the reference roughly onto the frame; OpenCV's DIS flow
-(Kroeger et al. 2016) between the frame and that picture, in both directions, corrects it and tells by
-its cycle where it may be believed.
+It needs no weights. Candidates on the frame region's grid: the landmark field; DIS flow started from it
+and from nothing; the field of a camera that stands still. How well each explains the frame decides,
+with the landmarks preferred on the parts of the face they are made for; one flow back from the reference
+to the frame checks the result.
 """
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from correspondence import topology as topo
+from correspondence.flow import Gray, appearance, dis_flow, rough_inverse, sample, unlike
 from correspondence.grid import Float, compose, pixel_grid
 from correspondence.landmarks import detect_landmarks
 from correspondence.mesh import FaceReference, LandmarkField, face_reference, landmark_field
@@ -31,33 +30,22 @@ from correspondence.types import (
     Patch,
     check_image,
 )
-from correspondence.uncertainty import scale_of
-
-Gray = npt.NDArray[np.uint8]
+from correspondence.uncertainty import Evidence, scale_of
 
 COARSE = 96  # cells on a side of the coarse grid around the whole frame
 FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
-_local = threading.local()  # DIS objects keep buffers: one set a thread
-_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="dis")
+CHOICE = 2  # candidates are chosen on a grid this much coarser than the field's
 
-
-def dis_flow(source: Gray, target: Gray, fine: bool = True) -> Float:
-    """DIS optical flow: source(x) is seen at target(x + flow(x)).
-
-    Args:
-        source: uint8 (H, W), both sides at least 16.
-        target: uint8 (H, W).
-        fine: FAST instead of ULTRAFAST settings.
-
-    Returns:
-        float32 (H, W, 2), pixels.
-    """
-    kinds: dict[bool, Any] = getattr(_local, "kinds", None) or {}
-    if fine not in kinds:
-        preset = cv2.DISOPTICAL_FLOW_PRESET_FAST if fine else cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST
-        kinds[fine] = cv2.DISOpticalFlow.create(preset)
-        _local.kinds = kinds
-    return np.asarray(kinds[fine].calc(source, target, None), np.float32)
+# Costs are in gray levels.
+PRICE = (0.0, 0.5, 1.0, 1.0)  # of guided flow, direct flow, standing still, landmarks
+NEAR = 0.5  # cells that a flow may differ from the landmark field for nothing, on skin
+FAR_PRICE = 4.0  # a cell beyond
+PART_PRICE = 14.0  # of not following the landmarks on lips, eyes and brows
+MOST_UNLIKE = 60.0  # larger differences count as this
+WINDOW = 5  # coarser cells over which the cost is averaged
+SOFTNESS = 0.7  # gray levels over which the choice turns from one candidate to another
+SEAM = 1.5  # coarser cells over which neighbouring choices are blended
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +57,8 @@ class ClassicalReference:
         landmarks: None where no face was found.
         region: the square around head and shoulders.
         gray: uint8 (GRID, GRID), that region.
-        coarse: uint8 (COARSE, COARSE), the whole picture's square.
+        look: uint8 (GRID, GRID, 4), its `flow.appearance`.
+        coarse: uint8 (COARSE, COARSE, 3), the whole picture's square.
         face: the mesh's side of the landmark field, None without a face.
     """
 
@@ -77,14 +66,20 @@ class ClassicalReference:
     landmarks: Landmarks | None
     region: Region
     gray: Gray
-    coarse: Gray
+    look: Image
+    coarse: Image
     face: FaceReference | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+        return self.image.shape[0], self.image.shape[1]
 
     @property
     def nbytes(self) -> int:
         """Memory it holds, bytes."""
         points = self.landmarks.points.nbytes if self.landmarks else 0
-        return self.image.nbytes + self.gray.nbytes + self.coarse.nbytes + points
+        return self.image.nbytes + self.gray.nbytes + self.look.nbytes + self.coarse.nbytes + points
 
 
 def resolve(image: Image, landmarks: MaybeLandmarks) -> Landmarks | None:
@@ -99,15 +94,15 @@ def gray_of(image: Image) -> Gray:
 
 def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalReference:
     """Make a reference ready; see `ClassicalReference`."""
-    check_image(image, "reference")
+    size = check_image(image, "reference")
     image = np.array(image)  # a copy: the reference never changes after this
     image.setflags(write=False)
     found = resolve(image, landmarks)
-    region = ideal_region(found, image.shape[:2])
-    gray = gray_of(crop(image, region))
-    coarse = gray_of(crop(image, whole(image.shape[:2]), COARSE))
+    region = ideal_region(found, size)
+    inner = crop(image, region)
+    coarse = crop(image, whole(size), COARSE)
     face = face_reference(found, region) if found is not None else None
-    return ClassicalReference(image, found, region, gray, coarse, face)
+    return ClassicalReference(image, found, region, gray_of(inner), appearance(inner), coarse, face)
 
 
 class ClassicalMatcher:
@@ -141,13 +136,14 @@ class ClassicalMatcher:
         """
         size = check_image(frame, "frame")
         found = resolve(frame, landmarks)
-        region = choose_region(found if prepared.face else None, size, _region_of(previous))
-        outer = _pool.submit(coarse_patch, frame, prepared)
-        values = fine_values(gray_of(crop(frame, region)), region, found, prepared)
-        return assemble(values, region, outer.result(), prepared, found, size)
+        both = found if prepared.face is not None else None
+        region = choose_region(both, size, region_of(previous))
+        values, outer = fine_values(crop(frame, region), region, both, prepared, frame)
+        return assemble(values, region, outer, prepared, found, size)
 
 
-def _region_of(match: Match | None) -> Region | None:
+def region_of(match: Match | None) -> Region | None:
+    """The region a match was made on, None where it has none."""
     if match is None or len(match.patches) < 2:
         return None
     x0, y0, x1, _ = match.patches[-1].box
@@ -162,70 +158,104 @@ def still_field(
     Pictures of different sizes show the same scene at another scale.
     """
     at = pixel_grid(size, size)
-    ratio = np.array(
-        [prepared.image.shape[1] / frame_size[1], prepared.image.shape[0] / frame_size[0]], np.float32
-    )
-    pixels = (region.to_pixels(at, size) + 0.5) * ratio - 0.5
-    return np.asarray(prepared.region.to_grid(pixels.astype(np.float32), size) - at, np.float32)
-
-
-def _residual(a: Gray, b: Gray) -> Float:
-    """Local mean absolute difference of two pictures once their local means are equal; float32, gray levels."""
-    difference = a.astype(np.float32) - b
-    difference -= cv2.blur(difference, (15, 15))
-    return np.asarray(cv2.blur(np.abs(difference), (5, 5)), np.float32)
-
-
-def _sample(image: Gray, field: Float) -> Gray:
-    at = pixel_grid(*field.shape[:2]) + field
-    return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    height, width = prepared.size
+    ratio = np.array([width / frame_size[1], height / frame_size[0]], np.float32)
+    pixels = (region.to_pixels(at, size) + np.float32(0.5)) * ratio - np.float32(0.5)
+    return np.asarray(prepared.region.to_grid(pixels, size) - at, np.float32)
 
 
 def fine_values(
-    gray: Gray, region: Region, landmarks: Landmarks | None, prepared: ClassicalReference
-) -> Float:
-    """Field and log_b in cells on the region's grid: float32 (GRID, GRID, 3)."""
-    size = gray.shape[0]
-    still = still_field(
-        region, prepared, landmarks.image_size if landmarks else prepared.image.shape[:2], size
-    )
+    inner: Image,
+    region: Region,
+    landmarks: Landmarks | None,
+    prepared: ClassicalReference,
+    frame: Image,
+) -> tuple[Float, Patch]:
+    """(dx, dy, log_b) in cells on the region's grid, float32 (N, N, 3), and the coarse patch below.
+
+    DIS runs on two threads (OpenCV releases the interpreter's lock) beside the landmark field.
+    """
+    size = inner.shape[0]
+    gray = gray_of(inner)
+    direct = _pool.submit(dis_flow, gray, prepared.gray)
+    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), size)
     face: LandmarkField | None = None
     if landmarks is not None and prepared.face is not None:
         face = landmark_field(landmarks, prepared.face, region)
-    base = face.field if face is not None else still
-    near = _sample(prepared.gray, base)
-    backward = _pool.submit(dis_flow, near, gray)
-    forward = dis_flow(gray, near)
-    back = backward.result()
-    flow = compose(forward, base)
-    loop = compose(forward, back)
-    cycle = np.sqrt(loop[..., 0] ** 2 + loop[..., 1] ** 2)
-    cost_flow = _residual(gray, _sample(prepared.gray, flow)) + 4 * np.minimum(cycle, 5)
-    cost_still = _residual(gray, _sample(prepared.gray, still)) + 6
-    candidates = [flow, still]
-    costs = [cost_flow, cost_still]
-    if face is not None and landmarks is not None:
-        costs[1] = costs[1] + 40 * face.inside
-        candidates.append(face.field)
-        costs.append(_residual(gray, near) + 4 - 30 * _parts(landmarks, region, size))
-    field, cost = _blend(candidates, costs)
-    validity = face.validity if face is not None else np.full(gray.shape, 0.3, np.float32)
-    return np.dstack([field, scale_of(cycle, cost, validity)]).astype(np.float32)
+    base = still if face is None else face.field
+    back = _pool.submit(_flow_back, prepared.gray, gray, base)
+    outer = _pool.submit(coarse_patch, frame, prepared)
+    guided = dis_flow(gray, prepared.gray, base)
+    look = appearance(inner)
+    flows = [guided, direct.result(), still]
+    if face is None or landmarks is None:
+        field = choose(flows, look, prepared.look, None, None)
+    else:
+        parts = parts_of(landmarks, region, size // CHOICE)
+        field = choose([*flows, face.field], look, prepared.look, face, parts)
+    evidence = gather(field, back.result(), look, prepared.look, face)
+    return np.dstack([field, scale_of(evidence)]), outer.result()
 
 
-def _blend(candidates: list[Float], costs: list[Float]) -> tuple[Float, Float]:
-    """Soft, smooth choice of the cheapest candidate: the field and the cost it was chosen at."""
-    smooth = [cv2.blur(np.asarray(cost, np.float32), (9, 9)) for cost in costs]
-    low = np.minimum.reduce(smooth)
-    weights = [cv2.GaussianBlur(np.exp((low - cost) / 2), (0, 0), 2) for cost in smooth]
+def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
+    return dis_flow(reference, frame, rough_inverse(field))
+
+
+def choose(
+    candidates: list[Float],
+    look: Image,
+    reference: Image,
+    face: LandmarkField | None,
+    parts: Float | None,
+) -> Float:
+    """The candidate that explains the frame best, cell by cell, with smooth borders.
+
+    Args:
+        candidates: float32 (N, N, 2), cells: guided flow, direct flow, still, and the landmark field last
+            where there is a face.
+        look: uint8 (N, N, 4), the frame's `appearance`.
+        reference: uint8 (N, N, 4), the reference's.
+        face: the landmark field, None without a face.
+        parts: float32 (N / CHOICE, N / CHOICE) from `parts_of`, None without a face.
+
+    Returns:
+        float32 (N, N, 2), cells.
+    """
+    size = look.shape[0]
+    n = size // CHOICE
+    at = pixel_grid(size, size)
+    costs = []
+    for candidate, price in zip(candidates, PRICE, strict=False):
+        difference = unlike(look, sample(reference, at + candidate))
+        difference = cv2.resize(difference, (n, n), interpolation=cv2.INTER_AREA)
+        costs.append(cv2.blur(cv2.min(difference, MOST_UNLIKE), (WINDOW, WINDOW)) + np.float32(price))
+    if face is not None and parts is not None:
+        trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
+        for index, candidate in enumerate(candidates[:-1]):
+            away = cv2.resize(candidate - face.field, (n, n), interpolation=cv2.INTER_AREA)
+            far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
+            costs[index] += FAR_PRICE * trusted * far + PART_PRICE * parts
+    low = np.minimum.reduce(costs)
+    weights = [cv2.GaussianBlur(np.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
     total = np.add.reduce(weights)
     field = np.zeros_like(candidates[0])
     for candidate, weight in zip(candidates, weights, strict=True):
-        field += candidate * (weight / total)[..., None]
-    return field, np.asarray(low, np.float32)
+        share = cv2.resize(weight / total, (size, size), interpolation=cv2.INTER_LINEAR)
+        field += candidate * share[..., None]
+    return field
 
 
-def _parts(landmarks: Landmarks, region: Region, size: int) -> Float:
+def gather(field: Float, back: Float, look: Image, reference: Image, face: LandmarkField | None) -> Evidence:
+    """What speaks for and against the chosen field; see `Evidence`."""
+    size = look.shape[0]
+    loop = compose(field, back)
+    cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
+    residual = cv2.blur(unlike(look, sample(reference, pixel_grid(size, size) + field)), (7, 7))
+    validity = np.zeros((size, size), np.float32) if face is None else face.validity
+    return Evidence(np.asarray(cycle, np.float32), np.asarray(residual, np.float32), validity)
+
+
+def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
     """Where the landmarks know better than the flow: lips, eyes, brows; float32 (size, size), [0, 1]."""
     points = region.to_grid(landmarks.points[:, :2], size)
     x0, y0, x1, y1 = landmarks.box
@@ -234,6 +264,8 @@ def _parts(landmarks: Landmarks, region: Region, size: int) -> Float:
     for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
         corners = np.rint(points[list(ring)] * 16).astype(np.int32)
         cv2.fillPoly(drawn, [corners], 255, 8, 4)
+    outline = np.rint(points[list(topo.OVAL)] * 16).astype(np.int32)
+    cv2.polylines(drawn, [outline], True, 100, 1, 8, 4)
     reach = max(3, int(face * 0.05)) | 1
     drawn = cv2.dilate(drawn, np.ones((reach, reach), np.uint8))
     return np.asarray(cv2.blur(drawn, (reach, reach)).astype(np.float32) / 255, np.float32)
@@ -241,15 +273,17 @@ def _parts(landmarks: Landmarks, region: Region, size: int) -> Float:
 
 def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
     """The whole frame's field on a coarse grid, flow or standing still: for what lies outside the region."""
-    height, width = frame.shape[:2]
-    square = whole((height, width))
-    reference = whole(prepared.image.shape[:2])
-    gray = gray_of(crop(frame, square, COARSE))
-    flow = dis_flow(gray, prepared.coarse, fine=False)
-    still = np.zeros_like(flow)
-    costs = [_residual(gray, _sample(prepared.coarse, flow)) + 2, _residual(gray, prepared.coarse)]
-    field, cost = _blend([flow, still], costs)
-    log_b = scale_of(np.full_like(cost, 1.0), cost, np.full_like(cost, 0.3))
+    square = whole((frame.shape[0], frame.shape[1]))
+    inner = crop(frame, square, COARSE)
+    flow = dis_flow(gray_of(inner), gray_of(prepared.coarse), fine=False)
+    at = pixel_grid(COARSE, COARSE)
+    a, b, reference = appearance(inner), appearance(prepared.coarse), whole(prepared.size)
+    moved = cv2.blur(unlike(a, sample(b, at + flow)), (5, 5)) + 1
+    stood = cv2.blur(unlike(a, b), (5, 5))
+    weight = cv2.GaussianBlur(1 / (1 + np.exp(np.clip(moved - stood, -20, 20))), (0, 0), 1.5)
+    field = flow * weight[..., None]
+    cost = cv2.min(moved, stood)
+    log_b = scale_of(Evidence(np.full_like(cost, 1.0), cost, np.full_like(cost, 0.3)))
     return grid_patch(np.dstack([field, log_b]).astype(np.float32), square, reference, feather=0)
 
 
@@ -280,5 +314,4 @@ def assemble(
 ) -> Match:
     """A match from the fine grid's (dx, dy, log_b) in cells and the coarse patch below it."""
     inner = grid_patch(values, region, prepared.region, FEATHER * region.side)
-    size = (prepared.image.shape[0], prepared.image.shape[1])
-    return Match((outer, inner), landmarks, frame_size, size)
+    return Match((outer, inner), landmarks, frame_size, prepared.size)

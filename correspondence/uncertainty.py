@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from correspondence.grid import Float
@@ -11,22 +13,28 @@ _BIAS, _CYCLE, _COST, _UNSEEN = -1.6, 0.5, 0.35, 1.6
 _LOW, _HIGH = -2.5, 4.0  # natural log of cells
 
 
-def scale_of(cycle: Float, cost: Float, validity: Float) -> Float:
-    """log_b from what the matcher saw.
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a matcher saw of its own errors, each float32 (N, N).
 
-    Args:
+    Attributes:
         cycle: forward-backward disagreement, cells.
-        cost: what the chosen candidate cost, gray levels.
+        residual: local mean absolute difference of the pictures' detail, gray levels.
         validity: of the landmark field, [0, 1].
-
-    Returns:
-        float32, natural log of the Laplace scale in cells.
     """
+
+    cycle: Float
+    residual: Float
+    validity: Float
+
+
+def scale_of(evidence: Evidence) -> Float:
+    """log_b from what the matcher saw: float32 (N, N), natural log of the Laplace scale in cells."""
     log_b = (
         _BIAS
-        + _CYCLE * np.log(cycle + 0.1)
-        + _COST * np.log(np.maximum(cost, 0) + 1)
-        + _UNSEEN * (1 - validity)
+        + _CYCLE * np.log(evidence.cycle + 0.1)
+        + _COST * np.log(evidence.residual + 1)
+        + _UNSEEN * (1 - evidence.validity)
     )
     return np.asarray(np.clip(log_b, _LOW, _HIGH), np.float32)
 

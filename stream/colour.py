@@ -52,14 +52,14 @@ _SWS_BY_CODE = {
 _local = threading.local()  # a VideoReformatter keeps its tables, and serves one thread
 
 
-def to_rgb(frame: av.VideoFrame, untagged: Matrix | None = None) -> Image:
+def to_rgb(frame: av.VideoFrame, untagged: Matrix | None = WEBRTC) -> Image:
     """The picture of a decoded frame, by its own matrix and range.
 
     Args:
         frame: any pixel format swscale reads.
-        untagged: the matrix where the frame names none; None: BT.709 from 720 lines up, else BT.601, as
-            players do. Pass `WEBRTC` for what a WebRTC peer sent. An untagged range is limited, save in the
-            formats that are full by definition (yuvj420p and its like).
+        untagged: the matrix where the frame names none. The default is what WebRTC peers mean; None is
+            what players of files take: BT.709 from 720 lines up, else BT.601. An untagged range is limited,
+            save in the formats that are full by definition (yuvj420p and its like).
 
     Returns:
         RGB uint8 (H, W, 3), of its own memory.
@@ -116,7 +116,7 @@ def to_frame(
     return frame
 
 
-def source_colour(frame: av.VideoFrame, untagged: Matrix | None = None) -> tuple[Colorspace, ColorRange]:
+def source_colour(frame: av.VideoFrame, untagged: Matrix | None = WEBRTC) -> tuple[Colorspace, ColorRange]:
     """Matrix and range a frame was made with, by its tags, else by rule (see `to_rgb`)."""
     guess = untagged or (Matrix.BT709 if frame.height >= HD_LINES else Matrix.BT601)
     matrix = _SWS_BY_CODE.get(int(frame.colorspace), guess.sws)

@@ -95,11 +95,11 @@ def test_tags_survive_the_encoder_and_decide(matrix: Matrix, full_range: bool) -
     assert np.abs(back[32, CENTRES].astype(int) - BARS).max() <= 5
 
 
-def test_untagged_frames_follow_the_size_or_what_the_caller_knows() -> None:
+def test_untagged_frames_are_taken_for_a_peers_or_by_their_size() -> None:
     small, large = av.VideoFrame(64, 480, "yuv420p"), av.VideoFrame(64, 720, "yuv420p")
-    assert source_colour(small)[0] == Matrix.BT601.sws
-    assert source_colour(large)[0] == Matrix.BT709.sws
-    assert source_colour(large, Matrix.BT601)[0] == Matrix.BT601.sws
+    assert source_colour(small, None)[0] == Matrix.BT601.sws
+    assert source_colour(large, None)[0] == Matrix.BT709.sws
+    assert source_colour(large)[0] == Matrix.BT601.sws  # what a WebRTC peer sends, whatever its size
 
 
 def test_the_matrix_matters() -> None:

@@ -1,0 +1,282 @@
+"""Video encoders for live use: x264 with a live bit rate, and libvpx for peers that want VP8.
+
+aiortc's own rebuild themselves, with a key frame, at each step of the bit rate, and run x264 at its
+`medium` preset. These keep going: x264 takes a new rate between two frames as long as its VBV was on from
+the start, so it is opened at the highest rate allowed and then told the present one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, Protocol, TypeAlias
+
+import av
+from aiortc.codecs import h264, vpx
+from aiortc.mediastreams import VIDEO_TIME_BASE, convert_timebase
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+VideoCodec = Literal["H264", "VP8"]
+VideoPacket: TypeAlias = "av.Packet[VideoStream]"
+HD_PIXELS = 1280 * 720
+VP8_STEP = 1.3  # libvpx is rebuilt when the wanted rate differs by more than this factor ...
+VP8_REBUILD_GAP_S = 5.0  # ... and it was not rebuilt within this time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """How the edited stream is encoded; `__post_init__` checks the ranges.
+
+    Rates hold for 1280 x 720 and follow the number of pixels to the power 0.75 at other sizes.
+    """
+
+    bitrate_bps: int = 2_500_000  # at the start, and wherever no viewer asks for less
+    min_bitrate_bps: int = 300_000  # no viewer pushes it below; at most `bitrate_bps` in effect
+    max_bitrate_bps: int = 4_000_000  # no viewer pushes it above; at least `bitrate_bps` in effect
+    fps: float = 30.0  # nominal: spreads the rate over frames, does not pace them
+    vbv_s: float = 0.2  # bounds the size of one frame, key frames included, at the highest rate
+    keyframe_gap_s: float = 0.5  # shortest time between two key frames that were asked for
+    keyframe_every_s: float = 10.0  # longest time without one
+    preset: str = "veryfast"  # of x264
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        positive = ("bitrate_bps", "min_bitrate_bps", "max_bitrate_bps", "fps", "vbv_s", "keyframe_every_s")
+        for name in (*positive, "threads"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.keyframe_gap_s < 0:
+            raise ValueError(f"keyframe_gap_s must not be negative, got {self.keyframe_gap_s}")
+
+    def rates(self, size: tuple[int, int]) -> tuple[int, int, int]:
+        """Lowest, starting and highest bit rate for pictures of `size` (H, W), bits per second."""
+        scale = (size[0] * size[1] / HD_PIXELS) ** 0.75
+        start = max(round(self.bitrate_bps * scale), 50_000)
+        low = min(round(self.min_bitrate_bps * min(scale, 1.0)), start)
+        return max(low, 1), start, max(round(self.max_bitrate_bps * scale), start)
+
+
+class FrameEncoder(Protocol):
+    """One size, one codec context."""
+
+    bitrate_bps: int
+
+    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
+        """Encode one frame; `frame.pict_type` I makes it a key frame."""
+        ...
+
+
+class X264:
+    """H.264 Constrained Baseline, which every browser decodes, without delay (zerolatency)."""
+
+    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: EncoderConfig) -> None:
+        highest = config.rates((frame.height, frame.width))[2]
+        context = _context("libx264", frame, config)
+        context.profile = "baseline"
+        context.bit_rate = highest  # VBV and rate must agree at opening for later changes to be followed
+        context.options = {
+            "preset": config.preset,
+            "tune": "zerolatency",
+            "maxrate": str(highest),
+            "bufsize": str(round(highest * config.vbv_s)),
+            "x264-params": "ratetol=0.1",
+        }
+        context.open()
+        self._context, self._highest = context, highest
+        self.bitrate_bps = bitrate_bps
+
+    @property
+    def bitrate_bps(self) -> int:
+        """Target, bits per second; a change acts from the next frame on, within about half a second."""
+        return int(self._context.bit_rate or 0)
+
+    @bitrate_bps.setter
+    def bitrate_bps(self, value: int) -> None:
+        self._context.bit_rate = min(value, self._highest)
+
+    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
+        """Encode one frame."""
+        return self._context.encode(frame)
+
+
+class Vpx:
+    """VP8 in libvpx's real-time mode. It takes no live rate, so a large change rebuilds it, seldom."""
+
+    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: EncoderConfig) -> None:
+        self._config = config
+        self.bitrate_bps = bitrate_bps
+        self._open(frame)
+
+    def _open(self, frame: av.VideoFrame) -> None:
+        context = _context("libvpx", frame, self._config)
+        context.bit_rate = self.bitrate_bps
+        context.qmin, context.qmax = 2, 56
+        context.options = {
+            "deadline": "realtime",
+            "cpu-used": "-6",
+            "lag-in-frames": "0",
+            "error-resilient": "default",
+            "minrate": str(self.bitrate_bps),
+            "maxrate": str(self.bitrate_bps),
+            "bufsize": str(self.bitrate_bps),
+            "max-intra-rate": "300",  # a key frame is at most three frames' share
+            "undershoot-pct": "100",
+            "overshoot-pct": "15",
+            "static-thresh": "1",
+        }
+        self._context, self._opened_at_s = context, _time_s(frame)
+
+    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
+        """Encode one frame."""
+        present = self._context.bit_rate or 1
+        far = max(self.bitrate_bps / present, present / self.bitrate_bps) > VP8_STEP
+        if far and _time_s(frame) - self._opened_at_s >= VP8_REBUILD_GAP_S:
+            self._open(frame)
+        return self._context.encode(frame)
+
+
+class LiveEncoder:
+    """Encodes a stream of frames whose size and bit rate may change, with key frames on request.
+
+    Not thread-safe, save for `request_keyframe` and `bitrate_bps`, which only leave a note.
+
+    Args:
+        codec: "H264" or "VP8".
+        config: rates and key frame distances.
+    """
+
+    def __init__(self, codec: VideoCodec, config: EncoderConfig) -> None:
+        self.codec = codec
+        self.keyframes = 0
+        self.bitrate_bps: int | None = None  # wanted; None: the config's, and always within its limits
+        self._config = config
+        self._encoder: FrameEncoder | None = None
+        self._size = (0, 0)
+        self._keyframe_wanted = False
+        self._keyframe_at_s = float("-inf")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the last frame."""
+        return self._size
+
+    def request_keyframe(self) -> None:
+        """Ask for a key frame: the next frame, or the first that is `keyframe_gap_s` after the last one."""
+        self._keyframe_wanted = True
+
+    def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
+        """Encode a frame.
+
+        Args:
+            frame: any pixel format; sides are cut to even ones. `pts` must increase.
+
+        Returns:
+            Its packets (one, as a rule), in units of 1/90000 s.
+        """
+        frame = _prepare(frame)
+        now_s, size = _time_s(frame), (frame.height, frame.width)
+        low, start, high = self._config.rates(size)
+        rate = start if self.bitrate_bps is None else min(max(self.bitrate_bps, low), high)
+        if self._encoder is None or size != self._size:
+            kind = X264 if self.codec == "H264" else Vpx
+            self._encoder, self._size = kind(frame, rate, self._config), size
+            self._keyframe_wanted = False
+        elif self._encoder.bitrate_bps != rate:
+            self._encoder.bitrate_bps = rate
+        due = self._keyframe_wanted and now_s - self._keyframe_at_s >= self._config.keyframe_gap_s
+        frame.pict_type = PictureType.I if due else PictureType.NONE
+        packets = self._encoder.encode(frame)
+        if any(packet.is_keyframe for packet in packets):
+            self.keyframes += 1
+            self._keyframe_at_s, self._keyframe_wanted = now_s, False
+        return packets
+
+
+class H264Sender(h264.H264Encoder):
+    """What aiortc's sender calls for H.264: frames through `LiveEncoder`, packets as they are."""
+
+    def __init__(self, config: EncoderConfig | None = None) -> None:
+        super().__init__()
+        self.live = LiveEncoder("H264", config or EncoderConfig())
+
+    def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        """RTP payloads and timestamp of a frame."""
+        data, timestamp = _encode(self.live, frame, force_keyframe)
+        return self._packetize(self._split_bitstream(data)), timestamp
+
+    @property
+    def target_bitrate(self) -> int:
+        """The receiver's limit (REMB), bits per second; live."""
+        return self.live.bitrate_bps or self.live._config.bitrate_bps
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self.live.bitrate_bps = bitrate
+
+
+class Vp8Sender(vpx.Vp8Encoder):
+    """What aiortc's sender calls for VP8."""
+
+    def __init__(self, config: EncoderConfig | None = None) -> None:
+        super().__init__()
+        self.live = LiveEncoder("VP8", config or EncoderConfig())
+
+    def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        """RTP payloads and timestamp of a frame."""
+        data, timestamp = _encode(self.live, frame, force_keyframe)
+        payloads = self._packetize(data, self.picture_id)
+        self.picture_id = (self.picture_id + 1) % (1 << 15)
+        return payloads, timestamp
+
+    @property
+    def target_bitrate(self) -> int:
+        """The receiver's limit (REMB), bits per second."""
+        return self.live.bitrate_bps or self.live._config.bitrate_bps
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self.live.bitrate_bps = bitrate
+
+
+def _encode(live: LiveEncoder, frame: av.frame.Frame, force_keyframe: bool) -> tuple[bytes, int]:
+    if not isinstance(frame, av.VideoFrame) or frame.pts is None or frame.time_base is None:
+        raise ValueError(f"a video track must give video frames with pts and time_base, got {frame!r}")
+    if force_keyframe:
+        live.request_keyframe()
+    timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
+    return b"".join(bytes(packet) for packet in live.encode(frame)), timestamp
+
+
+def _prepare(frame: av.VideoFrame) -> av.VideoFrame:
+    """yuv420p of even sides, in units of 1/90000 s."""
+    if frame.pts is None or frame.time_base is None:
+        raise ValueError(f"a frame to encode needs pts and time_base, got {frame!r}")
+    pts, time_base = frame.pts, frame.time_base
+    even = frame.width & ~1 or 2, frame.height & ~1 or 2
+    if frame.format.name != "yuv420p" or even != (frame.width, frame.height):
+        frame = frame.reformat(even[0], even[1], "yuv420p", threads=1)
+        frame.pts, frame.time_base = pts, time_base
+    if time_base != VIDEO_TIME_BASE:
+        frame.pts = convert_timebase(pts, time_base, VIDEO_TIME_BASE)
+        frame.time_base = VIDEO_TIME_BASE
+    return frame
+
+
+def _context(name: str, frame: av.VideoFrame, config: EncoderConfig) -> VideoCodecContext:
+    context = av.CodecContext.create(name, "w")
+    if not isinstance(context, VideoCodecContext):
+        raise TypeError(f"{name} is no video encoder")
+    context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
+    context.time_base = VIDEO_TIME_BASE
+    context.framerate = Fraction(config.fps).limit_denominator(1001)
+    context.gop_size = max(round(config.keyframe_every_s * config.fps), 1)
+    context.thread_count = config.threads
+    context.colorspace, context.color_range = frame.colorspace, frame.color_range
+    context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+    return context
+
+
+def _time_s(frame: av.VideoFrame) -> float:
+    return (frame.pts or 0) / VIDEO_TIME_BASE.denominator

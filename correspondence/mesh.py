@@ -18,9 +18,12 @@ from correspondence.grid import Float, pixel_grid
 from correspondence.region import GRID, Region
 from correspondence.types import Landmarks
 
+Indices = npt.NDArray[np.int32]
+
 HOLE_VALIDITY = 0.5  # of mouth interior and eyes: their border is known, what lies between is guessed
 OUTSIDE_VALIDITY = 0.3  # at the mesh's outline, falling to 0 with the distance from it
 REACH = 0.45  # distance over which the head's motion dies away outside the mesh, in face sides
+_GRACE = 0.02  # cells that a triangle reaches beyond its sides, so that neighbours leave no crack
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 _COARSE = 4  # the extension beyond the mesh is computed on a grid this much coarser
 _MOST_STRETCH = 4.0  # a triangle this much larger than in the reference is as good as hidden there
@@ -96,12 +99,12 @@ def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -
         return LandmarkField(field, validity, inside)
     cut = np.s_[y : y + h, x : x + w]
     within, chosen = inside[cut], np.maximum(index[cut], 0)
-    moved = _affine(points[:, :2], reference.points, area)[chosen]  # (h, w, 6)
-    at = pixel_grid(size, size)[cut]
+    moved = np.take(_affine(points[:, :2], reference.points, area), chosen, axis=1)  # (6, h, w)
+    across, down = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)[:, None]
     piece = np.empty((h, w, 2), np.float32)
     for axis in range(2):
-        a, b, c = (moved[..., 3 * axis + k] for k in range(3))
-        piece[..., axis] = a * at[..., 0] + b * at[..., 1] + c
+        a, b, c = moved[3 * axis : 3 * axis + 3]
+        piece[..., axis] = a * across + b * down + c
     np.copyto(field[cut], piece, where=within[..., None])
     trust = _trust(area, reference)
     np.copyto(validity[cut], trust[chosen], where=within)
@@ -126,21 +129,57 @@ def _areas(points: Float) -> Float:
 
 
 def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
-    """Which triangle is seen at each cell, -1 for none: int16 (size, size). Far ones are drawn first."""
+    """Which triangle is seen at each cell, -1 for none: int16 (size, size).
+
+    Those turned away are drawn first, then from far to near, a later one over an earlier one. Scan lines
+    of all triangles are computed at once: one OpenCV call a triangle would give up the interpreter's
+    lock 900 times a frame.
+    """
     triangles = topo.topology().triangles
-    depth = points[triangles, 2].mean(axis=1)
-    away = area <= 0
-    order = np.lexsort((-depth, ~away))  # those turned away first, then from far to near
-    corners = np.rint(points[triangles, :2] * (1 << _SHIFT)).astype(np.int32)
-    index = np.full((size, size), -1, np.int16)
-    fill = cv2.fillConvexPoly
-    for triangle, corner in zip(order.tolist(), corners[order], strict=True):
-        fill(index, corner, triangle, 8, _SHIFT)
-    return index
+    order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
+    corners = points[triangles[order], :2]  # (T, 3, 2)
+    heights = corners[..., 1]
+    top = np.clip(np.ceil(heights.min(axis=1) - _GRACE), 0, size).astype(np.int32)
+    bottom = np.clip(np.floor(heights.max(axis=1) + _GRACE), -1, size - 1).astype(np.int32)
+    rows = np.maximum(bottom - top + 1, 0)
+    owner, y = _runs(top, rows)
+    left, right = _spans(corners, area[order], owner, y, size)
+    span, x = _runs(left, np.maximum(right - left + 1, 0))
+    index = np.full(size * size, -1, np.int16)
+    index[y[span] * size + x] = order.astype(np.int16)[owner][span]
+    return index.reshape(size, size)
+
+
+def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
+    """Integers start[i], start[i] + 1, … of each run one after another, and which run each is of."""
+    of = np.repeat(np.arange(len(start), dtype=np.int32), length)
+    offset = start - np.cumsum(length, dtype=np.int32) + length
+    return of, np.arange(len(of), dtype=np.int32) + offset[of]
+
+
+def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -> tuple[Indices, Indices]:
+    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty where last < first."""
+    left = np.zeros(len(y), np.float32)
+    right = np.full(len(y), size - 1, np.float32)
+    turn = np.where(area < 0, np.float32(-1), np.float32(1))
+    for k in range(3):
+        start, along = corners[:, k], corners[:, (k + 1) % 3] - corners[:, k]
+        scale = turn / np.maximum(np.hypot(along[:, 0], along[:, 1]), np.float32(1e-6))
+        a, b = -along[:, 1] * scale, along[:, 0] * scale  # inside: a x + b y >= c
+        c = a * start[:, 0] + b * start[:, 1] - np.float32(_GRACE)
+        level = np.abs(a) < 1e-6
+        slope = np.where(level, np.float32(1), a)
+        bound = (c / slope)[owner] - (b / slope)[owner] * y
+        rising, flat = (a > 0)[owner], level[owner]
+        outside = flat & (b[owner] * y < c[owner])
+        np.maximum(left, bound, out=left, where=rising & ~flat)
+        np.minimum(right, bound, out=right, where=~(rising | flat))
+        right[outside] = -1
+    return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)
 
 
 def _affine(source: Float, target: Float, area: Float) -> Float:
-    """Displacement x -> (dx, dy) of each triangle as rows (a, b, c, d, e, f): float32 (T, 6).
+    """Displacement x -> (dx, dy) of each triangle, (a, b, c, d, e, f): float32 (6, T).
 
     dx = a x + b y + c, dy = d x + e y + f; a degenerate triangle moves with its first corner.
     """
@@ -155,7 +194,7 @@ def _affine(source: Float, target: Float, area: Float) -> Float:
     gx = (e * v[:, 1:] - f * u[:, 1:]) * inverse  # d(displacement)/dx
     gy = (f * u[:, :1] - e * v[:, :1]) * inverse
     c = d0 - gx * p0[:, :1] - gy * p0[:, 1:]
-    return np.stack([gx[:, 0], gy[:, 0], c[:, 0], gx[:, 1], gy[:, 1], c[:, 1]], axis=1).astype(np.float32)
+    return np.stack([gx[:, 0], gy[:, 0], c[:, 0], gx[:, 1], gy[:, 1], c[:, 1]]).astype(np.float32)
 
 
 def _trust(area: Float, reference: FaceReference) -> Float:

@@ -1,0 +1,189 @@
+/** The server's HTTP and WebSocket interface. Every failure becomes an ApiError with text for people. */
+
+export class ApiError extends Error {
+  /**
+   * @param {string} message what went wrong, one sentence
+   * @param {{status?: number, hint?: string, retryAfter_s?: number}} [about] status 0: no answer at all
+   */
+  constructor(message, { status = 0, hint = "", retryAfter_s = 0 } = {}) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.hint = hint;
+    this.retryAfter_s = retryAfter_s;
+  }
+}
+
+const BY_STATUS = {
+  401: ["The server does not accept the token.", "Open the page with a valid link, or start a new session."],
+  403: ["This link may watch but not control.", "Ask whoever opened the session for control."],
+  404: ["The server does not know this session any more.", "It ended, or the server was restarted."],
+  413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB and 40 megapixels."],
+  415: ["The server does not take this kind of file.", "Use PNG, JPEG or WebP."],
+  503: ["The server is full.", "The page tries again by itself; or stop another session."],
+};
+
+/** The server's words as a sentence. */
+function sentence(text) {
+  if (!text) return "";
+  const begun = text[0].toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
+async function toError(response) {
+  const [message, hint] = BY_STATUS[response.status] ?? [`The server answered ${response.status}.`, ""];
+  const about = { status: response.status, hint, retryAfter_s: Number(response.headers.get("Retry-After")) || 0 };
+  if (!(response.headers.get("Content-Type") ?? "").includes("json")) return new ApiError(message, about);
+  const said = await response.json();
+  return new ApiError(sentence(said.error) || message, { ...about, hint: sentence(said.hint) || hint });
+}
+
+/**
+ * One request. `body` is sent as it is, `json` as JSON.
+ * @returns {Promise<Response>} a response with status 2xx
+ * @throws {ApiError} any other answer, or none within `timeout_ms`
+ */
+export async function request(method, path, { token, body, json, type, timeout_ms = 20000, keepalive } = {}) {
+  const headers = new Headers();
+  if (token) headers.set("Authorization", `Bearer ${token}`);
+  if (json !== undefined) headers.set("Content-Type", "application/json");
+  else if (type) headers.set("Content-Type", type);
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      keepalive,
+      cache: "no-store",
+      body: json === undefined ? body : JSON.stringify(json),
+      signal: AbortSignal.timeout(timeout_ms),
+    });
+  } catch (error) {
+    if (error.name === "TimeoutError") {
+      throw new ApiError("The server did not answer in time.", { hint: "It may be busy; try again." });
+    }
+    throw new ApiError("The server cannot be reached.", { hint: "Is it still running? Is the network up?" });
+  }
+  if (!response.ok) throw await toError(response);
+  return response;
+}
+
+/** A new session; `serverToken` where the server was started with --token. */
+export async function createSession(serverToken) {
+  const made = await (await request("POST", "/api/sessions", { token: serverToken, json: {} })).json();
+  return { id: made.id, token: made.token, whip: made.whip, whep: made.whep, viewer: made.viewer };
+}
+
+/** `GET /api/presets`: [{name, title, colour}]. */
+export async function listPresets() {
+  const answer = await (await request("GET", "/api/presets")).json();
+  return Array.isArray(answer) ? answer : answer.presets;
+}
+
+/** One session's calls. Those that change something return its new state. */
+export class SessionApi {
+  constructor(session) {
+    this.session = session;
+    this.base = `/api/sessions/${encodeURIComponent(session.id)}`;
+  }
+
+  async #call(method, path, options = {}) {
+    const response = await request(method, this.base + path, { token: this.session.token, ...options });
+    const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
+    return isJson ? response.json() : null;
+  }
+
+  state() {
+    return this.#call("GET", "");
+  }
+
+  end() {
+    return this.#call("DELETE", "");
+  }
+
+  /** Take the live frame, or with `auto` wait for a good one. */
+  takeReference(auto) {
+    return this.#call("POST", "/reference", { json: auto ? { auto: true } : {} });
+  }
+
+  uploadReference(blob) {
+    return this.#call("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
+  }
+
+  putEdit(blob, mode) {
+    const query = mode ? `?mode=${encodeURIComponent(mode)}` : "";
+    return this.#call("PUT", `/edit${query}`, { body: blob, type: blob.type, timeout_ms: 60000 });
+  }
+
+  removeEdit() {
+    return this.#call("DELETE", "/edit");
+  }
+
+  preset(choice) {
+    return this.#call("POST", "/preset", { json: choice });
+  }
+
+  settings(patch) {
+    return this.#call("PATCH", "/settings", { json: patch });
+  }
+
+  demo(on) {
+    return this.#call(on ? "POST" : "DELETE", "/demo");
+  }
+
+  /** A picture of the session: "reference", "edit" or "frame". */
+  async picture(name) {
+    const response = await request("GET", `${this.base}/${name}.png`, { token: this.session.token });
+    return response.blob();
+  }
+
+  /**
+   * Listen to the session until the returned function is called; reconnects with growing pauses.
+   * @param {function(object): void} onMessage
+   * @param {function(boolean): void} onUp whether the server can be heard
+   * @param {function(): void} onGone the session has ended, or the token no longer holds
+   */
+  listen(onMessage, onUp, onGone) {
+    const url = new URL(`${this.base}/events`, location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.searchParams.set("token", this.session.token);
+    let socket = null;
+    let closed = false;
+    let pause_ms = 500;
+    let timer = 0;
+    const again = async () => {
+      try {
+        onMessage({ type: "state", ...(await this.state()) });
+      } catch (error) {
+        if (closed) return;
+        if (error.status >= 400 && error.status < 500) onGone();
+        else wait();
+        return;
+      }
+      if (!closed) open();
+    };
+    const wait = () => {
+      timer = setTimeout(again, pause_ms);
+      pause_ms = Math.min(pause_ms * 2, 8000);
+    };
+    const open = () => {
+      socket = new WebSocket(url);
+      socket.onopen = () => {
+        pause_ms = 500;
+        onUp(true);
+      };
+      socket.onmessage = (event) => onMessage(JSON.parse(event.data));
+      socket.onclose = () => {
+        if (closed) return;
+        onUp(false);
+        wait();
+      };
+    };
+    open();
+    return () => {
+      closed = true;
+      clearTimeout(timer);
+      socket.close();
+    };
+  }
+}

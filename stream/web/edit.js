@@ -1,0 +1,135 @@
+/** The edit: its tabs, the edited picture from outside, and what holds for every kind of edit. */
+
+import { createThumb, refuseFile } from "./reference.js";
+import { latest } from "./state.js";
+
+const TABS = ["presets", "paint", "picture"];
+
+/** Tabs after the WAI-ARIA pattern: arrows move, Home and End jump. */
+function setUpTabs(store) {
+  const tab = (name) => document.getElementById(`tab-${name}`);
+  const keys = { ArrowLeft: -1, ArrowRight: 1 };
+  for (const name of TABS) {
+    tab(name).addEventListener("click", () => store.set({ tab: name }));
+    tab(name).addEventListener("keydown", (event) => {
+      let to = TABS.indexOf(name);
+      if (event.key in keys) to = (to + keys[event.key] + TABS.length) % TABS.length;
+      else if (event.key === "Home") to = 0;
+      else if (event.key === "End") to = TABS.length - 1;
+      else return;
+      event.preventDefault();
+      store.set({ tab: TABS[to] });
+      tab(TABS[to]).focus();
+    });
+  }
+  store.watch(["tab"], (values) => {
+    for (const name of TABS) {
+      tab(name).setAttribute("aria-selected", String(name === values.tab));
+      tab(name).tabIndex = name === values.tab ? 0 : -1;
+      document.getElementById(`panel-${name}`).hidden = name !== values.tab;
+    }
+  });
+}
+
+/** Pictures dropped on the page or pasted into it. */
+function setUpDrop(onFile) {
+  const root = document.documentElement;
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    root.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) root.classList.remove("dropping");
+  });
+  addEventListener("drop", (event) => {
+    if (!hasFiles(event)) return;
+    event.preventDefault();
+    root.classList.remove("dropping");
+    onFile(event.dataTransfer.files[0]);
+  });
+  addEventListener("paste", (event) => {
+    const [file] = event.clipboardData?.files ?? [];
+    if (file) onFile(file);
+  });
+}
+
+/**
+ * @param {object} page store, status
+ * @param {function(File): Promise<void>} uploadReference takes a dropped picture where there is no reference yet
+ */
+export function setUpEdit({ store, status }, uploadReference) {
+  const byId = (id) => document.getElementById(id);
+  const showThumb = createThumb(byId("edit-thumb"), "edit", store);
+  setUpTabs(store);
+
+  const upload = async (file) => {
+    const refused = refuseFile(file);
+    if (refused) {
+      status.fail("edit", ...refused);
+      return;
+    }
+    const { api, state } = store.values;
+    if (!state?.reference) {
+      await uploadReference(file);
+      return;
+    }
+    const after = await status.attempt("edit", () => api.putEdit(file, state.edit?.mode));
+    if (!after) return;
+    store.set({ state: after });
+    status.say("edit", after.edit?.note || "Edited picture taken. You are wearing it.");
+  };
+
+  let waiting = {};
+  const send = latest(async () => {
+    const patch = waiting;
+    waiting = {};
+    const state = await status.attempt("settings", () => store.values.api.settings(patch));
+    if (state) store.set({ state });
+  });
+  const change = (patch) => {
+    Object.assign(waiting, patch);
+    send();
+  };
+
+  byId("edit-file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (file) upload(file);
+  });
+  setUpDrop(upload);
+  byId("wear").addEventListener("click", () => change({ enabled: !store.values.state.edit.enabled }));
+  byId("remove-edit").addEventListener("click", async () => {
+    const state = await status.attempt("edit", () => store.values.api.removeEdit());
+    if (state) store.set({ state });
+  });
+  byId("strength").addEventListener("input", (event) => change({ strength: Number(event.target.value) / 100 }));
+  for (const input of document.querySelectorAll('input[name="mode"]')) {
+    input.addEventListener("change", () => change({ mode: input.value }));
+  }
+
+  store.watch(["state"], ({ state }) => {
+    const edit = state?.edit ?? null;
+    const wear = byId("wear");
+    wear.disabled = edit === null;
+    wear.setAttribute("aria-checked", String(Boolean(edit?.enabled)));
+    byId("edit-common").hidden = edit === null;
+    byId("edit-note").textContent = edit ? editNote(edit, state.reference) : "";
+    status.attempt("thumb-edit", () => showThumb(edit ? `${state.reference?.version}/${edit.version}` : null));
+    if (!edit) return;
+    const strength = byId("strength");
+    if (document.activeElement !== strength) strength.value = String(Math.round(edit.strength * 100));
+    strength.dispatchEvent(new Event("shown"));
+    const mode = document.querySelector(`input[name="mode"][value="${edit.mode}"]`);
+    if (mode) mode.checked = true;
+  });
+}
+
+function editNote(edit, reference) {
+  if (edit.note) return edit.note;
+  if (edit.reference_version !== reference?.version) {
+    return "This edit stays on the earlier reference. Edit the new one to replace it.";
+  }
+  return edit.enabled ? "You are wearing this edit." : "The edit is off: the live picture goes out.";
+}

@@ -1,0 +1,204 @@
+/** The source that feeds the session, the link that brings the edited picture back, and both views. */
+
+import { cameraAllowed, explainCamera, listCameras, onCamerasChange, openCamera } from "./camera.js";
+import { Link } from "./rtc.js";
+import { recall, remember } from "./state.js";
+
+const STILL_PAUSE_MS = 400;
+
+export class Live {
+  #publish = null;
+  #view = null;
+  #stream = null;
+  #stillTimer = 0;
+  #stillUrl = "";
+
+  /**
+   * @param {object} page
+   * @param {object} page.store see app.js
+   * @param {object} page.status
+   * @param {function(): Promise<import("./api.js").SessionApi|null>} page.ensure opens a session where there is none
+   * @param {{live: HTMLVideoElement, still: HTMLImageElement, edited: HTMLVideoElement}} elements
+   */
+  constructor(page, elements) {
+    Object.assign(this, page, elements);
+    this.store.watch(["state", "api"], () => this.#followState());
+    this.store.watch(["source", "state", "view"], () => this.#showStill());
+    addEventListener("pagehide", () => this.#leave());
+  }
+
+  /** Take up after a reload what ran before it. */
+  async resume() {
+    const { state } = this.store.values;
+    if (recall("source") === "camera" && !state?.demo && (await cameraAllowed())) await this.startCamera();
+  }
+
+  async startCamera() {
+    this.status.clear("camera");
+    const { deviceId, microphone } = this.store.values;
+    let stream;
+    try {
+      stream = await openCamera(deviceId, microphone);
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error;
+      if (error.name === "OverconstrainedError") this.store.set({ deviceId: "" });
+      this.status.fail("camera", ...explainCamera(error));
+      return;
+    }
+    const api = await this.ensure();
+    if (!api) {
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
+    if (this.store.values.state?.demo) this.store.set({ state: await api.demo(false) });
+    this.#closeCamera();
+    this.#stream = stream;
+    stream.getVideoTracks()[0].addEventListener("ended", () => this.#cameraGone(stream));
+    this.live.srcObject = stream;
+    this.#publish = new Link({
+      url: api.session.whip,
+      token: api.session.token,
+      stream,
+      onState: (state, error) => this.#linkState("sending", state, error),
+      replaced: () => this.#fedByOthers(),
+    });
+    this.#publish.start();
+    remember("source", "camera");
+    this.store.set({ source: "camera" });
+    await this.listDevices();
+  }
+
+  async startDemo() {
+    const api = await this.ensure();
+    if (!api) return;
+    this.#closeCamera();
+    const state = await this.status.attempt("demo", () => api.demo(true));
+    if (!state) return;
+    remember("source", "demo");
+    this.store.set({ state, view: "side" });
+  }
+
+  async stop() {
+    remember("source", null);
+    const { api, state } = this.store.values;
+    this.#closeCamera();
+    if (!state?.demo) return;
+    const after = await this.status.attempt("demo", () => api.demo(false));
+    if (after) this.store.set({ state: after });
+  }
+
+  /** Fill the picker; names come only after permission was given. */
+  async listDevices() {
+    this.store.set({ cameras: await listCameras() });
+  }
+
+  watchDevices() {
+    onCamerasChange(() => this.listDevices());
+    return this.listDevices();
+  }
+
+  /** The chosen camera or microphone changed: reopen if one is running. */
+  async reopen() {
+    if (this.#stream) await this.startCamera();
+  }
+
+  async stats() {
+    return { publish: await this.#publish?.stats(), view: await this.#view?.stats() };
+  }
+
+  #closeCamera() {
+    this.#publish?.stop();
+    this.#publish = null;
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = null;
+    this.live.srcObject = null;
+    this.store.set({ source: this.store.values.state?.demo ? "demo" : "none", sending: "closed" });
+  }
+
+  #cameraGone(stream) {
+    if (this.#stream !== stream) return;
+    this.#closeCamera();
+    this.status.fail("camera", "The camera stopped.", "Was it unplugged? Start it again or choose another one.");
+  }
+
+  /** Another source than this page's camera may feed the session: the demo, or OBS by WHIP. */
+  #followState() {
+    const { state, api, source } = this.store.values;
+    if (source !== "camera") {
+      const elsewhere = state?.publishing ? "remote" : "none";
+      this.store.set({ source: state?.demo ? "demo" : elsewhere });
+    }
+    const wanted = api !== null && Boolean(state?.publishing || state?.demo);
+    if (wanted && !this.#view) this.#openView(api);
+    else if (!wanted && this.#view) this.#closeView();
+  }
+
+  /** Frames still arrive at the server although ours do not. */
+  #fedByOthers() {
+    const { stats } = this.store.values;
+    return stats !== null && performance.now() - stats.at_ms < 1500 && stats.fps_in > 1;
+  }
+
+  #openView(api) {
+    this.#view = new Link({
+      url: api.session.whep,
+      token: api.session.token,
+      onState: (state, error) => this.#linkState("receiving", state, error),
+      onStream: (stream) => {
+        this.edited.srcObject = stream;
+      },
+      expectsFrames: () => (this.store.values.stats?.fps_out ?? 0) > 1,
+    });
+    this.#view.start();
+  }
+
+  #closeView() {
+    this.#view.stop();
+    this.#view = null;
+    this.edited.srcObject = null;
+  }
+
+  #leave() {
+    this.#publish?.stop(true);
+    this.#view?.stop(true);
+  }
+
+  #linkState(which, state, error) {
+    this.store.set({ [which]: state });
+    const key = `link-${which}`;
+    if (state === "connected" || state === "closed") this.status.clear(key);
+    if (state === "retrying") this.status.fail(key, error.message, `${error.hint} Trying again.`.trim());
+    if (state !== "failed") return;
+    this.status.fail(key, error);
+    if (which === "sending") this.#closeCamera();
+    if (error.status === 404) this.onLost();
+  }
+
+  /** Where the camera is elsewhere, the live view is a still, renewed about twice a second. */
+  #showStill() {
+    const { source, view, state, api } = this.store.values;
+    const wanted = (source === "demo" || source === "remote") && view !== "edited" && Boolean(state?.source);
+    this.still.hidden = !wanted;
+    this.live.hidden = wanted;
+    if (!wanted) {
+      clearTimeout(this.#stillTimer);
+      this.#stillTimer = 0;
+    } else if (this.#stillTimer === 0) {
+      this.#stillTimer = setTimeout(() => this.#renewStill(api), 0);
+    }
+  }
+
+  async #renewStill(api) {
+    if (!document.hidden) {
+      const blob = await this.status.attempt("still", () => api.picture("frame"));
+      if (this.#stillTimer === 0) return;
+      if (blob) {
+        const old = this.#stillUrl;
+        this.#stillUrl = URL.createObjectURL(blob);
+        this.still.src = this.#stillUrl;
+        if (old) URL.revokeObjectURL(old);
+      }
+    }
+    this.#stillTimer = setTimeout(() => this.#renewStill(api), STILL_PAUSE_MS);
+  }
+}

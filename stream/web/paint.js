@@ -1,0 +1,166 @@
+/** The paint tab: the easel in place of the views, brush settings, and what happens to the painted picture. */
+
+import { Easel } from "./easel.js";
+import { Painter } from "./painter.js";
+import { addSwatches } from "./presets.js";
+import { debounce, recall, remember } from "./state.js";
+
+const SWATCHES = ["#b3122d", "#f3d3bf", "#2a211f", "#ffffff", "#1f7a8c", "#e0a526"];
+const APPLY_PAUSE_MS = 250;
+const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, opacity: 0.8, picking: false };
+
+const byId = (id) => document.getElementById(id);
+
+/** The versions of the reference and the edit, as one word; "" without a reference. */
+function versions(state) {
+  return state?.reference ? `${state.reference.version}/${state.edit?.version ?? ""}` : "";
+}
+
+export class PaintPanel {
+  #brush = { ...BRUSH, ...recall("brush") };
+  #loaded = ""; // what is on the easel
+  #applying = false;
+  #again = false; // changed while it was being applied
+  #dirty = false; // changed since it was applied
+  #applySoon = debounce(() => this.#applyWhenLifted(), APPLY_PAUSE_MS);
+
+  /** @param {object} page store, status */
+  constructor({ store, status }) {
+    Object.assign(this, { store, status });
+    this.painter = new Painter(byId("canvas"), () => this.#changed());
+    this.easel = new Easel(byId("easel"), byId("brush-ring"), this.painter, this.#brush, {
+      onPick: (colour) => this.#setBrush({ colour, picking: false }),
+      onZoom: (scale) => (byId("zoom").textContent = `${Math.round(scale * 100)} %`),
+      onSize: (size_px) => this.#setSize(size_px),
+      say: (text) => status.say("brush", text),
+    });
+    this.#wireTools();
+    this.#wireBrush();
+    this.#showBrush();
+    store.watch(["tab", "state"], () => this.#follow());
+  }
+
+  #wireTools() {
+    const on = (id, run) => byId(id).addEventListener("click", run);
+    on("undo", () => this.painter.undo());
+    on("redo", () => this.painter.redo());
+    on("restore", () => this.painter.restore());
+    on("apply", () => this.#apply());
+    on("zoom-in", () => this.easel.zoomIn());
+    on("zoom-out", () => this.easel.zoomOut());
+    on("zoom-fit", () => this.easel.fit());
+    on("close-paint", () => {
+      this.store.set({ tab: "presets" });
+      byId("tab-presets").focus();
+    });
+    on("show-result", ({ currentTarget }) => {
+      const shown = currentTarget.getAttribute("aria-pressed") !== "true";
+      currentTarget.setAttribute("aria-pressed", String(shown));
+      byId("stage").dataset.result = String(shown);
+    });
+  }
+
+  #wireBrush() {
+    for (const input of document.querySelectorAll('input[name="tool"]')) {
+      input.addEventListener("change", () => this.#setBrush({ tool: input.value }));
+    }
+    const on = (id, run) => byId(id).addEventListener("input", (event) => run(event.target.value));
+    on("brush-size", (value) => this.#setSize(Number(value)));
+    on("brush-softness", (value) => this.#setBrush({ softness: Number(value) / 100 }));
+    on("brush-opacity", (value) => this.#setBrush({ opacity: Number(value) / 100 }));
+    on("brush-colour", (colour) => {
+      this.#setBrush(this.#brush.tool === "erase" ? { colour, tool: "paint" } : { colour });
+    });
+    byId("pick").addEventListener("click", () => this.#setBrush({ picking: !this.#brush.picking }));
+    addSwatches(byId("brush-swatches"), byId("brush-colour"), SWATCHES);
+  }
+
+  #setSize(size_px) {
+    this.#setBrush({ size_px: Math.round(Math.min(200, Math.max(1, size_px))) });
+  }
+
+  #setBrush(patch) {
+    Object.assign(this.#brush, patch);
+    remember("brush", { ...this.#brush, picking: false });
+    this.#showBrush();
+  }
+
+  #showBrush() {
+    const { tool, colour, size_px, softness, opacity, picking } = this.#brush;
+    const put = (id, value, unit) => {
+      byId(id).value = String(Math.round(value));
+      document.querySelector(`output[for="${id}"]`).textContent = `${Math.round(value)} ${unit}`;
+    };
+    put("brush-size", size_px, "px");
+    put("brush-softness", softness * 100, "%");
+    put("brush-opacity", opacity * 100, "%");
+    byId("brush-colour").value = colour;
+    byId("pick").setAttribute("aria-pressed", String(picking));
+    byId("easel").dataset.picking = String(picking);
+    document.querySelector(`input[name="tool"][value="${tool}"]`).checked = true;
+  }
+
+  #showButtons() {
+    const { ready, canUndo, canRedo } = this.painter;
+    byId("undo").disabled = !canUndo;
+    byId("redo").disabled = !canRedo;
+    byId("restore").disabled = !ready;
+    byId("apply").disabled = !ready || this.#applying || !this.#dirty;
+    byId("apply").textContent = this.#applying ? "Applying…" : "Apply";
+  }
+
+  /** The picture on the easel changed: by a stroke, undo, redo, or because another one was loaded. */
+  #changed() {
+    const { canUndo, canRedo } = this.painter;
+    this.#dirty = canUndo || canRedo; // neither: just loaded
+    this.#again = this.#applying && this.#dirty;
+    this.#showButtons();
+    if (this.#dirty && byId("apply-live").checked) this.#applySoon();
+  }
+
+  #applyWhenLifted() {
+    if (this.painter.ready && !this.painter.drawing && this.#dirty) this.#apply();
+  }
+
+  async #apply() {
+    if (this.#applying) return;
+    const { api, state } = this.store.values;
+    this.#applying = true;
+    this.#showButtons();
+    const after = await this.status.attempt("edit", async () =>
+      api.putEdit(await this.painter.toBlob(), state.edit?.mode),
+    );
+    this.#applying = false;
+    if (after) {
+      this.#dirty = this.#again;
+      this.#loaded = versions(after);
+      this.store.set({ state: after });
+    }
+    this.#again = false;
+    this.#showButtons();
+    if (after && this.#dirty && byId("apply-live").checked) this.#applySoon();
+  }
+
+  async #load() {
+    const { api, state } = this.store.values;
+    this.#loaded = versions(state);
+    const reference = await api.picture("reference");
+    const edited = state.edit && state.edit.reference_version === state.reference.version;
+    await this.painter.load(reference, edited ? await api.picture("edit") : null);
+    this.easel.fit();
+  }
+
+  #follow() {
+    const { tab, state } = this.store.values;
+    const open = tab === "paint" && Boolean(state?.reference);
+    byId("stage").dataset.mode = open ? "paint" : "view";
+    byId("easel").hidden = byId("paint-tools").hidden = !open;
+    byId("view-tools").hidden = open;
+    byId("paint-note").hidden = open;
+    byId("brush-controls").hidden = !open;
+    const stale = versions(state) !== this.#loaded;
+    if (open && stale && !this.#applying && !this.painter.drawing) {
+      this.status.attempt("paint", () => this.#load());
+    }
+  }
+}

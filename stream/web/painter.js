@@ -1,0 +1,175 @@
+/** The picture being painted: strokes, undo, colour picking and export. Knows a canvas, no pointers, no panels. */
+
+import { addCapsule, cut, join, layStroke, paste, toHex, toRgb } from "./brush.js";
+import { History } from "./history.js";
+
+async function decode(blob, width, height) {
+  const bitmap = await createImageBitmap(blob);
+  const canvas = new OffscreenCanvas(width || bitmap.width, height || bitmap.height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+}
+
+export class Painter {
+  #context;
+  #image = null; // ImageData: what is seen and exported
+  #reference = null; // Uint8ClampedArray, what the eraser brings back
+  #cover = null; // Uint8Array: the stroke under way
+  #stroke = null; // {before, box, last, ink, softness}
+  #history = new History();
+
+  /**
+   * @param {HTMLCanvasElement} canvas its size follows the reference
+   * @param {function(): void} onChange after each finished change, and after undo and redo
+   */
+  constructor(canvas, onChange) {
+    this.canvas = canvas;
+    this.onChange = onChange;
+    this.#context = canvas.getContext("2d", { willReadFrequently: true });
+  }
+
+  get ready() {
+    return this.#image !== null;
+  }
+
+  get width() {
+    return this.canvas.width;
+  }
+
+  get height() {
+    return this.canvas.height;
+  }
+
+  get canUndo() {
+    return this.#history.canUndo;
+  }
+
+  get canRedo() {
+    return this.#history.canRedo;
+  }
+
+  get drawing() {
+    return this.#stroke !== null;
+  }
+
+  /** Begin with a reference and, where there is one, the edit made so far. Both are PNG or JPEG blobs. */
+  async load(reference, edited) {
+    const base = await decode(reference);
+    const image = edited ? await decode(edited, base.width, base.height) : null;
+    this.#stroke = null;
+    this.#history.clear();
+    this.#reference = base.data;
+    this.#image = image ?? new ImageData(base.data.slice(), base.width, base.height);
+    this.#cover = new Uint8Array(base.width * base.height);
+    this.canvas.width = base.width;
+    this.canvas.height = base.height;
+    this.#context.putImageData(this.#image, 0, 0);
+    this.onChange();
+  }
+
+  /** Forget the picture. */
+  unload() {
+    this.#image = this.#reference = this.#cover = this.#stroke = null;
+    this.#history.clear();
+    this.onChange();
+  }
+
+  /**
+   * Set the brush down.
+   * @param {{x: number, y: number, radius: number}} point in pixels of the picture
+   * @param {{tool: string, colour: string, softness: number, opacity: number}} brush softness, opacity 0–1
+   */
+  begin(point, { tool, colour, softness, opacity }) {
+    this.#stroke = {
+      before: this.#image.data.slice(),
+      box: null,
+      last: point,
+      softness,
+      ink: { tool, colour: toRgb(colour), opacity },
+    };
+    this.move(point);
+  }
+
+  /** Draw on to the next point. */
+  move(point) {
+    const { before, last, softness, ink } = this.#stroke;
+    const box = addCapsule(this.#cover, this.width, this.height, last, point, softness);
+    this.#stroke.last = point;
+    if (!box) return;
+    this.#stroke.box = join(this.#stroke.box, box);
+    layStroke(this.#image.data, before, this.#reference, this.#cover, this.width, box, ink);
+    this.#show(box);
+  }
+
+  /** Lift the brush: the stroke becomes one step of the history. */
+  end() {
+    const { before, box } = this.#stroke;
+    this.#stroke = null;
+    if (!box) return;
+    this.#cover.fill(0);
+    this.#remember(before, box);
+  }
+
+  /** Take back the stroke under way (a second finger came down). */
+  cancel() {
+    const { before, box } = this.#stroke;
+    this.#stroke = null;
+    if (!box) return;
+    this.#cover.fill(0);
+    this.#image.data.set(before);
+    this.#show(box);
+  }
+
+  /** Back to the reference, as one step that can be undone. */
+  restore() {
+    const before = this.#image.data.slice();
+    this.#image.data.set(this.#reference);
+    const all = { x0: 0, y0: 0, x1: this.width, y1: this.height };
+    this.#show(all);
+    this.#remember(before, all);
+  }
+
+  undo() {
+    this.#step(this.#history.undo(), "before");
+  }
+
+  redo() {
+    this.#step(this.#history.redo(), "after");
+  }
+
+  /** Colour "#rrggbb" at a point of the picture, or null outside. */
+  colourAt(x, y) {
+    const column = Math.round(x);
+    const row = Math.round(y);
+    if (!this.ready || column < 0 || row < 0 || column >= this.width || row >= this.height) return null;
+    const at = (row * this.width + column) * 4;
+    return toHex([...this.#image.data.subarray(at, at + 3)]);
+  }
+
+  /** The picture as PNG. */
+  async toBlob() {
+    return new Promise((resolve, reject) => {
+      const done = (blob) => (blob ? resolve(blob) : reject(new Error("the browser could not write a PNG")));
+      this.canvas.toBlob(done, "image/png");
+    });
+  }
+
+  #remember(before, box) {
+    const step = { box, before: cut(before, this.width, box), after: cut(this.#image.data, this.width, box) };
+    this.#history.add(step);
+    this.onChange();
+  }
+
+  #step(step, side) {
+    if (!step) return;
+    paste(this.#image.data, this.width, step.box, step[side]);
+    this.#show(step.box);
+    this.onChange();
+  }
+
+  #show({ x0, y0, x1, y1 }) {
+    this.#context.putImageData(this.#image, 0, 0, x0, y0, x1 - x0, y1 - y0);
+  }
+}

@@ -1,0 +1,138 @@
+/** The palette of presets: one button each, then its colour and intensity. */
+
+import { debounce, latest } from "./state.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const SWATCHES = ["#b3122d", "#d6336c", "#c2553a", "#7a3b2e", "#5b4bb5", "#1f7a8c", "#3f7d3a", "#e0a526"];
+
+/** What a button's little face shows in colour, by a word of the preset's name. */
+const PARTS = [
+  [/clown/, "M8.5 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM17.9 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM13.8 18.6a2.2 2.2 0 1 1 4.4 0a2.2 2.2 0 1 1-4.4 0zM10.5 22.8h11c-1.2 4-9.8 4-11 0z"],
+  [/lip|mouth/, "M11 23.5c2-1.6 3.5-1.8 5-.9 1.5-.9 3-.7 5 .9-1.5 3-8.5 3-10 0z"],
+  [/blush|cheek|rouge/, "M9 19a2.4 2.4 0 1 1 4.8 0a2.4 2.4 0 1 1-4.8 0zM18.2 19a2.4 2.4 0 1 1 4.8 0a2.4 2.4 0 1 1-4.8 0z"],
+  [/liner/, "M8.6 14.4c1-2 4.4-2 5.9.1l-.5.6c-1.5-1.2-3.6-1.2-5.2-.1l-1.3-.9zM23.4 14.4c-1-2-4.4-2-5.9.1l.5.6c1.5-1.2 3.6-1.2 5.2-.1l1.3-.9z"],
+  [/shadow|lid|eye(?!brow)/, "M8.5 14c1-3.2 5-3.2 6 0zM17.5 14c1-3.2 5-3.2 6 0z"],
+  [/brow/, "M8 11.8c1.6-2.2 4.4-2.4 6.5-1v1.7c-2-1-4.4-1-6.5-.7zM24 11.8c-1.6-2.2-4.4-2.4-6.5-1v1.7c2-1 4.4-1 6.5-.7z"],
+  [/freckle|spot/, "M10 17h1.4v1.4H10zM12.8 18.8h1.4v1.4h-1.4zM17.8 18.8h1.4v1.4h-1.4zM20.6 17H22v1.4h-1.4zM15.3 16.6h1.4V18h-1.4z"],
+  [/contour|powder|sculpt/, "M8 17c2.5 1.2 4 2.5 5 4.5-.5 1.5-1.5 2.5-2.6 3.3C8.9 22.8 8.2 20 8 17zM24 17c-2.5 1.2-4 2.5-5 4.5.5 1.5 1.5 2.5 2.6 3.3 1.5-2 2.2-4.8 2.4-7.8z"],
+  [/tiger|stripe|cat/, "M14.5 5.5h3L16 10.5zM10.5 7.5l2.2-1.2.8 4.2zM21.5 7.5l-2.2-1.2-.8 4.2zM7.6 17l5 1.2-5 .8zM24.4 17l-5 1.2 5 .8zM8.2 21l4.3.2-3.7 1.6zM23.8 21l-4.3.2 3.7 1.6z"],
+  [/paint|war|flag/, "M8 16h5.5v1.8H8zM8.4 19.5h5.1v1.8H8.8zM24 16h-5.5v1.8H24zM23.6 19.5h-5.1v1.8h4.7z"],
+  [/warm|tone|tan|skin|glow|light/, "M16 4C11 4 7.5 8 7.5 14.5 7.5 22 11 28 16 28z"],
+];
+const OTHER_PART = "M16 6.5l1.2 2.6 2.8.3-2.1 1.9.6 2.8-2.5-1.4-2.5 1.4.6-2.8-2.1-1.9 2.8-.3z";
+const FACE = "M16 4C11 4 7.5 8 7.5 14.5 7.5 22 11 28 16 28s8.5-6 8.5-13.5C24.5 8 21 4 16 4z";
+const FEATURES = "M10 14h3M19 14h3M13 23.5h6M16 15v4";
+
+function path(shape, className) {
+  const node = document.createElementNS(SVG, "path");
+  node.setAttribute("d", shape);
+  node.setAttribute("class", className);
+  return node;
+}
+
+function icon(name, colour) {
+  const part = PARTS.find(([word]) => word.test(name))?.[1] ?? OTHER_PART;
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 32 32");
+  svg.setAttribute("aria-hidden", "true");
+  const shown = path(part, "part");
+  shown.style.fill = colour;
+  svg.append(path(FACE, "face"), path(FEATURES, "features"), shown);
+  return svg;
+}
+
+/** A row of colour buttons that set an <input type="color">. */
+export function addSwatches(root, input, colours) {
+  for (const colour of colours) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "swatch";
+    button.style.background = colour;
+    button.setAttribute("aria-label", `Colour ${colour}`);
+    button.addEventListener("click", () => {
+      input.value = colour;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    root.append(button);
+  }
+}
+
+const nameOf = (edit) => edit?.preset ?? null;
+
+function presetButton(preset, onClick) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "preset";
+  button.dataset.preset = preset.name;
+  const title = document.createElement("span");
+  title.textContent = preset.title;
+  button.append(icon(preset.name, preset.colour), title);
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+/** @param {object} page store, status */
+export function setUpPresets({ store, status }) {
+  const byId = (id) => document.getElementById(id);
+  const colour = byId("preset-colour");
+  const strength = byId("preset-strength");
+  const offers = new Map(); // by name: the preset with the colour last chosen, and its button
+
+  const apply = latest(async (name, amount) => {
+    const { api } = store.values;
+    const choice = { name, colour: offers.get(name).colour, strength: amount };
+    const state = await status.attempt("edit", () => api.preset(choice));
+    if (state) store.set({ state });
+  });
+  const again = debounce(() => {
+    const name = nameOf(store.values.state?.edit);
+    if (name) apply(name, Number(strength.value) / 100);
+  }, 150);
+  const keepColour = (name, chosen) => {
+    offers.get(name).colour = chosen;
+    offers.get(name).button.querySelector(".part").style.fill = chosen;
+  };
+
+  colour.addEventListener("input", () => {
+    const name = nameOf(store.values.state?.edit);
+    if (!offers.has(name)) return;
+    keepColour(name, colour.value);
+    again();
+  });
+  strength.addEventListener("input", again);
+  addSwatches(byId("preset-swatches"), colour, SWATCHES);
+
+  store.watch(["presets"], ({ presets }) => {
+    offers.clear();
+    for (const preset of presets ?? []) {
+      const button = presetButton(preset, () => apply(preset.name, preset.strength));
+      offers.set(preset.name, { ...preset, button });
+    }
+    byId("palette").replaceChildren(...[...offers.values()].map(({ button }) => button));
+  });
+
+  store.watch(["presets", "state"], ({ state }) => {
+    const edit = state?.edit ?? null;
+    const name = nameOf(edit);
+    for (const offer of offers.values()) {
+      offer.button.disabled = !state?.reference || (offer.needs_face && !state.reference.landmarks);
+      offer.button.setAttribute("aria-pressed", String(offer.name === name));
+    }
+    byId("preset-note").textContent = presetNote(state);
+    byId("preset-controls").hidden = !offers.has(name);
+    if (!offers.has(name)) return;
+    if (edit.preset_colour && document.activeElement !== colour) keepColour(name, edit.preset_colour);
+    if (document.activeElement !== colour) colour.value = offers.get(name).colour;
+    const amount = edit.preset_strength ?? offers.get(name).strength;
+    if (document.activeElement !== strength) strength.value = String(Math.round(amount * 100));
+    strength.dispatchEvent(new Event("shown"));
+  });
+}
+
+function presetNote(state) {
+  if (!state?.reference) return "Take a reference first; each preset is drawn on it.";
+  if (state.reference.landmarks === false) {
+    return "No face was found in the reference; most presets need one. Painting works without.";
+  }
+  return "";
+}

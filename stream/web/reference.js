@@ -1,0 +1,116 @@
+/** Taking the reference: from the live picture, the best of some seconds, or a file; and downloading it. */
+
+const TYPES = ["image/png", "image/jpeg", "image/webp"];
+const LIMIT_BYTES = 32e6;
+
+/** What is wrong with a file before it is sent, or null. */
+export function refuseFile(file) {
+  if (!TYPES.includes(file.type)) {
+    return [`“${file.name}” is not a picture this page takes.`, "Use PNG, JPEG or WebP."];
+  }
+  if (file.size > LIMIT_BYTES) {
+    const size = (file.size / 1e6).toFixed(0);
+    return [`“${file.name}” has ${size} MB; the limit is 32 MB.`, "Save it smaller or as JPEG."];
+  }
+  return null;
+}
+
+/** Keeps an <img> in step with a picture of the session; `version` null hides it. */
+export function createThumb(root, name, store) {
+  const image = root.querySelector("img");
+  let shown = null;
+  return async (version) => {
+    if (version === shown) return;
+    shown = version;
+    image.hidden = true;
+    if (version === null) return;
+    const blob = await store.values.api.picture(name);
+    if (version !== shown) return;
+    const old = image.src;
+    image.src = URL.createObjectURL(blob);
+    await image.decode();
+    image.hidden = false;
+    if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+  };
+}
+
+function describe(reference) {
+  if (!reference) return "";
+  const size = `${reference.width}×${reference.height}`;
+  if (reference.landmarks === false) return `${size}. No face was found in it: presets will not work.`;
+  const score = reference.score?.total ?? reference.score;
+  const about = reference.score?.reason ?? "";
+  if (!Number.isFinite(score)) return size;
+  const word = score >= 0.7 ? "Good" : score >= 0.4 ? "Usable" : "Weak";
+  return `${word} reference, ${size}. ${about}`.trim();
+}
+
+/** @param {object} page store, status, ensure */
+export function setUpReference({ store, status, ensure }) {
+  const byId = (id) => document.getElementById(id);
+  const showThumb = createThumb(byId("reference-thumb"), "reference", store);
+
+  const finish = (state) => {
+    if (!state) return;
+    const { warning, ...kept } = state;
+    store.set({ state: kept });
+    if (warning) status.warn("reference", "No face was found in it.", "Presets need one. Face the camera and take another.");
+    else status.say("reference", kept.edit ? "New reference taken." : "Reference taken. Now edit it.");
+  };
+
+  const take = async (auto) => {
+    const { api } = store.values;
+    store.set({ taking: true });
+    if (auto) status.say("reference", "Look straight into the camera…");
+    try {
+      finish(await status.attempt("reference", () => api.takeReference(auto)));
+    } finally {
+      store.set({ taking: false });
+    }
+  };
+
+  const upload = async (file) => {
+    const refused = refuseFile(file);
+    if (refused) {
+      status.fail("reference", ...refused);
+      return;
+    }
+    const api = await ensure();
+    if (api) finish(await status.attempt("reference", () => api.uploadReference(file)));
+  };
+
+  const download = async () => {
+    const blob = await status.attempt("download", () => store.values.api.picture("reference"));
+    if (!blob) return;
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = "livery-reference.png";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+
+  byId("take").addEventListener("click", () => take(false));
+  byId("take-auto").addEventListener("click", () => take(true));
+  byId("reference-file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    if (file) upload(file);
+  });
+  for (const id of ["download", "download-again"]) byId(id).addEventListener("click", download);
+
+  store.watch(["state", "taking", "source"], ({ state, taking, source }) => {
+    const live = Boolean(state?.source) && (source !== "none" || Boolean(state?.publishing));
+    byId("take").disabled = byId("take-auto").disabled = !live || taking;
+    byId("take").textContent = state?.reference ? "Take again" : "Take reference";
+    byId("take").classList.toggle("primary", !state?.reference);
+    byId("take-auto").textContent = taking ? "Watching…" : "Pick the best for me";
+    byId("download").disabled = byId("download-again").disabled = !state?.reference;
+    byId("reference-thumb").querySelector(".hint").hidden = Boolean(state?.reference);
+    const idle = live
+      ? "Look straight into the camera with open eyes, and take a still."
+      : "Start the camera, look straight into it, and take a still.";
+    byId("reference-note").textContent = describe(state?.reference) || idle;
+    status.attempt("thumb", () => showThumb(state?.reference?.version ?? null));
+  });
+  return { upload };
+}

@@ -1,0 +1,210 @@
+/** One WebRTC connection by WHIP (we send) or WHEP (we receive), kept alive with growing pauses. */
+
+import { ApiError, request } from "./api.js";
+
+const CONNECT_LIMIT_MS = 12000; // from the offer to "connected"
+const GATHER_LIMIT_MS = 1500; // host candidates take milliseconds; do not wait for a silent STUN server
+const LOST_LIMIT_MS = 3000; // "disconnected" often heals by itself
+const STALL_LIMIT_MS = 6000; // no new frame although connected
+const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
+
+const NO_PATH = {
+  hint:
+    "The server's UDP ports must be reachable from here: check the firewall, or start the server with " +
+    "--public-address and --udp-ports.",
+};
+
+function gathered(pc) {
+  if (pc.iceGatheringState === "complete") return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, GATHER_LIMIT_MS);
+    pc.addEventListener("icegatheringstatechange", () => {
+      if (pc.iceGatheringState !== "complete") return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Host names of the mDNS kind mean nothing to a server elsewhere; it learns our address from our checks. */
+export function withoutLocalNames(sdp) {
+  return sdp
+    .split("\r\n")
+    .filter((line) => !(line.startsWith("a=candidate:") && line.includes(".local ")))
+    .join("\r\n");
+}
+
+export class Link {
+  #pc = null;
+  #resource = null; // the Location of the answer: DELETE ends the connection there
+  #timers = new Set();
+  #attempt = 0;
+  #wanted = false;
+  #frames = 0;
+  #framesAt_ms = 0;
+
+  /**
+   * @param {object} options
+   * @param {string} options.url WHIP or WHEP endpoint
+   * @param {string} options.token
+   * @param {MediaStream|null} options.stream what to send; null to receive
+   * @param {function(string, ApiError|null): void} options.onState "connecting", "connected", "retrying",
+   *   "failed" (given up) or "closed", with the reason
+   * @param {function(MediaStream): void} [options.onStream] the received stream
+   * @param {function(): boolean} [options.expectsFrames] whether a stall means the connection died
+   * @param {function(): boolean} [options.replaced] whether the connection was lost to another publisher
+   */
+  constructor({ url, token, stream = null, onState, onStream, expectsFrames, replaced }) {
+    Object.assign(this, { url, token, stream, onState, onStream });
+    this.expectsFrames = expectsFrames ?? (() => false);
+    this.replaced = replaced ?? (() => false);
+  }
+
+  start() {
+    this.#wanted = true;
+    this.#attempt = 0;
+    this.#connect();
+  }
+
+  /** Close it, and tell the server; `leaving` keeps the request alive while the page goes away. */
+  stop(leaving = false) {
+    this.#wanted = false;
+    this.#drop(leaving);
+    this.onState("closed", null);
+  }
+
+  /** Replace what is sent, without a new connection. */
+  async replaceVideo(track) {
+    const sender = this.#pc?.getSenders().find((each) => each.track?.kind === "video");
+    await sender?.replaceTrack(track);
+  }
+
+  /** `RTCStatsReport`, or null while there is no connection. */
+  async stats() {
+    return this.#pc ? this.#pc.getStats() : null;
+  }
+
+  #later(wait_ms, run) {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      run();
+    }, wait_ms);
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  #drop(leaving = false) {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#pc?.close();
+    this.#pc = null;
+    if (!this.#resource) return;
+    const gone = request("DELETE", this.#resource, { token: this.token, keepalive: leaving });
+    gone.catch((error) => console.info("the server had closed the connection already: %s", error.message));
+    this.#resource = null;
+  }
+
+  #retry(error) {
+    if (!this.#wanted) return;
+    this.#drop();
+    const final = error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429;
+    if (final) {
+      this.#wanted = false;
+      this.onState("failed", error);
+      return;
+    }
+    const pause_ms = error.retryAfter_s * 1000 || PAUSES_MS[Math.min(this.#attempt, PAUSES_MS.length - 1)];
+    this.#attempt += 1;
+    this.onState("retrying", error);
+    this.#later(pause_ms, () => this.#connect());
+  }
+
+  async #connect() {
+    this.onState("connecting", null);
+    const pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    const limit = this.#later(CONNECT_LIMIT_MS, () =>
+      this.#retry(new ApiError("No media path to the server could be found.", NO_PATH)),
+    );
+    pc.addEventListener("connectionstatechange", () => this.#follow(pc, limit));
+    try {
+      if (this.stream) this.#send(pc);
+      else this.#receive(pc);
+      await pc.setLocalDescription();
+      await gathered(pc);
+      const sdp = withoutLocalNames(pc.localDescription.sdp);
+      const response = await request("POST", this.url, {
+        token: this.token,
+        body: sdp,
+        type: "application/sdp",
+      });
+      const resource = response.headers.get("Location");
+      if (this.#pc !== pc) return; // stopped meanwhile; the server's watchdog ends it
+      this.#resource = resource && new URL(resource, location.href).pathname; // this origin, whatever the proxy's name
+      await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    } catch (error) {
+      if (this.#pc !== pc) return;
+      const known = error instanceof ApiError;
+      this.#retry(known ? error : new ApiError(`The connection could not be set up: ${error.message}`));
+    }
+  }
+
+  #send(pc) {
+    for (const track of this.stream.getTracks()) {
+      if (track.kind === "video") track.contentHint = "motion"; // rather less sharp than late
+      pc.addTransceiver(track, { direction: "sendonly", streams: [this.stream] });
+    }
+  }
+
+  #receive(pc) {
+    const stream = new MediaStream();
+    for (const kind of ["video", "audio"]) {
+      const { receiver } = pc.addTransceiver(kind, { direction: "recvonly" });
+      receiver.jitterBufferTarget = 0; // show the newest frame, do not collect some first
+    }
+    pc.addEventListener("track", ({ track }) => {
+      stream.addTrack(track);
+      this.onStream(stream);
+    });
+  }
+
+  #follow(pc, limit) {
+    if (this.#pc !== pc) return;
+    const lost = () => {
+      if (!this.replaced()) return new ApiError("The connection to the server was lost.", NO_PATH);
+      const hint = "Start the camera here to take it back.";
+      return new ApiError("Another window or program now feeds this session.", { status: 409, hint });
+    };
+    if (pc.connectionState === "connected") {
+      clearTimeout(limit);
+      this.#timers.delete(limit);
+      this.#attempt = 0;
+      this.#framesAt_ms = performance.now();
+      this.onState("connected", null);
+      if (!this.stream) this.#later(1000, () => this.#watchFrames(pc));
+    } else if (pc.connectionState === "disconnected") {
+      this.#later(LOST_LIMIT_MS, () => {
+        if (this.#pc === pc && pc.connectionState === "disconnected") this.#retry(lost());
+      });
+    } else if (pc.connectionState === "failed") {
+      this.#retry(lost());
+    }
+  }
+
+  async #watchFrames(pc) {
+    const report = await pc.getStats();
+    if (this.#pc !== pc) return;
+    let frames = 0;
+    for (const entry of report.values()) {
+      if (entry.type === "inbound-rtp" && entry.kind === "video") frames = entry.framesDecoded ?? 0;
+    }
+    const now_ms = performance.now();
+    if (frames !== this.#frames || !this.expectsFrames()) this.#framesAt_ms = now_ms;
+    this.#frames = frames;
+    if (now_ms - this.#framesAt_ms > STALL_LIMIT_MS) {
+      this.#retry(new ApiError("The edited picture stopped.", { hint: "Connecting again." }));
+      return;
+    }
+    this.#later(1000, () => this.#watchFrames(pc));
+  }
+}

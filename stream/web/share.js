@@ -1,0 +1,90 @@
+/** Links for others: the viewer's, and what OBS needs in and out. */
+
+/** Copy text; returns false where the browser forbids it (a page without https). */
+export async function copyText(text) {
+  if (!navigator.clipboard) return false;
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch (error) {
+    if (error instanceof DOMException) return false;
+    throw error;
+  }
+}
+
+const absolute = (path) => new URL(path, location.href).href;
+
+/** The viewer's address for OBS: nothing but the picture. */
+export function browserSource(viewer) {
+  const url = new URL(viewer, location.href);
+  url.searchParams.set("controls", "0");
+  url.searchParams.set("transparent", "1");
+  return url.href;
+}
+
+/**
+ * @param {object} page store, status, ensure
+ * @param {function(): Promise<void>} endSession
+ */
+export function setUpSharing({ store, status, ensure }, endSession) {
+  const byId = (id) => document.getElementById(id);
+  const dialog = byId("obs");
+
+  const fill = ({ session }) => {
+    byId("obs-browser").value = browserSource(session.viewer);
+    byId("obs-viewer").value = absolute(session.viewer);
+    byId("obs-whip").value = absolute(session.whip);
+    byId("obs-token").value = session.token;
+  };
+
+  const open = (api) => {
+    fill(api);
+    if (!dialog.open) dialog.showModal();
+  };
+
+  byId("open-obs").addEventListener("click", async () => {
+    const api = await ensure();
+    if (api) open(api);
+  });
+
+  byId("copy-viewer").addEventListener("click", async () => {
+    const api = await ensure();
+    if (!api) return;
+    if (await copyText(absolute(api.session.viewer))) {
+      status.say("copy", "Viewer link copied. Whoever has it can watch, not control.");
+    } else {
+      open(api);
+      byId("obs-viewer").select();
+      status.warn("copy", "The browser does not allow copying here.", "The link is selected: copy it by hand.");
+    }
+  });
+
+  for (const button of dialog.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", async () => {
+      const field = byId(button.dataset.copy);
+      const copied = await copyText(field.value);
+      if (!copied) field.select();
+      button.textContent = copied ? "Copied" : "Press Ctrl+C";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+  }
+
+  byId("reveal").addEventListener("click", (event) => {
+    const shown = byId("obs-token").type === "text";
+    byId("obs-token").type = shown ? "password" : "text";
+    event.currentTarget.setAttribute("aria-pressed", String(!shown));
+    event.currentTarget.textContent = shown ? "Show" : "Hide";
+  });
+
+  byId("end-session").addEventListener("click", async () => {
+    dialog.close();
+    await endSession();
+  });
+
+  for (const button of document.querySelectorAll("dialog [data-close]")) {
+    button.addEventListener("click", () => button.closest("dialog").close());
+  }
+  store.watch(["server"], ({ server }) => {
+    byId("open-obs").disabled = byId("copy-viewer").disabled = server !== "up";
+  });
+}

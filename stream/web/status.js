@@ -1,0 +1,77 @@
+/** What the page says: short notices, errors that stay until dealt with. One live region, read aloud. */
+
+import { ApiError } from "./api.js";
+
+const SHOWN_MS = 5000;
+
+/**
+ * @param {HTMLElement} root role="status"
+ * @returns {{say: function, warn: function, fail: function, clear: function, attempt: function}}
+ *   `say`, `warn` and `fail` replace an older notice of the same key.
+ */
+export function createStatus(root) {
+  const shown = new Map();
+
+  const clear = (key) => {
+    const entry = shown.get(key);
+    if (!entry) return;
+    clearTimeout(entry.timer);
+    entry.node.remove();
+    shown.delete(key);
+  };
+
+  const show = (key, level, text, hint) => {
+    const old = shown.get(key);
+    if (old && old.text === text + hint) return;
+    clear(key);
+    const node = document.createElement("div");
+    node.className = "notice";
+    node.dataset.level = level;
+    node.dataset.key = key;
+    const said = document.createElement("p");
+    said.textContent = text;
+    node.append(said);
+    if (hint) {
+      const more = document.createElement("p");
+      more.className = "hint";
+      more.textContent = hint;
+      node.append(more);
+    }
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "quiet icon";
+    close.setAttribute("aria-label", "Dismiss");
+    close.textContent = "×";
+    close.addEventListener("click", () => clear(key));
+    node.append(close);
+    root.append(node);
+    const timer = level === "error" ? 0 : setTimeout(() => clear(key), SHOWN_MS);
+    shown.set(key, { node, timer, text: text + hint });
+  };
+
+  const fail = (key, error, hint = "") => {
+    if (typeof error === "string") show(key, "error", error, hint);
+    else show(key, "error", error.message, error.hint ?? hint);
+  };
+
+  /** Runs `act`; a failure at the server becomes a notice and the result null. Bugs go on to the console. */
+  const attempt = async (key, act) => {
+    try {
+      const result = await act();
+      clear(key);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      fail(key, error);
+      return null;
+    }
+  };
+
+  return {
+    say: (key, text) => show(key, "info", text, ""),
+    warn: (key, text, hint = "") => show(key, "warn", text, hint),
+    fail,
+    clear,
+    attempt,
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * The viewer at /view/ID?token=TOKEN: plays the edited stream, nothing else. For a browser source of OBS add
+ * `controls=0` (no buttons, no text) and `transparent=1` (no background); `sound=1` starts with sound.
+ */
+
+import { Link } from "./rtc.js";
+
+const query = new URLSearchParams(location.search);
+const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1));
+const video = document.getElementById("video");
+const message = document.getElementById("message");
+const sound = document.getElementById("sound");
+const bare = query.get("controls") === "0";
+
+document.documentElement.dataset.transparent = String(query.has("transparent") && query.get("transparent") !== "0");
+document.getElementById("controls").hidden = bare;
+message.hidden = bare;
+
+let playing = false;
+let connected = false;
+let problem = "";
+
+function show() {
+  if (problem) message.textContent = problem;
+  else if (playing) message.textContent = "";
+  else message.textContent = connected ? "Waiting for the picture…" : "Connecting…";
+  message.dataset.empty = String(message.textContent === "");
+  video.dataset.playing = String(playing);
+}
+
+const link = new Link({
+  url: `/whep/${encodeURIComponent(id)}`,
+  token: query.get("token") ?? "",
+  onStream: (stream) => {
+    if (video.srcObject !== stream) video.srcObject = stream;
+    sound.hidden = stream.getAudioTracks().length === 0;
+  },
+  onState: (state, error) => {
+    connected = state === "connected";
+    if (state === "connected") problem = "";
+    if (error) problem = [error.message, error.hint, state === "retrying" ? "Trying again." : ""].join(" ").trim();
+    show();
+  },
+});
+
+function setSound(on) {
+  video.muted = !on;
+  sound.setAttribute("aria-pressed", String(on));
+  sound.textContent = on ? "Sound off" : "Sound on";
+}
+
+for (const kind of ["playing", "waiting", "emptied"]) {
+  video.addEventListener(kind, () => {
+    playing = kind === "playing";
+    show();
+  });
+}
+sound.addEventListener("click", () => setSound(video.muted));
+document.getElementById("fullscreen").addEventListener("click", () => video.requestFullscreen());
+addEventListener("pagehide", () => link.stop(true));
+addEventListener("pageshow", (event) => {
+  if (event.persisted) link.start();
+});
+setSound(query.get("sound") === "1");
+show();
+link.start();

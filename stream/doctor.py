@@ -1,0 +1,144 @@
+"""Checks of the machine: what Livery needs, each tried for real, and the way out where it is missing."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+NEEDED = ("aiohttp", "aiortc", "av", "cv2", "mediapipe", "numpy", "skimage", "tqdm")
+OPTIONAL = {"torch": "gpu or train", "pyvirtualcam": "obs", "ray": "cluster", "matplotlib": "bench"}
+CODECS = ("libx264", "libvpx", "libvpx-vp9", "libopus")
+PYTHONS = ((3, 11), (3, 12))
+
+
+class CheckError(Exception):
+    """What a check found missing; the message names the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check's outcome: `ok` is None where something optional is missing."""
+
+    name: str
+    ok: bool | None
+    text: str
+
+
+def examine() -> Iterator[Finding]:
+    """Run every check, in order; none stops the others."""
+    checks: dict[str, Callable[[], str]] = {
+        "python": _python,
+        "packages": _packages,
+        "face landmarks": _landmarks,
+        "matcher": _matcher,
+        "codecs": _codecs,
+        "UDP address": _address,
+    }
+    for name, check in checks.items():
+        try:
+            yield Finding(name, True, check())
+        except Exception as exc:
+            yield Finding(name, False, " ".join(str(exc).split()) or type(exc).__name__)
+    yield _runtime()
+    for package, extra in OPTIONAL.items():
+        yield _optional(package, extra)
+
+
+def _python() -> str:
+    if sys.version_info[:2] not in PYTHONS:
+        raise CheckError(
+            f"needs Python 3.11 or 3.12, runs on {platform.python_version()}; make the venv with one"
+        )
+    return f"{platform.python_version()} on {platform.platform()}"
+
+
+def _packages() -> str:
+    missing = []
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as exc:
+            missing.append(f"{name} ({exc})")
+    if missing:
+        raise CheckError(f"cannot import {', '.join(missing)}; run pip install 'livery[cpu]'")
+    return ", ".join(f"{name} {version(name)}" for name in ("aiortc", "av", "mediapipe", "numpy"))
+
+
+def _landmarks() -> str:
+    from skimage import data
+
+    from correspondence import detect_landmarks
+
+    found = detect_landmarks(data.astronaut())
+    if found is None:
+        raise CheckError("MediaPipe finds no face in scikit-image's astronaut; reinstall mediapipe==0.10.21")
+    return f"{len(found.points)} points on a sample face"
+
+
+def _matcher() -> str:
+    import numpy as np
+    from skimage import data
+
+    from correspondence import Matcher
+
+    matcher = Matcher.load("auto")
+    face = data.astronaut()[:256, 96:352]
+    match = matcher.match(face, matcher.prepare(face))
+    error = float(np.abs(match.field).mean())
+    if not error < 1.0:
+        raise CheckError(
+            f"the {matcher.kind} matcher places a picture {error:.1f} pixels beside itself; reinstall"
+        )
+    return f"{matcher.kind}, works"
+
+
+def _codecs() -> str:
+    import av
+
+    missing = []
+    for name in CODECS:
+        try:
+            av.Codec(name, "w")
+        except ValueError:  # PyAV's UnknownCodecError
+            missing.append(name)
+    if missing:
+        raise CheckError(f"this build of PyAV has no {', '.join(missing)}; install its wheel from PyPI")
+    return ", ".join(CODECS)
+
+
+def _address() -> str:
+    from aioice.ice import get_host_addresses
+
+    usable = []
+    for address in get_host_addresses(use_ipv4=True, use_ipv6=True):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+        usable.append(address)
+    if not usable:
+        raise CheckError("this machine has no address but loopback; WebRTC needs another, join a network")
+    return f"{len(usable)} usable for media"
+
+
+def _runtime() -> Finding:
+    try:
+        import onnxruntime
+    except ImportError:
+        return Finding(
+            "onnxruntime", None, "not installed: only the classical matcher; pip install 'livery[cpu]'"
+        )
+    return Finding(
+        "onnxruntime", True, f"{onnxruntime.__version__}, {', '.join(onnxruntime.get_available_providers())}"
+    )
+
+
+def _optional(package: str, extra: str) -> Finding:
+    try:
+        return Finding(package, True, version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(package, None, f"not installed; only the extra {extra} needs it")

@@ -1,0 +1,300 @@
+"""File mode: an edit on one frame of a recorded clip, carried onto all of them; timing and sound kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from correspondence import Matcher, confidence
+from reference import MODES, Edit, Mode, Propagator, Result, StageError, align_edited
+from stream.pictures import encode_png
+from stream.probe import MediaError, VideoInfo, probe
+from stream.references import Reference, Stopped, frame_at, over, pick_reference, read_picture
+from stream.report import EditReport, FrameReport, percentiles_ms
+from stream.video import Frame, VideoReader
+from stream.writer import EncoderConfig, VideoWriter
+
+logger = logging.getLogger(__name__)
+
+SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
+
+Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileConfig:
+    """How `edit_file` works; `__post_init__` checks the ranges.
+
+    Attributes:
+        reference: number of the frame that was edited, from 0; "auto" for the best frame, or the one the
+            edited picture resembles; or a picture file.
+        mode, strength: see `reference.Edit`.
+        matcher, device: see `correspondence.Matcher.load`.
+        side_by_side: write the input beside the result.
+        overwrite: replace an existing output.
+        confidence: report each frame's mean confidence, which costs time.
+        encoder: how to compress the output.
+    """
+
+    reference: int | Path | str = "auto"
+    mode: Mode = "auto"
+    strength: float = 1.0
+    matcher: str = "auto"
+    device: str = "cpu"
+    side_by_side: bool = False
+    overwrite: bool = False
+    confidence: bool = False
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reference, int) and self.reference < 0:
+            raise ValueError(f"reference must be a frame's number from 0, got {self.reference}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValueError(f"strength must lie in [0, 1], got {self.strength}")
+
+
+def edit_file(
+    source: Path,
+    edited: Path,
+    output: Path,
+    config: FileConfig | None = None,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda phase, done, expected: None,
+) -> EditReport:
+    """Carry the edit `edited` shows onto every frame of `source`.
+
+    The output has the input's frames and time stamps, turn, colour tags, sound and subtitles. Frames are
+    edited upright and turned back, so that the rotation flag stays. Damaged parts of the input are left out
+    and reported. Nothing appears under the output's name before it is whole.
+
+    Args:
+        source: a video file.
+        edited: PNG, JPEG or WebP of the edited frame; see-through parts are unedited.
+        output: .mp4, .m4v, .mov, .mkv or .webm. The last two store times to the millisecond.
+        config: how.
+        stop: asked at each frame; True finishes the file with what was done.
+        progress: told after each frame.
+
+    Raises:
+        MediaError: a file that cannot be read, written or used so.
+        EditError: the edited picture does not fit the reference.
+        WeightsError: the matcher asked for has no weights here.
+        Stopped: `stop` said so before the first frame was edited; nothing was written.
+    """
+    config = config or FileConfig()
+    _check_paths(source, edited, output, config)
+    config.encoder.resolve(output)
+    info = probe(source)
+    picture = read_picture(edited)
+    if config.reference == "auto":
+        reference = pick_reference(info, picture, stop, lambda done: progress("reference", done, info.frames))
+    elif isinstance(config.reference, int):
+        reference = frame_at(info, config.reference)
+    else:
+        reference = _picture_reference(Path(config.reference))
+    alignment = align_edited(reference.image, over(picture, reference.image))
+    edit = Edit(reference.image, alignment.image, config.mode, config.strength)
+    matcher = Matcher.load(config.matcher, config.device)
+    report = EditReport(
+        source=source,
+        output=output,
+        size=info.size,
+        frames_expected=info.frames,
+        reference=str(config.reference) if reference.index is None else reference.index,
+        reference_note=reference.note,
+        alignment=alignment.note,
+        mode=config.mode,
+        strength=config.strength,
+        matcher=matcher.kind,
+        notes=list(info.notes),
+    )
+    if edit.is_empty:
+        report.notes.append("the edited picture equals its reference: nothing changes")
+    propagator = Propagator(edit, matcher)
+    try:
+        _Run(info, config, report, stop, progress).edit(propagator, output)
+    finally:
+        propagator.close()
+    return report
+
+
+def edit_frames(frames: Iterable[Frame], propagator: Propagator) -> Iterator[tuple[Frame, Result]]:
+    """Each frame beside what the propagator makes of it, before anything is encoded.
+
+    A stage that fails gives the frame back as it came, with the reason.
+    """
+    failed: set[str] = set()
+    for frame in frames:
+        try:
+            yield frame, propagator.step(frame.image, now_s=frame.time_s)
+        except StageError as exc:
+            if exc.stage not in failed:
+                failed.add(exc.stage)
+                logger.warning("frame %d passes through: %s: %r", frame.index, exc, exc.__cause__)
+            yield frame, Result(frame.image, None, None, None, 0.0, str(exc), [], {})
+
+
+def save_reference(
+    source: Path,
+    output: Path,
+    at: int | None = None,
+    *,
+    overwrite: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda phase, done, expected: None,
+) -> Reference:
+    """Save the frame of a clip that serves best as reference, to be edited.
+
+    Args:
+        source: a video file.
+        output: the PNG to write.
+        at: number of the frame instead, from 0.
+        overwrite: replace an existing file.
+        stop: asked at each frame.
+        progress: told after each frame.
+
+    Raises:
+        MediaError: a file that cannot be read or written, no face, or no such frame.
+        Stopped: `stop` said so; nothing was written.
+    """
+    if output.suffix.lower() != ".png":
+        raise MediaError(f"{output}: the reference is saved as .png, so that nothing of it is lost")
+    _check_output(output, overwrite)
+    info = probe(source)
+    if at is None:
+        picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
+    else:
+        picked = frame_at(info, at)
+    temporary = output.with_name(f".{output.stem}.part.png")
+    try:
+        temporary.write_bytes(encode_png(picked.image))
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return picked
+
+
+class _Run:
+    """The editing pass of one `edit_file`."""
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        config: FileConfig,
+        report: EditReport,
+        stop: Callable[[], bool],
+        progress: Progress,
+    ) -> None:
+        self._info = info
+        self._config = config
+        self._report = report
+        self._stop = stop
+        self._progress = progress
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+
+    def edit(self, propagator: Propagator, output: Path) -> None:
+        """Read, edit and write all frames; fills the report."""
+        height, width = self._info.size
+        beside = self._config.side_by_side
+        size = (height, 2 * width) if beside else (height, width)
+        report = self._report
+        start = time.perf_counter()
+        with (
+            VideoReader(self._info) as reader,
+            VideoWriter(output, reader, size, self._config.encoder, turn=not beside) as writer,
+        ):
+            report.notes += writer.notes
+            for frame, result in edit_frames(self._read(reader, writer), propagator):
+                image = np.hstack([frame.image, result.image]) if beside else result.image
+                self._note(frame, result)
+                with_encoder = time.perf_counter()
+                writer.write(frame, image)
+                self._seconds["encode"].append(time.perf_counter() - with_encoder)
+                self._progress("edit", report.frames, self._info.frames)
+            if report.frames == 0:
+                if not report.complete:
+                    raise Stopped
+                raise MediaError(f"{self._info.path}: no frame of it could be decoded")
+            writer.finish(report.complete)
+            report.notes += _damage(reader, report)
+        report.elapsed_s = round(time.perf_counter() - start, 3)
+        report.timings_ms = percentiles_ms(self._seconds)
+
+    def _read(self, reader: VideoReader, writer: VideoWriter) -> Iterator[Frame]:
+        """The frames; other streams' packets go straight to the writer."""
+        others = tuple(reader.container.streams[index] for index in writer.copied)
+        start = time.perf_counter()
+        for item in reader.items(others):
+            if self._stop():
+                self._report.complete = False
+                return
+            if isinstance(item, Frame):
+                self._seconds["decode"].append(time.perf_counter() - start)
+                yield item
+                start = time.perf_counter()
+            else:
+                writer.copy(item)
+
+    def _note(self, frame: Frame, result: Result) -> None:
+        report = self._report
+        report.frames += 1
+        for stage, seconds in result.stages.items():
+            self._seconds[stage].append(seconds)
+        if result.stages:
+            self._seconds["step"].append(sum(result.stages.values()))
+        trust = None
+        if self._config.confidence and result.match is not None and result.box is not None:
+            trust = round(float(confidence(result.match, result.radius_px, result.box).mean()), 4)
+        report.per_frame.append(
+            FrameReport(frame.index, round(frame.time_s, 6), round(result.coverage, 4), trust, result.reason)
+        )
+
+
+def _damage(reader: VideoReader, report: EditReport) -> list[str]:
+    """What of the input was not readable, in words."""
+    notes = []
+    missing = report.frames_expected - report.frames
+    if report.complete and missing > max(2, SHORTFALL * report.frames_expected):
+        notes.append(
+            f"{report.frames} of the {report.frames_expected} frames the input announces could be decoded: "
+            "it is cut short, damaged or trimmed"
+        )
+    if reader.damaged:
+        notes.append(f"{reader.damaged} damaged packets of the input were left out")
+    if reader.retimed:
+        notes.append(f"{reader.retimed} frames had no usable time stamp and were placed after the one before")
+    return notes
+
+
+def _picture_reference(path: Path) -> Reference:
+    picture = read_picture(path)
+    if picture.alpha is not None and not (picture.alpha == 255).all():
+        raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
+    return Reference(picture.image, None, str(path))
+
+
+def _check_paths(source: Path, edited: Path, output: Path, config: FileConfig) -> None:
+    for path in (source, edited):
+        if not path.exists():
+            raise MediaError(f"{path}: no such file")
+        if output.exists() and output.samefile(path):
+            raise MediaError(f"{output}: is also the input; give the output another name")
+    _check_output(output, config.overwrite)
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise MediaError(f"{output}: is a folder")
+    if not output.parent.is_dir():
+        raise MediaError(f"{output}: there is no folder {output.parent}")
+    if output.exists() and not overwrite:
+        raise MediaError(f"{output}: exists already; --overwrite replaces it")

@@ -1,0 +1,150 @@
+"""The verbs' arguments; imports nothing that takes time, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+MATCHERS = ("auto", "classical", "compact", "dinov2")
+DEVICES = ("cpu", "cuda")
+MODES = ("auto", "delta", "replace")
+CODECS = ("h264", "vp9", "ffv1")
+LEVELS = ("debug", "info", "warning", "error")
+TRAININGS = {"matcher": "correspondence.train"}
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
+    """The whole command line.
+
+    Args:
+        runs: what each verb does; ends up as `run` in the namespace.
+    """
+    parser = argparse.ArgumentParser(prog="livery", description="Wear an edit, live or in a file.")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.add_argument("--log-level", choices=LEVELS, default="warning", help="what to log on stderr")
+        added.add_argument(
+            "--verbose", action="store_true", help="show an error's traceback, and native logs"
+        )
+        added.set_defaults(run=runs[name])
+        return added
+
+    _serve_options(verb("serve", "Serve the page and its WebRTC endpoints."))
+    _serve_options(verb("demo", "Serve with a session that needs no camera; prints its address."))
+    _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))
+    _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
+    bench = verb("bench", "Run a benchmark; without a name, list them.")
+    bench.add_argument("name", nargs="?", help="which; NAME --help lists its options")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
+    train = verb("train", "Train a network.")
+    train.add_argument("name", choices=sorted(TRAININGS), help="which; NAME --help lists its options")
+    train.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
+    verb("doctor", "Check this machine and name what is missing.")
+    return parser
+
+
+def _serve_options(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(log_level="info")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
+    parser.add_argument("--port", type=int, default=8000, help="TCP port, 0 for any free one")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("LIVERY_TOKEN"),
+        help="asked of who opens a session; also $LIVERY_TOKEN",
+    )
+    parser.add_argument("--udp-ports", type=_ports, metavar="A-B", help="UDP ports for media")
+    parser.add_argument("--public-address", metavar="IP", help="address to announce behind 1:1 NAT")
+    parser.add_argument(
+        "--ice-server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="stun: or turn: to ask; none by default",
+    )
+    parser.add_argument("--public-url", metavar="URL", help="scheme and host clients use, behind a TLS proxy")
+    parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
+    _matcher_options(parser)
+    parser.add_argument(
+        "--bitrate",
+        type=_bitrate,
+        default=2_500_000,
+        metavar="BPS",
+        help="of the edited stream at start, e.g. 2500k",
+    )
+
+
+def _edit_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument(
+        "--edited", type=Path, required=True, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
+    )
+    parser.add_argument(
+        "--reference",
+        type=_reference_value,
+        default="auto",
+        metavar="N|auto|PICTURE",
+        help="the frame that was edited: its number from 0, a picture, or auto (default)",
+    )
+    parser.add_argument(
+        "--mode", choices=MODES, default="auto", help="add the change, lay it over, or decide per pixel"
+    )
+    parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
+    parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")
+    parser.add_argument("--report", type=Path, metavar="JSON", help="write figures for each frame")
+    parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
+    parser.add_argument("--crf", type=int, help="constant quality, lower is better (default 18, vp9 24)")
+    _matcher_options(parser)
+    _file_options(parser)
+
+
+def _reference_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PNG", help="where to save the frame"
+    )
+    parser.add_argument("--at", type=int, metavar="N", help="this frame instead of the best, from 0")
+    _file_options(parser)
+
+
+def _matcher_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--matcher", choices=MATCHERS, default="auto", help="auto: the best that loads here")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")
+
+
+def _file_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.add_argument(
+        "--progress", action="store_true", help="show progress even where stderr is no terminal"
+    )
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not (dash and first.isdigit() and last.isdigit()):
+        raise argparse.ArgumentTypeError(f"must be two ports as in 50000-50100, got {text!r}")
+    return int(first), int(last)
+
+
+def _bitrate(text: str) -> int:
+    scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
+    try:
+        return round(float(text[:-1] if scale > 1 else text) * scale)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be bits per second as in 2500k or 2.5M, got {text!r}"
+        ) from None
+
+
+def _reference_value(text: str) -> int | str | Path:
+    if text == "auto":
+        return text
+    return int(text) if text.lstrip("-").isdigit() else Path(text)

@@ -1,0 +1,101 @@
+"""What long commands owe a terminal: progress and time left, a Ctrl-C that ends cleanly, no chatter."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tqdm import tqdm
+
+PHASES = {"reference": "looking for the reference", "edit": "editing"}
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a flag, so that a file can be finished; the second one raises.
+
+    Yields:
+        Whether Ctrl-C was pressed.
+    """
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar(always: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Frames done, frames a second and the time left, on stderr.
+
+    Args:
+        always: even where stderr is no terminal.
+
+    Yields:
+        A call that takes the phase, frames done and frames expected (0 where unknown).
+    """
+    bar: tqdm[None] | None = None
+    shown = ""
+
+    def show(phase: str, done: int, expected: int) -> None:
+        nonlocal bar, shown
+        if phase != shown:
+            if bar is not None:
+                bar.close()
+            bar, shown = _bar(phase, expected, always), phase
+        assert bar is not None
+        bar.update(done - bar.n)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+@contextmanager
+def native_chatter_hidden() -> Iterator[None]:
+    """Drop what native libraries write to stderr (MediaPipe's start-up lines); Python's own goes through."""
+    python, real = sys.stderr, os.dup(2)
+    try:
+        ours = python.fileno() == 2
+    except io.UnsupportedOperation:  # replaced, by a test for one
+        ours = False
+    python.flush()
+    if ours:
+        sys.stderr = os.fdopen(os.dup(real), "w", buffering=1, encoding=python.encoding, errors=python.errors)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    try:
+        yield
+    finally:
+        os.dup2(real, 2)
+        os.close(real)
+        if ours:
+            sys.stderr.close()
+            sys.stderr = python
+
+
+def _bar(phase: str, expected: int, always: bool) -> tqdm[None]:
+    return tqdm(
+        total=expected or None,
+        desc=PHASES[phase],
+        unit="frame",
+        file=sys.stderr,
+        disable=not (always or sys.stderr.isatty()),
+        dynamic_ncols=True,
+        mininterval=0.2,
+    )

@@ -1,0 +1,184 @@
+"""Which frame of a clip is the reference: asked for, the best, or the one an edited picture was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from correspondence import detect_landmarks
+from correspondence.types import Float, Image
+from reference import ReferenceScore, flatten, reference_score
+from stream.errors import UploadError
+from stream.pictures import Picture, decode_picture
+from stream.probe import MediaError, VideoInfo
+from stream.video import Frame, VideoReader
+
+MAX_PIXELS = 40_000_000
+LOOKS = 90  # frames scored in a clip, evenly spaced
+STEP_UNKNOWN = 5  # every so many where the clip's length is unknown
+THUMB = 64  # side of the pictures compared to find an edited picture's frame
+CAP = 0.5  # difference of standardised thumbnails beyond which a pixel counts as edited
+CLEARLY = (1.25, 0.004)  # another frame must be nearer by this factor and this much to be preferred
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the user asked
+    """Asked to stop before anything was written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """The picture an edit is made on.
+
+    Attributes:
+        image: uint8 (H, W, 3), upright.
+        index: of its frame, None for a picture from a file.
+        note: which it is and why, for the user.
+        score: its worth, None where it was not asked.
+    """
+
+    image: Image
+    index: int | None
+    note: str
+    score: ReferenceScore | None = None
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a PNG, JPEG or WebP file.
+
+    Raises:
+        MediaError: not there, no such picture, damaged or too large.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise MediaError(f"{path}: cannot be read ({exc.strerror})") from exc
+    try:
+        return decode_picture(data, MAX_PIXELS)
+    except UploadError as exc:
+        raise MediaError(f"{path}: {exc.text}" + (f"; {exc.hint}" if exc.hint else "")) from exc
+
+
+def over(picture: Picture, reference: Image) -> Image:
+    """An edited picture without transparency: what is see-through shows the reference.
+
+    Raises:
+        EditError: see-through parts in a picture of another size.
+    """
+    if picture.alpha is None:
+        return picture.image
+    return flatten(np.dstack([picture.image, picture.alpha]), reference)
+
+
+def frame_at(info: VideoInfo, index: int) -> Reference:
+    """Frame `index` of the clip, counted from 0.
+
+    Raises:
+        MediaError: the clip is shorter.
+    """
+    seen = 0
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if frame.index == index:
+                return _scored(frame, "as asked")
+            seen += 1
+    raise MediaError(f"{info.path}: has no frame {index}; its frames are 0 to {seen - 1}")
+
+
+def pick_reference(
+    info: VideoInfo,
+    edited: Picture | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Reference:
+    """The best frame of a clip as reference; or the frame `edited` was made from where that is another one.
+
+    Up to `LOOKS` frames are scored by `reference_score`. Where an edited picture is given, every frame is
+    also compared with it, at thumbnail size and with large differences capped, so that what was painted
+    does not decide.
+
+    Args:
+        info: of the clip.
+        edited: a picture made from one of its frames.
+        stop: asked at each frame.
+        progress: told how many frames were read.
+
+    Raises:
+        MediaError: no face in any frame looked at.
+        Stopped: `stop` said so.
+    """
+    step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
+    likeness = None if edited is None else _Likeness.of(edited, info.size)
+    best: tuple[float, float, Frame, ReferenceScore] | None = None
+    nearest: tuple[float, Frame] | None = None
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if stop():
+                raise Stopped
+            distance = 0.0 if likeness is None else likeness.distance(frame.image)
+            if likeness is not None and (nearest is None or distance < nearest[0]):
+                nearest = (distance, frame)
+            if frame.index % step == 0:
+                score = reference_score(frame.image, detect_landmarks(frame.image))
+                if best is None or score.total > best[0]:
+                    best = (score.total, distance, frame, score)
+            progress(frame.index + 1)
+    if nearest is not None and (best is None or best[1] > CLEARLY[0] * nearest[0] + CLEARLY[1]):
+        frame = nearest[1]
+        score = reference_score(frame.image, detect_landmarks(frame.image))
+        return Reference(
+            frame.image, frame.index, _describe(frame, score, "nearest to the edited picture"), score
+        )
+    if best is None or best[0] == 0.0:
+        raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
+    return Reference(best[2].image, best[2].index, _describe(best[2], best[3], "the best"), best[3])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Likeness:
+    """Compares frames with an edited picture; both standardised, so that tone does not decide."""
+
+    thumb: Float
+    weight: Float
+
+    @classmethod
+    def of(cls, edited: Picture, size: tuple[int, int]) -> _Likeness | None:
+        """None where the picture cannot be compared: another shape (a crop), or mostly see-through."""
+        h, w = edited.image.shape[:2]
+        if abs(w * size[0] - h * size[1]) > 0.01 * h * size[1]:
+            return None
+        weight = np.ones((THUMB, THUMB), np.float32)
+        if edited.alpha is not None:
+            small = cv2.resize(edited.alpha, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+            weight = small.astype(np.float32) / 255
+        return cls(_thumb(edited.image), weight) if weight.mean() > 0.5 else None
+
+    def distance(self, image: Image) -> float:
+        """Mean difference, capped at `CAP`, in standard deviations of the picture."""
+        difference = np.minimum(np.abs(_thumb(image) - self.thumb), CAP)
+        return float((difference * self.weight).sum() / self.weight.sum())
+
+
+def _thumb(image: Image) -> Float:
+    small = cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    standard: Float = (grey - grey.mean()) / max(float(grey.std()), 1.0)
+    return standard
+
+
+def _scored(frame: Frame, why: str) -> Reference:
+    score = reference_score(frame.image, detect_landmarks(frame.image))
+    return Reference(frame.image, frame.index, _describe(frame, score, why), score)
+
+
+def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:
+    which = f"frame {frame.index} ({frame.time_s:.2f} s), {why}"
+    if score.total == 0.0:
+        return f"{which}: {score.reason}"
+    return (
+        f"{which}: score {score.total:.2f} (frontal {score.frontal:.2f}, sharp {score.sharp:.2f}, "
+        f"eyes open {score.eyes_open:.2f}); {score.reason}"
+    )

@@ -1,0 +1,129 @@
+"""What file mode did, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("livery", "av", "mediapipe", "numpy", "opencv-contrib-python", "onnxruntime", "torch")
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """One frame of the output.
+
+    Attributes:
+        index: counted from 0.
+        time_s: its time stamp, seconds.
+        coverage: share of the edited area that is trusted, [0, 1].
+        confidence: mean over the box of what was edited, [0, 1]; None where nothing was or nobody asked.
+        reason: why it passed through unedited, None where it was edited.
+    """
+
+    index: int
+    time_s: float
+    coverage: float
+    confidence: float | None
+    reason: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class EditReport:
+    """One run of `edit_file`.
+
+    Attributes:
+        source, output: the files.
+        size: (H, W) of the input as shown, pixels.
+        frames: how many were written.
+        frames_expected: how many the input declares, or its duration lets expect; 0 where unknown.
+        complete: whether the input was read to its end.
+        reference: the frame's number, or the picture's path.
+        reference_note: why this one.
+        alignment: what was done to fit the edited picture to the reference; None where nothing was.
+        mode, strength, matcher: as asked for.
+        elapsed_s: of the editing pass.
+        timings_ms: percentiles of each stage over the frames, milliseconds.
+        notes: what a user should know.
+        per_frame: in order.
+    """
+
+    source: Path
+    output: Path
+    size: tuple[int, int]
+    frames: int = 0
+    frames_expected: int = 0
+    complete: bool = True
+    reference: int | str = 0
+    reference_note: str = ""
+    alignment: str | None = None
+    mode: str = "auto"
+    strength: float = 1.0
+    matcher: str = "auto"
+    elapsed_s: float = 0.0
+    timings_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    per_frame: list[FrameReport] = field(default_factory=list)
+
+    @property
+    def edited(self) -> int:
+        """Frames that were edited."""
+        return sum(frame.reason is None for frame in self.per_frame)
+
+    def summary(self) -> list[str]:
+        """The run in a few lines."""
+        rate = self.frames / self.elapsed_s if self.elapsed_s else 0.0
+        lines = [
+            f"{self.output}: {self.frames} frames, {self.edited} edited, "
+            f"{self.elapsed_s:.1f} s ({rate:.1f} frames a second)",
+            f"reference: {self.reference_note}",
+        ]
+        if self.alignment is not None:
+            lines.append(self.alignment)
+        reasons = Counter(frame.reason for frame in self.per_frame if frame.reason is not None)
+        lines += [f"{count} frames passed through unedited: {why}" for why, count in reasons.most_common()]
+        return [*lines, *self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it, with the versions of what made it."""
+        fields = asdict(self) | {
+            "source": str(self.source),
+            "output": str(self.output),
+            "edited": self.edited,
+        }
+        return {"versions": versions(), **fields}
+
+    def write(self, path: Path) -> None:
+        """Write `to_dict` as JSON.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+def percentiles_ms(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Percentiles in milliseconds of each list of seconds."""
+    return {
+        name: {f"p{q}": round(float(np.percentile(values, q)) * 1e3, 3) for q in PERCENTILES}
+        for name, values in seconds.items()
+        if values
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that shape the result."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # an optional one
+            continue
+    return found

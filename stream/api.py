@@ -148,14 +148,14 @@ async def wear_preset(request: web.Request) -> web.Response:
     """Wear a preset."""
     session = session_of(request)
     body = await json_of(request)
-    name, colour, strength = body.get("name"), body.get("colour"), body.get("strength", 1.0)
+    name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
     if not isinstance(name, str):
         raise RequestError(f"name must be a string, got {name!r}", f"known are {', '.join(presets.NAMES)}")
     if colour is not None and not isinstance(colour, str):
         raise RequestError(f'colour must be "#rrggbb" or null, got {colour!r}')
-    if isinstance(strength, bool) or not isinstance(strength, (int, float)):
-        raise RequestError(f"strength must be a number in [0, 1], got {strength!r}")
-    await session.look.preset(PresetChoice(name, colour, float(strength)))
+    if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
+        raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
+    await session.look.preset(PresetChoice(name, colour, strength))
     return _changed(session)
 
 

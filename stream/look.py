@@ -78,11 +78,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class PresetChoice:
-    """A preset as it was asked for."""
+    """A preset as it was asked for; None means its own colour or strength."""
 
     name: str
     colour: str | None = None
-    strength: float = 1.0
+    strength: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +128,14 @@ class Look:
         """Make `candidate` the reference. A preset moves over to it; a painted edit stays on its own."""
         async with self._changing:
             self.reference = replace(candidate, version=self._next_version())
-            if self.edited is not None and self.edited.preset is not None and candidate.landmarks is not None:
-                await self._put_on(
-                    await self._made_up(self.reference, self.edited.preset), None, self.edited.preset
-                )
+            preset = self.edited.preset if self.edited is not None else None
+            if preset is not None:
+                try:
+                    image = await self._made_up(self.reference, preset)
+                except ConflictError:
+                    logger.debug("preset %s stays on the earlier reference", preset.name)
+                else:
+                    await self._put_on(image, None, preset)
 
     async def put(self, picture: Picture, mode: Mode | None) -> None:
         """Wear an edited picture of the reference.
@@ -162,7 +166,7 @@ class Look:
         """Wear a preset drawn on the reference.
 
         Raises:
-            ConflictError: no reference, or none with a face.
+            ConflictError: no reference, or none with the face it needs.
             RequestError: an unknown preset, colour or strength.
         """
         async with self._changing:
@@ -188,23 +192,19 @@ class Look:
         return self.reference
 
     async def _made_up(self, reference: Reference, choice: PresetChoice) -> Image:
-        landmarks = reference.landmarks
-        if landmarks is None:
-            raise ConflictError(
-                "the reference shows no face, and presets are drawn on one",
-                "take another reference, facing the camera",
-            )
         if choice.name not in presets.NAMES:
             raise RequestError(f"unknown preset {choice.name!r}", f"known are {', '.join(presets.NAMES)}")
 
         def draw() -> Image:
             return presets.apply(
-                choice.name, reference.image, landmarks, colour=choice.colour, strength=choice.strength
+                choice.name, reference.image, reference.landmarks, choice.colour, choice.strength
             )
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, draw)
-        except ValueError as exc:
+        except EditError as exc:
+            if reference.landmarks is None:
+                raise ConflictError(str(exc), "take another reference, facing the camera") from exc
             raise RequestError(str(exc)) from exc
 
     async def _put_on(self, image: Image, note: str | None, preset: PresetChoice | None) -> None:

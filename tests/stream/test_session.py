@@ -1,0 +1,158 @@
+"""A session from camera to viewers: edited pixels, shared encode, reload, demo, replacement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from correspondence import detect_landmarks
+from stream.demo import DemoSource
+from tests.stream.rig import (
+    BLUE,
+    FPS,
+    SIZE,
+    is_blue,
+    lip_colour,
+    new_peer,
+    publishing,
+    serving,
+    until,
+    watching,
+)
+
+LIPSTICK = {"name": "lipstick", "colour": BLUE, "strength": 1}
+
+
+async def test_viewer_receives_the_edit_on_moving_lips() -> None:
+    source = DemoSource(SIZE, FPS)
+    async with serving() as server:
+        client = await server.open()
+        async with publishing(client, source.frame), watching(client) as screen:
+            assert not is_blue(await screen.after(5))
+            await client.ok("POST", "/reference", json={})
+            await client.ok("POST", "/preset", json=LIPSTICK)
+            await screen.after(10)
+            corners, places = [], []
+            for _ in range(4):
+                image = await screen.after(8)
+                landmarks = detect_landmarks(image)
+                assert landmarks is not None
+                red, _, blue = lip_colour(image, landmarks)
+                assert blue > red + 25, "the lips carry the colour wherever they are"
+                places.append(landmarks.points[0, :2])
+                corners.append(image[:80, :80].reshape(-1, 3).mean(axis=0))
+            assert np.ptp(places, axis=0).max() > 2, "the head moved"
+            plain = source.frame(40)[:80, :80].reshape(-1, 3).mean(axis=0)
+            assert np.abs(np.mean(corners, axis=0) - plain).max() < 12, "the background is the live one"
+
+            await client.ok("PATCH", "/settings", json={"enabled": False})
+            await screen.after(6)
+            assert not is_blue(await screen.after(2))
+            assert "switched off" in str(server.session(client).stats()["reason"])
+
+
+async def test_all_viewers_share_one_encode() -> None:
+    async with serving() as server:
+        client = await server.open()
+        async with (
+            publishing(client),
+            watching(client) as first,
+            watching(client, client.view_token) as second,
+        ):
+            await first.after(3)
+            await second.after(3)
+            state = await client.ok("GET")
+            assert state["viewers"] == 2
+            broadcast = server.session(client).connections.broadcast
+            encoded, seen = broadcast.stats().encoded, first.count + second.count
+            await first.after(20)
+            encoded, seen = broadcast.stats().encoded - encoded, first.count + second.count - seen
+            assert seen >= 1.6 * encoded, f"{encoded} encodes gave {seen} pictures to two viewers"
+        await until(lambda: server.session(client).connections.viewers == 0)
+
+
+async def test_reload_resumes_with_the_same_token() -> None:
+    async with serving() as server:
+        client = await server.open()
+        async with publishing(client) as (_, location):
+            await client.ok("POST", "/reference", json={})
+            before = await client.ok("POST", "/preset", json=LIPSTICK)
+            headers = {"Authorization": f"Bearer {client.token}"}
+            async with server.http.delete(location, headers=headers) as answer:
+                assert answer.status == 200
+        gone = await client.ok("GET")
+        assert gone["publishing"] is False
+        assert gone["edit"] == before["edit"]
+        async with publishing(client), watching(client) as screen:
+            await screen.after(5)
+            assert is_blue(await screen.after(5)), "the edit is worn again without a word"
+            assert (await client.ok("GET"))["reference"] == before["reference"]
+
+
+async def test_a_newer_publisher_replaces_the_older() -> None:
+    red = np.full((*SIZE, 3), (200, 30, 30), np.uint8)
+    green = np.full((*SIZE, 3), (30, 200, 30), np.uint8)
+    async with serving() as server:
+        client = await server.open()
+        async with publishing(client, lambda _: red), watching(client) as screen:
+            assert (await screen.after(3)).reshape(-1, 3).mean(axis=0).argmax() == 0
+            async with publishing(client, lambda _: green):
+                await screen.after(6)
+                assert (await screen.after(2)).reshape(-1, 3).mean(axis=0).argmax() == 1
+                assert (await client.ok("GET"))["publishing"] is True
+            await until(lambda: not server.session(client).connections.publishing)
+
+
+async def test_a_bad_offer_leaves_the_publisher_alone() -> None:
+    async with serving() as server:
+        client = await server.open()
+        async with publishing(client), watching(client) as screen:
+            await screen.after(3)
+            assert (await client.signal("whip", "v=0\r\nnonsense"))[0] == 400
+            await screen.after(5)
+
+
+async def test_demo_needs_no_camera_and_a_camera_replaces_it() -> None:
+    async with serving() as server:
+        client = await server.open()
+        await client.ok("POST", "/demo")
+        async with watching(client) as screen:
+            assert (await screen.after(10)).shape == (720, 1280, 3)
+            async with publishing(client):
+                await until(lambda: (server.session(client).state()["source"] or {}) != {})
+                state = await client.ok("GET")
+                assert state["demo"] is False
+                await until(lambda: screen.image is not None and screen.image.shape == (*SIZE, 3))
+            await client.ok("POST", "/demo")
+            await until(lambda: screen.image is not None and screen.image.shape == (720, 1280, 3))
+
+
+async def test_sound_reaches_viewers_and_survives_a_new_publisher() -> None:
+    async with serving() as server:
+        client = await server.open()
+        viewer = new_peer()
+        viewer.addTransceiver("video", direction="recvonly")
+        viewer.addTransceiver("audio", direction="recvonly")
+        try:
+            await client.connect("whep", viewer)
+            sound = viewer.getReceivers()[1].track
+            stamps = []
+            for _ in range(2):
+                async with publishing(client, audio=True):
+                    for _ in range(15):
+                        frame = await sound.recv()
+                        assert frame.pts is not None
+                        stamps.append(frame.pts)
+            assert np.all(np.diff(stamps) > 0), "one continuous time over both publishers"
+        finally:
+            await viewer.close()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (241, 319)])
+async def test_small_and_odd_sizes_pass(size: tuple[int, int]) -> None:
+    picture = DemoSource((480, 640)).frame(0)[100 : 100 + size[0], 100 : 100 + size[1]].copy()
+    async with serving() as server:
+        client = await server.open()
+        even = picture[: size[0] & ~1, : size[1] & ~1]
+        async with publishing(client, lambda _: even), watching(client) as screen:
+            assert (await screen.after(3)).shape == even.shape

@@ -1,0 +1,265 @@
+"""Encoders: from a picture to features at 1/4 and 1/8 and tokens at 1/16, behind one interface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from correspondence.errors import WeightsError
+
+DINOV2 = "vit_small_patch14_dinov2.lvd142m"  # timm's name; "vit_small_patch14_reg4_dinov2.lvd142m" has registers
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Features(NamedTuple):
+    """What an encoder sees in a picture of H x W.
+
+    Attributes:
+        quarter: (B, C4, H/4, W/4).
+        eighth: (B, C8, H/8, W/8).
+        tokens: (B, H/16 * W/16, C16), row by row.
+        descriptor: (B, CD, H/4, W/4), few channels, to compare candidates by their difference.
+    """
+
+    quarter: Tensor
+    eighth: Tensor
+    tokens: Tensor
+    descriptor: Tensor
+
+
+class Encoder(Protocol):
+    """A picture, float (B, 3, H, W) in [0, 1], H and W multiples of 16, to `Features`."""
+
+    def __call__(self, image: Tensor) -> Features: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """Widths and depths of the compact encoder."""
+
+    quarter: int = 48  # channels at 1/4
+    inner: int = 96  # channels at 1/8 inside the encoder
+    eighth: int = 64  # channels at 1/8 handed out
+    tokens: int = 160  # channels at 1/16
+    descriptor: int = 9  # learned channels of the descriptor, next to 7 of plain brightness and colour
+    blocks: tuple[int, int, int] = (2, 3, 2)  # at 1/4, 1/8, 1/16
+    kernel: int = 7  # of the depthwise convolutions
+
+    def __post_init__(self) -> None:
+        if self.tokens % 4:
+            raise ValueError(f"tokens must be a multiple of 4 (4 heads, 4 position terms), got {self.tokens}")
+
+
+class Block(nn.Module):
+    """Depthwise convolution and a pointwise bottleneck, added to the input; an untrained block is the identity."""
+
+    def __init__(self, channels: int, kernel: int = 7) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.widen = nn.Conv2d(channels, 2 * channels, 1)
+        self.narrow = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x + self.narrow(F.relu(self.widen(self.depthwise(x))))
+
+
+class Attention(nn.Module):
+    """Pre-normalised attention over tokens and a small perceptron, both added to the input.
+
+    With `keys` and `values` given it is one-way cross-attention (StreamEdit Eq. 1: the frame asks, the
+    reference answers); they depend on the reference alone and are cached.
+    """
+
+    def __init__(self, channels: int, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(channels)
+        self.query, self.key = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        self.second_norm = nn.LayerNorm(channels)
+        self.widen, self.narrow = nn.Linear(channels, 2 * channels), nn.Linear(2 * channels, channels)
+        for last in (self.out, self.narrow):
+            nn.init.normal_(last.weight, std=0.02)
+            nn.init.zeros_(last.bias)
+
+    def keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, N, C) of the tokens (B, N, C) that will be asked."""
+        normed = self.norm(tokens)
+        return self.key(normed), self.value(normed)
+
+    def forward(self, x: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
+        """(B, N, C) to the same shape; without `keys` and `values`, self-attention."""
+        if keys is None or values is None:
+            keys, values = self.keys_values(x)
+        b, n, c = x.shape
+        q, k, v = (self._split(t) for t in (self.query(self.norm(x)), keys, values))
+        weights = torch.softmax(q @ k.transpose(-1, -2) * (c // self.heads) ** -0.5, dim=-1)
+        x = x + self.out((weights @ v).transpose(1, 2).reshape(b, n, c))
+        return x + self.narrow(F.relu(self.widen(self.second_norm(x))))
+
+    def _split(self, x: Tensor) -> Tensor:
+        b, n, c = x.shape
+        return x.view(b, n, self.heads, c // self.heads).transpose(1, 2)
+
+
+def positions(height: int, width: int, channels: int) -> Tensor:
+    """Fixed sine position code (1, H * W, channels); any grid size, so nothing is learned for one size only."""
+    quarter = channels // 4
+    rate = torch.exp(torch.arange(quarter) / max(quarter - 1, 1) * -4.0) * 3.0
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    angles = [(a * (16.0 / side)).reshape(-1, 1) * rate for a, side in ((x, width), (y, height))]
+    return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1)[None]
+
+
+def normalise(image: Tensor) -> Tensor:
+    """Each channel's mean taken off and one common deviation divided out: exposure and white balance go."""
+    centred = image - image.mean(dim=(2, 3), keepdim=True)
+    deviation = (centred * centred).mean(dim=(2, 3), keepdim=True)
+    common = (deviation[:, 0:1] + deviation[:, 1:2] + deviation[:, 2:3]) / 3
+    return centred / torch.sqrt(common + 1e-3)
+
+
+class CompactEncoder(nn.Module):
+    """Ours: a convolution pyramid, two self-attention blocks at 1/16; no library weights."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        c = config
+        self.config = config
+        self.stem = nn.Conv2d(3, 24, 4, stride=2, padding=1)
+        self.to_quarter = nn.Conv2d(24, c.quarter, 4, stride=2, padding=1)
+        self.quarter = nn.Sequential(*[Block(c.quarter, c.kernel) for _ in range(c.blocks[0])])
+        self.to_eighth = nn.Conv2d(c.quarter, c.inner, 2, stride=2)
+        self.eighth = nn.Sequential(*[Block(c.inner, c.kernel) for _ in range(c.blocks[1])])
+        self.hand_out = nn.Conv2d(c.inner, c.eighth, 1)
+        self.to_tokens = nn.Conv2d(c.inner, c.tokens, 2, stride=2)
+        self.tokens = nn.ModuleList(Attention(c.tokens) for _ in range(c.blocks[2]))
+        self.describe = nn.Conv2d(c.quarter, c.descriptor, 1)
+
+    def forward(self, image: Tensor) -> Features:
+        """See `Encoder`."""
+        quarter, inner, descriptor = self.pyramid(image)
+        coarse = self.to_tokens(inner)
+        tokens = coarse.flatten(2).transpose(1, 2)
+        tokens = tokens + positions(coarse.shape[2], coarse.shape[3], self.config.tokens).to(tokens)
+        for block in self.tokens:
+            tokens = block(tokens)
+        return Features(quarter, self.hand_out(inner), tokens, descriptor)
+
+    def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at 1/4 and, not yet handed out, at 1/8, and the descriptor."""
+        x = normalise(image)
+        quarter = self.quarter(F.relu(self.to_quarter(F.relu(self.stem(x)))))
+        inner = self.eighth(self.to_eighth(quarter))
+        colour = F.avg_pool2d(x, 4)  # (B, 3, H/4, W/4)
+        grey = F.avg_pool2d((x[:, 0:1] + x[:, 1:2] + x[:, 2:3]) / 3, 2)
+        detail = F.pixel_unshuffle(grey, 2) - (colour[:, 0:1] + colour[:, 1:2] + colour[:, 2:3]) / 3
+        return quarter, inner, torch.cat([colour, detail, self.describe(quarter)], dim=1)
+
+
+class DinoEncoder(nn.Module):
+    """DINOv2 in place of the coarse tokens; features at 1/4 and 1/8 stay ours (as RoMa splits them).
+
+    The picture is resized to the nearest multiple of the patch size, class and register tokens are dropped and
+    the patch grid is brought to H/16 x W/16. The transformer is frozen; `project` is trained.
+    """
+
+    def __init__(self, config: EncoderConfig, vit: nn.Module) -> None:
+        super().__init__()
+        self.compact = CompactEncoder(EncoderConfig(**{**_fields(config), "blocks": (*config.blocks[:2], 0)}))
+        self.compact.to_tokens.requires_grad_(False)  # replaced
+        self.config = config
+        self.vit = vit.requires_grad_(False).eval()
+        size = getattr(vit, "patch_embed").patch_size  # noqa: B009  (timm's modules carry no types)
+        self.patch: int = int(size[0])
+        self.prefix: int = int(getattr(vit, "num_prefix_tokens"))  # noqa: B009
+        self.project = nn.Linear(int(getattr(vit, "embed_dim")), config.tokens)  # noqa: B009
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+
+    def train(self, mode: bool = True) -> DinoEncoder:
+        """Training mode for all but the frozen transformer."""
+        super().train(mode)
+        self.vit.eval()
+        return self
+
+    def forward(self, image: Tensor) -> Features:
+        """See `Encoder`."""
+        h, w = image.shape[2:]
+        rows, columns = max(1, round(h / self.patch)), max(1, round(w / self.patch))
+        size = (rows * self.patch, columns * self.patch)
+        scaled = F.interpolate((image - self.mean) / self.std, size, mode="bilinear", align_corners=False)
+        with torch.no_grad():
+            seen: Tensor = getattr(self.vit, "forward_features")(scaled)[:, self.prefix :]  # noqa: B009
+        tokens = self.project(seen).transpose(1, 2).unflatten(2, (rows, columns))
+        tokens = F.interpolate(tokens, (h // 16, w // 16), mode="bilinear", align_corners=False)
+        quarter, inner, descriptor = self.compact.pyramid(image)
+        place = positions(h // 16, w // 16, self.config.tokens).to(tokens)
+        return Features(
+            quarter, self.compact.hand_out(inner), tokens.flatten(2).transpose(1, 2) + place, descriptor
+        )
+
+
+def build_encoder(
+    kind: str, config: EncoderConfig, *, weights: Path | None = None, model: str = DINOV2
+) -> CompactEncoder | DinoEncoder:
+    """An encoder by name.
+
+    Args:
+        kind: "compact" or "dinov2".
+        config: widths; for "dinov2" the depth at 1/16 is not used.
+        weights: "dinov2" only: a local file in the hub's layout (.safetensors or a torch state dict); None
+            fetches timm's from the hub.
+        model: "dinov2" only: timm's model name, register variants included.
+
+    Raises:
+        ValueError: an unknown kind.
+        WeightsError: the file does not hold such a transformer, or the hub cannot be reached.
+    """
+    if kind == "compact":
+        return CompactEncoder(config)
+    if kind == "dinov2":
+        return DinoEncoder(config, load_vit(model, weights))
+    raise ValueError(f'encoder must be "compact" or "dinov2", got {kind!r}')
+
+
+def load_vit(model: str, weights: Path | None, **options: Any) -> nn.Module:
+    """timm's vision transformer `model` with pretrained weights, any picture size allowed.
+
+    Args:
+        model: timm's name.
+        weights: local file in the hub's layout; None asks the hub.
+        options: passed to timm, for example `embed_dim` of a small one.
+
+    Raises:
+        WeightsError: timm is missing, the file does not fit the model, or the hub cannot be reached.
+    """
+    try:
+        import timm
+    except ImportError as missing:
+        raise WeightsError("the dinov2 encoder needs timm: pip install 'livery[gpu]'") from missing
+    if weights is not None and not weights.is_file():
+        raise WeightsError(f"no encoder weights at {weights}: give a .safetensors or .pth file in timm's layout")
+    overlay = None if weights is None else {"file": str(weights)}
+    try:
+        vit: nn.Module = timm.create_model(
+            model, pretrained=True, num_classes=0, dynamic_img_size=True, pretrained_cfg_overlay=overlay, **options
+        )
+    except (OSError, RuntimeError, KeyError) as failure:
+        source = weights or "the hub"
+        raise WeightsError(
+            f"cannot load {model} from {source}: {failure}; --encoder-weights FILE loads a local copy"
+        ) from failure
+    return vit
+
+
+def _fields(config: EncoderConfig) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in config.__slots__}

@@ -1,0 +1,421 @@
+"""The probabilistic matcher's network: candidates proposed from outside are blended, refined and doubted.
+
+Written so that it exports to forms ONNX Runtime is fast at: rows are gathered where one would sample a grid,
+softmax runs over the last axis, correlation is a matrix product, no mean is taken over channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from correspondence.encoder import Attention, Block, Encoder, EncoderConfig, Features
+
+LANDMARK, DIRECT, GUIDED, TEMPORAL, IDENTITY = range(5)  # the order of the candidates given
+PROPOSED = ("landmark", "direct", "guided", "temporal", "identity")
+BLENDED = ("network", *PROPOSED)  # the order of the weights of the last blend
+CELL = 4  # pixels of the picture in a cell of the output grid
+LOG_B_RANGE = (-4.0, 5.0)  # ln pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """Sizes of the whole network; `SIZES` names the shipped ones."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    cross: int = 2  # one-way attention blocks, frame to reference
+    match: int = 64  # channels of the global match
+    iterations: int = 2  # of the refinement at 1/8
+    radius: int = 3  # of the correlation looked up around the field, cells of 1/8
+    hidden_eighth: int = 96
+    hidden_quarter: int = 64
+    blocks_quarter: int = 2
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.radius < 1 or self.cross < 1:
+            raise ValueError(
+                f"iterations, radius and cross must be at least 1, got {self.iterations}, {self.radius}, {self.cross}"
+            )
+
+
+SIZES = {
+    "s2": NetworkConfig(),
+    "xs2": NetworkConfig(
+        encoder=EncoderConfig(quarter=32, inner=64, eighth=48, tokens=128, blocks=(1, 2, 2), kernel=5),
+        hidden_eighth=64,
+        hidden_quarter=48,
+        blocks_quarter=1,
+    ),
+    "tiny": NetworkConfig(
+        encoder=EncoderConfig(quarter=8, inner=8, eighth=8, tokens=16, blocks=(1, 1, 1), kernel=3),
+        cross=1,
+        match=8,
+        iterations=1,
+        radius=1,
+        hidden_eighth=16,
+        hidden_quarter=16,
+        blocks_quarter=1,
+    ),
+}
+
+
+class Reference(NamedTuple):
+    """What is kept of a reference: everything that does not depend on the frame.
+
+    Attributes:
+        quarter: rows (B, H/4 * W/4, C4 + CD): features and descriptor.
+        eighth: (B, C8, H/8 * W/8).
+        tokens: (B, N, C16).
+        keys, values: (B, blocks * N, C16), the cross-attention's, block after block.
+        match: (B, N, M), keys of the global match.
+    """
+
+    quarter: Tensor
+    eighth: Tensor
+    tokens: Tensor
+    keys: Tensor
+    values: Tensor
+    match: Tensor
+
+
+class Output(NamedTuple):
+    """What the network says, on the grid of 1/4 (h, w), in pixels of its picture.
+
+    Attributes:
+        field: (B, 2, h, w), frame to reference.
+        log_b: (B, 1, h, w), ln of the Laplace scale of each component of the field.
+        log_sigma: (B, 1, h, w), ln of the photometric scale of StreamEdit Eq. 2, colours in [0, 1].
+        visibility: (B, 1, h, w), logit: seen in the reference too.
+        gain: (B, 3, h/2, w/2), ln of the light's gain, reference to frame.
+        weights: (B, 6, h, w), of `BLENDED`, summing to 1.
+        coarse: fields of the earlier stages on the grid of 1/8, (B, 2, h/2, w/2) each.
+    """
+
+    field: Tensor
+    log_b: Tensor
+    log_sigma: Tensor
+    visibility: Tensor
+    gain: Tensor
+    weights: Tensor
+    coarse: list[Tensor]
+
+
+def cells(height: int, width: int, like: Tensor) -> Tensor:
+    """Cell coordinates (1, H * W, 2), (x, y), row by row."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([x, y], dim=-1).reshape(1, -1, 2).to(like)
+
+
+def rows(x: Tensor) -> Tensor:
+    """(B, C, H, W) to rows (B, H * W, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def gather_rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows `index` (B, N) of `table` (B, M, C): (B, N, C); a plain Gather for one picture."""
+    if table.shape[0] == 1:
+        return table[0][index[0]][None]
+    return torch.gather(table, 1, index[..., None].expand(-1, -1, table.shape[2]))
+
+
+def sample_rows(table: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear samples of a picture kept as rows; its border repeats outside.
+
+    Args:
+        table: (B, H * W, C).
+        points: (B, N, 2), (x, y) in cells.
+        size: (H, W), each at least 2.
+
+    Returns:
+        (B, N, C).
+    """
+    h, w = size
+    if torch.onnx.is_in_onnx_export() or table.shape[0] == 1:
+        x, y = points[..., 0].clamp(0, w - 1), points[..., 1].clamp(0, h - 1)
+        left, top = torch.floor(x).clamp(max=w - 2), torch.floor(y).clamp(max=h - 2)
+        fx, fy = (x - left)[..., None], (y - top)[..., None]
+        first = (top * w + left).long()
+        a, b = gather_rows(table, first), gather_rows(table, first + 1)
+        c, d = gather_rows(table, first + w), gather_rows(table, first + w + 1)
+        upper, lower = a + (b - a) * fx, c + (d - c) * fx
+        return upper + (lower - upper) * fy
+    picture = table.transpose(1, 2).unflatten(2, (h, w))
+    unit = points * points.new_tensor([2 / (w - 1), 2 / (h - 1)]) - 1
+    sampled = F.grid_sample(picture, unit[:, None], padding_mode="border", align_corners=True)
+    return sampled[:, :, 0].transpose(1, 2)
+
+
+def look_up(correlation: Tensor, points: Tensor, size: tuple[int, int], radius: int) -> Tensor:
+    """Correlation around a point, bilinear: all offsets share one fraction (as RAFT's look-up).
+
+    Args:
+        correlation: (B, N, H * W), of every frame cell with every reference cell.
+        points: (B, N, 2), where in the reference, cells.
+        size: (H, W) of the reference's grid.
+        radius: offsets from -radius to radius on each axis.
+
+    Returns:
+        (B, N, (2 radius + 1)^2).
+    """
+    h, w = size
+    side = 2 * radius + 2
+    steps = torch.arange(side, device=points.device, dtype=points.dtype) - radius
+    x, y = points[..., 0:1].clamp(-2 * radius, w + 2 * radius), points[..., 1:2].clamp(-2 * radius, h + 2 * radius)
+    left, top = torch.floor(x), torch.floor(y)
+    columns, lines = (left + steps).clamp(0, w - 1), (top + steps).clamp(0, h - 1)  # (B, N, side)
+    index = (lines[..., :, None] * w + columns[..., None, :]).flatten(2).long()
+    values = torch.gather(correlation, 2, index).unflatten(2, (side, side))
+    fx, fy = (x - left)[..., None], (y - top)[..., None]
+    across = values[..., :-1] + (values[..., 1:] - values[..., :-1]) * fx
+    return (across[..., :-1, :] + (across[..., 1:, :] - across[..., :-1, :]) * fy).flatten(2)
+
+
+def score(correlation: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
+    """Correlation of each frame cell with K places of the reference, bilinear.
+
+    Args:
+        correlation: (B, N, H * W).
+        points: (B, N, K, 2), cells.
+        size: (H, W) of the reference's grid.
+
+    Returns:
+        (B, N, K).
+    """
+    h, w = size
+    x, y = points[..., 0].clamp(0, w - 1), points[..., 1].clamp(0, h - 1)
+    left, top = torch.floor(x).clamp(max=w - 2), torch.floor(y).clamp(max=h - 2)
+    fx, fy = x - left, y - top
+    first = (top * w + left).long()
+    near = torch.gather(correlation, 2, torch.cat([first, first + 1, first + w, first + w + 1], dim=2))
+    a, b, c, d = near.chunk(4, dim=2)
+    upper, lower = a + (b - a) * fx, c + (d - c) * fx
+    return upper + (lower - upper) * fy
+
+
+class Matcher(nn.Module):
+    """Features of frame and reference, and candidates, to a field and its uncertainty.
+
+    Candidates are blended at 1/8 (FOMM's mask), refined there against the correlation, refined once more at
+    1/4 and blended a last time there. The last layers start at zero, so that an untrained network is the
+    rule of `prior`: landmarks inside the face, direct flow elsewhere, by their validity.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        c, e = config, config.encoder
+        self.config = config
+        self.descriptor = e.descriptor + 7
+        self.fuse = nn.Linear(2 * e.tokens + 1, e.tokens)
+        self.cross = nn.ModuleList(Attention(e.tokens) for _ in range(c.cross))
+        self.match_query, self.match_key = nn.Linear(e.tokens, c.match), nn.Linear(e.tokens, c.match)
+        proposed = len(PROPOSED) + 1  # and the global match
+        self.choose = nn.Sequential(
+            nn.Conv2d(e.eighth + proposed + 2 + 3, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, proposed, 3, padding=1)
+        )
+        seen = (2 * c.radius + 1) ** 2
+        self.into_eighth = nn.Conv2d(2 * e.eighth + seen + 2 * proposed + 2 + 3, c.hidden_eighth, 1)
+        self.eighth = nn.Sequential(Block(c.hidden_eighth), Block(c.hidden_eighth))
+        self.step_eighth = nn.Conv2d(c.hidden_eighth, 2, 3, padding=1)
+        self.reduce = nn.Conv2d(c.hidden_eighth, 32, 1)
+        self.light = nn.Conv2d(c.hidden_eighth, 3, 1)
+        blended = len(BLENDED)
+        self.into_quarter = nn.Conv2d(
+            3 * e.quarter + blended * self.descriptor + 2 * (blended - 1) + 3 + 32, c.hidden_quarter, 1
+        )
+        self.quarter = nn.Sequential(*[Block(c.hidden_quarter, e.kernel) for _ in range(c.blocks_quarter)])
+        self.compare = nn.Conv2d(blended * self.descriptor, blended, 1, bias=False)
+        self.step_quarter = nn.Conv2d(c.hidden_quarter, 2 + blended + 3, 3, padding=1)
+        for last in (self.choose[2], self.step_eighth, self.light, self.step_quarter):
+            nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+            nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            own = torch.eye(blended).repeat_interleave(self.descriptor, dim=1)
+            self.compare.weight.copy_(-0.3 * own[..., None, None])
+            self.step_quarter.bias[-2] = -3.0  # type: ignore[index]  # sigma of 0.05
+            self.step_quarter.bias[-1] = 2.0  # type: ignore[index]  # mostly visible
+
+    def remember(self, features: Features) -> Reference:
+        """What to keep of a reference's features."""
+        keys, values = zip(*[block.keys_values(features.tokens) for block in self._cross()], strict=True)
+        return Reference(
+            quarter=torch.cat([rows(features.quarter), rows(features.descriptor)], dim=2),
+            eighth=features.eighth.flatten(2),
+            tokens=features.tokens,
+            keys=torch.cat(keys, dim=1),
+            values=torch.cat(values, dim=1),
+            match=self.match_key(features.tokens),
+        )
+
+    def forward(self, frame: Features, reference: Reference, candidates: Tensor, validity: Tensor) -> Output:
+        """Match a frame with a remembered reference.
+
+        Args:
+            frame: the frame's features.
+            reference: from `remember`.
+            candidates: (B, 5, 2, H/4, W/4), fields of `PROPOSED` in pixels of the picture.
+            validity: (B, 3, H/4, W/4), how far landmark, guided and temporal can be believed, [0, 1].
+        """
+        b, _, _, h, w = candidates.shape
+        fine = candidates / CELL
+        coarse = F.avg_pool2d(fine.flatten(0, 1), 2).unflatten(0, (b, len(PROPOSED))) / 2
+        trust = F.avg_pool2d(validity, 2)
+        globally, certainty = self._global(frame.tokens, reference, coarse[:, LANDMARK], trust[:, :1])
+        proposals = torch.cat([coarse, globally[:, None]], dim=1)
+        stages, hidden = self._eighth(frame.eighth, reference.eighth, proposals, certainty, trust)
+        out, weights = self._quarter(frame, reference, fine, validity, stages[-1], hidden)
+        to_pixels = 2 * CELL
+        return Output(
+            field=out[:, :2] * CELL,
+            log_b=out[:, 2:3].clamp(*LOG_B_RANGE),
+            log_sigma=out[:, 3:4].clamp(-6.0, 1.0),
+            visibility=out[:, 4:5],
+            gain=self.light(hidden).clamp(-0.7, 0.7),
+            weights=weights,
+            coarse=[stage * to_pixels for stage in (globally, *stages)],
+        )
+
+    def _cross(self) -> list[Attention]:
+        return [block for block in self.cross if isinstance(block, Attention)]
+
+    def _global(
+        self, tokens: Tensor, reference: Reference, landmark: Tensor, trust: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """StreamEdit Eq. 1, CrossAttn(F_curr, F_ref, F_warp), then one soft match over all tokens.
+
+        Args:
+            tokens: the frame's, (B, N, C).
+            reference: its keys, values and match keys.
+            landmark: the landmark candidate at 1/8, cells.
+            trust: its validity at 1/8.
+
+        Returns:
+            The match at 1/8, (B, 2, h, w) in cells, and its certainty and spread, (B, 2, h, w).
+        """
+        b, n, _ = tokens.shape
+        h, w = landmark.shape[2] // 2, landmark.shape[3] // 2
+        grid = cells(h, w, tokens)
+        there = grid + rows(F.avg_pool2d(landmark, 2)) / 2
+        warped = sample_rows(reference.tokens, there, (h, w))
+        query = tokens + self.fuse(torch.cat([tokens, warped, rows(F.avg_pool2d(trust, 2))], dim=2))
+        for i, block in enumerate(self._cross()):
+            own = slice(i * n, (i + 1) * n)
+            query = block(query, reference.keys[:, own], reference.values[:, own])
+        scores = self.match_query(query) @ reference.match.transpose(1, 2) * self.config.match**-0.5
+        weights = torch.softmax(scores, dim=-1)
+        moved = weights @ grid.expand(b, -1, -1) - grid
+        best = weights.amax(dim=-1, keepdim=True)
+        spread = torch.sqrt((weights @ (grid * grid).expand(b, -1, -1) - (moved + grid) ** 2).clamp(min=0) + 1e-4)
+        certainty = torch.cat([best, (spread[..., :1] + spread[..., 1:]) / w], dim=2)
+        packed = torch.cat([moved * 2, certainty], dim=2).transpose(1, 2).unflatten(2, (h, w))
+        packed = F.interpolate(packed, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return packed[:, :2], packed[:, 2:]
+
+    def _eighth(
+        self, frame: Tensor, reference: Tensor, proposals: Tensor, certainty: Tensor, trust: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Blend the proposals at 1/8 and refine; the fields of each stage in cells, and the last hidden state."""
+        h, w = frame.shape[2:]
+        grid = cells(h, w, frame)
+        correlation = rows(frame) @ reference * frame.shape[1] ** -0.5
+        points = grid[:, :, None] + proposals.flatten(3).permute(0, 3, 1, 2)  # (B, N, 6, 2)
+        scores = score(correlation.detach(), points, (h, w)).transpose(1, 2).unflatten(2, (h, w))
+        logits = self.choose(torch.cat([frame, scores, certainty, trust], dim=1))
+        logits = logits + torch.cat([prior(trust), torch.full_like(trust[:, :1], -2.0)], dim=1)
+        now = blend(logits, proposals)[0]
+        stages = [now]
+        table = reference.transpose(1, 2)
+        for _ in range(self.config.iterations):
+            there = grid + rows(now)
+            seen = torch.cat([sample_rows(table, there, (h, w)), self._around(correlation, there, (h, w))], dim=2)
+            seen = seen.transpose(1, 2).unflatten(2, (h, w))
+            apart = ((proposals - now[:, None]) * 0.25).clamp(-4, 4).flatten(1, 2)
+            hidden = self.eighth(self.into_eighth(torch.cat([frame, seen, apart, certainty, trust], dim=1)))
+            now = now + self.step_eighth(hidden)
+            stages.append(now)
+        return stages, hidden
+
+    def _quarter(
+        self, frame: Features, reference: Reference, fine: Tensor, validity: Tensor, coarse: Tensor, hidden: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Refine at 1/4 and blend; (B, 5, h, w): field in cells, log_b, log_sigma, visibility; and the weights."""
+        h, w = frame.quarter.shape[2:]
+        grid = cells(h, w, frame.quarter)
+        refined = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False) * 2
+        channels = frame.quarter.shape[1]
+        warped = sample_rows(reference.quarter, grid + rows(refined), (h, w)).transpose(1, 2).unflatten(2, (h, w))
+        fields = torch.cat([refined[:, None], fine], dim=1)
+        unlike = [torch.abs(frame.descriptor - warped[:, channels:])]
+        for k in range(fine.shape[1]):
+            there = sample_rows(reference.quarter[:, :, channels:], grid + rows(fine[:, k]), (h, w))
+            unlike.append(torch.abs(frame.descriptor - there.transpose(1, 2).unflatten(2, (h, w))))
+        differences = torch.cat(unlike, dim=1)
+        apart = ((fine - refined[:, None]) * 0.25).clamp(-4, 4).flatten(1, 2)
+        known = [frame.quarter, warped[:, :channels], torch.abs(frame.quarter - warped[:, :channels])]
+        up = F.interpolate(self.reduce(hidden), scale_factor=2.0, mode="nearest")
+        state = self.quarter(self.into_quarter(torch.cat([*known, differences, apart, validity, up], dim=1)))
+        said = self.step_quarter(state)
+        blended = fields.shape[1]
+        logits = said[:, 2 : 2 + blended] + self.compare(differences)
+        logits = logits + torch.cat([torch.zeros_like(validity[:, :1]), prior(validity)], dim=1)
+        field_, weights = blend(logits, fields)
+        return torch.cat([field_ + said[:, :2], said[:, 2 + blended :]], dim=1), weights
+
+    def _around(self, correlation: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
+        return look_up(correlation, points, size, self.config.radius)
+
+
+def prior(validity: Tensor) -> Tensor:
+    """Logits (B, 5, H, W) of `PROPOSED` before anything is learned.
+
+    Landmarks where they are valid; elsewhere flow, by its cycle rather the guided one; then what the last
+    frame had; last that nothing moves.
+
+    Args:
+        validity: (B, 3, H, W) in [0, 1], of landmark, guided and temporal.
+    """
+    landmark, guided, temporal = validity.split(1, dim=1)
+    still = torch.full_like(landmark, -2.5)
+    return torch.cat([3.5 * landmark - 2.5, -0.5 * guided, 2 * guided - 1.5, 1.5 * temporal - 2.5, still], dim=1)
+
+
+def blend(logits: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean of K fields.
+
+    Args:
+        logits: (B, K, H, W).
+        fields: (B, K, 2, H, W).
+
+    Returns:
+        The mean (B, 2, H, W), and the weights (B, K, H, W), which sum to 1.
+    """
+    weights = torch.softmax(logits.permute(0, 2, 3, 1), dim=-1).permute(0, 3, 1, 2)
+    parts = [w * f for w, f in zip(weights.split(1, dim=1), fields.unbind(1), strict=True)]
+    return torch.stack(parts).sum(dim=0), weights
+
+
+class Network(nn.Module):
+    """Encoder and matcher together."""
+
+    def __init__(self, config: NetworkConfig, encoder: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        self.matcher = Matcher(config)
+
+    def encode(self, image: Tensor) -> Features:
+        """Features of a picture, float (B, 3, H, W) in [0, 1], H and W multiples of 16."""
+        encoder: Encoder = self.encoder
+        return encoder(image)
+
+    def prepare(self, image: Tensor) -> Reference:
+        """What to keep of a reference picture; see `encode` for its form."""
+        return self.matcher.remember(self.encode(image))
+
+    def forward(self, image: Tensor, reference: Reference, candidates: Tensor, validity: Tensor) -> Output:
+        """Match a frame `image` with a prepared reference; see `Matcher.forward`."""
+        output: Output = self.matcher(self.encode(image), reference, candidates, validity)
+        return output

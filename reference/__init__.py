@@ -1,7 +1,7 @@
 """Edits on a reference: what changed, and how it goes onto live frames."""
 
+import reference.presets as presets
 from correspondence.types import Box
-from reference import presets
 from reference.align import Alignment, align_edited, flatten
 from reference.composite import CompositeConfig, Composition, Compositor
 from reference.edits import MODES, Edit, Mode

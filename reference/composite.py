@@ -20,6 +20,7 @@ from reference.layers import Layers, make_layers, warp_change
 from reference.live import live_areas, openings
 from reference.mask import smoothstep
 from reference.parts import face_size
+from reference.sampling import coarse_values, places
 
 UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
 
@@ -31,7 +32,8 @@ class CompositeConfig:
     follow_light: bool = True
     gain_min: float = 0.5  # limits of the light gain
     gain_max: float = 2.0
-    light_reach: float = 0.12  # sigma of the neighbourhood that sets the gain, in face sizes
+    light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
+    light_rest: float = 0.05  # log of the gain below which light counts as unchanged; taken off above
     radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
     trust_low: float = 0.03  # confidence at which the edit is gone ...
     trust_high: float = 0.4  # ... and at which it is whole
@@ -65,9 +67,27 @@ class Composition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Weights:
-    gain: Float  # (h', w', 3) on the coarse grid
-    trust: Float  # (h', w')
+    """What varies slowly over a box of the frame, on a coarse grid (rows, columns) over it."""
+
+    box: Box
+    mask: Float  # the warped mask, widened
+    gain: Float  # (rows, columns, 3)
+    trust: Float
     coverage: float
+
+    def cut(self, box: Box) -> _Weights:
+        """The same over a part of the box."""
+        if box == self.box:
+            return self
+        rows, columns = self.mask.shape
+        step_x, step_y = (self.box[2] - self.box[0]) / columns, (self.box[3] - self.box[1]) / rows
+        size = (max(1, round((box[3] - box[1]) / step_y)), max(1, round((box[2] - box[0]) / step_x)))
+        at = (_centres(box, size) + 0.5 - self.box[:2]) / (step_x, step_y) - 0.5
+        gain, trust, mask = (
+            cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for x in (self.gain, self.trust, self.mask)
+        )
+        return _Weights(box, mask, gain, trust, self.coverage)
 
 
 class Compositor:
@@ -87,10 +107,12 @@ class Compositor:
         self._places = openings(edit, landmarks)
         self._layers: Layers = make_layers(edit)
         h, w = edit.mask.shape
-        shrink = self.config.step_px
-        small = (max(1, w // shrink), max(1, h // shrink))
+        small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
         self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
-        self._small_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
+        # Widened by a cell on each side, so that no change slips between the cells.
+        wide = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
+        self._small_mask = cv2.dilate(wide, np.ones((3, 3), np.uint8))
+        self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
         self._grid = np.empty((0, 0, 2), np.float32)
 
     @cached_property
@@ -118,13 +140,16 @@ class Compositor:
         box = self._landing(match, size)
         if box is None or strength <= 0:
             return Composition(frame, None, 0.0)
+        weights = self._weigh(frame, match, box)
+        box = _tight(weights.mask, box)
+        if box is None:
+            return Composition(frame, None, 0.0)
         x0, y0, x1, y1 = box
-        field, log_b = match.window(box)
-        places = cv2.add(self._pixels(size)[y0:y1, x0:x1], field)
+        weights = weights.cut(box)
+        at = places(match, box, self._pixels(size))
         live = frame[y0:y1, x0:x1]
-        weights = self._weigh(live, places, log_b, match.landmarks, size)
-        out = self._change(live, places, weights, strength)
-        out = self._paint(out, places, weights, strength)
+        out = self._change(live, at, weights, strength)
+        out = self._paint(out, at, weights, strength)
         out = self._fall_back(out, live, weights, strength)
         image = frame.copy()
         image[y0:y1, x0:x1] = out
@@ -146,39 +171,39 @@ class Compositor:
             self._grid = grid
         return grid
 
-    def _weigh(
-        self, live: Image, places: Float, log_b: Float, landmarks: Landmarks | None, size: tuple[int, int]
-    ) -> _Weights:
-        """Light gain and trust on a coarse grid of the window."""
+    def _weigh(self, frame: Image, match: Match, box: Box) -> _Weights:
+        """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
         config = self.config
-        h, w = live.shape[:2]
-        small = (max(1, round(w / config.step_px)), max(1, round(h / config.step_px)))
-        b = np.exp(cv2.resize(log_b, small, interpolation=cv2.INTER_LINEAR))
-        confidence = (1 - np.exp(-config.radius * min(size) / b)) ** 2
+        size = match.frame_size
+        x0, y0, x1, y1 = box
+        columns, rows = (max(1, round(side / config.step_px)) for side in (x1 - x0, y1 - y0))
+        values = coarse_values(match, box, (rows, columns))
+        one = -np.expm1(-np.float32(config.radius * min(size)) * np.exp(-values[..., 2]))
+        confidence = one * one
         trust = smoothstep(confidence, config.trust_low, config.trust_high)
-        at = cv2.resize(places, small, interpolation=cv2.INTER_LINEAR)
-        ratio = np.array(
-            [
-                self._small_mask.shape[1] / self.edit.mask.shape[1],
-                self._small_mask.shape[0] / self.edit.mask.shape[0],
-            ],
-            np.float32,
-        )
-        at = (at + np.float32(0.5)) * ratio - np.float32(0.5)
+        at = values[..., :2] + _centres(box, (rows, columns))
+        at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         total = float(mask.sum())
         coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
-        if not config.follow_light:
-            return _Weights(np.ones((*trust.shape, 3), np.float32), trust, coverage)
-        before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        now = cv2.resize(live, small, interpolation=cv2.INTER_AREA)
-        side = 0.3 * min(size) if landmarks is None else face_size(landmarks)
+        gain = np.ones((rows, columns, 3), np.float32)
+        if config.follow_light:
+            border = cv2.BORDER_REPLICATE
+            before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
+            now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
+            gain = self._gain(now, before, confidence, match)
+        return _Weights(box, mask, gain, trust, coverage)
+
+    def _gain(self, now: Image, before: Image, confidence: Float, match: Match) -> Float:
+        """How much brighter each channel is now than in the reference, float32 (rows, columns, 3)."""
+        config = self.config
+        side = 0.3 * min(match.frame_size) if match.landmarks is None else face_size(match.landmarks)
         sigma = max(1.0, config.light_reach * side / config.step_px)
         sure = (confidence + np.float32(1e-3))[..., None]
-        light = _spread(now * sure, sigma) + np.float32(4) * _spread(sure[..., 0], sigma)[..., None]
-        old = _spread(before * sure, sigma) + np.float32(4) * _spread(sure[..., 0], sigma)[..., None]
-        gain = np.clip(light / old, config.gain_min, config.gain_max)
-        return _Weights(gain.astype(np.float32), trust, coverage)
+        dark = np.float32(4) * _spread(sure, sigma)[..., None]  # keeps noise in black from counting as light
+        change = np.log((_spread(now * sure, sigma) + dark) / (_spread(before * sure, sigma) + dark))
+        change = np.sign(change) * np.maximum(np.abs(change) - np.float32(config.light_rest), 0)
+        return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
 
     def _change(self, live: Image, places: Float, weights: _Weights, strength: float) -> Image:
         layers = self._layers
@@ -195,13 +220,14 @@ class Compositor:
         if self._layers.paint is None:
             return out
         warped = cv2.remap(self._layers.paint, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        colour, cover = np.ascontiguousarray(warped[..., :3]), warped[..., 3]
+        colour, cover = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
         lit = _plane(weights.gain, out)
         if lit is not None:
             colour = cv2.multiply(colour, lit, scale=1 / UNIT)
-        h, w = out.shape[:2]
-        share = cv2.resize(weights.trust * np.float32(strength / 255), (w, h), interpolation=cv2.INTER_LINEAR)
-        share = cv2.multiply(cover, share, dtype=cv2.CV_32F)
+        trusted = _plane(weights.trust * np.float32(strength), out)
+        if trusted is not None:
+            cover = cv2.multiply(cover, trusted, scale=1 / UNIT)
+        share = cover.astype(np.float32) * np.float32(1 / 255)
         return cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share)
 
     def _fall_back(self, out: Image, live: Image, weights: _Weights, strength: float) -> Image:
@@ -230,13 +256,38 @@ class Compositor:
             image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
 
 
+def _centres(box: Box, size: tuple[int, int]) -> Float:
+    """x and y of the cells' centres of an even grid over a box, float32 (rows, columns, 2), pixels."""
+    x0, y0, x1, y1 = box
+    rows, columns = size
+    x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
+    y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
+    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
+
+
+def _tight(mask: Float, box: Box) -> Box | None:
+    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none."""
+    x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
+    if not w or not h:
+        return None
+    rows, columns = mask.shape
+    x0, y0, x1, y1 = box
+    step_x, step_y = (x1 - x0) / columns, (y1 - y0) / rows
+    return (
+        max(x0, int(x0 + (x - 1) * step_x)),
+        max(y0, int(y0 + (y - 1) * step_y)),
+        min(x1, int(np.ceil(x0 + (x + w + 1) * step_x))),
+        min(y1, int(np.ceil(y0 + (y + h + 1) * step_y))),
+    )
+
+
 def _spread(values: Float, sigma: float) -> Float:
     blurred: Float = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return blurred
 
 
 def _plane(weight: Float, like: Image) -> Image | None:
-    """A coarse weight (h', w', 3) as 8-bit plane of the size of `like`, UNIT for 1; None where all are 1."""
+    """A coarse weight (h', w') or (h', w', 3) as 8-bit plane of `like`'s size, 1 as UNIT; None for all 1."""
     small = np.rint(np.minimum(weight * UNIT, 255)).astype(np.uint8)
     if (small == UNIT).all():
         return None

@@ -34,7 +34,9 @@ class Layers:
 
 def make_layers(edit: Edit) -> Layers:
     """The planes of an edit in its mode."""
-    delta_share = edit.mask * (1 - edit.cover)
+    painted = edit.mask * edit.cover
+    # The paint goes over the change: what it leaves to see of the change must add up to the whole edit.
+    delta_share = (edit.mask - painted) / np.maximum(1 - painted, np.float32(1e-3))
     difference = np.rint(edit.delta * delta_share[..., None]).astype(np.int16)
     change = gain_part = loss_part = None
     if difference.any():
@@ -43,7 +45,7 @@ def make_layers(edit: Edit) -> Layers:
         else:
             gain_part = np.maximum(difference, 0).astype(np.uint8)
             loss_part = np.maximum(-difference, 0).astype(np.uint8)
-    cover = np.rint(edit.mask * edit.cover * 255).astype(np.uint8)
+    cover = np.rint(painted * 255).astype(np.uint8)
     paint = np.dstack([edit.edited, cover]) if cover.any() else None
     return Layers(change, gain_part, loss_part, paint)
 

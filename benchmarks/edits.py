@@ -1,0 +1,187 @@
+"""`livery bench edits`: how near a carried edit comes to the same edit made on each live frame.
+
+Reference is frame 0 of a clip. Four fixed edits are made on it and carried onto later frames; each edit can
+also be made on the live frame itself, and that is the truth. Lipstick and mark are drawn there through the
+frame's own landmarks, which favours methods that follow landmarks. Fidelity is PSNR in dB where the truth
+differs from the frame (and 5 px around); `whole` is the same over all pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
+from benchmarks.methods import Method, baselines
+from benchmarks.metrics import psnr
+from correspondence import Landmarks, Match, detect_landmarks
+from correspondence.types import Bool, Image
+from reference import CompositeConfig, Compositor, Edit, Mode, presets
+from reference.drawing import Canvas, blend, crop
+
+MATCHERS = ("classical", "DIS medium", "landmark-only")
+TONE = ((0.8, 0.03), (0.9, 0.0), (1.15, -0.03))  # gamma and lift of red, green, blue
+MARK = (  # the scribble's way: between two landmarks, at a share
+    (116, 50, 0.2), (50, 205, 0.2), (101, 118, 0.1), (205, 36, 0.4),
+    (142, 126, 0.3), (195, 5, 0.2), (355, 429, 0.4), (330, 280, 0.3),
+)  # fmt: skip
+CEILING_DB = 60.0  # a frame met exactly counts as this much in a mean
+
+
+def tone(image: Image, landmarks: Landmarks) -> Image:
+    """A tone curve: lifted shadows, warm highlights."""
+    level = np.arange(256) / 255
+    curves = [255 * (0.94 * level**gamma + 0.03 + lift * level) for gamma, lift in TONE]
+    table = np.stack(curves, -1).clip(0, 255).round().astype(np.uint8)
+    return np.asarray(cv2.LUT(image, table[None]), np.uint8)
+
+
+def lipstick(image: Image, landmarks: Landmarks) -> Image:
+    """The lipstick preset."""
+    return presets.apply("lipstick", image, landmarks)
+
+
+def cartoon(image: Image, landmarks: Landmarks) -> Image:
+    """Flattened by a bilateral filter, then posterised to eight levels."""
+    flat = cv2.bilateralFilter(image, 7, 40, 5)
+    return np.asarray((flat // 32) * 32 + 16, np.uint8)
+
+
+def mark(image: Image, landmarks: Landmarks) -> Image:
+    """A freehand scribble of opaque green across cheek and nose."""
+    canvas = Canvas(landmarks)
+    path = np.stack([canvas.between(a, b, share) for a, b, share in MARK])
+    coverage = canvas.stroke(path, (1.4, 2.2, 1.8, 2.4, 1.6))
+    x0, y0, x1, y1 = canvas.box
+    painted = image.copy()
+    colour = np.full((y1 - y0, x1 - x0, 3), (30, 170, 70), np.float32)
+    painted[y0:y1, x0:x1] = np.rint(blend(crop(image, canvas.box), colour, coverage)).astype(np.uint8)
+    return painted
+
+
+EDITS: dict[str, Callable[[Image, Landmarks], Image]] = {
+    "tone": tone,
+    "lipstick": lipstick,
+    "cartoon": cartoon,
+    "mark": mark,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way of composing that gets rows of its own."""
+
+    name: str
+    mode: Mode
+    config: CompositeConfig
+
+
+WAYS = (
+    Way("delta", "delta", CompositeConfig()),
+    Way("replace", "replace", CompositeConfig()),
+    Way("auto", "auto", CompositeConfig()),
+    Way("delta, light off", "delta", CompositeConfig(follow_light=False)),
+)
+Scores = dict[tuple[str, str, str, str], list[float]]  # matcher, way, edit, "region" | "whole"
+
+
+def edited_region(frame: Image, truth: Image) -> Bool:
+    """Where the truth differs from the frame by more than 2 levels, grown by 5 px; bool (H, W)."""
+    differs = (cv2.absdiff(frame, truth).max(axis=2) > 2).astype(np.uint8)
+    return np.asarray(cv2.dilate(differs, np.ones((11, 11), np.uint8)) > 0, np.bool_)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the benchmark's options."""
+    parser.add_argument("--stride", type=int, default=10, help="every n-th frame (default 10)")
+    parser.add_argument("--frames", type=int, default=120, help="frames of each clip at most (default 120)")
+    parser.add_argument("--clips", nargs="*", help="stems of val clips; all when left out")
+    parser.add_argument("--size", type=int, default=512, help="side the clips are scaled to, pixels (512)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score all edits, ways and matchers; print one table and write benchmarks/results/edits.json."""
+    scores: Scores = {}
+    clips = sorted((portraits_dir() / "val").glob("*.mp4"))
+    clips = [clip for clip in clips if not args.clips or clip.stem in args.clips]
+    methods = [method for method in baselines() if method.name in MATCHERS]
+    for clip in clips:
+        frames = read_clip(clip, args.frames, args.size)
+        count = score_clip(frames[0], frames[args.stride :: args.stride], methods, scores)
+        print(f"{clip.stem}: {count} frames scored", flush=True)
+    rows = table(scores, methods)
+    print_table(["matcher", "composition", *(f"{e} {p}" for e in EDITS for p in ("region", "whole"))], rows)
+    results = [
+        {
+            "matcher": m,
+            "composition": w,
+            "edit": e,
+            "part": part,
+            "psnr_db": float(np.mean(v)),
+            "frames": len(v),
+        }
+        for (m, w, e, part), v in scores.items()
+    ]
+    write_results("edits", results, metadata(vars(args)))
+    losses = [
+        e for e in EDITS if mean(scores, "classical", "delta", e) <= mean(scores, "classical", "replace", e)
+    ]
+    print(
+        "delta beats replace on every edit" if not losses else f"replace beats delta on: {', '.join(losses)}"
+    )
+    return 0
+
+
+def score_clip(reference: Image, frames: list[Image], methods: list[Method], scores: Scores) -> int:
+    """Score one clip's frames into `scores`; how many were scored (frames without a face are left out)."""
+    landmarks = detect_landmarks(reference)
+    if landmarks is None:
+        return 0
+    composers = {
+        (way.name, name): Compositor(
+            Edit(reference, make(reference, landmarks), mode=way.mode), landmarks, way.config
+        )
+        for way in WAYS
+        for name, make in EDITS.items()
+    }
+    states = {method.name: method.prepare(reference, landmarks) for method in methods}
+    previous: dict[str, Match | None] = dict.fromkeys(states)
+    count = 0
+    for frame in frames:
+        seen = detect_landmarks(frame)
+        if seen is None:
+            continue
+        count += 1
+        truths = {name: make(frame, seen) for name, make in EDITS.items()}
+        regions = {name: edited_region(frame, truth) for name, truth in truths.items()}
+        for method in methods:
+            match = method.match(frame, states[method.name], seen, previous[method.name])
+            previous[method.name] = match
+            for (way, name), composer in composers.items():
+                image = composer.compose(frame, match).image
+                part = psnr(image, truths[name], regions[name])
+                scores.setdefault((method.name, way, name, "region"), []).append(min(part, CEILING_DB))
+                whole = psnr(image, truths[name])
+                scores.setdefault((method.name, way, name, "whole"), []).append(min(whole, CEILING_DB))
+    return count
+
+
+def mean(scores: Scores, matcher: str, way: str, edit: str, part: str = "region") -> float:
+    """Mean PSNR, dB; NaN where nothing was scored."""
+    values = scores.get((matcher, way, edit, part), [])
+    return float(np.mean(values)) if values else float("nan")
+
+
+def table(scores: Scores, methods: list[Method]) -> list[list[Any]]:
+    """Rows of matcher, way and mean PSNR of each edit, region and whole."""
+    return [
+        [method.name, way.name]
+        + [mean(scores, method.name, way.name, edit, part) for edit in EDITS for part in ("region", "whole")]
+        for method in methods
+        for way in WAYS
+    ]

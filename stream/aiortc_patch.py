@@ -54,6 +54,7 @@ class UnsupportedAiortcError(ImportError):
 
 _executor: Executor | None = None
 _installed: set[str] = set()
+_originals: list[tuple[Any, str, Any]] = []
 
 
 def codec_executor() -> Executor:
@@ -292,8 +293,28 @@ def install(parts: Iterable[str] = tuple(PARTS)) -> None:
         if not hasattr(owner, name):
             raise UnsupportedAiortcError(f"aiortc {aiortc.__version__} has no {owner.__name__}.{name}")
     for owner, name, replacement in replacements:
+        _originals.append((owner, name, getattr(owner, name)))
         setattr(owner, name, replacement)
     _installed.update(chosen)
+
+
+def installed() -> frozenset[str]:
+    """Which parts are in place."""
+    return frozenset(_installed)
+
+
+def stock(owner: Any, name: str) -> Any:
+    """aiortc's own object of a name that may have been replaced."""
+    return next(
+        (kept for where, what, kept in _originals if (where, what) == (owner, name)), getattr(owner, name)
+    )
+
+
+def uninstall() -> None:
+    """Put aiortc's own names back, for tests and measurements beside it."""
+    while _originals:
+        setattr(*_originals.pop())
+    _installed.clear()
 
 
 def check_version(version: str) -> None:

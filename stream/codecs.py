@@ -74,9 +74,9 @@ class X264:
     def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: EncoderConfig) -> None:
         highest = config.rates((frame.height, frame.width))[2]
         context = _context("libx264", frame, config)
-        context.profile = "baseline"
         context.bit_rate = highest  # VBV and rate must agree at opening for later changes to be followed
         context.options = {
+            "profile": "baseline",
             "preset": config.preset,
             "tune": "zerolatency",
             "maxrate": str(highest),

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
 
-from correspondence.types import LANDMARK_COUNT, Float, Image, Landmarks, check_image
+from correspondence.mediapipe_graphs import face_detector, face_mesh
+from correspondence.region import Region, crop
+from correspondence.smoothing import OneEuro, SmoothingConfig
+from correspondence.types import LANDMARK_COUNT, Image, Landmarks, check_image
 
-LONGEST_SIDE = 1280  # larger pictures are shrunk to it first: FaceMesh looks at 192 x 192 of the face
-MOST_FACES = 4  # faces told apart when one must be chosen
-_STEM = 0.5  # pixel centres on integers: MediaPipe's unit coordinates put them on halves
+FaceBox = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
+
+LONGEST_SIDE = 1280  # larger pictures are shrunk to it: FaceMesh looks at 192 x 192 of the face
+MOST_FACES = 4  # faces told apart in a still picture
+SMALL_FACE = 0.15  # of the longer side: FaceMesh's own detector sees the whole picture at 128 x 128
+WINDOW_PER_FACE = 4.0  # side of the window in which a small face is followed, in its sides
+_RIM = 0.5  # the window moves when the face comes this near its border, in face sides
 
 
 def detect_landmarks(image: Image) -> Landmarks | None:
@@ -29,135 +36,73 @@ def detect_landmarks(image: Image) -> Landmarks | None:
         ValueError: another dtype or shape.
     """
     check_image(image)
-    return _still_detector()(image)
+    detector = _still_detector()
+    with _still_lock:
+        return detector.find(image)
 
 
 class _StillDetector:
     """FaceMesh on unrelated pictures, one at a time."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._mesh = _face_mesh(static_image_mode=True, max_num_faces=MOST_FACES)
+        self._mesh = face_mesh(static=True, faces=MOST_FACES)
+        self._boxes = face_detector()
 
-    def __call__(self, image: Image) -> Landmarks | None:
-        with self._lock:
-            found = _run(self._mesh, image)
-        return max(found, key=_extent, default=None)
+    def find(self, image: Image) -> Landmarks | None:
+        found = _run(self._mesh, image, None)
+        if found:
+            return max(found, key=lambda face: _area(face.box))
+        boxes = _detect_boxes(self._boxes, image)
+        if not boxes:
+            return None
+        window = _window(max(boxes, key=_area), image.shape[0], image.shape[1])
+        return max(_run(self._mesh, image, window), key=lambda face: _area(face.box), default=None)
 
 
-_still: _StillDetector | None = None
 _still_lock = threading.Lock()
 
 
 def _still_detector() -> _StillDetector:
-    global _still
     with _still_lock:
-        if _still is None:
-            _still = _StillDetector()
-        return _still
+        return _make_still_detector()
 
 
-def _extent(landmarks: Landmarks) -> float:
-    x0, y0, x1, y1 = landmarks.box
-    return (x1 - x0) * (y1 - y0)
-
-
-def _face_mesh(**options: Any) -> Any:
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    from mediapipe.python.solutions.face_mesh import FaceMesh
-
-    return FaceMesh(refine_landmarks=True, **options)
-
-
-def _shrink(image: Image) -> Image:
-    """The picture with its longer side at most LONGEST_SIDE."""
-    longest = max(image.shape[:2])
-    if longest <= LONGEST_SIDE:
-        return np.ascontiguousarray(image)
-    size = (
-        max(1, round(image.shape[1] * LONGEST_SIDE / longest)),
-        max(1, round(image.shape[0] * LONGEST_SIDE / longest)),
-    )
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _run(mesh: Any, image: Image) -> list[Landmarks]:
-    """All faces FaceMesh finds, in pixels of `image`."""
-    result = mesh.process(_shrink(image))
-    faces = result.multi_face_landmarks or []
-    return [_to_landmarks(face, image.shape[0], image.shape[1]) for face in faces]
-
-
-def _to_landmarks(face: Any, height: int, width: int) -> Landmarks:
-    raw = np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
-    if len(raw) != LANDMARK_COUNT:
-        raise ValueError(f"FaceMesh with irises has {LANDMARK_COUNT} landmarks, got {len(raw)}")
-    points = raw * np.array([width, height, width], np.float32)  # z is in units of the width
-    points[:, :2] -= _STEM
-    return Landmarks(points, (height, width))
+@lru_cache(maxsize=1)
+def _make_still_detector() -> _StillDetector:
+    return _StillDetector()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerConfig:
-    """Smoothing (One-Euro, Casiez et al. 2012) and patience of the tracker."""
+    """Smoothing and patience of a tracker."""
 
-    min_cutoff_hz: float = 1.5  # cut-off at rest
-    beta: float = 12.0  # cut-off gained per face side a second of speed, Hz
-    speed_cutoff_hz: float = 3.0  # of the speed's own low-pass
-    patience_s: float = 0.7  # a lost face is looked for near its place for this long, then any face is taken
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    patience_s: float = 1.0  # a lost face is waited for this long before another may take its place
+    reach: float = 1.0  # where it may come back meanwhile: this many face sides from its last place
 
     def __post_init__(self) -> None:
-        if self.min_cutoff_hz <= 0 or self.speed_cutoff_hz <= 0 or self.beta < 0 or self.patience_s < 0:
-            raise ValueError(f"cut-offs must be positive, beta and patience_s at least 0, got {self}")
-
-
-class OneEuro:
-    """One-Euro filter of a set of points (Casiez, Roussel, Vogel 2012), speeds in face sides a second."""
-
-    def __init__(self, config: TrackerConfig) -> None:
-        self._config = config
-        self._points: Float | None = None
-        self._speed: Float | None = None
-        self._last_s = 0.0
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self._points = None
-
-    def __call__(self, points: Float, scale: float, now_s: float) -> Float:
-        """The smoothed points.
-
-        Args:
-            points: float32 (N, 3), pixels.
-            scale: length that counts as one, pixels (the face's side).
-            now_s: time of the points, seconds; not after an earlier call's means the past is forgotten.
-        """
-        if self._points is None or self._speed is None or now_s <= self._last_s:
-            self._points, self._speed = points.copy(), np.zeros_like(points)
-            self._last_s = now_s
-            return points
-        step_s = now_s - self._last_s
-        self._last_s = now_s
-        speed = (points - self._points) / (scale * step_s)
-        self._speed += _alpha(self._config.speed_cutoff_hz, step_s) * (speed - self._speed)
-        fast = np.linalg.norm(self._speed[:, :2], axis=1, keepdims=True)
-        cutoff = self._config.min_cutoff_hz + self._config.beta * fast
-        self._points = self._points + _alpha(cutoff, step_s) * (points - self._points)
-        return np.asarray(self._points, np.float32)
-
-
-def _alpha(cutoff_hz: Any, step_s: float) -> Any:
-    """Weight of the newest sample of a first-order low-pass."""
-    return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s))
+        if self.patience_s < 0 or self.reach <= 0:
+            raise ValueError(f"patience_s must be at least 0 and reach positive, got {self}")
 
 
 class LandmarkTracker:
-    """Follows one face over time; one tracker a session, used from one thread at a time."""
+    """Follows one face over time; one tracker a session, used from one thread at a time.
+
+    The largest face is taken first; FaceMesh then follows it without looking for others, so that a
+    second face costs nothing and cannot take over. A face that is lost is waited for near its last
+    place before another is taken.
+    """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self._config = config or TrackerConfig()
-        self._mesh = _face_mesh(static_image_mode=False, max_num_faces=1)
-        self._filter = OneEuro(self._config)
+        self._mesh = face_mesh(static=False, faces=1)
+        self._boxes = face_detector()
+        self._filter = OneEuro(self._config.smoothing)
+        self._window: Region | None = None  # where the face is followed; None for the whole picture
+        self._followed = False
+        self._size = (0, 0)
+        self._last: FaceBox | None = None
+        self._seen_s = 0.0
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
         """The followed face's smoothed landmarks; None where it is not seen.
@@ -165,17 +110,151 @@ class LandmarkTracker:
         Args:
             image: RGB uint8 (H, W, 3).
             now_s: time of the picture, seconds.
+
+        Raises:
+            ValueError: another dtype or shape.
         """
-        check_image(image)
-        found = _run(self._mesh, image)
-        if not found:
+        size = check_image(image)
+        if size != self._size:
+            self._forget()
+            self._size = size
+        found = self._follow(image) if self._followed else None
+        if found is None:
             self._filter.reset()
+            found = self._acquire(image, now_s)
+        self._followed = found is not None
+        if found is None:
             return None
-        raw = found[0]
-        x0, y0, x1, y1 = raw.box
-        points = self._filter(raw.points, max(x1 - x0, y1 - y0, 1.0), now_s)
-        return Landmarks(points.copy(), raw.image_size)
+        self._last, self._seen_s = found.box, now_s
+        return Landmarks(self._filter(found.points, _side(found.box), now_s), size)
 
     def close(self) -> None:
-        """Free MediaPipe's graph."""
+        """Free MediaPipe's graphs; the tracker cannot be used afterwards."""
         self._mesh.close()
+        self._boxes.close()
+
+    def _forget(self) -> None:
+        self._followed, self._last, self._window = False, None, None
+        self._filter.reset()
+
+    def _follow(self, image: Image) -> Landmarks | None:
+        """The face where FaceMesh expects it, None where it was lost or jumped."""
+        assert self._last is not None
+        if self._window is not None and not _fits(self._last, self._window):
+            return None
+        found = next(iter(_run(self._mesh, image, self._window)), None)
+        if found is None or _distance(found.box, self._last) > self._config.reach:
+            return None
+        return found
+
+    def _acquire(self, image: Image, now_s: float) -> Landmarks | None:
+        """Look for a face: near the last place at first, then the largest anywhere."""
+        boxes = _detect_boxes(self._boxes, image)
+        waiting = self._last is not None and now_s - self._seen_s <= self._config.patience_s
+        near = [box for box in boxes if not waiting or self._is_near(box)]
+        if boxes and not near:
+            return None
+        chosen = max(near, key=_area, default=None)
+        self._window = _window(chosen, image.shape[0], image.shape[1]) if chosen else None
+        alone = _hide(image, boxes, chosen) if chosen else image
+        for _ in range(2):  # the first run may only clear what the graph still followed elsewhere
+            found = next(iter(_run(self._mesh, alone, self._window)), None)
+            if found is None:
+                continue
+            right = _distance(found.box, chosen) <= 1 if chosen else not waiting or self._is_near(found.box)
+            if right:
+                return found
+        return None
+
+    def _is_near(self, box: FaceBox) -> bool:
+        return self._last is None or _distance(box, self._last) <= self._config.reach
+
+
+def _area(box: FaceBox) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _side(box: FaceBox) -> float:
+    return max(box[2] - box[0], box[3] - box[1], 1.0)
+
+
+def _distance(box: FaceBox, other: FaceBox) -> float:
+    """Between the centres, in sides of `other`."""
+    across = (box[0] + box[2] - other[0] - other[2]) / 2
+    down = (box[1] + box[3] - other[1] - other[3]) / 2
+    return float(np.hypot(across, down)) / _side(other)
+
+
+def _fits(face: FaceBox, window: Region) -> bool:
+    """Whether a face can be followed inside its window: not near its border, not grown too large for it."""
+    rim = _RIM * _side(face)
+    x0, y0, x1, y1 = window.box
+    inside = face[0] - rim >= x0 and face[1] - rim >= y0 and face[2] + rim <= x1 and face[3] + rim <= y1
+    return inside and _side(face) * WINDOW_PER_FACE / 2 <= window.side <= _side(face) * WINDOW_PER_FACE * 2
+
+
+def _window(face: FaceBox, height: int, width: int) -> Region | None:
+    """Where to look for a small face; None (everywhere) for a large one."""
+    if _side(face) >= SMALL_FACE * max(height, width):
+        return None
+    side = max(round(WINDOW_PER_FACE * _side(face)), 32)
+    return Region(round((face[0] + face[2] - side) / 2), round((face[1] + face[3] - side) / 2), side)
+
+
+def _hide(image: Image, boxes: list[FaceBox], keep: FaceBox) -> Image:
+    """The picture with all faces but one painted over; the picture itself where there is no other."""
+    if len(boxes) < 2:
+        return image
+    out = image.copy()
+    for box in boxes:
+        x0, y0, x1, y1 = (max(0, round(value)) for value in box)
+        out[y0:y1, x0:x1] = 128
+    x0, y0, x1, y1 = (max(0, round(value)) for value in keep)
+    out[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return out
+
+
+def _shrink(image: Image) -> Image:
+    """The picture with its longer side at most LONGEST_SIDE."""
+    longest = max(image.shape[:2])
+    if longest <= LONGEST_SIDE:
+        return np.ascontiguousarray(image)
+    ratio = LONGEST_SIDE / longest
+    size = (max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _detect_boxes(detector: Any, image: Image) -> list[FaceBox]:
+    """Boxes of all faces, pixels."""
+    height, width = image.shape[:2]
+    found = detector.process(_shrink(image)).detections or []
+    boxes = [detection.location_data.relative_bounding_box for detection in found]
+    return [
+        (
+            box.xmin * width,
+            box.ymin * height,
+            (box.xmin + box.width) * width,
+            (box.ymin + box.height) * height,
+        )
+        for box in boxes
+    ]
+
+
+def _run(mesh: Any, image: Image, window: Region | None) -> list[Landmarks]:
+    """All faces FaceMesh finds in a window of the picture, in pixels of the whole."""
+    height, width = image.shape[:2]
+    if window is None:
+        x, y, across, down = 0.0, 0.0, float(width), float(height)
+        seen = _shrink(image)
+    else:
+        x, y, across, down = float(window.x), float(window.y), float(window.side), float(window.side)
+        seen = crop(image, window, max(64, min(window.side, 512)))
+    out = []
+    for face in mesh.process(seen).multi_face_landmarks or []:
+        unit = np.array([(point.x, point.y, point.z) for point in face.landmark], np.float32)
+        if len(unit) != LANDMARK_COUNT:
+            raise ValueError(f"FaceMesh with irises has {LANDMARK_COUNT} landmarks, got {len(unit)}")
+        points = unit * np.array([across, down, across], np.float32)  # z is in units of the width
+        points[:, :2] += np.array([x - 0.5, y - 0.5], np.float32)  # unit coordinates count from edges
+        out.append(Landmarks(points, (height, width)))
+    return out

@@ -1,0 +1,130 @@
+"""File mode on damaged, foreign and colliding files: a clear answer, what decodes kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference import EditError
+from stream.files import FileConfig, edit_file
+from stream.pictures import encode_png
+from stream.probe import MediaError
+from tests.stream.clips import (
+    CLASSICAL,
+    Clip,
+    cut,
+    leftovers,
+    make_clip,
+    painted_frame,
+    read_back,
+)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mp4", Clip(audio="aac"))
+
+
+@pytest.fixture
+def edited(tmp_path: Path, clip: Path) -> Path:
+    return painted_frame(clip, 0, tmp_path / "edited.png")
+
+
+def test_a_clip_cut_short_keeps_what_decodes(tmp_path: Path) -> None:
+    whole = make_clip(tmp_path / "whole.mp4", Clip(frames=30, muxing={"movflags": "faststart"}))
+    picture = painted_frame(whole, 0, tmp_path / "edited.png")
+    (tmp_path / "cut.mp4").write_bytes(cut(whole, 0.8))
+    report = edit_file(tmp_path / "cut.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
+    after = read_back(tmp_path / "out.mp4")
+    assert 2 < len(after.times) == report.frames < 30
+    assert after.times == read_back(whole).times[: report.frames]
+    assert any(f"{report.frames} of the 30 frames" in note for note in report.notes)
+
+
+def test_damage_inside_is_left_out_and_counted(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=30, muxing={"movflags": "faststart"}))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 1500] = bytes(1500)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    report = edit_file(tmp_path / "damaged.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
+    assert len(read_back(tmp_path / "out.mp4").times) == report.frames > 10
+    assert any("damaged packets" in note for note in report.notes)
+
+
+def run(source: Path, edited: Path, output: Path, config: FileConfig = CLASSICAL) -> None:
+    edit_file(source, edited, output, config)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.mp4", None, "no such file"),
+        ("empty.mp4", b"", "not a video file"),
+        ("text.mp4", b"hello " * 500, "not a video file"),
+        ("cut.mp4", "cut", "may be damaged or cut short"),
+    ],
+)
+def test_what_is_no_video_is_answered(
+    clip: Path, edited: Path, tmp_path: Path, name: str, content: bytes | str | None, message: str
+) -> None:
+    if content is not None:
+        data = cut(clip, 0.5) if isinstance(content, str) else content
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(MediaError, match=message):
+        run(tmp_path / name, edited, tmp_path / "out.mp4")
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a picture", "not a PNG"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(30), "header|damaged|PNG"),
+        (None, "no such"),
+    ],
+)
+def test_what_is_no_picture_is_answered(
+    clip: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "bad.png").write_bytes(content)
+    with pytest.raises(MediaError, match=message):
+        run(clip, tmp_path / "bad.png", tmp_path / "out.mp4")
+
+
+def test_a_picture_of_something_else_is_refused(clip: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+    noise = rng.integers(0, 255, (300, 200, 3), np.uint8)
+    (tmp_path / "noise.png").write_bytes(encode_png(noise))
+    with pytest.raises(EditError, match="200x300"):
+        run(clip, tmp_path / "noise.png", tmp_path / "out.mp4")
+
+
+def test_paths_that_collide_are_refused(clip: Path, edited: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="also the input"):
+        run(clip, edited, clip)
+    (tmp_path / "there.mp4").write_bytes(b"precious")
+    with pytest.raises(MediaError, match="--overwrite"):
+        run(clip, edited, tmp_path / "there.mp4")
+    assert (tmp_path / "there.mp4").read_bytes() == b"precious"
+    with pytest.raises(MediaError, match="no folder"):
+        run(clip, edited, tmp_path / "nowhere" / "out.mp4")
+    with pytest.raises(MediaError, match="must end in"):
+        run(clip, edited, tmp_path / "out.gif")
+    run(clip, edited, tmp_path / "there.mp4", replace(CLASSICAL, overwrite=True))
+    assert len(read_back(tmp_path / "there.mp4").times) == 12
+
+
+def test_a_reference_outside_the_clip_is_refused(clip: Path, edited: Path, tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no frame 12; its frames are 0 to 11"):
+        run(clip, edited, tmp_path / "out.mp4", replace(CLASSICAL, reference=12))
+
+
+@pytest.mark.parametrize("values", [{"reference": -1}, {"mode": "magic"}, {"strength": 1.5}])
+def test_settings_have_ranges(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        FileConfig(**values)  # type: ignore[arg-type]

@@ -1,0 +1,285 @@
+"""The command line: exit codes, one-line errors, quick help, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from stream import cli, doctor
+from stream.cli import main
+from stream.progress import interruptible
+from tests.stream.clips import Clip, cut, make_clip, painted_frame, read_back
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENTRY = [sys.executable, "-c", "import sys; from server import main; sys.exit(main())"]
+VERBS = ("serve", "demo", "edit", "reference", "bench", "train", "doctor")
+
+
+def livery(*arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    command = [*ENTRY, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def test_help_is_quick_and_names_every_verb() -> None:
+    before = os.times()
+    shown = livery("--help")
+    after = os.times()
+    assert shown.returncode == 0
+    assert all(f"\n    {verb}" in shown.stdout for verb in VERBS)
+    spent_s = after.children_user - before.children_user + after.children_system - before.children_system
+    assert spent_s < 0.6  # MediaPipe alone takes more
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from stream.cli import RUNS, parser; parser(RUNS).format_help();"
+        "print({'mediapipe', 'cv2', 'av', 'aiortc', 'numpy', 'torch'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([verb, "--help"])
+    assert left.value.code == 0
+    assert f"usage: livery {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["edit", "in.mp4"],
+        ["edit", "in.mp4", "--edited", "e.png", "-o", "o.mp4", "--mode", "magic"],
+        ["serve", "--udp-ports", "50000"],
+        ["serve", "--bitrate", "fast"],
+        ["train", "nothing"],
+    ],
+)
+def test_wrong_usage_leaves_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "livery" in capsys.readouterr().err
+
+
+def test_edit_writes_the_clip_and_its_report(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=10, audio="aac"))
+    picture = painted_frame(clip, 2, tmp_path / "edited.png")
+    out, report = tmp_path / "out.mp4", tmp_path / "report.json"
+    ran = livery(
+        "edit", clip, "--edited", picture, "--reference", "2", "--matcher", "classical", "-o", out,
+        "--report", report, "--progress",
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert f"{out}: 10 frames, 10 edited" in ran.stdout
+    assert "frame 2 (0.08 s), as asked" in ran.stdout
+    assert "editing: 100%" in ran.stderr
+    assert "frame/s" in ran.stderr
+    assert "W0000" not in ran.stderr  # what MediaPipe would log
+    assert json.loads(report.read_text())["frames"] == len(read_back(out).times) == 10
+
+
+def test_no_progress_where_stderr_is_no_terminal(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=4))
+    ran = livery("reference", clip, "-o", tmp_path / "ref.png")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    assert "the best: score" in ran.stdout
+
+
+def bad_input(tmp_path: Path) -> list[str]:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=4))
+    (tmp_path / "cut.mp4").write_bytes(cut(clip, 0.5))
+    (tmp_path / "edited.png").write_bytes(b"no picture")
+    return [
+        "edit",
+        str(tmp_path / "cut.mp4"),
+        "--edited",
+        str(tmp_path / "edited.png"),
+        "-o",
+        str(tmp_path / "o.mp4"),
+    ]
+
+
+def test_bad_input_leaves_with_2_and_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(bad_input(tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("livery: ")
+    assert "cut.mp4: not a video file" in said
+    assert said.count("\n") == 1
+
+
+def test_verbose_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*bad_input(tmp_path), "--verbose"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_taken_report_is_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=2))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    arguments = ["edit", str(clip), "--edited", str(picture), "-o", str(tmp_path / "o.mp4")]
+    assert main([*arguments, "--report", str(picture)]) == 2
+    assert main([*arguments, "--report", str(tmp_path / "no" / "r.json")]) == 2
+    said = capsys.readouterr().err
+    assert "name of its own" in said
+    assert "no folder" in said
+    assert not (tmp_path / "o.mp4").exists()
+
+
+def test_ctrl_c_leaves_with_130_and_a_playable_file(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=500, audio="aac", options={"preset": "ultrafast"}))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    out = tmp_path / "out.mp4"
+    arguments = ["edit", clip, "--edited", picture, "--reference", "0", "--matcher", "classical", "-o", out]
+    command = [*ENTRY, *map(str, arguments)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        wait_for_growth(tmp_path, running)
+        assert not out.exists()
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert running.returncode == 130, said
+    before, after = read_back(clip), read_back(out)
+    assert 0 < len(after.times) < 500
+    assert after.times == before.times[: len(after.times)]
+    assert after.sound
+    assert f"holds the first {len(after.times)} frames" in said
+    assert "Traceback" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["edited.png", "in.mp4", "out.mp4"]
+
+
+def wait_for_growth(folder: Path, running: subprocess.Popen[str]) -> None:
+    """Until the output under its temporary name holds a few frames."""
+    for _ in range(600):
+        if any(path.stat().st_size > 2000 for path in folder.glob(".out.*")):
+            return
+        assert running.poll() is None, "it ended before it could be interrupted"
+        time.sleep(0.05)
+    pytest.fail("nothing was written within 30 s")
+
+
+def test_the_second_ctrl_c_raises() -> None:
+    with interruptible() as stop:
+        assert not stop()
+        signal.raise_signal(signal.SIGINT)
+        assert stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupted_verb_leaves_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(args: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.RUNS, "doctor", interrupted)
+    assert main(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_failure_inside_leaves_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(args: argparse.Namespace) -> int:
+        raise RuntimeError("the wheel came off")
+
+    monkeypatch.setitem(cli.RUNS, "doctor", broken)
+    assert main(["doctor"]) == 1
+    assert "RuntimeError: the wheel came off (--verbose shows where)" in capsys.readouterr().err
+
+
+def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Any = ModuleType("stream.app")
+    served: list[Any] = []
+    app.serve = served.append
+    monkeypatch.setitem(sys.modules, "stream.app", app)
+    arguments = (
+        "--port 0 --token 12345678 --udp-ports 50000-50100 --public-address 203.0.113.7 --bitrate 1.5M"
+    )
+    assert main(["serve", *arguments.split(), "--max-sessions", "3", "--matcher", "classical"]) == 0
+    assert main(["demo"]) == 0
+    first, second = served
+    assert (first.port, first.token, first.udp_ports) == (0, "12345678", (50000, 50100))
+    assert (first.public_address, first.bitrate_bps, first.max_sessions) == ("203.0.113.7", 1_500_000, 3)
+    assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
+    assert (second.demo, second.port) == (True, 8000)
+
+
+def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "99999"]) == 2
+    assert "99999" in capsys.readouterr().err
+
+
+def test_bench_lists_and_hands_over(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: Any = ModuleType("benchmarks.made")
+    made.configure = lambda parser: parser.add_argument("--rounds", type=int)
+    made.run = lambda args: args.rounds
+    monkeypatch.setitem(sys.modules, "benchmarks.made", made)
+    monkeypatch.setattr(cli, "_benchmarks", lambda: ["made"])
+    assert main(["bench"]) == 0
+    assert capsys.readouterr().out == "made\n"
+    assert main(["bench", "made", "--rounds", "7"]) == 7
+    assert main(["bench", "other"]) == 2
+    assert "no benchmark 'other'; there are made" in capsys.readouterr().err
+
+
+def test_bench_knows_the_benchmarks_that_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 0
+    names = capsys.readouterr().out.split()
+    assert "quality" in names
+    assert "common" not in names
+
+
+def test_train_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Any = ModuleType("correspondence.train")
+    made.configure = lambda parser: parser.add_argument("--steps", type=int)
+    made.run = lambda args: args.steps
+    monkeypatch.setitem(sys.modules, "correspondence.train", made)
+    assert main(["train", "matcher", "--steps", "3"]) == 3
+
+
+def test_doctor_passes_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for name in ("python", "packages", "face landmarks", "matcher", "codecs", "UDP address"):
+        assert f"ok   {name}: " in said
+
+
+def test_doctor_names_every_failed_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "CODECS", ("libx264", "libnothing"))
+    monkeypatch.setattr("aioice.ice.get_host_addresses", lambda use_ipv4, use_ipv6: [])
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr()
+    assert "FAIL codecs: this build of PyAV has no libnothing" in said.out
+    assert "FAIL UDP address" in said.out
+    assert "livery: failed: codecs, UDP address" in said.err
+
+
+def test_the_script_serves() -> None:
+    shown = subprocess.run(
+        [sys.executable, "server.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "usage: livery serve" in shown.stdout

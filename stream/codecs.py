@@ -79,6 +79,7 @@ class X264:
             "profile": "baseline",
             "preset": config.preset,
             "tune": "zerolatency",
+            "sc_threshold": "0",  # a cut is coded within its frame; key frames come when asked for
             "maxrate": str(highest),
             "bufsize": str(round(highest * config.vbv_s)),
             "x264-params": "ratetol=0.1",

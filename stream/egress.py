@@ -312,13 +312,13 @@ class Broadcast:
         height, width = image.shape[0] & ~1, image.shape[1] & ~1  # 4:2:0 wants even sides
         frame = to_frame(np.ascontiguousarray(image[:height, :width]), self._pts(captured_s), VIDEO_TIME_BASE)
         codecs = {track.codec for track in self._tracks}
+        self._encoded += 1
         for codec in codecs:
             with self._lock:
                 encoder = self._encoder(codec)
             packets = encoder.encode(frame)
             if packets:
                 self._loop.call_soon_threadsafe(self._publish, codec, packets, captured_s)
-        self._encoded += 1
         self._encode_s = time.thread_time() - started_s
 
     def _pts(self, captured_s: float) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aiortc import RTCIceCandidate
-from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
+from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream.errors import OfferError, SignalingError
 
@@ -72,9 +72,7 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
     video = [media for media in description.media if media.kind == "video"]
     if not video:
         raise OfferError("the offer has no video section", "offer one video track, H.264 or VP8")
-    for media in description.media:
-        media.direction = media.direction or "sendrecv"  # the default of RFC 8866, section 6.7
-    direction = video[0].direction
+    direction = video[0].direction or "sendrecv"  # the default of RFC 8866, section 6.7
     if direction not in _ALLOWED[purpose]:
         wanted = " or ".join(_ALLOWED[purpose])
         raise OfferError(f"the video section is {direction}; to {purpose} it must be {wanted}")
@@ -88,12 +86,9 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         for candidate in media.ice_candidates
         if not candidate.ip.endswith(".local")
     )
-    for media in description.media:
-        media.ice_candidates = []
-        media.ice_candidates_complete = False
     first = description.media[0]
     return Offer(
-        sdp=str(description),
+        sdp=_without_candidates(text),
         candidates=candidates,
         mid=first.rtp.muxId,
         ufrag=str(first.ice.usernameFragment) if first.ice else "",
@@ -115,6 +110,22 @@ def _parse(text: str) -> SessionDescription:
     if not description.media:
         raise SignalingError("malformed SDP: it has no m-section")
     return description
+
+
+def _without_candidates(text: str) -> str:
+    """The offer less its candidates; each m-section says its direction."""
+    head, *sections = re.split(r"(?m)^(?=m=)", text.lstrip())
+    whole = [head]
+    for section in sections:
+        lines = [
+            line
+            for line in section.splitlines()
+            if not line.startswith(("a=candidate:", "a=end-of-candidates"))
+        ]
+        if not any(line.removeprefix("a=") in DIRECTIONS for line in lines):
+            lines.append("a=sendrecv")
+        whole.append("\r\n".join(lines) + "\r\n")
+    return "".join(whole)
 
 
 def _check_media(media: MediaDescription) -> None:

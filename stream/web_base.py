@@ -93,6 +93,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ServerError as exc:
+        logger.debug("%s %s refused: %d %s", request.method, request.rel_url.path, exc.status, exc.text)
         return _error(exc.status, exc.text, exc.hint, exc.headers)
     except web.HTTPException as exc:
         if exc.status < 400:

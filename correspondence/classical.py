@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from correspondence import topology as topo
-from correspondence.flow import Gray, appearance, dis_flow, rough_inverse, sample, unlike
+from correspondence.flow import Gray, appearance, contrast, dis_flow, rough_inverse, sample, unlike
 from correspondence.grid import Float, compose, pixel_grid
 from correspondence.landmarks import detect_landmarks
 from correspondence.mesh import FaceReference, LandmarkField, face_reference, landmark_field
@@ -138,8 +138,10 @@ class ClassicalMatcher:
         found = resolve(frame, landmarks)
         both = found if prepared.face is not None else None
         region = choose_region(both, size, region_of(previous))
-        values, outer = fine_values(crop(frame, region), region, both, prepared, frame)
-        return assemble(values, region, outer, prepared, found, size)
+        outer = _pool.submit(coarse_patch, frame, prepared)
+        field, evidence = fine_field(crop(frame, region), region, both, prepared, size)
+        values = np.dstack([field, scale_of(evidence)])
+        return assemble(values, region, outer.result(), prepared, found, size)
 
 
 def region_of(match: Match | None) -> Region | None:
@@ -164,37 +166,42 @@ def still_field(
     return np.asarray(prepared.region.to_grid(pixels, size) - at, np.float32)
 
 
-def fine_values(
+def fine_field(
     inner: Image,
     region: Region,
     landmarks: Landmarks | None,
     prepared: ClassicalReference,
-    frame: Image,
-) -> tuple[Float, Patch]:
-    """(dx, dy, log_b) in cells on the region's grid, float32 (N, N, 3), and the coarse patch below.
+    frame_size: tuple[int, int],
+) -> tuple[Float, Evidence]:
+    """The field on the region's grid, float32 (N, N, 2) in cells, and what speaks for and against it.
 
     DIS runs on two threads (OpenCV releases the interpreter's lock) beside the landmark field.
+
+    Args:
+        inner: uint8 (N, N, 3), the frame's region.
+        region: which it is.
+        landmarks: of the frame; None for no face.
+        prepared: the reference.
+        frame_size: (H, W) of the frame.
     """
     size = inner.shape[0]
     gray = gray_of(inner)
     direct = _pool.submit(dis_flow, gray, prepared.gray)
-    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), size)
+    still = still_field(region, prepared, frame_size, size)
     face: LandmarkField | None = None
     if landmarks is not None and prepared.face is not None:
         face = landmark_field(landmarks, prepared.face, region)
     base = still if face is None else face.field
     back = _pool.submit(_flow_back, prepared.gray, gray, base)
-    outer = _pool.submit(coarse_patch, frame, prepared)
     guided = dis_flow(gray, prepared.gray, base)
     look = appearance(inner)
-    flows = [guided, direct.result(), still]
-    if face is None or landmarks is None:
-        field = choose(flows, look, prepared.look, None, None)
-    else:
+    candidates = [guided, direct.result(), still]
+    parts = np.zeros((size // CHOICE, size // CHOICE), np.float32)
+    if face is not None and landmarks is not None:
+        candidates.append(face.field)
         parts = parts_of(landmarks, region, size // CHOICE)
-        field = choose([*flows, face.field], look, prepared.look, face, parts)
-    evidence = gather(field, back.result(), look, prepared.look, face)
-    return np.dstack([field, scale_of(evidence)]), outer.result()
+    field, spread = choose(candidates, look, prepared.look, face, parts)
+    return field, gather(field, back.result(), look, prepared.look, face, np.dstack([spread, parts]))
 
 
 def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
@@ -206,8 +213,8 @@ def choose(
     look: Image,
     reference: Image,
     face: LandmarkField | None,
-    parts: Float | None,
-) -> Float:
+    parts: Float,
+) -> tuple[Float, Float]:
     """The candidate that explains the frame best, cell by cell, with smooth borders.
 
     Args:
@@ -216,10 +223,11 @@ def choose(
         look: uint8 (N, N, 4), the frame's `appearance`.
         reference: uint8 (N, N, 4), the reference's.
         face: the landmark field, None without a face.
-        parts: float32 (N / CHOICE, N / CHOICE) from `parts_of`, None without a face.
+        parts: float32 (N / CHOICE, N / CHOICE) from `parts_of`; 0 without a face.
 
     Returns:
-        float32 (N, N, 2), cells.
+        The field, float32 (N, N, 2), cells, and how far the mixed candidates lie apart there: their
+        weighted mean distance from it on the coarser grid, float32 (N / CHOICE, N / CHOICE), cells.
     """
     size = look.shape[0]
     n = size // CHOICE
@@ -229,7 +237,7 @@ def choose(
         difference = unlike(look, sample(reference, at + candidate))
         difference = cv2.resize(difference, (n, n), interpolation=cv2.INTER_AREA)
         costs.append(cv2.blur(cv2.min(difference, MOST_UNLIKE), (WINDOW, WINDOW)) + np.float32(price))
-    if face is not None and parts is not None:
+    if face is not None:
         trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
         for index, candidate in enumerate(candidates[:-1]):
             away = cv2.resize(candidate - face.field, (n, n), interpolation=cv2.INTER_AREA)
@@ -240,19 +248,34 @@ def choose(
     total = np.add.reduce(weights)
     field = np.zeros_like(candidates[0])
     for candidate, weight in zip(candidates, weights, strict=True):
-        share = cv2.resize(weight / total, (size, size), interpolation=cv2.INTER_LINEAR)
-        field += candidate * share[..., None]
-    return field
+        weight /= total
+        field += candidate * cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
+    coarse = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
+    spread = np.zeros((n, n), np.float32)
+    for candidate, weight in zip(candidates, weights, strict=True):
+        away = cv2.resize(candidate, (n, n), interpolation=cv2.INTER_AREA) - coarse
+        spread += weight * cv2.magnitude(away[..., 0], away[..., 1])
+    return field, spread
 
 
-def gather(field: Float, back: Float, look: Image, reference: Image, face: LandmarkField | None) -> Evidence:
+def gather(
+    field: Float,
+    back: Float,
+    look: Image,
+    reference: Image,
+    face: LandmarkField | None,
+    coarse: Float,
+) -> Evidence:
     """What speaks for and against the chosen field; see `Evidence`."""
     size = look.shape[0]
     loop = compose(field, back)
     cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
     residual = cv2.blur(unlike(look, sample(reference, pixel_grid(size, size) + field)), (7, 7))
+    spread_parts = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
+    inside = np.zeros((size, size), np.float32) if face is None else face.inside.astype(np.float32)
     validity = np.zeros((size, size), np.float32) if face is None else face.validity
-    return Evidence(np.asarray(cycle, np.float32), np.asarray(residual, np.float32), validity)
+    apart, parts = cv2.split(spread_parts)
+    return Evidence(cycle, residual, apart, contrast(look), validity, inside, parts)
 
 
 def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
@@ -283,7 +306,9 @@ def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
     weight = cv2.GaussianBlur(1 / (1 + np.exp(np.clip(moved - stood, -20, 20))), (0, 0), 1.5)
     field = flow * weight[..., None]
     cost = cv2.min(moved, stood)
-    log_b = scale_of(Evidence(np.full_like(cost, 1.0), cost, np.full_like(cost, 0.3)))
+    none = np.zeros_like(cost)
+    apart = cv2.magnitude(flow[..., 0], flow[..., 1]) * weight * (1 - weight)
+    log_b = scale_of(Evidence(none + 1, cost, apart, contrast(a), none, none, none))
     return grid_patch(np.dstack([field, log_b]).astype(np.float32), square, reference, feather=0)
 
 

@@ -111,6 +111,12 @@ def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.merge([detail, *cv2.split(colour)]), np.uint8)
 
 
+def contrast(look: npt.NDArray[np.uint8]) -> Float:
+    """Local mean contrast of a picture, from its `appearance`: float32 (H, W), gray levels."""
+    away = cv2.absdiff(cv2.extractChannel(look, 0), np.full(look.shape[:2], 128, np.uint8))
+    return np.asarray(cv2.blur(away, (9, 9)), np.float32)
+
+
 def unlike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Float:
     """Weighted difference of two appearances: float32 (H, W), gray levels."""
     return np.asarray(cv2.transform(cv2.absdiff(a, b).astype(np.float32), _WEIGHTS), np.float32)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from correspondence.grid import Float
 from correspondence.types import Box, Match
 
-_BIAS, _CYCLE, _COST, _UNSEEN = -1.6, 0.5, 0.35, 1.6
-_LOW, _HIGH = -2.5, 4.0  # natural log of cells
+_FITTED = Path(__file__).with_name("calibration.json")  # written by `python -m correspondence.calibrate`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,24 +21,81 @@ class Evidence:
 
     Attributes:
         cycle: forward-backward disagreement, cells.
-        residual: local mean absolute difference of the pictures' detail, gray levels.
+        residual: local mean difference of the pictures' appearance, gray levels.
+        apart: how far the candidates it mixed lie apart, cells.
+        texture: local mean contrast of the frame, gray levels.
         validity: of the landmark field, [0, 1].
+        inside: 1 on the face's mesh.
+        parts: 1 on lips, eyes and brows, where the landmarks were followed.
     """
 
     cycle: Float
     residual: Float
+    apart: Float
+    texture: Float
     validity: Float
+    inside: Float
+    parts: Float
+
+    def features(self) -> list[Float]:
+        """What the scale is a weighted sum of, each float32 (N, N); a constant first."""
+        cycle = np.log(self.cycle + np.float32(0.1))
+        residual = np.log(self.residual + np.float32(1))
+        return [
+            np.ones_like(cycle),
+            cycle,
+            residual,
+            np.log(self.apart + np.float32(0.05)),
+            np.log(self.texture + np.float32(1)),
+            self.validity,
+            self.inside,
+            self.inside * cycle,
+            self.inside * residual,
+            self.parts,
+            self.parts * cycle,
+            self.parts * residual,
+        ]
 
 
-def scale_of(evidence: Evidence) -> Float:
-    """log_b from what the matcher saw: float32 (N, N), natural log of the Laplace scale in cells."""
-    log_b = (
-        _BIAS
-        + _CYCLE * np.log(evidence.cycle + 0.1)
-        + _COST * np.log(evidence.residual + 1)
-        + _UNSEEN * (1 - evidence.validity)
-    )
-    return np.asarray(np.clip(log_b, _LOW, _HIGH), np.float32)
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How evidence becomes a scale: a weighted sum of its features, then a monotone curve.
+
+    Attributes:
+        weights: one for each of `Evidence.features`.
+        scores: ascending knots of the weighted sum.
+        log_b: the curve's values there, natural log of cells.
+    """
+
+    weights: tuple[float, ...]
+    scores: tuple[float, ...]
+    log_b: tuple[float, ...]
+
+
+@lru_cache(maxsize=1)
+def calibration() -> Calibration:
+    """The fitted calibration that ships with the package."""
+    read = json.loads(_FITTED.read_text())
+    return Calibration(tuple(read["weights"]), tuple(read["scores"]), tuple(read["log_b"]))
+
+
+def scale_of(evidence: Evidence, fitted: Calibration | None = None) -> Float:
+    """log_b from what the matcher saw: float32 (N, N), natural log of the Laplace scale in cells.
+
+    Args:
+        evidence: of one match.
+        fitted: the calibration; the shipped one where None.
+    """
+    return scale_from(evidence.features(), fitted or calibration())
+
+
+def scale_from(features: list[Float], fitted: Calibration) -> Float:
+    """log_b from the features themselves, of any one shape."""
+    score = np.zeros_like(features[0])
+    for weight, feature in zip(fitted.weights, features, strict=True):
+        score += np.float32(weight) * feature
+    flat = np.interp(score.ravel(), fitted.scores, fitted.log_b)
+    return flat.reshape(score.shape).astype(np.float32)
 
 
 def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:

@@ -9,7 +9,7 @@ differs from the frame (and 5 px around); `whole` is the same over all pixels.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def score_clip(reference: Image, frames: list[Image], methods: list[Method], scores: Scores) -> int:
+def score_clip(reference: Image, frames: list[Image], methods: Sequence[Method], scores: Scores) -> int:
     """Score one clip's frames into `scores`; how many were scored (frames without a face are left out)."""
     landmarks = detect_landmarks(reference)
     if landmarks is None:
@@ -177,7 +177,7 @@ def mean(scores: Scores, matcher: str, way: str, edit: str, part: str = "region"
     return float(np.mean(values)) if values else float("nan")
 
 
-def table(scores: Scores, methods: list[Method]) -> list[list[Any]]:
+def table(scores: Scores, methods: Sequence[Method]) -> list[list[Any]]:
     """Rows of matcher, way and mean PSNR of each edit, region and whole."""
     return [
         [method.name, way.name]

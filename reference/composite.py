@@ -33,7 +33,7 @@ class CompositeConfig:
     gain_min: float = 0.5  # limits of the light gain
     gain_max: float = 2.0
     light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
-    light_rest: float = 0.05  # log of the gain below which light counts as unchanged; taken off above
+    light_rest: float = 0.05  # log of the gain below which light counts as unchanged; full at 3 times it
     radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
     trust_low: float = 0.03  # confidence at which the edit is gone ...
     trust_high: float = 0.4  # ... and at which it is whole
@@ -46,8 +46,8 @@ class CompositeConfig:
             )
         if not 0 <= self.trust_low < self.trust_high <= 1:
             raise ValueError(f"trust must hold 0 <= low < high <= 1, got {self.trust_low}, {self.trust_high}")
-        if self.step_px < 1 or self.radius <= 0 or self.light_reach <= 0:
-            raise ValueError("step_px must be >= 1, radius and light_reach > 0")
+        if self.step_px < 1 or min(self.radius, self.light_reach, self.light_rest) <= 0:
+            raise ValueError("step_px must be >= 1, radius, light_reach and light_rest > 0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -202,7 +202,7 @@ class Compositor:
         sure = (confidence + np.float32(1e-3))[..., None]
         dark = np.float32(4) * _spread(sure, sigma)[..., None]  # keeps noise in black from counting as light
         change = np.log((_spread(now * sure, sigma) + dark) / (_spread(before * sure, sigma) + dark))
-        change = np.sign(change) * np.maximum(np.abs(change) - np.float32(config.light_rest), 0)
+        change = change * smoothstep(np.abs(change), config.light_rest, 3 * config.light_rest)
         return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
 
     def _change(self, live: Image, places: Float, weights: _Weights, strength: float) -> Image:

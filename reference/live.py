@@ -54,7 +54,8 @@ def _inside_edited(edit: Edit, landmarks: Landmarks, numbers: tuple[int, ...]) -
     shrunk = middle + 0.6 * (outline - middle)
     cv2.fillPoly(inside, [np.rint(shrunk * 16).astype(np.int32)], 1, shift=SUBPIXEL_BITS)
     area = int(inside.sum())
-    return area > 0 and float((edit.mask * inside).sum()) / area >= TOUCHED
+    changed = (np.abs(edit.delta).max(axis=2) > 2) & (edit.mask > 0)  # without the mask's rim
+    return area > 0 and int((changed & (inside > 0)).sum()) / area >= TOUCHED
 
 
 def live_share(opening: Opening, openness: float) -> float:

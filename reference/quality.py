@@ -10,9 +10,10 @@ import numpy as np
 from correspondence.types import Image, Landmarks, check_image
 from reference.parts import distance, eye_openings, face_size
 
-FACE_SIDE = 192  # the face is scaled to this before its sharpness is measured, pixels
-EYES_SHUT, EYES_OPEN = 0.10, 0.24  # lid distance over eye width
-SHARP_LOW, SHARP_HIGH = 0.004, 0.05  # variance of the Laplacian over the variance of the luma
+FACE_SIDE = 192  # a larger face is shrunk to this before its sharpness is measured, pixels
+EYES_SHUT, EYES_OPEN = 0.10, 0.30  # lid distance over eye width
+GOOD = 0.4  # a part at least this high is not complained about
+SHARP_LOW, SHARP_HIGH = 0.003, 0.1  # variance of the Laplacian over the variance of the luma
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,12 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
         "frontal": _frontal(landmarks),
         "sharp": _sharp(image, landmarks),
         "eyes_open": float(np.mean([_ease(o, EYES_SHUT, EYES_OPEN) for o in eye_openings(landmarks)])),
-        "size": _ease(face_size(landmarks) / min(size), 0.08, 0.35),
+        "size": _ease(face_size(landmarks) / min(size), 0.05, 0.35),
         "in_frame": _inside(landmarks),
     }
     total = float(np.prod([0.1 + 0.9 * value for value in parts.values()]))
     worst = min(parts, key=lambda name: parts[name])
-    reason = "good" if parts[worst] >= 0.7 else _WORDS[worst]
+    reason = "good" if parts[worst] >= GOOD else _WORDS[worst]
     return ReferenceScore(total, **parts, reason=reason)
 
 
@@ -79,7 +80,7 @@ def _frontal(landmarks: Landmarks) -> float:
     tilt = min(up, 0.65 * down) / max(up, 0.65 * down, 1e-3)  # pitch: nose between root and chin
     roll = landmarks.points[263, :2] - landmarks.points[33, :2]
     level = abs(float(np.degrees(np.arctan2(roll[1], roll[0]))))
-    return _ease(balance, 0.25, 0.8) * _ease(tilt, 0.2, 0.6) * (1 - _ease(level, 20, 60))
+    return _ease(balance, 0.2, 1.0) * _ease(tilt, 0.15, 0.75) * (1 - _ease(level, 20, 60))
 
 
 def _sharp(image: Image, landmarks: Landmarks) -> float:
@@ -92,8 +93,9 @@ def _sharp(image: Image, landmarks: Landmarks) -> float:
         return 0.0
     face = cv2.cvtColor(np.ascontiguousarray(image[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
     scale = FACE_SIDE / max(face.shape)
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    face = cv2.resize(face, None, fx=scale, fy=scale, interpolation=how).astype(np.float32)
+    if scale < 1:
+        face = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    face = face.astype(np.float32)
     variance = float(face.var())
     if variance < 1:
         return 0.0

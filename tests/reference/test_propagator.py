@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from correspondence import Landmarks, LandmarkTracker, Matcher, detect_landmarks
+from correspondence.types import Image
+from reference import (
+    Edit,
+    EditChanged,
+    FaceFound,
+    FaceLost,
+    Propagator,
+    PropagatorConfig,
+    StageError,
+    presets,
+)
+from tests.reference.helpers import FakeMatcher, FakeTracker, paint_square, translated
+
+CHEEK = (215, 140, 225, 150)
+
+
+def fake(
+    edit: Edit | None, face: Landmarks | None, **config: Any
+) -> tuple[Propagator, FakeMatcher, FakeTracker]:
+    matcher, tracker = FakeMatcher(face), FakeTracker(face)
+    propagator = Propagator(edit, matcher, tracker, PropagatorConfig(**config))  # type: ignore[arg-type]
+    return propagator, matcher, tracker
+
+
+@pytest.fixture
+def spot(astronaut: Image) -> Edit:
+    """A spot on the cheek."""
+    return Edit(astronaut, paint_square(astronaut, CHEEK, (20, 200, 40)))
+
+
+def change_at_spot(image: Image, frame: Image) -> float:
+    return float(np.abs(image[145, 220].astype(int) - frame[145, 220]).sum())
+
+
+def test_an_edited_frame(astronaut: Image, face: Landmarks, spot: Edit) -> None:
+    propagator, _, _ = fake(spot, face)
+    result = propagator.step(astronaut, now_s=0.0)
+    np.testing.assert_allclose(result.image[145, 220], (20, 200, 40), atol=1)
+    assert result.reason is None
+    assert result.landmarks is face
+    assert result.events == [FaceFound(0.0)]
+    assert set(result.stages) == {"landmarks", "match", "composite"}
+    assert all(0 <= seconds < 5 for seconds in result.stages.values())
+    assert result.confidence.shape == (512, 512)
+    assert result.confidence.min() > 0.9
+    assert result.coverage == pytest.approx(1.0)
+    assert result.box is not None
+
+
+def test_each_reason_to_pass_a_frame_through(astronaut: Image, face: Landmarks, spot: Edit) -> None:
+    propagator, _, tracker = fake(None, face)
+
+    def reason() -> str | None:
+        result = propagator.step(astronaut, now_s=0.0)
+        if result.reason is not None:
+            assert result.image is astronaut
+            assert not result.confidence.any() or result.match is not None
+        return result.reason
+
+    assert reason() == "no edit yet"
+    propagator.set_edit(Edit(astronaut, astronaut.copy()))
+    assert reason() == "the edit changes nothing"
+    propagator.set_edit(spot)
+    propagator.change(enabled=False)
+    assert reason() == "the edit is switched off"
+    propagator.change(enabled=True, strength=0.0)
+    assert reason() == "strength is 0"
+    propagator.change(strength=1.0)
+    assert reason() is None
+    propagator.set_edit(None)
+    assert reason() == "no edit yet"
+    tracker.landmarks = None
+    propagator.set_edit(spot)
+    assert reason() == "no face found"
+
+
+def test_a_lost_face_fades_out_and_a_found_one_in(astronaut: Image, face: Landmarks, spot: Edit) -> None:
+    propagator, _, tracker = fake(spot, face, fade_frames=4)
+    full = change_at_spot(propagator.step(astronaut, 0.0).image, astronaut)
+    tracker.landmarks = None
+    lost = [propagator.step(astronaut, 1.0 + i) for i in range(6)]
+    assert lost[0].events == [FaceLost(1.0)]
+    assert lost[1].events == []
+    out = [change_at_spot(result.image, astronaut) / full for result in lost]
+    np.testing.assert_allclose(out, [0.75, 0.5, 0.25, 0, 0, 0], atol=0.03)
+    assert lost[3].reason == "no face found"
+    assert lost[3].image is astronaut
+    tracker.landmarks = face
+    found = [propagator.step(astronaut, 10.0 + i) for i in range(5)]
+    assert found[0].events == [FaceFound(10.0)]
+    back = [change_at_spot(result.image, astronaut) / full for result in found]
+    np.testing.assert_allclose(back, [0.25, 0.5, 0.75, 1, 1], atol=0.03)
+
+
+def test_a_global_edit_goes_on_without_a_face(astronaut: Image, face: Landmarks) -> None:
+    warm = Edit(astronaut, presets.apply("warm", astronaut, face))
+    propagator, _, tracker = fake(warm, face)
+    tracker.landmarks = None
+    result = propagator.step(astronaut, 0.0)
+    assert result.reason is None
+    assert np.abs(result.image.astype(int) - warm.edited).mean() < 1.5
+
+
+def test_the_last_match_helps_the_next_one_of_the_same_size(
+    astronaut: Image, face: Landmarks, spot: Edit
+) -> None:
+    propagator, matcher, tracker = fake(spot, face)
+    first = propagator.step(astronaut, 0.0)
+    propagator.step(astronaut, 0.1)
+    assert matcher.previous == [None, first.match]
+    tracker.landmarks = None
+    small = np.ascontiguousarray(astronaut[::2, ::2])
+    assert propagator.step(small, 0.2).image is small
+
+
+def test_a_failing_stage_is_named_and_the_next_step_goes_on(
+    astronaut: Image, face: Landmarks, spot: Edit
+) -> None:
+    propagator, matcher, _ = fake(spot, face)
+    propagator.step(astronaut, 0.0)
+    matcher.fails = True
+    with pytest.raises(StageError, match="match") as raised:
+        propagator.step(astronaut, 0.1)
+    assert raised.value.stage == "match"
+    assert str(raised.value.__cause__) == "matcher broke"
+    matcher.fails = False
+    assert propagator.step(astronaut, 0.2).reason is None
+    assert matcher.previous[-1] is None
+
+
+def test_a_wrong_frame_is_the_callers_error(face: Landmarks, spot: Edit) -> None:
+    propagator, _, _ = fake(spot, face)
+    with pytest.raises(ValueError, match="frame must be uint8"):
+        propagator.step(np.zeros((4, 4, 3), np.float32), 0.0)
+
+
+def test_settings_take_effect_and_are_checked(astronaut: Image, face: Landmarks, spot: Edit) -> None:
+    propagator, matcher, _ = fake(spot, face)
+    full = change_at_spot(propagator.step(astronaut, 0.0).image, astronaut)
+    assert propagator.change(strength=0.5).strength == 0.5
+    half = propagator.step(astronaut, 0.1)
+    assert change_at_spot(half.image, astronaut) == pytest.approx(full / 2, rel=0.05)
+    with pytest.raises(ValueError, match="strength"):
+        propagator.change(strength=-1.0)
+    with pytest.raises(ValueError, match="mode"):
+        propagator.change(mode="glue")
+    with pytest.raises(TypeError):
+        propagator.change(colour="red")
+    assert propagator.settings.strength == 0.5
+    propagator.change(mode="replace", strength=1.0)
+    replaced = propagator.step(astronaut, 0.2)
+    assert EditChanged(0.2, True) in replaced.events
+    np.testing.assert_allclose(replaced.image[145, 220], (20, 200, 40), atol=1)
+    assert len(matcher.prepared) == 1  # the reference is prepared once
+
+
+def test_a_new_edit_is_announced_and_keeps_the_prepared_reference(
+    astronaut: Image, face: Landmarks, spot: Edit
+) -> None:
+    propagator, matcher, _ = fake(spot, face)
+    propagator.step(astronaut, 0.0)
+    propagator.set_edit(Edit(astronaut, paint_square(astronaut, CHEEK, (200, 20, 40))))
+    result = propagator.step(astronaut, 0.1)
+    assert result.events == [EditChanged(0.1, True)]
+    np.testing.assert_allclose(result.image[145, 220], (200, 20, 40), atol=1)
+    assert len(matcher.prepared) == 1
+    propagator.set_edit(None)
+    assert propagator.step(astronaut, 0.2).events == [EditChanged(0.2, False)]
+
+
+def test_set_edit_from_other_threads_never_shows_half_an_edit(astronaut: Image, face: Landmarks) -> None:
+    colours = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
+    edits = [Edit(astronaut.copy(), paint_square(astronaut, CHEEK, colour)) for colour in colours]
+    propagator, _, _ = fake(edits[0], face)
+    done = threading.Event()
+
+    def setter(edit: Edit) -> None:
+        while not done.wait(0.002):
+            propagator.set_edit(edit)
+            propagator.change(mode="delta")
+            propagator.change(mode="replace")
+
+    threads = [threading.Thread(target=setter, args=(edit,)) for edit in edits]
+    for thread in threads:
+        thread.start()
+    try:
+        for i in range(60):
+            pixel = propagator.step(astronaut, i / 30).image[145, 220].astype(int)
+            assert min(int(np.abs(pixel - colour).max()) for colour in colours) <= 2
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(timeout=20)
+    propagator.set_edit(edits[1])
+    np.testing.assert_allclose(propagator.step(astronaut, 9.0).image[145, 220], colours[1], atol=2)
+
+
+def test_the_newest_of_overlapping_edits_wins(astronaut: Image, face: Landmarks, spot: Edit) -> None:
+    propagator, matcher, _ = fake(None, face)
+    entered, leave = threading.Event(), threading.Event()
+    prepare = matcher.prepare
+
+    def slow(image: Image, landmarks: Any = None) -> Any:
+        if image is not spot.reference:
+            entered.set()
+            assert leave.wait(10)
+        return prepare(image, landmarks)
+
+    matcher.prepare = slow  # type: ignore[method-assign]
+    old = Edit(astronaut.copy(), paint_square(astronaut, CHEEK, (220, 10, 10)))
+    thread = threading.Thread(target=propagator.set_edit, args=(old,))
+    thread.start()
+    assert entered.wait(10)
+    propagator.set_edit(spot)
+    leave.set()
+    thread.join(10)
+    assert propagator.edit is spot
+
+
+def test_lipstick_follows_a_moving_face_end_to_end(astronaut: Image, face: Landmarks) -> None:
+    edited = presets.apply("lipstick", astronaut, face, colour="#1030ff")
+    propagator = Propagator(Edit(astronaut, edited), Matcher.load("classical"), LandmarkTracker())
+    try:
+        for i, (dx, dy) in enumerate([(0, 0), (6, 2), (12, 4), (18, 6)]):
+            frame = translated(astronaut, dx, dy)
+            result = propagator.step(frame, now_s=i / 25)
+            assert result.reason is None
+            found = detect_landmarks(frame)
+            assert found is not None
+            lip = ((found.points[14, :2] + found.points[17, :2]) / 2).round().astype(int)
+            assert int(result.image[lip[1], lip[0], 2]) > int(result.image[lip[1], lip[0], 0]) + 60
+            far = np.ones((512, 512), bool)
+            x0, y0, x1, y1 = (int(side) for side in found.box)
+            far[y0:y1, x0:x1] = False
+            np.testing.assert_array_equal(result.image[far], frame[far])
+    finally:
+        propagator.close()
+
+
+@pytest.mark.parametrize("size", [(64, 64), (121, 83)])
+def test_small_and_odd_frames_go_through(astronaut: Image, spot: Edit, size: tuple[int, int]) -> None:
+    propagator = Propagator(spot, Matcher.load("classical"), LandmarkTracker())
+    try:
+        frame = np.ascontiguousarray(astronaut[: size[0], : size[1]])
+        result = propagator.step(frame, 0.0)
+        assert result.image.shape == frame.shape
+        assert result.reason == "no face found"
+    finally:
+        propagator.close()
+
+
+def test_config_checks_its_ranges() -> None:
+    with pytest.raises(ValueError, match="fade_frames"):
+        PropagatorConfig(fade_frames=0)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from correspondence import Landmarks
+from correspondence.types import Image
+from reference import reference_score
+from reference.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
+from tests.reference.helpers import moved, scaled_face
+
+
+def shut(face: Landmarks) -> Landmarks:
+    """The face with its upper lids on the lower ones."""
+    points = face.points.copy()
+    points[list(RIGHT_UPPER_LID)] = points[list(RIGHT_LOWER_LID)]
+    points[list(LEFT_UPPER_LID)] = points[list(LEFT_LOWER_LID)]
+    return Landmarks(points, face.image_size)
+
+
+def test_a_good_frame_scores_high_and_says_good(astronaut: Image, face: Landmarks) -> None:
+    score = reference_score(astronaut, face)
+    assert score.total > 0.5
+    for part in (score.frontal, score.sharp, score.eyes_open, score.size, score.in_frame):
+        assert 0 <= part <= 1
+
+
+def test_no_face_scores_nothing(astronaut: Image) -> None:
+    score = reference_score(astronaut, None)
+    assert score.total == 0
+    assert score.reason == "no face found"
+
+
+def test_blur_lowers_sharpness(astronaut: Image, face: Landmarks) -> None:
+    scores = [
+        reference_score(cv2.GaussianBlur(astronaut, (0, 0), sigma) if sigma else astronaut, face)
+        for sigma in (0, 1.5, 4)
+    ]
+    assert scores[0].sharp > scores[1].sharp + 0.1
+    assert scores[2].sharp < 0.15
+    assert scores[2].reason == "the picture is blurred"
+    assert scores[0].total > scores[1].total > scores[2].total
+
+
+def test_shut_eyes_are_seen(astronaut: Image, face: Landmarks) -> None:
+    score = reference_score(astronaut, shut(face))
+    assert score.eyes_open == 0
+    assert score.reason == "the eyes are shut"
+    assert score.total < 0.3 * reference_score(astronaut, face).total
+
+
+@pytest.mark.parametrize("yaw", [-55, 55])
+def test_a_turned_face_is_seen(astronaut: Image, face: Landmarks, yaw: float) -> None:
+    score = reference_score(astronaut, scaled_face(face, 1.0, (512, 512), yaw))
+    assert score.frontal < 0.3
+
+
+def test_a_face_at_the_border_is_seen(astronaut: Image, face: Landmarks) -> None:
+    score = reference_score(astronaut, moved(face, -float(face.points[1, 0]), 0))
+    assert score.in_frame == 0
+
+
+def test_a_small_face_is_seen(face: Landmarks) -> None:
+    picture = np.full((2160, 3840, 3), 90, np.uint8)
+    assert reference_score(picture, scaled_face(face, 1.0, (2160, 3840))).size == 0
+
+
+def test_sizes_must_agree(astronaut: Image, face: Landmarks) -> None:
+    with pytest.raises(ValueError, match=r"\(512, 512\).*\(100, 100\)"):
+        reference_score(astronaut[:100, :100], face)

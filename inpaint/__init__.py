@@ -1,0 +1,52 @@
+"""What was never seen is invented here: masked fills and frames between references.
+
+Importing this package needs numpy and OpenCV only; torch and diffusers are imported by `load`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inpaint.classical import fill_classical
+from inpaint.mask import dilate, feather, fill_delta, hole_box, match_boundary, paste
+from inpaint.types import Fill, FillContext
+
+if TYPE_CHECKING:
+    from inpaint.fill import DiffusionFill, FillConfig
+
+__all__ = [
+    "Fill",
+    "FillContext",
+    "dilate",
+    "feather",
+    "fill_classical",
+    "fill_delta",
+    "hole_box",
+    "load",
+    "match_boundary",
+    "paste",
+]
+
+
+def load(
+    weights: Path | None = None, *, device: str = "cpu", config: FillConfig | None = None
+) -> DiffusionFill:
+    """The diffusion fill, ready to call; its `model` generates gaps too (`gaps.fill_gap`).
+
+    Args:
+        weights: folder with `autoencoder.safetensors` and `denoiser.safetensors`; None: the shipped ones.
+        device: "cpu" or a CUDA device.
+        config: how holes are filled.
+
+    Raises:
+        WeightsError: missing, damaged or changed weights; says how to train them.
+    """
+    from inpaint import checkpoints
+    from inpaint.fill import DiffusionFill
+    from inpaint.model import QuadrantModel
+
+    folder = weights or checkpoints.SHIPPED_DIR
+    autoencoder = checkpoints.load_autoencoder(folder / checkpoints.AUTOENCODER)
+    denoiser = checkpoints.load_denoiser(folder / checkpoints.DENOISER)
+    return DiffusionFill(QuadrantModel(autoencoder, denoiser, device), config)

@@ -1,0 +1,157 @@
+"""Holes: grow them, soften them, cut them out of a picture and paste what fills them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from correspondence.types import Float, Image, check_image
+from inpaint.types import Fill, FillContext, check_mask
+
+Box = tuple[int, int, int, int]
+
+
+def dilate(mask: Float, radius_px: int) -> Float:
+    """Grow a mask by a disc: the largest value within `radius_px`.
+
+    Args:
+        mask: float32 (H, W).
+        radius_px: of the disc, pixels, 0 or more.
+
+    Raises:
+        ValueError: a negative radius.
+    """
+    if radius_px < 0:
+        raise ValueError(f"radius_px must be 0 or more, got {radius_px}")
+    if radius_px == 0:
+        return mask.copy()
+    side = 2 * radius_px + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(mask, disc), np.float32)
+
+
+def feather(mask: Float, radius_px: float) -> Float:
+    """Soften a mask inwards: rises from 0 at its border to its own value `radius_px` inside.
+
+    Where the mask is 0 it stays exactly 0, so a feathered paste never touches a pixel outside the hole.
+    The picture's border is no border of the hole.
+
+    Args:
+        mask: float32 (H, W), [0, 1].
+        radius_px: width of the ramp, pixels; 0 leaves the mask as it is.
+
+    Returns:
+        float32 (H, W), nowhere above `mask`; smooth (zero slope) at both ends of the ramp.
+    """
+    if radius_px <= 0:
+        return mask.copy()
+    inside = np.pad((mask > 0).astype(np.uint8), 1, mode="edge")
+    if inside.all():
+        return mask.copy()
+    distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    ramp = np.clip(distance / np.float32(radius_px + 1), 0, 1)
+    return np.asarray(mask * (ramp * ramp * (3 - 2 * ramp)), np.float32)
+
+
+def hole_box(mask: Float, margin_px: int = 0) -> Box | None:
+    """The smallest box (x0, y0, x1, y1) that holds every mask value above 0, grown by a margin.
+
+    Args:
+        mask: float32 (H, W).
+        margin_px: added on each side, clipped to the picture.
+
+    Returns:
+        The box, end points exclusive; None for an empty mask.
+    """
+    rows, columns = np.flatnonzero((mask > 0).any(axis=1)), np.flatnonzero((mask > 0).any(axis=0))
+    if rows.size == 0:
+        return None
+    h, w = mask.shape
+    x0, x1 = max(0, int(columns[0]) - margin_px), min(w, int(columns[-1]) + 1 + margin_px)
+    y0, y1 = max(0, int(rows[0]) - margin_px), min(h, int(rows[-1]) + 1 + margin_px)
+    return x0, y0, x1, y1
+
+
+def square_box(box: Box, size: tuple[int, int], least_px: int = 64) -> Box:
+    """A box of equal sides around `box`, moved inside the picture; cut to it where it is too large.
+
+    Args:
+        box: (x0, y0, x1, y1).
+        size: (H, W) of the picture.
+        least_px: smallest side.
+    """
+    h, w = size
+    side = max(box[2] - box[0], box[3] - box[1], least_px)
+    width, height = min(side, w), min(side, h)
+    x0 = min(max(0, (box[0] + box[2] - width) // 2), w - width)
+    y0 = min(max(0, (box[1] + box[3] - height) // 2), h - height)
+    return x0, y0, x0 + width, y0 + height
+
+
+def paste(image: Image, filled: Image, mask: Float, feather_px: float = 0.0) -> Image:
+    """Lay `filled` over `image` by the mask: image + feather(mask) * (filled - image).
+
+    Args:
+        image: uint8 (H, W, 3).
+        filled: uint8 (H, W, 3).
+        mask: float32 (H, W), [0, 1].
+        feather_px: width of the ramp at the border of the hole, pixels.
+
+    Returns:
+        uint8 (H, W, 3), bit-equal to `image` wherever `mask` is 0.
+
+    Raises:
+        ValueError: shapes or dtypes that do not agree.
+    """
+    size = check_image(image)
+    if check_image(filled, "filled") != size:
+        raise ValueError(f"filled must have the picture's size {size}, got {filled.shape[:2]}")
+    check_mask(mask, size)
+    weight = feather(mask, feather_px)[..., None]
+    mixed = image + weight * (filled.astype(np.float32) - image)
+    return np.where(weight > 0, np.rint(mixed), image).astype(np.uint8)
+
+
+def match_boundary(image: Image, filled: Image, mask: Float, radius_px: float = 12.0) -> Image:
+    """Bend the filling's colours so that they meet the picture's at the border of the hole.
+
+    The difference `image - filled` on a ring around the hole is spread into it by normalised
+    convolution (Gaussian weights), fading with distance: a cheap stand-in for Poisson cloning that
+    removes the offset an autoencoder leaves.
+
+    Args:
+        image: uint8 (H, W, 3).
+        filled: uint8 (H, W, 3), plausible on both sides of the border.
+        mask: float32 (H, W), 1: hole.
+        radius_px: how far the correction reaches, pixels.
+    """
+    known = (mask == 0).astype(np.float32)
+    if known.all() or not known.any():
+        return filled
+    difference = (image.astype(np.float32) - filled) * known[..., None]
+    total = cv2.GaussianBlur(difference, (0, 0), radius_px)
+    weight = cv2.GaussianBlur(known, (0, 0), radius_px)
+    fade = np.minimum(1.0, 2.0 * weight)[..., None]  # 1 at a straight border, falling inside the hole
+    correction = total / np.maximum(weight, 1e-3)[..., None] * fade
+    return np.asarray(np.clip(np.rint(filled + correction), 0, 255), np.uint8)
+
+
+def fill_delta(
+    frame: Image, edited: Image, mask: Float, fill: Fill, context: FillContext | None = None
+) -> tuple[Image, np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
+    """Fill the edited picture and take the change afterwards, so that no model sees a difference image.
+
+    Args:
+        frame: the unedited picture, uint8 (H, W, 3).
+        edited: the same view as far as the edit is known there, uint8 (H, W, 3).
+        mask: where the edit is unknown, float32 (H, W).
+        fill: any `Fill`.
+        context: handed to it.
+
+    Returns:
+        The whole edited picture, and its change against `frame`, int16 (H, W, 3).
+    """
+    if check_image(frame, "frame") != check_image(edited, "edited"):
+        raise ValueError(f"frame {frame.shape[:2]} and edited {edited.shape[:2]} must have one size")
+    whole = fill(edited, mask, context)
+    return whole, whole.astype(np.int16) - frame.astype(np.int16)

@@ -1,0 +1,148 @@
+"""The noise schedule and the denoising loop.
+
+The schedule is the variance-preserving cosine in continuous time t in [0, 1]: x_t = alpha x_0 + sigma eps
+with alpha = cos(pi t / 2), sigma = sin(pi t / 2). At t = 1 nothing of the signal is left (zero terminal SNR),
+so sampling can start at pure noise. The network predicts v = alpha eps - sigma x_0 (Salimans and Ho 2022).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+PredictV = Callable[[Tensor, float], Tensor]  # (x_t, t) -> v
+MAX_STEPS = 50
+
+
+def signal(t: float) -> tuple[float, float]:
+    """alpha and sigma at time t; exact at both ends.
+
+    Raises:
+        ValueError: t outside [0, 1].
+    """
+    if not 0 <= t <= 1:
+        raise ValueError(f"t must lie in [0, 1], got {t}")
+    if t == 1:
+        return 0.0, 1.0
+    return math.cos(math.pi * t / 2), math.sin(math.pi * t / 2)
+
+
+def add_noise(clean: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """x_t and the v to be predicted, each sample at its own time.
+
+    Args:
+        clean: x_0, (B, C, H, W).
+        noise: eps, same shape.
+        t: (B,), [0, 1].
+    """
+    alpha = torch.cos(t * (math.pi / 2)).reshape(-1, 1, 1, 1).to(clean.dtype)
+    sigma = torch.sin(t * (math.pi / 2)).reshape(-1, 1, 1, 1).to(clean.dtype)
+    return alpha * clean + sigma * noise, alpha * noise - sigma * clean
+
+
+def min_snr_weight(t: Tensor, gamma: float = 5.0) -> Tensor:
+    """Loss weight for v-prediction, min(SNR, gamma) / (SNR + 1) (Hang et al. 2023), (B,).
+
+    SNR = (alpha / sigma)^2, so that this is min(alpha^2, gamma sigma^2). At t = 1 that is 0 and the first
+    step of the sampler would be untrained: the weight is kept at 0.05 or more.
+    """
+    alpha2, sigma2 = torch.cos(t * (math.pi / 2)) ** 2, torch.sin(t * (math.pi / 2)) ** 2
+    return torch.minimum(alpha2, gamma * sigma2).clamp_min(0.05)
+
+
+def trailing_times(steps: int, start: float = 1.0) -> list[float]:
+    """Times start, ..., 0 with trailing spacing: the first step is at `start`, the last lands on 0.
+
+    Raises:
+        ValueError: fewer than 1 or more than 50 steps, or a start outside (0, 1].
+    """
+    if not 1 <= steps <= MAX_STEPS:
+        raise ValueError(f"steps must lie in 1 to {MAX_STEPS}, got {steps}")
+    if not 0 < start <= 1:
+        raise ValueError(f"start must lie in (0, 1], got {start}")
+    return [start * (1 - k / steps) for k in range(steps)] + [0.0]
+
+
+@torch.no_grad()
+def sample(
+    predict: PredictV,
+    noise: Tensor,
+    *,
+    steps: int = 8,
+    start: float = 1.0,
+    initial: Tensor | None = None,
+    known: Tensor | None = None,
+    repaint: Tensor | None = None,
+    resample_at: float | None = None,
+) -> Tensor:
+    """Deterministic DDIM (Song et al. 2021) with trailing steps; optionally some latents are given.
+
+    Args:
+        predict: the network, (x_t, t) to v.
+        noise: eps, (B, C, H, W); all randomness there is.
+        steps: network calls (one more with `resample_at`).
+        start: where to start; below 1 `initial` is noised to it first (SDEdit).
+        initial: x_0 guess, shape of `noise`; needed where start < 1.
+        known: x_0 where it is given, shape of `noise`.
+        repaint: (B or 1, 1 or C, H, W) in [0, 1], 1: invent, 0: keep `known`; both or neither. The known
+            part is re-imposed at its own noise level before each step (RePaint, Lugmayr et al. 2022).
+        resample_at: after the first step that reaches this time, go back up one step with the predicted
+            noise and take it again (one RePaint jump), so that invented and known parts agree.
+
+    Returns:
+        x_0, (B, C, H, W), equal to `known` wherever `repaint` is 0.
+
+    Raises:
+        ValueError: arguments that do not go together.
+    """
+    if (known is None) != (repaint is None):
+        raise ValueError("known and repaint go together: give both or neither")
+    if start < 1 and initial is None:
+        raise ValueError(f"start {start} is below 1 and needs initial latents")
+
+    def impose(x: Tensor, t: float) -> Tensor:
+        if known is None or repaint is None:
+            return x
+        alpha, sigma = signal(t)
+        return repaint * x + (1 - repaint) * (alpha * known + sigma * noise)
+
+    times = trailing_times(steps, start)
+    alpha, sigma = signal(start)
+    x = noise if initial is None else alpha * initial + sigma * noise
+    jumped = resample_at is None
+    k = 0
+    while k < steps:
+        t, after = times[k], times[k + 1]
+        x = impose(x, t)
+        alpha, sigma = signal(t)
+        v = predict(x, t)
+        clean, predicted_noise = alpha * x - sigma * v, sigma * x + alpha * v
+        if not jumped and resample_at is not None and after <= resample_at:
+            jumped = True
+            x = alpha * impose(clean, 0.0) + sigma * predicted_noise  # back at t with known parts mixed in
+            continue
+        alpha, sigma = signal(after)
+        x = alpha * clean + sigma * predicted_noise
+        k += 1
+    return impose(x, 0.0)
+
+
+@torch.no_grad()
+def invert(predict: PredictV, latents: Tensor, *, steps: int = 20) -> Tensor:
+    """The noise from which deterministic sampling would reach `latents`: DDIM run backwards, (B, C, H, W).
+
+    Each step uses the prediction at the lower noise level, so the inversion is approximate.
+    """
+    x = latents
+    times = trailing_times(steps)[::-1]
+    for t, after in pairwise(times):
+        alpha, sigma = signal(t)
+        v = predict(x, t)
+        clean, predicted_noise = alpha * x - sigma * v, sigma * x + alpha * v
+        alpha, sigma = signal(after)
+        x = alpha * clean + sigma * predicted_noise
+    return x

@@ -1,0 +1,123 @@
+"""Frames between two references: the quadrant model run along a plan of `propagation`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from correspondence.types import Float, Image
+from inpaint.anchor import AnchorBank, Mode
+from inpaint.autoencoder import FACTOR
+from inpaint.model import QuadBatch, QuadrantModel, Warp
+from inpaint.propagation import Plan, Quad, plan_thirds, propagate
+
+Points = Float | Mapping[int, Float | None]  # landmarks by frame number, pixels of the S x S view
+Warped = Callable[
+    [int], tuple[Image, Float]
+]  # frame number -> composite (S, S, 3), uncertainty (S, S) in [0, 1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapConfig:
+    """How a gap is generated."""
+
+    steps: int = 8
+    warp_start: float = 0.5  # in warp mode sampling starts here from the warped latents; 1: from noise
+    batch: int = 9  # quads of one network call: memory and latency against throughput
+    seed: int = 0
+    anchor: bool = False  # later levels also attend to the first reference as the first call saw it
+
+
+def fill_gap(
+    model: QuadrantModel,
+    references: Mapping[int, Image],
+    points: Points,
+    *,
+    plan: Plan | None = None,
+    warped: Warped | None = None,
+    config: GapConfig | None = None,
+) -> dict[int, Image]:
+    """Generate every frame a plan asks for; generated latents serve as references of later levels.
+
+    Args:
+        model: weights and device.
+        references: known pictures by frame number, uint8 (S, S, 3), S = model.side; two or more.
+        points: landmarks of every frame by number, float32 (478, 2 or 3) each; None or NaN: no face.
+        plan: the order; recursive thirds between the first and last reference where None.
+        warped: what the live path knows of a frame; None: pure mode.
+        config: settings.
+
+    Returns:
+        Pictures by number, the references among them unchanged.
+
+    Raises:
+        ValueError: fewer than two references, or pictures of another size.
+    """
+    config = config or GapConfig()
+    numbers = sorted(references)
+    if len(numbers) < 2:
+        raise ValueError(f"need two or more references, got frames {numbers}")
+    wrong = {n: p.shape for n, p in references.items() if p.shape != (model.side, model.side, 3)}
+    if wrong:
+        raise ValueError(f"references must be {model.side} x {model.side}, got {wrong}")
+    if plan is None:
+        plan = plan_thirds(numbers[0], numbers[-1])
+    latents = model.encode([references[n] for n in numbers])
+    known = {n: latents[k : k + 1] for k, n in enumerate(numbers)}
+    bank = AnchorBank(model.denoiser)
+    start = config.warp_start if warped is not None else 1.0
+
+    def generate(quads: Sequence[Quad], ends: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        batch = _quad_batch(model, quads, ends, points, warped)
+        with bank.attached(_mode(config, bank)):
+            b, c = model.generate(batch, seed=config.seed, steps=config.steps, start=start, anchor=bank)
+        return list(zip(b[:, None], c[:, None], strict=True))
+
+    generated = propagate(known, plan, generate, batch=config.batch)
+    pictures = dict(references)
+    missing = [n for n in generated if n not in pictures]
+    for at in range(0, len(missing), config.batch):
+        part = missing[at : at + config.batch]
+        pictures.update(zip(part, model.decode(torch.cat([generated[n] for n in part])), strict=True))
+    return dict(sorted(pictures.items()))
+
+
+def _mode(config: GapConfig, bank: AnchorBank) -> Mode:
+    if not config.anchor:
+        return "off"
+    return "use" if bank.nbytes else "record"
+
+
+def _quad_batch(
+    model: QuadrantModel,
+    quads: Sequence[Quad],
+    ends: Sequence[tuple[Tensor, Tensor]],
+    points: Points,
+    warped: Warped | None,
+) -> QuadBatch:
+    drawn = {n: model.draw(points[n]) for n in {n for q in quads for n in (q.a, q.b, q.c, q.d)}}
+    return QuadBatch(
+        first=torch.cat([a for a, _ in ends]),
+        last=torch.cat([d for _, d in ends]),
+        drawings=torch.stack([torch.stack([drawn[n][0] for n in (q.a, q.b, q.c, q.d)]) for q in quads]),
+        person=torch.stack([torch.stack([drawn[n][1] for n in (q.a, q.d)]) for q in quads]),
+        gap=torch.tensor([q.d - q.a for q in quads], device=model.device),
+        warps=(
+            None
+            if warped is None
+            else (_warp(model, [warped(q.b) for q in quads]), _warp(model, [warped(q.c) for q in quads]))
+        ),
+    )
+
+
+def _warp(model: QuadrantModel, views: Sequence[tuple[Image, Float]]) -> Warp:
+    small = (model.side // FACTOR,) * 2
+    unsure = np.stack([cv2.resize(u, small, interpolation=cv2.INTER_AREA) for _, u in views])[:, None]
+    return Warp(
+        model.encode([image for image, _ in views]), torch.from_numpy(unsure).to(model.device, model.dtype)
+    )

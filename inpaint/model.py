@@ -1,0 +1,263 @@
+"""The diffusion model as one thing: autoencoder, denoiser and the drawing of conditions, on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from correspondence.types import Float, Image, Landmarks, check_image
+from inpaint.anchor import AnchorBank
+from inpaint.autoencoder import FACTOR, Autoencoder
+from inpaint.conditions import draw_conditions, person_mask
+from inpaint.denoiser import Denoiser
+from inpaint.quadrants import LAYOUTS, assemble, cut, reference_grid
+from inpaint.sampler import sample
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Warp:
+    """What the live path knows about a generated view.
+
+    Attributes:
+        latents: of the warped composite, (B, C, h, w).
+        uncertainty: (B, 1, h, w), [0, 1], 1: nothing known.
+    """
+
+    latents: Tensor
+    uncertainty: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuadBatch:
+    """B grids to be generated.
+
+    Attributes:
+        first: latents of r_a, (B, C, h, w).
+        last: latents of r_d, same shape.
+        drawings: of the views a, b, c, d, (B, 4, 3, 8h, 8w), [0, 1].
+        person: share of the person in each latent of a and d, (B, 2, 1, h, w).
+        gap: frames between a and d, (B,).
+        warps: of b and of c; None: pure mode.
+    """
+
+    first: Tensor
+    last: Tensor
+    drawings: Tensor
+    person: Tensor
+    gap: Tensor
+    warps: tuple[Warp, Warp] | None = None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """Latents that are known in the generated views, for masked fills.
+
+    Attributes:
+        latents: of b and c, (B, C, h, w).
+        repaint: (B, 1, h, w), 1: invent.
+    """
+
+    latents: Tensor
+    repaint: Tensor
+
+
+class QuadrantModel:
+    """Generates the two middle views of a grid; holds weights only, so it may be shared.
+
+    Both networks are moved to the device and, on CUDA, to half precision in place.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        denoiser: Denoiser,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if autoencoder.config.latent_channels != denoiser.config.latent_channels:
+            raise ValueError(
+                f"autoencoder has {autoencoder.config.latent_channels} latent channels, "
+                f"denoiser {denoiser.config.latent_channels}: use weights of one training"
+            )
+        self.device = device
+        self.dtype = dtype or (torch.float16 if device.startswith("cuda") else torch.float32)
+        self.autoencoder = autoencoder.to(device, self.dtype).eval()
+        self.denoiser = denoiser.to(device, self.dtype).eval()
+        self.side = FACTOR * denoiser.config.latent_size
+
+    @torch.no_grad()
+    def encode(self, images: list[Image]) -> Tensor:
+        """Latents (B, C, h, w) of pictures uint8 (H, W, 3) of one size, sides multiples of 8."""
+        batch = np.stack(images).transpose(0, 3, 1, 2)
+        unit = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device).to(self.dtype) / 255
+        return self.autoencoder.encode(unit)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> list[Image]:
+        """Pictures uint8 (8h, 8w, 3) of latents (B, C, h, w)."""
+        unit = self.autoencoder.decode(latents).float().clamp(0, 1)
+        batch = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return [np.ascontiguousarray(picture) for picture in batch]
+
+    def draw(self, points: Float | None) -> tuple[Tensor, Tensor]:
+        """Drawing (3, S, S) in [0, 1] and person mask (1, S/8, S/8) of points in pixels of the S x S view."""
+        size = (self.side, self.side)
+        drawing = torch.from_numpy(draw_conditions(points, size).transpose(2, 0, 1).copy())
+        person = cv2.resize(
+            person_mask(points, size), (self.side // FACTOR,) * 2, interpolation=cv2.INTER_AREA
+        )
+        return drawing.to(self.device).to(self.dtype) / 255, torch.from_numpy(person)[None].to(
+            self.device, self.dtype
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        quads: QuadBatch,
+        *,
+        seed: int = 0,
+        steps: int = 8,
+        start: float = 1.0,
+        given: Given | None = None,
+        resample_at: float | None = None,
+        anchor: AnchorBank | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Latents of the views b and c.
+
+        Args:
+            quads: what to generate, of the model's arrangement whatever it is.
+            seed: of the noise, drawn on the CPU so that it means the same on every device; one grid's
+                noise serves the whole batch, so that neighbouring frames differ by their conditions alone.
+            steps: of the sampler, 1 to 50.
+            start: below 1 the views start from the warped latents, noised to this time (SDEdit).
+            given: known latents of b and c.
+            resample_at: see `sampler.sample`.
+            anchor: a bank attached to this model's denoiser, told each step's noise level.
+
+        Returns:
+            Two tensors (B, C, h, w).
+
+        Raises:
+            ValueError: start < 1 without warps.
+        """
+        if start < 1 and quads.warps is None:
+            raise ValueError(f"start {start} is below 1 and needs warped latents to start from")
+        if self.denoiser.config.arrangement == "side_by_side":
+            b = self._run(quads, (0, 1), seed, steps, start, given, resample_at, anchor)[1]
+            c = self._run(quads, (0, 2), seed, steps, start, given, resample_at, anchor)[1]
+            return b, c
+        views = self._run(quads, (0, 1, 2, 3), seed, steps, start, given, resample_at, anchor)
+        return views[1], views[2]
+
+    def _run(
+        self,
+        quads: QuadBatch,
+        shown: tuple[int, ...],
+        seed: int,
+        steps: int,
+        start: float,
+        given: Given | None,
+        resample_at: float | None,
+        anchor: AnchorBank | None,
+    ) -> list[Tensor]:
+        config = self.denoiser.config
+        layout = LAYOUTS[config.arrangement]
+        first, last = quads.first.to(self.dtype), quads.last.to(self.dtype)
+        references = reference_grid(first, last, config.arrangement)
+        encoded = self.denoiser.pose(quads.drawings[:, list(shown)].to(self.dtype).flatten(0, 1))
+        per_view = encoded.reshape(len(quads), len(shown), *encoded.shape[1:]).unbind(dim=1)
+        conditions = assemble(per_view, layout)
+        tokens = identity_tokens(self.denoiser, first, last, quads.person.to(self.dtype), quads.gap)
+        warp = initial = known = repaint = None
+        if quads.warps is not None and config.warp:
+            warp = warp_grid(quads, shown, layout)
+        if quads.warps is not None and start < 1:
+            guesses = [first, quads.warps[0].latents, quads.warps[1].latents, last]
+            initial = assemble([guesses[view].to(self.dtype) for view in shown], layout)
+        if given is not None:
+            keep = torch.zeros_like(given.repaint)
+            options = [
+                (first, keep),
+                (given.latents, given.repaint),
+                (given.latents, given.repaint),
+                (last, keep),
+            ]
+            known = assemble([options[view][0].to(self.dtype) for view in shown], layout)
+            repaint = assemble([options[view][1].to(self.dtype) for view in shown], layout)
+        one = torch.randn(references.shape[1:], generator=torch.Generator().manual_seed(seed))
+        noise = one.to(self.device, self.dtype).expand_as(references)
+
+        def predict(x: Tensor, t: float) -> Tensor:
+            if anchor is not None:
+                anchor.level, anchor.shape = t, (x.shape[-2], x.shape[-1])
+            time = torch.full((len(x),), t, device=self.device)
+            out: Tensor = self.denoiser(x, time, references, conditions, tokens, warp)
+            return out
+
+        grid = sample(
+            predict,
+            noise,
+            steps=steps,
+            start=start,
+            initial=initial,
+            known=known,
+            repaint=repaint,
+            resample_at=resample_at,
+        )
+        return cut(grid, layout)
+
+
+def identity_tokens(
+    denoiser: Denoiser, first: Tensor, last: Tensor, person: Tensor, gap: Tensor, drop: Tensor | None = None
+) -> Tensor:
+    """Tokens of the references an arrangement shows: both, or r_a twice where it shows one.
+
+    Args:
+        denoiser: whose `identity` and arrangement are used.
+        first: r_a, (B, C, h, w).
+        last: r_d, same shape.
+        person: (B, 2, 1, h, w).
+        gap: (B,), frames.
+        drop: see `IdentityTokens`.
+    """
+    if denoiser.config.arrangement != "two_references":
+        last, person = first, person[:, :1].expand(-1, 2, -1, -1, -1)
+    tokens: Tensor = denoiser.identity(torch.stack([first, last], dim=1), person, gap, drop)
+    return tokens
+
+
+def warp_grid(quads: QuadBatch, shown: tuple[int, ...], layout: tuple[int, int]) -> Tensor:
+    """The warp channels (B, C + 1, H, W): composites and uncertainty in b and c, zeros in a and d."""
+    if quads.warps is None:
+        raise ValueError("these quads carry no warps")
+    b, c = (torch.cat([w.latents, w.uncertainty.to(w.latents.dtype)], dim=1) for w in quads.warps)
+    zero = torch.zeros_like(b)
+    return assemble([(zero, b, c, zero)[view] for view in shown], layout).to(quads.first.dtype)
+
+
+def view_points(landmarks: Landmarks | None, box: tuple[int, int, int, int], side: int) -> Float | None:
+    """Landmarks in pixels of the crop `box` (x0, y0, x1, y1) resized to side x side; None stays None."""
+    if landmarks is None:
+        return None
+    x0, y0, x1, y1 = box
+    scale = np.array([side / (x1 - x0), side / (y1 - y0)], np.float32)
+    moved = (landmarks.points[:, :2] - np.array([x0, y0], np.float32) + 0.5) * scale - 0.5
+    return np.asarray(moved, np.float32)
+
+
+def view(image: Image, box: tuple[int, int, int, int], side: int) -> Image:
+    """The crop `box` of a picture, resized to uint8 (side, side, 3)."""
+    check_image(image)
+    x0, y0, x1, y1 = box
+    crop = np.ascontiguousarray(image[y0:y1, x0:x1])
+    shrink = side < min(crop.shape[:2])
+    return np.asarray(
+        cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC), np.uint8
+    )

@@ -121,12 +121,14 @@ def face_mesh(frames: Iterable[Image]) -> Iterator[Float | None]:
                 yield None
                 continue
             h, w = frame.shape[:2]
-            points = np.array([(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32)
+            points = np.array(
+                [(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32
+            )
             yield points
 
 
 def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
-    """Write the training cache of a portraits folder (`train/`, `stills/`, `MANIFEST.csv`); `val/` is not read.
+    """Write the cache of a portraits folder (`train/`, `stills/`, `MANIFEST.csv`); `val/` is not read.
 
     Args:
         portraits: the folder of clips and photos.
@@ -153,7 +155,10 @@ def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
         index.append({"name": name, "group": groups[name], "frames": 1})
         points.append(encode_points(list(detect([picture]))))
     write_points(out / "landmarks.xz", np.concatenate(points))
-    jpegs = [cv2.imencode(".jpg", cv2.cvtColor(s, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1] for s in stills]
+    jpegs = [
+        cv2.imencode(".jpg", cv2.cvtColor(s, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+        for s in stills
+    ]
     np.savez(out / "stills.npz", **{f"{i:04d}": j for i, j in enumerate(jpegs)})
     (out / "index.json").write_text(json.dumps(index, indent=0))
 
@@ -221,7 +226,9 @@ def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = 
             start += entry["frames"]
             photo = entry["name"].startswith("stills/")
             still += photo
-            if (entry["group"] in held) != (part == "calibration") or (limit is not None and len(clips) >= limit):
+            if (entry["group"] in held) != (part == "calibration") or (
+                limit is not None and len(clips) >= limit
+            ):
                 continue
             if photo:
                 decoded = cv2.imdecode(stills[f"{still - 1:04d}"], cv2.IMREAD_COLOR)

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from correspondence.errors import WeightsError
 
-DINOV2 = "vit_small_patch14_dinov2.lvd142m"  # timm's name; "vit_small_patch14_reg4_dinov2.lvd142m" has registers
+DINOV2 = (
+    "vit_small_patch14_dinov2.lvd142m"  # timm's name; "vit_small_patch14_reg4_dinov2.lvd142m" has registers
+)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -56,7 +58,7 @@ class EncoderConfig:
 
 
 class Block(nn.Module):
-    """Depthwise convolution and a pointwise bottleneck, added to the input; an untrained block is the identity."""
+    """Depthwise convolution and pointwise bottleneck, added to the input; untrained, it is the identity."""
 
     def __init__(self, channels: int, kernel: int = 7) -> None:
         super().__init__()
@@ -111,7 +113,7 @@ class Attention(nn.Module):
 
 
 def positions(height: int, width: int, channels: int) -> Tensor:
-    """Fixed sine position code (1, H * W, channels); any grid size, so nothing is learned for one size only."""
+    """Fixed sine position code (1, H * W, channels), for any grid size."""
     quarter = channels // 4
     rate = torch.exp(torch.arange(quarter) / max(quarter - 1, 1) * -4.0) * 3.0
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -168,7 +170,7 @@ class CompactEncoder(nn.Module):
 class DinoEncoder(nn.Module):
     """DINOv2 in place of the coarse tokens; features at 1/4 and 1/8 stay ours (as RoMa splits them).
 
-    The picture is resized to the nearest multiple of the patch size, class and register tokens are dropped and
+    The picture is resized to the nearest multiple of the patch size, class and register tokens are dropped,
     the patch grid is brought to H/16 x W/16. The transformer is frozen; `project` is trained.
     """
 
@@ -247,11 +249,18 @@ def load_vit(model: str, weights: Path | None, **options: Any) -> nn.Module:
     except ImportError as missing:
         raise WeightsError("the dinov2 encoder needs timm: pip install 'livery[gpu]'") from missing
     if weights is not None and not weights.is_file():
-        raise WeightsError(f"no encoder weights at {weights}: give a .safetensors or .pth file in timm's layout")
+        raise WeightsError(
+            f"no encoder weights at {weights}: give a .safetensors or .pth file in timm's layout"
+        )
     overlay = None if weights is None else {"file": str(weights)}
     try:
         vit: nn.Module = timm.create_model(
-            model, pretrained=True, num_classes=0, dynamic_img_size=True, pretrained_cfg_overlay=overlay, **options
+            model,
+            pretrained=True,
+            num_classes=0,
+            dynamic_img_size=True,
+            pretrained_cfg_overlay=overlay,
+            **options,
         )
     except (OSError, RuntimeError, KeyError) as failure:
         source = weights or "the hub"

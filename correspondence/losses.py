@@ -82,6 +82,7 @@ def census(a: Tensor, b: Tensor) -> Tensor:
 
 def structural(a: Tensor, b: Tensor) -> Tensor:
     """(1 - SSIM) / 2 over 3 x 3 windows (Wang et al. 2004, Eq. 13), (B, 1, H, W) in [0, 1]."""
+
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
@@ -119,7 +120,9 @@ def random_edit(images: tuple[Tensor, Tensor], generator: torch.Generator) -> tu
     bend = 2.0 + 4.0 * torch.rand(3, 1, 1, generator=generator)
     phase = 6.3 * torch.rand(3, 1, 1, generator=generator)
     first, second = ((i.permute(0, 2, 3, 1) @ mix.T.to(i)).permute(0, 3, 1, 2) for i in images)
-    return torch.sin(bend.to(first) * first + phase.to(first)), torch.sin(bend.to(second) * second + phase.to(second))
+    return torch.sin(bend.to(first) * first + phase.to(first)), torch.sin(
+        bend.to(second) * second + phase.to(second)
+    )
 
 
 def total_loss(
@@ -164,7 +167,9 @@ def _pictures(output: Output, batch: dict[str, Tensor], generator: torch.Generat
         "colour": masked_mean(apart, weight),
         "sigma": laplace(residual, output.log_sigma).mean(),
         "edit": masked_mean((edits[0] - edits[1]).abs() * trust, weight),
-        "gain": (output.gain**2).mean() + (output.gain.diff(dim=2) ** 2).mean() + (output.gain.diff(dim=3) ** 2).mean(),
+        "gain": (output.gain**2).mean()
+        + (output.gain.diff(dim=2) ** 2).mean()
+        + (output.gain.diff(dim=3) ** 2).mean(),
     }
 
 
@@ -179,14 +184,15 @@ def _known(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     for stage, share in zip(output.coarse, STAGES, strict=False):
         early = early + share * masked_mean(length(upsample(stage, 2) - truth), weight)
     error = (output.field - truth).detach().abs()
-    error = torch.where(seen > 0, error, error.clamp(min=OCCLUDED_PIXELS)) * known + OCCLUDED_PIXELS * (1 - known)
+    error = torch.where(seen > 0, error, error.clamp(min=OCCLUDED_PIXELS)) * known + OCCLUDED_PIXELS * (
+        1 - known
+    )
     doubt = laplace(error, output.log_b).mean(dim=1, keepdim=True)
     sure = torch.maximum(known, told * (1 - seen))  # a known error, or something pasted over a real frame
-    apart = [length(batch["candidates"][:, k] - truth) for k in range(batch["candidates"].shape[1])]
-    best = torch.softmax(-torch.cat(apart, dim=1).detach() / 0.5, dim=1)
-    given = output.weights[:, 1:]
-    given = given / given.sum(dim=1, keepdim=True).clamp(min=1e-4)
-    choice = -(best * torch.log(given + 1e-4)).sum(dim=1, keepdim=True)
+    offered = [upsample(output.coarse[-1], 2), *batch["candidates"].unbind(1)]
+    apart = torch.cat([length(field - truth) for field in offered], dim=1)
+    best = torch.softmax(-apart.detach() / 0.5, dim=1)
+    choice = -(best * torch.log(output.weights + 1e-4)).sum(dim=1, keepdim=True)
     judged = F.binary_cross_entropy_with_logits(output.visibility, seen, reduction="none")
     return {
         "flow": flow,
@@ -210,7 +216,9 @@ def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) ->
         side: of the picture, pixels.
     """
     unit = (points[:, 0] + 0.5) * (2 / side) - 1
-    said = F.grid_sample(field, unit[:, None], padding_mode="border", align_corners=False)[:, :, 0].transpose(1, 2)
+    said = F.grid_sample(field, unit[:, None], padding_mode="border", align_corners=False)[:, :, 0].transpose(
+        1, 2
+    )
     error = torch.sqrt(((said - (points[:, 1] - points[:, 0])) ** 2).sum(dim=2) + 1e-3)
     return masked_mean(1.5 * error / (1.5 + error), trusted)
 
@@ -218,7 +226,7 @@ def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) ->
 def _shape(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Terms on the field alone: both directions close a loop; it bends at edges only."""
     field = output.field
-    h, w = field.shape[2:]
+    h = field.shape[2]
     scale = batch["images"].shape[2] / h
     back = other_way(field)
     loop = field + warp(back, field / scale)

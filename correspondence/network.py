@@ -38,7 +38,7 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.radius < 1 or self.cross < 1:
             raise ValueError(
-                f"iterations, radius and cross must be at least 1, got {self.iterations}, {self.radius}, {self.cross}"
+                f"iterations, radius, cross must be >= 1, got {self.iterations}, {self.radius}, {self.cross}"
             )
 
 
@@ -164,7 +164,10 @@ def look_up(correlation: Tensor, points: Tensor, size: tuple[int, int], radius: 
     h, w = size
     side = 2 * radius + 2
     steps = torch.arange(side, device=points.device, dtype=points.dtype) - radius
-    x, y = points[..., 0:1].clamp(-2 * radius, w + 2 * radius), points[..., 1:2].clamp(-2 * radius, h + 2 * radius)
+    x, y = (
+        points[..., 0:1].clamp(-2 * radius, w + 2 * radius),
+        points[..., 1:2].clamp(-2 * radius, h + 2 * radius),
+    )
     left, top = torch.floor(x), torch.floor(y)
     columns, lines = (left + steps).clamp(0, w - 1), (top + steps).clamp(0, h - 1)  # (B, N, side)
     index = (lines[..., :, None] * w + columns[..., None, :]).flatten(2).long()
@@ -214,7 +217,9 @@ class Matcher(nn.Module):
         self.match_query, self.match_key = nn.Linear(e.tokens, c.match), nn.Linear(e.tokens, c.match)
         proposed = len(PROPOSED) + 1  # and the global match
         self.choose = nn.Sequential(
-            nn.Conv2d(e.eighth + proposed + 2 + 3, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, proposed, 3, padding=1)
+            nn.Conv2d(e.eighth + proposed + 2 + 3, 48, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(48, proposed, 3, padding=1),
         )
         seen = (2 * c.radius + 1) ** 2
         self.into_eighth = nn.Conv2d(2 * e.eighth + seen + 2 * proposed + 2 + 3, c.hidden_eighth, 1)
@@ -259,7 +264,7 @@ class Matcher(nn.Module):
             candidates: (B, 5, 2, H/4, W/4), fields of `PROPOSED` in pixels of the picture.
             validity: (B, 3, H/4, W/4), how far landmark, guided and temporal can be believed, [0, 1].
         """
-        b, _, _, h, w = candidates.shape
+        b = candidates.shape[0]
         fine = candidates / CELL
         coarse = F.avg_pool2d(fine.flatten(0, 1), 2).unflatten(0, (b, len(PROPOSED))) / 2
         trust = F.avg_pool2d(validity, 2)
@@ -308,7 +313,9 @@ class Matcher(nn.Module):
         weights = torch.softmax(scores, dim=-1)
         moved = weights @ grid.expand(b, -1, -1) - grid
         best = weights.amax(dim=-1, keepdim=True)
-        spread = torch.sqrt((weights @ (grid * grid).expand(b, -1, -1) - (moved + grid) ** 2).clamp(min=0) + 1e-4)
+        spread = torch.sqrt(
+            (weights @ (grid * grid).expand(b, -1, -1) - (moved + grid) ** 2).clamp(min=0) + 1e-4
+        )
         certainty = torch.cat([best, (spread[..., :1] + spread[..., 1:]) / w], dim=2)
         packed = torch.cat([moved * 2, certainty], dim=2).transpose(1, 2).unflatten(2, (h, w))
         packed = F.interpolate(packed, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -317,7 +324,7 @@ class Matcher(nn.Module):
     def _eighth(
         self, frame: Tensor, reference: Tensor, proposals: Tensor, certainty: Tensor, trust: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        """Blend the proposals at 1/8 and refine; the fields of each stage in cells, and the last hidden state."""
+        """Blend the proposals at 1/8 and refine; each stage's field in cells, and the last hidden state."""
         h, w = frame.shape[2:]
         grid = cells(h, w, frame)
         correlation = rows(frame) @ reference * frame.shape[1] ** -0.5
@@ -330,7 +337,9 @@ class Matcher(nn.Module):
         table = reference.transpose(1, 2)
         for _ in range(self.config.iterations):
             there = grid + rows(now)
-            seen = torch.cat([sample_rows(table, there, (h, w)), self._around(correlation, there, (h, w))], dim=2)
+            seen = torch.cat(
+                [sample_rows(table, there, (h, w)), self._around(correlation, there, (h, w))], dim=2
+            )
             seen = seen.transpose(1, 2).unflatten(2, (h, w))
             apart = ((proposals - now[:, None]) * 0.25).clamp(-4, 4).flatten(1, 2)
             hidden = self.eighth(self.into_eighth(torch.cat([frame, seen, apart, certainty, trust], dim=1)))
@@ -339,14 +348,22 @@ class Matcher(nn.Module):
         return stages, hidden
 
     def _quarter(
-        self, frame: Features, reference: Reference, fine: Tensor, validity: Tensor, coarse: Tensor, hidden: Tensor
+        self,
+        frame: Features,
+        reference: Reference,
+        fine: Tensor,
+        validity: Tensor,
+        coarse: Tensor,
+        hidden: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Refine at 1/4 and blend; (B, 5, h, w): field in cells, log_b, log_sigma, visibility; and the weights."""
+        """Refine at 1/4 and blend; (B, 5, h, w): field, log_b, log_sigma, visibility; and the weights."""
         h, w = frame.quarter.shape[2:]
         grid = cells(h, w, frame.quarter)
         refined = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False) * 2
         channels = frame.quarter.shape[1]
-        warped = sample_rows(reference.quarter, grid + rows(refined), (h, w)).transpose(1, 2).unflatten(2, (h, w))
+        warped = (
+            sample_rows(reference.quarter, grid + rows(refined), (h, w)).transpose(1, 2).unflatten(2, (h, w))
+        )
         fields = torch.cat([refined[:, None], fine], dim=1)
         unlike = [torch.abs(frame.descriptor - warped[:, channels:])]
         for k in range(fine.shape[1]):
@@ -379,7 +396,9 @@ def prior(validity: Tensor) -> Tensor:
     """
     landmark, guided, temporal = validity.split(1, dim=1)
     still = torch.full_like(landmark, -2.5)
-    return torch.cat([3.5 * landmark - 2.5, -0.5 * guided, 2 * guided - 1.5, 1.5 * temporal - 2.5, still], dim=1)
+    return torch.cat(
+        [3.5 * landmark - 2.5, -0.5 * guided, 2 * guided - 1.5, 1.5 * temporal - 2.5, still], dim=1
+    )
 
 
 def blend(logits: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:

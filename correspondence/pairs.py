@@ -1,4 +1,4 @@
-"""Training pairs: two views with candidates both ways, made from a number alone, so any order is repeatable."""
+"""Training pairs: two views with candidates both ways, each made from its number alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ class PairConfig:
     faceless: float = 0.06  # share whose landmarks are kept back
     occluded: float = 0.7  # share of synthetic frames with something pasted over; a third of it for real ones
 
+    side: int = GRID  # of the window that is cut out of the finished pair, pixels: smaller ones train faster
+
     def __post_init__(self) -> None:
+        if self.side % 16 or not 64 <= self.side <= GRID:
+            raise ValueError(f"side must be a multiple of 16 from 64 to {GRID}, got {self.side}")
         for name in ("synthetic", "hard", "zoomed", "past", "withheld", "faceless", "occluded"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
@@ -64,11 +68,15 @@ class Pairs:
     for not known; points (2, 478, 2) with trusted (2, 478); parts (2, 1, N/4, N/4), 1 on lips and eyes.
     """
 
-    def __init__(self, clips: list[Clip], config: PairConfig, seed: int, length: int, stride: int = 1) -> None:
+    def __init__(
+        self, clips: list[Clip], config: PairConfig, seed: int, length: int, stride: int = 1
+    ) -> None:
         self.moving = [c for c in clips if len(c.faces) >= 2]
         self.clips = [c for c in clips if len(c.faces) >= 1]
         if not self.moving:
-            raise ValueError(f"training needs a clip with two frames that show a face, got none in {len(clips)}")
+            raise ValueError(
+                f"training needs a clip with two frames that show a face, got none in {len(clips)}"
+            )
         self.config, self.seed, self.length, self.stride = config, seed, length, stride
         weight = np.array([len(c.faces) ** 0.5 for c in self.moving])
         self._share = weight / weight.sum()
@@ -85,11 +93,15 @@ class Pairs:
         there, back = still
         kept = rng.random() >= self.config.faceless
         sides = []
-        for frame, reference, unmoved, known in ((first, second, there, truth), (second, first, back, _turned(truth))):
+        for frame, reference, unmoved, known in (
+            (first, second, there, truth),
+            (second, first, back, _turned(truth)),
+        ):
             known = _hide(known, frame, reference)
             sides.append(self._direction(rng, frame, reference, unmoved, known, kept))
         out = {key: np.stack([side[key] for side in sides]) for key in sides[0]}
-        return flip(out) if rng.random() < 0.5 else out
+        out = flip(out) if rng.random() < 0.5 else out
+        return out if self.config.side == GRID else cut(rng, out, self.config.side)
 
     def _real(self, rng: np.random.Generator) -> tuple[View, View, tuple[Float, Float], Truth | None]:
         clip = self.moving[int(rng.choice(len(self.moving), p=self._share))]
@@ -122,11 +134,13 @@ class Pairs:
         if not 0 <= before < len(clip.frames) or not np.isfinite(clip.points[before, 0, 0]):
             return view
         image, points = _look(clip, before, matrix)
-        assert points is not None and reference.points is not None
+        assert reference.points is not None
         by_mesh = _mesh(points, reference.points)[0]
         by_flow = flow_between(_gray(image), _gray(reference.image), cv2.DISOPTICAL_FLOW_PRESET_FAST)
         part = np.float32(rng.choice((0.0, 0.5, 1.0)))
-        return View(view.image, view.points, Past(_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover)
+        return View(
+            view.image, view.points, Past(_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover
+        )
 
     def _synthetic(self, rng: np.random.Generator) -> tuple[View, View, tuple[Float, Float], Truth | None]:
         clip = self.clips[int(rng.integers(len(self.clips)))]
@@ -161,7 +175,9 @@ class Pairs:
         if rng.random() < self.config.past:
             step = synthetic.random_field(rng, GRID) * np.float32(0.3)
             rough = compose(step, field) + synthetic.smooth_noise(rng, GRID, 8, rng.uniform(0, 1.5))
-            past = Past(_gray(np.asarray(synthetic.sample(frame_image, step), np.uint8)), rough.astype(np.float32))
+            past = Past(
+                _gray(np.asarray(synthetic.sample(frame_image, step), np.uint8)), rough.astype(np.float32)
+            )
             frame = View(frame.image, frame.points, past)
         if rng.random() < self.config.occluded:
             frame = self._cover(rng, frame)
@@ -170,7 +186,7 @@ class Pairs:
         return frame, reference, (still, still), Truth(field, known, np.asarray(seen > 0.5, np.float32))
 
     def _other_face(self, rng: np.random.Generator, clip: Clip, points: Float) -> Float:
-        """Landmarks of another frame of the clip (of any clip for a photo), brought to the place of `points`."""
+        """Landmarks of another frame of the clip (any clip for a photo), brought to where `points` are."""
         source = clip if len(clip.faces) > 1 else self.moving[int(rng.integers(len(self.moving)))]
         a, b = (source.points[int(k)] for k in rng.choice(source.faces, 2))
         scale = np.ptp(points[:, 0]) / max(np.ptp(a[:, 0]), 1.0)
@@ -198,7 +214,8 @@ class Pairs:
     def _direction(
         self, rng: np.random.Generator, frame: View, reference: View, still: Float, truth: Truth, kept: bool
     ) -> Sample:
-        assert frame.points is not None and reference.points is not None
+        assert frame.points is not None
+        assert reference.points is not None
         given = frame.points
         if rng.random() < self.config.withheld:
             given = guess_withheld(given, reference.points, rng.random(478) < 0.5)
@@ -247,12 +264,37 @@ class Pairs:
 
 def flip(sample: Sample) -> Sample:
     """The sample seen in a mirror; landmarks keep their numbers, which both sides share."""
-    out = {key: np.ascontiguousarray(value[..., ::-1]) for key, value in sample.items() if key not in ("points", "trusted")}
+    out = {
+        key: np.ascontiguousarray(value[..., ::-1])
+        for key, value in sample.items()
+        if key not in ("points", "trusted")
+    }
     for key in ("candidates", "truth"):
         out[key][..., 0, :, :] *= -1
     points = sample["points"].copy()
     points[..., 0] = GRID - 1 - points[..., 0]
     return {**out, "points": points, "trusted": sample["trusted"]}
+
+
+def cut(rng: np.random.Generator, sample: Sample, side: int) -> Sample:
+    """The same window of both pictures, near the face; landmarks beyond it are not trusted.
+
+    Args:
+        rng: randomness.
+        sample: see `Pairs`.
+        side: of the window, pixels, a multiple of 16.
+    """
+    middle = sample["points"][0, 0].mean(axis=0) + rng.normal(0, 0.2 * GRID, 2)
+    x, y = (int(v) for v in np.clip(np.rint((middle - side / 2) / 16) * 16, 0, GRID - side))
+    out = {}
+    for key, value in sample.items():
+        scale = GRID // value.shape[-1] if key not in ("points", "trusted") else 1
+        if key not in ("points", "trusted"):
+            rows, columns = (slice(v // scale, (v + side) // scale) for v in (y, x))
+            out[key] = np.ascontiguousarray(value[..., rows, columns])
+    points = sample["points"] - np.array([x, y], np.float32)
+    inside = ((points > 1) & (points < side - 2)).all(axis=(1, 3))  # in both pictures, (2, 478)
+    return {**out, "points": points, "trusted": sample["trusted"] * inside}
 
 
 def guess_withheld(points: Float, reference: Float, withheld: npt.NDArray[np.bool_]) -> Float:
@@ -264,7 +306,7 @@ def guess_withheld(points: Float, reference: Float, withheld: npt.NDArray[np.boo
         withheld: bool (478,).
 
     Returns:
-        float32 (478, 3): known ones as they were, withheld ones by inverse-distance weights of the four nearest.
+        float32 (478, 3): known ones kept, withheld ones by inverse-distance weights of the four nearest.
     """
     known = np.flatnonzero(~withheld)
     if len(known) < 4:
@@ -319,7 +361,9 @@ def _look(clip: Clip, number: int, matrix: Any) -> tuple[Image, Float]:
 def _affine(matrix: Any) -> Float:
     """The field of an affine map, float32 (N, N, 2)."""
     at = pixel_grid(GRID, GRID)
-    return np.asarray(at @ matrix[:2, :2].T.astype(np.float32) + matrix[:2, 2].astype(np.float32) - at, np.float32)
+    return np.asarray(
+        at @ matrix[:2, :2].T.astype(np.float32) + matrix[:2, 2].astype(np.float32) - at, np.float32
+    )
 
 
 def _turned(truth: Truth | None) -> Truth | None:

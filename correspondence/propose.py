@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +18,6 @@ import numpy.typing as npt
 from correspondence.grid import Float, compose, pixel_grid
 
 Gray = npt.NDArray[np.uint8]
-T = TypeVar("T")
 
 CELL = 4  # grid cells in a cell of the network's output
 COUNT = 5  # landmark, direct, guided, temporal, identity
@@ -43,7 +42,7 @@ def flow_between(source: Gray, target: Gray, preset: int) -> Float:
     """
     if source.shape != target.shape or min(source.shape) < LEAST_SIDE:
         raise ValueError(
-            f"flow needs two pictures of one size, sides >= {LEAST_SIDE}, got {source.shape} and {target.shape}"
+            f"flow needs two equal sizes, sides >= {LEAST_SIDE}, got {source.shape} and {target.shape}"
         )
     kinds: dict[int, Any] | None = getattr(_local, "kinds", None)
     if kinds is None:
@@ -94,9 +93,9 @@ def propose(
 ) -> Proposal:
     """All candidates for one frame.
 
-    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the two pictures. guided:
-    DIS between the frame and the reference brought onto it by `landmark`. temporal: the last field, reached by
-    DIS to the last frame; without one, guided. identity: standing still.
+    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the two pictures.
+    guided: DIS between the frame and the reference brought onto it by `landmark`. temporal: the last field,
+    reached by DIS to the last frame; without one, guided. identity: standing still.
 
     Args:
         frame: uint8 (N, N), the frame's region.
@@ -107,16 +106,14 @@ def propose(
         pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
     """
     direct = _start(pool, flow_between, frame, reference, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    before = None if past is None else _start(pool, _temporal, frame, past)
+    before = None if past is None else _start(pool, temporal, frame, past)
     field, trust = landmark if landmark is not None else (still, np.zeros(frame.shape, np.float32))
     guided, cycle = _guided(frame, reference, field)
     closed = np.exp(-cycle / CYCLE_CELLS)
-    temporal, steady = (guided, np.zeros_like(closed)) if before is None else before.result()
-    fields = [shrink(f) for f in (field, direct.result(), guided, temporal, still)]
+    carried, steady = (guided, np.zeros_like(closed)) if before is None else before.result()
+    fields = [shrink(f) for f in (field, direct.result(), guided, carried, still)]
     validity = [shrink(v) for v in (trust, closed, steady)]
-    return Proposal(
-        np.ascontiguousarray(np.stack(fields).transpose(0, 3, 1, 2)), np.stack(validity), guided
-    )
+    return Proposal(np.ascontiguousarray(np.stack(fields).transpose(0, 3, 1, 2)), np.stack(validity), guided)
 
 
 def shrink(values: Float) -> Float:
@@ -139,7 +136,12 @@ def _guided(frame: Gray, reference: Gray, base: Float) -> tuple[Float, Float]:
     return compose(forward, base), np.asarray(np.hypot(loop[..., 0], loop[..., 1]), np.float32)
 
 
-def _temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
+def temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
+    """The last frame's field, reached by flow to that frame.
+
+    Returns:
+        The field (N, N, 2), cells, and how well the last frame explains this one, (N, N) in [0, 1].
+    """
     start = past.moved
     near = past.gray if start is None else sample_gray(past.gray, start)
     flow = flow_between(frame, near, cv2.DISOPTICAL_FLOW_PRESET_FAST)

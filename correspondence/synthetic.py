@@ -1,4 +1,4 @@
-"""Pairs made from one picture: known fields, known visibility, other light and other noise on the two sides."""
+"""Pairs made from one picture: known fields and visibility, other light and noise on the two sides."""
 
 from __future__ import annotations
 
@@ -38,14 +38,18 @@ def smooth_noise(rng: Generator, size: int, points: int, deviation: float, chann
     return np.asarray(out.reshape(size, size, channels), np.float32)
 
 
-def affine_field(rng: Generator, size: int, turn_deg: float = 8.0, scale: float = 0.12, shift: float = 12.0) -> Float:
+def affine_field(
+    rng: Generator, size: int, turn_deg: float = 8.0, scale: float = 0.12, shift: float = 12.0
+) -> Float:
     """A random turn, zoom and shift about the middle, float32 (size, size, 2), pixels."""
     angle = np.deg2rad(rng.uniform(-turn_deg, turn_deg))
     zoom = np.exp(rng.uniform(-scale, scale, 2) * (1.0, 0.4))
     a, b = zoom[0] * np.cos(angle), zoom[0] * np.sin(angle)
     matrix = np.array([[a * zoom[1], -b], [b, a / zoom[1]]], np.float32)
     away = pixel_grid(size, size) - np.float32((size - 1) / 2)
-    return np.asarray(away @ (matrix.T - np.eye(2, dtype=np.float32)) + rng.uniform(-shift, shift, 2), np.float32)
+    return np.asarray(
+        away @ (matrix.T - np.eye(2, dtype=np.float32)) + rng.uniform(-shift, shift, 2), np.float32
+    )
 
 
 def random_field(rng: Generator, size: int) -> Float:
@@ -60,7 +64,14 @@ def random_field(rng: Generator, size: int) -> Float:
 def turn_head(rng: Generator, points: Float) -> Float:
     """Landmarks (478, 3) of the same face turned in depth by up to 20 degrees, orthographic."""
     yaw, pitch, roll = np.deg2rad(rng.uniform((-20, -14, -8), (20, 14, 8)))
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -134,7 +145,9 @@ def hand(rng: Generator, size: int, centre: Float, length: float) -> Float:
         cv2.line(canvas, start.tolist(), stop.tolist(), 255, width, cv2.LINE_AA)
     cv2.circle(canvas, np.rint(centre).astype(int).tolist(), int(length * 0.38), 255, -1, cv2.LINE_AA)
     wrist = np.rint(centre - np.array([np.cos(turn), np.sin(turn)]) * length * 1.5).astype(int)
-    cv2.line(canvas, np.rint(centre).astype(int).tolist(), wrist.tolist(), 255, int(length * 0.5), cv2.LINE_AA)
+    cv2.line(
+        canvas, np.rint(centre).astype(int).tolist(), wrist.tolist(), 255, int(length * 0.5), cv2.LINE_AA
+    )
     return np.asarray(canvas, np.float32) / 255
 
 
@@ -146,7 +159,9 @@ def _fill(size: int, polygons: list[Any_], rng: Generator) -> Float:
     return np.asarray(cv2.GaussianBlur(canvas, (0, 0), soft), np.float32) / 255
 
 
-def occlude(rng: Generator, image: Image, other: Image, box: tuple[float, float, float, float]) -> tuple[Image, Float]:
+def occlude(
+    rng: Generator, image: Image, other: Image, box: tuple[float, float, float, float]
+) -> tuple[Image, Float]:
     """Paste one to three things over a picture.
 
     Args:
@@ -204,12 +219,14 @@ def spoil(rng: Generator, image: Image) -> Image:
         out = np.clip(out + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = int(rng.integers(35, 96))
-        out = cv2.imdecode(cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        out = cv2.imdecode(
+            cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+        )
     return np.asarray(out, np.uint8)
 
 
 def shift_hue(rng: Generator, images: list[Image]) -> list[Image]:
-    """All pictures alike in another hue and saturation, or grey: the network must not learn few people's skin."""
+    """All pictures alike in another hue or grey: the network must not learn a few people's skin."""
     if rng.random() < 0.2:
         greys = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in images]
         return [np.repeat(g[..., None], 3, axis=2) for g in greys]

@@ -104,7 +104,7 @@ def to_batch(samples: dict[str, Tensor], device: torch.device) -> dict[str, Tens
 
 
 def run_network(network: Network, batch: dict[str, Tensor]) -> Output:
-    """Every picture of the batch is encoded once and serves as frame and as the other direction's reference."""
+    """Every picture is encoded once; it is a frame and the other direction's reference."""
     seen = network.encode(batch["images"])
     reference = network.matcher.remember(Features(*[other_way(f) for f in seen]))
     output: Output = network.matcher(seen, reference, batch["candidates"], batch["validity"])
@@ -121,7 +121,9 @@ class Trainer:
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self.average = Average(self.network, config.average)
         trained = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=config.rate, weight_decay=config.decay, betas=(0.9, 0.98))
+        self.optimiser = torch.optim.AdamW(
+            trained, lr=config.rate, weight_decay=config.decay, betas=(0.9, 0.98)
+        )
         self.edits = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.curves: list[dict[str, float]] = []
@@ -283,7 +285,9 @@ def adaptation_clip(path: Path, share: float = 2 / 3) -> data.Clip:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
-    parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the cache of a portraits folder and stop")
+    parser.add_argument(
+        "--prepare", type=Path, metavar="DIR", help="write the cache of a portraits folder and stop"
+    )
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="where the cache is kept")
     parser.add_argument("--out", type=Path, default=Path("runs/matcher"), help="folder of the results")
     parser.add_argument("--size", choices=[s for s in SIZES if s != "tiny"], default="xs2")
@@ -291,7 +295,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder-model", default=DINOV2, help="timm's name of the DINOv2 variant")
     parser.add_argument("--encoder-weights", metavar="FILE", help="local DINOv2 weights instead of the hub's")
     parser.add_argument("--init", help='"compact" (the shipped weights) or a weights.pt to start from')
-    parser.add_argument("--data", type=Path, metavar="CLIP", help="adapt to the first two thirds of one person's video")
+    parser.add_argument(
+        "--data", type=Path, metavar="CLIP", help="adapt to the first two thirds of one person's video"
+    )
     parser.add_argument("--minutes", type=float, help="stop after this long")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--batch", type=int, default=4, help="pairs a step")
@@ -300,6 +306,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="processes that make pairs")
     parser.add_argument("--stride", type=int, default=4, help="keep every n-th frame of a clip in memory")
+    parser.add_argument(
+        "--side", type=int, default=data.GRID, help="side of the pairs, pixels; 160 suits a CPU"
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -308,12 +317,22 @@ def run(args: argparse.Namespace) -> int:
     if args.prepare is not None:
         data.prepare(args.prepare, args.cache)
         return 0
-    names = ("size", "encoder", "encoder_model", "encoder_weights", "minutes", "steps", "batch", "rate", "device")
+    names = (
+        "size",
+        "encoder",
+        "encoder_model",
+        "encoder_weights",
+        "minutes",
+        "steps",
+        "batch",
+        "rate",
+        "device",
+    )
     names = (*names, "threads", "workers", "stride", "seed")
     config = TrainConfig(**{name: getattr(args, name) for name in names})
     stride = 1 if args.data else config.stride
     clips = [adaptation_clip(args.data)] if args.data else data.load(args.cache, "train", config.stride)
-    pairs = Pairs(clips, PairConfig(), config.seed, config.steps * config.batch, stride)
+    pairs = Pairs(clips, PairConfig(side=args.side), config.seed, config.steps * config.batch, stride)
     network = None
     if args.init is not None:
         from correspondence.checkpoints import load_network

@@ -1,0 +1,340 @@
+"""The network matcher: one call over ONNX Runtime or torch, at the size the machine can carry."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from correspondence.checkpoints import Calibration, Model, find_models
+from correspondence.classical import (
+    FEATHER,
+    ClassicalReference,
+    coarse_patch,
+    gray_of,
+    grid_patch,
+    region_of,
+    resolve,
+    still_field,
+)
+from correspondence.classical import prepare as prepare_classical
+from correspondence.errors import WeightsError
+from correspondence.grid import Float, pixel_grid
+from correspondence.mesh import LandmarkField, landmark_field
+from correspondence.propose import CELL, COUNT, Past, Proposal, propose, shrink, temporal
+from correspondence.region import GRID, Region, choose_region, crop
+from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
+
+logger = logging.getLogger(__name__)
+
+Tables = tuple[Any, ...]  # what a runner keeps of a reference: its own arrays or tensors
+CELLS = GRID // CELL
+BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
+TRIALS = 7
+LEAST_LOG_B = -4.0  # ln cells
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What the network said of one frame, on CELLS x CELLS cells, in cells of the grid of 256.
+
+    Attributes:
+        field: float32 (2, n, n).
+        log_b: float32 (1, n, n), not calibrated.
+        log_sigma: float32 (1, n, n), ln of the photometric scale (StreamEdit Eq. 2), colours in [0, 1].
+        visibility: float32 (1, n, n), logit.
+        gain: float32 (3, n / 2, n / 2), ln of the light's gain.
+    """
+
+    field: Float
+    log_b: Float
+    log_sigma: Float
+    visibility: Float
+    gain: Float
+
+
+class Runner(Protocol):
+    """Runs one network; thread-safe."""
+
+    def prepare(self, image: Image) -> Tables:
+        """Tables of a reference's region, uint8 (256, 256, 3)."""
+        ...
+
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+        """One frame's region against a prepared reference."""
+        ...
+
+
+def to_network(image: Image) -> Float:
+    """uint8 (N, N, 3) to float32 (1, 3, N, N) in [0, 1]."""
+    return np.asarray(cv2.dnn.blobFromImage(image, 1 / 255), np.float32)
+
+
+class OnnxRunner:
+    """ONNX Runtime on the CPU; waiting threads sleep, since spinning ones slow everything beside them."""
+
+    def __init__(self, model: Model, threads: int = 2) -> None:
+        try:
+            import onnxruntime
+        except ImportError as missing:
+            raise WeightsError(
+                "the network on a CPU needs ONNX Runtime: pip install 'livery[cpu]'"
+            ) from missing
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        self._prepare = onnxruntime.InferenceSession(str(model.folder / "prepare.onnx"), options, providers)
+        self._frame = onnxruntime.InferenceSession(str(model.folder / "frame.onnx"), options, providers)
+        self._names = [i.name for i in self._frame.get_inputs()]
+
+    def prepare(self, image: Image) -> Tables:
+        """See `Runner`."""
+        return tuple(self._prepare.run(None, {"image": to_network(image)}))
+
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+        """See `Runner`."""
+        inputs = (to_network(image), *tables, proposal.candidates[None], proposal.validity[None])
+        return Step(*[o[0] for o in self._frame.run(None, dict(zip(self._names, inputs, strict=True)))])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkReference:
+    """A reference made ready for the network.
+
+    Attributes:
+        base: its picture, landmarks and region.
+        gray: uint8 (256, 256), its region.
+        tables: what the runner keeps.
+    """
+
+    base: ClassicalReference
+    gray: Any
+    tables: Tables
+
+    @property
+    def image(self) -> Image:
+        """The picture."""
+        return self.base.image
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """Its landmarks."""
+        return self.base.landmarks
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it holds, bytes."""
+        return self.base.nbytes + int(sum(t.nbytes for t in self.tables))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkMatch(Match):
+    """A match that remembers what the next frame may use.
+
+    Attributes:
+        region: the frame's square.
+        gray: uint8 (256, 256), that square.
+        prepared: the reference it was made with.
+        said: the network's own words; None for a frame that was carried over from the one before.
+        values: float32 (n, n, 3), field and calibrated log_b in cells of 256.
+    """
+
+    region: Region
+    gray: Any
+    prepared: NetworkReference
+    said: Step | None
+    values: Float
+
+
+class NetworkMatcher:
+    """Matches by candidates and a network; holds no session state, safe to share between threads."""
+
+    def __init__(self, runner: Runner, model: Model, every: int = 1) -> None:
+        """A matcher of one size.
+
+        Args:
+            runner: of the network.
+            model: what it runs.
+            every: the network sees every n-th frame of a session; others are carried over by flow.
+        """
+        self._runner, self._model, self._every = runner, model, every
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="candidates")
+
+    @classmethod
+    def load(cls, kind: str, device: str = "cpu", weights: str | Path | None = None) -> NetworkMatcher:
+        """The largest model of a kind that this machine carries.
+
+        Args:
+            kind: "compact" or "dinov2".
+            device: "cpu" (ONNX Runtime) or "cuda" (torch).
+            weights: a model folder; None for the shipped ones.
+
+        Raises:
+            ValueError: another device.
+            WeightsError: missing or damaged weights, or a runtime that is not installed.
+        """
+        if device.startswith("cuda"):
+            from correspondence.torch_runtime import TorchRunner
+
+            model = find_models(kind, weights, ("state.pt",))[0]
+            return cls(TorchRunner(model, device), model)
+        if device != "cpu":
+            raise ValueError(f'device must be "cpu" or "cuda", got {device!r}')
+        models = find_models(kind, weights, ("prepare.onnx", "frame.onnx"))
+        runner, model, every = climb(models, OnnxRunner)
+        return cls(runner, model, every)
+
+    @property
+    def kind(self) -> str:
+        """ "compact" or "dinov2"."""
+        return self._model.kind
+
+    @property
+    def size(self) -> str:
+        """Rung of the ladder: the model's size, with "/2" where every second frame is carried over."""
+        return self._model.size if self._every == 1 else f"{self._model.size}/{self._every}"
+
+    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> NetworkReference:
+        """Make a reference ready.
+
+        Args:
+            image: RGB uint8 (H, W, 3); copied.
+            landmarks: of its face; None for no face; DETECT to look for one.
+        """
+        base = prepare_classical(image, landmarks)
+        inner = crop(base.image, base.region)
+        return NetworkReference(base, gray_of(inner), self._runner.prepare(inner))
+
+    def match(
+        self,
+        frame: Image,
+        prepared: NetworkReference,
+        previous: Match | None = None,
+        landmarks: MaybeLandmarks = DETECT,
+    ) -> NetworkMatch:
+        """Where each pixel of `frame` lies in the reference; see `Matcher.match`."""
+        size = check_image(frame, "frame")
+        found = resolve(frame, landmarks)
+        base = prepared.base
+        region = choose_region(found if base.face is not None else None, size, region_of(previous))
+        outer = self._pool.submit(coarse_patch, frame, base)
+        inner = crop(frame, region)
+        gray = gray_of(inner)
+        last = previous if isinstance(previous, NetworkMatch) and previous.prepared is prepared else None
+        past = None if last is None else remembered(last, region)
+        face: LandmarkField | None = None
+        if past is not None and last is not None and self._every > 1 and last.said is not None:
+            said, values = None, carry(gray, past, last.values)
+        else:
+            if found is not None and base.face is not None:
+                face = landmark_field(found, base.face, region)
+            proposal = propose(
+                gray,
+                prepared.gray,
+                still_field(region, base, size, GRID),
+                None if face is None else (face.field, face.validity),
+                past,
+                self._pool,
+            )
+            said = self._runner.step(inner, prepared.tables, proposal)
+            values = judge(said, face, self._model.calibration)
+        cells = values / np.float32(CELL)
+        cells[..., 2] = values[..., 2] - np.float32(np.log(CELL))
+        patch = grid_patch(cells, region, base.region, FEATHER * region.side)
+        return NetworkMatch(
+            (outer.result(), patch),
+            found,
+            size,
+            check_image(base.image),
+            region,
+            gray,
+            prepared,
+            said,
+            values,
+        )
+
+
+def judge(said: Step, face: LandmarkField | None, calibration: Calibration) -> Float:
+    """Field and calibrated log_b, float32 (n, n, 3), in cells of 256."""
+    near, inside = np.zeros((2, CELLS, CELLS), np.float32)
+    if face is not None:
+        inside = shrink(face.inside.astype(np.float32))
+        near = (shrink(face.validity) > 0.05).astype(np.float32) * (1 - inside)
+    c = calibration
+    hidden = np.logaddexp(0, -said.visibility[0])
+    log_b = c.slope * said.log_b[0] + c.hidden * hidden
+    log_b = log_b + c.face * inside + c.near * near + c.rest * (1 - inside - near)
+    return np.dstack([said.field.transpose(1, 2, 0), np.maximum(log_b, LEAST_LOG_B)]).astype(np.float32)
+
+
+def remembered(last: NetworkMatch, region: Region) -> Past:
+    """The last match as the temporal candidate needs it, seen from a region that may have moved."""
+    field = np.asarray(
+        cv2.resize(last.values[..., :2], (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32
+    )
+    if region == last.region:
+        return Past(last.gray, field)
+    at = pixel_grid(GRID, GRID)
+    return Past(last.gray, field, last.region.to_grid(region.to_pixels(at)) - at)
+
+
+def carry(gray: Any, past: Past, values: Float) -> Float:
+    """The last frame's field brought to this one by flow alone, doubted a little more: float32 (n, n, 3)."""
+    field, steady = temporal(gray, past)
+    log_b = values[..., 2] + np.log(2 - shrink(steady)) + 0.1
+    return np.dstack([shrink(field), log_b]).astype(np.float32)
+
+
+def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Median time of one network step on random input, seconds."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
+    tables = runner.prepare(image)
+    blank = np.zeros((GRID, GRID, 2), np.float32)
+    proposal = Proposal(
+        np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), blank
+    )
+    runner.step(image, tables, proposal)  # the first call allocates
+    times = []
+    for _ in range(TRIALS):
+        start = clock()
+        runner.step(image, tables, proposal)
+        times.append(clock() - start)
+    return statistics.median(times)
+
+
+def climb(
+    models: Sequence[Model],
+    start: Callable[[Model], Runner],
+    budget_s: float = BUDGET_S,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[Runner, Model, int]:
+    """The ladder: the first model within the budget, else the smallest one on every second frame.
+
+    Args:
+        models: largest first, at least one.
+        start: makes a model's runner.
+        budget_s: longest step, seconds.
+        clock: monotonic time, seconds.
+
+    Returns:
+        The runner, its model, and how many frames share one network step.
+    """
+    for model in models:
+        runner = start(model)
+        took = measure(runner, clock)
+        logger.info("network %s takes %.1f ms", model.size, took * 1e3)
+        if took <= budget_s:
+            return runner, model, 1
+    return runner, model, 2

@@ -1,0 +1,44 @@
+"""A plain aiortc echo, as its examples write it: what Livery's edge is measured against.
+
+Runs in a process of its own, on aiortc as installed, nothing replaced: `python -m benchmarks.echo`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+
+async def offer(request: web.Request) -> web.Response:
+    """Answer an offer by sending back the video it brings."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    request.app[PEERS].append(peer)
+
+    def on_track(track: MediaStreamTrack) -> None:
+        peer.addTrack(track)
+
+    peer.on("track", on_track)
+    await peer.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+    await peer.setLocalDescription(await peer.createAnswer())
+    return web.Response(text=peer.localDescription.sdp, content_type="application/sdp", status=201)
+
+
+PEERS = web.AppKey("peers", list)
+
+
+async def main() -> None:
+    """Serve on a free port, said on standard output, until killed."""
+    app = web.Application()
+    app[PEERS] = []
+    app.router.add_post("/offer", offer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"Echo is at http://127.0.0.1:{runner.addresses[0][1]}/", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

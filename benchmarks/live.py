@@ -1,0 +1,208 @@
+"""A client that measures a live server from outside: a source with a time code, WHIP, WHEP, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import cv2
+import numpy as np
+import psutil
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
+
+from benchmarks import timecode
+from benchmarks.common import ROOT, portraits_dir, read_clip
+from correspondence.types import Image
+from stream import ice
+from stream.codecs import EncoderConfig, LiveEncoder
+from stream.colour import to_frame
+from stream.demo import DemoSource
+
+FPS = 30
+SIZE = (720, 1280)
+KEYFRAME_EVERY_S = 2.0
+START_S = 120.0  # longest start of a server
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A loop of encoded frames, each with its own time code.
+
+    Attributes:
+        packets: H.264 access units, the first one a key frame.
+        codes: the code drawn into each: milliseconds since the loop's start.
+    """
+
+    packets: list[bytes]
+    codes: list[int]
+
+
+def source_pictures(name: str | None, count: int) -> Iterator[Image]:
+    """720p pictures: a portrait clip played forth and back, or the demo where `name` is None or missing."""
+    if name is None:
+        demo = DemoSource(SIZE, FPS)
+        yield from (demo.frame(index).copy() for index in range(count))
+        return
+    frames = read_clip(portraits_dir() / "val" / f"{name}.mp4", limit=count // 2 + 1)
+    order = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
+    for index in range(count):
+        yield widen(frames[order[index % len(order)]])
+
+
+def widen(image: Image) -> Image:
+    """Scale to 720 lines; what is missing at the sides is the picture's own, enlarged and blurred."""
+    height, width = SIZE
+    side = cv2.resize(image, (height * image.shape[1] // image.shape[0], height))
+    wide = cv2.resize(cv2.blur(cv2.resize(image, (64, 36)), (5, 5)), (width, height))
+    left = (width - side.shape[1]) // 2
+    wide[:, left : left + side.shape[1]] = side
+    return np.asarray(wide, dtype=np.uint8)
+
+
+def encode_clip(name: str | None, seconds: float, bitrate_bps: int = 4_000_000) -> Clip:
+    """Draw the codes and encode, before anything is measured, so that the client costs little."""
+    encoder = LiveEncoder("H264", EncoderConfig(bitrate_bps=bitrate_bps, keyframe_every_s=KEYFRAME_EVERY_S))
+    packets, codes = [], []
+    for index, picture in enumerate(source_pictures(name, round(seconds * FPS))):
+        code = round(1000 * index / FPS)
+        timecode.draw(picture, code)
+        frame = to_frame(picture, index * 90_000 // FPS, VIDEO_TIME_BASE)
+        packets.append(b"".join(bytes(packet) for packet in encoder.encode(frame)))
+        codes.append(code)
+    return Clip(packets, codes)
+
+
+class ClipTrack(MediaStreamTrack):
+    """Sends a clip over and over at its rate; `sent_s` says when each code left last."""
+
+    kind = "video"
+
+    def __init__(self, clip: Clip, fps: float = FPS) -> None:
+        super().__init__()
+        self.sent: list[tuple[float, int]] = []  # (monotonic time, code) of every frame
+        self._clip, self._fps = clip, fps
+        self._start_s: float | None = None
+
+    async def recv(self) -> Any:
+        """The next packet, at its time."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        count = len(self.sent)
+        if self._start_s is None:
+            self._start_s = time.monotonic()
+        await asyncio.sleep(max(self._start_s + count / self._fps - time.monotonic(), 0.0))
+        at = count % len(self._clip.packets)
+        packet = av.Packet(self._clip.packets[at])
+        packet.pts, packet.time_base = round(count * 90_000 / self._fps), VIDEO_TIME_BASE
+        self.sent.append((time.monotonic(), self._clip.codes[at]))
+        return packet
+
+
+@dataclass(slots=True)
+class Arrivals:
+    """What a viewer saw: (monotonic time, code or None) of every decoded frame."""
+
+    seen: list[tuple[float, int | None]] = field(default_factory=list)
+
+    async def watch(self, track: MediaStreamTrack) -> None:
+        """Read a track until it ends."""
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                now_s = time.monotonic()
+                if isinstance(frame, av.VideoFrame):
+                    self.seen.append((now_s, read_code(frame)))
+
+
+def read_code(frame: av.VideoFrame) -> int | None:
+    """The time code of a decoded frame; only its top rows are looked at."""
+    plane = frame.planes[0]
+    rows = timecode.code_height(frame.height)
+    strip = np.frombuffer(memoryview(plane)[: rows * plane.line_size], np.uint8).reshape(
+        rows, plane.line_size
+    )
+    return timecode.read_rows(strip[:, : frame.width])
+
+
+def prefer_h264(peer: RTCPeerConnection) -> None:
+    """Offer H.264 first on every video transceiver."""
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    for transceiver in peer.getTransceivers():
+        wanted = [c for c in codecs if c.name == "H264"] + [c for c in codecs if c.name != "H264"]
+        transceiver.setCodecPreferences(wanted)
+
+
+async def offer_to(http: aiohttp.ClientSession, url: str, peer: RTCPeerConnection, token: str = "") -> None:
+    """POST the peer's offer and take the answer.
+
+    Raises:
+        RuntimeError: the server answered anything but 201.
+    """
+    await peer.setLocalDescription(await peer.createOffer())
+    headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    async with http.post(url, data=peer.localDescription.sdp, headers=headers) as answer:
+        text = await answer.text()
+        if answer.status != 201:
+            raise RuntimeError(f"POST {url} answered {answer.status}: {text}")
+    await peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
+
+
+@contextlib.asynccontextmanager
+async def new_peer() -> AsyncIterator[RTCPeerConnection]:
+    """A peer connection that is closed at the end."""
+    peer = RTCPeerConnection(ice.peer_configuration())
+    try:
+        yield peer
+    finally:
+        await peer.close()
+
+
+@contextlib.contextmanager
+def server_process(arguments: list[str], log: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """Start a server, wait for the address it prints, end it afterwards.
+
+    Args:
+        arguments: of this Python.
+        log: where its standard error goes.
+
+    Raises:
+        RuntimeError: it ended before it printed an address.
+    """
+    command = [sys.executable, *arguments]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+    ):
+        too_long = threading.Timer(START_S, child.kill)
+        too_long.start()
+        try:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            too_long.cancel()
+            if " is at http" not in line:
+                raise RuntimeError(f"the server did not start; it said {line!r}, see {log}")
+            yield line.split(" is at ")[1].strip().rstrip("/"), psutil.Process(child.pid)
+        finally:
+            too_long.cancel()
+            child.terminate()
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """CPU time a process and its children used so far, seconds."""
+    everyone = [process, *process.children(recursive=True)]
+    return sum(times.user + times.system for times in (one.cpu_times() for one in everyone))

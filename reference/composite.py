@@ -2,7 +2,8 @@
 
 out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
 mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
-All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay.
+All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay. A pure
+change of tone needs no warp: its colour table is applied to the live pixel.
 """
 
 from __future__ import annotations
@@ -140,6 +141,10 @@ class Compositor:
         box = self._landing(match, size)
         if box is None or strength <= 0:
             return Composition(frame, None, 0.0)
+        if self._tone is not None and self.edit.is_tone:
+            toned = cv2.LUT(frame, self._tone[None])
+            image = toned if strength == 1 else cv2.addWeighted(frame, 1 - strength, toned, strength, 0)
+            return Composition(image, (0, 0, size[1], size[0]), 1.0)
         weights = self._weigh(frame, match, box)
         box = _tight(weights.mask, box)
         if box is None:

@@ -109,6 +109,13 @@ class Edit:
             return None
         return np.stack([colour_table(self.reference[..., c], self.edited[..., c]) for c in range(3)], -1)
 
+    @cached_property
+    def is_tone(self) -> bool:
+        """Its colour table alone makes the edited picture, to 2 levels: no pixel's place matters."""
+        if self.tone is None or self.mode == "replace":
+            return False
+        return int(cv2.absdiff(cv2.LUT(self.reference, self.tone[None]), self.edited).max()) <= 2
+
     def with_mode(self, mode: Mode) -> Edit:
         """The same edit composed in another mode; shares the mask."""
         if mode == self.mode:

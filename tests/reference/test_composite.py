@@ -127,11 +127,30 @@ def test_an_eyeball_stays_live_under_a_lid_edit(astronaut: Image, face: Landmark
 
 def test_an_edit_of_the_whole_picture_reaches_unknown_places_by_its_colour_table(astronaut: Image) -> None:
     table = np.clip(np.arange(256) * 0.7 + 40, 0, 255).astype(np.uint8)
-    edited = np.asarray(cv2.LUT(astronaut, table), np.uint8)
-    compositor = Compositor(Edit(astronaut, edited), None)
+    edited = paint_square(np.asarray(cv2.LUT(astronaut, table), np.uint8), (10, 10, 20, 20), (255, 0, 0))
+    edit = Edit(astronaut, edited)
+    assert not edit.is_tone
+    compositor = Compositor(edit, None)
     other = np.ascontiguousarray(astronaut[:, ::-1])
     out = compositor.compose(other, shift_match((512, 512), (0, 0), log_b=6.0)).image
     assert np.abs(out.astype(int) - cv2.LUT(other, table)).mean() < 1.5
+
+
+@pytest.mark.parametrize("log_b", [-2.0, 6.0])
+def test_a_pure_tone_is_made_on_the_live_pixel(
+    astronaut: Image, rng: np.random.Generator, log_b: float
+) -> None:
+    table = np.clip(np.arange(256) * 0.7 + 40, 0, 255).astype(np.uint8)
+    edit = Edit(astronaut, np.asarray(cv2.LUT(astronaut, table), np.uint8))
+    assert edit.is_tone
+    assert not edit.with_mode("replace").is_tone
+    frame = rng.integers(0, 256, (512, 512, 3), np.uint8)
+    match = shift_match((512, 512), (9, 9), log_b=log_b)
+    np.testing.assert_allclose(
+        Compositor(edit, None).compose(frame, match).image, cv2.LUT(frame, table), atol=1
+    )
+    half = Compositor(edit, None).compose(frame, match, weight=0.5).image
+    np.testing.assert_allclose(half, (frame + cv2.LUT(frame, table).astype(float)) / 2, atol=1)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (35, 51), (2160, 3840)])

@@ -246,6 +246,21 @@ def test_lipstick_follows_a_moving_face_end_to_end(astronaut: Image, face: Landm
         propagator.close()
 
 
+def test_of_two_faces_one_wears_the_edit(astronaut: Image, face: Landmarks) -> None:
+    edit = Edit(astronaut, presets.apply("lipstick", astronaut, face, colour="#1030ff"))
+    small = np.ascontiguousarray(astronaut[:256, 100:356][::2, ::2])
+    frame = np.concatenate([astronaut, np.zeros((512, 160, 3), np.uint8)], axis=1)
+    frame[300:428, 530:658] = small
+    propagator = Propagator(edit, Matcher.load("classical"), LandmarkTracker())
+    try:
+        result = propagator.step(frame, 0.0)
+    finally:
+        propagator.close()
+    assert result.reason is None
+    assert (result.image != frame).any()
+    np.testing.assert_array_equal(result.image[:, 512:], frame[:, 512:])
+
+
 @pytest.mark.parametrize("size", [(64, 64), (121, 83)])
 def test_small_and_odd_frames_go_through(astronaut: Image, spot: Edit, size: tuple[int, int]) -> None:
     propagator = Propagator(spot, Matcher.load("classical"), LandmarkTracker())

@@ -114,7 +114,7 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
             raise WeightsError(f"{path} is missing: install the package again, or export the model again")
         if digest(path) != expected:
             raise WeightsError(
-                f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or of another "
+                f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or another "
                 "version; reinstall the package, or export the model again"
             )
     return Model(

@@ -1,8 +1,8 @@
 """Training material: portrait clips and photos with their landmarks, kept in one small cache folder.
 
 A cache holds the clips as they came (`clips/*.mp4`), the photos at 256 pixels (`stills.npz`), all landmarks
-(`landmarks.npz`: int16 steps of 1/16 pixel, coded as differences over time and squeezed) and `index.json`, so
-that training needs OpenCV and numpy only.
+(`landmarks.xz`: int16 steps of 1/16 pixel, coded as differences over time and squeezed), the face mesh's
+triangles and `index.json`, so that training needs torch, OpenCV and numpy only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from correspondence import topology
 from correspondence.types import LANDMARK_COUNT, Float, Image
 
 logger = logging.getLogger(__name__)
@@ -160,6 +161,8 @@ def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
         for s in stills
     ]
     np.savez(out / "stills.npz", **{f"{i:04d}": j for i, j in enumerate(jpegs)})
+    mesh = topology.topology()
+    np.savez(out / "mesh.npz", triangles=mesh.triangles, skin=mesh.skin)
     (out / "index.json").write_text(json.dumps(index, indent=0))
 
 
@@ -212,6 +215,8 @@ def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = 
         raise ValueError(f'part must be "train" or "calibration", got {part!r}')
     if not (cache / "index.json").is_file():
         raise ValueError(f"no training cache in {cache}: write one with `livery train matcher --prepare`")
+    with np.load(cache / "mesh.npz") as mesh:
+        topology.lend(topology.Topology(mesh["triangles"], int(mesh["skin"])))
     index = json.loads((cache / "index.json").read_text())
     sizes: dict[str, int] = {}
     for entry in index:

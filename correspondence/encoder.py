@@ -178,6 +178,8 @@ class DinoEncoder(nn.Module):
         super().__init__()
         self.compact = CompactEncoder(EncoderConfig(**{**_fields(config), "blocks": (*config.blocks[:2], 0)}))
         self.compact.to_tokens.requires_grad_(False)  # replaced
+        self.mean: Tensor
+        self.std: Tensor
         self.config = config
         self.vit = vit.requires_grad_(False).eval()
         size = getattr(vit, "patch_embed").patch_size  # noqa: B009  (timm's modules carry no types)
@@ -201,7 +203,7 @@ class DinoEncoder(nn.Module):
         scaled = F.interpolate((image - self.mean) / self.std, size, mode="bilinear", align_corners=False)
         with torch.no_grad():
             seen: Tensor = getattr(self.vit, "forward_features")(scaled)[:, self.prefix :]  # noqa: B009
-        tokens = self.project(seen).transpose(1, 2).unflatten(2, (rows, columns))
+        tokens = self.project(seen).transpose(1, 2).reshape(image.shape[0], -1, rows, columns)
         tokens = F.interpolate(tokens, (h // 16, w // 16), mode="bilinear", align_corners=False)
         quarter, inner, descriptor = self.compact.pyramid(image)
         place = positions(h // 16, w // 16, self.config.tokens).to(tokens)

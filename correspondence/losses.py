@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from correspondence.network import Output, cells
+from correspondence.network import Output, cells, unrows
 
 OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8
@@ -53,7 +53,7 @@ def warp(image: Tensor, field: Tensor) -> Tensor:
         field: (B, 2, H, W), pixels.
     """
     h, w = image.shape[2:]
-    at = cells(h, w, field).transpose(1, 2).unflatten(2, (h, w)) + field
+    at = unrows(cells(h, w, field), (h, w)) + field
     unit = at.permute(0, 2, 3, 1) * at.new_tensor([2 / (w - 1), 2 / (h - 1)]) - 1
     return F.grid_sample(image, unit, padding_mode="border", align_corners=True)
 

@@ -105,14 +105,19 @@ class Output(NamedTuple):
 
 
 def cells(height: int, width: int, like: Tensor) -> Tensor:
-    """Cell coordinates (1, H * W, 2), (x, y), row by row."""
+    """Cell coordinates float32 (1, H * W, 2), (x, y), row by row, on the device of `like`."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([x, y], dim=-1).reshape(1, -1, 2).to(like)
+    return torch.stack([x, y], dim=-1).reshape(1, -1, 2).to(like.device, torch.float32)
 
 
 def rows(x: Tensor) -> Tensor:
     """(B, C, H, W) to rows (B, H * W, C)."""
     return x.flatten(2).transpose(1, 2)
+
+
+def unrows(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Rows (B, H * W, C) to (B, C, H, W)."""
+    return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *size)
 
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
@@ -134,7 +139,7 @@ def sample_rows(table: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
         (B, N, C).
     """
     h, w = size
-    if torch.onnx.is_in_onnx_export() or table.shape[0] == 1:
+    if table.shape[0] == 1:
         x, y = points[..., 0].clamp(0, w - 1), points[..., 1].clamp(0, h - 1)
         left, top = torch.floor(x).clamp(max=w - 2), torch.floor(y).clamp(max=h - 2)
         fx, fy = (x - left)[..., None], (y - top)[..., None]
@@ -143,7 +148,7 @@ def sample_rows(table: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
         c, d = gather_rows(table, first + w), gather_rows(table, first + w + 1)
         upper, lower = a + (b - a) * fx, c + (d - c) * fx
         return upper + (lower - upper) * fy
-    picture = table.transpose(1, 2).unflatten(2, (h, w))
+    picture = unrows(table, size).to(points.dtype)
     unit = points * points.new_tensor([2 / (w - 1), 2 / (h - 1)]) - 1
     sampled = F.grid_sample(picture, unit[:, None], padding_mode="border", align_corners=True)
     return sampled[:, :, 0].transpose(1, 2)
@@ -171,7 +176,7 @@ def look_up(correlation: Tensor, points: Tensor, size: tuple[int, int], radius: 
     left, top = torch.floor(x), torch.floor(y)
     columns, lines = (left + steps).clamp(0, w - 1), (top + steps).clamp(0, h - 1)  # (B, N, side)
     index = (lines[..., :, None] * w + columns[..., None, :]).flatten(2).long()
-    values = torch.gather(correlation, 2, index).unflatten(2, (side, side))
+    values = torch.gather(correlation, 2, index).reshape(*index.shape[:2], side, side)
     fx, fy = (x - left)[..., None], (y - top)[..., None]
     across = values[..., :-1] + (values[..., 1:] - values[..., :-1]) * fx
     return (across[..., :-1, :] + (across[..., 1:, :] - across[..., :-1, :]) * fy).flatten(2)
@@ -266,8 +271,8 @@ class Matcher(nn.Module):
         """
         b = candidates.shape[0]
         fine = candidates / CELL
-        coarse = F.avg_pool2d(fine.flatten(0, 1), 2).unflatten(0, (b, len(PROPOSED))) / 2
         trust = F.avg_pool2d(validity, 2)
+        coarse = F.avg_pool2d(fine.flatten(0, 1), 2).reshape(b, len(PROPOSED), 2, *trust.shape[2:]) / 2
         globally, certainty = self._global(frame.tokens, reference, coarse[:, LANDMARK], trust[:, :1])
         proposals = torch.cat([coarse, globally[:, None]], dim=1)
         stages, hidden = self._eighth(frame.eighth, reference.eighth, proposals, certainty, trust)
@@ -311,13 +316,15 @@ class Matcher(nn.Module):
             query = block(query, reference.keys[:, own], reference.values[:, own])
         scores = self.match_query(query) @ reference.match.transpose(1, 2) * self.config.match**-0.5
         weights = torch.softmax(scores, dim=-1)
-        moved = weights @ grid.expand(b, -1, -1) - grid
+        with torch.autocast(tokens.device.type, enabled=False):  # places need more than 8 bits
+            weights = weights.float()
+            place = weights @ grid.float().expand(b, -1, -1)
+            square = weights @ (grid * grid).float().expand(b, -1, -1)
+        moved = place - grid
         best = weights.amax(dim=-1, keepdim=True)
-        spread = torch.sqrt(
-            (weights @ (grid * grid).expand(b, -1, -1) - (moved + grid) ** 2).clamp(min=0) + 1e-4
-        )
+        spread = torch.sqrt((square - place * place).clamp(min=0) + 1e-4)
         certainty = torch.cat([best, (spread[..., :1] + spread[..., 1:]) / w], dim=2)
-        packed = torch.cat([moved * 2, certainty], dim=2).transpose(1, 2).unflatten(2, (h, w))
+        packed = unrows(torch.cat([moved * 2, certainty], dim=2), (h, w))
         packed = F.interpolate(packed, scale_factor=2.0, mode="bilinear", align_corners=False)
         return packed[:, :2], packed[:, 2:]
 
@@ -329,7 +336,7 @@ class Matcher(nn.Module):
         grid = cells(h, w, frame)
         correlation = rows(frame) @ reference * frame.shape[1] ** -0.5
         points = grid[:, :, None] + proposals.flatten(3).permute(0, 3, 1, 2)  # (B, N, 6, 2)
-        scores = score(correlation.detach(), points, (h, w)).transpose(1, 2).unflatten(2, (h, w))
+        scores = unrows(score(correlation.detach(), points, (h, w)), (h, w))
         logits = self.choose(torch.cat([frame, scores, certainty, trust], dim=1))
         logits = logits + torch.cat([prior(trust), torch.full_like(trust[:, :1], -2.0)], dim=1)
         now = blend(logits, proposals)[0]
@@ -340,7 +347,7 @@ class Matcher(nn.Module):
             seen = torch.cat(
                 [sample_rows(table, there, (h, w)), self._around(correlation, there, (h, w))], dim=2
             )
-            seen = seen.transpose(1, 2).unflatten(2, (h, w))
+            seen = unrows(seen, (h, w))
             apart = ((proposals - now[:, None]) * 0.25).clamp(-4, 4).flatten(1, 2)
             hidden = self.eighth(self.into_eighth(torch.cat([frame, seen, apart, certainty, trust], dim=1)))
             now = now + self.step_eighth(hidden)
@@ -361,14 +368,12 @@ class Matcher(nn.Module):
         grid = cells(h, w, frame.quarter)
         refined = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False) * 2
         channels = frame.quarter.shape[1]
-        warped = (
-            sample_rows(reference.quarter, grid + rows(refined), (h, w)).transpose(1, 2).unflatten(2, (h, w))
-        )
+        warped = unrows(sample_rows(reference.quarter, grid + rows(refined), (h, w)), (h, w))
         fields = torch.cat([refined[:, None], fine], dim=1)
         unlike = [torch.abs(frame.descriptor - warped[:, channels:])]
         for k in range(fine.shape[1]):
             there = sample_rows(reference.quarter[:, :, channels:], grid + rows(fine[:, k]), (h, w))
-            unlike.append(torch.abs(frame.descriptor - there.transpose(1, 2).unflatten(2, (h, w))))
+            unlike.append(torch.abs(frame.descriptor - unrows(there, (h, w))))
         differences = torch.cat(unlike, dim=1)
         apart = ((fine - refined[:, None]) * 0.25).clamp(-4, 4).flatten(1, 2)
         known = [frame.quarter, warped[:, :channels], torch.abs(frame.quarter - warped[:, :channels])]
@@ -394,7 +399,7 @@ def prior(validity: Tensor) -> Tensor:
     Args:
         validity: (B, 3, H, W) in [0, 1], of landmark, guided and temporal.
     """
-    landmark, guided, temporal = validity.split(1, dim=1)
+    landmark, guided, temporal = validity.chunk(3, dim=1)
     still = torch.full_like(landmark, -2.5)
     return torch.cat(
         [3.5 * landmark - 2.5, -0.5 * guided, 2 * guided - 1.5, 1.5 * temporal - 2.5, still], dim=1
@@ -412,7 +417,7 @@ def blend(logits: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
         The mean (B, 2, H, W), and the weights (B, K, H, W), which sum to 1.
     """
     weights = torch.softmax(logits.permute(0, 2, 3, 1), dim=-1).permute(0, 3, 1, 2)
-    parts = [w * f for w, f in zip(weights.split(1, dim=1), fields.unbind(1), strict=True)]
+    parts = [w * f for w, f in zip(weights.chunk(fields.shape[1], dim=1), fields.unbind(1), strict=True)]
     return torch.stack(parts).sum(dim=0), weights
 
 

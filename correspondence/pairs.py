@@ -152,15 +152,15 @@ class Pairs:
         kind = rng.random()
         if kind < 0.3:
             moved = synthetic.follow_points(field, points[:, :2])
-            new_points = np.column_stack([moved, points[:, 2]])
+            depth = points[:, 2]
         else:
             field *= np.float32(rng.uniform(0, 0.6))
             target = synthetic.turn_head(rng, points) if kind < 0.6 else self._other_face(rng, clip, points)
             driven, trust, inside = _mesh(target, points)
             hidden = (inside & (trust <= 0)).astype(np.float32)
-            seen = 1 - np.asarray(synthetic.sample(hidden, field))
+            seen = np.asarray(1 - synthetic.sample(hidden, field), np.float32)
             moved = synthetic.follow_points(field, target[:, :2])
-            new_points = np.column_stack([moved, target[:, 2]])
+            depth = target[:, 2]
             field = compose(field, driven)
         reference = View(image, points)
         hidden_there = None
@@ -171,7 +171,7 @@ class Pairs:
         seen = seen * synthetic.in_picture(field)
         if hidden_there is not None:
             seen = seen * (synthetic.sample(hidden_there, field) < 0.5)
-        frame = View(frame_image, np.asarray(new_points, np.float32))
+        frame = View(frame_image, np.column_stack([moved, depth]).astype(np.float32))
         if rng.random() < self.config.past:
             step = synthetic.random_field(rng, GRID) * np.float32(0.3)
             rough = compose(step, field) + synthetic.smooth_noise(rng, GRID, 8, rng.uniform(0, 1.5))
@@ -227,10 +227,10 @@ class Pairs:
         inside = (frame.points[:, :2] > 1).all(axis=1) & (frame.points[:, :2] < GRID - 2).all(axis=1)
         there = (reference.points[:, :2] > 1).all(axis=1) & (reference.points[:, :2] < GRID - 2).all(axis=1)
         trusted = (trust[place[:, 1], place[:, 0]] > 0.05) & inside & there
-        for view, at in ((frame, place), (reference, None)):
-            if view.cover is not None:
-                spot = at if at is not None else np.clip(np.rint(view.points[:, :2]), 0, GRID - 1).astype(int)
-                trusted &= view.cover[spot[:, 1], spot[:, 0]] < 0.3
+        for cover, points in ((frame.cover, frame.points), (reference.cover, reference.points)):
+            if cover is not None:
+                spot = np.clip(np.rint(points[:, :2]), 0, GRID - 1).astype(int)
+                trusted &= cover[spot[:, 1], spot[:, 0]] < 0.3
         parts = np.zeros((GRID, GRID), np.uint8)
         for ring in PARTS:
             hull = cv2.convexHull(np.rint(frame.points[list(ring), :2] * 16).astype(np.int32))
@@ -292,8 +292,8 @@ def cut(rng: np.random.Generator, sample: Sample, side: int) -> Sample:
         if key not in ("points", "trusted"):
             rows, columns = (slice(v // scale, (v + side) // scale) for v in (y, x))
             out[key] = np.ascontiguousarray(value[..., rows, columns])
-    points = sample["points"] - np.array([x, y], np.float32)
-    inside = ((points > 1) & (points < side - 2)).all(axis=(1, 3))  # in both pictures, (2, 478)
+    points: npt.NDArray[Any] = sample["points"] - np.array([x, y], np.float32)
+    inside = np.all((points > 1) & (points < side - 2), axis=(1, 3))  # in both pictures, (2, 478)
     return {**out, "points": points, "trusted": sample["trusted"] * inside}
 
 

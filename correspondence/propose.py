@@ -48,7 +48,7 @@ def flow_between(source: Gray, target: Gray, preset: int) -> Float:
     if kinds is None:
         kinds = _local.kinds = {}
     if preset not in kinds:
-        kinds[preset] = cv2.DISOpticalFlow_create(preset)
+        kinds[preset] = cv2.DISOpticalFlow.create(preset)
     return np.asarray(kinds[preset].calc(source, target, None), np.float32)
 
 

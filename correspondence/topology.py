@@ -44,6 +44,14 @@ class Topology:
     skin: int
 
 
+_lent: list[Topology] = []  # at most one
+
+
+def lend(mesh: Topology) -> None:
+    """Use this mesh where MediaPipe is not installed: a training cache carries it to machines without."""
+    _lent[:] = [mesh]
+
+
 @lru_cache(maxsize=1)
 def topology() -> Topology:
     """The closed mesh: 852 skin triangles, then those over mouth and eyes.
@@ -51,8 +59,12 @@ def topology() -> Topology:
     The skin's triangles are the 3-cycles of FACEMESH_TESSELATION without the two at the nostrils whose
     every edge has two triangles already (a cycle, but no face of the mesh).
     """
-    from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
-
+    try:
+        from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+    except ImportError:
+        if not _lent:
+            raise
+        return _lent[0]
     skin = _faces({frozenset(edge) for edge in FACEMESH_TESSELATION})
     closing = [triangle for hole in _HOLES.values() for triangle in _strip(*hole)]
     triangles = _wind(skin + closing)

@@ -107,7 +107,7 @@ class _Captured:
 
     def __init__(self, call: Any, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(i.clone() for i in inputs)
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):

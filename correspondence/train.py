@@ -118,7 +118,10 @@ class Trainer:
         self.config = config
         self.loss = loss or LossConfig()
         self.device = torch.device(config.device)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device)
+        for parameter in self.network.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.average = Average(self.network, config.average)
         trained = [p for p in self.network.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(
@@ -146,12 +149,12 @@ class Trainer:
             group["lr"] = self.rate(progress)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             output = self._forward(self.network, batch)
-        output = Output(*[v.float() for v in output[:-1]], [c.float() for c in output.coarse])
+        output = Output._make([*(v.float() for v in output[:6]), [c.float() for c in output.coarse]])
         total, terms = total_loss(output, batch, self.loss, progress, self.edits)
         if not torch.isfinite(total):
             raise FloatingPointError(f"the loss became {total.item()} at step {self.step}: {terms}")
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        torch.autograd.backward(total)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
         self.optimiser.step()
         self.average.update(self.network)
@@ -180,7 +183,7 @@ class Trainer:
 
 def one_after_another(config: TrainConfig, pairs: Pairs, start: int = 0) -> Iterator[dict[str, Tensor]]:
     """Batches in the order of their numbers, from step `start` on."""
-    left = Subset(pairs, range(start * config.batch, len(pairs)))  # type: ignore[arg-type]
+    left: Subset[Any] = Subset(pairs, range(start * config.batch, len(pairs)))  # type: ignore[arg-type]
     loader: DataLoader[Any] = DataLoader(
         left,
         batch_size=config.batch,
@@ -317,7 +320,7 @@ def run(args: argparse.Namespace) -> int:
     if args.prepare is not None:
         data.prepare(args.prepare, args.cache)
         return 0
-    names = (
+    names: tuple[str, ...] = (
         "size",
         "encoder",
         "encoder_model",

@@ -155,7 +155,8 @@ class LandmarkTracker:
         if boxes and not near:
             return None
         chosen = max(near, key=_area, default=None)
-        self._window = _window(chosen, image.shape[0], image.shape[1]) if chosen else None
+        place = chosen or (self._last if waiting else None)
+        self._window = _window(place, image.shape[0], image.shape[1]) if place else None
         alone = _hide(image, boxes, chosen) if chosen else image
         for _ in range(2):  # the first run may only clear what the graph still followed elsewhere
             found = next(iter(_run(self._mesh, alone, self._window)), None)

@@ -10,7 +10,7 @@ from correspondence.types import Float
 
 
 def linear_field(height: int, width: int) -> Float:
-    """dx = 0.1 x + 0.05 y + 1, dy = -0.02 x + 0.2 y, as for a picture of any size seen at half-pixel centres."""
+    """dx = 0.1 x + 0.05 y + 1, dy = -0.02 x + 0.2 y."""
     grid = pixel_grid(height, width)
     x, y = grid[..., 0], grid[..., 1]
     return np.dstack([0.1 * x + 0.05 * y + 1, -0.02 * x + 0.2 * y]).astype(np.float32)

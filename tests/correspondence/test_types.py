@@ -7,12 +7,12 @@ import pytest
 
 from correspondence.grid import pixel_grid
 from correspondence.region import Region
-from correspondence.types import Float, Landmarks, Match, Patch
+from correspondence.types import Box, Float, Landmarks, Match, Patch
 
 FRAME = (90, 120)
 
 
-def affine_patch(box: tuple[int, int, int, int], cells: int, level: float = 0.0, feather: float = 0.0) -> Patch:
+def affine_patch(box: Box, cells: int, level: float = 0.0, feather: float = 0.0) -> Patch:
     """A patch of the field dx = 0.1 x - 2, dy = 0.05 x + 0.2 y + level, in pixels."""
     region = Region(box[0], box[1], box[2] - box[0])
     at = region.to_pixels(pixel_grid(cells, cells), cells)
@@ -65,7 +65,7 @@ def test_a_full_size_field_comes_back_as_it_was() -> None:
     field, log_b = rng.normal(size=(7, 9, 2)).astype(np.float32), rng.normal(size=(7, 9)).astype(np.float32)
     match = Match.from_field(field, log_b)
     assert (match.field == field).all()
-    assert (match.window((2, 1, 5, 6))[0] == pytest.approx(field[1:6, 2:5], abs=1e-3))
+    assert match.window((2, 1, 5, 6))[0] == pytest.approx(field[1:6, 2:5], abs=1e-3)
     assert match.frame_size == match.reference_size == (7, 9)
 
 

@@ -1,0 +1,47 @@
+"""Loading a matcher by kind."""
+
+from __future__ import annotations
+
+import builtins
+import logging
+from typing import Any
+
+import pytest
+
+from correspondence import Matcher, WeightsError
+from correspondence import matcher as module
+
+
+def test_the_classical_matcher_needs_no_weights() -> None:
+    assert Matcher.load("classical").kind == "classical"
+
+
+def test_an_unknown_kind_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="one of auto, classical, compact, dinov2, got 'best'"):
+        Matcher.load("best")
+
+
+def test_auto_falls_back_where_the_network_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(kind: str, device: str, weights: object) -> Any:
+        raise WeightsError("no weights here: train them")
+
+    monkeypatch.setattr(module, "_network", missing)
+    with caplog.at_level(logging.INFO, logger="correspondence.matcher"):
+        assert Matcher.load().kind == "classical"
+    assert "no weights here: train them" in caplog.text
+    with pytest.raises(WeightsError, match="train them"):
+        Matcher.load("compact")
+
+
+def test_auto_falls_back_without_a_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refusing(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "correspondence.runtime":
+            raise ImportError("No module named 'onnxruntime'")
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refusing)
+    assert Matcher.load("auto").kind == "classical"

@@ -124,6 +124,7 @@ async function endSession() {
 async function sessionLost() {
   if (!store.values.api) return;
   forget();
+  store.set({ server: "up" });
   await live.stop();
   status.fail("session", "The session has ended.", "The server was restarted or it lay idle. Start again.");
 }
@@ -228,6 +229,8 @@ function setUpCamera(live) {
   });
   store.watch(["source", "server", "state"], ({ source, server, state }) => {
     byId("start-camera").hidden = source === "camera";
+    byId("start-camera").textContent = source === "none" ? "Start" : "Use camera";
+    byId("start-camera").classList.toggle("primary", source === "none");
     byId("stop-source").hidden = source === "none" || source === "remote";
     for (const button of document.querySelectorAll("[data-action]")) button.disabled = server === "down";
     byId("start-demo").hidden = source === "demo";

@@ -66,8 +66,11 @@ export class Easel {
 
   #place() {
     const { scale, x, y } = this.view;
-    this.painter.canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-    this.painter.canvas.classList.toggle("pixels", scale > 3);
+    const { canvas, width, height } = this.painter;
+    canvas.style.width = `${width * scale}px`;
+    canvas.style.height = `${height * scale}px`;
+    canvas.style.transform = `translate(${x}px, ${y}px)`;
+    canvas.classList.toggle("pixels", scale > 3);
     this.calls.onZoom(scale);
     this.#ringAtCursor();
   }

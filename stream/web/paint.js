@@ -153,11 +153,13 @@ export class PaintPanel {
   #follow() {
     const { tab, state } = this.store.values;
     const open = tab === "paint" && Boolean(state?.reference);
+    const opened = open && byId("easel").hidden;
     byId("stage").dataset.mode = open ? "paint" : "view";
     byId("easel").hidden = byId("paint-tools").hidden = !open;
     byId("view-tools").hidden = open;
     byId("paint-note").hidden = open;
     byId("brush-controls").hidden = !open;
+    if (opened) byId("paint-tools").scrollIntoView({ block: "nearest" });
     const stale = versions(state) !== this.#loaded;
     if (open && stale && !this.#applying && !this.painter.drawing) {
       this.status.attempt("paint", () => this.#load());

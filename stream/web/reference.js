@@ -38,11 +38,11 @@ function describe(reference) {
   if (!reference) return "";
   const size = `${reference.width}×${reference.height}`;
   if (reference.landmarks === false) return `${size}. No face was found in it: presets will not work.`;
-  const score = reference.score?.total ?? reference.score;
-  const about = reference.score?.reason ?? "";
+  const { score } = reference;
   if (!Number.isFinite(score)) return size;
-  const word = score >= 0.7 ? "Good" : score >= 0.4 ? "Usable" : "Weak";
-  return `${word} reference, ${size}. ${about}`.trim();
+  if (score >= 0.7) return `Good reference, ${size}.`;
+  const better = "Facing the camera with open eyes, sharp and large in the picture, is better.";
+  return `${score >= 0.4 ? "Usable" : "Weak"} reference, ${size}. ${score >= 0.4 ? "" : better}`.trim();
 }
 
 /** @param {object} page store, status, ensure */

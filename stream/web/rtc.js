@@ -142,6 +142,8 @@ export class Link {
       if (this.#pc !== pc) return; // stopped meanwhile; the server's watchdog ends it
       this.#resource = resource && new URL(resource, location.href).pathname; // this origin, whatever the proxy's name
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
+      const { transport } = pc.getTransceivers()[0].sender;
+      transport.addEventListener("statechange", () => this.#follow(pc, limit));
     } catch (error) {
       if (this.#pc !== pc) return;
       const known = error instanceof ApiError;
@@ -170,12 +172,15 @@ export class Link {
 
   #follow(pc, limit) {
     if (this.#pc !== pc) return;
+    const hungUp = pc.getTransceivers()[0]?.sender.transport?.state === "closed"; // by the server
     const lost = () => {
       if (!this.replaced()) return new ApiError("The connection to the server was lost.", NO_PATH);
       const hint = "Start the camera here to take it back.";
       return new ApiError("Another window or program now feeds this session.", { status: 409, hint });
     };
-    if (pc.connectionState === "connected") {
+    if (hungUp || pc.connectionState === "failed") {
+      this.#retry(lost());
+    } else if (pc.connectionState === "connected") {
       clearTimeout(limit);
       this.#timers.delete(limit);
       this.#attempt = 0;
@@ -186,8 +191,6 @@ export class Link {
       this.#later(LOST_LIMIT_MS, () => {
         if (this.#pc === pc && pc.connectionState === "disconnected") this.#retry(lost());
       });
-    } else if (pc.connectionState === "failed") {
-      this.#retry(lost());
     }
   }
 

@@ -2,7 +2,7 @@
 
 import { ApiError } from "./api.js";
 
-const SHOWN_MS = 5000;
+const SHOWN_MS = 4000;
 
 /**
  * @param {HTMLElement} root role="status"

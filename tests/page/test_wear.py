@@ -1,0 +1,114 @@
+"""The main flow in a real browser: the returned pixels wear the preset, and a reload keeps it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page
+
+from tests.page.desk import Desk, shoot, start_camera, state_of, take_reference, until
+from tests.page.frames import away_from_face, chroma, grab_both, lips
+
+VIOLET = "#6a2bd9"  # no lips are violet, and no codec makes them so
+VIOLET_AB = (57.0, -77.0)  # its CIELAB (a, b)
+SOURCES = ["astronaut", pytest.param("portrait", marks=pytest.mark.portraits)]
+
+
+def paint_lips(page: Page) -> None:
+    page.click("[data-preset=lipstick]")
+    page.wait_for_selector("[data-preset=lipstick][aria-pressed=true]")
+    with page.expect_response(lambda answer: answer.url.endswith("/preset") and answer.ok):
+        page.fill("#preset-colour", VIOLET)
+
+
+def towards_violet(page: Page) -> tuple[float, float]:
+    """How far the lips' colour went from the live one to violet (0 to 1), and how much the rest differs."""
+    edited, live = grab_both(page)
+    before, after = np.array(chroma(live, lips(live))), np.array(chroma(edited, lips(edited)))
+    way = np.array(VIOLET_AB) - before
+    away = away_from_face(live)
+    difference = float(np.abs(edited.astype(int) - live)[away].mean())
+    return float((after - before) @ way / (way @ way)), difference
+
+
+def until_worn(page: Page, tries: int = 8) -> tuple[float, float]:
+    """The first measurement that shows the lipstick, or the last one."""
+    for _ in range(tries):
+        share, difference = towards_violet(page)
+        if share > 0.25:
+            break
+        page.wait_for_timeout(300)
+    return share, difference
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_lipstick_comes_back_on_the_lips_only_and_outlives_a_reload(desk: Desk, source: str) -> None:
+    page = desk.open(source=source)
+    start_camera(page)
+    take_reference(page)
+    paint_lips(page)
+    share, difference = until_worn(page)
+    assert share > 0.25, "the lips are not violet"
+    assert difference < 6, "the background differs from the live view by more than two codecs' noise"
+    shoot(page, f"wear-{source}")
+
+    page.click("#wear")
+    page.wait_for_selector("#wear[aria-checked=false]")
+    page.wait_for_timeout(500)
+    assert towards_violet(page)[0] < 0.1, "switched off, the lips are still violet"
+    page.click("#wear")
+    page.wait_for_selector("#wear[aria-checked=true]")
+
+    page.reload()
+    page.wait_for_selector("#wear[aria-checked=true]")
+    until(page, "document.getElementById('edited').videoWidth > 0")
+    assert page.get_attribute("[data-preset=lipstick]", "aria-pressed") == "true"
+    assert page.input_value("#preset-colour") == VIOLET
+    page.wait_for_timeout(500)
+    share, _ = until_worn(page)
+    assert share > 0.25, "after the reload the edit is gone"
+    assert state_of(page)["edit"]["enabled"] is True
+
+
+def test_figures_come_from_server_and_browser(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    page.click("[data-preset=blush]")
+    until(page, "/^≈ [0-9]+ ms$/.test(document.querySelector('[data-figure=total]').textContent)")
+    figures = page.eval_on_selector_all(
+        "[data-figure]", "all => Object.fromEntries(all.map(each => [each.dataset.figure, each.textContent]))"
+    )
+    assert figures["picture"].startswith("640×480")
+    assert int(figures["fps"].split()[0]) > 0
+    assert all(figures[name] != "–" for name in ("latency", "trip", "dropped", "viewers"))
+
+
+def test_confidence_and_reason_are_shown(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    assert "no reference yet" in page.inner_text("#reason")
+    take_reference(page)
+    page.click("[data-preset=tiger]")
+    page.click("#confidence:enabled")
+    page.wait_for_selector("#confidence[aria-pressed=true]")
+    assert state_of(page)["settings"]["overlay"] == "confidence"
+    page.click("#wear")
+    until(page, "document.getElementById('reason').textContent.includes('off')")
+
+
+def test_settings_reach_the_server(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    page.click("[data-preset=blush]")
+    page.wait_for_selector("#edit-common:not([hidden])")
+    with page.expect_response(lambda answer: answer.url.endswith("/settings")):
+        page.fill("#strength", "40")
+    with page.expect_response(lambda answer: answer.url.endswith("/settings")):
+        page.click("label:has(input[name=mode][value=replace])")
+    edit = state_of(page)["edit"]
+    assert (edit["strength"], edit["mode"]) == (0.4, "replace")
+    page.click("#remove-edit")
+    page.wait_for_selector("#edit-common", state="hidden")
+    assert state_of(page)["edit"] is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from correspondence.checkpoints import digest
 from correspondence.errors import WeightsError
 from inpaint.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.denoiser import Denoiser, DenoiserConfig
@@ -23,8 +23,8 @@ SHIPPED_DIR = Path(__file__).parent / "weights"
 AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
 HOW_TO_TRAIN = (
-    "train them with `livery train autoencoder --data CACHE --out DIR` and `livery train denoiser "
-    f"--data CACHE --autoencoder DIR/{AUTOENCODER} --out DIR`, then point to DIR"
+    "train them with `livery train autoencoder --cache CACHE --out DIR` and `livery train denoiser "
+    f"--cache CACHE --autoencoder DIR/{AUTOENCODER} --out DIR`, then point to DIR"
 )
 
 
@@ -108,7 +108,7 @@ def _config(path: Path, kind: str) -> dict[str, Any]:
     if metadata["kind"] != kind:
         raise WeightsError(f"{path} holds a {metadata['kind']}, expected a {kind}")
     if path.parent == SHIPPED_DIR:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = digest(path)
         expected = SHIPPED_SHA256.get(path.name)
         if found != expected:
             raise WeightsError(f"{path.name} has sha256 {found}, expected {expected}: install it again")

@@ -143,7 +143,7 @@ class IdentityTokens(nn.Module):
             return x.reshape(b, -1, self.heads, width // self.heads).transpose(1, 2)
 
         query = split(self.to_query(self.queries.to(tokens.dtype).expand(b, -1, -1)))
-        bias = torch.log(share.clamp_min(1e-3)).transpose(1, 2)[:, None].to(tokens.dtype)  # (B, 1, 1, N)
+        bias = torch.log(share.clamp_min(1e-3)).transpose(1, 2)[:, None].to(query.dtype)  # (B, 1, 1, N)
         pooled = F.scaled_dot_product_attention(
             query, split(self.to_key(tokens)), split(self.to_value(tokens)), attn_mask=bias
         )

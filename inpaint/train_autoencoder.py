@@ -1,4 +1,4 @@
-"""Train the latent autoencoder: `livery train autoencoder --data CACHE --out DIR`."""
+"""Train the latent autoencoder: `livery train autoencoder --cache CACHE --out DIR`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from correspondence import data as cache
+from correspondence import data
 from inpaint import augment, checkpoints, training
 from inpaint.augment import uniform
 from inpaint.autoencoder import Autoencoder, AutoencoderConfig
@@ -32,9 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, measure on the held-out part, write `autoencoder.safetensors` and the curve into `--out`."""
     config = training.run_config(args)
-    clips = cache.load(args.data, "train", limit=args.limit)
+    clips = data.load(args.cache, "train", limit=args.limit)
     frames, _ = gather_frames(clips, args.side)
-    held = cache.load(args.data, "calibration", stride=10, limit=args.limit)
+    held = data.load(args.cache, "calibration", stride=10, limit=args.limit)
     unseen = gather_frames(held, args.side)[0] if held else frames[: len(frames) // 20 + 1]
     pictures = torch.from_numpy(frames).to(config.device)
     checks = torch.from_numpy(unseen[:: max(1, len(unseen) // 64)][:64]).to(config.device)

@@ -1,4 +1,4 @@
-"""Train the quadrant-grid denoiser: `livery train denoiser --data CACHE --autoencoder FILE --out DIR`."""
+"""Train the quadrant-grid denoiser: `livery train denoiser --cache CACHE --autoencoder FILE --out DIR`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from correspondence import data as cache
+from correspondence import data
 from inpaint import checkpoints, training
 from inpaint.autoencoder import Autoencoder
 from inpaint.conditions import MILD, NO_SCALING, VIVID
@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
     """
     config = training.run_config(args)
     autoencoder = checkpoints.load_autoencoder(args.autoencoder).to(config.device)
-    clips = [c for c in cache.load(args.data, "train", limit=args.limit) if len(c.frames) >= 4]
-    held = [c for c in cache.load(args.data, "calibration", limit=args.limit) if len(c.frames) >= 4]
+    clips = [c for c in data.load(args.cache, "train", limit=args.limit) if len(c.frames) >= 4]
+    held = [c for c in data.load(args.cache, "calibration", limit=args.limit) if len(c.frames) >= 4]
 
-    def material(some: list[cache.Clip], variants: int) -> Material:
+    def material(some: list[data.Clip], variants: int) -> Material:
         return build_material(
             some,
             side=args.side,
@@ -180,7 +180,10 @@ def stratified_times(count: int, generator: torch.Generator, like: Tensor) -> Te
 def measure_on(
     material: Material, autoencoder: Autoencoder, arrangement: Arrangement, count: int = 16, steps: int = 8
 ) -> Callable[[Denoiser], dict[str, float]]:
-    """A measure for the curve: PSNR of generated middle views, pure mode, on fixed quads of some material."""
+    """A measure for the curve: PSNR of generated middle views, pure mode, on fixed quads of some material.
+
+    The truth is the autoencoder's own reconstruction, so that the figure is the denoiser's alone.
+    """
     device = material.frames.device
     generator = torch.Generator(device.type).manual_seed(1)
     with torch.no_grad():

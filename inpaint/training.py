@@ -45,9 +45,7 @@ class RunConfig:
 
 def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) -> None:
     """The options both runs have."""
-    parser.add_argument(
-        "--data", type=Path, required=True, help="training cache (livery train matcher --prepare)"
-    )
+    parser.add_argument("--cache", type=Path, required=True, help="made by `livery train matcher --prepare`")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and curves")
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--minutes", type=float, default=None, help="stop after so much training time")

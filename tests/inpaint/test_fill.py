@@ -195,6 +195,21 @@ def test_an_anchor_changes_later_levels_only() -> None:
     assert any(np.any(plain[n] != anchored[n]) for n in (1, 2, 4, 5, 7, 8))
 
 
+def test_half_precision_runs_every_path() -> None:
+    """What CUDA uses, in bfloat16 on the CPU: fills, warped gaps and the anchor."""
+    model, clip = QuadrantModel(tiny_autoencoder(), tiny_denoiser(), dtype=torch.bfloat16), tiny_clips()[0]
+    mask = hole((SIDE, SIDE), (20, 20, 40, 40))
+    filled = DiffusionFill(model, QUICK)(clip.frames[0], mask)
+    np.testing.assert_array_equal(filled[mask == 0], clip.frames[0][mask == 0])
+
+    def warped(number: int) -> tuple[Image, Float]:
+        return clip.frames[number], np.zeros((SIDE, SIDE), np.float32)
+
+    references = {0: clip.frames[0], 5: clip.frames[5]}
+    config = GapConfig(steps=1, anchor=True)
+    assert len(fill_gap(model, references, clip.points, warped=warped, config=config)) == 6
+
+
 def test_gap_arguments_are_checked() -> None:
     clip, model = tiny_clips()[0], tiny_model()
     with pytest.raises(ValueError, match="two or more references"):

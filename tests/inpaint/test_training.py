@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from correspondence import data as cache
+from correspondence import data
 from correspondence.data import Clip
 from inpaint import checkpoints, train_autoencoder, train_denoiser, training
 from inpaint.data import build_material
@@ -119,7 +119,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert path == tmp_path
         return tiny_clips()[:1] if part == "train" else tiny_clips()[1:]
 
-    monkeypatch.setattr(cache, "load", load)
+    monkeypatch.setattr(data, "load", load)
     return tmp_path
 
 
@@ -131,7 +131,7 @@ def arguments(configure: Callable[[argparse.ArgumentParser], None], *given: str)
 
 def test_both_commands_one_after_the_other(folder: Path) -> None:
     common = [
-        "--data",
+        "--cache",
         str(folder),
         "--steps",
         "2",

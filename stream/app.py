@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stream.dtls  # noqa: F401  # first: it decides how the OpenSSL that aiortc loads is configured
+
+# isort: split
 import asyncio
 import errno
 import logging
@@ -70,6 +73,7 @@ def serve(config: ServerConfig) -> None:
         StartError: the port is taken or the address is not this machine's.
         WeightsError: the matcher's weights are missing or damaged.
     """
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run_until_stopped(services, print_line=_print_line))

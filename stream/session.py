@@ -50,9 +50,13 @@ class Session:
         self._closed = False
 
     async def publish(self, offer: Offer) -> tuple[Peer, str]:
-        """Answer a publisher, see `Connections.publish`."""
+        """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
+        answered = await self.connections.publish(offer)
+        answered[0].spawn(self._build())
+        return answered
+
+    async def _build(self) -> None:
         await self._ready_pipeline()
-        return await self.connections.publish(offer)
 
     async def start_demo(self) -> None:
         """Publish the demo source instead of a camera."""

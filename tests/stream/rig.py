@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -35,6 +37,7 @@ from stream.services import Services, load_services
 from stream.session import Session
 from stream.web_base import STORE
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = (480, 640)
 FPS = 15
 BLUE = "#1828e0"  # a lip colour no face has by itself
@@ -43,9 +46,9 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server; `app` where it runs in this process."""
 
-    app: web.Application
+    app: web.Application | None
     http: aiohttp.ClientSession
     origin: str
 
@@ -58,6 +61,7 @@ class Server:
 
     def session(self, client: Client) -> Session:
         """The server's side of a session."""
+        assert self.app is not None
         return self.app[STORE].find(client.id, client.token)
 
 
@@ -125,6 +129,32 @@ async def serving(services: Services | None = None, **config: Any) -> AsyncItera
             yield Server(runner.app, http, f"http://127.0.0.1:{port}")
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def server_process(*arguments: str) -> AsyncIterator[tuple[Server, asyncio.subprocess.Process]]:
+    """`python server.py` on a free port, as a user starts it."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "server.py", "--port", "0", "--matcher", "classical", *arguments,
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("Livery is at http://"), line
+        origin = line.split()[-1].rstrip("/")
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+            yield Server(None, http, origin), process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.communicate(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+            raise
 
 
 class Pictures(MediaStreamTrack):
@@ -200,6 +230,12 @@ class Screen:
         assert self.image is not None
         return self.image
 
+    async def shows(self, wanted: Callable[[Image], bool], limit_s: float = 15.0) -> None:
+        """Wait for a picture that meets a condition."""
+        end_s = time.monotonic() + limit_s
+        while not wanted(await self.after(3)):
+            assert time.monotonic() < end_s, f"no such picture within {limit_s:g} s"
+
     async def close(self) -> None:
         """Stop reading and hang up."""
         self._task.cancel()
@@ -219,6 +255,15 @@ async def watching(client: Client, token: str | None = None) -> AsyncIterator[Sc
         yield screen
     finally:
         await screen.close()
+
+
+async def until_state(client: Client, condition: Callable[[Json], bool], limit_s: float = 10.0) -> Json:
+    """Wait until a session's state meets a condition; returns it."""
+    end_s = time.monotonic() + limit_s
+    while not condition(state := await client.ok("GET")):
+        assert time.monotonic() < end_s, f"it did not happen within {limit_s:g} s: {state}"
+        await asyncio.sleep(0.1)
+    return state
 
 
 async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:

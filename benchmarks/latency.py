@@ -138,29 +138,6 @@ def grouped(runs: Iterable[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def match_frames(
-    sent: list[tuple[float, int]], seen: list[tuple[float, int | None]], from_s: float, until_s: float
-) -> tuple[list[tuple[float, float]], int, int]:
-    """Latency of each frame sent in [from_s, until_s).
-
-    A code repeats with the loop; an arrival belongs to the last sending of its code before it.
-
-    Returns:
-        (time of sending since `from_s`, latency) of each frame that arrived, seconds; how many were sent;
-        how many different ones arrived.
-    """
-    sendings: dict[int, list[float]] = {}
-    for at_s, code in sent:
-        sendings.setdefault(code, []).append(at_s)
-    first: dict[float, float] = {}
-    for at_s, found in seen:
-        before = [s for s in sendings.get(found, []) if s <= at_s] if found is not None else []
-        if before:
-            first.setdefault(before[-1], at_s)
-    delays = [(s - from_s, at_s - s) for s, at_s in sorted(first.items()) if from_s <= s < until_s]
-    return delays, sum(from_s <= at_s < until_s for at_s, _ in sent), len(delays)
-
-
 async def observe(
     one: Run, source: live.ClipTrack, arrivals: live.Arrivals, process: psutil.Process, warm_up_s: float
 ) -> None:
@@ -171,7 +148,7 @@ async def observe(
     until_s = time.monotonic()
     one.cpu, one.rss = (live.cpu_s(process) - cpu_s) / (until_s - from_s), process.memory_info().rss
     await asyncio.sleep(1.0)  # what is still on its way
-    one.delays, one.sent, one.received = match_frames(source.sent, arrivals.seen, from_s, until_s)
+    one.delays, one.sent, one.received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
 
 
 async def measure_server(clip: live.Clip, args: argparse.Namespace) -> Run:
@@ -193,7 +170,7 @@ async def measure_echo(clip: live.Clip, args: argparse.Namespace) -> Run:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         peer = await stack.enter_async_context(live.new_peer())
         source, arrivals = live.ClipTrack(clip), live.Arrivals()
-        watching = watch_first(peer, arrivals)
+        watching = live.watch_first(peer, arrivals)
         peer.addTransceiver(source, "sendrecv")
         live.prefer_h264(peer)
         await live.offer_to(http, f"{url}/offer", peer)
@@ -253,27 +230,12 @@ async def open_session(
         await session.post("/reference", {})
         await session.post("/preset", {"name": args.preset})
     viewer = await stack.enter_async_context(live.new_peer())
-    watching = watch_first(viewer, arrivals)
+    watching = live.watch_first(viewer, arrivals)
     stack.callback(watching.cancel)
     viewer.addTransceiver("video", "recvonly")
     live.prefer_h264(viewer)
     await live.offer_to(http, url + tickets["whep"], viewer, tickets["token"])
     return session
-
-
-def watch_first(peer: Any, arrivals: live.Arrivals) -> asyncio.Task[None]:
-    """Watch the first track the peer receives."""
-    arrived: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def on_track(track: Any) -> None:
-        if not arrived.done():
-            arrived.set_result(track)
-
-    async def watch() -> None:
-        await arrivals.watch(await arrived)
-
-    peer.on("track", on_track)
-    return asyncio.ensure_future(watch())
 
 
 @dataclass(slots=True)
@@ -329,7 +291,9 @@ async def measure_stall(clip: live.Clip, args: argparse.Namespace) -> Stall:
                 await session.post("/debug/stall", {"seconds": STALL_S})
                 began_s = at_s
             await asyncio.sleep(SAMPLE_S)
-        delays, _, _ = match_frames(session.source.sent, session.arrivals.seen, start_s, time.monotonic())
+        delays, _, _ = live.match_frames(
+            session.source.sent, session.arrivals.seen, start_s, time.monotonic()
+        )
         return Stall(began_s, [(at_s + delay, delay) for at_s, delay in delays], rss)
 
 

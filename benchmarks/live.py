@@ -91,6 +91,7 @@ class ClipTrack(MediaStreamTrack):
     def __init__(self, clip: Clip, fps: float = FPS) -> None:
         super().__init__()
         self.sent: list[tuple[float, int]] = []  # (monotonic time, code) of every frame
+        self.started = asyncio.Event()
         self._clip, self._fps = clip, fps
         self._start_s: float | None = None
 
@@ -101,6 +102,7 @@ class ClipTrack(MediaStreamTrack):
         count = len(self.sent)
         if self._start_s is None:
             self._start_s = time.monotonic()
+            self.started.set()
         await asyncio.sleep(max(self._start_s + count / self._fps - time.monotonic(), 0.0))
         at = count % len(self._clip.packets)
         packet = av.Packet(self._clip.packets[at])
@@ -123,6 +125,46 @@ class Arrivals:
                 now_s = time.monotonic()
                 if isinstance(frame, av.VideoFrame):
                     self.seen.append((now_s, read_code(frame)))
+
+
+def match_frames(
+    sent: list[tuple[float, int]], seen: list[tuple[float, int | None]], from_s: float, until_s: float
+) -> tuple[list[tuple[float, float]], int, int]:
+    """Latency of each frame sent in [from_s, until_s).
+
+    A code repeats with the loop; an arrival belongs to the last sending of its code before it.
+
+    Returns:
+        (time of sending since `from_s`, latency) of each frame that arrived, seconds; how many were sent;
+        how many different ones arrived.
+    """
+    sendings: dict[int, list[float]] = {}
+    for at_s, code in sent:
+        sendings.setdefault(code, []).append(at_s)
+    first: dict[float, float] = {}
+    for at_s, found in seen:
+        before = [s for s in sendings.get(found, []) if s <= at_s] if found is not None else []
+        if before:
+            first.setdefault(before[-1], at_s)
+    delays = [(s - from_s, at_s - s) for s, at_s in sorted(first.items()) if from_s <= s < until_s]
+    return delays, sum(from_s <= at_s < until_s for at_s, _ in sent), len(delays)
+
+
+def watch_first(peer: RTCPeerConnection, arrivals: Arrivals | None) -> asyncio.Task[None]:
+    """Watch the first track the peer receives; with None, leave it unread."""
+    arrived: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
+
+    def on_track(track: MediaStreamTrack) -> None:
+        if not arrived.done():
+            arrived.set_result(track)
+
+    async def watch() -> None:
+        track = await arrived
+        if arrivals is not None:
+            await arrivals.watch(track)
+
+    peer.on("track", on_track)
+    return asyncio.ensure_future(watch())
 
 
 def read_code(frame: av.VideoFrame) -> int | None:

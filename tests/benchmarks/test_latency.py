@@ -20,7 +20,7 @@ def test_frames_are_matched_through_the_loop_and_counted_once() -> None:
     sent = [(index / 30, codes[index % 3]) for index in range(30)]  # each code ten times
     seen: list[tuple[float, int | None]] = [(at_s + 0.02, code) for at_s, code in sent if at_s != sent[13][0]]
     seen += [(seen[5][0] + 0.001, seen[5][1]), (0.5, None), (0.5, 4711)]
-    delays, count, arrived = latency.match_frames(sent, sorted(seen, key=lambda one: one[0]), 0.2, 0.8)
+    delays, count, arrived = live.match_frames(sent, sorted(seen, key=lambda one: one[0]), 0.2, 0.8)
     assert count == sum(0.2 <= at_s < 0.8 for at_s, _ in sent)
     assert arrived == count - 1
     assert [delay for _, delay in delays] == pytest.approx([0.02] * arrived)

@@ -63,7 +63,7 @@ def test_a_face_at_the_border_is_seen(astronaut: Image, face: Landmarks) -> None
 
 def test_a_small_face_is_seen(face: Landmarks) -> None:
     picture = np.full((2160, 3840, 3), 90, np.uint8)
-    assert reference_score(picture, scaled_face(face, 1.0, (2160, 3840))).size == 0
+    assert reference_score(picture, scaled_face(face, 1.0, (2160, 3840))).size < 0.05
 
 
 def test_sizes_must_agree(astronaut: Image, face: Landmarks) -> None:

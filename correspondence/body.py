@@ -75,7 +75,7 @@ def _shoulders(found: Any, height: int, width: int) -> Float | None:
     points = [found.landmark[index] for index in _SHOULDERS]
     if min(point.visibility for point in points) < _LEAST_VISIBLE:
         return None
-    return np.array([(point.x * width - 0.5, point.y * height - 0.5) for point in points], np.float32)
+    return np.array([(point.x * width, point.y * height) for point in points], np.float32)
 
 
 class BodyWatcher:

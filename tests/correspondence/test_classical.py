@@ -120,9 +120,10 @@ def test_one_matcher_serves_many_threads(matcher: Matcher, astronaut: Image) -> 
     prepared = matcher.prepare(astronaut)
     frames = [shifted(astronaut, 5 * k, 2 * k) for k in range(4)]
     faces = [detect_landmarks(frame) for frame in frames]
+    box = (100, 50, 300, 250)
     alone = [
-        matcher.match(f, prepared, landmarks=l).window((100, 50, 300, 250))[0]
-        for f, l in zip(frames, faces, strict=True)
+        matcher.match(frame, prepared, landmarks=face).window(box)[0]
+        for frame, face in zip(frames, faces, strict=True)
     ]
     got: dict[int, Float] = {}
 

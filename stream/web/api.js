@@ -20,7 +20,7 @@ const BY_STATUS = {
   404: ["The server does not know this session any more.", "It ended, or the server was restarted."],
   413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB and 40 megapixels."],
   415: ["The server does not take this kind of file.", "Use PNG, JPEG or WebP."],
-  503: ["The server is full.", "The page tries again by itself; or stop another session."],
+  503: ["The server is full.", "Try again in a moment."],
 };
 
 /** The server's words as a sentence. */
@@ -32,7 +32,8 @@ function sentence(text) {
 
 async function toError(response) {
   const [message, hint] = BY_STATUS[response.status] ?? [`The server answered ${response.status}.`, ""];
-  const about = { status: response.status, hint, retryAfter_s: Number(response.headers.get("Retry-After")) || 0 };
+  const retryAfter_s = Number(response.headers.get("Retry-After")) || 0;
+  const about = { status: response.status, hint, retryAfter_s };
   if (!(response.headers.get("Content-Type") ?? "").includes("json")) return new ApiError(message, about);
   const said = await response.json();
   return new ApiError(sentence(said.error) || message, { ...about, hint: sentence(said.hint) || hint });

@@ -234,7 +234,7 @@ function setUpCamera(live) {
     byId("stop-source").hidden = source === "none" || source === "remote";
     for (const button of document.querySelectorAll("[data-action]")) button.disabled = server === "down";
     byId("start-demo").hidden = source === "demo";
-    byId("confidence").disabled = !state?.edit;
+    byId("confidence").disabled = !state?.edit && state?.settings?.overlay !== "confidence";
     const notes = {
       demo: "The demo’s face is moved by the server; the live view is a still, renewed twice a second.",
       remote: "Another program publishes to this session; the live view is a still, renewed twice a second.",

@@ -2,9 +2,9 @@
 
 import { cameraAllowed, explainCamera, listCameras, onCamerasChange, openCamera } from "./camera.js";
 import { Link } from "./rtc.js";
-import { recall, remember } from "./state.js";
 
 const STILL_PAUSE_MS = 400;
+const SOURCE = "livery.source"; // kept for this tab only: a second one must not take the camera over
 
 export class Live {
   #publish = null;
@@ -29,8 +29,9 @@ export class Live {
 
   /** Take up after a reload what ran before it. */
   async resume() {
-    const { state } = this.store.values;
-    if (recall("source") === "camera" && !state?.demo && (await cameraAllowed())) await this.startCamera();
+    const { api, state } = this.store.values;
+    const wanted = sessionStorage.getItem(SOURCE) === "camera" && !state?.demo;
+    if (api && wanted && (await cameraAllowed())) await this.startCamera();
   }
 
   async startCamera() {
@@ -50,7 +51,6 @@ export class Live {
       for (const track of stream.getTracks()) track.stop();
       return;
     }
-    if (this.store.values.state?.demo) this.store.set({ state: await api.demo(false) });
     this.#closeCamera();
     this.#stream = stream;
     stream.getVideoTracks()[0].addEventListener("ended", () => this.#cameraGone(stream));
@@ -63,7 +63,7 @@ export class Live {
       replaced: () => this.#fedByOthers(),
     });
     this.#publish.start();
-    remember("source", "camera");
+    sessionStorage.setItem(SOURCE, "camera");
     this.store.set({ source: "camera" });
     await this.listDevices();
   }
@@ -74,12 +74,12 @@ export class Live {
     this.#closeCamera();
     const state = await this.status.attempt("demo", () => api.demo(true));
     if (!state) return;
-    remember("source", "demo");
+    sessionStorage.removeItem(SOURCE);
     this.store.set({ state, view: "side" });
   }
 
   async stop() {
-    remember("source", null);
+    sessionStorage.removeItem(SOURCE);
     const { api, state } = this.store.values;
     this.#closeCamera();
     if (!state?.demo) return;

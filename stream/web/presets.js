@@ -113,20 +113,26 @@ export function setUpPresets({ store, status }) {
 
   store.watch(["presets", "state"], ({ state }) => {
     const edit = state?.edit ?? null;
-    const name = nameOf(edit);
-    for (const offer of offers.values()) {
-      offer.button.disabled = !state?.reference || (offer.needs_face && !state.reference.landmarks);
-      offer.button.setAttribute("aria-pressed", String(offer.name === name));
+    const worn = offers.get(nameOf(edit)) ?? null;
+    showOffers(offers, state, worn);
+    if (!worn) return;
+    if (document.activeElement !== colour) {
+      if (edit.preset_colour) keepColour(worn.name, edit.preset_colour);
+      colour.value = worn.colour;
     }
-    byId("preset-note").textContent = presetNote(state);
-    byId("preset-controls").hidden = !offers.has(name);
-    if (!offers.has(name)) return;
-    if (edit.preset_colour && document.activeElement !== colour) keepColour(name, edit.preset_colour);
-    if (document.activeElement !== colour) colour.value = offers.get(name).colour;
-    const amount = edit.preset_strength ?? offers.get(name).strength;
+    const amount = edit.preset_strength ?? worn.strength;
     if (document.activeElement !== strength) strength.value = String(Math.round(amount * 100));
     strength.dispatchEvent(new Event("shown"));
   });
+}
+
+function showOffers(offers, state, worn) {
+  for (const offer of offers.values()) {
+    offer.button.disabled = !state?.reference || (offer.needs_face && !state.reference.landmarks);
+    offer.button.setAttribute("aria-pressed", String(offer === worn));
+  }
+  document.getElementById("preset-note").textContent = presetNote(state);
+  document.getElementById("preset-controls").hidden = !worn;
 }
 
 function presetNote(state) {

@@ -45,9 +45,34 @@ function describe(reference) {
   return `${score >= 0.4 ? "Usable" : "Weak"} reference, ${size}. ${score >= 0.4 ? "" : better}`.trim();
 }
 
+const byId = (id) => document.getElementById(id);
+
+async function download(api) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await api.picture("reference"));
+  link.download = "livery-reference.png";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function show({ state, taking, source }) {
+  const reference = state?.reference ?? null;
+  const live = Boolean(state?.source) && (source !== "none" || state.publishing);
+  byId("take").disabled = byId("take-auto").disabled = !live; // not while taking: the focus would be lost
+  byId("take").textContent = reference ? "Take again" : "Take reference";
+  byId("take").classList.toggle("primary", !reference);
+  byId("take-auto").textContent = taking ? "Watching…" : "Pick the best for me";
+  byId("reference").setAttribute("aria-busy", String(taking));
+  byId("download").disabled = byId("download-again").disabled = !reference;
+  byId("reference-thumb").querySelector(".hint").hidden = Boolean(reference);
+  const idle = live
+    ? "Look straight into the camera with open eyes, and take a still."
+    : "Start the camera, look straight into it, and take a still.";
+  byId("reference-note").textContent = describe(reference) || idle;
+}
+
 /** @param {object} page store, status, ensure */
 export function setUpReference({ store, status, ensure }) {
-  const byId = (id) => document.getElementById(id);
   const showThumb = createThumb(byId("reference-thumb"), "reference", store);
 
   const finish = (state) => {
@@ -59,7 +84,8 @@ export function setUpReference({ store, status, ensure }) {
   };
 
   const take = async (auto) => {
-    const { api } = store.values;
+    const { api, taking } = store.values;
+    if (taking) return;
     store.set({ taking: true });
     if (auto) status.say("reference", "Look straight into the camera…");
     try {
@@ -79,16 +105,6 @@ export function setUpReference({ store, status, ensure }) {
     if (api) finish(await status.attempt("reference", () => api.uploadReference(file)));
   };
 
-  const download = async () => {
-    const blob = await status.attempt("download", () => store.values.api.picture("reference"));
-    if (!blob) return;
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = "livery-reference.png";
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  };
-
   byId("take").addEventListener("click", () => take(false));
   byId("take-auto").addEventListener("click", () => take(true));
   byId("reference-file").addEventListener("change", (event) => {
@@ -96,21 +112,12 @@ export function setUpReference({ store, status, ensure }) {
     event.target.value = "";
     if (file) upload(file);
   });
-  for (const id of ["download", "download-again"]) byId(id).addEventListener("click", download);
-
-  store.watch(["state", "taking", "source"], ({ state, taking, source }) => {
-    const live = Boolean(state?.source) && (source !== "none" || Boolean(state?.publishing));
-    byId("take").disabled = byId("take-auto").disabled = !live || taking;
-    byId("take").textContent = state?.reference ? "Take again" : "Take reference";
-    byId("take").classList.toggle("primary", !state?.reference);
-    byId("take-auto").textContent = taking ? "Watching…" : "Pick the best for me";
-    byId("download").disabled = byId("download-again").disabled = !state?.reference;
-    byId("reference-thumb").querySelector(".hint").hidden = Boolean(state?.reference);
-    const idle = live
-      ? "Look straight into the camera with open eyes, and take a still."
-      : "Start the camera, look straight into it, and take a still.";
-    byId("reference-note").textContent = describe(state?.reference) || idle;
-    status.attempt("thumb", () => showThumb(state?.reference?.version ?? null));
+  for (const id of ["download", "download-again"]) {
+    byId(id).addEventListener("click", () => status.attempt("download", () => download(store.values.api)));
+  }
+  store.watch(["state", "taking", "source"], (values) => {
+    show(values);
+    status.attempt("thumb", () => showThumb(values.state?.reference?.version ?? null));
   });
   return { upload };
 }

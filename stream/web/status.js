@@ -4,6 +4,28 @@ import { ApiError } from "./api.js";
 
 const SHOWN_MS = 4000;
 
+function build(key, level, text, hint, onDismiss) {
+  const node = document.createElement("div");
+  node.className = "notice";
+  node.dataset.level = level;
+  node.dataset.key = key;
+  for (const [words, className] of [[text, "said"], [hint, "hint"]]) {
+    if (!words) continue;
+    const line = document.createElement("p");
+    line.className = className;
+    line.textContent = words;
+    node.append(line);
+  }
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "quiet icon";
+  close.setAttribute("aria-label", "Dismiss");
+  close.textContent = "×";
+  close.addEventListener("click", onDismiss);
+  node.append(close);
+  return node;
+}
+
 /**
  * @param {HTMLElement} root role="status"
  * @returns {{say: function, warn: function, fail: function, clear: function, attempt: function}}
@@ -21,29 +43,9 @@ export function createStatus(root) {
   };
 
   const show = (key, level, text, hint) => {
-    const old = shown.get(key);
-    if (old && old.text === text + hint) return;
+    if (shown.get(key)?.text === text + hint) return;
     clear(key);
-    const node = document.createElement("div");
-    node.className = "notice";
-    node.dataset.level = level;
-    node.dataset.key = key;
-    const said = document.createElement("p");
-    said.textContent = text;
-    node.append(said);
-    if (hint) {
-      const more = document.createElement("p");
-      more.className = "hint";
-      more.textContent = hint;
-      node.append(more);
-    }
-    const close = document.createElement("button");
-    close.type = "button";
-    close.className = "quiet icon";
-    close.setAttribute("aria-label", "Dismiss");
-    close.textContent = "×";
-    close.addEventListener("click", () => clear(key));
-    node.append(close);
+    const node = build(key, level, text, hint, () => clear(key));
     root.append(node);
     const timer = level === "error" ? 0 : setTimeout(() => clear(key), SHOWN_MS);
     shown.set(key, { node, timer, text: text + hint });

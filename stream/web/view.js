@@ -56,6 +56,7 @@ for (const kind of ["playing", "waiting", "emptied"]) {
   });
 }
 sound.addEventListener("click", () => setSound(video.muted));
+document.getElementById("fullscreen").hidden = !document.fullscreenEnabled;
 document.getElementById("fullscreen").addEventListener("click", () => video.requestFullscreen());
 addEventListener("pagehide", () => link.stop(true));
 addEventListener("pageshow", (event) => {

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from correspondence import detect_landmarks
-from correspondence.types import Image, Landmarks
+from correspondence.types import Float, Image, Landmarks
 from stream.demo import DemoSource
 from stream.files import FileConfig
 from stream.pictures import encode_png
@@ -163,6 +163,14 @@ def grown(mask: Mask, share: float = NEAR) -> Mask:
     radius = int(np.ceil(share * min(mask.shape)))
     near: Mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2))
     return near
+
+
+def follow(mask: Mask, field: Float) -> Mask:
+    """A mask of the reference where a field places it in the frame."""
+    h, w = field.shape[:2]
+    x, y = np.meshgrid(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+    placed: Mask = cv2.remap(mask, x + field[..., 0], y + field[..., 1], cv2.INTER_NEAREST)
+    return placed
 
 
 def blue(image: Image) -> int:

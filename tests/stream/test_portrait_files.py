@@ -21,25 +21,25 @@ from tests.stream.clips import (
     Clip,
     Mask,
     check_same_timing,
+    follow,
     grown,
     make_clip,
     paint,
     patch,
 )
 
-SOME = ("lp_d13", "dfl_yc0")
-REST = (
-    "faceblit_target2", "hyperreenact_1", "latentsync_demo3", "liax_7", "lp_d20", "lp_d6",
-    "sadtalker_wda_em", "smirk_s",
+NAMES = (
+    "dfl_yc0", "lp_d13", "faceblit_target2", "hyperreenact_1", "latentsync_demo3", "liax_7", "lp_d20",
+    "lp_d6", "sadtalker_wda_em", "smirk_s",
 )  # fmt: skip
-
-
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 CHECKED = 7  # every so many frames are compared with their own landmarks
 
-clips = pytest.mark.parametrize(
-    "name", [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in REST)]
-)
+
+def clips(quick: str) -> pytest.MarkDecorator:
+    """All clips, all but one of them marked slow."""
+    marked = [name if name == quick else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+    return pytest.mark.parametrize("name", marked)
 
 
 def painted_region(landmarks: Landmarks) -> Mask:
@@ -53,27 +53,33 @@ def make_up(image: Image) -> Image:
     return presets.apply("lipstick", paint(image), detect_landmarks(image), colour="#c0183a")
 
 
-def check_untouched_pixels(source: Path, edit: Edit) -> int:
-    """Compare frames before encoding with the decoded input; how many were compared.
+def check_untouched_pixels(source: Path, edit: Edit) -> None:
+    """Compare frames before encoding with the decoded input, outside the paint grown by 12 pixels at 512.
 
-    Where the paint may be in a frame is told by the frame's own landmarks, found anew without tracking.
+    Moved by the match, the paint bounds every change exactly. Placed anew by the frame's own landmarks,
+    found without tracking, it bounds every change in most frames: that also counts the matcher's errors.
     """
-    compared = 0
+    touched = grown((edit.edited != edit.reference).any(axis=2).astype(np.uint8))
+    strays = []
     propagator = Propagator(edit, Matcher.load("classical"))
     with VideoReader(probe(source)) as reader:
         for frame, result in edit_frames(reader.frames(), propagator):
-            found = detect_landmarks(frame.image) if frame.index % CHECKED == 0 else None
-            if found is None:
+            if frame.index % CHECKED:
                 continue
-            stray = (result.image != frame.image).any(axis=2) & (grown(painted_region(found)) == 0)
-            assert not stray.any(), f"frame {frame.index}: {int(stray.sum())} pixels"
-            compared += 1
+            assert result.match is not None
+            different = (result.image != frame.image).any(axis=2)
+            assert different.any()
+            assert not (different & (follow(touched, result.match.field) == 0)).any(), f"frame {frame.index}"
+            found = detect_landmarks(frame.image)
+            if found is not None:
+                strays.append(int((different & (grown(painted_region(found)) == 0)).sum()))
     propagator.close()
-    return compared
+    assert len(strays) > 2
+    assert np.median(strays) == 0, strays
 
 
 @pytest.mark.portraits
-@clips
+@clips(quick="dfl_yc0")
 def test_a_whole_clip_with_paint(portraits: Path, tmp_path: Path, name: str) -> None:
     source = portraits / "val" / f"{name}.mp4"
     picked = save_reference(source, tmp_path / "ref.png")
@@ -83,11 +89,11 @@ def test_a_whole_clip_with_paint(portraits: Path, tmp_path: Path, name: str) -> 
     before, _ = check_same_timing(source, tmp_path / "out.mp4")
     assert report.reference == picked.index
     assert report.edited == report.frames == len(before.times)
-    assert check_untouched_pixels(source, Edit(picked.image, changed)) > report.frames / CHECKED / 2
+    check_untouched_pixels(source, Edit(picked.image, changed))
 
 
 @pytest.mark.portraits
-@clips
+@clips(quick="lp_d13")
 def test_a_turned_clip_with_sound_full_range_and_uneven_times(
     portraits: Path, tmp_path: Path, name: str
 ) -> None:
@@ -114,4 +120,4 @@ def test_a_turned_clip_with_sound_full_range_and_uneven_times(
     assert after.rotation == 90
     assert after.colour == before.colour
     assert report.edited == len(images)
-    assert check_untouched_pixels(source, Edit(picked.image, changed)) > 2
+    check_untouched_pixels(source, Edit(picked.image, changed))

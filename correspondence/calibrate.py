@@ -74,6 +74,12 @@ def _at(planes: list[Float], x: Float, y: Float) -> Float:
     )
 
 
+def _evidence_at(evidence: Evidence, cells: Float) -> Float:
+    """Features at cells of the field's grid, whose evidence lies on a coarser one: float32 (S, F)."""
+    at = ((cells + 0.5) / classical.CHOICE - 0.5).astype(np.float32)
+    return _at(evidence.features(), at[:, :1], at[:, 1:])
+
+
 def warped_pair(rng: Generator, image: Image, other: Image) -> tuple[Image, Float, Float]:
     """A frame that is a known warp of `image`: the frame, the field (H, W, 2) and what covers it (H, W)."""
     size = image.shape[0]
@@ -105,7 +111,7 @@ def warped_samples(rng: Generator, image: Image, other: Image) -> Samples:
     errors = np.abs(got - prepared.region.to_grid(true))
     covered = _at([cover], pixels[:, :1], pixels[:, 1:])
     errors = np.where(covered > 0.5, np.maximum(errors, COVERED_ERROR), errors)
-    features = _at(evidence.features(), cells[:, :1], cells[:, 1:])
+    features = _evidence_at(evidence, cells)
     keep = inside & ((covered[:, 0] < 0.1) | (covered[:, 0] > 0.5))
     return Samples(features[keep], errors[keep].astype(np.float32), np.ones(int(keep.sum()), np.float32))
 
@@ -142,7 +148,7 @@ def landmark_samples(rng: Generator, frame: Image, reference: Image) -> Samples 
     size = field.shape[0]
     got = cells + _at([field[..., 0], field[..., 1]], cells[:, :1], cells[:, 1:])
     errors = np.abs(got - prepared.region.to_grid(there.points[chosen, :2]))
-    features = _at(evidence.features(), cells[:, :1], cells[:, 1:])
+    features = _evidence_at(evidence, cells)
     keep = ((cells >= 0) & (cells <= size - 1)).all(axis=1)
     weight = np.full(int(keep.sum()), 2.0, np.float32)  # a pair has 150 of these, and 3000 cells of the other
     return Samples(features[keep], errors[keep].astype(np.float32), weight)

@@ -16,10 +16,10 @@ import numpy as np
 
 from correspondence import topology as topo
 from correspondence.flow import Gray, appearance, contrast, dis_flow, rough_inverse, sample, unlike
-from correspondence.grid import Float, compose, pixel_grid
+from correspondence.grid import Float, pixel_grid
 from correspondence.landmarks import detect_landmarks
 from correspondence.mesh import FaceReference, LandmarkField, face_reference, landmark_field
-from correspondence.region import Region, choose_region, crop, ideal_region, whole
+from correspondence.region import GRID, Region, choose_region, crop, ideal_region, shrink, square, whole
 from correspondence.types import (
     DETECT,
     Detect,
@@ -57,7 +57,7 @@ class ClassicalReference:
         landmarks: None where no face was found.
         region: the square around head and shoulders.
         gray: uint8 (GRID, GRID), that region.
-        look: uint8 (GRID, GRID, 4), its `flow.appearance`.
+        look: uint8 (GRID / CHOICE, GRID / CHOICE, 4), its `flow.appearance`.
         coarse: uint8 (COARSE, COARSE, 3), the whole picture's square.
         face: the mesh's side of the landmark field, None without a face.
     """
@@ -100,9 +100,10 @@ def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalRefere
     found = resolve(image, landmarks)
     region = ideal_region(found, size)
     inner = crop(image, region)
-    coarse = crop(image, whole(size), COARSE)
+    look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
+    coarse = square(image, COARSE)
     face = face_reference(found, region) if found is not None else None
-    return ClassicalReference(image, found, region, gray_of(inner), appearance(inner), coarse, face)
+    return ClassicalReference(image, found, region, gray_of(inner), look, coarse, face)
 
 
 class ClassicalMatcher:
@@ -140,8 +141,7 @@ class ClassicalMatcher:
         region = choose_region(both, size, region_of(previous))
         outer = _pool.submit(coarse_patch, frame, prepared)
         field, evidence = fine_field(crop(frame, region), region, both, prepared, size)
-        values = np.dstack([field, scale_of(evidence)])
-        return assemble(values, region, outer.result(), prepared, found, size)
+        return assemble(fine_values(field, evidence), region, outer.result(), prepared, found, size)
 
 
 def region_of(match: Match | None) -> Region | None:
@@ -159,11 +159,15 @@ def still_field(
 
     Pictures of different sizes show the same scene at another scale.
     """
-    at = pixel_grid(size, size)
     height, width = prepared.size
+    at = np.arange(size, dtype=np.float32)
+    line = np.column_stack([at, at])
     ratio = np.array([width / frame_size[1], height / frame_size[0]], np.float32)
-    pixels = (region.to_pixels(at, size) + np.float32(0.5)) * ratio - np.float32(0.5)
-    return np.asarray(prepared.region.to_grid(pixels, size) - at, np.float32)
+    pixels = (region.to_pixels(line, size) + np.float32(0.5)) * ratio - np.float32(0.5)
+    step = prepared.region.to_grid(pixels, size) - line
+    out = np.empty((size, size, 2), np.float32)
+    out[..., 0], out[..., 1] = step[:, 0], step[:, 1, None]
+    return out
 
 
 def fine_field(
@@ -173,7 +177,7 @@ def fine_field(
     prepared: ClassicalReference,
     frame_size: tuple[int, int],
 ) -> tuple[Float, Evidence]:
-    """The field on the region's grid, float32 (N, N, 2) in cells, and what speaks for and against it.
+    """The field on the region's grid, float32 (N, N, 2) in cells, and its evidence on a coarser one.
 
     DIS runs on two threads (OpenCV releases the interpreter's lock) beside the landmark field.
 
@@ -194,14 +198,22 @@ def fine_field(
     base = still if face is None else face.field
     back = _pool.submit(_flow_back, prepared.gray, gray, base)
     guided = dis_flow(gray, prepared.gray, base)
-    look = appearance(inner)
+    n = size // CHOICE
+    look = appearance(shrink(inner, n, n))
     candidates = [guided, direct.result(), still]
-    parts = np.zeros((size // CHOICE, size // CHOICE), np.float32)
+    parts = np.zeros((n, n), np.float32)
     if face is not None and landmarks is not None:
         candidates.append(face.field)
-        parts = parts_of(landmarks, region, size // CHOICE)
+        parts = parts_of(landmarks, region, n)
     field, spread = choose(candidates, look, prepared.look, face, parts)
     return field, gather(field, back.result(), look, prepared.look, face, np.dstack([spread, parts]))
+
+
+def fine_values(field: Float, evidence: Evidence) -> Float:
+    """(dx, dy, log_b) in cells on the field's grid: float32 (N, N, 3)."""
+    size = field.shape[0]
+    log_b = cv2.resize(scale_of(evidence), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.merge([*cv2.split(field), log_b]), np.float32)
 
 
 def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
@@ -220,62 +232,77 @@ def choose(
     Args:
         candidates: float32 (N, N, 2), cells: guided flow, direct flow, still, and the landmark field last
             where there is a face.
-        look: uint8 (N, N, 4), the frame's `appearance`.
-        reference: uint8 (N, N, 4), the reference's.
+        look: uint8 (n, n, 4), the frame's `appearance` on the grid of choice, n = N / CHOICE.
+        reference: uint8 (n, n, 4), the reference's.
         face: the landmark field, None without a face.
-        parts: float32 (N / CHOICE, N / CHOICE) from `parts_of`; 0 without a face.
+        parts: float32 (n, n) from `parts_of`; 0 without a face.
 
     Returns:
         The field, float32 (N, N, 2), cells, and how far the mixed candidates lie apart there: their
-        weighted mean distance from it on the coarser grid, float32 (N / CHOICE, N / CHOICE), cells.
+        weighted mean distance from it, float32 (n, n), cells.
     """
-    size = look.shape[0]
-    n = size // CHOICE
-    at = pixel_grid(size, size)
+    n = look.shape[0]
+    at = pixel_grid(n, n)
+    small = [cv2.resize(candidate, (n, n), interpolation=cv2.INTER_AREA) for candidate in candidates]
     costs = []
-    for candidate, price in zip(candidates, PRICE, strict=False):
-        difference = unlike(look, sample(reference, at + candidate))
-        difference = cv2.resize(difference, (n, n), interpolation=cv2.INTER_AREA)
-        costs.append(cv2.blur(cv2.min(difference, MOST_UNLIKE), (WINDOW, WINDOW)) + np.float32(price))
+    for candidate, price in zip(small, PRICE, strict=False):
+        difference = cv2.min(unlike(look, sample(reference, at + candidate / CHOICE)), MOST_UNLIKE)
+        costs.append(cv2.blur(difference, (WINDOW, WINDOW)) + np.float32(price))
     if face is not None:
         trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
-        for index, candidate in enumerate(candidates[:-1]):
-            away = cv2.resize(candidate - face.field, (n, n), interpolation=cv2.INTER_AREA)
+        for cost, candidate in zip(costs, small[:-1], strict=False):
+            away = candidate - small[-1]
             far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
-            costs[index] += FAR_PRICE * trusted * far + PART_PRICE * parts
+            cost += FAR_PRICE * trusted * far + PART_PRICE * parts
     low = np.minimum.reduce(costs)
-    weights = [cv2.GaussianBlur(np.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
+    weights = [cv2.GaussianBlur(cv2.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
+    coarse, _ = _mix(small, weights)
     total = np.add.reduce(weights)
-    field = np.zeros_like(candidates[0])
-    for candidate, weight in zip(candidates, weights, strict=True):
-        weight /= total
-        field += candidate * cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR)[..., None]
-    coarse = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
     spread = np.zeros((n, n), np.float32)
-    for candidate, weight in zip(candidates, weights, strict=True):
-        away = cv2.resize(candidate, (n, n), interpolation=cv2.INTER_AREA) - coarse
+    for candidate, weight in zip(small, weights, strict=True):
+        away = candidate - coarse
         spread += weight * cv2.magnitude(away[..., 0], away[..., 1])
-    return field, spread
+    size = candidates[0].shape[0]
+    fine = [cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR) for weight in weights]
+    field, _ = _mix(candidates, fine)
+    return field, spread / total
+
+
+def _mix(fields: list[Float], weights: list[Float]) -> tuple[Float, Float]:
+    """The weighted mean of fields, and the sum of the weights."""
+    field, total = fields[0], weights[0]
+    for other, weight in zip(fields[1:], weights[1:], strict=True):
+        field = np.asarray(cv2.blendLinear(field, other, total, weight), np.float32)
+        total = total + weight
+    return field, total
 
 
 def gather(
-    field: Float,
-    back: Float,
-    look: Image,
-    reference: Image,
-    face: LandmarkField | None,
-    coarse: Float,
+    field: Float, back: Float, look: Image, reference: Image, face: LandmarkField | None, seen: Float
 ) -> Evidence:
-    """What speaks for and against the chosen field; see `Evidence`."""
-    size = look.shape[0]
-    loop = compose(field, back)
+    """What speaks for and against the chosen field, on the grid of choice; see `Evidence`.
+
+    Args:
+        field: float32 (N, N, 2), cells.
+        back: float32 (N, N, 2), the flow from the reference to the frame, cells.
+        look: uint8 (n, n, 4), the frame's `appearance`.
+        reference: uint8 (n, n, 4), the reference's.
+        face: the landmark field, None without a face.
+        seen: float32 (n, n, 2), the candidates' spread and `parts_of`.
+    """
+    n = look.shape[0]
+    here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
+    there = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
+    at = pixel_grid(n, n) + here / CHOICE
+    loop = here + cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
-    residual = cv2.blur(unlike(look, sample(reference, pixel_grid(size, size) + field)), (7, 7))
-    spread_parts = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
-    inside = np.zeros((size, size), np.float32) if face is None else face.inside.astype(np.float32)
-    validity = np.zeros((size, size), np.float32) if face is None else face.validity
-    apart, parts = cv2.split(spread_parts)
-    return Evidence(cycle, residual, apart, contrast(look), validity, inside, parts)
+    residual = cv2.blur(unlike(look, sample(reference, at)), (3, 3))
+    none = np.zeros((n, n), np.float32)
+    validity = inside = none
+    if face is not None:
+        validity = cv2.resize(face.validity, (n, n), interpolation=cv2.INTER_AREA)
+        inside = cv2.resize(face.inside.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
+    return Evidence(cycle, residual, seen[..., 0], contrast(look), validity, inside, seen[..., 1])
 
 
 def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
@@ -296,8 +323,8 @@ def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
 
 def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
     """The whole frame's field on a coarse grid, flow or standing still: for what lies outside the region."""
-    square = whole((frame.shape[0], frame.shape[1]))
-    inner = crop(frame, square, COARSE)
+    region = whole((frame.shape[0], frame.shape[1]))
+    inner = square(frame, COARSE)
     flow = dis_flow(gray_of(inner), gray_of(prepared.coarse), fine=False)
     at = pixel_grid(COARSE, COARSE)
     a, b, reference = appearance(inner), appearance(prepared.coarse), whole(prepared.size)
@@ -309,7 +336,7 @@ def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
     none = np.zeros_like(cost)
     apart = cv2.magnitude(flow[..., 0], flow[..., 1]) * weight * (1 - weight)
     log_b = scale_of(Evidence(none + 1, cost, apart, contrast(a), none, none, none))
-    return grid_patch(np.dstack([field, log_b]).astype(np.float32), square, reference, feather=0)
+    return grid_patch(np.dstack([field, log_b]).astype(np.float32), region, reference, feather=0)
 
 
 def grid_patch(values: Float, region: Region, reference: Region, feather: float) -> Patch:
@@ -322,10 +349,13 @@ def grid_patch(values: Float, region: Region, reference: Region, feather: float)
         feather: width of the fading rim, pixels.
     """
     size = values.shape[0]
-    at = pixel_grid(size, size)
-    out = np.empty_like(values)
-    out[..., :2] = reference.to_pixels(at + values[..., :2], size) - region.to_pixels(at, size)
-    out[..., 2] = values[..., 2] + np.float32(np.log(reference.side / size))
+    at = np.arange(size, dtype=np.float32)
+    line = np.column_stack([at, at])
+    shift = reference.to_pixels(line, size) - region.to_pixels(line, size)
+    out = values * np.array([reference.side / size] * 2 + [1], np.float32)
+    out[..., 0] += shift[:, 0]
+    out[..., 1] += shift[:, 1, None]
+    out[..., 2] += np.float32(np.log(reference.side / size))
     return Patch(out, region.box, feather)
 
 

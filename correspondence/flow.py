@@ -89,7 +89,7 @@ def rough_inverse(field: Float, step: int = 4) -> Float:
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-_WINDOW = 31  # cells over which `appearance` takes the local mean
+_WINDOW = 15  # cells over which `appearance` takes the local mean
 _WEIGHTS = np.array([[0.6, 0.4, 0.7, 0.7]], np.float32)  # of its channels in a difference
 
 
@@ -114,7 +114,7 @@ def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 def contrast(look: npt.NDArray[np.uint8]) -> Float:
     """Local mean contrast of a picture, from its `appearance`: float32 (H, W), gray levels."""
     away = cv2.absdiff(cv2.extractChannel(look, 0), np.full(look.shape[:2], 128, np.uint8))
-    return np.asarray(cv2.blur(away, (9, 9)), np.float32)
+    return np.asarray(cv2.blur(away, (5, 5)), np.float32)
 
 
 def unlike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Float:

@@ -17,7 +17,7 @@ _FITTED = Path(__file__).with_name("calibration.json")  # written by `python -m 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a matcher saw of its own errors, each float32 (N, N).
+    """What a matcher saw of its own errors, each float32 (n, n).
 
     Attributes:
         cycle: forward-backward disagreement, cells.
@@ -38,7 +38,7 @@ class Evidence:
     parts: Float
 
     def features(self) -> list[Float]:
-        """What the scale is a weighted sum of, each float32 (N, N); a constant first."""
+        """What the scale is a weighted sum of, each float32 (n, n); a constant first."""
         cycle = np.log(self.cycle + np.float32(0.1))
         residual = np.log(self.residual + np.float32(1))
         return [
@@ -80,7 +80,7 @@ def calibration() -> Calibration:
 
 
 def scale_of(evidence: Evidence, fitted: Calibration | None = None) -> Float:
-    """log_b from what the matcher saw: float32 (N, N), natural log of the Laplace scale in cells.
+    """log_b from what the matcher saw: float32 (n, n), natural log of the Laplace scale in cells.
 
     Args:
         evidence: of one match.

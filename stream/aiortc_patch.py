@@ -9,7 +9,7 @@
 - "receiver": newest decoded frame only, bounded decoder backlog, decoders joined off the loop
 - "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports
   speak of capture time
-- "ciphers": RSA certificates, as FFmpeg's whip muxer makes them, pass the DTLS handshake
+- "ciphers": peers with an RSA certificate (FFmpeg over OpenSSL makes one) pass the DTLS handshake
 
 aiortc's classes themselves stay as they are; peer connections made afterwards use the new ones.
 """

@@ -7,6 +7,7 @@ the start, so it is opened at the highest rate allowed and then told the present
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol, TypeAlias
@@ -40,15 +41,21 @@ class EncoderConfig:
     keyframe_gap_s: float = 0.5  # shortest time between two key frames that were asked for
     keyframe_every_s: float = 10.0  # longest time without one
     preset: str = "veryfast"  # of x264
-    threads: int = 1
+    threads: int | None = None  # of one encoder; None: one for each 720p of picture, at most four
 
     def __post_init__(self) -> None:
         positive = ("bitrate_bps", "min_bitrate_bps", "max_bitrate_bps", "fps", "vbv_s", "keyframe_every_s")
-        for name in (*positive, "threads"):
+        for name in (*positive, *(["threads"] if self.threads is not None else [])):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.keyframe_gap_s < 0:
             raise ValueError(f"keyframe_gap_s must not be negative, got {self.keyframe_gap_s}")
+
+    def threads_for(self, size: tuple[int, int]) -> int:
+        """Threads for pictures of `size` (H, W); more than one cuts a frame into slices."""
+        if self.threads is not None:
+            return self.threads
+        return min(max(size[0] * size[1] // HD_PIXELS, 1), os.cpu_count() or 1, 4)
 
     def rates(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """Lowest, starting and highest bit rate for pictures of `size` (H, W), bits per second."""
@@ -273,7 +280,7 @@ def _context(name: str, frame: av.VideoFrame, config: EncoderConfig) -> VideoCod
     context.time_base = VIDEO_TIME_BASE
     context.framerate = Fraction(config.fps).limit_denominator(1001)
     context.gop_size = max(round(config.keyframe_every_s * config.fps), 1)
-    context.thread_count = config.threads
+    context.thread_count = config.threads_for((frame.height, frame.width))
     context.colorspace, context.color_range = frame.colorspace, frame.color_range
     context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
     return context

@@ -371,7 +371,7 @@ async def test_a_busy_decoder_does_not_hold_up_the_loop_when_its_peer_leaves(
 
 
 def rsa_context() -> SSL.Context:
-    """A DTLS server as FFmpeg's whip muxer is: a self-signed RSA certificate."""
+    """A DTLS server with a self-signed RSA certificate, as FFmpeg over OpenSSL makes one."""
     key = rsa.generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
     now = datetime.datetime.now(tz=datetime.UTC)

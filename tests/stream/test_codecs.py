@@ -134,6 +134,13 @@ def test_rates_follow_the_size_and_stay_in_order() -> None:
     assert EncoderConfig(bitrate_bps=9_000_000).rates((720, 1280))[2] == 9_000_000
 
 
+def test_threads_follow_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    sizes = [(64, 64), (720, 1280), (1080, 1920), (2160, 3840)]
+    assert [EncoderConfig().threads_for(size) for size in sizes] == [1, 1, 2, 4]
+    assert EncoderConfig(threads=3).threads_for((64, 64)) == 3
+
+
 @pytest.mark.parametrize("field", ["bitrate_bps", "fps", "vbv_s", "threads"])
 def test_config_refuses_what_makes_no_sense(field: str) -> None:
     with pytest.raises(ValueError, match=field):

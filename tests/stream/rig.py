@@ -125,7 +125,7 @@ async def serving(services: Services | None = None, **config: Any) -> AsyncItera
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
             yield Server(runner.app, http, f"http://127.0.0.1:{port}")
     finally:
         await runner.cleanup()
@@ -144,7 +144,7 @@ async def server_process(*arguments: str) -> AsyncIterator[tuple[Server, asyncio
             line = (await process.stdout.readline()).decode()
         assert line.startswith("Livery is at http://"), line
         origin = line.split()[-1].rstrip("/")
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as http:
             yield Server(None, http, origin), process
     finally:
         if process.returncode is None:
@@ -274,10 +274,8 @@ async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
         await asyncio.sleep(0.02)
 
 
-def lip_colour(image: Image, landmarks: Landmarks | None = None) -> tuple[float, float, float]:
+def lip_colour(image: Image, landmarks: Landmarks) -> tuple[float, float, float]:
     """Mean RGB of the lips of the face in `image`."""
-    landmarks = landmarks or detect_landmarks(image)
-    assert landmarks is not None, "no face in the picture"
     mask = np.zeros(image.shape[:2], np.uint8)
     for part, value in ((OUTER_LIPS, 255), (INNER_LIPS, 0)):
         points = np.rint(landmarks.points[list(part), :2]).astype(np.int32)
@@ -287,6 +285,9 @@ def lip_colour(image: Image, landmarks: Landmarks | None = None) -> tuple[float,
 
 
 def is_blue(image: Image) -> bool:
-    """Whether the lips are more blue than red, which no lips are by themselves."""
-    r, _, b = lip_colour(image)
-    return b > r + 25
+    """Whether there are lips, more blue than red, which none are by themselves."""
+    landmarks = detect_landmarks(image)
+    if landmarks is None:
+        return False
+    red, _, blue = lip_colour(image, landmarks)
+    return blue > red + 25

@@ -11,7 +11,7 @@ import pytest
 
 from correspondence.types import Image
 from stream.api import tickets
-from tests.stream.rig import BLUE, serving
+from tests.stream.rig import BLUE, Json, serving
 
 
 def png(image: Image) -> bytes:
@@ -230,11 +230,11 @@ async def test_events_carry_state_stats_and_take_settings() -> None:
             await server.http.ws_connect(url + "wrong")
 
 
-async def anext_of(socket: aiohttp.ClientWebSocketResponse, kind: str) -> dict[str, object]:
+async def anext_of(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Json:
     """The next message of a kind."""
     async with asyncio.timeout(5):
         while True:
-            message: dict[str, object] = await socket.receive_json()
+            message: Json = await socket.receive_json()
             if message["type"] == kind:
                 return message
 

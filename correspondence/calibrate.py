@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
 CELLS_PER_PAIR = 3000
+LANDMARK_WEIGHT = 12.0  # of a withheld landmark, of which a pair has 150, beside a cell
 KNOTS = 16
 Generator = np.random.Generator
 
@@ -150,7 +151,7 @@ def landmark_samples(rng: Generator, frame: Image, reference: Image) -> Samples 
     errors = np.abs(got - prepared.region.to_grid(there.points[chosen, :2]))
     features = _evidence_at(evidence, cells)
     keep = ((cells >= 0) & (cells <= size - 1)).all(axis=1)
-    weight = np.full(int(keep.sum()), 2.0, np.float32)  # a pair has 150 of these, and 3000 cells of the other
+    weight = np.full(int(keep.sum()), LANDMARK_WEIGHT, np.float32)
     return Samples(features[keep], errors[keep].astype(np.float32), weight)
 
 

@@ -130,6 +130,7 @@ def test_viewer_link_shows_the_picture_and_controls_nothing(desk: Desk) -> None:
     page = desk.open()
     start_camera(page)
     page.click("#open-obs")
+    page.wait_for_selector("#obs[open]")
     link, source = page.input_value("#obs-viewer"), page.input_value("#obs-browser")
     assert session_of(page)["token"] not in link + source, "the viewer link must not carry control"
     assert page.input_value("#obs-whip").endswith(f"/whip/{session_of(page)['id']}")

@@ -93,6 +93,21 @@ def test_each_stroke_is_worn_at_once_and_the_eraser_restores(desk: Desk) -> None
     assert tuple(edit_png(page)[SHAPE[0] // 2, int(0.42 * SHAPE[1])]) == GREEN
 
 
+def test_colour_is_picked_from_the_picture(desk: Desk) -> None:
+    page = desk.open()
+    open_easel(page)
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    page.click("#pick")
+    page.mouse.click(box["x"] + 0.25 * box["width"], box["y"] + 0.75 * box["height"])
+    picked = page.input_value("#brush-colour")
+    red, green, blue = canvas_colour(page, 0.25, 0.75)
+    near = [int(picked[at : at + 2], 16) for at in (1, 3, 5)]
+    assert np.abs(np.subtract(near, (red, green, blue))).max() <= 12, "the neighbour's colour at most"
+    assert page.get_attribute("#pick", "aria-pressed") == "false"
+    assert page.is_disabled("#undo"), "picking must not paint"
+
+
 def test_painting_goes_on_from_a_preset_and_a_new_reference_starts_afresh(desk: Desk) -> None:
     page = desk.open()
     start_camera(page)

@@ -165,13 +165,19 @@ def load_network(source: str | Path, encoder_weights: Path | None = None) -> Net
     Raises:
         WeightsError: missing, damaged, or not of the network's shape.
     """
+    return network_from(read_state(state_file(source)), encoder_weights)
+
+
+def state_file(source: str | Path) -> Path:
+    """The checked file behind "compact", a model folder or a `weights.pt`.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
     if str(source) == "compact":
-        path = shipped_models("compact", ("state.pt",))[0].folder / "state.pt"
-    else:
-        path = Path(source)
-        if path.is_dir():
-            path = open_model(path, None, ("state.pt",)).folder / "state.pt"
-    return network_from(read_state(path), encoder_weights)
+        return shipped_models("compact", ("state.pt",))[0].folder / "state.pt"
+    path = Path(source)
+    return open_model(path, None, ("state.pt",)).folder / "state.pt" if path.is_dir() else path
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class DinoEncoder(nn.Module):
 
     def forward(self, image: Tensor) -> Features:
         """See `Encoder`."""
-        h, w = image.shape[2:]
+        h, w = int(image.shape[2]), int(image.shape[3])
         rows, columns = max(1, round(h / self.patch)), max(1, round(w / self.patch))
         size = (rows * self.patch, columns * self.patch)
         scaled = F.interpolate((image - self.mean) / self.std, size, mode="bilinear", align_corners=False)

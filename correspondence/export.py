@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from correspondence.checkpoints import FILES, Calibration, digest, read_state
+from correspondence.checkpoints import FILES, Calibration, digest, network_from, read_state
 from correspondence.network import CELL, PROPOSED, Network, Reference
 from correspondence.region import GRID
 
@@ -68,6 +68,7 @@ def fix_size(network: Network, side: int = GRID) -> Network:
         size = max(1, round(side / patch)) * patch
         vit.set_input_size(img_size=(size, size))
         vit.dynamic_img_size = False
+        vit.patch_embed.flatten = True  # as timm sets it where sizes are fixed
     return fixed
 
 
@@ -160,8 +161,6 @@ def export_model(
 
 def export_weights(weights: Path, folder: Path, encoder_weights: Path | None = None, **options: Any) -> None:
     """A training's `weights.pt` as a model folder; `options` go to `export_model`."""
-    from correspondence.checkpoints import network_from
-
     saved = read_state(weights)
     export_model(
         network_from(saved, encoder_weights),

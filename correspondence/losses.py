@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from correspondence.network import Output, cells, unrows
+from correspondence.network import Output
+from correspondence.sampling import cells, unrows
 
 OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence import topology as topo
+from correspondence.choice import CHOICE, choose, gather, parts_of
 from correspondence.flow import Gray, appearance, contrast, dis_flow, rough_inverse, sample, unlike
 from correspondence.grid import Float, pixel_grid
 from correspondence.landmarks import detect_landmarks
@@ -34,17 +34,6 @@ from correspondence.uncertainty import Evidence, scale_of
 
 COARSE = 96  # cells on a side of the coarse grid around the whole frame
 FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
-CHOICE = 2  # candidates are chosen on a grid this much coarser than the field's
-
-# Costs are in gray levels.
-PRICE = (0.0, 0.5, 1.0, 1.0)  # of guided flow, direct flow, standing still, landmarks
-NEAR = 0.5  # cells that a flow may differ from the landmark field for nothing, on skin
-FAR_PRICE = 4.0  # a cell beyond
-PART_PRICE = 14.0  # of not following the landmarks on lips, eyes and brows
-MOST_UNLIKE = 60.0  # larger differences count as this
-WINDOW = 5  # coarser cells over which the cost is averaged
-SOFTNESS = 0.7  # gray levels over which the choice turns from one candidate to another
-SEAM = 1.5  # coarser cells over which neighbouring choices are blended
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
 
@@ -218,107 +207,6 @@ def fine_values(field: Float, evidence: Evidence) -> Float:
 
 def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
     return dis_flow(reference, frame, rough_inverse(field))
-
-
-def choose(
-    candidates: list[Float],
-    look: Image,
-    reference: Image,
-    face: LandmarkField | None,
-    parts: Float,
-) -> tuple[Float, Float]:
-    """The candidate that explains the frame best, cell by cell, with smooth borders.
-
-    Args:
-        candidates: float32 (N, N, 2), cells: guided flow, direct flow, still, and the landmark field last
-            where there is a face.
-        look: uint8 (n, n, 4), the frame's `appearance` on the grid of choice, n = N / CHOICE.
-        reference: uint8 (n, n, 4), the reference's.
-        face: the landmark field, None without a face.
-        parts: float32 (n, n) from `parts_of`; 0 without a face.
-
-    Returns:
-        The field, float32 (N, N, 2), cells, and how far the mixed candidates lie apart there: their
-        weighted mean distance from it, float32 (n, n), cells.
-    """
-    n = look.shape[0]
-    at = pixel_grid(n, n)
-    small = [cv2.resize(candidate, (n, n), interpolation=cv2.INTER_AREA) for candidate in candidates]
-    costs = []
-    for candidate, price in zip(small, PRICE, strict=False):
-        difference = cv2.min(unlike(look, sample(reference, at + candidate / CHOICE)), MOST_UNLIKE)
-        costs.append(cv2.blur(difference, (WINDOW, WINDOW)) + np.float32(price))
-    if face is not None:
-        trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
-        for cost, candidate in zip(costs, small[:-1], strict=False):
-            away = candidate - small[-1]
-            far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
-            cost += FAR_PRICE * trusted * far + PART_PRICE * parts
-    low = np.minimum.reduce(costs)
-    weights = [cv2.GaussianBlur(cv2.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
-    coarse, _ = _mix(small, weights)
-    total = np.add.reduce(weights)
-    spread = np.zeros((n, n), np.float32)
-    for candidate, weight in zip(small, weights, strict=True):
-        away = candidate - coarse
-        spread += weight * cv2.magnitude(away[..., 0], away[..., 1])
-    size = candidates[0].shape[0]
-    fine = [cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR) for weight in weights]
-    field, _ = _mix(candidates, fine)
-    return field, spread / total
-
-
-def _mix(fields: list[Float], weights: list[Float]) -> tuple[Float, Float]:
-    """The weighted mean of fields, and the sum of the weights."""
-    field, total = fields[0], weights[0]
-    for other, weight in zip(fields[1:], weights[1:], strict=True):
-        field = np.asarray(cv2.blendLinear(field, other, total, weight), np.float32)
-        total = total + weight
-    return field, total
-
-
-def gather(
-    field: Float, back: Float, look: Image, reference: Image, face: LandmarkField | None, seen: Float
-) -> Evidence:
-    """What speaks for and against the chosen field, on the grid of choice; see `Evidence`.
-
-    Args:
-        field: float32 (N, N, 2), cells.
-        back: float32 (N, N, 2), the flow from the reference to the frame, cells.
-        look: uint8 (n, n, 4), the frame's `appearance`.
-        reference: uint8 (n, n, 4), the reference's.
-        face: the landmark field, None without a face.
-        seen: float32 (n, n, 2), the candidates' spread and `parts_of`.
-    """
-    n = look.shape[0]
-    here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    there = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
-    at = pixel_grid(n, n) + here / CHOICE
-    loop = here + cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
-    residual = cv2.blur(unlike(look, sample(reference, at)), (3, 3))
-    none = np.zeros((n, n), np.float32)
-    validity = inside = none
-    if face is not None:
-        validity = cv2.resize(face.validity, (n, n), interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(face.inside.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
-    return Evidence(cycle, residual, seen[..., 0], contrast(look), validity, inside, seen[..., 1])
-
-
-def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
-    """Where the landmarks know better than the flow: lips, eyes, brows; float32 (size, size), [0, 1]."""
-    points = region.to_grid(landmarks.points[:, :2], size)
-    x0, y0, x1, y1 = landmarks.box
-    face = max(x1 - x0, y1 - y0) * size / region.side
-    drawn = np.zeros((size, size), np.uint8)
-    for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
-        corners = np.rint(points[list(ring)] * 16).astype(np.int32)
-        cv2.fillPoly(drawn, [corners], 255, 8, 4)
-    outline = np.rint(points[list(topo.OVAL)] * 16).astype(np.int32)
-    cv2.polylines(drawn, [outline], True, 100, 1, 8, 4)
-    reach = max(3, int(face * 0.05)) | 1
-    drawn = cv2.dilate(drawn, np.ones((reach, reach), np.uint8))
-    return np.asarray(cv2.blur(drawn, (reach, reach)).astype(np.float32) / 255, np.float32)
 
 
 def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:

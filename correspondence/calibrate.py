@@ -23,6 +23,7 @@ import numpy as np
 
 from correspondence import classical, synthetic
 from correspondence import topology as topo
+from correspondence.choice import CHOICE
 from correspondence.data import hold_out, read_video
 from correspondence.grid import Float
 from correspondence.landmarks import detect_landmarks
@@ -77,7 +78,7 @@ def _at(planes: list[Float], x: Float, y: Float) -> Float:
 
 def _evidence_at(evidence: Evidence, cells: Float) -> Float:
     """Features at cells of the field's grid, whose evidence lies on a coarser one: float32 (S, F)."""
-    at = ((cells + 0.5) / classical.CHOICE - 0.5).astype(np.float32)
+    at = ((cells + 0.5) / CHOICE - 0.5).astype(np.float32)
     return _at(evidence.features(), at[:, :1], at[:, 1:])
 
 

@@ -169,8 +169,8 @@ export class Live {
     if (state === "connected" || state === "closed") this.status.clear(key);
     if (state === "retrying") this.status.fail(key, error.message, `${error.hint} Trying again.`.trim());
     if (state !== "failed") return;
-    this.status.fail(key, error);
     if (which === "sending") this.#closeCamera();
+    this.status.fail(key, error);
     if (error.status === 404) this.onLost();
   }
 

@@ -275,6 +275,21 @@ def test_lost_connection_comes_back(desk: Desk) -> None:
     playing(page, "#edited")
 
 
+def test_a_second_window_takes_the_camera_over_once(desk: Desk) -> None:
+    first = desk.open()
+    start_camera(first)
+    session = session_of(first)
+    second = desk.open(f"/?session={session['id']}&token={session['token']}")
+    until(second, "document.getElementById('live-still').naturalWidth > 0")
+    assert session["token"] not in second.url, "the token must not stay in the address bar"
+    second.click("#start-camera")
+    notice(first, "Another window or program now feeds this session")
+    playing(second, "#live")
+    first.wait_for_timeout(1500)
+    until(second, "document.getElementById('server-state').textContent === 'Live'")
+    assert first.inner_text("#start-camera") == "Use camera"
+
+
 def test_ended_session_is_said_and_a_new_one_starts(desk: Desk) -> None:
     page = desk.open(camera=False)
     page.click("#empty [data-action=start-demo]")

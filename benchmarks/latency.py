@@ -198,6 +198,17 @@ class Session:
                 raise RuntimeError(f"POST {path} answered {answer.status}: {await answer.text()}")
             return await answer.json() if answer.content_type == "application/json" else None
 
+    async def live(self) -> None:
+        """Wait until the server has seen some pictures; raises TimeoutError after 30 s."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with asyncio.timeout(30):
+            while True:
+                async with self.http.get(self.url, headers=headers) as answer:
+                    source = (await answer.json())["source"]
+                if source is not None and source["fps"] > 0:
+                    return
+                await asyncio.sleep(0.2)
+
     async def tell(self) -> dict[str, Any]:
         """The session's own statistics, from its events socket."""
         async with self.http.ws_connect(f"{self.url}/events", params={"token": self.token}) as events:
@@ -225,7 +236,7 @@ async def open_session(
     publisher.addTransceiver(source, "sendonly")
     live.prefer_h264(publisher)
     await live.offer_to(http, url + tickets["whip"], publisher, tickets["token"])
-    await asyncio.sleep(2.0)
+    await session.live()
     if args.preset != "none":
         await session.post("/reference", {})
         await session.post("/preset", {"name": args.preset})

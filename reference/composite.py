@@ -16,6 +16,7 @@ import numpy as np
 
 from correspondence.types import Box, Float, Image, Landmarks, Match, check_image
 from reference.edits import Edit
+from reference.gate import FaceGate
 from reference.landing import landing_box
 from reference.layers import Layers, make_layers, warp_change
 from reference.live import live_areas, openings
@@ -23,6 +24,7 @@ from reference.mask import smoothstep
 from reference.parts import face_size
 from reference.sampling import coarse_values, places
 
+NOWHERE = -1e4  # a place outside every reference: nothing of the edit is there
 UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
 
 
@@ -52,6 +54,19 @@ class CompositeConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Where an edit lands and how sure its place is, on a coarse grid over a box of the frame.
+
+    Attributes:
+        mask: the warped mask, float32 (rows, columns), [0, 1].
+        log_b: natural log of the match's Laplace scale, float32 (rows, columns), pixels.
+    """
+
+    mask: Float
+    log_b: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Composition:
     """A composed frame.
 
@@ -59,11 +74,13 @@ class Composition:
         image: RGB uint8 (H, W, 3); the frame's own array where nothing landed.
         box: the part of it that may differ from the frame, None where nothing does.
         coverage: share of the edited area in the frame that is trusted, [0, 1].
+        seen: what decided, on a coarse grid; None where nothing lands or no place matters.
     """
 
     image: Image
     box: Box | None
     coverage: float
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +92,7 @@ class _Weights:
     gain: Float  # (rows, columns, 3)
     trust: Float
     coverage: float
+    seen: Seen
 
     def cut(self, box: Box) -> _Weights:
         """The same over a part of the box."""
@@ -88,7 +106,7 @@ class _Weights:
             cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for x in (self.gain, self.trust, self.mask)
         )
-        return _Weights(box, mask, gain, trust, self.coverage)
+        return _Weights(box, mask, gain, trust, self.coverage, self.seen)
 
 
 class Compositor:
@@ -106,6 +124,7 @@ class Compositor:
         self.config = config or CompositeConfig()
         self._landmarks = landmarks
         self._places = openings(edit, landmarks)
+        self._gate = FaceGate(edit.mask, landmarks) if landmarks is not None and not edit.is_global else None
         self._layers: Layers = make_layers(edit)
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
@@ -151,7 +170,7 @@ class Compositor:
             return Composition(frame, None, 0.0)
         x0, y0, x1, y1 = box
         weights = weights.cut(box)
-        at = places(match, box, self._pixels(size))
+        at = self._gated(places(match, box, self._pixels(size)), match.landmarks, box)
         live = frame[y0:y1, x0:x1]
         out = self._change(live, at, weights, strength)
         out = self._paint(out, at, weights, strength)
@@ -159,7 +178,7 @@ class Compositor:
         image = frame.copy()
         image[y0:y1, x0:x1] = out
         self._keep_live(image, frame, box, match.landmarks)
-        return Composition(image, box, weights.coverage)
+        return Composition(image, box, weights.coverage, weights.seen)
 
     def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
         if self.edit.box is None:
@@ -175,6 +194,17 @@ class Compositor:
             grid = np.stack(np.meshgrid(x, y), axis=-1)
             self._grid = grid
         return grid
+
+    def _gated(self, at: Float, landmarks: Landmarks | None, box: Box) -> Float:
+        """`at` with the places taken out, in place, that would put paint of the face elsewhere."""
+        if self._gate is None or landmarks is None:
+            return at
+        shut = ~self._gate.allowed(landmarks, box)
+        if self._gate.free is not None:
+            free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+            shut &= free == 0
+        at[shut] = NOWHERE
+        return at
 
     def _weigh(self, frame: Image, match: Match, box: Box) -> _Weights:
         """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
@@ -197,7 +227,7 @@ class Compositor:
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
             now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
             gain = self._gain(now, before, confidence, match)
-        return _Weights(box, mask, gain, trust, coverage)
+        return _Weights(box, mask, gain, trust, coverage, Seen(mask, values[..., 2]))
 
     def _gain(self, now: Image, before: Image, confidence: Float, match: Match) -> Float:
         """How much brighter each channel is now than in the reference, float32 (rows, columns, 3)."""

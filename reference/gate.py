@@ -1,0 +1,119 @@
+"""Where an edit of the face can be on a frame, by the mesh alone: what lands elsewhere is a wrong match.
+
+A field that sends hair, ear or neck to the painted cheek paints it a second time. Paint that lies on the
+mesh in the reference therefore shows only where the frame's own mesh, a little widened, carries it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.topology import topology
+from correspondence.types import Bool, Box, Float, Landmarks
+from reference.parts import face_size
+
+CELLS = 96  # cells across the face in which the mask is carried
+BESIDE = 0.05  # paint this near to the mesh still moves with its rim, face sizes
+SLACK = 0.006  # how far the match may differ from the mesh, face sizes
+CANVAS_PX = 2  # cell of the drawing on the frame, pixels
+
+
+class FaceGate:
+    """The part of an edit's mask that moves with the face's mesh.
+
+    Immutable once made, shared by threads. `free` marks what lies off the mesh: there the match decides.
+
+    Args:
+        mask: float32 (H, W), the edit's mask on the reference, 0 where nothing was edited.
+        landmarks: of the reference.
+    """
+
+    def __init__(self, mask: Float, landmarks: Landmarks) -> None:
+        size = face_size(landmarks)
+        self._triangles = topology().triangles
+        owner = _owners(landmarks, (mask.shape[0], mask.shape[1]), BESIDE * size)
+        edited = mask > 0
+        beyond = (edited & (owner < 0)).astype(np.uint8)
+        self.free = beyond if beyond.any() else None  # uint8 (H, W), 1: edited off the mesh, not gated
+        self._step = max(1, round(size / CELLS))
+        y, x = _cells(edited & (owner >= 0), self._step)
+        self._owner = owner[y, x]
+        self._shares = _barycentric(
+            np.stack([x, y], axis=1).astype(np.float32), landmarks.points[self._triangles[self._owner], :2]
+        )
+        self._size = size
+
+    def allowed(self, landmarks: Landmarks, box: Box) -> Bool:
+        """Where paint of the mesh may be, on a box of the frame.
+
+        Triangles that face away from the camera carry nothing.
+
+        Args:
+            landmarks: of the frame.
+            box: (x0, y0, x1, y1) of the frame.
+
+        Returns:
+            bool (y1 - y0, x1 - x0).
+        """
+        x0, y0, x1, y1 = box
+        corners = landmarks.points[self._triangles[self._owner], :2]  # (N, 3, 2)
+        places = np.einsum("nk,nkd->nd", self._shares, corners)[_area(corners) > 0]
+        scale = face_size(landmarks) / self._size
+        radius = 0.75 * self._step * scale + SLACK * face_size(landmarks)
+        reach = max(1, round(radius / CANVAS_PX))
+        columns, rows = (-(-(x1 - x0) // CANVAS_PX), -(-(y1 - y0) // CANVAS_PX))
+        canvas = np.zeros((rows + 2 * reach, columns + 2 * reach), np.uint8)
+        at = np.floor((places - (x0, y0)) / CANVAS_PX).astype(np.intp) + reach
+        inside = (at >= 0).all(axis=1) & (at[:, 0] < canvas.shape[1]) & (at[:, 1] < canvas.shape[0])
+        canvas[at[inside, 1], at[inside, 0]] = 255
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        grown = cv2.dilate(canvas, disc)[reach : reach + rows, reach : reach + columns]
+        full = cv2.resize(grown, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[: y1 - y0, : x1 - x0] > 127)
+
+
+def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.NDArray[np.int32]:
+    """The triangle at each pixel, or the nearest within `beside` pixels, -1 elsewhere; int32 (H, W)."""
+    triangles = topology().triangles
+    drawn = np.full(size, -1, np.float32)  # float32 holds the numbers exactly, and OpenCV draws on it
+    depth = landmarks.points[triangles, 2].mean(axis=1)
+    corners = np.rint(landmarks.points[triangles, :2] * 16).astype(np.int32)
+    for index in np.argsort(-depth):  # far to near
+        cv2.fillConvexPoly(drawn, corners[index], float(index), lineType=cv2.LINE_8, shift=4)
+    owner = drawn.astype(np.int32)
+    off = (owner < 0).astype(np.uint8)
+    if not off.any() or off.all():
+        return owner
+    far, label = cv2.distanceTransformWithLabels(off, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.zeros(int(label.max()) + 1, np.int32)
+    nearest[label[off == 0]] = owner[off == 0]
+    return np.where(far <= beside, nearest[label], -1).astype(np.int32)
+
+
+def _cells(where: Bool, step: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """A pixel of `where` in each step x step cell that has one: rows, columns."""
+    y, x = np.nonzero(where)
+    columns = -(-where.shape[1] // step)
+    _, first = np.unique((y // step) * columns + x // step, return_index=True)
+    return y[first], x[first]
+
+
+def _barycentric(points: Float, corners: Float) -> Float:
+    """Barycentric coordinates of (N, 2) points in (N, 3, 2) triangles, float32 (N, 3); 1 / 3 in flat ones."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    area = _area(corners)
+    flat = np.abs(area) < 1e-3
+    area = np.where(flat, 1, area)
+    v = _area(np.stack([a, points, c], axis=1)) / area
+    w = _area(np.stack([a, b, points], axis=1)) / area
+    shares = np.stack([1 - v - w, v, w], axis=1)
+    shares[flat] = 1 / 3
+    return shares.astype(np.float32)
+
+
+def _area(corners: Float) -> Float:
+    """Twice the signed area of triangles (N, 3, 2), positive where they face the camera."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], np.float32)

@@ -37,11 +37,20 @@ async def watch(peer: Peer, *, connect_timeout_s: float, silence_timeout_s: floa
 
 
 async def _watch_silence(peer: Peer, limit_s: float, what: str) -> None:
+    """Close the peer after `limit_s` without a sign of life.
+
+    Only time in which this loop ran counts: what arrived during a hold-up of the server itself (or while the
+    machine slept) is still waiting to be read then.
+    """
+    step_s = min(CHECK_S, limit_s / 4)
+    silent_s, heard_s, checked_s = 0.0, peer.media_at_s, time.monotonic()
     while not peer.closed:
-        await asyncio.sleep(min(CHECK_S, limit_s / 4))
-        if peer.media_at_s is not None and time.monotonic() - peer.media_at_s > limit_s:
+        await asyncio.sleep(step_s)
+        now_s = time.monotonic()
+        silent_s = 0.0 if peer.media_at_s != heard_s else silent_s + min(now_s - checked_s, 2 * step_s)
+        heard_s, checked_s = peer.media_at_s, now_s
+        if silent_s > limit_s:
             await peer.close(f"{what} for {limit_s:g} s")
-            return
 
 
 async def _listen(peer: Peer) -> None:

@@ -32,7 +32,7 @@ class Brighter:
         time.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
-        return Result(frame + 1, None, None, None, 0.5, None, [], {"match": 0.001})
+        return Result(frame + np.uint8(1), None, None, None, 0.5, None, [], {"match": 0.001})
 
     def set_edit(self, edit: Edit | None, landmarks: MaybeLandmarks = DETECT) -> None:
         raise AssertionError("not used here")

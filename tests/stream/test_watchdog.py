@@ -86,3 +86,15 @@ async def test_waiting_viewer_is_not_taken_for_dead() -> None:
             assert server.session(client).connections.viewers == 1
             async with publishing(client):
                 await screen.after(3)
+
+
+async def test_a_held_up_server_does_not_blame_its_peers() -> None:
+    async with serving(silence_timeout_s=1.5) as server:
+        client = await server.open()
+        session = server.session(client)
+        async with publishing(client), watching(client) as screen:
+            await screen.after(3)
+            time.sleep(3)  # noqa: ASYNC251  # the loop itself stands still, as when the machine slept
+            await screen.after(5)
+            assert session.connections.publishing
+            assert session.connections.note is None

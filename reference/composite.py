@@ -124,7 +124,9 @@ class Compositor:
         self.config = config or CompositeConfig()
         self._landmarks = landmarks
         self._places = openings(edit, landmarks)
-        self._gate = FaceGate(edit.mask, landmarks) if landmarks is not None and not edit.is_global else None
+        self._gate = None
+        if landmarks is not None and not edit.is_global:
+            self._gate = FaceGate((edit.mask > 0) & edit.delta.any(axis=2), landmarks)
         self._layers: Layers = make_layers(edit)
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))

@@ -21,20 +21,19 @@ CANVAS_PX = 2  # cell of the drawing on the frame, pixels
 
 
 class FaceGate:
-    """The part of an edit's mask that moves with the face's mesh.
+    """The part of an edit that moves with the face's mesh.
 
     Immutable once made, shared by threads. `free` marks what lies off the mesh: there the match decides.
 
     Args:
-        mask: float32 (H, W), the edit's mask on the reference, 0 where nothing was edited.
+        edited: bool (H, W), the reference's pixels that the edit changes.
         landmarks: of the reference.
     """
 
-    def __init__(self, mask: Float, landmarks: Landmarks) -> None:
+    def __init__(self, edited: Bool, landmarks: Landmarks) -> None:
         size = face_size(landmarks)
         self._triangles = topology().triangles
-        owner = _owners(landmarks, (mask.shape[0], mask.shape[1]), BESIDE * size)
-        edited = mask > 0
+        owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
         beyond = (edited & (owner < 0)).astype(np.uint8)
         self.free = beyond if beyond.any() else None  # uint8 (H, W), 1: edited off the mesh, not gated
         self._step = max(1, round(size / CELLS))

@@ -33,7 +33,7 @@ def moved(landmarks: Landmarks, dx: float, dy: float) -> Landmarks:
 
 
 def test_the_allowed_area_moves_with_the_face_and_stays_close(face: Landmarks) -> None:
-    gate = FaceGate(spot(face).astype(np.float32), face)
+    gate = FaceGate(spot(face).astype(bool), face)
     allowed = gate.allowed(moved(face, 30, -20), (0, 0, 512, 512))
     expected = np.roll(spot(face), (-20, 30), axis=(0, 1)).astype(bool)
     assert not (expected & ~allowed).any()
@@ -42,7 +42,7 @@ def test_the_allowed_area_moves_with_the_face_and_stays_close(face: Landmarks) -
 
 
 def test_a_box_is_a_cut_of_the_whole(face: Landmarks) -> None:
-    gate = FaceGate(spot(face).astype(np.float32), face)
+    gate = FaceGate(spot(face).astype(bool), face)
     whole = gate.allowed(face, (0, 0, 512, 512))
     x0, y0, x1, y1 = 150, 60, 271, 201  # a multiple of the canvas cell from 0, odd size
     np.testing.assert_array_equal(gate.allowed(face, (x0, y0, x1, y1)), whole[y0:y1, x0:x1])
@@ -51,12 +51,12 @@ def test_a_box_is_a_cut_of_the_whole(face: Landmarks) -> None:
 def test_a_mirrored_face_shows_only_backs_and_allows_nothing(face: Landmarks) -> None:
     points = face.points.copy()
     points[:, 0] = 511 - points[:, 0]
-    gate = FaceGate(spot(face).astype(np.float32), face)
+    gate = FaceGate(spot(face).astype(bool), face)
     assert not gate.allowed(Landmarks(points, face.image_size), (0, 0, 512, 512)).any()
 
 
 def test_what_lies_off_the_mesh_is_free(face: Landmarks) -> None:
-    mask = spot(face).astype(np.float32)
+    mask = spot(face).astype(bool)
     assert FaceGate(mask, face).free is None
     mask[480:490, 20:30] = 1
     free = FaceGate(mask, face).free

@@ -141,7 +141,7 @@ export class SessionApi {
   /**
    * Listen to the session until the returned function is called; reconnects with growing pauses.
    * @param {function(object): void} onMessage
-   * @param {function(boolean): void} onUp whether the server can be heard
+   * @param {function(boolean, ApiError=): void} onUp whether the server can be heard, and why not
    * @param {function(): void} onGone the session has ended, or the token no longer holds
    */
   listen(onMessage, onUp, onGone) {
@@ -157,8 +157,12 @@ export class SessionApi {
         onMessage({ type: "state", ...(await this.state()) });
       } catch (error) {
         if (closed) return;
-        if (error.status >= 400 && error.status < 500) onGone();
-        else wait();
+        if (error.status >= 400 && error.status < 500) {
+          onGone();
+          return;
+        }
+        onUp(false, error);
+        wait();
         return;
       }
       if (!closed) open();

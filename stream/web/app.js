@@ -36,10 +36,11 @@ let unlisten = null;
 /** Keep to a session: remember it, follow its events. */
 function adopt(session, state) {
   remember("session", session);
+  status.clear("session");
   const api = new SessionApi(session);
   store.set({ api, state });
   unlisten?.();
-  unlisten = api.listen(receive, (up) => store.set({ server: up ? "up" : "down" }), sessionLost);
+  unlisten = api.listen(receive, hear, sessionLost);
   return api;
 }
 
@@ -53,6 +54,13 @@ function receive(message) {
     const speak = { error: status.fail, warning: status.warn }[message.level] ?? status.say;
     speak("server-event", message.text);
   }
+}
+
+/** The server's events can be heard, or not any more. */
+function hear(up, error) {
+  store.set(up ? { server: "up" } : { server: "down", stats: null });
+  if (up) status.clear("server");
+  else if (error) status.fail("server", error.message, `${error.hint} Trying again.`);
 }
 
 function forget() {
@@ -124,7 +132,7 @@ async function endSession() {
 async function sessionLost() {
   if (!store.values.api) return;
   forget();
-  store.set({ server: "up" });
+  hear(true);
   await live.stop();
   status.fail("session", "The session has ended.", "The server was restarted or it lay idle. Start again.");
 }

@@ -170,8 +170,8 @@ export class Live {
     if (state === "retrying") this.status.fail(key, error.message, `${error.hint} Trying again.`.trim());
     if (state !== "failed") return;
     if (which === "sending") this.#closeCamera();
-    this.status.fail(key, error);
     if (error.status === 404) this.onLost();
+    else this.status.fail(key, error);
   }
 
   /** Where the camera is elsewhere, the live view is a still, renewed about twice a second. */

@@ -6,17 +6,20 @@ from reference.align import Alignment, align_edited, flatten
 from reference.composite import CompositeConfig, Composition, Compositor
 from reference.edits import MODES, Edit, Mode
 from reference.errors import EditError, StageError
-from reference.propagator import (
+from reference.events import (
     EditChanged,
     Event,
     FaceFound,
     FaceLost,
-    Propagator,
-    PropagatorConfig,
-    Result,
-    Settings,
+    KeyframeMade,
+    KeyframeRefused,
+    ReferenceSwitched,
 )
+from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keyframes import Fill, FillHint
+from reference.propagator import Propagator, PropagatorConfig
 from reference.quality import ReferenceScore, reference_score
+from reference.result import Result, Settings
 
 __all__ = [
     "MODES",
@@ -31,10 +34,17 @@ __all__ = [
     "Event",
     "FaceFound",
     "FaceLost",
+    "Fill",
+    "FillHint",
+    "KeeperConfig",
+    "KeyframeInfo",
+    "KeyframeMade",
+    "KeyframeRefused",
     "Mode",
     "Propagator",
     "PropagatorConfig",
     "ReferenceScore",
+    "ReferenceSwitched",
     "Result",
     "Settings",
     "StageError",

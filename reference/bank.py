@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from correspondence.types import Image, Landmarks, Prepared
+from correspondence.types import Float, Image, Landmarks, Prepared
+from reference.edits import Edit
 from reference.view import ViewChange, view_change
+
+MOST_VIEWS = 48  # remembered of each keyframe
+SAME_VIEW = 0.6  # views nearer than this, in units of `nearby_deg`, are one
+MOST_COUNTED = 5.0  # observations of one view; beyond it the older ones fade
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class Keyframe:
         prepared: `image` made ready for matching.
         pinned: edited by the user: never overwritten, never dropped.
         made_s: when it was made.
+        edit: the change itself where it is kept: for the user's own, which are few and slow to compare.
+        used: frames it served, halved as others serve.
     """
 
     image: Image
@@ -51,29 +57,43 @@ class Keyframe:
     prepared: Prepared
     pinned: bool = False
     made_s: float = 0.0
-    used: int = 0  # frames it served, halved as others serve
-    _seen: deque[tuple[ViewChange, float]] = field(default_factory=lambda: deque(maxlen=48))
+    edit: Edit | None = None
+    used: int = 0
+    _views: Float = field(default_factory=lambda: np.zeros((0, 5), np.float32))  # seen from it, `_row` each
+    _coverage: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # what it covered there
+    _counts: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # and how often that was seen
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes."""
-        return self.prepared.nbytes + self.edited.nbytes
+        """Memory it holds, bytes; a kept edit is a mask and a difference beside its pictures."""
+        kept = 0 if self.edit is None else 10 * (self.edited.size // 3)
+        return self.prepared.nbytes + self.edited.nbytes + kept
 
-    def observe(self, landmarks: Landmarks, coverage: float) -> None:
-        """Remember how much of a view it covered, [0, 1]."""
-        if self.prepared.landmarks is not None:
-            self._seen.append((view_change(self.prepared.landmarks, landmarks), coverage))
+    def observe(self, landmarks: Landmarks, coverage: float, config: BankConfig) -> None:
+        """Remember how much of a view it covered, [0, 1]; a view like one remembered updates that."""
+        if self.prepared.landmarks is None:
+            return
+        row = _row(view_change(self.prepared.landmarks, landmarks), config)
+        apart = ((self._views - row) ** 2).sum(axis=1)
+        if len(apart) and apart.min() < SAME_VIEW**2:
+            near = int(apart.argmin())
+            self._counts[near] = min(MOST_COUNTED, self._counts[near] + 1)
+            self._coverage[near] += (coverage - self._coverage[near]) / self._counts[near]
+            return
+        self._views = np.concatenate([self._views, row[None]])[-MOST_VIEWS:]
+        self._coverage = np.append(self._coverage, np.float32(coverage))[-MOST_VIEWS:]
+        self._counts = np.append(self._counts, np.float32(1))[-MOST_VIEWS:]
 
     def predict(self, landmarks: Landmarks, config: BankConfig) -> float:
         """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with change."""
         if self.prepared.landmarks is None:
             return 0.0
         change = view_change(self.prepared.landmarks, landmarks)
-        weights, values = [config.prior_weight], [_prior(change, config)]
-        for seen, coverage in self._seen:
-            weights.append(float(np.exp(-0.5 * _separation(seen, change, config) ** 2)))
-            values.append(coverage)
-        return float(np.average(values, weights=weights))
+        near = np.exp(-0.5 * ((self._views - _row(change, config)) ** 2).sum(axis=1))
+        weights = near * self._counts
+        prior = config.prior_weight
+        total = prior * _prior(change, config) + float((weights * self._coverage).sum())
+        return total / (prior + float(weights.sum()))
 
 
 def _prior(change: ViewChange, config: BankConfig) -> float:
@@ -86,13 +106,19 @@ def _prior(change: ViewChange, config: BankConfig) -> float:
     return float(np.exp(-sum(p**2 for p in parts)))
 
 
-def _separation(a: ViewChange, b: ViewChange, config: BankConfig) -> float:
-    """Distance of two changes from one keyframe, in units of `nearby_deg` and its likes."""
-    near = config.nearby_deg
-    turn = np.hypot(a.yaw_deg - b.yaw_deg, a.pitch_deg - b.pitch_deg) / near
-    size = (a.log_scale - b.log_scale) / (near / config.turn_deg * config.log_scale)
-    face = (abs(a.lips - b.lips) + abs(a.eyes - b.eyes)) / (near / config.turn_deg * config.expression)
-    return float(np.sqrt(turn**2 + size**2 + face**2))
+def _row(change: ViewChange, config: BankConfig) -> Float:
+    """A change as a point, float32 (5,), in units of `nearby_deg` and what weighs as much."""
+    near = config.nearby_deg / config.turn_deg
+    return np.array(
+        [
+            change.yaw_deg / config.nearby_deg,
+            change.pitch_deg / config.nearby_deg,
+            change.log_scale / (near * config.log_scale),
+            change.lips / (near * config.expression),
+            change.eyes / (near * config.expression),
+        ],
+        np.float32,
+    )
 
 
 class Bank:
@@ -128,14 +154,7 @@ class Bank:
                 f" {self.config.max_mib} MiB): remove one, or raise max_keyframes or max_mib"
             )
         self._keyframes.append(keyframe)
-        dropped = []
-        while len(self._keyframes) > self.config.max_keyframes or self.nbytes > limit:
-            worst = min(
-                (k for k in self._keyframes if not k.pinned and k is not keyframe), key=self._usefulness
-            )
-            self._keyframes.remove(worst)
-            dropped.append(worst)
-        return dropped
+        return self._trim(keyframe)
 
     def remove(self, keyframe: Keyframe) -> None:
         """Take a keyframe out.
@@ -144,6 +163,31 @@ class Bank:
             ValueError: it is not in the bank.
         """
         self._keyframes.remove(keyframe)
+
+    def replace(self, old: Keyframe, new: Keyframe) -> None:
+        """Put a keyframe in another's place.
+
+        Raises:
+            ValueError: `old` is not in the bank, or the keyframes edited by hand would not fit into it.
+        """
+        pinned = sum(k.nbytes for k in self._keyframes if k.pinned and k is not old)
+        if new.pinned and pinned + new.nbytes > self.config.max_mib * 2**20:
+            raise ValueError(
+                f"keyframes edited by hand would take more than {self.config.max_mib} MiB: remove one, or "
+                "raise max_mib"
+            )
+        self._keyframes[self._keyframes.index(old)] = new
+        self._trim(new)
+
+    def _trim(self, kept: Keyframe) -> list[Keyframe]:
+        """Drop the least useful until the bounds hold; never the user's own or `kept`."""
+        limit = self.config.max_mib * 2**20
+        dropped = []
+        while len(self._keyframes) > self.config.max_keyframes or self.nbytes > limit:
+            worst = min((k for k in self._keyframes if not k.pinned and k is not kept), key=self._usefulness)
+            self._keyframes.remove(worst)
+            dropped.append(worst)
+        return dropped
 
     def served(self, keyframe: Keyframe) -> None:
         """Count a frame for `keyframe`; the others' counts fade with a half-life of 4,096 frames."""

@@ -17,7 +17,7 @@ class StageError(RuntimeError):
     """A stage of a step failed; `__cause__` is what it raised.
 
     Attributes:
-        stage: "landmarks", "match" or "composite".
+        stage: "landmarks", "match", "composite" or "references".
     """
 
     def __init__(self, stage: str) -> None:

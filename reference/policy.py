@@ -39,6 +39,7 @@ class PolicyConfig:
     recover: float = 0.94  # hysteresis: above this it does again
     window_s: float = 0.4  # sliding window whose median coverage decides (StreamEdit 3.2)
     cooldown_s: float = 2.0  # shortest time between two new keyframes
+    retry_s: float = 0.5  # shortest time between a refused keyframe and the next
     switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
     switch_cooldown_s: float = 0.5  # shortest time between two switches
 
@@ -48,7 +49,7 @@ class PolicyConfig:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.recover < self.min_coverage:
             raise ValueError(f"recover must be at least min_coverage {self.min_coverage}, got {self.recover}")
-        for name in ("window_s", "cooldown_s", "switch_cooldown_s"):
+        for name in ("window_s", "cooldown_s", "retry_s", "switch_cooldown_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0 s, got {getattr(self, name)}")
 
@@ -137,9 +138,13 @@ class KeyframePolicy:
         self._restart()
 
     def made(self, *, now_s: float) -> None:
-        """A new keyframe was asked for (done or refused): the cool-down starts."""
+        """A new keyframe was asked for: the cool-down starts."""
         self._made_s = now_s
         self._restart()
+
+    def refused(self, *, now_s: float) -> None:
+        """The frame was no good as keyframe: another may be asked for after `retry_s`."""
+        self._made_s = now_s - max(0.0, self.config.cooldown_s - self.config.retry_s)
 
     def _restart(self) -> None:
         self._seen.clear()

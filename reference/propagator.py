@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import numpy as np
-
-from correspondence import LandmarkTracker, Matcher, confidence
-from correspondence.types import (
-    DETECT,
-    Box,
-    Float,
-    Image,
-    Landmarks,
-    Match,
-    MaybeLandmarks,
-    Prepared,
-    check_image,
-)
+from correspondence import LandmarkTracker, Matcher
+from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
+from reference.bank import Keyframe
 from reference.composite import CompositeConfig, Compositor
-from reference.edits import MODES, Edit, Mode
-from reference.errors import StageError
+from reference.edits import Edit, Mode
+from reference.events import EditChanged, FaceFound, FaceLost
+from reference.keeper import ReferenceKeeper
+from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keyframes import Fill
+from reference.policy import Decision
+from reference.result import Result, Settings, Step
+from reference.side_work import Worker, make_worker
+from reference.sights import Look, Worn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +28,7 @@ class PropagatorConfig:
     fade_frames: int = 6  # frames an edit takes to go when the face is lost and to come back
     confidence_radius: float = 0.02  # radius of `Result.confidence`, share of the frame's shorter side
     composite: CompositeConfig = field(default_factory=CompositeConfig)
+    references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: the one reference serves
 
     def __post_init__(self) -> None:
         if self.fade_frames < 1 or self.confidence_radius <= 0:
@@ -42,46 +36,6 @@ class PropagatorConfig:
                 f"fade_frames must be >= 1 and confidence_radius > 0, "
                 f"got {self.fade_frames} and {self.confidence_radius}"
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the user may change while it runs."""
-
-    enabled: bool = True
-    strength: float = 1.0  # times the edit's own, [0, 1]
-    mode: Mode | None = None  # None: the edit's own
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.strength <= 1.0:
-            raise ValueError(f"strength must be in [0, 1], got {self.strength}")
-        if self.mode is not None and self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)} or None, got {self.mode!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class FaceFound:
-    """A face is seen after none was."""
-
-    now_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class FaceLost:
-    """No face is seen after one was."""
-
-    now_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class EditChanged:
-    """This frame is the first with another edit; `present` is False where it was removed."""
-
-    now_s: float
-    present: bool
-
-
-Event = FaceFound | FaceLost | EditChanged
 
 
 class Tracker(Protocol):
@@ -92,65 +46,32 @@ class Tracker(Protocol):
         ...
 
 
-@dataclass(eq=False)
-class Result:
-    """What a step made of a frame.
-
-    Attributes:
-        image: RGB uint8 (H, W, 3); the frame's own array where `reason` is set.
-        landmarks: of the frame's face, None without one or where it was not looked for.
-        match: of the frame with the reference, None where none was made.
-        box: the part (x0, y0, x1, y1) that may differ from the frame, None where nothing does.
-        coverage: share of the edited area that is trusted, [0, 1].
-        reason: why the frame passes through unedited, None where it is edited.
-        events: what happened at this frame.
-        stages: seconds each stage took, by name.
-    """
-
-    image: Image
-    landmarks: Landmarks | None
-    match: Match | None
-    box: Box | None
-    coverage: float
-    reason: str | None
-    events: list[Event]
-    stages: dict[str, float]
-    radius_px: float = 1.0
-    _confidence: Float | None = field(default=None, repr=False)
-
-    @property
-    def confidence(self) -> Float:
-        """Probability that the match errs by less than `radius_px`, float32 (H, W); 0 without a match.
-
-        Computed on first use: the live path does not need it.
-        """
-        if self._confidence is None:
-            if self.match is None:
-                self._confidence = np.zeros(self.image.shape[:2], np.float32)
-            else:
-                self._confidence = confidence(self.match, self.radius_px)
-        return self._confidence
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ready:
     """An edit with all that a step needs of it; replaced as a whole."""
 
     edit: Edit
-    prepared: Prepared
-    compositor: Compositor
+    own: Worn
+    keeper: ReferenceKeeper | None
+
+    @property
+    def worn(self) -> Worn:
+        """The keyframe that serves the next frame."""
+        return self.own if self.keeper is None else self.keeper.worn
 
 
 class Propagator:
     """Carries an edit from a reference onto the frames of one stream.
 
-    `step` belongs to one thread; `set_edit`, `settings` and `change` may be called from any other.
+    `step` belongs to one thread; the rest may be called from any other. An edit that is bound to a face gets
+    further references as the view changes, see `ReferenceKeeper`.
 
     Args:
         edit: what to wear; None until `set_edit`.
         matcher: shared by any number of propagators; the best shipped one when None.
         tracker: of this stream alone; a `LandmarkTracker` when None.
-        config: fading, composition.
+        config: fading, composition, references.
+        fill: invents what no reference shows of the edit, in new keyframes; None leaves it live.
     """
 
     def __init__(
@@ -159,21 +80,27 @@ class Propagator:
         matcher: Matcher | None = None,
         tracker: Tracker | None = None,
         config: PropagatorConfig | None = None,
+        fill: Fill | None = None,
     ) -> None:
         self.config = config or PropagatorConfig()
         self._matcher = matcher or Matcher.load()
         self._tracker: Tracker = tracker or LandmarkTracker()
+        self._fill = fill
+        self._worker: Worker = make_worker(
+            self.config.references is None or self.config.references.background
+        )
         self._settings = Settings()
         self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
         self._ticket = 0
         self._wanted: tuple[Edit | None, MaybeLandmarks] = (None, None)  # what the last set_edit asked for
         self._ready: _Ready | None = None
-        self._worn: _Ready | None = None  # what the last step used
+        self._last: _Ready | None = None  # what the last step used
+        self._served: Keyframe | None = None  # the keyframe it matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
         self._fade = 1.0
         self.set_edit(edit)
-        self._worn = self._ready
+        self._last = self._ready
 
     @property
     def edit(self) -> Edit | None:
@@ -224,16 +151,97 @@ class Propagator:
             ticket, old, mode = self._ticket, self._ready, self._settings.mode
             edit, landmarks = self._wanted
         ready = None
-        if edit is not None:
-            if old is not None and old.edit.reference is edit.reference:
-                prepared = old.prepared
-            else:
-                prepared = self._matcher.prepare(edit.reference, landmarks=landmarks)
-            worn = edit if mode is None else edit.with_mode(mode)
-            ready = _Ready(edit, prepared, Compositor(worn, prepared.landmarks, self.config.composite))
+        if edit is not None and old is not None and old.edit is edit:
+            ready = self._remoded(old, edit if mode is None else edit.with_mode(mode))
+        elif edit is not None:
+            ready = self._made_ready(edit, mode, landmarks, old)
         with self._lock:
-            if ticket == self._ticket:
-                self._ready = ready
+            if ticket != self._ticket:
+                return
+            if (
+                old is not None
+                and old.keeper is not None
+                and (ready is None or ready.keeper is not old.keeper)
+            ):
+                old.keeper.retire()
+            self._ready = ready
+
+    def _remoded(self, old: _Ready, worn: Edit) -> _Ready:
+        """The same edit and keyframes, composed in another mode."""
+        keyframe = old.own.keyframe
+        compositor = Compositor(worn, keyframe.prepared.landmarks, self.config.composite)
+        if old.keeper is not None:
+            old.keeper.wear(worn.mode)
+        return replace(old, own=Worn(keyframe, worn, compositor))
+
+    def _made_ready(
+        self, edit: Edit, mode: Mode | None, landmarks: MaybeLandmarks, old: _Ready | None
+    ) -> _Ready:
+        if old is not None and old.edit.reference is edit.reference:
+            prepared = old.own.keyframe.prepared
+        else:
+            prepared = self._matcher.prepare(edit.reference, landmarks=landmarks)
+        look = Look(mode or edit.mode, edit.strength, self.config.composite)
+        own = look.worn(Keyframe(prepared.image, edit.edited, prepared, pinned=True, edit=edit))
+        keeper = None
+        references = self.config.references
+        if (
+            references is not None
+            and prepared.landmarks is not None
+            and not (edit.is_empty or edit.is_global)
+        ):
+            keeper = ReferenceKeeper(own, self._matcher, look, self._worker, references, self._fill)
+        return _Ready(edit, own, keeper)
+
+    def keyframes(self) -> list[KeyframeInfo]:
+        """The references of the edit, oldest first; empty without an edit."""
+        ready = self._ready
+        if ready is None:
+            return []
+        if ready.keeper is not None:
+            return ready.keeper.keyframes()
+        return [KeyframeInfo(ready.edit.reference, ready.edit.edited, True, 0.0, 0, True)]
+
+    def edit_keyframe(self, index: int, edited: Image) -> None:
+        """Edit one of `keyframes()` by hand: it is kept, and those made later from it are made anew.
+
+        Args:
+            index: in `keyframes()`.
+            edited: RGB uint8, of its size.
+
+        Raises:
+            IndexError: no such keyframe. EditError: a picture that does not fit.
+            ValueError: too many keyframes edited by hand.
+        """
+        ready = self._ready
+        if ready is None or (ready.keeper is None and index != 0):
+            raise IndexError(f"there are {len(self.keyframes())} keyframes, got index {index}")
+        if ready.keeper is None:
+            self.set_edit(replace(ready.edit, edited=edited), ready.own.keyframe.prepared.landmarks)
+            return
+        edit = ready.keeper.edit_keyframe(index, edited)
+        if index == 0:
+            with self._lock:
+                if self._ready is ready:
+                    self._ready = replace(ready, edit=edit)
+                    self._wanted = (edit, self._wanted[1])
+
+    def remove_keyframe(self, index: int) -> None:
+        """Take one of `keyframes()` out.
+
+        Raises:
+            IndexError: no such keyframe. ValueError: it is the only one edited by hand.
+        """
+        ready = self._ready
+        if ready is None or ready.keeper is None:
+            raise ValueError("there is no keyframe beside the edit's own: remove the edit instead")
+        ready.keeper.remove_keyframe(index)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the last frame's coverage led to, and why; None where one reference serves alone."""
+        ready = self._ready
+        return None if ready is None or ready.keeper is None else ready.keeper.decision
 
     def step(self, frame: Image, now_s: float) -> Result:
         """The edit on the next frame of the stream.
@@ -249,23 +257,32 @@ class Propagator:
         size = check_image(frame, "frame")
         with self._lock:
             ready, settings = self._ready, self._settings
-        step = _Step(frame, now_s, {}, [])
-        if ready is not self._worn:
+        step = Step(frame, now_s, {}, [])
+        if ready is not self._last:
             step.events.append(EditChanged(now_s, ready is not None))
-            if ready is None or self._worn is None or ready.prepared is not self._worn.prepared:
-                self._previous = None
-            self._worn = ready
+            self._last = ready
         if ready is None or not settings.enabled or ready.edit.is_empty:
             self._previous = None
             return step.passed(_why_idle(ready, settings))
+        if ready.keeper is not None:
+            step.events.extend(ready.keeper.begin(now_s, self._previous))
+        worn = ready.worn
+        if self._served is None or self._served.prepared is not worn.keyframe.prepared:
+            self._previous = None
+        self._served = worn.keyframe
         with step.stage("landmarks"):
             landmarks = self._tracker(frame, now_s)
         self._note_face(landmarks is not None, step)
-        match = self._match(step, ready, landmarks, size)
+        match = self._match(step, worn, landmarks, size)
         if match is None:
             return step.passed("no face found")
+        strength = settings.strength * self._fade
         with step.stage("composite"):
-            composition = ready.compositor.compose(frame, match, settings.strength * self._fade)
+            composition = worn.compositor.compose(frame, match, strength)
+        if ready.keeper is not None:
+            with step.stage("references"):
+                ready.keeper.watch(frame, landmarks, composition, step.seconds.get("match", 0.0))
+                composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
         radius = self.config.confidence_radius * min(size)
         reason = None if composition.box is not None else _why_nothing(settings, self._fade)
         return Result(
@@ -274,13 +291,13 @@ class Propagator:
         )  # fmt: skip
 
     def _match(
-        self, step: _Step, ready: _Ready, landmarks: Landmarks | None, size: tuple[int, int]
+        self, step: Step, worn: Worn, landmarks: Landmarks | None, size: tuple[int, int]
     ) -> Match | None:
         """The frame's match; the last one while a lost face's edit fades; None where no edit is due."""
         previous = self._previous
         if previous is not None and previous.frame_size != size:
             previous = None
-        bound_to_face = ready.prepared.landmarks is not None and not ready.edit.is_global
+        bound_to_face = worn.keyframe.prepared.landmarks is not None and not worn.edit.is_global
         if landmarks is None and bound_to_face:
             self._fade = 0.0 if previous is None else max(0.0, self._fade - 1 / self.config.fade_frames)
             if self._fade < 1e-6:
@@ -292,11 +309,11 @@ class Propagator:
             self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
         self._previous = None  # stays so where the match fails
         with step.stage("match"):
-            match = self._matcher.match(step.frame, ready.prepared, previous, landmarks=landmarks)
+            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks=landmarks)
         self._previous = match
         return match
 
-    def _note_face(self, seen: bool, step: _Step) -> None:
+    def _note_face(self, seen: bool, step: Step) -> None:
         if self._had_face is None:
             self._fade = 1.0  # a stream begins with the edit worn
         if seen and self._had_face is not True:
@@ -306,35 +323,14 @@ class Propagator:
         self._had_face = seen
 
     def close(self) -> None:
-        """Free the tracker, if it has anything to free."""
+        """Stop the work beside the path, and free the tracker if it has anything to free."""
+        ready = self._ready
+        if ready is not None and ready.keeper is not None:
+            ready.keeper.retire()
+        self._worker.close()
         close = getattr(self._tracker, "close", None)
         if close is not None:
             close()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """One step's times and events."""
-
-    frame: Image
-    now_s: float
-    seconds: dict[str, float]
-    events: list[Event]
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, and name it where it fails."""
-        start = time.perf_counter()
-        try:
-            yield
-        except Exception as error:
-            raise StageError(name) from error
-        finally:
-            self.seconds[name] = time.perf_counter() - start
-
-    def passed(self, reason: str) -> Result:
-        """The frame as it came."""
-        return Result(self.frame, None, None, None, 0.0, reason, self.events, self.seconds)
 
 
 def _why_idle(ready: _Ready | None, settings: Settings) -> str:

@@ -67,7 +67,7 @@ def test_what_was_observed_corrects_the_prior() -> None:
     k = keyframe()
     before, other_side = k.predict(turned(20), config), k.predict(turned(-20), config)
     for _ in range(5):
-        k.observe(turned(20), 0.2)
+        k.observe(turned(20), 0.2, BankConfig())
     assert k.predict(turned(20), config) < min(before, 0.35)
     assert k.predict(turned(-20), config) == pytest.approx(other_side, abs=0.05)
 

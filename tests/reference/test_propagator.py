@@ -48,7 +48,7 @@ def test_an_edited_frame(astronaut: Image, face: Landmarks, spot: Edit) -> None:
     assert result.reason is None
     assert result.landmarks is face
     assert result.events == [FaceFound(0.0)]
-    assert set(result.stages) == {"landmarks", "match", "composite"}
+    assert set(result.stages) == {"landmarks", "match", "composite", "references"}
     assert all(0 <= seconds < 5 for seconds in result.stages.values())
     assert result.confidence.shape == (512, 512)
     assert result.confidence.min() > 0.9

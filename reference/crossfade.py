@@ -1,0 +1,103 @@
+"""From one keyframe's edit to another's over a few frames, sooner where the new one is surer."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from correspondence import Matcher
+from correspondence.types import Box, Float, Image, Landmarks, Match
+from reference.composite import Composition
+from reference.sampling import coarse_values
+from reference.sights import CELL_PX, Worn, confident
+
+LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
+
+
+class CrossFade:
+    """One change of keyframe; made when it begins, dropped when `done`.
+
+    Args:
+        old: what served until now; match: the last frame's with it.
+        frames: how many show both.
+        radius: of the confidence, share of the frame's shorter side.
+    """
+
+    def __init__(self, old: Worn, match: Match | None, frames: int, radius: float) -> None:
+        self._old = old
+        self._match = match
+        self._frames = frames
+        self._radius = radius
+        self._shown = 0
+
+    @property
+    def done(self) -> bool:
+        """Only the new one shows from the next frame on."""
+        return self._shown >= self._frames
+
+    def blend(
+        self,
+        frame: Image,
+        match: Match,
+        new: Composition,
+        worn: Worn,
+        landmarks: Landmarks | None,
+        strength: float,
+        matcher: Matcher,
+    ) -> Composition:
+        """The next frame of the fade.
+
+        Pixels that neither edit changes stay the frame's.
+
+        Args:
+            frame: uint8 (H, W, 3).
+            match: of it with the new keyframe; new: the composition; worn: what made it.
+            landmarks: of the frame, None where the face is lost.
+            strength: of both edits, [0, 1].
+            matcher: finds the old keyframe in the frame where it is another picture.
+        """
+        self._shown += 1
+        before = self._match_old(frame, match, worn, landmarks, matcher)
+        if before is None:
+            self._shown = self._frames
+            return new
+        old = self._old.compositor.compose(frame, before, strength)
+        box = _union(old.box, new.box)
+        if box is None:
+            return new
+        x0, y0, x1, y1 = box
+        weight = self._weight(before, match, box)
+        image = frame.copy()
+        now, then = (np.ascontiguousarray(c.image[y0:y1, x0:x1]) for c in (new, old))
+        image[y0:y1, x0:x1] = cv2.blendLinear(now, then, weight, 1 - weight)
+        return Composition(image, box, new.coverage, new.seen)
+
+    def _match_old(
+        self, frame: Image, match: Match, worn: Worn, landmarks: Landmarks | None, matcher: Matcher
+    ) -> Match | None:
+        """The frame's match with the old keyframe; None where there is none to go on."""
+        if self._old.keyframe.prepared is worn.keyframe.prepared:
+            return match
+        size = (frame.shape[0], frame.shape[1])
+        last = self._match if self._match is not None and self._match.frame_size == size else None
+        if landmarks is None:
+            return last
+        self._match = matcher.match(frame, self._old.keyframe.prepared, last, landmarks=landmarks)
+        return self._match
+
+    def _weight(self, old: Match, new: Match, box: Box) -> Float:
+        """Share of the new edit, float32 (h, w); rises by at most (1 + LAG) / (frames + 1) a frame."""
+        x0, y0, x1, y1 = box
+        size = (max(1, round((y1 - y0) / CELL_PX)), max(1, round((x1 - x0) / CELL_PX)))
+        radius_px = self._radius * min(new.frame_size)
+        a, b = (confident(coarse_values(m, box, size)[..., 2], radius_px) for m in (old, new))
+        late = np.float32(LAG) * (a + 1e-3) / (a + b + 2e-3)
+        time = np.float32((1 + LAG) * self._shown / (self._frames + 1))
+        weight = np.clip(time - late, 0, 1).astype(np.float32)
+        return np.asarray(cv2.resize(weight, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _union(a: Box | None, b: Box | None) -> Box | None:
+    if a is None or b is None:
+        return a or b
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

@@ -1,0 +1,68 @@
+"""What happens to a stream's edit from frame to frame, for the log and the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FaceFound:
+    """A face is seen after none was."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLost:
+    """No face is seen after one was."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EditChanged:
+    """This frame is the first with another edit; `present` is False where it was removed."""
+
+    now_s: float
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeMade:
+    """A past frame joined the bank.
+
+    Attributes:
+        now_s: when.
+        index: its place in `Propagator.keyframes()`.
+        known: share of its edit that came from earlier keyframes, [0, 1].
+    """
+
+    now_s: float
+    index: int
+    known: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeRefused:
+    """A frame was looked at and not made a keyframe; `reason` says why, in words for the user."""
+
+    now_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSwitched:
+    """From this frame on another keyframe serves, cross-faded.
+
+    Attributes:
+        now_s: when.
+        index: its place in `Propagator.keyframes()`.
+        reason: why, in words for the user.
+    """
+
+    now_s: float
+    index: int
+    reason: str
+
+
+Event = FaceFound | FaceLost | EditChanged | KeyframeMade | KeyframeRefused | ReferenceSwitched

@@ -1,0 +1,328 @@
+"""Keeps a stream's edit covered: watches each frame; tries, makes and swaps keyframes beside the path."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from correspondence import Matcher
+from correspondence.types import Image, Landmarks, Match
+from reference.bank import Bank, Keyframe
+from reference.composite import Composition
+from reference.crossfade import CrossFade
+from reference.edits import Edit, Mode
+from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
+from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keyframes import Fill
+from reference.policy import Action, Decision, KeyframePolicy, coverage
+from reference.side_work import Worker
+from reference.sights import Look, Worn, confident
+from reference.view_job import Found, Refused, Swap, Tools, View, ViewJob
+
+logger = logging.getLogger(__name__)
+
+
+class ReferenceKeeper:
+    """The keyframes of one edit on one stream.
+
+    `begin`, `blend` and `watch` belong to the thread of `step`; the rest may be called from any other.
+
+    Args:
+        own: the user's keyframe and edit, made ready.
+        matcher: as the stream's.
+        look: how edits are worn.
+        worker: where the slow work is done.
+        fill: invents what no keyframe knows; None leaves it live.
+    """
+
+    def __init__(
+        self,
+        own: Worn,
+        matcher: Matcher,
+        look: Look,
+        worker: Worker,
+        config: KeeperConfig | None = None,
+        fill: Fill | None = None,
+    ) -> None:
+        self.config = config or KeeperConfig()
+        self.decision = Decision(Action.KEEP, "no frame yet")  # the last frame's, for the log and the page
+        self._matcher, self._look, self._worker, self._fill = matcher, look, worker, fill
+        self._policy = KeyframePolicy(self.config.policy)
+        self._bank = Bank(self.config.bank)
+        self._bank.add(own.keyframe)
+        self._lock = threading.Lock()  # guards what follows, and changes of the bank
+        self._worn = own
+        self._found: list[Found] = []  # what jobs and the user brought, oldest first
+        self._generation = 0  # jobs of an older one bring nothing
+        self._job: ViewJob | None = None
+        self._fade: CrossFade | None = None  # from here on of the step's thread alone
+        self._now_s = -np.inf
+        self._looked_s = -np.inf
+        self._changed_s = -np.inf
+        self._other: tuple[Keyframe, float] | None = None
+        self._match_s = 0.0
+        self._refused = ""
+
+    @property
+    def worn(self) -> Worn:
+        """What serves the next frame."""
+        return self._worn
+
+    @property
+    def fading(self) -> bool:
+        """A switch is being cross-faded."""
+        return self._fade is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory the keyframes hold, bytes."""
+        return self._bank.nbytes
+
+    def begin(self, now_s: float, last: Match | None) -> list[Event]:
+        """Swap in what came meanwhile; call it first in a step.
+
+        Args:
+            now_s: the frame's time.
+            last: the last frame's match with `worn`.
+        """
+        if now_s < self._now_s:  # the source began anew
+            self._policy = KeyframePolicy(self.config.policy)
+            self._looked_s = self._changed_s = -np.inf
+        self._now_s = now_s
+        events: list[Event] = []
+        if not self._found:
+            return events
+        with self._lock:
+            while self._found and self._fade is None:
+                self._apply(self._found.pop(0), last, events)
+        return events
+
+    def _apply(self, found: Found, last: Match | None, events: list[Event]) -> None:
+        for keyframe, landmarks, covered in found.observed:
+            keyframe.observe(landmarks, covered, self.config.bank)
+        if isinstance(found, Refused):
+            self._note_refusal(found.reason, events)
+            return
+        swap = found.swap
+        if swap is None:
+            return
+        held = list(self._bank)
+        if swap.replaces is not None and swap.replaces not in held:
+            return  # it was edited or dropped meanwhile
+        keyframe = swap.worn.keyframe
+        serves = swap.replaces is None or swap.replaces is self._worn.keyframe
+        if swap.replaces is not None:
+            self._bank.replace(swap.replaces, keyframe)
+        elif swap.known is not None:
+            try:
+                self._bank.add(keyframe)
+            except ValueError as error:
+                self._note_refusal(str(error), events)
+                return
+            logger.info("new keyframe at %.1f s, %.0f %% of its edit known", self._now_s, 100 * swap.known)
+            events.append(KeyframeMade(self._now_s, list(self._bank).index(keyframe), swap.known))
+        elif keyframe not in held or keyframe is self._worn.keyframe:
+            return
+        if serves:
+            self._serve(swap, last, events)
+
+    def _serve(self, swap: Swap, last: Match | None, events: list[Event]) -> None:
+        if self.config.fade_frames > 0:
+            self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius)
+        self._worn = swap.worn
+        self._policy.switched(now_s=self._now_s)
+        self._changed_s, self._other, self._refused = self._now_s, None, ""
+        index = list(self._bank).index(swap.worn.keyframe)
+        logger.info("keyframe %d serves: %s", index, swap.reason)
+        events.append(ReferenceSwitched(self._now_s, index, swap.reason))
+
+    def _note_refusal(self, reason: str, events: list[Event]) -> None:
+        self._policy.refused(now_s=self._now_s)
+        if reason != self._refused:  # once an episode
+            self._refused = reason
+            logger.info("no new keyframe: %s", reason)
+            events.append(KeyframeRefused(self._now_s, reason))
+
+    def blend(
+        self, frame: Image, match: Match, new: Composition, landmarks: Landmarks | None, strength: float
+    ) -> Composition:
+        """The frame's composition, cross-faded with the last reference's for a few frames after a switch."""
+        if self._fade is None:
+            return new
+        mixed = self._fade.blend(frame, match, new, self._worn, landmarks, strength, self._matcher)
+        if self._fade.done:
+            self._fade = None
+        return mixed
+
+    def watch(self, frame: Image, landmarks: Landmarks | None, new: Composition, match_s: float) -> None:
+        """Note how well the frame is covered, and ask for a better reference where it is not.
+
+        Args:
+            frame: uint8 (H, W, 3); copied where it may become a keyframe.
+            landmarks: of the frame's face.
+            new: what `worn` made of it.
+            match_s: how long its match took.
+        """
+        self._match_s += 0.1 * (match_s - self._match_s)
+        if landmarks is None or new.seen is None or self._fade is not None:
+            return
+        config, keyframe = self.config, self._worn.keyframe
+        sure = confident(new.seen.log_b, config.radius * min(frame.shape[:2]))
+        covered = coverage(sure, new.seen.mask, config.threshold)
+        self._bank.served(keyframe)
+        if self._now_s - self._looked_s >= config.look_every_s:
+            self._looked_s = self._now_s
+            keyframe.observe(landmarks, covered, config.bank)
+            low = covered < config.policy.recover
+            self._other = self._bank.best(landmarks, without=keyframe) if low else self._home(landmarks)
+        other = None if self._other is None else self._other[1]
+        self.decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
+        self._act(frame, landmarks, covered)
+
+    def _home(self, landmarks: Landmarks) -> tuple[Keyframe, float] | None:
+        """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
+        if self._worn.keyframe.pinned or self._now_s - self._changed_s < self.config.home_s:
+            return None
+        own = [(k, k.predict(landmarks, self.config.bank)) for k in self._bank if k.pinned]
+        best = max(own, key=lambda choice: choice[1])
+        return best if best[1] >= self.config.home_coverage else None
+
+    def _act(self, frame: Image, landmarks: Landmarks, covered: float) -> None:
+        """Hand a job over where one is due and none is being done."""
+        action, other, config = self.decision.action, self._other, self.config
+        going_home = action is Action.KEEP and covered >= config.policy.recover and other is not None
+        if (action is Action.KEEP and not going_home) or (self._job is not None and self._job.running):
+            return
+        if self._match_s > config.max_match_s:
+            reason = f"{self.decision.reason}; a match takes {1e3 * self._match_s:.0f} ms, too long for more"
+            self.decision = Decision(Action.KEEP, reason)
+            return
+        candidate, least, reason = None, 0.0, self.decision.reason
+        if going_home:
+            assert other is not None
+            candidate, least, reason = other[0], config.policy.recover, "the user's own covers the view again"
+            self._changed_s = self._now_s  # once in `home_s`
+        elif action is Action.SWITCH:
+            assert other is not None
+            candidate, least = other[0], min(1.0, covered + config.policy.switch_gain)
+        else:
+            self._policy.made(now_s=self._now_s)
+        self._other = None
+        view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason)
+        tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
+        with self._lock:
+            sources = self._sources(landmarks)
+            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, self._taker(), self._fresh)
+        self._worker.submit(self._job)
+
+    def _sources(self, landmarks: Landmarks) -> list[Keyframe]:
+        """What a new keyframe is drawn from: the user's first, and the likeliest; their own first, by age."""
+        own = [k for k in self._bank if k.pinned]
+        ranked = sorted(
+            (k for k in self._bank if k is not own[0]),
+            key=lambda k: k.predict(landmarks, self.config.bank),
+            reverse=True,
+        )
+        chosen = [own[0], *ranked[: self.config.max_sources - 1]]
+        return sorted(chosen, key=lambda k: (not k.pinned, list(self._bank).index(k)))
+
+    def _fresh(self, made_s: float) -> bool:
+        return self._now_s - made_s <= self.config.stale_s
+
+    def _taker(self) -> _Taker:
+        return _Taker(self, self._generation)
+
+    def take(self, found: Found, generation: int) -> None:
+        """Keep what a job found for the next `begin`, unless the user changed the keyframes meanwhile."""
+        with self._lock:
+            if generation == self._generation:
+                self._found.append(found)
+
+    def keyframes(self) -> list[KeyframeInfo]:
+        """What the bank holds, oldest first."""
+        with self._lock:
+            active = self._worn.keyframe
+            return [
+                KeyframeInfo(k.image, k.edited, k.pinned, k.made_s, k.used, k is active) for k in self._bank
+            ]
+
+    def edit_keyframe(self, index: int, edited: Image) -> Edit:
+        """Give a keyframe another edit, by hand: it is pinned, and later keyframes not made by hand go.
+
+        Args:
+            index: in `keyframes()`.
+            edited: uint8, of its size.
+
+        Raises:
+            IndexError: no such keyframe. EditError: a picture that does not fit.
+            ValueError: the keyframes edited by hand would not fit into the bank.
+        """
+        old = self._at(index)
+        edit = Edit(old.image, edited, self._look.mode, self._look.strength)
+        new = replace(old, edited=edited, pinned=True, edit=edit)
+        worn = self._look.worn(new)
+        with self._lock:
+            self._bank.replace(old, new)
+            for k in self._bank:
+                if not k.pinned and k.made_s >= old.made_s:
+                    self._bank.remove(k)
+            self._supersede(worn, "this keyframe was edited")
+        return edit
+
+    def remove_keyframe(self, index: int) -> None:
+        """Take a keyframe out of the bank.
+
+        Raises:
+            IndexError: no such keyframe. ValueError: it is the only one edited by hand.
+        """
+        old = self._at(index)
+        with self._lock:
+            own = [k for k in self._bank if k.pinned and k is not old]
+            if not own:
+                raise ValueError("the only keyframe edited by hand stays: remove the edit instead")
+            self._bank.remove(old)
+            kept = self._worn.keyframe in list(self._bank)
+        if not kept:
+            worn = self._look.worn(own[0])
+            with self._lock:
+                self._supersede(worn, "the keyframe that served was removed")
+
+    def wear(self, mode: Mode) -> None:
+        """Compose in another mode from the next step on."""
+        self._look = replace(self._look, mode=mode)
+        worn = self._look.worn(self._worn.keyframe)
+        with self._lock:
+            self._generation += 1
+            self._found.clear()
+            self._worn = worn
+
+    def retire(self) -> None:
+        """Let jobs under way bring nothing any more."""
+        with self._lock:
+            self._generation += 1
+            self._found.clear()
+
+    def _at(self, index: int) -> Keyframe:
+        held = list(self._bank)
+        if not 0 <= index < len(held):
+            raise IndexError(f"there are {len(held)} keyframes, got index {index}")
+        return held[index]
+
+    def _supersede(self, worn: Worn, reason: str) -> None:
+        """Serve this next, whatever jobs are under way; under the lock."""
+        self._generation += 1
+        self._found = [Found(swap=Swap(worn, reason))]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taker:
+    """Hands a job's findings to the keeper, as long as they are wanted."""
+
+    keeper: ReferenceKeeper
+    generation: int
+
+    def __call__(self, found: Found) -> None:
+        self.keeper.take(found, self.generation)

@@ -1,0 +1,57 @@
+"""How references are kept, and how a keyframe is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from correspondence.types import Image
+from reference.bank import BankConfig
+from reference.policy import PolicyConfig
+from reference.refusal import RefusalConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeeperConfig:
+    """How references are kept; `__post_init__` checks the ranges."""
+
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
+    refusal: RefusalConfig = field(default_factory=RefusalConfig)
+    background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
+    radius: float = 0.02  # error up to which a place counts as covered, share of the frame's shorter side
+    threshold: float = 0.5  # at this probability of a smaller error
+    fade_frames: int = 5  # frames that show both references of a switch
+    look_every_s: float = 0.1  # how often the bank is asked for a better keyframe
+    home_s: float = 2.0  # after this long on a made keyframe, the user's own is preferred where ...
+    home_coverage: float = 0.97  # ... it is expected to cover this much, and covers `policy.recover`
+    stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
+    max_match_s: float = 0.06  # where a match takes longer on average, nothing new is made
+    max_sources: int = 4  # earlier keyframes that a new one is drawn from
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "home_coverage"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("radius", "stale_s", "max_match_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.fade_frames < 0 or self.max_sources < 1 or min(self.look_every_s, self.home_s) < 0:
+            raise ValueError("fade_frames, look_every_s and home_s must be >= 0, max_sources >= 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyframeInfo:
+    """A keyframe as the page's film strip shows it.
+
+    Attributes:
+        image, edited: uint8 (H, W, 3).
+        pinned: edited by the user.
+        made_s: time of its frame; used: how much it served; active: it serves now.
+    """
+
+    image: Image
+    edited: Image
+    pinned: bool
+    made_s: float
+    used: int
+    active: bool

@@ -1,0 +1,147 @@
+"""A frame's edit drawn from earlier keyframes: the earliest that is sure of a pixel gives it.
+
+What no keyframe is sure of is first coloured by local affine maps of the user's own edit, which need no exact
+place; what an edit adds beyond colour stays live there until a fill invents it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from correspondence.types import Float, Image, Landmarks
+from reference.affine_grid import fit_affine_grid, structure
+from reference.mask import smoothstep
+from reference.sights import Look, Sight
+
+SURE = (0.3, 0.7)  # confidence from which a keyframe starts to give a pixel, and gives all of it
+SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence
+LEAST_HOLE = 0.05  # a pixel less open than this needs no fill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FillHint:
+    """What a fill may look at beside the picture with the hole.
+
+    Attributes:
+        landmarks: of the picture.
+        reference: the user's own edited picture, uint8 (h, w, 3); reference_landmarks: of it.
+    """
+
+    landmarks: Landmarks | None
+    reference: Image
+    reference_landmarks: Landmarks | None
+
+
+class Fill(Protocol):
+    """Invents what a mask covers."""
+
+    def __call__(self, image: Image, mask: Float, hint: FillHint, /) -> Image:
+        """The picture with its hole filled.
+
+        Args:
+            image: uint8 (H, W, 3).
+            mask: float32 (H, W) in [0, 1], 1: repaint.
+            hint: what else is known.
+
+        Returns:
+            uint8 (H, W, 3), equal to `image` wherever `mask` is exactly 0.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """An edit drawn on a frame.
+
+    Attributes:
+        edited: uint8 (H, W, 3), equal to the frame where nothing is edited.
+        hole: where what was edited is unknown and shown live, float32 (H, W) in [0, 1].
+        known: share of the edited area that came from keyframes, [0, 1].
+    """
+
+    edited: Image
+    hole: Float
+    known: float
+
+
+def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
+    """The edited picture of a frame, each pixel from the earliest keyframe that is sure of it.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        sights: of the frame, the earliest keyframe first and at least one; only the first may have to
+            guess where the edit lies.
+        look: how the edits are worn.
+
+    Raises:
+        ValueError: no sights.
+    """
+    if not sights:
+        raise ValueError("a keyframe is drawn from at least one earlier one, got none")
+    height, width = frame.shape[:2]
+    left = np.ones((height, width), np.float32)  # share of each pixel that no keyframe has given yet
+    change = np.zeros((height, width, 3), np.float32)
+    landed = np.zeros((height, width), np.float32)
+    for sight in sights:
+        sure = cv2.GaussianBlur(smoothstep(sight.confidence, *SURE), (0, 0), SEAM_CELLS)
+        given = left * cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR)
+        change += given[..., None] * cv2.subtract(sight.composed(frame, look), frame, dtype=cv2.CV_32F)
+        landed += given * sight.mask
+        left -= given
+    hole = left * sights[0].mask
+    open_area, known_area = float(hole.sum()), float(landed.sum())
+    hole[hole < LEAST_HOLE] = 0
+    edited = np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
+    edited, hole = _coloured(frame, edited, hole, sights[0])
+    total = open_area + known_area
+    return Drawn(edited, hole, known_area / total if total > 0 else 0.0)
+
+
+def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Image, Float]:
+    """Colour the hole as the user's own edit colours such pixels; what is left of it is structure."""
+    inside = hole > 0
+    grid = fit_affine_grid(own.edit.reference, own.edit.edited, own.edit.mask) if inside.any() else None
+    if grid is None:
+        return edited, hole
+    more = structure(own.edit.reference, own.edit.edited, own.edit.mask, grid)
+    more = cv2.remap(more, own.places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    live = frame[inside]
+    toned = grid.apply(live, own.places[inside]).astype(np.float32)
+    share = (hole * (1 - more))[inside][:, None]
+    out = edited.copy()
+    out[inside] = np.clip(np.rint(edited[inside] + share * (toned - live)), 0, 255).astype(np.uint8)
+    rest = hole * more
+    rest[rest < LEAST_HOLE] = 0
+    return out, rest
+
+
+def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Fill) -> Image:
+    """The drawn edit with its hole filled.
+
+    Args:
+        drawn: with a hole.
+        landmarks: of the frame.
+        own: the sight of the user's own keyframe.
+        fill: invents the hole.
+
+    Raises:
+        ValueError: the fill's picture has another size, or differs where the hole is 0.
+    """
+    hint = FillHint(
+        landmarks=landmarks,
+        reference=own.keyframe.edited,
+        reference_landmarks=own.keyframe.prepared.landmarks,
+    )
+    picture = fill(drawn.edited, drawn.hole, hint)
+    if picture.shape != drawn.edited.shape or picture.dtype != np.uint8:
+        raise ValueError(
+            f"the fill must return uint8 {drawn.edited.shape}, got {picture.dtype} {picture.shape}"
+        )
+    if (picture != drawn.edited)[drawn.hole == 0].any():
+        raise ValueError("the fill changed pixels outside its mask; it must keep them")
+    return picture

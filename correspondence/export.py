@@ -18,7 +18,7 @@ from correspondence.network import CELL, PROPOSED, Network, Reference
 from correspondence.region import GRID
 
 OPSET = 17
-OUTPUTS = ("field", "log_b", "log_sigma", "visibility", "gain")
+OUTPUTS = ("field", "log_b", "log_sigma", "visibility", "gain", "weights")
 SMALLEST_HALVED = 512  # values; smaller tables stay in single precision
 
 

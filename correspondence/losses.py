@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from correspondence import topology
 from correspondence.network import Output
 from correspondence.sampling import cells, unrows
+from correspondence.types import LANDMARK_COUNT
+
+IRISES = (topology.IRIS_A, topology.IRIS_B)
 
 OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
+LARGE = 8.0  # of squared next to absolute colour errors, colours in [0, 1]: misplaced edges weigh more
+PARTS_SHARE = 3.0  # of landmarks on lips and eyes next to the others
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8
 CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the other half of the neighbours says the same
 
@@ -20,14 +27,14 @@ CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the other half of the neighb
 class LossConfig:
     """Weights of the terms; Eq. numbers are StreamEdit's."""
 
-    census: float = 0.6
-    ssim: float = 0.25
-    colour: float = 0.3  # Eq. 3's reconstruction, L1
+    census: float = 0.5
+    ssim: float = 0.5
+    colour: float = 2.0  # Eq. 3's reconstruction, L1
     sigma: float = 0.03  # Eq. 2
     flow: float = 0.1  # on known fields
     early: float = 0.05  # the same on the stages before the last
     doubt: float = 0.06  # Laplace likelihood of the error of known fields
-    landmark: float = 0.1
+    landmark: float = 0.12
     cycle: float = 0.02
     smooth: float = 0.02
     visible: float = 0.1
@@ -165,7 +172,7 @@ def _pictures(output: Output, batch: dict[str, Tensor], generator: torch.Generat
     return {
         "census": masked_mean(census(a, b), weight),
         "ssim": masked_mean(structural(a, b), weight),
-        "colour": masked_mean(apart, weight),
+        "colour": masked_mean(apart + LARGE * apart * apart, weight),
         "sigma": laplace(residual, output.log_sigma).mean(),
         "edit": masked_mean((edits[0] - edits[1]).abs() * trust, weight),
         "gain": (output.gain**2).mean()
@@ -205,6 +212,15 @@ def _known(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+@lru_cache(maxsize=1)
+def part_shares() -> Tensor:
+    """Weight of each landmark, float32 (478,): lips, eyes and irises must be followed, the rest need not."""
+    shares = torch.ones(LANDMARK_COUNT)
+    for ring in (topology.LIPS, topology.INNER_LIPS, topology.EYE_A, topology.EYE_B, *IRISES):
+        shares[list(ring)] = PARTS_SHARE
+    return shares
+
+
 def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) -> Tensor:
     """How far the field leaves landmarks from where they are, a pixel counting less the farther off it is.
 
@@ -221,7 +237,7 @@ def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) ->
         1, 2
     )
     error = torch.sqrt(((said - (points[:, 1] - points[:, 0])) ** 2).sum(dim=2) + 1e-3)
-    return masked_mean(1.5 * error / (1.5 + error), trusted)
+    return masked_mean(1.5 * error / (1.5 + error), trusted * part_shares().to(trusted))
 
 
 def _shape(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:

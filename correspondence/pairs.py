@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from correspondence import synthetic, topology
 from correspondence.data import GRID, Clip
+from correspondence.flow import dis_flow
 from correspondence.grid import Float, compose, pixel_grid
 from correspondence.mesh import face_reference, landmark_field
-from correspondence.propose import Past, flow_between, propose, shrink
+from correspondence.propose import Past, propose, shrink
 from correspondence.region import Region
 from correspondence.synthetic import Truth
 from correspondence.types import Image, Landmarks
@@ -136,7 +137,7 @@ class Pairs:
         image, points = _look(clip, before, matrix)
         assert reference.points is not None
         by_mesh = _mesh(points, reference.points)[0]
-        by_flow = flow_between(_gray(image), _gray(reference.image), cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        by_flow = dis_flow(_gray(image), _gray(reference.image), fine=False)
         part = np.float32(rng.choice((0.0, 0.5, 1.0)))
         return View(
             view.image, view.points, Past(_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover

@@ -6,7 +6,6 @@ network as means over 4 x 4 cells.
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
@@ -15,41 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.grid import Float, compose, pixel_grid
+from correspondence.flow import dis_flow
+from correspondence.grid import Float, compose, pixel_grid, resize_field
 
 Gray = npt.NDArray[np.uint8]
 
 CELL = 4  # grid cells in a cell of the network's output
 COUNT = 5  # landmark, direct, guided, temporal, identity
 CYCLE_CELLS = 2.0  # forward-backward error at which trust has fallen to 1/e
-LEAST_SIDE = 32  # DIS needs some pixels to work on
-_local = threading.local()  # DIS objects keep buffers: one set a thread
-
-
-def flow_between(source: Gray, target: Gray, preset: int) -> Float:
-    """DIS optical flow (Kroeger et al. 2016): source(x) is seen at target(x + flow(x)).
-
-    Args:
-        source: uint8 (H, W), both sides at least 32.
-        target: uint8 (H, W).
-        preset: one of OpenCV's DISOPTICAL_FLOW_PRESET_*.
-
-    Returns:
-        float32 (H, W, 2), pixels.
-
-    Raises:
-        ValueError: pictures of different or too small sizes.
-    """
-    if source.shape != target.shape or min(source.shape) < LEAST_SIDE:
-        raise ValueError(
-            f"flow needs two equal sizes, sides >= {LEAST_SIDE}, got {source.shape} and {target.shape}"
-        )
-    kinds: dict[int, Any] | None = getattr(_local, "kinds", None)
-    if kinds is None:
-        kinds = _local.kinds = {}
-    if preset not in kinds:
-        kinds[preset] = cv2.DISOpticalFlow.create(preset)
-    return np.asarray(kinds[preset].calc(source, target, None), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +47,12 @@ class Proposal:
     Attributes:
         candidates: float32 (5, 2, N/4, N/4), cells: landmark, direct, guided, temporal, identity.
         validity: float32 (3, N/4, N/4), [0, 1]: trust in landmark, guided and temporal.
-        guided: float32 (N, N, 2), the guided candidate at full size.
+        fields: the candidates at full size, float32 (N, N, 2) each, cells.
     """
 
     candidates: Float
     validity: Float
-    guided: Float
+    fields: tuple[Float, ...]
 
 
 def propose(
@@ -90,6 +62,7 @@ def propose(
     landmark: tuple[Float, Float] | None = None,
     past: Past | None = None,
     pool: Executor | None = None,
+    large: tuple[Gray, Gray] | None = None,
 ) -> Proposal:
     """All candidates for one frame.
 
@@ -104,16 +77,18 @@ def propose(
         landmark: its field (N, N, 2) and validity (N, N); None without a face.
         past: of the last frame, None for none.
         pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
+        large: frame and reference again, on a finer grid, for the direct candidate; None takes the first two.
     """
-    direct = _start(pool, flow_between, frame, reference, cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    direct = _start(pool, _direct, *(large or (frame, reference)), frame.shape[0])
     before = None if past is None else _start(pool, temporal, frame, past)
     field, trust = landmark if landmark is not None else (still, np.zeros(frame.shape, np.float32))
     guided, cycle = _guided(frame, reference, field)
     closed = np.exp(-cycle / CYCLE_CELLS)
     carried, steady = (guided, np.zeros_like(closed)) if before is None else before.result()
-    fields = [shrink(f) for f in (field, direct.result(), guided, carried, still)]
-    validity = [shrink(v) for v in (trust, closed, steady)]
-    return Proposal(np.ascontiguousarray(np.stack(fields).transpose(0, 3, 1, 2)), np.stack(validity), guided)
+    fields = (field, direct.result(), guided, carried, still)
+    small = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
+    validity = np.stack([shrink(v) for v in (trust, closed, steady)])
+    return Proposal(np.ascontiguousarray(small), validity, fields)
 
 
 def shrink(values: Float) -> Float:
@@ -128,10 +103,14 @@ def sample_gray(image: Gray, field: Float) -> Gray:
     return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
+def _direct(frame: Gray, reference: Gray, size: int) -> Float:
+    flow = dis_flow(frame, reference)
+    return flow if len(flow) == size else resize_field(flow, (size, size))
+
+
 def _guided(frame: Gray, reference: Gray, base: Float) -> tuple[Float, Float]:
     near = sample_gray(reference, base)
-    forward = flow_between(frame, near, cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    backward = flow_between(near, frame, cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    forward, backward = dis_flow(frame, near), dis_flow(near, frame, fine=False)
     loop = compose(forward, backward)
     return compose(forward, base), np.asarray(np.hypot(loop[..., 0], loop[..., 1]), np.float32)
 
@@ -144,7 +123,7 @@ def temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
     """
     start = past.moved
     near = past.gray if start is None else sample_gray(past.gray, start)
-    flow = flow_between(frame, near, cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = dis_flow(frame, near)
     there = flow if start is None else compose(flow, start)
     unlike = cv2.absdiff(frame, sample_gray(past.gray, there))
     steady = np.exp(cv2.blur(unlike, (5, 5)).astype(np.float32) * (-1 / 12))

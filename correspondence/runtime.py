@@ -37,9 +37,11 @@ logger = logging.getLogger(__name__)
 
 Tables = tuple[Any, ...]  # what a runner keeps of a reference: its own arrays or tensors
 CELLS = GRID // CELL
+LARGE = 384  # side of the grid that direct flow is found on: 0.5 dB over 256 in the time MEDIUM takes there
 BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
 TRIALS = 7
 LEAST_LOG_B = -4.0  # ln cells
+LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,7 @@ class Step:
         log_sigma: float32 (1, n, n), ln of the photometric scale (StreamEdit Eq. 2), colours in [0, 1].
         visibility: float32 (1, n, n), logit.
         gain: float32 (3, n / 2, n / 2), ln of the light's gain.
+        weights: float32 (6, n, n), of `network.BLENDED`.
     """
 
     field: Float
@@ -59,6 +62,7 @@ class Step:
     log_sigma: Float
     visibility: Float
     gain: Float
+    weights: Float
 
 
 class Runner(Protocol):
@@ -115,11 +119,13 @@ class NetworkReference:
     Attributes:
         base: its picture, landmarks and region.
         gray: uint8 (256, 256), its region.
+        large: uint8 (384, 384), the same on a finer grid.
         tables: what the runner keeps.
     """
 
     base: ClassicalReference
     gray: Any
+    large: Any
     tables: Tables
 
     @property
@@ -135,7 +141,8 @@ class NetworkReference:
     @property
     def nbytes(self) -> int:
         """Memory it holds, bytes."""
-        return self.base.nbytes + int(sum(t.nbytes for t in self.tables))
+        own = self.gray.nbytes + self.large.nbytes
+        return self.base.nbytes + own + int(sum(t.nbytes for t in self.tables))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +154,7 @@ class NetworkMatch(Match):
         gray: uint8 (256, 256), that square.
         prepared: the reference it was made with.
         said: the network's own words; None for a frame that was carried over from the one before.
-        values: float32 (n, n, 3), field and calibrated log_b in cells of 256.
+        values: float32 (256, 256, 3), field and calibrated log_b in cells.
     """
 
     region: Region
@@ -214,7 +221,8 @@ class NetworkMatcher:
         """
         base = prepare_classical(image, landmarks)
         inner = crop(base.image, base.region)
-        return NetworkReference(base, gray_of(inner), self._runner.prepare(inner))
+        large = gray_of(crop(base.image, base.region, LARGE))
+        return NetworkReference(base, gray_of(inner), large, self._runner.prepare(inner))
 
     def match(
         self,
@@ -246,12 +254,12 @@ class NetworkMatcher:
                 None if face is None else (face.field, face.validity),
                 past,
                 self._pool,
+                (gray_of(crop(frame, region, LARGE)), prepared.large),
             )
             said = self._runner.step(inner, prepared.tables, proposal)
-            values = judge(said, face, self._model.calibration)
-        cells = values / np.float32(CELL)
-        cells[..., 2] = values[..., 2] - np.float32(np.log(CELL))
-        patch = grid_patch(cells, region, base.region, FEATHER * region.side)
+            log_b = judge(said, face, self._model.calibration)
+            values = np.dstack([reblend(said, proposal), enlarge(log_b)])
+        patch = grid_patch(values, region, base.region, FEATHER * region.side)
         return NetworkMatch(
             (outer.result(), patch),
             found,
@@ -266,7 +274,7 @@ class NetworkMatcher:
 
 
 def judge(said: Step, face: LandmarkField | None, calibration: Calibration) -> Float:
-    """Field and calibrated log_b, float32 (n, n, 3), in cells of 256."""
+    """Calibrated log_b, float32 (n, n), ln cells of the grid of 256."""
     near, inside = np.zeros((2, CELLS, CELLS), np.float32)
     if face is not None:
         inside = shrink(face.inside.astype(np.float32))
@@ -275,14 +283,32 @@ def judge(said: Step, face: LandmarkField | None, calibration: Calibration) -> F
     hidden = np.logaddexp(0, -said.visibility[0])
     log_b = c.slope * said.log_b[0] + c.hidden * hidden
     log_b = log_b + c.face * inside + c.near * near + c.rest * (1 - inside - near)
-    return np.dstack([said.field.transpose(1, 2, 0), np.maximum(log_b, LEAST_LOG_B)]).astype(np.float32)
+    return np.maximum(log_b, LEAST_LOG_B).astype(np.float32)
+
+
+def enlarge(values: Float) -> Float:
+    """Maps on n x n cells brought to the grid of 256, bilinear: (n, n[, C]) to (256, 256[, C])."""
+    return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def reblend(said: Step, proposal: Proposal) -> Float:
+    """The network's field with the candidates in it at their full size, float32 (256, 256, 2), cells.
+
+    The network blends means over 4 x 4 cells; its weights and what it adds are smooth, but a lip's border in
+    the landmark field is not.
+    """
+    shares = said.weights[1:]
+    added = said.field - (shares[:, None] * proposal.candidates).sum(axis=0)
+    field = enlarge(np.ascontiguousarray(added.transpose(1, 2, 0)))
+    for share, candidate in zip(shares, proposal.fields, strict=True):
+        if share.max() > LEAST_SHARE:
+            field += enlarge(share)[..., None] * candidate
+    return field
 
 
 def remembered(last: NetworkMatch, region: Region) -> Past:
     """The last match as the temporal candidate needs it, seen from a region that may have moved."""
-    field = np.asarray(
-        cv2.resize(last.values[..., :2], (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    field = np.ascontiguousarray(last.values[..., :2])
     if region == last.region:
         return Past(last.gray, field)
     at = pixel_grid(GRID, GRID)
@@ -290,10 +316,9 @@ def remembered(last: NetworkMatch, region: Region) -> Past:
 
 
 def carry(gray: Any, past: Past, values: Float) -> Float:
-    """The last frame's field brought to this one by flow alone, doubted a little more: float32 (n, n, 3)."""
+    """The last frame's values brought to this one by flow, doubted a little more: float32 (256, 256, 3)."""
     field, steady = temporal(gray, past)
-    log_b = values[..., 2] + np.log(2 - shrink(steady)) + 0.1
-    return np.dstack([shrink(field), log_b]).astype(np.float32)
+    return np.dstack([field, values[..., 2] + np.log(2 - steady) + 0.1]).astype(np.float32)
 
 
 def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -301,9 +326,8 @@ def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> f
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
     tables = runner.prepare(image)
-    blank = np.zeros((GRID, GRID, 2), np.float32)
     proposal = Proposal(
-        np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), blank
+        np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), ()
     )
     runner.step(image, tables, proposal)  # the first call allocates
     times = []

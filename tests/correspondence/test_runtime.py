@@ -14,7 +14,7 @@ from correspondence import Landmarks, Matcher, confidence
 from correspondence.checkpoints import Calibration, Model, load_network, open_model
 from correspondence.errors import WeightsError
 from correspondence.export import export_model
-from correspondence.propose import Past, propose, temporal
+from correspondence.propose import Past, Proposal, propose, shrink, temporal
 from correspondence.region import GRID
 from correspondence.runtime import (
     NetworkMatch,
@@ -24,6 +24,7 @@ from correspondence.runtime import (
     climb,
     judge,
     measure,
+    reblend,
 )
 from correspondence.torch_runtime import TorchRunner, parity
 from correspondence.types import Image
@@ -210,12 +211,23 @@ def test_sessions_are_batched(folder: Path) -> None:
 def test_doubt_is_calibrated_by_place_and_visibility() -> None:
     flat = np.zeros((1, 64, 64), np.float32)
     visibility = np.where(np.arange(64)[None, None] < 32, np.float32(6), np.float32(-6)) + flat
-    said = Step(
-        np.zeros((2, 64, 64), np.float32), flat + 1, flat, visibility, np.zeros((3, 32, 32), np.float32)
-    )
-    values = judge(said, None, Calibration(slope=2.0, rest=0.5, hidden=0.25))
-    assert values[0, 0, 2] == pytest.approx(2.5, abs=0.01)
-    assert values[0, 63, 2] == pytest.approx(2.5 + 0.25 * 6, abs=0.01)
+    weights, gain = np.zeros((6, 64, 64), np.float32), np.zeros((3, 32, 32), np.float32)
+    said = Step(np.zeros((2, 64, 64), np.float32), flat + 1, flat, visibility, gain, weights)
+    log_b = judge(said, None, Calibration(slope=2.0, rest=0.5, hidden=0.25))
+    assert log_b[0, 0] == pytest.approx(2.5, abs=0.01)
+    assert log_b[0, 63] == pytest.approx(2.5 + 0.25 * 6, abs=0.01)
+
+
+def test_a_blend_keeps_the_fine_structure_of_its_candidates(rng: np.random.Generator) -> None:
+    """A network that chose the landmark field everywhere and added one cell hands out that field and a cell."""
+    fields = tuple(rng.normal(0, 3, (GRID, GRID, 2)).astype(np.float32) for _ in range(5))
+    candidates = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
+    weights = np.zeros((6, 64, 64), np.float32)
+    weights[1] = 1
+    nothing = np.zeros((1, 64, 64), np.float32)
+    said = Step(candidates[0] + 1, nothing, nothing, nothing, np.zeros((3, 32, 32), np.float32), weights)
+    field = reblend(said, Proposal(candidates, np.ones((3, 64, 64), np.float32), fields))
+    assert np.allclose(field, fields[0] + 1, atol=1e-4)
 
 
 def test_the_temporal_candidate_follows_the_motion() -> None:

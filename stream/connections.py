@@ -214,6 +214,11 @@ class Connections:
         return self.demo or (self._publisher is not None and self._publisher.connected.is_set())
 
     @property
+    def expecting(self) -> bool:
+        """Whether pictures come or are about to: a publisher, connected or not yet, or the demo."""
+        return self.demo or self._publisher is not None
+
+    @property
     def viewers(self) -> int:
         """Connected viewers."""
         return sum(peer.connected.is_set() for peer in self._viewers.values())

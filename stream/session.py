@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 GOOD_SCORE = 0.8  # a reference frame this good ends the search
 SEARCH_STEP_S = 0.1
-FRAME_WAIT_S = 3.0
+FRAME_WAIT_S = 5.0  # longest wait for the first frame of a source that has just begun
 
 
 class Session:
@@ -98,11 +98,14 @@ class Session:
     async def _await_frame(self) -> Image:
         """The newest frame; waits a moment for the first one of a source that has just begun."""
         until_s = time.monotonic() + FRAME_WAIT_S
-        while self.connections.publishing and (self._pipeline is None or self.connections.size is None):
-            if time.monotonic() > until_s:
-                break
+        while self.connections.expecting and not self._has_frame() and time.monotonic() < until_s:
             await asyncio.sleep(0.05)
         return self.live_frame()
+
+    def _has_frame(self) -> bool:
+        """Whether the present source's pictures have reached the pipeline."""
+        arrived = self._pipeline is not None and self._pipeline.latest is not None
+        return arrived and self.connections.publishing and self.connections.size is not None
 
     async def apply_settings(self, settings: Settings) -> None:
         """Take settings over."""

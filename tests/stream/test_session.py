@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
+import threading
+
 import numpy as np
 import pytest
 
 from correspondence import detect_landmarks
 from correspondence.types import Image
+from stream.config import ServerConfig
 from stream.demo import DemoSource
+from stream.pipeline import Stepper
+from stream.services import load_services
 from tests.stream.rig import (
     BLUE,
     FPS,
@@ -58,6 +65,41 @@ async def test_viewer_receives_the_edit_on_moving_lips() -> None:
             assert "switched off" in str(server.session(client).stats()["reason"])
     for image in shown:
         assert background_error(image, source) < 4, "the background is the live one"
+
+
+async def test_a_reference_taken_right_after_publishing_waits_for_the_first_frame() -> None:
+    services = load_services(ServerConfig(matcher="classical"))
+    built = threading.Event()
+
+    def build_late() -> Stepper:
+        assert built.wait(30)
+        return services.new_propagator()
+
+    async with serving(dataclasses.replace(services, new_propagator=build_late)) as server:
+        client = await server.open()
+        connections = server.session(client).connections
+        async with publishing(client):
+            await until(lambda: connections.size is not None)  # pictures come, but there is no pipeline
+            asking = asyncio.create_task(client.ok("POST", "/reference", json={}))
+            try:
+                done, _ = await asyncio.wait({asking}, timeout=0.3)
+                assert not done, "it waits"
+            finally:
+                built.set()
+            assert (await asking)["reference"]["version"] == 1
+
+
+async def test_the_wait_for_the_first_frame_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.session.FRAME_WAIT_S", 0.2)
+    async with serving() as server:
+        client = await server.open()
+        peer = new_peer()
+        peer.addTransceiver("video", direction="sendonly")  # connects, and sends nothing
+        try:
+            await client.connect("whip", peer)
+            assert (await client.call("POST", "/reference", json={}))[0] == 409
+        finally:
+            await peer.close()
 
 
 async def test_all_viewers_share_one_encode() -> None:

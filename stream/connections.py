@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from aiortc import MediaStreamTrack
 
@@ -14,11 +14,11 @@ from stream.audio import DelayedAudioTrack
 from stream.codecs import EncoderConfig
 from stream.demo import DemoSource
 from stream.egress import Broadcast
-from stream.errors import ConflictError, OfferError
+from stream.errors import ConflictError
 from stream.events import EventHub
 from stream.ingest import ingest, play_demo
 from stream.metrics import SessionMetrics
-from stream.offers import Offer, with_start_bitrate
+from stream.offers import Offer, Purpose, with_start_bitrate
 from stream.peer import HUNG_UP, Peer
 from stream.pipeline import LiveFrame
 from stream.services import Services
@@ -73,10 +73,11 @@ class Connections:
 
         Raises:
             OfferError: the offer cannot be answered; the present publisher stays.
+            CapacityError: no UDP port is free; the present publisher stays.
         """
-        peer = Peer("publish", self._services.config.ice_servers, self._peer_closed)
-        peer.on_track(lambda track: self._take_track(peer, track))
-        answer = await self._answer(peer, offer)
+        async with self._new_peer("publish") as peer:
+            peer.on_track(lambda track: self._take_track(peer, track))
+            answer = await peer.answer(offer)
         before, self._publisher = self._publisher, peer
         await self._stop_demo()
         if before is not None:
@@ -142,25 +143,31 @@ class Connections:
 
         Raises:
             OfferError: the offer cannot be answered.
-            ConflictError: too many viewers.
+            CapacityError: no UDP port is free.
+            ConflictError: too many viewers, or the session has ended.
         """
         if len(self._viewers) >= MAX_VIEWERS:
             raise ConflictError(f"the session has {MAX_VIEWERS} viewers, its limit", "try again later")
-        peer = Peer("view", self._services.config.ice_servers, self._peer_closed)
-        video = self.broadcast.track(offer.codec)
-        peer.send(video, offer.codec)
-        if offer.audio:
-            peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s))
-        answer = await self._answer(peer, offer)
+        async with self._new_peer("view") as peer:
+            video = self.broadcast.track(offer.codec)
+            peer.send(video, offer.codec)
+            if offer.audio:
+                peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s))
+            answer = await peer.answer(offer)
         self._viewers[peer.id] = peer
         self._start_watch(peer)
         return peer, answer
 
-    async def _answer(self, peer: Peer, offer: Offer) -> str:
+    @contextlib.asynccontextmanager
+    async def _new_peer(self, purpose: Purpose) -> AsyncIterator[Peer]:
+        """A connection to answer with; whatever fails meanwhile closes it, and frees its ports."""
+        peer = Peer(purpose, self._services.config.ice_servers, self._peer_closed)
         try:
-            return await peer.answer(offer)
-        except OfferError:
-            await peer.close("its offer cannot be answered")
+            yield peer
+            if self._closed:
+                raise ConflictError("the session has ended")
+        except BaseException:
+            await peer.close("it could not be answered")
             raise
 
     def _start_watch(self, peer: Peer) -> None:

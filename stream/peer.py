@@ -141,6 +141,9 @@ class Peer:
             if task is not current:
                 task.cancel()
         self.connection.remove_all_listeners()
+        for sender in self.connection.getSenders():
+            if sender.track is not None:
+                sender.track.stop()  # one that never began to send would not do so itself
         try:
             await asyncio.wait_for(self.connection.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:

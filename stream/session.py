@@ -98,7 +98,9 @@ class Session:
     async def _await_frame(self) -> Image:
         """The newest frame; waits a moment for the first one of a source that has just begun."""
         until_s = time.monotonic() + FRAME_WAIT_S
-        while self.connections.expecting and not self._has_frame() and time.monotonic() < until_s:
+        while self.connections.expecting and not self._has_frame():
+            if time.monotonic() > until_s:
+                break
             await asyncio.sleep(0.05)
         return self.live_frame()
 

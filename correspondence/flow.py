@@ -38,26 +38,28 @@ def dis_flow(source: Gray, target: Gray, start: Float | None = None, fine: bool 
             f"got {source.shape} and {target.shape}"
         )
     guess = None if start is None else start.copy()  # DIS writes into it
-    return np.asarray(_dis(fine).calc(source, target, guess), np.float32)
+    return np.asarray(_dis(fine, start is not None).calc(source, target, guess), np.float32)
 
 
-def _dis(fine: bool) -> Any:
+def _dis(fine: bool, started: bool) -> Any:
     """This thread's DIS object; settings measured on portrait clips.
 
     Without variational refinement, patches 4 apart and down to half resolution cost 2.1 ms at 256 x 256
-    (one core), 1.1 ms less than the MEDIUM preset for 0.4 dB on the face.
+    (one core), 1.1 ms less than the MEDIUM preset for 0.4 dB on the face. Calls with a first guess have an
+    object of their own: OpenCV keeps the guess and starts later calls without one from it as well (10 pixels
+    off at one size, outside the buffer at a larger one).
     """
-    kinds: dict[bool, Any] | None = getattr(_local, "kinds", None)
+    kinds: dict[tuple[bool, bool], Any] | None = getattr(_local, "kinds", None)
     if kinds is None:
         kinds = _local.kinds = {}
-    if fine not in kinds:
+    if (fine, started) not in kinds:
         made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         made.setFinestScale(1 if fine else 2)
         made.setPatchStride(4)
         made.setGradientDescentIterations(12)
         made.setVariationalRefinementIterations(0)
-        kinds[fine] = made
-    return kinds[fine]
+        kinds[fine, started] = made
+    return kinds[fine, started]
 
 
 def rough_inverse(field: Float, step: int = 4) -> Float:

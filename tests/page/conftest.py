@@ -81,14 +81,14 @@ def _address(lines: Queue[str]) -> str:
             return found.group()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # it holds an event loop of this thread: asyncio's tests come after
 def playwright() -> Iterator[Playwright]:
     """The driver; downloads no browser."""
     with sync_playwright() as driver:
         yield driver
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browsers(
     playwright: Playwright, chromium: str, astronaut: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpenBrowser]:

@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 
 MAX_DELAY_S = 1.0  # a picture later than this is not waited for
 QUEUE_ITEMS = 100  # two seconds of 20 ms packets; older ones are dropped
+LATE_S = 0.25  # what is later than this by itself (the viewer connects only now) is skipped
 SLEW = 0.02  # seconds of change a second: the far side's buffer follows without a click
 CATCH_UP_S = 1.0  # a large error shrinks with this time constant
 
@@ -83,19 +84,27 @@ class DelayedAudioTrack(MediaStreamTrack):
         Raises:
             MediaStreamError: the source or this track has ended.
         """
+        while True:
+            item, arrived_s = await self._oldest()
+            now_s = self._clock()
+            due_s = arrived_s + self._hold.follow(self._target(), now_s)
+            if now_s - due_s <= LATE_S or not self._queue:
+                break
+            self.dropped += 1
+        if due_s > now_s:
+            await self._sleep(due_s - now_s)
+        self.last_delay_s = self._clock() - arrived_s
+        return item
+
+    async def _oldest(self) -> tuple[AudioItem, float]:
+        """What arrived first, and when."""
         while not self._queue:
             if self.readyState != "live" or self._pump.done():
                 self.stop()
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        item, arrived_s = self._queue.popleft()
-        now_s = self._clock()
-        due_s = arrived_s + self._hold.follow(self._target(), now_s)
-        if due_s > now_s:
-            await self._sleep(due_s - now_s)
-        self.last_delay_s = self._clock() - arrived_s
-        return item
+        return self._queue.popleft()
 
     def stop(self) -> None:
         """Stop reading the source and end the track; the source is stopped too."""

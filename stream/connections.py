@@ -152,7 +152,7 @@ class Connections:
             video = self.broadcast.track(offer.codec)
             peer.send(video, offer.codec)
             if offer.audio:
-                peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s))
+                peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s), "opus")
             answer = await peer.answer(offer)
         self._viewers[peer.id] = peer
         self._start_watch(peer)

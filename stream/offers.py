@@ -92,7 +92,7 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         candidates=candidates,
         mid=first.rtp.muxId,
         ufrag=str(first.ice.usernameFragment) if first.ice else "",
-        audio=any(media.kind == "audio" for media in description.media),
+        audio=any(media.kind == "audio" and _has_opus(media) for media in description.media),
         codecs=codecs,
     )
 
@@ -144,6 +144,10 @@ def _codecs(media: MediaDescription) -> tuple[Codec, ...]:
             if codec.name.upper() == name and name not in found:
                 found.append("H264" if name == "H264" else "VP8")
     return tuple(found)
+
+
+def _has_opus(media: MediaDescription) -> bool:
+    return any(codec.name.lower() == "opus" for codec in media.rtp.codecs)
 
 
 def parse_fragment(text: str, mid: str) -> Fragment:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from aiortc import (
     MediaStreamTrack,
@@ -56,12 +56,10 @@ class Peer:
         self._offer: Offer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, track: MediaStreamTrack, codec: Codec | None = None) -> None:
-        """Send a track to this peer, video in `codec`; call before `answer`."""
+    def send(self, track: MediaStreamTrack, codec: Codec | Literal["opus"]) -> None:
+        """Send a track to this peer in `codec` and no other; call before `answer`."""
         transceiver = self.connection.addTransceiver(track, direction="sendonly")
-        if codec is None:
-            return
-        capabilities = RTCRtpSender.getCapabilities("video").codecs
+        capabilities = RTCRtpSender.getCapabilities(track.kind).codecs
         first = [c for c in capabilities if c.name == codec]
         transceiver.setCodecPreferences(first + [c for c in capabilities if c.name == "rtx"])
 

@@ -1,52 +1,82 @@
-"""The publisher's sound for any number of viewers, whoever publishes at the moment."""
+"""The publisher's sound for any number of viewers, whoever publishes at the moment.
+
+Opus goes through as it came: one stream of packets, decoded by nobody here. aiortc's sender takes packets
+in place of frames (`OpusEncoder.pack`), numbers them itself and uses their time stamps. What comes in
+another codec (G.711, G.722) is encoded once.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import fractions
 import logging
 import time
+from collections.abc import AsyncIterator
+from typing import TypeAlias
 
 import av
 from aiortc import MediaStreamTrack
+from aiortc.codecs.opus import SAMPLE_RATE, SAMPLES_PER_FRAME, TIME_BASE, OpusEncoder
 from aiortc.mediastreams import MediaStreamError
+from av.stream import Stream
+
+from stream.aiortc_patch import codec_executor, pass_through
 
 logger = logging.getLogger(__name__)
 
-HELD_FRAMES = 50  # one second of 20 ms frames; a viewer that reads slower loses the oldest
-RATE = 48_000
+HELD_PACKETS = 50  # one second of 20 ms packets; a viewer that reads slower loses the oldest
+SoundPacket: TypeAlias = "av.Packet[Stream]"
+
+
+def opus_samples(data: bytes) -> int:
+    """Length of an Opus packet in samples at 48 kHz, from its first bytes (RFC 6716, section 3.1).
+
+    Returns:
+        0 for a packet too short to say.
+    """
+    if not data:
+        return 0
+    kind, code = data[0] >> 3, data[0] & 3
+    if kind < 12:  # SILK: 10, 20, 40, 60 ms
+        frame = (480, 960, 1920, 2880)[kind & 3]
+    elif kind < 16:  # hybrid: 10, 20 ms
+        frame = (480, 960)[kind & 1]
+    else:  # CELT: 2.5, 5, 10, 20 ms
+        frame = 120 << (kind & 3)
+    if code < 3:
+        return frame * (1, 2, 2)[code]
+    return frame * (data[1] & 0x3F) if len(data) > 1 else 0
 
 
 class ViewerSound(MediaStreamTrack):
-    """The session's sound for one viewer; silent gaps simply bring no frames."""
+    """The session's sound for one viewer; silent gaps simply bring no packets."""
 
     kind = "audio"
 
     def __init__(self, hub: Sound) -> None:
         super().__init__()
         self._hub = hub
-        self._queue: asyncio.Queue[av.AudioFrame | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[SoundPacket | None] = asyncio.Queue()
 
-    def put(self, frame: av.AudioFrame | None) -> None:
-        """Offer a frame; None ends the track."""
-        if self._queue.qsize() >= HELD_FRAMES:
+    def put(self, packet: SoundPacket | None) -> None:
+        """Offer a packet; None ends the track."""
+        if self._queue.qsize() >= HELD_PACKETS:
             self._queue.get_nowait()
-        self._queue.put_nowait(frame)
+        self._queue.put_nowait(packet)
 
-    async def recv(self) -> av.AudioFrame:
-        """The next frame.
+    async def recv(self) -> SoundPacket:
+        """The next packet, shared with the other viewers.
 
         Raises:
             MediaStreamError: the track has ended.
         """
         if self.readyState != "live":
             raise MediaStreamError
-        frame = await self._queue.get()
-        if frame is None:
+        packet = await self._queue.get()
+        if packet is None:
             self.stop()
             raise MediaStreamError
-        return frame
+        return packet
 
     def stop(self) -> None:
         """End the track."""
@@ -55,7 +85,7 @@ class ViewerSound(MediaStreamTrack):
 
 
 class Sound:
-    """Reads the publisher's track and hands each frame to every viewer, in one continuous time."""
+    """Reads the publisher's track and hands each packet to every viewer, in one continuous time."""
 
     def __init__(self) -> None:
         self._viewers: set[ViewerSound] = set()
@@ -85,16 +115,34 @@ class Sound:
         """
         shift: int | None = None
         with contextlib.suppress(MediaStreamError):
-            while True:
-                frame = await track.recv()
-                if not isinstance(frame, av.AudioFrame) or frame.pts is None:
-                    continue
+            async for data, pts in _opus(track):
                 if shift is None:
-                    elapsed = int((time.monotonic() - self._start_s) * frame.sample_rate)
-                    shift = max(elapsed, self._next_pts) - frame.pts
-                frame.pts += shift
-                frame.time_base = fractions.Fraction(1, frame.sample_rate)
-                self._next_pts = frame.pts + frame.samples
+                    elapsed = int((time.monotonic() - self._start_s) * SAMPLE_RATE)
+                    shift = max(elapsed, self._next_pts) - pts
+                packet: SoundPacket = av.Packet(data)
+                packet.pts, packet.time_base = pts + shift, TIME_BASE
+                self._next_pts = max(self._next_pts, pts + shift + opus_samples(data))
                 for viewer in list(self._viewers):
-                    viewer.put(frame)
+                    viewer.put(packet)
         logger.debug("the audio track ended")
+
+
+async def _opus(track: MediaStreamTrack) -> AsyncIterator[tuple[bytes, int]]:
+    """A track's Opus packets and their times at 48 kHz, from any beginning.
+
+    Raises:
+        MediaStreamError: the track has ended.
+    """
+    pass_through(track)
+    encoder: OpusEncoder | None = None
+    loop = asyncio.get_running_loop()
+    while True:
+        item = await track.recv()
+        if isinstance(item, av.Packet):
+            if item.pts is not None:
+                yield bytes(item), item.pts
+        elif isinstance(item, av.AudioFrame):
+            encoder = encoder or OpusEncoder()
+            encoded, first = await loop.run_in_executor(codec_executor(), encoder.encode, item)
+            for number, data in enumerate(encoded):
+                yield data, first + number * SAMPLES_PER_FRAME

@@ -12,7 +12,7 @@ import pytest
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.stream import Stream
 
-from stream.audio import MAX_DELAY_S, QUEUE_ITEMS, DelayedAudioTrack, Hold
+from stream.audio import LATE_S, MAX_DELAY_S, QUEUE_ITEMS, DelayedAudioTrack, Hold
 
 PACKET_S = 0.02
 VoicePacket: TypeAlias = "av.Packet[Stream]"
@@ -133,6 +133,17 @@ async def test_what_nobody_reads_is_bounded_and_the_newest_kept() -> None:
     assert track.dropped == 40
     packet = await asyncio.wait_for(track.recv(), 1)
     assert packet.pts == 40 * 960
+    track.stop()
+
+
+async def test_what_gathered_before_the_viewer_connected_is_skipped() -> None:
+    microphone = Microphone()
+    world = World(microphone)
+    track = DelayedAudioTrack(microphone, lambda: 0.05, world.clock, world.sleep)
+    await world.sleep(1.0)
+    first = await asyncio.wait_for(track.recv(), 1)
+    assert 0.05 <= world.now_s - world.start_s - (first.pts or 0) / 48_000 <= 0.051 + LATE_S
+    assert track.dropped == pytest.approx((1.0 - 0.05 - LATE_S) / PACKET_S, abs=2)
     track.stop()
 
 

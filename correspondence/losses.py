@@ -18,7 +18,7 @@ IRISES = (topology.IRIS_A, topology.IRIS_B)
 
 OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
 LARGE = 8.0  # of squared next to absolute colour errors, colours in [0, 1]: misplaced edges weigh more
-PARTS_SHARE = 3.0  # of landmarks on lips and eyes next to the others
+PARTS_SHARE = 6.0  # of landmarks on lips and eyes next to the others
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8
 CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the other half of the neighbours says the same
 
@@ -34,7 +34,7 @@ class LossConfig:
     flow: float = 0.1  # on known fields
     early: float = 0.05  # the same on the stages before the last
     doubt: float = 0.06  # Laplace likelihood of the error of known fields
-    landmark: float = 0.12
+    landmark: float = 0.22
     cycle: float = 0.02
     smooth: float = 0.02
     visible: float = 0.1

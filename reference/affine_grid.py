@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.types import Box, Float, Image, check_image
+from reference.mask import smoothstep
 
 DEPTH = 8  # cells along the luma
 CELLS = 20  # cells along the longer side of the box
@@ -154,27 +155,28 @@ def _solve(products: _Doubles, answers: _Doubles) -> _Doubles:
     return np.linalg.solve(products + unit * 0.25 * eye, answers + unit * 0.25 * whole)
 
 
-def structure(image: Image, edited: Image, mask: Float, grid: AffineGrid) -> Float:
-    """How far an edit is more than a change of colour, float32 (H, W) in [0, 1]; 0 outside the mask.
-
-    The share of the change, in a small neighbourhood, that the grid's colour maps leave over.
+def structure(image: Image, edited: Image, mask: Float, grid: AffineGrid) -> tuple[Float, float]:
+    """How far an edit is more than a change of colour, in each place and as a whole.
 
     Args:
         image, edited: RGB uint8 (H, W, 3).
         mask: float32 (H, W), of the edit.
         grid: fitted to the three.
+
+    Returns:
+        The share of the change, in a small neighbourhood, that the grid's colour maps leave over, eased to
+        float32 (H, W) in [0, 1], 0 outside the mask; and the share of the whole change's energy left over.
     """
     x0, y0, x1, y1 = grid.box
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     cut = np.s_[y0:y1, x0:x1]
+    before, after = (np.ascontiguousarray(a[cut]) for a in (image, edited))
     places = np.stack([x.ravel(), y.ravel()], axis=1)
-    made = grid.apply(image[cut].reshape(-1, 3), places).reshape(y1 - y0, x1 - x0, 3)
+    made = grid.apply(before.reshape(-1, 3), places).reshape(before.shape)
+    inside = mask[cut] > 0
+    left, change = (cv2.absdiff(a, after).astype(np.float32).max(axis=2) * inside for a in (made, before))
     side = 2 * max(1, round(min(mask.shape) / 128)) + 1
-    left = cv2.blur(
-        cv2.absdiff(made, np.ascontiguousarray(edited[cut])).astype(np.float32).max(axis=2), (side, side)
-    )
-    change = cv2.blur(cv2.absdiff(image[cut], edited[cut]).astype(np.float32).max(axis=2), (side, side))
-    share = np.clip((left / (change + 4) - 0.3) / 0.3, 0, 1)
+    share = cv2.blur(left, (side, side)) / (cv2.blur(change, (side, side)) + 4)
     out = np.zeros(mask.shape, np.float32)
-    out[cut] = share * (mask[cut] > 0)
-    return out
+    out[cut] = smoothstep(share, 0.3, 0.6) * inside
+    return out, float((left**2).sum() / max(float((change**2).sum()), 1.0))

@@ -12,6 +12,7 @@ from reference.edits import Edit
 from reference.view import ViewChange, view_change
 
 MOST_VIEWS = 48  # remembered of each keyframe
+HOPE = 0.7  # share of `turn_deg` up to which an untried view is worth trying
 SAME_VIEW = 0.6  # views nearer than this, in units of `nearby_deg`, are one
 MOST_COUNTED = 5.0  # observations of one view; beyond it the older ones fade
 
@@ -84,16 +85,21 @@ class Keyframe:
         self._coverage = np.append(self._coverage, np.float32(coverage))[-MOST_VIEWS:]
         self._counts = np.append(self._counts, np.float32(1))[-MOST_VIEWS:]
 
-    def predict(self, landmarks: Landmarks, config: BankConfig) -> float:
-        """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with change."""
+    def predict(self, landmarks: Landmarks, config: BankConfig, *, hopeful: bool = False) -> float:
+        """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with change.
+
+        Where `hopeful`, a view that is turned little and was not tried yet counts as covered: worth trying.
+        """
         if self.prepared.landmarks is None:
             return 0.0
         change = view_change(self.prepared.landmarks, landmarks)
         near = np.exp(-0.5 * ((self._views - _row(change, config)) ** 2).sum(axis=1))
         weights = near * self._counts
-        prior = config.prior_weight
-        total = prior * _prior(change, config) + float((weights * self._coverage).sum())
-        return total / (prior + float(weights.sum()))
+        prior = _prior(change, config)
+        if hopeful and change.turn_deg < HOPE * config.turn_deg:
+            prior = 1.0
+        total = config.prior_weight * prior + float((weights * self._coverage).sum())
+        return total / (config.prior_weight + float(weights.sum()))
 
 
 def _prior(change: ViewChange, config: BankConfig) -> float:
@@ -196,14 +202,21 @@ class Bank:
             for k in self._keyframes:
                 k.used //= 2
 
-    def best(self, landmarks: Landmarks, *, without: Keyframe | None = None) -> tuple[Keyframe, float] | None:
+    def best(
+        self, landmarks: Landmarks, *, without: Keyframe | None = None, hopeful: bool = False
+    ) -> tuple[Keyframe, float] | None:
         """The keyframe with the highest predicted coverage of a view, and that; the earliest among equals.
 
         Args:
             landmarks: of the frame.
             without: a keyframe to leave out (the one in use).
+            hopeful: see `Keyframe.predict`.
         """
-        choices = [(k, k.predict(landmarks, self.config)) for k in self._keyframes if k is not without]
+        choices = [
+            (k, k.predict(landmarks, self.config, hopeful=hopeful))
+            for k in self._keyframes
+            if k is not without
+        ]
         return max(choices, key=lambda choice: choice[1], default=None)
 
     def _usefulness(self, keyframe: Keyframe) -> float:

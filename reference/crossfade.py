@@ -9,7 +9,7 @@ from correspondence import Matcher
 from correspondence.types import Box, Float, Image, Landmarks, Match
 from reference.composite import Composition
 from reference.sampling import coarse_values
-from reference.sights import CELL_PX, Worn, confident
+from reference.sights import CELL_PX, Worn, confident, radius_px
 
 LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
 
@@ -20,7 +20,7 @@ class CrossFade:
     Args:
         old: what served until now; match: the last frame's with it.
         frames: how many show both.
-        radius: of the confidence, share of the frame's shorter side.
+        radius: of the confidence, see `sights.radius_px`.
     """
 
     def __init__(self, old: Worn, match: Match | None, frames: int, radius: float) -> None:
@@ -89,8 +89,8 @@ class CrossFade:
         """Share of the new edit, float32 (h, w); rises by at most (1 + LAG) / (frames + 1) a frame."""
         x0, y0, x1, y1 = box
         size = (max(1, round((y1 - y0) / CELL_PX)), max(1, round((x1 - x0) / CELL_PX)))
-        radius_px = self._radius * min(new.frame_size)
-        a, b = (confident(coarse_values(m, box, size)[..., 2], radius_px) for m in (old, new))
+        reach = radius_px(self._radius, new.landmarks, new.frame_size)
+        a, b = (confident(coarse_values(m, box, size)[..., 2], reach) for m in (old, new))
         late = np.float32(LAG) * (a + 1e-3) / (a + b + 2e-3)
         time = np.float32((1 + LAG) * self._shown / (self._frames + 1))
         weight = np.clip(time - late, 0, 1).astype(np.float32)

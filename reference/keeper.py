@@ -19,7 +19,7 @@ from reference.keeper_config import KeeperConfig, KeyframeInfo
 from reference.keyframes import Fill
 from reference.policy import Action, Decision, KeyframePolicy, coverage
 from reference.side_work import Worker
-from reference.sights import Look, Worn, confident
+from reference.sights import Look, Worn, confident, radius_px
 from reference.view_job import Found, Refused, Swap, Tools, View, ViewJob
 
 logger = logging.getLogger(__name__)
@@ -170,14 +170,16 @@ class ReferenceKeeper:
         if landmarks is None or new.seen is None or self._fade is not None:
             return
         config, keyframe = self.config, self._worn.keyframe
-        sure = confident(new.seen.log_b, config.radius * min(frame.shape[:2]))
+        reach = radius_px(config.radius, landmarks, landmarks.image_size)
+        sure = confident(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
         self._bank.served(keyframe)
         if self._now_s - self._looked_s >= config.look_every_s:
             self._looked_s = self._now_s
             keyframe.observe(landmarks, covered, config.bank)
             low = covered < config.policy.recover
-            self._other = self._bank.best(landmarks, without=keyframe) if low else self._home(landmarks)
+            best = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None
+            self._other = best if low else self._home(landmarks)
         other = None if self._other is None else self._other[1]
         self.decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
         self._act(frame, landmarks, covered)

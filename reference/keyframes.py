@@ -20,6 +20,7 @@ from reference.sights import Look, Sight
 
 SURE = (0.3, 0.7)  # confidence from which a keyframe starts to give a pixel, and gives all of it
 SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence
+STRUCTURAL = (0.25, 0.45)  # share of an edit's energy beyond colour: from face paint with stripes to glasses
 LEAST_HOLE = 0.05  # a pixel less open than this needs no fill
 
 
@@ -103,16 +104,20 @@ def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
 
 
 def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Image, Float]:
-    """Colour the hole as the user's own edit colours such pixels; what is left of it is structure."""
+    """Colour the hole as the user's own edit colours such pixels; what is left of it is structure.
+
+    Under structure the live pixel stays where the edit as a whole is more than a change of colour.
+    """
     inside = hole > 0
     grid = fit_affine_grid(own.edit.reference, own.edit.edited, own.edit.mask) if inside.any() else None
     if grid is None:
         return edited, hole
-    more = structure(own.edit.reference, own.edit.edited, own.edit.mask, grid)
+    more, whole = structure(own.edit.reference, own.edit.edited, own.edit.mask, grid)
     more = cv2.remap(more, own.places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     live = frame[inside]
     toned = grid.apply(live, own.places[inside]).astype(np.float32)
-    share = (hole * (1 - more))[inside][:, None]
+    drawn_over = float(smoothstep(np.float32(whole), *STRUCTURAL))  # glasses hide the colour under them
+    share = (hole * (1 - more * drawn_over))[inside][:, None]
     out = edited.copy()
     out[inside] = np.clip(np.rint(edited[inside] + share * (toned - live)), 0, 255).astype(np.uint8)
     rest = hole * more

@@ -38,7 +38,7 @@ class PolicyConfig:
     min_coverage: float = 0.9  # below this the reference no longer covers the view
     recover: float = 0.94  # hysteresis: above this it does again
     window_s: float = 0.4  # sliding window whose median coverage decides (StreamEdit 3.2)
-    cooldown_s: float = 2.0  # shortest time between two new keyframes
+    cooldown_s: float = 1.2  # shortest time between two new keyframes
     retry_s: float = 0.5  # shortest time between a refused keyframe and the next
     switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
     switch_cooldown_s: float = 0.5  # shortest time between two switches
@@ -120,14 +120,12 @@ class KeyframePolicy:
         if best_other is not None and best_other >= level + config.switch_gain:
             if now_s - self._switched_s < config.switch_cooldown_s:
                 return Decision(Action.KEEP, f"{seen}; just switched")
-            return Decision(Action.SWITCH, f"{seen}; a keyframe of the bank covers {best_other:.0%}")
+            return Decision(Action.SWITCH, f"{seen}; a keyframe of the bank may cover {best_other:.0%}")
         if best_other is not None and best_other >= config.min_coverage:
             return Decision(Action.KEEP, f"{seen}; no keyframe is clearly better")
-        waited = now_s - max(self._made_s, self._switched_s)
-        if waited < config.cooldown_s:
-            return Decision(
-                Action.KEEP, f"{seen}; next keyframe in {config.cooldown_s - waited:.1f} s at the earliest"
-            )
+        due_s = max(self._made_s + config.cooldown_s, self._switched_s + config.switch_cooldown_s)
+        if now_s < due_s:
+            return Decision(Action.KEEP, f"{seen}; next keyframe in {due_s - now_s:.1f} s at the earliest")
         if now_s - self._seen[0][0] < 0.5 * config.window_s:
             return Decision(Action.KEEP, f"{seen}; not yet for long enough")
         return Decision(Action.MAKE, f"{seen}; no keyframe covers the view")

@@ -238,6 +238,11 @@ class Propagator:
         ready.keeper.remove_keyframe(index)
 
     @property
+    def job_failures(self) -> int:
+        """How many jobs beside the path have raised; each was logged, and the old reference served on."""
+        return self._worker.failures
+
+    @property
     def decision(self) -> Decision | None:
         """What the last frame's coverage led to, and why; None where one reference serves alone."""
         ready = self._ready

@@ -8,13 +8,19 @@ import cv2
 import numpy as np
 
 from correspondence import Matcher
-from correspondence.types import Float, Image, Landmarks, Match
+from correspondence.grid import pixel_grid
+from correspondence.mesh import face_reference, landmark_field
+from correspondence.region import ideal_region
+from correspondence.topology import OVAL
+from correspondence.types import Float, Image, Landmarks, Match, Patch
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig, Compositor
 from reference.edits import Edit, Mode
+from reference.parts import face_size
 from reference.policy import coverage
 from reference.sampling import coarse_values, places
 
+RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
 CELL_PX = 8  # grid on which confidence is read
 ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is taken as given and weighed later
 
@@ -60,8 +66,8 @@ class Sight:
     Attributes:
         keyframe, edit, match: whose and how.
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
-        mask: the edit's mask where it lies in the frame, float32 (H, W), [0, 1].
-        places: where in the keyframe each pixel is seen, float32 (H, W, 2), pixels.
+        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1].
+        places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
         covered: share of the edited area that is seen with confidence, [0, 1].
     """
 
@@ -95,7 +101,7 @@ def sight_of(
 
     Args:
         frame: uint8 (H, W, 3); landmarks: of its face.
-        radius: of the confidence, share of the frame's shorter side.
+        radius: of the confidence, share of the face, or of the frame's shorter side without one.
         threshold: confidence at which a place counts as covered.
     """
     size = (frame.shape[0], frame.shape[1])
@@ -105,12 +111,55 @@ def sight_of(
     pixels = np.stack(
         np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)), axis=-1
     )
-    at = places(match, whole, pixels)
-    mask = cv2.remap(edit.mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    mask, at = _lie(edit, keyframe.prepared.landmarks, landmarks, places(match, whole, pixels), pixels)
     rows, columns = (max(1, round(side / CELL_PX)) for side in size)
-    sure = confident(coarse_values(match, whole, (rows, columns))[..., 2], radius * min(size))
+    sure = confident(coarse_values(match, whole, (rows, columns))[..., 2], radius_px(radius, landmarks, size))
     weight = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)
     return Sight(keyframe, edit, match, sure, mask, at, coverage(sure, weight, threshold))
+
+
+def _lie(
+    edit: Edit, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
+) -> tuple[Float, Float]:
+    """Where an edit should lie in a frame, however unsure the match is: `Sight.mask` and `Sight.places`.
+
+    What lies on the face's mesh goes where the frame's mesh carries it and nowhere else; the match, which
+    may send an ear to a cheek it cannot see, places the rest.
+
+    Args:
+        own, now: landmarks of the keyframe and of the frame.
+        matched: where in the keyframe each pixel is seen by the match, float32 (H, W, 2), pixels.
+        pixels: x and y of each pixel, float32 (H, W, 2).
+    """
+
+    def warped(mask: Float, at: Float) -> Float:
+        out = cv2.remap(mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return np.asarray(out, np.float32)
+
+    if own is None or now is None:
+        return warped(edit.mask, matched), matched
+    height, width = pixels.shape[:2]
+    here, there = ideal_region(now, (height, width)), ideal_region(own, own.image_size)
+    carried = landmark_field(now, face_reference(own, there), here)
+    size = carried.field.shape[0]
+    at = pixel_grid(size, size)
+    moved = there.to_pixels(at + carried.field, size) - here.to_pixels(at, size)
+    values = np.dstack([moved, carried.inside.astype(np.float32)]).astype(np.float32)
+    by_mesh = Patch(values, here.box).sample((0, 0, width, height))
+    inside = by_mesh[..., 2] > 0.5
+    inside &= (pixels >= here.box[:2]).all(axis=2) & (pixels < here.box[2:]).all(axis=2)
+    face = np.zeros(edit.mask.shape, np.uint8)
+    cv2.fillPoly(face, [np.rint(own.points[list(OVAL), :2] * 16).astype(np.int32)], 1, shift=4)
+    rim = 2 * max(1, round(RIM * face_size(own))) + 1
+    off_face = edit.mask * (1 - cv2.dilate(face, np.ones((rim, rim), np.uint8)))
+    places_ = np.where(inside[..., None], pixels + by_mesh[..., :2], matched).astype(np.float32)
+    mask = np.where(inside, warped(edit.mask, places_), warped(off_face.astype(np.float32), matched))
+    return mask.astype(np.float32), places_
+
+
+def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:
+    """A radius in pixels: a share of the face, or of the frame's shorter side where there is none."""
+    return share * (min(size) if landmarks is None else face_size(landmarks))
 
 
 def confident(log_b: Float, radius_px: float) -> Float:

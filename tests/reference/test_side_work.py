@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+
+from reference.side_work import InlineWorker, SideWorker, make_worker
+
+
+def boom() -> None:
+    raise RuntimeError("no such luck")
+
+
+def test_the_newest_waiting_job_drops_the_older() -> None:
+    worker = SideWorker()
+    started, leave, ran = threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        started.set()
+        assert leave.wait(10)
+        ran.append(1)
+
+    done = threading.Event()
+    worker.submit(first)
+    assert started.wait(10)
+    worker.submit(lambda: ran.append(2))
+    worker.submit(lambda: (ran.append(3), done.set())[0])
+    leave.set()
+    assert done.wait(10)
+    worker.close()
+    assert ran == [1, 3]
+
+
+def test_a_failing_job_is_logged_counted_and_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    worker = SideWorker()
+    done = threading.Event()
+    with caplog.at_level(logging.ERROR, "reference.side_work"):
+        ended = threading.Event()
+
+        def failing() -> None:
+            ended.set()
+            boom()
+
+        worker.submit(failing)
+        assert ended.wait(10)
+        worker.submit(done.set)
+        assert done.wait(10)
+        worker.close()
+    assert worker.failures == 1
+    assert "no such luck" in caplog.text
+
+
+def test_close_ends_the_thread_and_drops_what_comes_later() -> None:
+    before = threading.active_count()
+    worker = SideWorker()
+    assert threading.active_count() == before  # it starts with the first job
+    ran = threading.Event()
+    worker.submit(ran.set)
+    assert ran.wait(10)
+    worker.close()
+    assert threading.active_count() == before
+    late = threading.Event()
+    worker.submit(late.set)
+    assert not late.wait(0.05)
+
+
+def test_inline_work_is_done_on_return() -> None:
+    worker = make_worker(background=False)
+    assert isinstance(worker, InlineWorker)
+    ran: list[int] = []
+    worker.submit(lambda: ran.append(1))
+    worker.submit(boom)
+    worker.close()
+    assert ran == [1]
+    assert worker.failures == 1

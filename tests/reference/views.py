@@ -1,0 +1,89 @@
+"""A stream of one head at known turns, and a matcher that is sure of what is turned little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from correspondence import DETECT, Landmarks, Match
+from correspondence.types import Image, MaybeLandmarks
+from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
+from reference.refusal import RefusalConfig
+from tests.reference.helpers import FakePrepared, paint_square, scaled_face
+
+PAINT = (98, 108, 158, 122)  # on the face, which lies in the middle of each frame
+UNSURE = (128, 88, 182, 142)  # about the right half of the paint
+REACH_DEG = 15.0
+
+
+class Scene:
+    """Frames by the head's turn; the turn is written into a corner pixel, where nothing is edited.
+
+    Args:
+        photo: uint8 (256, 256, 3); face: landmarks of some head.
+    """
+
+    def __init__(self, photo: Image, face: Landmarks) -> None:
+        self._photo, self._face = photo, face
+        self.size = (photo.shape[0], photo.shape[1])
+
+    def frame(self, yaw_deg: int) -> Image:
+        out = self._photo.copy()
+        out[0, 0] = (100 + yaw_deg, 0, 0)
+        return out
+
+    def yaw(self, image: Image) -> int:
+        return int(image[0, 0, 0]) - 100
+
+    def landmarks(self, image: Image) -> Landmarks:
+        return scaled_face(self._face, 1.0, self.size, self.yaw(image))
+
+    def edit(self) -> Edit:
+        frame = self.frame(0)
+        return Edit(frame, paint_square(frame, PAINT, (20, 200, 40)))
+
+
+class TurnMatcher:
+    """Sure everywhere up to `REACH_DEG`; beyond it not of `UNSURE`."""
+
+    kind = "classical"
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.matched = 0
+
+    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> FakePrepared:
+        image = image.copy()
+        return FakePrepared(image, self.scene.landmarks(image))
+
+    def match(
+        self, frame: Image, prepared: FakePrepared, previous: Match | None = None, landmarks: Any = DETECT
+    ) -> Match:
+        self.matched += 1
+        log_b = np.full(self.scene.size, -2.0, np.float32)
+        if abs(self.scene.yaw(frame) - self.scene.yaw(prepared.image)) > REACH_DEG:
+            x0, y0, x1, y1 = UNSURE
+            log_b[y0:y1, x0:x1] = 6.0
+        field = np.zeros((*self.scene.size, 2), np.float32)
+        return Match.from_field(field, log_b, landmarks if isinstance(landmarks, Landmarks) else None)
+
+
+class TurnTracker:
+    """Knows each frame's face."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    def __call__(self, image: Image, now_s: float) -> Landmarks | None:
+        return self.scene.landmarks(image)
+
+
+def turning(scene: Scene, *, fill: Any = None, **config: Any) -> Propagator:
+    """A propagator on the scene, its side jobs done inside `step` unless said otherwise."""
+    usual = {"background": False, "max_match_s": 10.0, "refusal": RefusalConfig(hidden=1.0)}
+    references = KeeperConfig(**{**usual, **config})
+    matcher: Any = TurnMatcher(scene)
+    return Propagator(
+        scene.edit(), matcher, TurnTracker(scene), PropagatorConfig(references=references), fill
+    )

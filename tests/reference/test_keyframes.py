@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from correspondence import Landmarks, Match
+from correspondence.types import Float, Image
+from reference.bank import Keyframe
+from reference.composite import CompositeConfig
+from reference.keyframes import FillHint, draw, filled
+from reference.sights import Look, Sight, sight_of
+from tests.reference.helpers import FakeMatcher, FakePrepared, paint_square
+
+SIZE = (128, 128)
+LOOK = Look("delta", 1.0, CompositeConfig(follow_light=False))
+PAINT = (32, 32, 96, 96)
+SURE, UNSURE = -3.0, 7.0
+
+
+class MapMatcher(FakeMatcher):
+    """Finds every place where it is, as sure as the keyframe's map says."""
+
+    def __init__(self, maps: dict[int, Float]) -> None:
+        super().__init__(None)
+        self.maps = maps
+
+    def match(self, frame: Image, prepared: Any, previous: Any = None, landmarks: Any = None) -> Match:
+        height, width = frame.shape[:2]
+        log_b = self.maps[id(prepared)]
+        return Match.from_field(np.zeros((height, width, 2), np.float32), log_b, landmarks)
+
+
+def gray(level: int = 120) -> Image:
+    return np.full((*SIZE, 3), level, np.uint8)
+
+
+def keyframe(colour: tuple[int, int, int], image: Image | None = None) -> Keyframe:
+    image = gray() if image is None else image
+    prepared: Any = FakePrepared(image, None)
+    return Keyframe(image, paint_square(image, PAINT, colour), prepared)
+
+
+def sights(frame: Image, known: list[tuple[Keyframe, Float]]) -> list[Sight]:
+    matcher: Any = MapMatcher({id(k.prepared): log_b for k, log_b in known})
+    return [sight_of(frame, None, k, matcher, LOOK, radius=0.02, threshold=0.5) for k, _ in known]
+
+
+def sure_of(columns: slice) -> Float:
+    log_b = np.full(SIZE, UNSURE, np.float32)
+    log_b[:, columns] = SURE
+    return log_b
+
+
+def test_the_earliest_sure_keyframe_gives_each_pixel() -> None:
+    red, green = keyframe((200, 60, 60)), keyframe((60, 200, 60))
+    frame = gray()
+    everywhere = sure_of(np.s_[:])
+    drawn = draw(frame, sights(frame, [(red, everywhere), (green, everywhere)]), LOOK)
+    np.testing.assert_allclose(drawn.edited[64, 64], (200, 60, 60), atol=1)
+    drawn = draw(frame, sights(frame, [(red, sure_of(np.s_[:64])), (green, everywhere)]), LOOK)
+    np.testing.assert_allclose(drawn.edited[64, 40], (200, 60, 60), atol=2)
+    np.testing.assert_allclose(drawn.edited[64, 88], (60, 200, 60), atol=2)
+    assert drawn.known == pytest.approx(1, abs=0.01)
+    assert not drawn.hole.any()
+
+
+def test_two_keyframes_meet_without_a_seam() -> None:
+    one, other = keyframe((170, 120, 120)), keyframe((150, 120, 120))
+    frame = gray()
+    pairs = [(one, sure_of(np.s_[:64])), (other, sure_of(np.s_[:]))]
+    drawn = draw(frame, sights(frame, pairs), LOOK)
+    row = drawn.edited[64, 36:92, 0].astype(int)
+    assert row[0] - row[-1] >= 19
+    assert np.abs(np.diff(row)).max() <= 3  # of a step of 20
+    assert (np.diff(row) <= 0).all()
+
+
+def test_unedited_pixels_are_the_frames_own(rng: np.random.Generator) -> None:
+    frame = rng.integers(0, 255, (*SIZE, 3)).astype(np.uint8)
+    k = keyframe((200, 60, 60))
+    for log_b in (sure_of(np.s_[:]), sure_of(np.s_[:64]), sure_of(np.s_[:0])):
+        drawn = draw(frame, sights(frame, [(k, log_b)]), LOOK)
+        far = k.edited == k.image
+        far[PAINT[1] - 6 : PAINT[3] + 6, PAINT[0] - 6 : PAINT[2] + 6] = False
+        np.testing.assert_array_equal(drawn.edited[far], frame[far])
+        assert not drawn.hole[far.all(axis=2)].any()
+
+
+def test_what_nobody_knows_is_coloured_where_colour_is_all(rng: np.random.Generator) -> None:
+    frame = rng.integers(90, 150, (*SIZE, 3)).astype(np.uint8)
+    table = np.clip(np.arange(256) * 0.7 + 60, 0, 255).astype(np.uint8)
+    edited = frame.copy()
+    x0, y0, x1, y1 = PAINT
+    edited[y0:y1, x0:x1] = table[frame[y0:y1, x0:x1]]
+    prepared: Any = FakePrepared(frame, None)
+    k = Keyframe(frame, edited, prepared)
+    drawn = draw(frame, sights(frame, [(k, sure_of(np.s_[:0]))]), LOOK)
+    assert drawn.known == pytest.approx(0, abs=0.05)
+    off = np.abs(drawn.edited.astype(int) - edited)[y0 + 6 : y1 - 6, x0 + 6 : x1 - 6]
+    assert off.mean() < 2
+    assert not drawn.hole[y0 + 6 : y1 - 6, x0 + 6 : x1 - 6].any()
+
+
+def test_what_is_more_than_colour_stays_live_until_it_is_filled(rng: np.random.Generator) -> None:
+    frame = gray()
+    x0, y0, x1, y1 = PAINT
+    edited = frame.copy()
+    edited[y0:y1, x0:x1] = np.where(rng.random((y1 - y0, x1 - x0, 1)) < 0.5, 20, 220)
+    prepared: Any = FakePrepared(frame, None)
+    k = Keyframe(frame, edited, prepared)
+    seen = sights(frame, [(k, sure_of(np.s_[:64]))])
+    drawn = draw(frame, seen, LOOK)
+    np.testing.assert_allclose(drawn.edited[40:88, 86:90], 120, atol=2)
+    assert drawn.hole[64, 86:90].min() > 0.9
+    assert drawn.hole[64, 40] == 0
+    asked: list[FillHint] = []
+
+    def fill(image: Image, mask: Float, hint: FillHint) -> Image:
+        asked.append(hint)
+        np.testing.assert_array_equal(image, drawn.edited)
+        return np.where(mask[..., None] > 0, np.uint8(7), image).astype(np.uint8)
+
+    whole = filled(drawn, None, seen[0], fill)
+    assert (whole[drawn.hole > 0] == 7).all()
+    np.testing.assert_array_equal(whole[drawn.hole == 0], drawn.edited[drawn.hole == 0])
+    assert asked[0].reference is k.edited
+
+
+def test_a_fill_must_keep_to_its_hole() -> None:
+    frame = gray()
+    seen = sights(frame, [(keyframe((200, 60, 60)), sure_of(np.s_[:64]))])
+    drawn = draw(frame, seen, LOOK)
+    with pytest.raises(ValueError, match="outside its mask"):
+        filled(drawn, None, seen[0], lambda image, mask, hint: np.zeros_like(image))
+    with pytest.raises(ValueError, match="must return uint8"):
+        filled(drawn, None, seen[0], lambda image, mask, hint: image[:3])
+    with pytest.raises(ValueError, match="at least one"):
+        draw(frame, [], LOOK)
+
+
+def test_paint_of_the_face_lies_where_the_mesh_carries_it(astronaut: Image, face: Landmarks) -> None:
+    x, y = (int(v) for v in face.points[50, :2])  # on a cheek
+    edited = paint_square(astronaut, (x - 5, y - 5, x + 5, y + 5), (20, 200, 40))
+    prepared: Any = FakePrepared(astronaut, face)
+    k = Keyframe(astronaut, edited, prepared)
+    moved = Landmarks((face.points + np.array([0, 120, 0])).astype(np.float32), face.image_size)
+    matcher: Any = FakeMatcher(face)  # its field stands still and is wrong
+    sight = sight_of(astronaut, moved, k, matcher, LOOK, radius=0.03, threshold=0.5)
+    assert sight.mask[y + 120, x] > 0.9
+    assert sight.mask[y, x] == 0
+    np.testing.assert_allclose(sight.places[y + 120, x], (x, y), atol=1.5)

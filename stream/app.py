@@ -8,8 +8,10 @@ import stream.dtls  # noqa: F401  # first: it decides how the OpenSSL that aiort
 import asyncio
 import errno
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from stream.web_base import SERVICES, STORE, Handler, add_headers, errors_as_jso
 logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent / "web"
+STOP_S = 5.0  # longest stop; what hangs then is left behind
+CLOSE_S = 2.5  # of it, for the sessions' goodbyes
+INTERRUPTED = 130  # exit code of a second Ctrl-C
 LOCAL_HOSTS = ("0.0.0.0", "::", "")
 
 
@@ -56,7 +61,10 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _end_sessions(app: web.Application) -> None:
-    await app[STORE].close()
+    try:
+        await asyncio.wait_for(app[STORE].close(), CLOSE_S)
+    except TimeoutError:
+        logger.warning("sessions took over %.1f s to close", CLOSE_S)
 
 
 def _page(name: str) -> Handler:
@@ -67,16 +75,20 @@ def _page(name: str) -> Handler:
 
 
 def serve(config: ServerConfig) -> None:
-    """Serve until SIGINT or SIGTERM; peers are then closed and told.
+    """Serve until SIGINT (Ctrl-C) or SIGTERM; peers are then closed and told.
+
+    Returning after either is the usual end, exit code 0. The process ends within `STOP_S` of the signal: if
+    something hangs, by force and with exit code 1. A second Ctrl-C ends it at once, exit code 130.
 
     Raises:
+        KeyboardInterrupt: Ctrl-C before it serves.
         StartError: the port is taken or the address is not this machine's.
         WeightsError: the matcher's weights are missing or damaged.
     """
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(run_until_stopped(services, print_line=_print_line))
+        runner.run(run_until_stopped(services, print_line=_print_line, stopping=_leave_in_time))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -93,19 +105,36 @@ def _print_line(text: str) -> None:
     sys.stdout.flush()
 
 
-async def run_until_stopped(services: Services, print_line: Callable[[str], None]) -> None:
+def _leave_in_time() -> None:
+    """See to it that the process ends within `STOP_S`, whatever hangs, and at once with another Ctrl-C."""
+
+    def leave() -> None:
+        print(f"livery: it did not stop within {STOP_S:g} s; what hangs is left behind", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(STOP_S, leave)
+    timer.daemon = True
+    timer.start()
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+
+
+async def run_until_stopped(
+    services: Services, print_line: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+) -> None:
     """Start, print the address, wait for a signal, stop.
 
     Args:
         services: what to serve with.
         print_line: shows a line to whoever started the server.
+        stopping: called when the signal has come.
 
     Raises:
         StartError: the port is taken or the address is not this machine's.
     """
     config = services.config
     app = create_app(services)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=3.0)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
         port = await _listen(runner, config)
@@ -117,6 +146,7 @@ async def run_until_stopped(services: Services, print_line: Callable[[str], None
             print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
         print_line("Stop with Ctrl-C.")
         await _signal()
+        stopping()
         logger.info("stopping")
     finally:
         await runner.cleanup()

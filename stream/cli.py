@@ -16,7 +16,7 @@ from types import ModuleType
 from stream.options import TRAININGS, parser
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-QUIET = ("edit", "reference", "doctor")  # verbs that do not show what native libraries log
+QUIET = ("serve", "demo", "edit", "reference", "doctor")  # verbs that do not show what native libraries log
 
 
 class UsageError(Exception):
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments, `sys.argv[1:]` when None.
 
     Returns:
-        0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted.
+        0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted. A server that serves is done when
+        it is stopped, by Ctrl-C or SIGTERM.
     """
     args = parser(RUNS).parse_args(argv)
     if args.verb not in QUIET or args.verbose:

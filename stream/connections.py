@@ -239,12 +239,11 @@ class Connections:
         return bool(self._viewers or self._events.listeners)
 
     async def close(self) -> None:
-        """End everything, publisher first."""
+        """End everything."""
         self._closed = True
         await self._stop_demo()
         publisher, self._publisher = self._publisher, None
-        for peer in [publisher, *self._viewers.values()]:
-            if peer is not None:
-                await peer.close("the session ended")
+        peers = [peer for peer in (publisher, *self._viewers.values()) if peer is not None]
+        await asyncio.gather(*(peer.close("the session ended") for peer in peers))
         self._sound.close()
         await self.broadcast.close()

@@ -13,6 +13,8 @@ MODES = ("auto", "delta", "replace")
 CODECS = ("h264", "vp9", "ffv1")
 LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {"matcher": "correspondence.train"}
+STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."
+EXIT_CODES = {"serve": STOP, "demo": STOP}
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -27,7 +29,7 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=text, description=text)
+        added = verbs.add_parser(name, help=text, description=text, epilog=EXIT_CODES.get(name))
         added.add_argument("--log-level", choices=LEVELS, default="warning", help="what to log on stderr")
         added.add_argument(
             "--verbose", action="store_true", help="show an error's traceback, and native logs"

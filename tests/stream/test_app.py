@@ -19,7 +19,7 @@ from stream.config import ServerConfig
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
 from stream.services import load_services
 from stream.store import SessionStore
-from tests.stream.rig import ROOT, new_peer, publishing, server_process, serving, until, until_state
+from tests.stream.rig import ROOT, new_peer, publishing, server_process, serving, until, until_state, watching
 
 LIVERY = "import sys; from stream.cli import main; sys.exit(main())"  # what the installed command runs
 
@@ -35,10 +35,63 @@ async def test_server_starts_serves_and_stops_on_sigterm() -> None:
             await until(lambda: peer.connectionState in ("closed", "failed"), 10)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_either_signal_ends_it_cleanly_with_peers_connected(number: signal.Signals) -> None:
+    async with server_process() as (server, process):
+        client = await server.open()
+        async with publishing(client) as (peer, _), watching(client) as screen:
+            await screen.after(2)
+            process.send_signal(number)
+            # it leaves by itself: what takes over 5 s is left by force, with exit code 1
+            assert await asyncio.wait_for(process.wait(), 20) == 0
+            await until(lambda: peer.connectionState in ("closed", "failed"), 10)
+
+
+async def hanging() -> asyncio.subprocess.Process:
+    """A server with a job in its pool that takes a minute, serving."""
+    code = (
+        "import sys, time; from stream import app; load = app.load_services\n"
+        "def hang(config):\n    services = load(config)\n"
+        "    services.heavy.submit(time.sleep, 60); return services\n"
+        "app.load_services = hang\n"
+        "from stream.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, "serve", "--port", "0", "--matcher", "classical",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while (await process.stdout.readline()) != b"Stop with Ctrl-C.\n":
+            assert process.returncode is None
+    return process
+
+
+async def test_what_hangs_is_left_behind_after_five_seconds() -> None:
+    process = await hanging()
+    process.terminate()
+    _, said = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert b"did not stop within 5 s" in said
+    assert b"Traceback" not in said
+
+
+async def test_a_second_ctrl_c_ends_it_at_once() -> None:
+    process = await hanging()
+    assert process.stderr is not None
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(4):
+        while b"stopping" not in await process.stderr.readline():
+            assert process.returncode is None
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+
+
 async def test_demo_prints_the_address_of_a_ready_session() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", LIVERY, "demo", "--port", "0", "--matcher", "classical",
-        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
     try:
@@ -50,11 +103,16 @@ async def test_demo_prints_the_address_of_a_ready_session() -> None:
             url = address.origin() / "api/sessions" / address.query["session"]
             async with http.get(url, headers=headers) as answer:
                 state = await answer.json()
+            async with http.post(f"{url}/reference", headers=headers, json={}) as answer:
+                assert (await answer.json())["reference"]["landmarks"], "MediaPipe has run"
         assert (state["demo"], state["publishing"]) == (True, True)
     finally:
         process.send_signal(signal.SIGINT)
-        await asyncio.wait_for(process.communicate(), 10)
+        _, said = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
+    lines = said.decode().splitlines()
+    assert any(" INFO stream.store: session" in line for line in lines), "our own log is shown"
+    assert [line for line in lines if " stream." not in line] == [], "and nobody else's"
 
 
 def test_port_in_use_is_said_in_one_line() -> None:
@@ -66,9 +124,10 @@ def test_port_in_use_is_said_in_one_line() -> None:
             [sys.executable, "server.py", "--port", port, "--matcher", "classical"],
             cwd=ROOT, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
-    assert ran.returncode != 0
+    assert ran.returncode == 2
     assert f"port {port} on 127.0.0.1 is in use" in ran.stderr
     assert "--port" in ran.stderr
+    assert ran.stderr.splitlines()[-1].startswith("livery: port ")
     assert "Traceback" not in ran.stderr
 
 

@@ -116,7 +116,9 @@ def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Ima
     more = cv2.remap(more, own.places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     live = frame[inside]
     toned = grid.apply(live, own.places[inside]).astype(np.float32)
-    drawn_over = float(smoothstep(np.float32(whole), *STRUCTURAL))  # glasses hide the colour under them
+    drawn_over = float(
+        smoothstep(np.array(whole, np.float32), *STRUCTURAL)
+    )  # glasses hide the colour under them
     share = (hole * (1 - more * drawn_over))[inside][:, None]
     out = edited.copy()
     out[inside] = np.clip(np.rint(edited[inside] + share * (toned - live)), 0, 255).astype(np.uint8)

@@ -22,10 +22,15 @@ def test_the_newest_waiting_job_drops_the_older() -> None:
         ran.append(1)
 
     done = threading.Event()
+
+    def last() -> None:
+        ran.append(3)
+        done.set()
+
     worker.submit(first)
     assert started.wait(10)
     worker.submit(lambda: ran.append(2))
-    worker.submit(lambda: (ran.append(3), done.set())[0])
+    worker.submit(last)
     leave.set()
     assert done.wait(10)
     worker.close()

@@ -133,6 +133,7 @@ async def run_until_stopped(
         StartError: the port is taken or the address is not this machine's.
     """
     config = services.config
+    stop = _stop_event()
     app = create_app(services)
     runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
@@ -145,7 +146,7 @@ async def run_until_stopped(
             session = await _open_demo(app[STORE])
             print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
         print_line("Stop with Ctrl-C.")
-        await _signal()
+        await stop.wait()
         stopping()
         logger.info("stopping")
     finally:
@@ -173,8 +174,8 @@ async def _open_demo(store: SessionStore) -> Session:
     return session
 
 
-async def _signal() -> None:
-    """Wait for SIGINT or SIGTERM."""
+def _stop_event() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM from now on."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -182,4 +183,4 @@ async def _signal() -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
             logger.debug("no handler for %s here", number)
-    await stop.wait()
+    return stop

@@ -24,7 +24,6 @@ from reference.mask import smoothstep
 from reference.parts import face_size
 from reference.sampling import coarse_values, places
 
-NOWHERE = -1e4  # a place outside every reference: nothing of the edit is there
 UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
 
 
@@ -126,7 +125,8 @@ class Compositor:
         self._places = openings(edit, landmarks)
         self._gate = None
         if landmarks is not None and not edit.is_global:
-            self._gate = FaceGate((edit.mask > 0) & edit.delta.any(axis=2), landmarks)
+            gate = FaceGate((edit.mask > 0) & edit.delta.any(axis=2), landmarks)
+            self._gate = gate if gate.share > 0.5 else None
         self._layers: Layers = make_layers(edit)
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
@@ -172,11 +172,12 @@ class Compositor:
             return Composition(frame, None, 0.0)
         x0, y0, x1, y1 = box
         weights = weights.cut(box)
-        at = self._gated(places(match, box, self._pixels(size)), match.landmarks, box)
+        at = places(match, box, self._pixels(size))
         live = frame[y0:y1, x0:x1]
         out = self._change(live, at, weights, strength)
         out = self._paint(out, at, weights, strength)
         out = self._fall_back(out, live, weights, strength)
+        out = self._shut(out, live, at, match.landmarks, box)
         image = frame.copy()
         image[y0:y1, x0:x1] = out
         self._keep_live(image, frame, box, match.landmarks)
@@ -197,16 +198,15 @@ class Compositor:
             self._grid = grid
         return grid
 
-    def _gated(self, at: Float, landmarks: Landmarks | None, box: Box) -> Float:
-        """`at` with the places taken out, in place, that would put paint of the face elsewhere."""
+    def _shut(self, out: Image, live: Image, at: Float, landmarks: Landmarks | None, box: Box) -> Image:
+        """`out` with the live pixels back where paint of the face would land beside it."""
         if self._gate is None or landmarks is None:
-            return at
-        shut = ~self._gate.allowed(landmarks, box)
+            return out
+        shut = cv2.bitwise_not(self._gate.allowed(landmarks, box))
         if self._gate.free is not None:
             free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-            shut &= free == 0
-        at[shut] = NOWHERE
-        return at
+            shut = cv2.subtract(shut, free)
+        return np.asarray(cv2.copyTo(live, shut, np.ascontiguousarray(out)), np.uint8)
 
     def _weigh(self, frame: Image, match: Match, box: Box) -> _Weights:
         """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""

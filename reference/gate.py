@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.topology import topology
-from correspondence.types import Bool, Box, Float, Landmarks
+from correspondence.types import Bool, Box, Float, Image, Landmarks
 from reference.parts import face_size
 
 CELLS = 96  # cells across the face in which the mask is carried
@@ -34,8 +34,9 @@ class FaceGate:
         size = face_size(landmarks)
         self._triangles = topology().triangles
         owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
-        beyond = (edited & (owner < 0)).astype(np.uint8)
-        self.free = beyond if beyond.any() else None  # uint8 (H, W), 1: edited off the mesh, not gated
+        beyond = (edited & (owner < 0)).astype(np.uint8) * np.uint8(255)
+        self.free = beyond if beyond.any() else None  # uint8 (H, W), 255: edited off the mesh, not gated
+        self.share = 1 - np.count_nonzero(beyond) / max(np.count_nonzero(edited), 1)  # that is gated
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
         self._owner = owner[y, x]
@@ -44,7 +45,7 @@ class FaceGate:
         )
         self._size = size
 
-    def allowed(self, landmarks: Landmarks, box: Box) -> Bool:
+    def allowed(self, landmarks: Landmarks, box: Box) -> Image:
         """Where paint of the mesh may be, on a box of the frame.
 
         Triangles that face away from the camera carry nothing.
@@ -54,7 +55,7 @@ class FaceGate:
             box: (x0, y0, x1, y1) of the frame.
 
         Returns:
-            bool (y1 - y0, x1 - x0).
+            uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not.
         """
         x0, y0, x1, y1 = box
         corners = landmarks.points[self._triangles[self._owner], :2]  # (N, 3, 2)
@@ -70,7 +71,7 @@ class FaceGate:
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         grown = cv2.dilate(canvas, disc)[reach : reach + rows, reach : reach + columns]
         full = cv2.resize(grown, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(full[: y1 - y0, : x1 - x0] > 127)
+        return np.asarray(cv2.threshold(full[: y1 - y0, : x1 - x0], 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
 def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.NDArray[np.int32]:

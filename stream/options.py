@@ -12,7 +12,11 @@ DEVICES = ("cpu", "cuda")
 MODES = ("auto", "delta", "replace")
 CODECS = ("h264", "vp9", "ffv1")
 LEVELS = ("debug", "info", "warning", "error")
-TRAININGS = {"matcher": "correspondence.train"}
+TRAININGS = {
+    "autoencoder": "inpaint.train_autoencoder",
+    "denoiser": "inpaint.train_denoiser",
+    "matcher": "correspondence.train",
+}
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."
 EXIT_CODES = {"serve": STOP, "demo": STOP}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -251,12 +252,21 @@ def test_bench_knows_the_benchmarks_that_can_be_run(capsys: pytest.CaptureFixtur
     assert "common" not in names
 
 
-def test_train_hands_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: Any = ModuleType("correspondence.train")
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("matcher", "correspondence.train"),
+        ("autoencoder", "inpaint.train_autoencoder"),
+        ("denoiser", "inpaint.train_denoiser"),
+    ],
+)
+def test_train_hands_over(name: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert importlib.util.find_spec(module) is not None
+    made: Any = ModuleType(module)
     made.configure = lambda parser: parser.add_argument("--steps", type=int)
     made.run = lambda args: args.steps
-    monkeypatch.setitem(sys.modules, "correspondence.train", made)
-    assert main(["train", "matcher", "--steps", "3"]) == 3
+    monkeypatch.setitem(sys.modules, module, made)
+    assert main(["train", name, "--steps", "3"]) == 3
 
 
 def test_doctor_passes_here(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """A frame's edit drawn from earlier keyframes: the earliest that is sure of a pixel gives it.
 
-What no keyframe is sure of is first coloured by local affine maps of the user's own edit, which need no exact
+What no match is sure of comes by the face's mesh from the earliest keyframe whose mesh shows it. The rest,
+which no keyframe has seen, is coloured by local affine maps of the user's own edit, which need no exact
 place; what an edit adds beyond colour stays live there until a fill invents it.
 """
 
@@ -15,10 +16,12 @@ import numpy as np
 
 from correspondence.types import Float, Image, Landmarks
 from reference.affine_grid import fit_affine_grid, structure
-from reference.mask import smoothstep
+from reference.mask import scaled, smoothstep
 from reference.sights import Look, Sight
 
 SURE = (0.3, 0.7)  # confidence from which a keyframe starts to give a pixel, and gives all of it
+SHOWN = (0.5, 0.8)  # validity of the mesh from which it starts to give a pixel, and gives all of it
+BESIDE_PX = 3  # how far beside its place on the mesh a match may lay an edit, pixels at 512
 SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence
 STRUCTURAL = (0.25, 0.45)  # share of an edit's energy beyond colour: from face paint with stripes to glasses
 LEAST_HOLE = 0.05  # a pixel less open than this needs no fill
@@ -75,8 +78,7 @@ def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
 
     Args:
         frame: uint8 (H, W, 3).
-        sights: of the frame, the earliest keyframe first and at least one; only the first may have to
-            guess where the edit lies.
+        sights: of the frame, the earliest keyframe first and at least one; the first is the user's own.
         look: how the edits are worn.
 
     Raises:
@@ -88,12 +90,16 @@ def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
     left = np.ones((height, width), np.float32)  # share of each pixel that no keyframe has given yet
     change = np.zeros((height, width, 3), np.float32)
     landed = np.zeros((height, width), np.float32)
-    for sight in sights:
-        sure = cv2.GaussianBlur(smoothstep(sight.confidence, *SURE), (0, 0), SEAM_CELLS)
-        given = left * cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR)
-        change += given[..., None] * cv2.subtract(sight.composed(frame, look), frame, dtype=cv2.CV_32F)
-        landed += given * sight.mask
-        left -= given
+    for by_mesh in (False, True):
+        for sight in sights:
+            given = left * (smoothstep(sight.shown, *SHOWN) if by_mesh else _sure(sight))
+            left -= given
+            if float((given * sight.mask).max()) < LEAST_HOLE:
+                continue
+            there = sight.composed(frame, look, by_mesh=by_mesh)
+            near = (given * _reach(sight.mask))[..., None]
+            change += near * cv2.subtract(there, frame, dtype=cv2.CV_32F)
+            landed += given * sight.mask
     hole = left * sights[0].mask
     open_area, known_area = float(hole.sum()), float(landed.sum())
     hole[hole < LEAST_HOLE] = 0
@@ -101,6 +107,21 @@ def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
     edited, hole = _coloured(frame, edited, hole, sights[0])
     total = open_area + known_area
     return Drawn(edited, hole, known_area / total if total > 0 else 0.0)
+
+
+def _sure(sight: Sight) -> Float:
+    """How much of each pixel a keyframe may give by its match, float32 (H, W), smooth."""
+    height, width = sight.mask.shape
+    sure = cv2.GaussianBlur(smoothstep(sight.confidence, *SURE), (0, 0), SEAM_CELLS)
+    return np.asarray(cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _reach(mask: Float) -> Float:
+    """1 on a mask and a little beyond, where a match may still lay its edit; 0 elsewhere."""
+    radius = scaled((mask.shape[0], mask.shape[1]), BESIDE_PX)
+    side = 2 * radius + 1
+    wide = cv2.dilate((mask > 0).astype(np.float32), np.ones((side, side), np.uint8))
+    return np.asarray(cv2.blur(wide, (side, side)), np.float32)
 
 
 def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Image, Float]:

@@ -68,6 +68,8 @@ class Sight:
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
         mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1].
         places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
+        shown: how well the keyframe's mesh shows what the frame's does there, float32 (H, W), [0, 1]; 0 off
+            the mesh, where it is turned away and where it is foreshortened.
         covered: share of the edited area that is seen with confidence, [0, 1].
     """
 
@@ -77,15 +79,22 @@ class Sight:
     confidence: Float
     mask: Float
     places: Float
+    shown: Float
     covered: float
 
-    def composed(self, frame: Image, look: Look) -> Image:
-        """The whole edit on the frame at full strength, wherever it is thought to lie."""
+    def composed(self, frame: Image, look: Look, *, by_mesh: bool = False) -> Image:
+        """The whole edit on the frame at full strength, wherever the match, or the mesh, puts it."""
         if self.edit.strength <= 0:
             return frame
+        match = self.match
+        if by_mesh:
+            height, width = match.frame_size
+            field = self.places - _pixels(match.frame_size)
+            sure = np.zeros((height, width), np.float32)
+            match = Match.from_field(field, sure, match.landmarks, match.reference_size)
         config = replace(look.composite, trust_low=0.0, trust_high=ALL_TRUST)
         compositor = Compositor(self.edit, self.keyframe.prepared.landmarks, config)
-        return compositor.compose(frame, self.match, 1 / self.edit.strength).image
+        return compositor.compose(frame, match, 1 / self.edit.strength).image
 
 
 def sight_of(
@@ -108,20 +117,18 @@ def sight_of(
     match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
     edit = look.edit(keyframe)
     whole = (0, 0, size[1], size[0])
-    pixels = np.stack(
-        np.meshgrid(np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)), axis=-1
-    )
-    mask, at = _lie(edit, keyframe.prepared.landmarks, landmarks, places(match, whole, pixels), pixels)
+    pixels = _pixels(size)
+    mask, at, shown = _lie(edit, keyframe.prepared.landmarks, landmarks, places(match, whole, pixels), pixels)
     rows, columns = (max(1, round(side / CELL_PX)) for side in size)
     sure = confident(coarse_values(match, whole, (rows, columns))[..., 2], radius_px(radius, landmarks, size))
     weight = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)
-    return Sight(keyframe, edit, match, sure, mask, at, coverage(sure, weight, threshold))
+    return Sight(keyframe, edit, match, sure, mask, at, shown, coverage(sure, weight, threshold))
 
 
 def _lie(
     edit: Edit, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
-) -> tuple[Float, Float]:
-    """Where an edit should lie in a frame, however unsure the match is: `Sight.mask` and `Sight.places`.
+) -> tuple[Float, Float, Float]:
+    """Where an edit should lie in a frame, however unsure the match is: `Sight`'s mask, places and shown.
 
     What lies on the face's mesh goes where the frame's mesh carries it and nowhere else; the match, which
     may send an ear to a cheek it cannot see, places the rest.
@@ -137,7 +144,7 @@ def _lie(
         return np.asarray(out, np.float32)
 
     if own is None or now is None:
-        return warped(edit.mask, matched), matched
+        return warped(edit.mask, matched), matched, np.zeros(pixels.shape[:2], np.float32)
     height, width = pixels.shape[:2]
     here, there = ideal_region(now, (height, width)), ideal_region(own, own.image_size)
     carried = landmark_field(now, face_reference(own, there), here)
@@ -145,7 +152,9 @@ def _lie(
     at = pixel_grid(size, size)
     moved = there.to_pixels(at + carried.field, size) - here.to_pixels(at, size)
     values = np.dstack([moved, carried.inside.astype(np.float32)]).astype(np.float32)
-    by_mesh = Patch(values, here.box).sample((0, 0, width, height))
+    whole = (0, 0, width, height)
+    by_mesh = Patch(values, here.box).sample(whole)
+    shown = Patch(np.dstack([carried.validity] * 3), here.box).sample(whole)[..., 0]
     inside = by_mesh[..., 2] > 0.5
     inside &= (pixels >= here.box[:2]).all(axis=2) & (pixels < here.box[2:]).all(axis=2)
     face = np.zeros(edit.mask.shape, np.uint8)
@@ -154,7 +163,13 @@ def _lie(
     off_face = edit.mask * (1 - cv2.dilate(face, np.ones((rim, rim), np.uint8)))
     places_ = np.where(inside[..., None], pixels + by_mesh[..., :2], matched).astype(np.float32)
     mask = np.where(inside, warped(edit.mask, places_), warped(off_face.astype(np.float32), matched))
-    return mask.astype(np.float32), places_
+    return mask.astype(np.float32), places_, np.where(inside, shown, np.float32(0))
+
+
+def _pixels(size: tuple[int, int]) -> Float:
+    """x and y of each pixel, float32 (H, W, 2)."""
+    x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
+    return np.stack(np.meshgrid(x, y), axis=-1)
 
 
 def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:

@@ -151,3 +151,19 @@ def test_paint_of_the_face_lies_where_the_mesh_carries_it(astronaut: Image, face
     assert sight.mask[y + 120, x] > 0.9
     assert sight.mask[y, x] == 0
     np.testing.assert_allclose(sight.places[y + 120, x], (x, y), atol=1.5)
+
+
+def test_what_no_match_is_sure_of_comes_by_the_mesh(astronaut: Image, face: Landmarks) -> None:
+    x, y = (int(v) for v in face.points[50, :2])
+    edited = paint_square(astronaut, (x - 5, y - 5, x + 5, y + 5), (20, 200, 40))
+    prepared: Any = FakePrepared(astronaut, face)
+    k = Keyframe(astronaut, edited, prepared)
+    down = Landmarks((face.points + np.array([0, 60, 0])).astype(np.float32), face.image_size)
+    frame = np.roll(astronaut, 60, axis=0)
+    matcher: Any = MapMatcher({id(prepared): np.full((512, 512), UNSURE, np.float32)})
+    sight = sight_of(frame, down, k, matcher, LOOK, radius=0.03, threshold=0.5)
+    drawn = draw(frame, [sight], LOOK)
+    np.testing.assert_allclose(drawn.edited[y + 60, x], (20, 200, 40), atol=6)
+    np.testing.assert_array_equal(drawn.edited[y - 10 : y + 10, x], frame[y - 10 : y + 10, x])
+    assert drawn.known > 0.9
+    assert not drawn.hole.any()

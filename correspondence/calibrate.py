@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
 CELLS_PER_PAIR = 3000
-LANDMARK_WEIGHT = 12.0  # of a withheld landmark, of which a pair has 150, beside a cell
+LANDMARK_WEIGHT = 6.0  # of a withheld landmark, of which a pair has 150, beside a cell
 KNOTS = 16
 Generator = np.random.Generator
 

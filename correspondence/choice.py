@@ -17,8 +17,9 @@ CHOICE = 2  # candidates are chosen on a grid this much coarser than the field's
 
 # Costs are in gray levels.
 PRICE = (0.0, 0.5, 1.0, 1.0)  # of guided flow, direct flow, standing still, landmarks
-NEAR = 0.5  # cells that a flow may differ from the landmark field for nothing, on skin
-FAR_PRICE = 4.0  # a cell beyond
+SKIN_PRICE = 12.0  # of not following the landmarks on skin that both pictures show: a flow slides there
+NEAR = 1.0  # cells that a flow may differ from the landmark field for no more than that
+FAR_PRICE = 1.0  # a cell beyond
 PART_PRICE = 14.0  # of not following the landmarks on lips, eyes and brows
 MOST_UNLIKE = 60.0  # larger differences count as this
 WINDOW = 5  # coarser cells over which the cost is averaged
@@ -59,7 +60,7 @@ def choose(
         for cost, candidate in zip(costs, small[:-1], strict=False):
             away = candidate - small[-1]
             far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
-            cost += FAR_PRICE * trusted * far + PART_PRICE * parts
+            cost += trusted * (SKIN_PRICE + FAR_PRICE * far) + PART_PRICE * parts
     low = np.minimum.reduce(costs)
     weights = [cv2.GaussianBlur(cv2.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
     coarse, _ = _mix(small, weights)

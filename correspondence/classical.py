@@ -2,7 +2,7 @@
 
 It needs no weights. Candidates on the frame region's grid: the landmark field; DIS flow started from it
 and from nothing; the field of a camera that stands still. How well each explains the frame decides,
-with the landmarks preferred on the parts of the face they are made for; one flow back from the reference
+with the landmarks preferred on skin, and more so on lips, eyes and brows; one flow back from the reference
 to the frame checks the result.
 """
 

@@ -14,7 +14,7 @@ from stream.look import NO_FACE, PresetChoice
 from stream.pictures import Picture, decode_picture, encode_png
 from stream.session import Session
 from stream.store import same
-from stream.web_base import SERVICES, STORE, json_of, limited_body, session_of, token_of
+from stream.web_base import LIMITS, SERVICES, STORE, json_of, limited_body, session_of, token_of
 
 MAX_STALL_S = 30.0
 
@@ -53,6 +53,7 @@ async def open_session(request: web.Request) -> web.Response:
     given = token_of(request)
     if wanted is not None and (given is None or not same(given, wanted)):
         raise AuthError("this server asks for its token to open a session", "it was set with --token")
+    request.app[LIMITS].open(request)
     session = await request.app[STORE].open()
     return web.json_response(tickets(session), status=201)
 

@@ -20,10 +20,20 @@ from aiohttp import web
 from stream import aiortc_patch, api, ice, signaling
 from stream.config import ServerConfig
 from stream.errors import StartError
+from stream.limits import Limits
 from stream.services import Services, load_services
 from stream.session import Session
 from stream.store import SessionStore
-from stream.web_base import SERVICES, STORE, Handler, add_headers, errors_as_json, same_site
+from stream.web_base import (
+    LIMITS,
+    SERVICES,
+    STORE,
+    Handler,
+    add_headers,
+    errors_as_json,
+    same_site,
+    slow_guessing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +49,10 @@ def create_app(services: Services) -> web.Application:
     aiortc_patch.install()
     ice.configure(services.config.udp_ports, services.config.public_address)
     app = web.Application(
-        middlewares=[errors_as_json, same_site], client_max_size=services.config.upload_bytes
+        middlewares=[errors_as_json, same_site, slow_guessing], client_max_size=services.config.upload_bytes
     )
     app[SERVICES] = services
+    app[LIMITS] = Limits(services.config)
     app.cleanup_ctx.append(_store)
     app.on_response_prepare.append(add_headers)
     api.add_routes(app)

@@ -21,6 +21,8 @@ class ServerConfig:
         public_address: address put into host candidates where the server sits behind 1:1 NAT.
         ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
         max_sessions: sessions kept at a time.
+        opens_per_minute: sessions that one address may open.
+        failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: which matcher to load, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
         bitrate_bps: bit rate of the edited stream at start, bits per second.
@@ -42,6 +44,8 @@ class ServerConfig:
     public_address: str | None = None
     ice_servers: tuple[str, ...] = ()
     max_sessions: int = 8
+    opens_per_minute: int = 60
+    failures_per_minute: int = 20
     matcher: str = "auto"
     device: str = "cpu"
     bitrate_bps: int = 2_500_000
@@ -57,6 +61,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65535)
         _within("max_sessions", self.max_sessions, 1, 10_000)
+        _within("opens_per_minute", self.opens_per_minute, 1, 100_000)
+        _within("failures_per_minute", self.failures_per_minute, 1, 100_000)
         _within("bitrate_bps", self.bitrate_bps, 100_000, 50_000_000)
         for name in ("connect_timeout_s", "silence_timeout_s", "lifetime_s", "auto_reference_s"):
             _within(name, getattr(self, name), 0.1, 86_400.0)

@@ -11,6 +11,7 @@ ServerError                500   the base: says what happened and the way out
 ├── NotFoundError          404   no such session or connection
 ├── ConflictError          409   not in this state (no picture yet, no reference yet)
 └── CapacityError          503   full; says when to try again
+    └── TooManyError       429   too often from one address
 """
 
 from __future__ import annotations
@@ -123,6 +124,12 @@ class CapacityError(ServerError):
     def headers(self) -> dict[str, str]:
         """When to try again."""
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class TooManyError(CapacityError):
+    """Too many requests of one kind from one address."""
+
+    status = 429
 
 
 class StartError(RuntimeError):

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from stream.errors import ForbiddenError, RequestError, ServerError, UploadError
+from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
+from stream.limits import Limits
 from stream.services import Services
 from stream.session import Session
 from stream.store import Right, SessionStore
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 JSON_BYTES = 64_000
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -119,6 +121,21 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
         if urlsplit(origin).netloc not in allowed:
             raise ForbiddenError("requests of other sites' pages are refused", "open the server's own page")
     return await handler(request)
+
+
+@web.middleware
+async def slow_guessing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse tokens of an address that has sent many wrong ones, right or wrong, until it has waited."""
+    limits = request.app[LIMITS]
+    given = token_of(request) is not None
+    if given:
+        limits.check(request)
+    try:
+        return await handler(request)
+    except AuthError:
+        if given:
+            limits.failed(request)
+        raise
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

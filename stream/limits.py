@@ -1,0 +1,118 @@
+"""How often an address may open sessions and try tokens: token buckets, refilled by time."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from aiohttp import web
+
+from stream.config import ServerConfig
+from stream.errors import TooManyError
+
+ADDRESSES = 4096  # buckets kept; the one unused longest, which is the fullest, is forgotten first
+
+
+class Buckets:
+    """A bucket for each key: `per_minute` at once, then that many each minute.
+
+    Args:
+        per_minute: size of a bucket and its refill.
+        clock: seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = float(per_minute)
+        self._per_s = per_minute / 60
+        self._clock = clock
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # level, when it was so
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def wait_s(self, key: str) -> float:
+        """Seconds until the key may take again; 0 where it may now."""
+        return max(1.0 - self._level(key), 0.0) / self._per_s
+
+    def take(self, key: str) -> None:
+        """Take one out; an empty bucket stays empty."""
+        self._levels[key] = max(self._level(key) - 1.0, 0.0), self._clock()
+        self._levels.move_to_end(key)
+        if len(self._levels) > ADDRESSES:
+            self._levels.popitem(last=False)
+
+    def _level(self, key: str) -> float:
+        now_s = self._clock()
+        level, at_s = self._levels.get(key, (self._size, now_s))
+        return min(level + (now_s - at_s) * self._per_s, self._size)
+
+
+class Limits:
+    """The limits of one server.
+
+    Args:
+        config: how many a minute.
+        clock: seconds.
+    """
+
+    def __init__(self, config: ServerConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self._proxied = config.public_url is not None
+        self._opened = Buckets(config.opens_per_minute, clock)
+        self._failed = Buckets(config.failures_per_minute, clock)
+
+    def open(self, request: web.Request) -> None:
+        """Count a session that is about to be opened.
+
+        Raises:
+            TooManyError: this address has opened too many.
+        """
+        address = self.address(request)
+        _refuse(self._opened.wait_s(address), "too many sessions were opened from this address")
+        self._opened.take(address)
+
+    def check(self, request: web.Request) -> None:
+        """Refuse a token before it is looked at, where too many were wrong.
+
+        Raises:
+            TooManyError: this address has sent too many wrong ones to what it asks for.
+        """
+        _refuse(self._failed.wait_s(self._target(request)), "too many wrong tokens came from this address")
+
+    def failed(self, request: web.Request) -> None:
+        """Count a wrong token."""
+        self._failed.take(self._target(request))
+
+    def address(self, request: web.Request) -> str:
+        """Who asks: an IPv4 address, or the /64 network of an IPv6 one.
+
+        Behind a proxy (`public_url` is set) on the same machine or network it is what the proxy has added
+        to X-Forwarded-For; from anyone else that header is not believed.
+        """
+        remote = _parsed(request.remote)
+        if self._proxied and remote is not None and (remote.is_loopback or remote.is_private):
+            remote = _parsed(request.headers.get("X-Forwarded-For", "").rpartition(",")[2]) or remote
+        if isinstance(remote, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((remote, 64), strict=False))
+        return str(remote)
+
+    def _target(self, request: web.Request) -> str:
+        # one session's wrong tokens (a page left open) do not lock its address out of the others
+        return f"{self.address(request)} {request.match_info.get('id', '')}"
+
+
+def _parsed(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address((text or "").strip())
+    except ValueError:  # a Unix socket's, or a header that holds none
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return mapped or address
+
+
+def _refuse(wait_s: float, text: str) -> None:
+    if wait_s > 0:
+        seconds = math.ceil(wait_s)
+        raise TooManyError(text, f"try again in {seconds} s", retry_after_s=seconds)

@@ -7,6 +7,7 @@ import stream.dtls  # noqa: F401  # first: it decides how the OpenSSL that aiort
 # isort: split
 import asyncio
 import errno
+import ipaddress
 import logging
 import os
 import signal
@@ -153,6 +154,8 @@ async def run_until_stopped(
         host = "localhost" if config.host in (*LOCAL_HOSTS, "127.0.0.1") else config.host
         origin = config.public_url.rstrip("/") if config.public_url else f"http://{host}:{port}"
         print_line(f"Livery is at {origin}/")
+        if (warning := exposure(config)) is not None:
+            print(f"livery: warning: {warning}", file=sys.stderr, flush=True)
         if config.demo:
             session = await _open_demo(app[STORE])
             print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
@@ -183,6 +186,26 @@ async def _open_demo(store: SessionStore) -> Session:
     session = await store.open(pinned=True)
     await session.start_demo()
     return session
+
+
+def exposure(config: ServerConfig) -> str | None:
+    """What to warn of where strangers can reach a server that asks for no token; None where all is well."""
+    if config.token is not None or _is_loopback(config.host):
+        return None
+    return (
+        f"listening on {config.host or 'every address'} without --token: anyone who can reach "
+        "it may open sessions, send pictures and use this machine's processor and UDP ports; "
+        "set --token (or LIVERY_TOKEN), or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or every address
+        return False
 
 
 def _stop_event() -> asyncio.Event:

@@ -15,6 +15,7 @@ import pytest
 from yarl import URL
 
 from stream import dtls
+from stream.app import exposure, run_until_stopped
 from stream.config import ServerConfig
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
 from stream.services import load_services
@@ -129,6 +130,33 @@ def test_port_in_use_is_said_in_one_line() -> None:
     assert "--port" in ran.stderr
     assert ran.stderr.splitlines()[-1].startswith("livery: port ")
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.5", "livery.example"])
+def test_an_open_server_is_warned_of(host: str) -> None:
+    said = exposure(ServerConfig(host=host))
+    assert said is not None
+    assert "--token" in said
+    assert exposure(ServerConfig(host=host, token="long enough")) is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost"])
+def test_loopback_needs_no_warning(host: str) -> None:
+    assert exposure(ServerConfig(host=host)) is None
+
+
+async def test_the_warning_is_shown_at_start(capsys: pytest.CaptureFixture[str]) -> None:
+    services = load_services(ServerConfig(matcher="classical", host="0.0.0.0", port=0))
+    lines: list[str] = []
+
+    def show(line: str) -> None:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    await asyncio.wait_for(run_until_stopped(services, show), 20)
+    assert lines[0].startswith("Livery is at http://localhost:")
+    assert "livery: warning: listening on 0.0.0.0 without --token" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from correspondence import Matcher
-from correspondence.types import Box, Float, Image, Landmarks, Match
+from correspondence.mesh import similarity
+from correspondence.types import Box, Float, Image, Landmarks, Match, Patch
 from reference.composite import Composition
 from reference.sampling import coarse_values
 from reference.sights import CELL_PX, Worn, confident, radius_px
+from reference.view import RIGID
 
+STEP_PX = 4  # grid on which the two references' places are compared
 LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
 
 
@@ -29,6 +34,7 @@ class CrossFade:
         self._frames = frames
         self._radius = radius
         self._shown = 0
+        self._apart: _Apart | None = None
 
     @property
     def done(self) -> bool:
@@ -54,7 +60,7 @@ class CrossFade:
             match: of it with the new keyframe; new: the composition; worn: what made it.
             landmarks: of the frame, None where the face is lost.
             strength: of both edits, [0, 1].
-            matcher: finds the old keyframe in the frame where it is another picture.
+            matcher: finds the old keyframe in the first frame where it is another picture.
         """
         self._shown += 1
         before = self._match_old(frame, match, worn, landmarks, matcher)
@@ -82,8 +88,11 @@ class CrossFade:
         last = self._match if self._match is not None and self._match.frame_size == size else None
         if landmarks is None:
             return last
-        self._match = matcher.match(frame, self._old.keyframe.prepared, last, landmarks=landmarks)
-        return self._match
+        if self._apart is None or self._apart.frame_size != size:
+            before = matcher.match(frame, self._old.keyframe.prepared, last, landmarks=landmarks)
+            self._apart = _Apart.between(before, match, landmarks)
+            return before
+        return self._apart.carried(match, landmarks)
 
     def _weight(self, old: Match, new: Match, box: Box) -> Float:
         """Share of the new edit, float32 (h, w); rises by at most (1 + LAG) / (frames + 1) a frame."""
@@ -95,6 +104,48 @@ class CrossFade:
         time = np.float32((1 + LAG) * self._shown / (self._frames + 1))
         weight = np.clip(time - late, 0, 1).astype(np.float32)
         return np.asarray(cv2.resize(weight, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Apart:
+    """How two references' matches of one frame differ: spares matching the old one in the frames after.
+
+    Attributes:
+        values: float32 (rows, columns, 3): (dx, dy) of the old match less the new one's, and its log_b.
+        landmarks: of that frame.
+        frame_size, reference_size: (H, W) of it and of the old reference.
+    """
+
+    values: Float
+    landmarks: Landmarks
+    frame_size: tuple[int, int]
+    reference_size: tuple[int, int]
+
+    @classmethod
+    def between(cls, old: Match, new: Match, landmarks: Landmarks) -> _Apart:
+        """Of two matches of one frame."""
+        values = _grid(old)
+        values[..., :2] -= _grid(new)[..., :2]
+        return cls(values, landmarks, old.frame_size, old.reference_size)
+
+    def carried(self, new: Match, landmarks: Landmarks) -> Match:
+        """The old reference's match of a later frame: the new one's plus the difference, moved with the head."""
+        rows, columns = self.values.shape[:2]
+        cells = np.array([columns / self.frame_size[1], rows / self.frame_size[0]], np.float32)
+        then, now = ((lm.points[list(RIGID), :2] + 0.5) * cells - 0.5 for lm in (self.landmarks, landmarks))
+        values = cv2.warpAffine(
+            self.values, similarity(then, now), (columns, rows), borderMode=cv2.BORDER_REPLICATE
+        )
+        values[..., :2] += _grid(new)[..., :2]
+        patch = Patch(np.asarray(values, np.float32), (0, 0, self.frame_size[1], self.frame_size[0]))
+        return Match((patch,), landmarks, self.frame_size, self.reference_size)
+
+
+def _grid(match: Match) -> Float:
+    """(dx, dy, log_b) on an even grid over the frame, float32 (rows, columns, 3), to be changed freely."""
+    height, width = match.frame_size
+    size = (max(1, round(height / STEP_PX)), max(1, round(width / STEP_PX)))
+    return np.array(coarse_values(match, (0, 0, width, height), size))
 
 
 def _union(a: Box | None, b: Box | None) -> Box | None:

@@ -22,7 +22,7 @@ from reference.crossfade import LAG, CrossFade
 from reference.policy import PolicyConfig
 from reference.sights import Look, Worn
 from stream.demo import DemoSource
-from tests.reference.helpers import FakeMatcher, FakePrepared, paint_square, shift_match
+from tests.reference.helpers import FakeMatcher, FakePrepared, moved, paint_square, shift_match, translated
 
 SIZE = (96, 96)
 PAINT = (30, 30, 66, 66)
@@ -71,6 +71,38 @@ def test_one_reference_with_two_edits_is_matched_once() -> None:
     assert matcher.previous == []
     assert 120 < mixed.image[48, 48, 0] < 200
     assert 120 < mixed.image[48, 48, 2] < 200
+
+
+def test_the_old_reference_is_matched_once_and_then_carried_with_the_head(
+    astronaut: Image, face: Landmarks
+) -> None:
+    x, y = (int(v) for v in face.points[50, :2])
+    spot = (x - 6, y - 6, x + 6, y + 6)
+
+    def wearing(image: Image, colour: tuple[int, int, int]) -> Worn:
+        prepared: Any = FakePrepared(image, face)
+        return LOOK.worn(Keyframe(image, paint_square(image, spot, colour), prepared))
+
+    old, new = wearing(astronaut, (20, 200, 40)), wearing(astronaut.copy(), (20, 40, 200))
+    matcher: Any = FakeMatcher(face)
+    fade = CrossFade(old, None, FRAMES, radius=0.03)
+    fade.blend(
+        astronaut,
+        (match := shift_match((512, 512), (0, 0), face)),
+        new.compositor.compose(astronaut, match),
+        new,
+        face,
+        1.0,
+        matcher,
+    )
+    for step in (1, 2):  # the head moves on, and the new match with it
+        frame, here = translated(astronaut, 10 * step, 0), moved(face, 10 * step, 0)
+        match = shift_match((512, 512), (-10 * step, 0), here)
+        composed = new.compositor.compose(frame, match)
+        mixed = fade.blend(frame, match, composed, new, here, 1.0, matcher).image
+        assert mixed[y, x + 10 * step, 1] > composed.image[y, x + 10 * step, 1] + 20  # green is left
+        np.testing.assert_array_equal(mixed[:, :150], frame[:, :150])
+    assert len(matcher.previous) == 1
 
 
 def test_without_a_match_the_new_one_shows_at_once() -> None:

@@ -129,7 +129,7 @@ class _Apart:
         return cls(values, landmarks, old.frame_size, old.reference_size)
 
     def carried(self, new: Match, landmarks: Landmarks) -> Match:
-        """The old reference's match of a later frame: the new one's plus the difference, moved with the head."""
+        """The old reference's match of a later frame: the new one's plus the difference, moved with it."""
         rows, columns = self.values.shape[:2]
         cells = np.array([columns / self.frame_size[1], rows / self.frame_size[0]], np.float32)
         then, now = ((lm.points[list(RIGID), :2] + 0.5) * cells - 0.5 for lm in (self.landmarks, landmarks))

@@ -230,7 +230,7 @@ class Screen:
         assert self.image is not None
         return self.image
 
-    async def shows(self, wanted: Callable[[Image], bool], limit_s: float = 15.0) -> None:
+    async def shows(self, wanted: Callable[[Image], bool], limit_s: float = 30.0) -> None:
         """Wait for a picture that meets a condition."""
         end_s = time.monotonic() + limit_s
         while not wanted(await self.after(3)):

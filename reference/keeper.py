@@ -71,16 +71,6 @@ class ReferenceKeeper:
         """What serves the next frame."""
         return self._worn
 
-    @property
-    def fading(self) -> bool:
-        """A switch is being cross-faded."""
-        return self._fade is not None
-
-    @property
-    def nbytes(self) -> int:
-        """Memory the keyframes hold, bytes."""
-        return self._bank.nbytes
-
     def begin(self, now_s: float, last: Match | None) -> list[Event]:
         """Swap in what came meanwhile; call it first in a step.
 

@@ -192,10 +192,10 @@ class NetworkMatcher:
             WeightsError: missing or damaged weights, or a runtime that is not installed.
         """
         if device.startswith("cuda"):
-            from correspondence.torch_runtime import TorchRunner
+            from correspondence.torch_runtime import Batching, TorchRunner
 
             model = find_models(kind, weights, ("state.pt",))[0]
-            return cls(TorchRunner(model, device), model)
+            return cls(Batching(TorchRunner(model, device)), model)
         if device != "cpu":
             raise ValueError(f'device must be "cpu" or "cuda", got {device!r}')
         models = find_models(kind, weights, ("prepare.onnx", "frame.onnx"))

@@ -6,7 +6,9 @@ Everything but the graph capture also runs on a CPU, where the tests exercise it
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from correspondence.runtime import Step, Tables
 from correspondence.types import Image
 
 WARM_UP = 3  # runs before a graph is captured
+MOST_TOGETHER = 8  # frames in one call; one graph is captured for each number of them
+Job = tuple[Image, Tables, Proposal]
 
 
 class TorchRunner:
@@ -60,7 +64,7 @@ class TorchRunner:
         """One frame's region against a prepared reference."""
         return self.step_many([(image, tables, proposal)])[0]
 
-    def step_many(self, jobs: Sequence[tuple[Image, Tables, Proposal]]) -> list[Step]:
+    def step_many(self, jobs: Sequence[Job]) -> list[Step]:
         """Frames of several sessions in one call; the same results as one by one, up to rounding.
 
         Args:
@@ -100,6 +104,44 @@ class TorchRunner:
 
     def _upload(self, arrays: list[Any]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self._device, non_blocking=True)
+
+
+class Batching:
+    """A runner whose callers on several threads share calls: whoever comes while one runs goes into the next.
+
+    Nobody waits for a batch to fill; alone, a frame runs at once.
+    """
+
+    def __init__(self, runner: TorchRunner, most: int = MOST_TOGETHER) -> None:
+        if most < 1:
+            raise ValueError(f"a batch holds at least 1 frame, got most={most}")
+        self._runner, self._most = runner, most
+        self._waiting: deque[tuple[Job, Future[Step]]] = deque()
+        self._turn = threading.Lock()
+
+    def prepare(self, image: Image) -> Tables:
+        """See `TorchRunner.prepare`."""
+        return self._runner.prepare(image)
+
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+        """One frame's region; computed together with those of other threads that wait."""
+        mine: Future[Step] = Future()
+        self._waiting.append(((image, tables, proposal), mine))
+        with self._turn:
+            while not mine.done():
+                self._run_waiting()
+        return mine.result()
+
+    def _run_waiting(self) -> None:
+        together = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        try:
+            said = self._runner.step_many([job for job, _ in together])
+        except Exception as failure:
+            for _, future in together:
+                future.set_exception(failure)
+            return
+        for (_, future), step in zip(together, said, strict=True):
+            future.set_result(step)
 
 
 class _Captured:

@@ -156,7 +156,7 @@ class Trainer:
                 "state": {k: v.cpu() for k, v in self.average.state.items() if ".vit." not in k},
                 "size": self.config.size,
                 "encoder": self.config.encoder,
-                "encoder_model": self.config.encoder_model,
+                "encoder_model": self.config.encoder_model if self.config.encoder == "dinov2" else "",
                 "steps": self.step,
                 "config": asdict(self.config),
             },

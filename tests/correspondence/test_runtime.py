@@ -26,7 +26,7 @@ from correspondence.runtime import (
     measure,
     reblend,
 )
-from correspondence.torch_runtime import TorchRunner, parity
+from correspondence.torch_runtime import Batching, TorchRunner, parity
 from correspondence.types import Image
 from tests.correspondence.material import checker, demo_clip, moved, tiny_network
 
@@ -208,6 +208,51 @@ def test_sessions_are_batched(folder: Path) -> None:
         runner.step_many([])
 
 
+def test_threads_that_wait_are_served_together() -> None:
+    entered, go = threading.Event(), threading.Event()
+    sizes: list[int] = []
+
+    class Slow:
+        def step_many(self, jobs: list[Any]) -> list[Any]:
+            sizes.append(len(jobs))
+            entered.set()
+            assert go.wait(10)
+            return [image for image, _, _ in jobs]
+
+    batching = Batching(Slow(), most=3)  # type: ignore[arg-type]
+    said: dict[int, Any] = {}
+    nothing: Any = None
+
+    def ask(number: Any) -> None:
+        said[number] = batching.step(number, (), nothing)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(5)]
+    threads[0].start()
+    assert entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(batching._waiting) < 4:
+        threading.Event().wait(0.01)
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert said == {i: i for i in range(5)}
+    assert sizes == [1, 3, 1]
+
+
+def test_a_failed_batch_fails_for_each_of_its_threads() -> None:
+    class Broken:
+        def step_many(self, jobs: list[Any]) -> list[Any]:
+            raise RuntimeError("out of memory")
+
+    batching = Batching(Broken())  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            batching.step(checker(), (), Proposal(np.zeros(1, np.float32), np.zeros(1, np.float32), ()))
+    with pytest.raises(ValueError, match="most=0"):
+        Batching(Broken(), most=0)  # type: ignore[arg-type]
+
+
 def test_doubt_is_calibrated_by_place_and_visibility() -> None:
     flat = np.zeros((1, 64, 64), np.float32)
     visibility = np.where(np.arange(64)[None, None] < 32, np.float32(6), np.float32(-6)) + flat
@@ -219,7 +264,7 @@ def test_doubt_is_calibrated_by_place_and_visibility() -> None:
 
 
 def test_a_blend_keeps_the_fine_structure_of_its_candidates(rng: np.random.Generator) -> None:
-    """A network that chose the landmark field everywhere and added one cell hands out that field and a cell."""
+    """A network that chose the landmark field and added one cell hands out that field and a cell."""
     fields = tuple(rng.normal(0, 3, (GRID, GRID, 2)).astype(np.float32) for _ in range(5))
     candidates = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
     weights = np.zeros((6, 64, 64), np.float32)

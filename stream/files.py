@@ -12,7 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from correspondence import Matcher, confidence
-from reference import MODES, Edit, Mode, Propagator, Result, StageError, align_edited
+from reference import (
+    MODES,
+    Edit,
+    KeeperConfig,
+    Mode,
+    Propagator,
+    PropagatorConfig,
+    Result,
+    StageError,
+    align_edited,
+)
 from stream.pictures import encode_png
 from stream.probe import MediaError, VideoInfo, probe
 from stream.references import Reference, Stopped, frame_at, over, pick_reference, read_picture
@@ -22,6 +32,8 @@ from stream.writer import EncoderConfig, VideoWriter
 
 logger = logging.getLogger(__name__)
 
+# A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
+REFERENCES = KeeperConfig(background=False, max_match_s=10.0)
 SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
 
 Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
@@ -119,7 +131,7 @@ def edit_file(
     )
     if edit.is_empty:
         report.notes.append("the edited picture equals its reference: nothing changes")
-    propagator = Propagator(edit, matcher)
+    propagator = Propagator(edit, matcher, config=PropagatorConfig(references=REFERENCES))
     try:
         _Run(info, config, report, stop, progress).edit(propagator, output)
     finally:

@@ -20,6 +20,7 @@ from stream.config import ServerConfig
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
 from stream.services import load_services
 from stream.store import SessionStore
+from stream.web_base import STORE
 from tests.stream.rig import ROOT, new_peer, publishing, server_process, serving, until, until_state, watching
 
 LIVERY = "import sys; from stream.cli import main; sys.exit(main())"  # what the installed command runs
@@ -218,9 +219,9 @@ async def test_unused_sessions_end_with_their_lifetime(monkeypatch: pytest.Monke
         async with server.http.ws_connect(
             f"{server.origin}/api/sessions/{used.id}/events?token={used.token}"
         ) as events:
-            await asyncio.sleep(1.0)
-            assert (await used.call("GET"))[0] == 200
+            await until(lambda: len(server.app[STORE]) == 1)  # type: ignore[index]
             assert (await unused.call("GET"))[0] == 404
+            assert (await used.call("GET"))[0] == 200
             await events.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import struct
-import time
 import zlib
 from collections.abc import AsyncIterator
 
@@ -59,13 +58,15 @@ def png(image: Image) -> bytes:
     return saved(Pillow.fromarray(image), "PNG")
 
 
-def test_huge_picture_is_refused_by_its_header() -> None:
+def test_huge_picture_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(self: object) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
     data = huge_png(4000, 12_000)
-    started_s = time.process_time()
     with pytest.raises(UploadError, match=r"4000x12000 = 48 megapixels; at most 40") as refused:
         decode_picture(data, LIMIT)
     assert refused.value.status == 413
-    assert time.process_time() - started_s < 0.05, "it was not decoded"
 
 
 async def test_200_megapixels_are_refused_and_the_server_lives() -> None:

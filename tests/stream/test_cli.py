@@ -38,7 +38,7 @@ def test_help_is_quick_and_names_every_verb() -> None:
     assert shown.returncode == 0
     assert all(f"\n    {verb}" in shown.stdout for verb in VERBS)
     spent_s = after.children_user - before.children_user + after.children_system - before.children_system
-    assert spent_s < 0.6  # MediaPipe alone takes more
+    assert spent_s < 1.0  # MediaPipe alone takes more
 
 
 def test_help_imports_nothing_heavy() -> None:

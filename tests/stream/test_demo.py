@@ -78,7 +78,7 @@ def test_a_frame_is_cheap() -> None:
         start = time.process_time()
         source.frame(index)
         spent.append(time.process_time() - start)
-    assert min(spent) < 0.015  # about 0.005 on the machine this was written on
+    assert min(spent) < 0.05  # about 0.005 on the machine this was written on
 
 
 @pytest.mark.parametrize(("size", "fps"), [((63, 640), 30.0), ((480, 640), 0.0)])

@@ -44,7 +44,7 @@ async def test_offer_without_candidates_is_answered_in_full(offer: tuple[RTCPeer
         client = await server.open()
         started_s = time.monotonic()
         status, answer, headers = await client.signal("whip", bare(sdp))
-        assert time.monotonic() - started_s < 2.0, "OBS gives up after 8 s"
+        assert time.monotonic() - started_s < 6.0, "OBS gives up after 8 s"
         assert status == 201
         assert headers["Content-Type"].startswith("application/sdp")
         assert "a=recvonly" in answer

@@ -63,15 +63,23 @@ class FaceGate:
         scale = face_size(landmarks) / self._size
         radius = 0.75 * self._step * scale + SLACK * face_size(landmarks)
         reach = max(1, round(radius / CANVAS_PX))
+        gap = max(1, round(self._step * scale / CANVAS_PX))  # closed: where the mesh stretches, cells part
+        edge = reach + gap
         columns, rows = (-(-(x1 - x0) // CANVAS_PX), -(-(y1 - y0) // CANVAS_PX))
-        canvas = np.zeros((rows + 2 * reach, columns + 2 * reach), np.uint8)
-        at = np.floor((places - (x0, y0)) / CANVAS_PX).astype(np.intp) + reach
+        canvas = np.zeros((rows + 2 * edge, columns + 2 * edge), np.uint8)
+        at = np.floor((places - (x0, y0)) / CANVAS_PX).astype(np.intp) + edge
         inside = (at >= 0).all(axis=1) & (at[:, 0] < canvas.shape[1]) & (at[:, 1] < canvas.shape[0])
         canvas[at[inside, 1], at[inside, 0]] = 255
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-        grown = cv2.dilate(canvas, disc)[reach : reach + rows, reach : reach + columns]
+        grown = cv2.erode(cv2.dilate(canvas, _disc(edge)), _disc(gap))[
+            edge : edge + rows, edge : edge + columns
+        ]
         full = cv2.resize(grown, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.threshold(full[: y1 - y0, : x1 - x0], 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _disc(radius: int) -> Image:
+    disc: Image = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return disc
 
 
 def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.NDArray[np.int32]:

@@ -29,7 +29,7 @@ NO_TRUTH = -1.0
 class PairConfig:
     """What the pairs are made of; shares lie in [0, 1]."""
 
-    synthetic: float = 0.4  # share of pairs with a known field
+    synthetic: float = 0.5  # share of pairs with a known field
     longest_gap: int = 150  # frames between the two views of a real pair
     hard: float = 0.2  # share of real pairs chosen for their unlike faces
     zoomed: float = 0.6  # share of views cut out larger or smaller than the material
@@ -151,12 +151,12 @@ class Pairs:
         field = synthetic.random_field(rng, GRID)
         seen = np.ones((GRID, GRID), np.float32)
         kind = rng.random()
-        if kind < 0.3:
+        if kind < 0.5:
             moved = synthetic.follow_points(field, points[:, :2])
             depth = points[:, 2]
         else:
-            field *= np.float32(rng.uniform(0, 0.6))
-            target = synthetic.turn_head(rng, points) if kind < 0.6 else self._other_face(rng, clip, points)
+            field *= np.float32(rng.uniform(0, 1))
+            target = synthetic.turn_head(rng, points) if kind < 0.75 else self._other_face(rng, clip, points)
             driven, trust, inside = _mesh(target, points)
             hidden = (inside & (trust <= 0)).astype(np.float32)
             seen = np.asarray(1 - synthetic.sample(hidden, field), np.float32)

@@ -39,7 +39,7 @@ def smooth_noise(rng: Generator, size: int, points: int, deviation: float, chann
 
 
 def affine_field(
-    rng: Generator, size: int, turn_deg: float = 8.0, scale: float = 0.12, shift: float = 12.0
+    rng: Generator, size: int, turn_deg: float = 9.0, scale: float = 0.16, shift: float = 14.0
 ) -> Float:
     """A random turn, zoom and shift about the middle, float32 (size, size, 2), pixels."""
     angle = np.deg2rad(rng.uniform(-turn_deg, turn_deg))
@@ -55,7 +55,7 @@ def affine_field(
 def random_field(rng: Generator, size: int) -> Float:
     """A smooth warp: affine, a coarse and sometimes a fine random field; float32 (size, size, 2), pixels."""
     field = affine_field(rng, size) * np.float32(rng.uniform(0, 1))
-    field += smooth_noise(rng, size, int(rng.integers(3, 7)), rng.uniform(0.5, 6))
+    field += smooth_noise(rng, size, int(rng.integers(3, 7)), rng.uniform(0.5, 7))
     if rng.random() < 0.5:
         field += smooth_noise(rng, size, int(rng.integers(8, 17)), rng.uniform(0.1, 1.2))
     return np.asarray(field, np.float32)

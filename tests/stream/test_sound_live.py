@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,9 +14,13 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender
 
+from correspondence import Matcher
 from correspondence.types import Image
+from reference import Propagator, Result
 from stream.aiortc_patch import pass_through
 from stream.colour import to_rgb
+from stream.config import ServerConfig
+from stream.services import load_services
 from tests.stream.rig import Client, Pictures, new_peer, serving, until
 from tests.stream.voices import RATE, Voice, Voices, Wave, decoded, opus, pitch, steps, tone
 
@@ -206,3 +211,26 @@ async def test_clap_is_heard_when_it_is_seen() -> None:
     skews = [heard_[clap] - seen[clap] for clap in seen if clap in heard_]
     assert len(skews) >= 3
     assert abs(np.median(skews)) < 0.125, f"sound minus picture, seconds: {np.round(skews, 3)}"
+
+
+class Late(Propagator):
+    """Takes 0.12 s more for each picture."""
+
+    def step(self, frame: Image, now_s: float) -> Result:
+        time.sleep(0.12)
+        return super().step(frame, now_s)
+
+
+async def test_sound_waits_for_a_late_picture() -> None:
+    clapper = Clapper()
+    services = load_services(ServerConfig(matcher="classical"))
+    services = dataclasses.replace(services, new_propagator=lambda: Late(matcher=Matcher.load("classical")))
+    async with serving(services) as server:
+        client = await server.open()
+        async with (
+            speaking(client, clapper.voice(), picture=Pictures(clapper.draw, 30)),
+            listening(client) as (_, sound),
+        ):
+            late = await onsets(sound, clapper.spoken, 6)
+    settled = [late[clap] for clap in sorted(late)[2:]]  # its delay follows the picture's within two seconds
+    assert 0.09 < np.median(settled) < 0.8, f"held back by the picture's delay, seconds: {late}"

@@ -14,17 +14,28 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Image, Landmarks, Match, check_image
+from correspondence.types import Bool, Box, Float, Image, Landmarks, Match, check_image
+from reference.blend import (
+    CELL,
+    UNIT,
+    Planes,
+    Tile,
+    add_change,
+    busy_cells,
+    lay_paint,
+    mix_tone,
+    parts,
+    tiles,
+    weigh_pixels,
+)
 from reference.edits import Edit
 from reference.gate import FaceGate
 from reference.landing import landing_box
-from reference.layers import Layers, make_layers, warp_change
+from reference.layers import Layers, Maps, fixed_maps, make_layers
 from reference.live import live_areas, openings
 from reference.mask import smoothstep
 from reference.parts import face_size
-from reference.sampling import coarse_values, places
-
-UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
+from reference.sampling import coarse_values, window_field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +143,10 @@ class Compositor:
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
         self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
         # Widened by a cell on each side, so that no change slips between the cells.
-        wide = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
-        self._small_mask = cv2.dilate(wide, np.ones((3, 3), np.uint8))
+        near = np.ones((3, 3), np.uint8)
+        self._small_mask = cv2.dilate(cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA), near)
+        cells = cv2.resize(self._layers.touched, small, interpolation=cv2.INTER_AREA)
+        self._small_work = cv2.dilate((cells > 0).astype(np.uint8), near)
         self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
         self._grid = np.empty((0, 0, 2), np.float32)
 
@@ -170,18 +183,48 @@ class Compositor:
         box = _tight(weights.mask, box)
         if box is None:
             return Composition(frame, None, 0.0)
-        x0, y0, x1, y1 = box
-        weights = weights.cut(box)
-        at = places(match, box, self._pixels(size))
-        live = frame[y0:y1, x0:x1]
-        out = self._change(live, at, weights, strength)
-        out = self._paint(out, at, weights, strength)
-        out = self._fall_back(out, live, weights, strength)
-        out = self._shut(out, live, at, match.landmarks, box)
         image = frame.copy()
-        image[y0:y1, x0:x1] = out
+        self._fill(image, frame, match, weights.cut(box), strength)
         self._keep_live(image, frame, box, match.landmarks)
         return Composition(image, box, weights.coverage, weights.seen)
+
+    def _fill(self, image: Image, frame: Image, match: Match, weights: _Weights, strength: float) -> None:
+        """Compose the tiles of the weights' box that have anything to do, in place."""
+        x0, y0, x1, y1 = weights.box
+        size = (y1 - y0, x1 - x0)
+        live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
+        pixels = self._pixels(match.frame_size)[y0:y1, x0:x1]
+        field = window_field(match, weights.box)
+        doubt = None if self._tone is None else (1 - weights.trust) * np.float32(strength)
+        if doubt is not None and float(doubt.max()) < 0.02:
+            doubt = None
+        planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
+        work = busy_cells(self._small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
+        busy = work.any(axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        allowed = None
+        if self._gate is not None and match.landmarks is not None:
+            allowed = self._gate.allowed(match.landmarks, weights.box)
+        for tile in tiles(busy, size):
+            at = cv2.add(pixels[tile], field[tile])
+            made = live[tile].copy()
+            self._compose(made, fixed_maps(at), planes.cut(tile), work, tile)
+            if self._tone is not None and planes.doubt is not None:
+                made = mix_tone(made, live[tile], self._tone, planes.doubt[tile])
+            if allowed is not None:
+                made = self._shut(made, live[tile], at, allowed[tile])
+            out[tile] = made
+
+    def _compose(self, made: Image, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
+        """The change and over it the paint on a live tile, in place, where `work` says there is any."""
+        layers = self._layers
+        for part in parts(work[..., 0], tile):
+            weight = planes.cut(part).change
+            made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+        if layers.paint is None:
+            return
+        for part in parts(work[..., 1], tile):
+            weights, at = planes.cut(part), (maps[0][part], maps[1][part])
+            made[part] = lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)
 
     def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
         if self.edit.box is None:
@@ -198,12 +241,10 @@ class Compositor:
             self._grid = grid
         return grid
 
-    def _shut(self, out: Image, live: Image, at: Float, landmarks: Landmarks | None, box: Box) -> Image:
+    def _shut(self, out: Image, live: Image, at: Float, allowed: Image) -> Image:
         """`out` with the live pixels back where paint of the face would land beside it."""
-        if self._gate is None or landmarks is None:
-            return out
-        shut = cv2.bitwise_not(self._gate.allowed(landmarks, box))
-        if self._gate.free is not None:
+        shut = cv2.bitwise_not(allowed)
+        if self._gate is not None and self._gate.free is not None:
             free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
             shut = cv2.subtract(shut, free)
         return np.asarray(cv2.copyTo(live, shut, np.ascontiguousarray(out)), np.uint8)
@@ -241,44 +282,6 @@ class Compositor:
         change = np.log((_spread(now * sure, sigma) + dark) / (_spread(before * sure, sigma) + dark))
         change = change * smoothstep(np.abs(change), config.light_rest, 3 * config.light_rest)
         return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
-
-    def _change(self, live: Image, places: Float, weights: _Weights, strength: float) -> Image:
-        layers = self._layers
-        if layers.change is None and layers.gain_part is None:
-            return live
-        more, less = warp_change(layers, places)
-        plane = _plane(weights.gain * (weights.trust * np.float32(strength))[..., None], live)
-        if plane is not None:
-            more = cv2.multiply(more, plane, scale=1 / UNIT)
-            less = cv2.multiply(less, plane, scale=1 / UNIT)
-        return cv2.subtract(cv2.add(live, more), less)
-
-    def _paint(self, out: Image, places: Float, weights: _Weights, strength: float) -> Image:
-        if self._layers.paint is None:
-            return out
-        warped = cv2.remap(self._layers.paint, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        colour, cover = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
-        lit = _plane(weights.gain, out)
-        if lit is not None:
-            colour = cv2.multiply(colour, lit, scale=1 / UNIT)
-        trusted = _plane(weights.trust * np.float32(strength), out)
-        if trusted is not None:
-            cover = cv2.multiply(cover, trusted, scale=1 / UNIT)
-        share = cover.astype(np.float32) * np.float32(1 / 255)
-        return cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share)
-
-    def _fall_back(self, out: Image, live: Image, weights: _Weights, strength: float) -> Image:
-        """Where an edit of the whole picture finds no place in the reference, its colour table steps in."""
-        doubt = (1 - weights.trust) * np.float32(strength)
-        if self._tone is None or float(doubt.max()) < 0.02:
-            return out
-        h, w = live.shape[:2]
-        share = cv2.resize(np.rint(doubt * UNIT).astype(np.uint8), (w, h), interpolation=cv2.INTER_LINEAR)
-        plane = cv2.merge([share, share, share])
-        toned = cv2.LUT(live, self._tone[None])
-        more = cv2.multiply(cv2.subtract(toned, live), plane, scale=1 / UNIT)
-        less = cv2.multiply(cv2.subtract(live, toned), plane, scale=1 / UNIT)
-        return cv2.subtract(cv2.add(out, more), less)
 
     def _keep_live(self, image: Image, frame: Image, box: Box, landmarks: Landmarks | None) -> None:
         """Put mouth interior and eyeballs of the frame back, in place."""
@@ -321,12 +324,3 @@ def _tight(mask: Float, box: Box) -> Box | None:
 def _spread(values: Float, sigma: float) -> Float:
     blurred: Float = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return blurred
-
-
-def _plane(weight: Float, like: Image) -> Image | None:
-    """A coarse weight (h', w') or (h', w', 3) as 8-bit plane of `like`'s size, 1 as UNIT; None for all 1."""
-    small = np.rint(np.minimum(weight * UNIT, 255)).astype(np.uint8)
-    if (small == UNIT).all():
-        return None
-    plane: Image = cv2.resize(small, (like.shape[1], like.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return plane

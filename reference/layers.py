@@ -13,6 +13,8 @@ from reference.edits import Edit
 
 BIAS = 128
 
+Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]  # (h, w, 2) whole pixels, (h, w) between them
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
@@ -24,12 +26,14 @@ class Layers:
         gain_part, loss_part: the same as two uint8 planes (H, W, 3) where it does not fit.
         paint: the edited picture with mask times cover as fourth channel, uint8 (H, W, 4); None where
             nothing is replaced.
+        touched: 1 where anything is added or taken, and where anything is replaced, float32 (H, W, 2).
     """
 
     change: Image | None
     gain_part: Image | None
     loss_part: Image | None
     paint: npt.NDArray[np.uint8] | None
+    touched: Float
 
 
 def make_layers(edit: Edit) -> Layers:
@@ -47,25 +51,33 @@ def make_layers(edit: Edit) -> Layers:
             loss_part = np.maximum(-difference, 0).astype(np.uint8)
     cover = np.rint(painted * 255).astype(np.uint8)
     paint = np.dstack([edit.edited, cover]) if cover.any() else None
-    return Layers(change, gain_part, loss_part, paint)
+    touched = np.dstack([difference.any(axis=2), cover > 0]).astype(np.float32)
+    return Layers(change, gain_part, loss_part, paint, touched)
 
 
-def warp_change(layers: Layers, places: Float) -> tuple[Image, Image]:
+def fixed_maps(places: Float) -> Maps:
+    """Places float32 (h, w, 2) in fixed point, 1/32 pixel: what OpenCV's remap uses inside, made once."""
+    at, between = cv2.convertMaps(places, None, cv2.CV_16SC2)
+    return np.asarray(at, np.int16), np.asarray(between, np.uint16)
+
+
+def warp(picture: npt.NDArray[np.uint8], maps: Maps, border: int = 0) -> npt.NDArray[np.uint8]:
+    """A picture uint8 (H, W, C) at the places of `fixed_maps`, `border` outside; uint8 (h, w, C)."""
+    value = (border, border, border, border)
+    warped = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=value)
+    return np.asarray(warped, np.uint8)
+
+
+def warp_change(layers: Layers, maps: Maps) -> tuple[Image, Image]:
     """What is to be added to and taken from a window of the frame, uint8 (h, w, 3) each.
 
     Args:
-        places: where in the reference each pixel of the window is seen, float32 (h, w, 2), pixels.
+        maps: where in the reference each pixel of the window is seen, of `fixed_maps`.
     """
     if layers.change is not None:
-        border = (BIAS, BIAS, BIAS, BIAS)
-        warped = cv2.remap(
-            layers.change, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=border
-        )
+        warped = warp(layers.change, maps, BIAS)
         middle = np.full_like(warped, BIAS)
         return cv2.subtract(warped, middle), cv2.subtract(middle, warped)  # both saturate at 0
     assert layers.gain_part is not None
     assert layers.loss_part is not None
-    return (
-        cv2.remap(layers.gain_part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
-        cv2.remap(layers.loss_part, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT),
-    )
+    return warp(layers.gain_part, maps), warp(layers.loss_part, maps)

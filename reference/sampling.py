@@ -23,7 +23,7 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
         float32 (rows, columns, 3), in pixels of frame and reference.
     """
     rows, columns = size
-    shown: list[tuple[Float, Float]] = []
+    shown: list[tuple[Float, Float]] = []  # values and weights
     values = np.empty((0, 0, 3), np.float32)
     for patch in reversed(match.patches):  # finest first
         values, weight = _read(patch.values, patch.box, box, size), patch.weight(box, match.frame_size)
@@ -31,7 +31,7 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
             break
         shown.append((values, cv2.resize(weight, (columns, rows), interpolation=cv2.INTER_LINEAR)))
     for above, weight in reversed(shown):
-        values = values + weight[..., None] * (above - values)
+        values = cv2.blendLinear(above, values, weight, 1 - weight)
     return values
 
 
@@ -52,6 +52,24 @@ def _read(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float
     return np.asarray(read, np.float32)
 
 
+def window_field(match: Match, box: Box) -> Float:
+    """The field at each pixel of a box of the frame, large boxes read on a coarser grid.
+
+    Args:
+        match: of the frame.
+        box: (x0, y0, x1, y1) inside the frame.
+
+    Returns:
+        float32 (h, w, 2), (dx, dy) in pixels.
+    """
+    w, h = box[2] - box[0], box[3] - box[1]
+    if w * h <= LARGE_PX:
+        return np.ascontiguousarray(match.window(box)[0])
+    grid = coarse_values(match, box, (-(-h // LARGE_STEP), -(-w // LARGE_STEP)))
+    field = cv2.resize(np.ascontiguousarray(grid[..., :2]), (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(field, np.float32)
+
+
 def places(match: Match, box: Box, pixels: Float) -> Float:
     """Where in the reference each pixel of a box of the frame is seen.
 
@@ -64,10 +82,4 @@ def places(match: Match, box: Box, pixels: Float) -> Float:
         float32 (h, w, 2), pixels of the reference.
     """
     x0, y0, x1, y1 = box
-    w, h = x1 - x0, y1 - y0
-    if w * h > LARGE_PX:
-        grid = coarse_values(match, box, (-(-h // LARGE_STEP), -(-w // LARGE_STEP)))
-        field = cv2.resize(np.ascontiguousarray(grid[..., :2]), (w, h), interpolation=cv2.INTER_LINEAR)
-    else:
-        field = np.ascontiguousarray(match.window(box)[0])
-    return np.asarray(cv2.add(pixels[y0:y1, x0:x1], field), np.float32)
+    return np.asarray(cv2.add(pixels[y0:y1, x0:x1], window_field(match, box)), np.float32)

@@ -17,6 +17,7 @@ from reference.parts import face_size
 CELLS = 96  # cells across the face in which the mask is carried
 BESIDE = 0.05  # paint this near to the mesh still moves with its rim, face sizes
 SLACK = 0.006  # how far the match may differ from the mesh, face sizes
+MOST_STRETCH = 4.0  # a triangle this much larger than in the reference was seen edge-on there: not gone by
 CANVAS_PX = 2  # cell of the drawing on the frame, pixels
 
 
@@ -40,15 +41,15 @@ class FaceGate:
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
         self._owner = owner[y, x]
-        self._shares = _barycentric(
-            np.stack([x, y], axis=1).astype(np.float32), landmarks.points[self._triangles[self._owner], :2]
-        )
+        corners = landmarks.points[self._triangles[self._owner], :2]
+        self._shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners)
+        self._most_area = MOST_STRETCH * _area(corners) / size**2  # at or below 0 for backs: never reached
         self._size = size
 
     def allowed(self, landmarks: Landmarks, box: Box) -> Image:
         """Where paint of the mesh may be, on a box of the frame.
 
-        Triangles that face away from the camera carry nothing.
+        Triangles that face away from the camera, or nearly did in the reference, carry nothing.
 
         Args:
             landmarks: of the frame.
@@ -59,7 +60,9 @@ class FaceGate:
         """
         x0, y0, x1, y1 = box
         corners = landmarks.points[self._triangles[self._owner], :2]  # (N, 3, 2)
-        places = np.einsum("nk,nkd->nd", self._shares, corners)[_area(corners) > 0]
+        area = _area(corners)
+        seen = (area > 0) & (area < self._most_area * face_size(landmarks) ** 2)
+        places = np.einsum("nk,nkd->nd", self._shares, corners)[seen]
         scale = face_size(landmarks) / self._size
         radius = 0.75 * self._step * scale + SLACK * face_size(landmarks)
         reach = max(1, round(radius / CANVAS_PX))

@@ -55,6 +55,14 @@ def test_a_mirrored_face_shows_only_backs_and_allows_nothing(face: Landmarks) ->
     assert not gate.allowed(Landmarks(points, face.image_size), (0, 0, 512, 512)).any()
 
 
+@pytest.mark.parametrize(("width", "shown"), [(0.5, True), (0.1, False)])
+def test_paint_on_skin_seen_edge_on_goes_nowhere_else(face: Landmarks, width: float, shown: bool) -> None:
+    narrow = Landmarks(face.points * np.array([width, 1, 1], np.float32), face.image_size)
+    gate = FaceGate(spot(narrow, 4).astype(bool), narrow)
+    assert gate.allowed(narrow, (0, 0, 512, 512)).any()
+    assert gate.allowed(face, (0, 0, 512, 512)).any() == shown
+
+
 def test_what_lies_off_the_mesh_is_free(face: Landmarks) -> None:
     mask = spot(face).astype(bool)
     assert FaceGate(mask, face).free is None

@@ -10,9 +10,9 @@ import pytest
 
 from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image, Landmarks
-from reference import Edit, Propagator, presets
+from reference import Edit, Propagator, PropagatorConfig, presets
 from reference.parts import face_size
-from stream.files import FileConfig, edit_file, edit_frames, save_reference
+from stream.files import REFERENCES, FileConfig, edit_file, edit_frames, save_reference
 from stream.pictures import encode_png
 from stream.probe import probe
 from stream.video import VideoReader
@@ -87,7 +87,7 @@ def check_untouched_pixels(source: Path, edit: Edit, frames: int | None) -> None
     assert own is not None
     touched = (edit.edited != edit.reference).any(axis=2).astype(np.uint8)
     checked = 0
-    propagator = Propagator(edit, Matcher.load("classical"))
+    propagator = Propagator(edit, Matcher.load("classical"), config=PropagatorConfig(references=REFERENCES))
     with VideoReader(probe(source)) as reader:
         for frame, result in edit_frames(islice(reader.frames(), frames), propagator):
             found = detect_landmarks(frame.image) if frame.index % CHECKED == 0 else None
@@ -96,7 +96,7 @@ def check_untouched_pixels(source: Path, edit: Edit, frames: int | None) -> None
             checked += 1
             different = (result.image != frame.image).any(axis=2)
             assert different.any(), f"frame {frame.index}"
-            moved, size = carried(touched, own, found), scale(own, found)
+            moved, size = carried(touched, own, found), max(1.0, scale(own, found))
             rim = int((different & (grown(moved, NEAR * size) == 0)).sum())
             far = np.argwhere(different & (grown(moved, (NEAR + DOUBT) * size) == 0))
             assert not len(far), f"frame {frame.index}: {len(far)} pixels, at {far[:3].tolist()}"

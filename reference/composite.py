@@ -278,8 +278,10 @@ class Compositor:
         side = 0.3 * min(match.frame_size) if match.landmarks is None else face_size(match.landmarks)
         sigma = max(1.0, config.light_reach * side / config.step_px)
         sure = (confidence + np.float32(1e-3))[..., None]
-        dark = np.float32(4) * _spread(sure, sigma)[..., None]  # keeps noise in black from counting as light
-        change = np.log((_spread(now * sure, sigma) + dark) / (_spread(before * sure, sigma) + dark))
+        seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
+        live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
+        dark = np.float32(4) * live[..., 3:]  # keeps noise in black from counting as light
+        change = np.log((live[..., :3] + dark) / (past + dark))
         change = change * smoothstep(np.abs(change), config.light_rest, 3 * config.light_rest)
         return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
 
@@ -319,8 +321,3 @@ def _tight(mask: Float, box: Box) -> Box | None:
         min(x1, int(np.ceil(x0 + (x + w + 1) * step_x))),
         min(y1, int(np.ceil(y0 + (y + h + 1) * step_y))),
     )
-
-
-def _spread(values: Float, sigma: float) -> Float:
-    blurred: Float = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return blurred

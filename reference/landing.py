@@ -32,8 +32,8 @@ def landing_box(
     if reference is None or frame is None or (x1 - x0) * (y1 - y0) > 0.5 * rh * rw:
         return 0, 0, w, h
     source, target = reference.points[:468, :2], frame.points[:468, :2]
-    basis = np.column_stack([source, np.ones(len(source), np.float32)])
-    affine = np.linalg.lstsq(basis.astype(np.float64), target.astype(np.float64), rcond=None)[0]
+    basis = np.column_stack([source, np.ones(len(source), np.float32)]).astype(np.float64)
+    affine = np.linalg.lstsq(basis.T @ basis, basis.T @ target, rcond=None)[0]  # 3 x 3: far faster
     corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)], np.float64)
     places = [np.column_stack([corners, np.ones(4)]) @ affine]
     reach = 0.1 * face_size(reference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Match
+from correspondence.types import Box, Float, Match, Patch
 
 LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enlarged
 LARGE_STEP = 3  # its cells, pixels: no coarser than a matcher's own grid on a frame that large
@@ -22,14 +22,13 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
     Returns:
         float32 (rows, columns, 3), in pixels of frame and reference.
     """
-    rows, columns = size
     shown: list[tuple[Float, Float]] = []  # values and weights
     values = np.empty((0, 0, 3), np.float32)
     for patch in reversed(match.patches):  # finest first
-        values, weight = _read(patch.values, patch.box, box, size), patch.weight(box, match.frame_size)
+        values, weight = _read(patch.values, patch.box, box, size), _weight(patch, match, box, size)
         if weight is None:
             break
-        shown.append((values, cv2.resize(weight, (columns, rows), interpolation=cv2.INTER_LINEAR)))
+        shown.append((values, weight))
     for above, weight in reversed(shown):
         values = cv2.blendLinear(above, values, weight, 1 - weight)
     return values
@@ -50,6 +49,32 @@ def _read(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     read = cv2.warpAffine(values, matrix, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(read, np.float32)
+
+
+def _weight(patch: Patch, match: Match, box: Box, size: tuple[int, int]) -> Float | None:
+    """How far a patch hides the one below on a grid of `size` over `box`, [0, 1]; None for 1 everywhere.
+
+    It is a product of a weight across and one down: a row and a column of the box tell it all.
+    """
+    rows, columns = size
+    x0, y0, x1, y1 = box
+    left, top, right, bottom = patch.box
+    x = min(max((left + right) // 2, x0), x1 - 1)  # as near to its middle as the box comes
+    y = min(max((top + bottom) // 2, y0), y1 - 1)
+    middle = patch.weight((x, y, x + 1, y + 1), match.frame_size)
+    most = 1.0 if middle is None else float(middle[0, 0])
+    if most <= 0:
+        return np.zeros((rows, columns), np.float32)
+    lines = []
+    for line, shape in (((x0, y, x1, y + 1), (columns, 1)), ((x, y0, x + 1, y1), (1, rows))):
+        weight = patch.weight(line, match.frame_size)
+        if weight is None:
+            weight = np.ones((line[3] - line[1], line[2] - line[0]), np.float32)
+        lines.append(cv2.resize(weight, shape, interpolation=cv2.INTER_LINEAR))
+    across, down = lines
+    if min(most, float(across.min()), float(down.min())) >= 1:
+        return None
+    return np.asarray(down * (across / np.float32(most)), np.float32)
 
 
 def window_field(match: Match, box: Box) -> Float:

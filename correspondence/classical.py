@@ -32,7 +32,7 @@ from correspondence.types import (
 )
 from correspondence.uncertainty import Evidence, scale_of
 
-COARSE = 96  # cells on a side of the coarse grid around the whole frame
+COARSE = 160  # cells on a side of the coarse grid around the whole frame
 FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
@@ -213,7 +213,7 @@ def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
     """The whole frame's field on a coarse grid, flow or standing still: for what lies outside the region."""
     region = whole((frame.shape[0], frame.shape[1]))
     inner = square(frame, COARSE)
-    flow = dis_flow(gray_of(inner), gray_of(prepared.coarse), fine=False)
+    flow = dis_flow(gray_of(inner), gray_of(prepared.coarse))
     at = pixel_grid(COARSE, COARSE)
     a, b, reference = appearance(inner), appearance(prepared.coarse), whole(prepared.size)
     moved = cv2.blur(unlike(a, sample(b, at + flow)), (5, 5)) + 1

@@ -31,7 +31,7 @@ class LossConfig:
     ssim: float = 0.5
     colour: float = 2.0  # Eq. 3's reconstruction, L1
     sigma: float = 0.03  # Eq. 2
-    flow: float = 0.1  # on known fields
+    flow: float = 0.2  # on known fields
     early: float = 0.05  # the same on the stages before the last
     doubt: float = 0.06  # Laplace likelihood of the error of known fields
     landmark: float = 0.22

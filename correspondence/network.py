@@ -20,6 +20,7 @@ LANDMARK, DIRECT, GUIDED, TEMPORAL, IDENTITY = range(5)  # the order of the cand
 PROPOSED = ("landmark", "direct", "guided", "temporal", "identity")
 BLENDED = ("network", *PROPOSED)  # the order of the weights of the last blend
 CELL = 4  # pixels of the picture in a cell of the output grid
+SHARPNESS = 2.0  # of the last blend: a little of a candidate that is far off is already too much
 LOG_B_RANGE = (-4.0, 5.0)  # ln pixels
 
 
@@ -283,7 +284,7 @@ class Matcher(nn.Module):
         said = self.step_quarter(state)
         blended = fields.shape[1]
         logits = said[:, 2 : 2 + blended] + self.compare(differences)
-        logits = logits + torch.cat([torch.zeros_like(validity[:, :1]), prior(validity)], dim=1)
+        logits = SHARPNESS * (logits + torch.cat([torch.zeros_like(validity[:, :1]), prior(validity)], dim=1))
         field_, weights = blend(logits, fields)
         return torch.cat([field_ + said[:, :2], said[:, 2 + blended :]], dim=1), weights
 

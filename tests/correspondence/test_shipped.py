@@ -114,7 +114,7 @@ def test_a_still_face_does_not_drift_over_1000_frames(matcher: NetworkMatcher, f
 
 
 def test_fast_motion_is_followed_at_once(matcher: NetworkMatcher, face: Face) -> None:
-    """A jump of 25 pixels with the last match at hand: as good as without it; a lag would keep the old one."""
+    """A jump of 25 pixels with the last match at hand: as good as without it; a lag would show."""
     prepared = matcher.prepare(*face)
     before, old, _ = warped(face, 7, 0.3)
     last = matcher.match(before, prepared, None, old)

@@ -54,10 +54,13 @@ def _read(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float
 def _weight(patch: Patch, match: Match, box: Box, size: tuple[int, int]) -> Float | None:
     """How far a patch hides the one below on a grid of `size` over `box`, [0, 1]; None for 1 everywhere.
 
-    It is a product of a weight across and one down: a row and a column of the box tell it all.
+    It is a product of a weight across and one down: a row and a column of a large box tell it all.
     """
     rows, columns = size
     x0, y0, x1, y1 = box
+    if (x1 - x0) * (y1 - y0) <= 2 * LARGE_PX:  # cheaper whole
+        whole = patch.weight(box, match.frame_size)
+        return None if whole is None else cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_LINEAR)
     left, top, right, bottom = patch.box
     x = min(max((left + right) // 2, x0), x1 - 1)  # as near to its middle as the box comes
     y = min(max((top + bottom) // 2, y0), y1 - 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +46,6 @@ def astronaut() -> Image:
 
 
 @pytest.fixture
-def rng() -> Iterator[np.random.Generator]:
+def rng() -> np.random.Generator:
     """A seeded generator."""
-    yield np.random.default_rng(20240607)
+    return np.random.default_rng(20240607)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from correspondence import warp_image
@@ -25,7 +28,7 @@ def test_half_a_pixel_mixes_two() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_any_number_of_channels_keeps_its_values(channels: int, dtype: type) -> None:
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (9, 8, channels)).astype(dtype)
+    image: npt.NDArray[Any] = rng.integers(0, 255, (9, 8, channels)).astype(dtype)
     still = warp_image(image, np.zeros((9, 8, 2), np.float32))
     assert still.dtype == dtype
     assert (still == image).all()

@@ -10,23 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.types import Bool, Float, Image, Landmarks
+from reference.parts import FACE_OVAL, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 
 FloatAny = npt.NDArray[np.floating[Any]]
 
-# Point lists of MediaPipe FaceMesh, in drawing order.
-LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
-EYE_RIGHT = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-EYE_LEFT = (362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398)
-CONTOUR = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152,
-    148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
 GROUPS: dict[str, tuple[int, ...]] = {
     "all": tuple(range(468)),
-    "lips": LIPS_OUTER + LIPS_INNER,
-    "eyes": EYE_RIGHT + EYE_LEFT,
-    "contour": CONTOUR,
+    "lips": OUTER_LIPS + INNER_LIPS,
+    "eyes": RIGHT_EYE + LEFT_EYE,
+    "contour": FACE_OVAL,
 }
 
 
@@ -101,8 +93,8 @@ def polygon_iou(first: FloatAny, second: FloatAny, size: tuple[int, int]) -> flo
 def part_iou(found: Landmarks, truth: Landmarks) -> dict[str, float]:
     """IoU of the outer lips and of the two eyes (their mean) between two sets of landmarks."""
     a, b, size = found.points[:, :2], truth.points[:, :2], truth.image_size
-    eyes = [polygon_iou(a[list(part)], b[list(part)], size) for part in (EYE_RIGHT, EYE_LEFT)]
-    lips = polygon_iou(a[list(LIPS_OUTER)], b[list(LIPS_OUTER)], size)
+    eyes = [polygon_iou(a[list(part)], b[list(part)], size) for part in (RIGHT_EYE, LEFT_EYE)]
+    lips = polygon_iou(a[list(OUTER_LIPS)], b[list(OUTER_LIPS)], size)
     return {"lips": lips, "eyes": float(np.mean(eyes))}
 
 

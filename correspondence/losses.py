@@ -228,8 +228,8 @@ def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) ->
 
     Args:
         field: (B, 2, h, w), pixels.
-        points: (B, 2, K, 2), landmarks of frame and reference, pixels.
-        trusted: (B, K), 1 where seen in both.
+        points: (B, 2, 478, 2), landmarks of frame and reference, pixels.
+        trusted: (B, 478), 1 where seen in both.
         side: of the picture, pixels.
     """
     unit = (points[:, 0] + 0.5) * (2 / side) - 1

@@ -175,7 +175,7 @@ def fit(errors: Errors) -> Calibration:
         cost = sparsification_error(log_b[seen], length[seen]) + 2 * (1 - separation(log_b, errors.covered))
         if cost < lowest:
             best, lowest = tried, cost
-    choices = [_with_offsets(errors, replace(best, slope=float(slope))) for slope in SLOPES]
+    choices = [_with_offsets(errors, replace(best, slope=round(float(slope), 2))) for slope in SLOPES]
     return min(choices, key=lambda c: _likelihood(errors, c))
 
 
@@ -186,7 +186,7 @@ def _with_offsets(errors: Errors, start: Calibration) -> Calibration:
     for place in (FACE, NEAR, REST):
         mine = (errors.place == place) & ~errors.covered
         costs = [coverage_error(log_b[mine] + offset, errors.error[mine]) for offset in OFFSETS]
-        offsets.append(float(OFFSETS[int(np.argmin(costs))]))
+        offsets.append(round(float(OFFSETS[int(np.argmin(costs))]), 2))
     return replace(start, face=offsets[FACE], near=offsets[NEAR], rest=offsets[REST])
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from correspondence.checkpoints import Calibration
 from correspondence.data import Clip
+from correspondence.doubt import FACE, NEAR, REST, Calibration, evidence, final_log_b, places
 from correspondence.grid import Float
 from correspondence.network import CELL, Network
 from correspondence.pairs import PairConfig, Pairs
 from correspondence.windows import Sample
 
 LEVELS = np.arange(0.1, 0.95, 0.1)  # nominal coverages that are compared
-SLOPES = np.arange(0.6, 1.65, 0.1)
-HIDDEN = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 OFFSETS = np.arange(-2.0, 2.01, 0.05)
 CELLS_PER_PAIR = 1500
-FACE, NEAR, REST = range(3)
+COVERED_CELLS = 8.0  # error that a cell not seen in the reference counts as at least
+NEWTON_STEPS = 25
+RIDGE = 1e-3  # of the cells' number, towards the network's own word alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,15 +29,13 @@ class Errors:
     """Cells with known errors.
 
     Attributes:
-        raw: float32 (N,), the network's log_b.
-        hidden: float32 (N,), softplus(-visibility).
-        error: float32 (N, 2), absolute, pixels.
-        place: int (N,), FACE, NEAR or REST.
-        covered: bool (N,), not seen in the reference; such cells have no error.
+        seen: float32 (5, N), from `doubt.evidence`.
+        error: float32 (N, 2), absolute, cells.
+        place: int (N,), from `doubt.places`.
+        covered: bool (N,), not seen in the reference.
     """
 
-    raw: Float
-    hidden: Float
+    seen: Float
     error: Float
     place: npt.NDArray[np.intp]
     covered: npt.NDArray[np.bool_]
@@ -85,13 +83,6 @@ def separation(score: Float, positive: npt.NDArray[np.bool_]) -> float:
     return float((rank[positive].sum() - n * (n + 1) / 2) / max(n * m, 1))
 
 
-def log_b_of(errors: Errors, calibration: Calibration) -> Float:
-    """The calibrated log_b of each cell."""
-    offsets = np.array([calibration.face, calibration.near, calibration.rest], np.float32)
-    log_b = calibration.slope * errors.raw + calibration.hidden * errors.hidden + offsets[errors.place]
-    return np.asarray(log_b, np.float32)
-
-
 def collect(network: Network, clips: list[Clip], count: int, seed: int = 0) -> Errors:
     """Errors of a network on pairs it was not trained on, half of them made up, half with landmarks withheld.
 
@@ -107,81 +98,78 @@ def collect(network: Network, clips: list[Clip], count: int, seed: int = 0) -> E
             network, Pairs(clips, PairConfig(synthetic=0.0, withheld=1.0, faceless=0.0), seed, count // 2)
         ),
     ]
-    joined = [np.concatenate([getattr(p, name) for p in parts]) for name in Errors.__slots__]
-    return Errors(*joined)
+    joined = [
+        np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in ("seen", "place", "covered")
+    ]
+    return Errors(joined[0], np.concatenate([p.error for p in parts]), joined[1], joined[2])
 
 
-def _said(network: Network, sample: Sample) -> tuple[Float, Float, Float]:
-    """Field (2, h, w), raw log_b and softplus(-visibility) (h, w) of a sample's first direction."""
+def _said(network: Network, sample: Sample) -> tuple[Float, Float]:
+    """Field (2, h, w) and evidence (5, h, w) of a sample's first direction."""
     device = next(network.parameters()).device
     images = torch.from_numpy(sample["images"]).to(device).float() / 255
-    given = [torch.from_numpy(sample[key][:1]).to(device) for key in ("candidates", "validity")]
+    candidates, validity = sample["candidates"][0], sample["validity"][0]
+    given = [torch.from_numpy(v[None]).to(device) for v in (candidates, validity)]
     with torch.no_grad():
         output = network(images[:1], network.prepare(images[1:]), *given)
     field, log_b, visibility = (v[0].cpu().numpy() for v in (output.field, output.log_b, output.visibility))
-    return field, log_b[0], np.logaddexp(0, -visibility[0]).astype(np.float32)
-
-
-def _places(validity: Float) -> npt.NDArray[np.intp]:
-    """FACE, NEAR or REST of each cell, from the landmark candidate's validity."""
-    return np.where(validity > 0.35, FACE, np.where(validity > 0.05, NEAR, REST))
+    return field, evidence(log_b[0], visibility[0], field, candidates, validity)
 
 
 def _made_up(network: Network, pairs: Pairs, seed: int) -> Iterator[Errors]:
     rng = np.random.default_rng(seed)
     for number in range(len(pairs)):
         sample = pairs[number]
-        field, raw, hidden = _said(network, sample)
+        field, seen = _said(network, sample)
         known = (sample["known"][0, 0] > 0) & (sample["visible"][0, 0] >= 0)
         chosen = np.flatnonzero(known)
         chosen = rng.choice(chosen, min(CELLS_PER_PAIR, len(chosen)), replace=False)
         error = np.abs(field - sample["truth"][0]).reshape(2, -1).T
-        yield Errors(
-            raw.ravel()[chosen],
-            hidden.ravel()[chosen],
-            error[chosen],
-            _places(sample["validity"][0, 0]).ravel()[chosen],
-            sample["visible"][0, 0].ravel()[chosen] == 0,
-        )
+        place = places(sample["validity"][0, 0]).ravel()
+        covered = sample["visible"][0, 0].ravel() == 0
+        yield Errors(seen.reshape(len(seen), -1)[:, chosen], error[chosen], place[chosen], covered[chosen])
 
 
 def _withheld(network: Network, pairs: Pairs) -> Iterator[Errors]:
     """Landmarks where FaceMesh found them; half of those were kept from the network."""
     for number in range(len(pairs)):
         sample = pairs[number]
-        field, raw, hidden = _said(network, sample)
-        there, here = sample["points"][0, 1], sample["points"][0, 0]
+        field, seen = _said(network, sample)
+        here, there = sample["points"][0]
         cell = np.clip(np.rint((here + 0.5) / CELL - 0.5).astype(int), 0, field.shape[1] - 1)
-        x, y = cell[:, 0], cell[:, 1]
-        kept = sample["trusted"][0] > 0
-        error = np.abs(field[:, y, x].T - (there - here))[kept]
-        yield Errors(
-            raw[y, x][kept],
-            hidden[y, x][kept],
-            error.astype(np.float32),
-            np.full(int(kept.sum()), FACE, np.intp),
-            np.zeros(int(kept.sum()), bool),
-        )
+        x, y = cell[sample["trusted"][0] > 0].T
+        error = np.abs(field[:, y, x].T - (there - here)[sample["trusted"][0] > 0]).astype(np.float32)
+        yield Errors(seen[:, y, x], error, np.full(len(x), FACE, np.intp), np.zeros(len(x), bool))
 
 
 def fit(errors: Errors) -> Calibration:
-    """Slope and weight of the visibility head by what ranks best, then each place's offset."""
-    seen = ~errors.covered
-    length = np.linalg.norm(errors.error, axis=1)
-    best, lowest = Calibration(), np.inf
-    for hidden in HIDDEN:
-        tried = Calibration(hidden=hidden)
-        log_b = log_b_of(errors, tried)
-        cost = sparsification_error(log_b[seen], length[seen]) + 2 * (1 - separation(log_b, errors.covered))
-        if cost < lowest:
-            best, lowest = tried, cost
-    choices = [_with_offsets(errors, replace(best, slope=round(float(slope), 2))) for slope in SLOPES]
-    return min(choices, key=lambda c: _likelihood(errors, c))
+    """Weights by maximum likelihood, then each place's offset by the least coverage error.
+
+    The negative log-likelihood of a Laplace law whose log-scale is linear in the evidence is convex: Newton's
+    method finds its minimum. Cells that are not in the reference count with an error of at least
+    COVERED_CELLS, so that they are doubted too; the offsets are judged without them.
+    """
+    error = np.where(errors.covered[:, None], np.maximum(errors.error, COVERED_CELLS), errors.error)
+    size = error.mean(axis=1).astype(np.float64)
+    known = np.eye(3)[errors.place].T  # one offset a place
+    rows = np.concatenate([errors.seen, known]).astype(np.float64)
+    start = np.zeros(len(rows))
+    start[0] = 1.0
+    weights = start.copy()
+    for _ in range(NEWTON_STEPS):
+        ratio = size * np.exp(-np.clip(weights @ rows, -8, 8))
+        pull = RIDGE * len(size) * (weights - start)
+        slope = rows @ (1 - ratio) + pull
+        bend = (rows * ratio) @ rows.T + RIDGE * len(size) * np.eye(len(rows))
+        step = np.linalg.solve(bend, slope)
+        weights = weights - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-9))
+    raw, hidden, cycle, apart, away = (round(float(w), 3) for w in weights[:5])
+    return _with_offsets(errors, Calibration(raw, hidden, cycle, apart, away))
 
 
 def _with_offsets(errors: Errors, start: Calibration) -> Calibration:
     """Each place's offset by the least coverage error."""
-    log_b = log_b_of(errors, start)
+    log_b = final_log_b(errors.seen, errors.place, start)
     offsets = []
     for place in (FACE, NEAR, REST):
         mine = (errors.place == place) & ~errors.covered
@@ -190,16 +178,10 @@ def _with_offsets(errors: Errors, start: Calibration) -> Calibration:
     return replace(start, face=offsets[FACE], near=offsets[NEAR], rest=offsets[REST])
 
 
-def _likelihood(errors: Errors, calibration: Calibration) -> float:
-    seen = ~errors.covered
-    log_b = log_b_of(errors, calibration)[seen]
-    return float((errors.error[seen].mean(axis=1) / np.exp(log_b) + log_b).mean())
-
-
 def figures(errors: Errors, calibration: Calibration) -> dict[str, float]:
     """Coverage error, AUSE and occlusion AUROC of a calibrated network; its mean error in pixels."""
     seen = ~errors.covered
-    log_b = log_b_of(errors, calibration)
+    log_b = final_log_b(errors.seen, errors.place, calibration)
     length = np.linalg.norm(errors.error, axis=1)
     return {
         "coverage_error": coverage_error(log_b[seen], errors.error[seen]),

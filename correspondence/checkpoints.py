@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from correspondence.doubt import Calibration
 from correspondence.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -43,24 +44,16 @@ class Shipped:
     manifest: str
 
 
-SHIPPED: tuple[Shipped, ...] = ()  # largest first: the order in which the ladder tries them
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """From the raw doubt to log_b: ln b = slope * raw + offset + hidden * softplus(-visibility).
-
-    Attributes:
-        slope: of the raw log_b.
-        face, near, rest: offset on the face mesh, around it (hair, neck, shoulders) and elsewhere.
-        hidden: weight of the visibility head.
-    """
-
-    slope: float = 1.0
-    face: float = 0.0
-    near: float = 0.0
-    rest: float = 0.0
-    hidden: float = 0.0
+SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder tries them
+    Shipped(
+        name="compact-xs2",
+        kind="compact",
+        size="xs2",
+        licence="Apache-2.0",
+        origin="`livery train matcher` on portrait clips and photos, 85 minutes on a CPU; see its README.md",
+        manifest="643ecfe8666506d9657f8e59dd33c52316b3ea2aac31c450ce7d2e199b6d87ab",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

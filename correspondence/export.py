@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from correspondence.checkpoints import FILES, Calibration, digest, network_from, read_state
+from correspondence.checkpoints import FILES, digest, network_from, read_state
+from correspondence.doubt import Calibration
 from correspondence.network import CELL, PROPOSED, Network, Reference
 from correspondence.region import GRID
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
 
 logger = logging.getLogger(__name__)
 
+NETWORK_CORES = 4  # "auto" takes the network from here on: it costs twice the classical matcher's time
 KINDS = ("auto", "classical", "compact", "dinov2")
 
 
@@ -64,6 +66,9 @@ class Matcher:
             return cls(ClassicalMatcher())
         if kind != "auto":
             return cls(_network(kind, device, weights))
+        if device == "cpu" and (os.cpu_count() or 1) < NETWORK_CORES:
+            logger.info("classical matcher: the network is for machines of %d cores or more", NETWORK_CORES)
+            return cls(ClassicalMatcher())
         try:
             return cls(_network("compact", device, weights))
         except (WeightsError, ImportError) as error:

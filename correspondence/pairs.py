@@ -18,7 +18,7 @@ from correspondence.propose import Past, propose, shrink
 from correspondence.region import Region
 from correspondence.synthetic import Truth
 from correspondence.types import Image, Landmarks
-from correspondence.windows import Sample, cut, flip, guess_withheld
+from correspondence.windows import Sample, cut, flip, guess_withheld, mistake
 
 WHOLE = Region(0, 0, GRID)
 PARTS = (topology.LIPS, topology.EYE_A, topology.EYE_B)
@@ -35,6 +35,7 @@ class PairConfig:
     zoomed: float = 0.6  # share of views cut out larger or smaller than the material
     past: float = 0.5  # share of pairs with a last frame
     withheld: float = 0.25  # share with half of the frame's landmarks guessed from the other half
+    mistaken: float = 0.7  # share of synthetic pairs whose landmarks are off, as FaceMesh's are
     faceless: float = 0.06  # share whose landmarks are kept back
     occluded: float = 0.7  # share of synthetic frames with something pasted over; a third of it for real ones
 
@@ -43,7 +44,7 @@ class PairConfig:
     def __post_init__(self) -> None:
         if self.side % 16 or not 64 <= self.side <= GRID:
             raise ValueError(f"side must be a multiple of 16 from 64 to {GRID}, got {self.side}")
-        for name in ("synthetic", "hard", "zoomed", "past", "withheld", "faceless", "occluded"):
+        for name in ("synthetic", "hard", "zoomed", "past", "withheld", "mistaken", "faceless", "occluded"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share and must lie in [0, 1], got {getattr(self, name)}")
         if self.longest_gap < 1:
@@ -218,6 +219,8 @@ class Pairs:
         assert frame.points is not None
         assert reference.points is not None
         given = frame.points
+        if truth.known.any() and rng.random() < self.config.mistaken:
+            given = mistake(rng, given)
         if rng.random() < self.config.withheld:
             given = guess_withheld(given, reference.points, rng.random(478) < 0.5)
         by_mesh, trust, _ = _mesh(given, reference.points)

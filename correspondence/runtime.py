@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from correspondence.checkpoints import Calibration, Model, find_models
+from correspondence.checkpoints import Model, find_models
 from correspondence.classical import (
     FEATHER,
     ClassicalReference,
@@ -26,10 +26,11 @@ from correspondence.classical import (
     still_field,
 )
 from correspondence.classical import prepare as prepare_classical
+from correspondence.doubt import Calibration, evidence, final_log_b, places
 from correspondence.errors import WeightsError
 from correspondence.grid import Float, pixel_grid
 from correspondence.mesh import LandmarkField, landmark_field
-from correspondence.propose import CELL, COUNT, Past, Proposal, propose, shrink, temporal
+from correspondence.propose import CELL, COUNT, Past, Proposal, propose, temporal
 from correspondence.region import GRID, Region, choose_region, crop
 from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
 
@@ -40,7 +41,6 @@ CELLS = GRID // CELL
 LARGE = 384  # side of the grid that direct flow is found on: 0.5 dB over 256 in the time MEDIUM takes there
 BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
 TRIALS = 7
-LEAST_LOG_B = -4.0  # ln cells
 LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
 
 
@@ -257,7 +257,7 @@ class NetworkMatcher:
                 (gray_of(crop(frame, region, LARGE)), prepared.large),
             )
             said = self._runner.step(inner, prepared.tables, proposal)
-            log_b = judge(said, face, self._model.calibration)
+            log_b = judge(said, proposal, self._model.calibration)
             values = np.dstack([reblend(said, proposal), enlarge(log_b)])
         patch = grid_patch(values, region, base.region, FEATHER * region.side)
         return NetworkMatch(
@@ -273,17 +273,11 @@ class NetworkMatcher:
         )
 
 
-def judge(said: Step, face: LandmarkField | None, calibration: Calibration) -> Float:
+def judge(said: Step, proposal: Proposal, calibration: Calibration) -> Float:
     """Calibrated log_b, float32 (n, n), ln cells of the grid of 256."""
-    near, inside = np.zeros((2, CELLS, CELLS), np.float32)
-    if face is not None:
-        inside = shrink(face.inside.astype(np.float32))
-        near = (shrink(face.validity) > 0.05).astype(np.float32) * (1 - inside)
-    c = calibration
-    hidden = np.logaddexp(0, -said.visibility[0])
-    log_b = c.slope * said.log_b[0] + c.hidden * hidden
-    log_b = log_b + c.face * inside + c.near * near + c.rest * (1 - inside - near)
-    return np.maximum(log_b, LEAST_LOG_B).astype(np.float32)
+    candidates, validity = proposal.candidates, proposal.validity
+    seen = evidence(said.log_b[0], said.visibility[0], said.field, candidates, validity)
+    return final_log_b(seen, places(validity[0]), calibration)
 
 
 def enlarge(values: Float) -> Float:

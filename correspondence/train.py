@@ -24,7 +24,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from correspondence import data
-from correspondence.checkpoints import Calibration, network_from, read_state, state_file
+from correspondence.checkpoints import network_from, read_state, state_file
+from correspondence.doubt import Calibration
 from correspondence.encoder import DINOV2
 from correspondence.network import SIZES, Network
 from correspondence.pairs import PairConfig, Pairs

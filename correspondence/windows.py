@@ -1,4 +1,4 @@
-"""Finished samples mirrored or cut to a window; landmarks guessed from their neighbours."""
+"""Finished samples mirrored or cut to a window; landmarks guessed or got wrong."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from correspondence.data import GRID
 from correspondence.grid import Float
+from correspondence.synthetic import smooth_noise
 
 Sample = dict[str, npt.NDArray[Any]]
 
@@ -70,4 +71,13 @@ def guess_withheld(points: Float, reference: Float, withheld: npt.NDArray[np.boo
     moved = (points - reference)[known][near]  # (M, 4, 3)
     out = points.copy()
     out[missing] = reference[missing] + (weight[..., None] * moved).sum(axis=1)
+    return np.asarray(out, np.float32)
+
+
+def mistake(rng: np.random.Generator, points: Float) -> Float:
+    """Landmarks as a detector gets them wrong: shifted smoothly by up to a few pixels."""
+    wrong = smooth_noise(rng, GRID, int(rng.integers(4, 9)), rng.uniform(0.2, 2.5))
+    place = np.clip(np.rint(points[:, :2]), 0, GRID - 1).astype(int)
+    out = points.copy()
+    out[:, :2] += wrong[place[:, 1], place[:, 0]]
     return np.asarray(out, np.float32)

@@ -63,9 +63,7 @@ def test_a_changed_card_of_a_shipped_model_is_refused(copy: Path, monkeypatch: p
     right = Shipped("model", "compact", "tiny", "Apache-2.0", "made by a test", digest(copy / "model.json"))
     monkeypatch.setattr(checkpoints, "SHIPPED", (right,))
     assert [m.size for m in find_models("compact", None)] == ["tiny"]
-    (copy / "model.json").write_text(
-        (copy / "model.json").read_text().replace('"slope": 1.0', '"slope": 2.0')
-    )
+    (copy / "model.json").write_text((copy / "model.json").read_text().replace('"raw": 1.0', '"raw": 2.0'))
     with pytest.raises(WeightsError, match=r"model\.json has sha256 .* reinstall"):
         find_models("compact", None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def test_auto_falls_back_where_the_network_does_not_load(
         raise WeightsError("no weights here: train them")
 
     monkeypatch.setattr(module, "_network", missing)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     with caplog.at_level(logging.INFO, logger="correspondence.matcher"):
         assert Matcher.load().kind == "classical"
     assert "no weights here: train them" in caplog.text
@@ -44,4 +46,21 @@ def test_auto_falls_back_without_a_runtime(monkeypatch: pytest.MonkeyPatch) -> N
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", refusing)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert Matcher.load("auto").kind == "classical"
+
+
+def test_auto_leaves_small_machines_their_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+
+    def network(kind: str, device: str, weights: object) -> Any:
+        kinds.append(device)
+        return type("Network", (), {"kind": kind})()
+
+    monkeypatch.setattr(module, "_network", network)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert Matcher.load().kind == "classical"
+    assert Matcher.load(device="cuda").kind == "compact"
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert Matcher.load().kind == "compact"
+    assert kinds == ["cuda", "cpu"]

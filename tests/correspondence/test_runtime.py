@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks, Matcher, confidence
-from correspondence.checkpoints import Calibration, Model, load_network, open_model
+from correspondence.checkpoints import Model, load_network, open_model
+from correspondence.doubt import Calibration
 from correspondence.errors import WeightsError
 from correspondence.export import export_model
 from correspondence.propose import Past, Proposal, propose, shrink, temporal
@@ -253,14 +254,25 @@ def test_a_failed_batch_fails_for_each_of_its_threads() -> None:
         Batching(Broken(), most=0)  # type: ignore[arg-type]
 
 
-def test_doubt_is_calibrated_by_place_and_visibility() -> None:
+def test_doubt_is_calibrated_by_place_and_evidence() -> None:
+    """Left half visible, right half hidden; the face on the upper half; flows 3 cells apart."""
     flat = np.zeros((1, 64, 64), np.float32)
     visibility = np.where(np.arange(64)[None, None] < 32, np.float32(6), np.float32(-6)) + flat
     weights, gain = np.zeros((6, 64, 64), np.float32), np.zeros((3, 32, 32), np.float32)
     said = Step(np.zeros((2, 64, 64), np.float32), flat + 1, flat, visibility, gain, weights)
-    log_b = judge(said, None, Calibration(slope=2.0, rest=0.5, hidden=0.25))
-    assert log_b[0, 0] == pytest.approx(2.5, abs=0.01)
-    assert log_b[0, 63] == pytest.approx(2.5 + 0.25 * 6, abs=0.01)
+    candidates = np.zeros((5, 2, 64, 64), np.float32)
+    candidates[1, 0] = 3
+    validity = np.ones((3, 64, 64), np.float32)
+    validity[0, 32:] = 0
+    proposal = Proposal(candidates, validity, ())
+    log_b = judge(said, proposal, Calibration(raw=2.0, hidden=0.25, face=-0.5, rest=0.5))
+    assert log_b[0, 0] == pytest.approx(1.5, abs=0.01)
+    assert log_b[63, 0] == pytest.approx(2.5, abs=0.01)
+    assert log_b[63, 63] == pytest.approx(2.5 + 0.25 * 6, abs=0.01)
+    flows = judge(said, proposal, Calibration(raw=0.0, apart=1.0))
+    assert flows[0, 0] == pytest.approx(np.log(3.1), abs=0.01)
+    nearer = judge(said, proposal, Calibration(raw=0.0, away=1.0, cycle=0.0))
+    assert nearer[0, 0] == pytest.approx(np.log(0.1), abs=0.01)  # the guided flow agrees with the field
 
 
 def test_a_blend_keeps_the_fine_structure_of_its_candidates(rng: np.random.Generator) -> None:

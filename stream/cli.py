@@ -94,6 +94,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             max_sessions=args.max_sessions,
             matcher=args.matcher,
             device=args.device,
+            keyframes=args.keyframes,
             bitrate_bps=args.bitrate,
             demo=demo,
         )

@@ -25,6 +25,8 @@ class ServerConfig:
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: which matcher to load, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
+        keyframes: make new references where the head turns away from the edited one; costs processor time
+            that two cores do not have at 720p.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
         debug: offer the routes that stall a session on purpose (for measurements).
@@ -48,6 +50,7 @@ class ServerConfig:
     failures_per_minute: int = 20
     matcher: str = "auto"
     device: str = "cpu"
+    keyframes: bool = False
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False

@@ -77,6 +77,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
     _matcher_options(parser)
     parser.add_argument(
+        "--keyframes",
+        action="store_true",
+        help="make new references where the head turns away; wants more than two cores at 720p",
+    )
+    parser.add_argument(
         "--bitrate",
         type=_bitrate,
         default=2_500_000,

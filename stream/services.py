@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from correspondence import Matcher
-from reference import Propagator
+from reference import KeeperConfig, Propagator, PropagatorConfig
 from stream.config import ServerConfig
 from stream.metrics import Registry
 from stream.pipeline import Stepper
@@ -53,4 +53,5 @@ def load_services(config: ServerConfig) -> Services:
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    return Services(config=config, new_propagator=lambda: Propagator(matcher=matcher))
+    worn = PropagatorConfig(references=KeeperConfig() if config.keyframes else None)
+    return Services(config=config, new_propagator=lambda: Propagator(matcher=matcher, config=worn))

@@ -216,13 +216,17 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (
         "--port 0 --token 12345678 --udp-ports 50000-50100 --public-address 203.0.113.7 --bitrate 1.5M"
     )
-    assert main(["serve", *arguments.split(), "--max-sessions", "3", "--matcher", "classical"]) == 0
+    assert (
+        main(["serve", *arguments.split(), "--max-sessions", "3", "--matcher", "classical", "--keyframes"])
+        == 0
+    )
     assert main(["demo"]) == 0
     first, second = served
     assert (first.port, first.token, first.udp_ports) == (0, "12345678", (50000, 50100))
     assert (first.public_address, first.bitrate_bps, first.max_sessions) == ("203.0.113.7", 1_500_000, 3)
     assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
     assert (second.demo, second.port) == (True, 8000)
+    assert (first.keyframes, second.keyframes) == (True, False)
 
 
 def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,9 +110,13 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
                 f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or another "
                 "version; reinstall the package, or export the model again"
             )
-    return Model(
-        folder, said["kind"], said["size"], said.get("encoder_model", ""), Calibration(**said["calibration"])
-    )
+    try:
+        calibration = Calibration(**said["calibration"])
+        return Model(folder, said["kind"], said["size"], said.get("encoder_model", ""), calibration)
+    except (KeyError, TypeError) as failure:
+        raise WeightsError(
+            f"{card} is of another version ({failure}): export it again, `livery train matcher --export`"
+        ) from failure
 
 
 def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:

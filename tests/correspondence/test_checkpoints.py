@@ -68,6 +68,13 @@ def test_a_changed_card_of_a_shipped_model_is_refused(copy: Path, monkeypatch: p
         find_models("compact", None)
 
 
+def test_a_card_of_another_version_is_refused(copy: Path) -> None:
+    card = copy / "model.json"
+    card.write_text(card.read_text().replace('"raw":', '"slope":'))
+    with pytest.raises(WeightsError, match=r"another version .*slope.*--export"):
+        open_model(copy)
+
+
 def test_what_is_shipped_is_whole_and_says_where_it_comes_from() -> None:
     for shipped in checkpoints.SHIPPED:
         model = open_model(checkpoints.WEIGHTS / shipped.name, shipped.manifest)

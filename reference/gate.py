@@ -33,15 +33,14 @@ class FaceGate:
 
     def __init__(self, edited: Bool, landmarks: Landmarks) -> None:
         size = face_size(landmarks)
-        self._triangles = topology().triangles
         owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
         beyond = (edited & (owner < 0)).astype(np.uint8) * np.uint8(255)
         self.free = beyond if beyond.any() else None  # uint8 (H, W), 255: edited off the mesh, not gated
         self.share = 1 - np.count_nonzero(beyond) / max(np.count_nonzero(edited), 1)  # that is gated
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
-        self._owner = owner[y, x]
-        corners = landmarks.points[self._triangles[self._owner], :2]
+        self._corners = topology().triangles[owner[y, x]]  # of the triangle that carries each cell
+        corners = landmarks.points[self._corners, :2]
         self._shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners)
         self._most_area = MOST_STRETCH * _area(corners) / size**2  # at or below 0 for backs: never reached
         self._size = size
@@ -59,7 +58,7 @@ class FaceGate:
             uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not.
         """
         x0, y0, x1, y1 = box
-        corners = landmarks.points[self._triangles[self._owner], :2]  # (N, 3, 2)
+        corners = landmarks.points[self._corners, :2]  # (N, 3, 2)
         area = _area(corners)
         seen = (area > 0) & (area < self._most_area * face_size(landmarks) ** 2)
         places = np.einsum("nk,nkd->nd", self._shares, corners)[seen]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from correspondence import topology
 from correspondence.types import Float, Landmarks
 
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-OUTER_LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
+INNER_LIPS, OUTER_LIPS, FACE_OVAL = topology.INNER_LIPS, topology.LIPS, topology.OVAL
 # Right and left are the person's own: the right eye is on the left of the picture.
 RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)  # outer corner to inner corner
 RIGHT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
@@ -20,10 +20,6 @@ LEFT_BROW = ((300, 293, 334, 296, 336), (276, 283, 282, 295, 285))
 # Lid creases between eye and brow, outer end first.
 RIGHT_CREASE = (226, 247, 30, 29, 27, 28, 56, 190, 243)
 LEFT_CREASE = (446, 467, 260, 259, 257, 258, 286, 414, 463)
-FACE_OVAL = (
-    (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
-    + (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-)  # fmt: skip
 
 
 def take(landmarks: Landmarks, numbers: tuple[int, ...]) -> Float:

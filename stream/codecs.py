@@ -202,7 +202,22 @@ class LiveEncoder:
         return packets
 
 
-class H264Sender(h264.H264Encoder):
+class _LiveRate:
+    """The bit rate that aiortc's sender sets, handed to a `LiveEncoder`."""
+
+    live: LiveEncoder
+
+    @property
+    def target_bitrate(self) -> int:
+        """The receiver's limit (REMB), bits per second."""
+        return self.live.bitrate_bps or self.live._config.bitrate_bps
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self.live.bitrate_bps = bitrate
+
+
+class H264Sender(_LiveRate, h264.H264Encoder):
     """What aiortc's sender calls for H.264: frames through `LiveEncoder`, packets as they are."""
 
     def __init__(self, config: EncoderConfig | None = None) -> None:
@@ -214,17 +229,8 @@ class H264Sender(h264.H264Encoder):
         data, timestamp = _encode(self.live, frame, force_keyframe)
         return self._packetize(self._split_bitstream(data)), timestamp
 
-    @property
-    def target_bitrate(self) -> int:
-        """The receiver's limit (REMB), bits per second; live."""
-        return self.live.bitrate_bps or self.live._config.bitrate_bps
 
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self.live.bitrate_bps = bitrate
-
-
-class Vp8Sender(vpx.Vp8Encoder):
+class Vp8Sender(_LiveRate, vpx.Vp8Encoder):
     """What aiortc's sender calls for VP8."""
 
     def __init__(self, config: EncoderConfig | None = None) -> None:
@@ -237,15 +243,6 @@ class Vp8Sender(vpx.Vp8Encoder):
         payloads = self._packetize(data, self.picture_id)
         self.picture_id = (self.picture_id + 1) % (1 << 15)
         return payloads, timestamp
-
-    @property
-    def target_bitrate(self) -> int:
-        """The receiver's limit (REMB), bits per second."""
-        return self.live.bitrate_bps or self.live._config.bitrate_bps
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self.live.bitrate_bps = bitrate
 
 
 def _encode(live: LiveEncoder, frame: av.frame.Frame, force_keyframe: bool) -> tuple[bytes, int]:

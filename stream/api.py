@@ -117,8 +117,9 @@ async def edit_png(request: web.Request) -> web.Response:
 
 
 async def frame_png(request: web.Request) -> web.Response:
-    """The newest live frame, unedited."""
-    return await _png(request, session_of(request).live_frame())
+    """The newest live frame, unedited; 204 while nothing is live, which is no error: a source ends when it will."""
+    newest = session_of(request).newest
+    return web.Response(status=204) if newest is None else await _png(request, newest)
 
 
 async def put_edit(request: web.Request) -> web.Response:

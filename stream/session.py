@@ -67,16 +67,21 @@ class Session:
         if self._pipeline is not None:
             self._pipeline.submit(frame)
 
+    @property
+    def newest(self) -> Image | None:
+        """The newest live frame, uint8 (H, W, 3); None where nothing is published or no frame has arrived."""
+        latest = self._pipeline.latest if self._pipeline is not None else None
+        return latest.image if latest is not None and self.connections.publishing else None
+
     def live_frame(self) -> Image:
-        """The newest frame, uint8 (H, W, 3).
+        """The newest live frame, uint8 (H, W, 3).
 
         Raises:
             ConflictError: nothing is published, or no frame has arrived yet.
         """
-        latest = self._pipeline.latest if self._pipeline is not None else None
-        if latest is None or not self.connections.publishing:
+        if (newest := self.newest) is None:
             raise ConflictError("no live picture has arrived yet", "start the camera or the demo first")
-        return latest.image
+        return newest
 
     async def take_reference(self, *, auto: bool = False) -> Reference:
         """Make the newest frame the reference, or with `auto` the best of the next few seconds.

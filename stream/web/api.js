@@ -132,10 +132,10 @@ export class SessionApi {
     return this.#call(on ? "POST" : "DELETE", "/demo");
   }
 
-  /** A picture of the session: "reference", "edit" or "frame". */
+  /** A picture of the session: "reference", "edit" or "frame"; null for a frame while nothing is live. */
   async picture(name) {
     const response = await request("GET", `${this.base}/${name}.png`, { token: this.session.token });
-    return response.blob();
+    return response.status === 204 ? null : response.blob();
   }
 
   /**

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from correspondence import data
 from inpaint import augment, checkpoints, training
 from inpaint.augment import uniform
-from inpaint.autoencoder import Autoencoder, AutoencoderConfig
+from inpaint.autoencoder import FACTOR, Autoencoder, AutoencoderConfig
 from inpaint.data import gather_frames, to_unit
 from inpaint.losses import psnr, reconstruction_loss, ssim
 
@@ -27,14 +27,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--width", type=int, default=48, help="channels at a quarter of the size; twice at an eighth"
     )
     parser.add_argument("--latent-channels", type=int, default=8)
+    parser.add_argument(
+        "--crop",
+        type=int,
+        default=None,
+        help="train on random crops of this side; measured on whole pictures",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, measure on the held-out part, write `autoencoder.safetensors` and the curve into `--out`."""
     config = training.run_config(args)
-    clips = data.load(args.cache, "train", limit=args.limit)
+    clips = data.load(args.cache, "train", stride=args.stride, limit=args.limit)
     frames, _ = gather_frames(clips, args.side)
-    held = data.load(args.cache, "calibration", stride=10, limit=args.limit)
+    held = data.load(args.cache, "calibration", stride=max(10, args.stride), limit=args.limit)
     unseen = gather_frames(held, args.side)[0] if held else frames[: len(frames) // 20 + 1]
     pictures = torch.from_numpy(frames).to(config.device)
     checks = torch.from_numpy(unseen[:: max(1, len(unseen) // 64)][:64]).to(config.device)
@@ -45,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
         width_eighth=2 * args.width,
         width_half=max(12, args.width * 2 // 3),
     )
-    model, curve, about = train(pictures, checks, network, config)
-    about |= {"side": args.side, "held_out": bool(held), **measure(model, checks)}
+    model, curve, about = train(pictures, checks, network, config, args.crop)
+    about |= {"side": args.side, "crop": args.crop, "held_out": bool(held), **measure(model, checks)}
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoints.save(args.out / checkpoints.AUTOENCODER, model, about)
     curve.write(args.out, "autoencoder")
@@ -55,9 +61,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def train(
-    pictures: Tensor, checks: Tensor, network: AutoencoderConfig, config: training.RunConfig
+    pictures: Tensor,
+    checks: Tensor,
+    network: AutoencoderConfig,
+    config: training.RunConfig,
+    crop: int | None = None,
 ) -> tuple[Autoencoder, training.Curve, dict[str, object]]:
     """Train on pictures uint8 (N, S, S, 3), show PSNR and SSIM on `checks` (same form) in the curve.
+
+    Args:
+        pictures, checks: see above; crop: side of the random crops to train on, None for whole pictures.
 
     Returns:
         The averaged autoencoder, its latents normalised over training pictures; curve; facts of the run.
@@ -67,7 +80,7 @@ def train(
     module = Step(model)
 
     def loss_of(step: nn.Module, _number: int) -> Tensor:
-        loss: Tensor = step(batch(pictures, config.batch, generator))
+        loss: Tensor = step(batch(pictures, config.batch, generator, crop))
         return loss
 
     averaged, curve, about = training.optimise(module, loss_of, config, lambda m: measure(_inner(m), checks))
@@ -92,17 +105,41 @@ class Step(nn.Module):
         return reconstruction_loss(decoded.float(), images, raw.float())
 
 
-def batch(pictures: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Random pictures, mirrored at random, some recoloured or painted on: float (count, 3, S, S), [0, 1]."""
+def batch(pictures: Tensor, count: int, generator: torch.Generator, crop: int | None = None) -> Tensor:
+    """Random pictures, mirrored at random, some recoloured or painted on: float (count, 3, S, S), [0, 1].
+
+    Args:
+        pictures: uint8 (N, S, S, 3).
+        count: of pictures.
+        generator: source of randomness.
+        crop: side of one random crop of each batch, a multiple of 8, at most S.
+
+    Raises:
+        ValueError: a crop larger than the pictures or no multiple of 8.
+    """
     pick = (
         (uniform((count,), 0.0, 1.0, pictures, generator) * len(pictures)).long().clamp_max(len(pictures) - 1)
     )
-    images = to_unit(pictures[pick].permute(0, 3, 1, 2))
+    chosen = pictures[pick]
+    if crop is not None:
+        chosen = _cropped(chosen, crop, generator)
+    images = to_unit(chosen.permute(0, 3, 1, 2))
     mirrored = augment.chance(count, 0.5, images, generator).reshape(-1, 1, 1, 1)
     images = torch.where(mirrored, images.flip(3), images)
     nothing = torch.zeros_like(images)[:, None]
     images = augment.random_edit(images[:, None], nothing, EDITED_SHARE, generator)[:, 0]
     return augment.paint_blobs(images, EDITED_SHARE / 2, generator).contiguous()
+
+
+def _cropped(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """One random square of pictures (N, S, S, 3), the same of each."""
+    room = pictures.shape[1] - side
+    if room < 0 or side < FACTOR or side % FACTOR:
+        raise ValueError(
+            f"crop must be a multiple of {FACTOR} within the pictures' side {pictures.shape[1]}, got {side}"
+        )
+    top, left = (uniform((2,), 0.0, 1.0, pictures, generator) * (room + 1)).long().clamp_max(room).tolist()
+    return pictures[:, top : top + side, left : left + side]
 
 
 @torch.no_grad()

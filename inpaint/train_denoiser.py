@@ -53,8 +53,14 @@ def run(args: argparse.Namespace) -> int:
     """
     config = training.run_config(args)
     autoencoder = checkpoints.load_autoencoder(args.autoencoder).to(config.device)
-    clips = [c for c in data.load(args.cache, "train", limit=args.limit) if len(c.frames) >= 4]
-    held = [c for c in data.load(args.cache, "calibration", limit=args.limit) if len(c.frames) >= 4]
+    clips = [
+        c for c in data.load(args.cache, "train", stride=args.stride, limit=args.limit) if len(c.frames) >= 4
+    ]
+    held = [
+        c
+        for c in data.load(args.cache, "calibration", stride=args.stride, limit=args.limit)
+        if len(c.frames) >= 4
+    ]
 
     def material(some: list[data.Clip], variants: int) -> Material:
         return build_material(

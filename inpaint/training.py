@@ -54,6 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) ->
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--side", type=int, default=256, help="picture side, pixels, a multiple of 8")
     parser.add_argument("--limit", type=int, default=None, help="use so many clips and photos only")
+    parser.add_argument("--stride", type=int, default=1, help="keep every so many-th frame of a clip")
+    parser.add_argument("--threads", type=int, default=None, help="of torch on the CPU; default: its own")
     parser.add_argument("--every", type=int, default=200, help="steps between lines of the curve")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
@@ -62,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) ->
 
 
 def run_config(args: argparse.Namespace) -> RunConfig:
-    """The run the options describe."""
+    """The run the options describe; sets torch's threads where they say so."""
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
     return RunConfig(
         steps=args.steps,
         minutes=args.minutes,

@@ -52,6 +52,16 @@ def test_ssim_agrees_with_scikit_image() -> None:
     assert float(found) == pytest.approx(expected, abs=2e-3)
 
 
+def test_crops_are_windows_of_the_pictures() -> None:
+    rows = torch.arange(64, dtype=torch.uint8).repeat(64, 1)
+    pictures = torch.stack([rows.T, rows, rows], dim=-1)[None].repeat(3, 1, 1, 1)  # red: y, green: x
+    cut = train_autoencoder._cropped(pictures, 16, torch.Generator().manual_seed(0))
+    assert cut.shape == (3, 16, 16, 3)
+    assert torch.equal(cut[0, :, 0, 0] - cut[0, 0, 0, 0], torch.arange(16, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="crop must be a multiple of 8"):
+        train_autoencoder.batch(pictures, 2, torch.Generator(), crop=72)
+
+
 def test_the_autoencoder_learns_one_batch() -> None:
     frames = torch.from_numpy(np.concatenate([c.frames for c in tiny_clips()]))
     model, curve, about = train_autoencoder.train(frames, frames[:4], TINY_AUTOENCODER, quick(60))

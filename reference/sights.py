@@ -16,6 +16,7 @@ from correspondence.types import Float, Image, Landmarks, Match, Patch
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig, Compositor
 from reference.edits import Edit, Mode
+from reference.live import live_areas, openings
 from reference.parts import face_size
 from reference.policy import coverage
 from reference.sampling import coarse_values, places
@@ -66,7 +67,8 @@ class Sight:
     Attributes:
         keyframe, edit, match: whose and how.
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
-        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1].
+        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 where a mouth or an
+            eye stays live inside.
         places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
         shown: how well the keyframe's mesh shows what the frame's does there, float32 (H, W), [0, 1]; 0 off
             the mesh, where it is turned away and where it is foreshortened.
@@ -119,6 +121,8 @@ def sight_of(
     whole = (0, 0, size[1], size[0])
     pixels = _pixels(size)
     mask, at, shown = _lie(edit, keyframe.prepared.landmarks, landmarks, places(match, whole, pixels), pixels)
+    for (x0, y0, x1, y1), share in live_areas(openings(edit, keyframe.prepared.landmarks), landmarks, size):
+        mask[y0:y1, x0:x1] *= 1 - share
     rows, columns = (max(1, round(side / CELL_PX)) for side in size)
     sure = confident(coarse_values(match, whole, (rows, columns))[..., 2], radius_px(radius, landmarks, size))
     weight = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)

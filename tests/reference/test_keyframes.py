@@ -10,6 +10,7 @@ from correspondence.types import Float, Image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
 from reference.keyframes import FillHint, draw, filled
+from reference.parts import INNER_LIPS, OUTER_LIPS
 from reference.sights import Look, Sight, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, paint_square
 
@@ -167,3 +168,27 @@ def test_what_no_match_is_sure_of_comes_by_the_mesh(astronaut: Image, face: Land
     np.testing.assert_array_equal(drawn.edited[y - 10 : y + 10, x], frame[y - 10 : y + 10, x])
     assert drawn.known > 0.9
     assert not drawn.hole.any()
+
+
+def test_a_mouth_that_opens_stays_live_in_the_keyframe(astronaut: Image, face: Landmarks) -> None:
+    # Paint all over the mouth, which the reference shows less open than the frame does.
+    low, high = face.points[list(OUTER_LIPS), :2].min(axis=0), face.points[list(OUTER_LIPS), :2].max(axis=0)
+    x0, y0, x1, y1 = (int(v) for v in (*low - 4, *high + 4))
+    edited = paint_square(astronaut, (x0, y0, x1, y1), (30, 120, 220))
+    points = face.points.copy()
+    inner = list(INNER_LIPS)
+    middle = points[inner, 1].mean()
+    points[inner, 1] = middle + 6 * (points[inner, 1] - middle)
+    opened = Landmarks(points, face.image_size)
+    prepared: Any = FakePrepared(astronaut, face)
+    matcher: Any = FakeMatcher(face)
+    sight = sight_of(
+        astronaut, opened, Keyframe(astronaut, edited, prepared), matcher, LOOK, radius=0.03, threshold=0.5
+    )
+    x, y = (int(v) for v in points[inner, :2].mean(axis=0))
+    assert sight.mask[y - 2 : y + 3, x - 2 : x + 3].max() == 0
+    assert sight.mask[y0 - 1 : y0 + 3, x].max() > 0.9
+    drawn = draw(astronaut, [sight], LOOK)
+    np.testing.assert_array_equal(
+        drawn.edited[y - 2 : y + 3, x - 2 : x + 3], astronaut[y - 2 : y + 3, x - 2 : x + 3]
+    )

@@ -15,8 +15,10 @@ from reference.events import (
     KeyframeRefused,
     ReferenceSwitched,
 )
-from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keeper_config import KeeperConfig
+from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill, FillHint
+from reference.outfit import Outfit, Own
 from reference.propagator import Propagator, PropagatorConfig
 from reference.quality import ReferenceScore, reference_score
 from reference.result import Result, Settings
@@ -41,6 +43,8 @@ __all__ = [
     "KeyframeMade",
     "KeyframeRefused",
     "Mode",
+    "Outfit",
+    "Own",
     "Propagator",
     "PropagatorConfig",
     "ReferenceScore",

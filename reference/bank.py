@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 
 from correspondence.types import Float, Image, Landmarks, Prepared
 from reference.edits import Edit
+from reference.keyframe_info import KeyframeInfo
 from reference.view import ViewChange, view_change
 
 MOST_VIEWS = 48  # remembered of each keyframe
 HOPE = 0.7  # share of `turn_deg` up to which an untried view is worth trying
 SAME_VIEW = 0.6  # views nearer than this, in units of `nearby_deg`, are one
 MOST_COUNTED = 5.0  # observations of one view; beyond it the older ones fade
+_ids = count(1)
+
+
+def next_id() -> int:
+    """A number no keyframe of this process has had."""
+    return next(_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,7 @@ class Keyframe:
         made_s: when it was made.
         edit: the change itself where it is kept: for the user's own, which are few and slow to compare.
         used: frames it served, halved as others serve.
+        id: its name, which it keeps when it is edited; version: another one for each picture of the edit.
     """
 
     image: Image
@@ -60,6 +69,8 @@ class Keyframe:
     made_s: float = 0.0
     edit: Edit | None = None
     used: int = 0
+    id: int = field(default_factory=next_id)
+    version: int = field(init=False, default_factory=next_id)
     _views: Float = field(default_factory=lambda: np.zeros((0, 5), np.float32))  # seen from it, `_row` each
     _coverage: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # what it covered there
     _counts: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # and how often that was seen
@@ -69,6 +80,29 @@ class Keyframe:
         """Memory it holds, bytes; a kept edit is a mask and a difference beside its pictures."""
         kept = 0 if self.edit is None else 10 * (self.edited.size // 3)
         return self.prepared.nbytes + self.edited.nbytes + kept
+
+    def same_edit(self, other: Keyframe | None) -> bool:
+        """Whether another one has the very same edited picture, by the same hand."""
+        return other is not None and self.edited is other.edited and self.pinned == other.pinned
+
+    def describe(self, *, active: bool, first: Keyframe) -> KeyframeInfo:
+        """It as the film strip shows it.
+
+        Args:
+            active: whether it serves now.
+            first: the user's first one, from whose view its own is measured.
+        """
+        turn = None
+        own, start = self.prepared.landmarks, first.prepared.landmarks
+        if own is not None and start is not None:
+            change = view_change(start, own)
+            turn = (change.yaw_deg, change.pitch_deg)
+        total = float(self._counts.sum())
+        covered = float((self._counts * self._coverage).sum()) / total if total > 0 else None
+        return KeyframeInfo(
+            self.image, self.edited, self.pinned, self.made_s, self.used, active,
+            id=self.id, version=self.version, turn_deg=turn, covered=covered, landmarks=own,
+        )  # fmt: skip
 
     def observe(self, landmarks: Landmarks, coverage: float, config: BankConfig) -> None:
         """Remember how much of a view it covered, [0, 1]; a view like one remembered updates that."""
@@ -169,6 +203,32 @@ class Bank:
             ValueError: it is not in the bank.
         """
         self._keyframes.remove(keyframe)
+
+    def changed(self, own: Sequence[Keyframe]) -> list[Keyframe]:
+        """Those of `own` that the bank does not hold with the same edit."""
+        held = {k.id: k for k in self._keyframes}
+        return [k for k in own if not k.same_edit(held.get(k.id))]
+
+    def follow(self, own: Sequence[Keyframe]) -> None:
+        """Hold the user's keyframes as they are now, each by its id.
+
+        New ones join; one with another edit takes its place, and what was made after it, perhaps of it, goes;
+        pinned ones that are not in `own` go.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        ids = {k.id for k in own}
+        self._keyframes = [k for k in self._keyframes if k.id in ids or not k.pinned]
+        for keyframe in self.changed(own):
+            old = next((k for k in self._keyframes if k.id == keyframe.id), None)
+            if old is None:
+                self.add(keyframe)
+                continue
+            self.replace(old, keyframe)
+            later = (k for k in self if not k.pinned and k is not keyframe and k.made_s >= old.made_s)
+            for k in later:
+                self.remove(k)
 
     def replace(self, old: Keyframe, new: Keyframe) -> None:
         """Put a keyframe in another's place.

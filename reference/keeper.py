@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +17,8 @@ from reference.composite import Composition
 from reference.crossfade import CrossFade
 from reference.edits import Edit, Mode
 from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
-from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keeper_config import KeeperConfig
+from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
 from reference.policy import Action, Decision, KeyframePolicy, coverage
 from reference.side_work import Worker
@@ -65,6 +68,7 @@ class ReferenceKeeper:
         self._other: tuple[Keyframe, float] | None = None
         self._match_s = 0.0
         self._refused = ""
+        self._resuming = False
 
     @property
     def worn(self) -> Worn:
@@ -83,12 +87,18 @@ class ReferenceKeeper:
             self._looked_s = self._changed_s = -np.inf
         self._now_s = now_s
         events: list[Event] = []
-        if not self._found:
-            return events
-        with self._lock:
-            while self._found and self._fade is None:
-                self._apply(self._found.pop(0), last, events)
+        if self._found:
+            with self._lock:
+                while self._found and self._fade is None:
+                    self._apply(self._found.pop(0), last, events)
+        self._resuming = False
         return events
+
+    def resume(self) -> None:
+        """Begin anew after frames that wore something else: what came meanwhile is not faded in."""
+        self._policy = KeyframePolicy(self.config.policy)
+        self._fade, self._other, self._resuming = None, None, True
+        self._looked_s = self._changed_s = -np.inf
 
     def _apply(self, found: Found, last: Match | None, events: list[Event]) -> None:
         for keyframe, landmarks, covered in found.observed:
@@ -120,7 +130,7 @@ class ReferenceKeeper:
             self._serve(swap, last, events)
 
     def _serve(self, swap: Swap, last: Match | None, events: list[Event]) -> None:
-        if self.config.fade_frames > 0:
+        if self.config.fade_frames > 0 and not self._resuming:
             self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius)
         self._worn = swap.worn
         self._policy.switched(now_s=self._now_s)
@@ -200,14 +210,17 @@ class ReferenceKeeper:
         elif action is Action.SWITCH:
             assert other is not None
             candidate, least = other[0], min(1.0, covered + config.policy.switch_gain)
-        else:
+        elif config.make:
             self._policy.made(now_s=self._now_s)
+        else:
+            return
         self._other = None
         view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason)
         tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
         with self._lock:
             sources = self._sources(landmarks)
-            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, self._taker(), self._fresh)
+            report = partial(self.take, generation=self._generation)
+            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, report, self._fresh)
         self._worker.submit(self._job)
 
     def _sources(self, landmarks: Landmarks) -> list[Keyframe]:
@@ -224,9 +237,6 @@ class ReferenceKeeper:
     def _fresh(self, made_s: float) -> bool:
         return self._now_s - made_s <= self.config.stale_s
 
-    def _taker(self) -> _Taker:
-        return _Taker(self, self._generation)
-
     def take(self, found: Found, generation: int) -> None:
         """Keep what a job found for the next `begin`, unless the user changed the keyframes meanwhile."""
         with self._lock:
@@ -237,9 +247,43 @@ class ReferenceKeeper:
         """What the bank holds, oldest first."""
         with self._lock:
             active = self._worn.keyframe
-            return [
-                KeyframeInfo(k.image, k.edited, k.pinned, k.made_s, k.used, k is active) for k in self._bank
-            ]
+            held = list(self._bank)
+            first = next(k for k in held if k.pinned)
+            return [k.describe(active=k is active, first=first) for k in held]
+
+    def held(self) -> list[Keyframe]:
+        """The keyframes themselves, oldest first."""
+        return list(self._bank)
+
+    def holds(self, keyframe_id: int) -> bool:
+        """Whether a keyframe of this name is among them."""
+        return any(k.id == keyframe_id for k in self._bank)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the keyframes, bytes."""
+        return self._bank.nbytes
+
+    def follow(self, own: Sequence[Keyframe], look: Look) -> None:
+        """Hold the user's keyframes as they are now, see `Bank.follow`, and serve next what changed last.
+
+        Args:
+            own: at least one.
+            look: how all edits are worn from now on.
+
+        Raises:
+            ValueError: they do not fit into the bank.
+        """
+        changed = self._bank.changed(own)
+        if look.mode != self._look.mode:
+            self.wear(look.mode)
+        worn = look.worn(changed[-1] if changed else own[0])
+        with self._lock:
+            self._bank.follow(own)
+            if changed:
+                self._supersede(worn, "this keyframe was edited")
+            elif self._worn.keyframe not in list(self._bank):
+                self._supersede(worn, "the keyframe that served was removed")
 
     def edit_keyframe(self, index: int, edited: Image) -> Edit:
         """Give a keyframe another edit, by hand: it is pinned, and later keyframes not made by hand go.
@@ -255,13 +299,7 @@ class ReferenceKeeper:
         old = self._at(index)
         edit = Edit(old.image, edited, self._look.mode, self._look.strength)
         new = replace(old, edited=edited, pinned=True, edit=edit)
-        worn = self._look.worn(new)
-        with self._lock:
-            self._bank.replace(old, new)
-            for k in self._bank:
-                if not k.pinned and k.made_s >= old.made_s:
-                    self._bank.remove(k)
-            self._supersede(worn, "this keyframe was edited")
+        self.follow([*(k for k in self._bank if k.pinned and k is not old), new], self._look)
         return edit
 
     def remove_keyframe(self, index: int) -> None:
@@ -270,25 +308,31 @@ class ReferenceKeeper:
         Raises:
             IndexError: no such keyframe. ValueError: it is the only one edited by hand.
         """
-        old = self._at(index)
-        with self._lock:
-            own = [k for k in self._bank if k.pinned and k is not old]
-            if not own:
-                raise ValueError("the only keyframe edited by hand stays: remove the edit instead")
-            self._bank.remove(old)
-            kept = self._worn.keyframe in list(self._bank)
-        if not kept:
-            worn = self._look.worn(own[0])
+        self.remove(self._at(index))
+
+    def remove(self, keyframe: Keyframe) -> None:
+        """Take one of `held` out.
+
+        Raises:
+            ValueError: it is the only one edited by hand, or no longer there.
+        """
+        own = [k for k in self._bank if k.pinned and k is not keyframe]
+        if not own:
+            raise ValueError("the only keyframe edited by hand stays: remove the edit instead")
+        if not keyframe.pinned:
             with self._lock:
-                self._supersede(worn, "the keyframe that served was removed")
+                self._bank.remove(keyframe)
+        self.follow(own, self._look)
 
     def wear(self, mode: Mode) -> None:
         """Compose in another mode from the next step on."""
-        self._look = replace(self._look, mode=mode)
-        worn = self._look.worn(self._worn.keyframe)
+        self._look = look = replace(self._look, mode=mode)
+        waiting = self._found[-1].swap if self._found else None  # perhaps what the user edited last
+        worn = look.worn(self._worn.keyframe)
+        other = None if waiting is None else Swap(look.worn(waiting.worn.keyframe), waiting.reason)
         with self._lock:
             self._generation += 1
-            self._found.clear()
+            self._found = [] if other is None else [Found(swap=other)]
             self._worn = worn
 
     def retire(self) -> None:
@@ -307,14 +351,3 @@ class ReferenceKeeper:
         """Serve this next, whatever jobs are under way; under the lock."""
         self._generation += 1
         self._found = [Found(swap=Swap(worn, reason))]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Taker:
-    """Hands a job's findings to the keeper, as long as they are wanted."""
-
-    keeper: ReferenceKeeper
-    generation: int
-
-    def __call__(self, found: Found) -> None:
-        self.keeper.take(found, self.generation)

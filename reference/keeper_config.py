@@ -1,10 +1,9 @@
-"""How references are kept, and how a keyframe is shown."""
+"""How references are kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from correspondence.types import Image
 from reference.bank import BankConfig
 from reference.policy import PolicyConfig
 from reference.refusal import RefusalConfig
@@ -17,6 +16,7 @@ class KeeperConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
+    make: bool = True  # False: only keyframes that the user edited serve
     background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
     radius: float = 0.03  # error up to which a place counts as covered, share of the face
     threshold: float = 0.5  # at this probability of a smaller error
@@ -37,21 +37,3 @@ class KeeperConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fade_frames < 0 or self.max_sources < 1 or min(self.look_every_s, self.home_s) < 0:
             raise ValueError("fade_frames, look_every_s and home_s must be >= 0, max_sources >= 1")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class KeyframeInfo:
-    """A keyframe as the page's film strip shows it.
-
-    Attributes:
-        image, edited: uint8 (H, W, 3).
-        pinned: edited by the user.
-        made_s: time of its frame; used: how much it served; active: it serves now.
-    """
-
-    image: Image
-    edited: Image
-    pinned: bool
-    made_s: float
-    used: int
-    active: bool

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from correspondence import LandmarkTracker, Matcher
 from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
 from reference.bank import Keyframe
-from reference.composite import CompositeConfig, Compositor
+from reference.composite import CompositeConfig
 from reference.edits import Edit, Mode
 from reference.events import EditChanged, FaceFound, FaceLost
-from reference.keeper import ReferenceKeeper
-from reference.keeper_config import KeeperConfig, KeyframeInfo
+from reference.keeper_config import KeeperConfig
+from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
+from reference.outfit import Outfit, Own, Workshop
 from reference.policy import Decision
 from reference.result import Result, Settings, Step
 from reference.side_work import Worker, make_worker
-from reference.sights import Look, Worn
+from reference.sights import Worn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +48,6 @@ class Tracker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ready:
-    """An edit with all that a step needs of it; replaced as a whole."""
-
-    edit: Edit
-    own: Worn
-    keeper: ReferenceKeeper | None
-
-    @property
-    def worn(self) -> Worn:
-        """The keyframe that serves the next frame."""
-        return self.own if self.keeper is None else self.keeper.worn
-
-
 class Propagator:
     """Carries an edit from a reference onto the frames of one stream.
 
@@ -85,16 +73,15 @@ class Propagator:
         self.config = config or PropagatorConfig()
         self._matcher = matcher or Matcher.load()
         self._tracker: Tracker = tracker or LandmarkTracker()
-        self._fill = fill
-        self._worker: Worker = make_worker(
-            self.config.references is None or self.config.references.background
-        )
+        references = self.config.references
+        self._worker: Worker = make_worker(references is None or references.background)
+        self._workshop = Workshop(self._matcher, self._worker, self.config.composite, references, fill)
         self._settings = Settings()
         self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
         self._ticket = 0
         self._wanted: tuple[Edit | None, MaybeLandmarks] = (None, None)  # what the last set_edit asked for
-        self._ready: _Ready | None = None
-        self._last: _Ready | None = None  # what the last step used
+        self._ready: Outfit | None = None
+        self._last: Outfit | None = None  # what the last step used
         self._served: Keyframe | None = None  # the keyframe it matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
@@ -152,9 +139,11 @@ class Propagator:
             edit, landmarks = self._wanted
         ready = None
         if edit is not None and old is not None and old.edit is edit:
-            ready = self._remoded(old, edit if mode is None else edit.with_mode(mode))
+            ready = self._workshop.in_mode(old, mode or edit.mode)
         elif edit is not None:
-            ready = self._made_ready(edit, mode, landmarks, old)
+            known = old is not None and old.edit.reference is edit.reference
+            prepared = old.own.keyframe.prepared if old is not None and known else None
+            ready = self._workshop.outfit([Own(edit=edit, landmarks=landmarks, prepared=prepared)], mode)
         with self._lock:
             if ticket != self._ticket:
                 return
@@ -166,41 +155,29 @@ class Propagator:
                 old.keeper.retire()
             self._ready = ready
 
-    def _remoded(self, old: _Ready, worn: Edit) -> _Ready:
-        """The same edit and keyframes, composed in another mode."""
-        keyframe = old.own.keyframe
-        compositor = Compositor(worn, keyframe.prepared.landmarks, self.config.composite)
-        if old.keeper is not None:
-            old.keeper.wear(worn.mode)
-        return replace(old, own=Worn(keyframe, worn, compositor))
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        """Make an edit of several keyframes ready, see `Workshop.outfit`; slow, on any thread."""
+        return self._workshop.outfit(own, mode, before)
 
-    def _made_ready(
-        self, edit: Edit, mode: Mode | None, landmarks: MaybeLandmarks, old: _Ready | None
-    ) -> _Ready:
-        if old is not None and old.edit.reference is edit.reference:
-            prepared = old.own.keyframe.prepared
-        else:
-            prepared = self._matcher.prepare(edit.reference, landmarks=landmarks)
-        look = Look(mode or edit.mode, edit.strength, self.config.composite)
-        own = look.worn(Keyframe(prepared.image, edit.edited, prepared, pinned=True, edit=edit))
-        keeper = None
-        references = self.config.references
-        if (
-            references is not None
-            and prepared.landmarks is not None
-            and not (edit.is_empty or edit.is_global)
-        ):
-            keeper = ReferenceKeeper(own, self._matcher, look, self._worker, references, self._fill)
-        return _Ready(edit, own, keeper)
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        """Wear what `outfit` made from the next step on; only pointers are exchanged.
+
+        Outfits may be put on and off any number of times; their keyframes stay.
+
+        Args:
+            outfit: None for no edit.
+            enabled, strength: as in `Settings`.
+        """
+        settings = Settings(enabled=enabled, strength=strength)
+        with self._lock:
+            self._ticket += 1  # a `set_edit` under way is overtaken
+            self._ready, self._settings = outfit, settings
+            self._wanted = (None, None) if outfit is None else (outfit.edit, DETECT)
 
     def keyframes(self) -> list[KeyframeInfo]:
         """The references of the edit, oldest first; empty without an edit."""
         ready = self._ready
-        if ready is None:
-            return []
-        if ready.keeper is not None:
-            return ready.keeper.keyframes()
-        return [KeyframeInfo(ready.edit.reference, ready.edit.edited, True, 0.0, 0, True)]
+        return [] if ready is None else ready.keyframes()
 
     def edit_keyframe(self, index: int, edited: Image) -> None:
         """Edit one of `keyframes()` by hand: it is kept, and those made later from it are made anew.
@@ -265,7 +242,7 @@ class Propagator:
         step = Step(frame, now_s, {}, [])
         if ready is not self._last:
             step.events.append(EditChanged(now_s, ready is not None))
-            self._last = ready
+            self._begin_wearing(ready)
         if ready is None or not settings.enabled or ready.edit.is_empty:
             self._previous = None
             return step.passed(_why_idle(ready, settings))
@@ -294,6 +271,13 @@ class Propagator:
             composition.image, landmarks, match, composition.box, composition.coverage,
             reason, step.events, step.seconds, radius,
         )  # fmt: skip
+
+    def _begin_wearing(self, ready: Outfit | None) -> None:
+        """Another outfit from this frame on: another keeper begins anew."""
+        last, self._last = self._last, ready
+        keeper = None if ready is None else ready.keeper
+        if keeper is not None and (last is None or last.keeper is not keeper):
+            keeper.resume()
 
     def _match(
         self, step: Step, worn: Worn, landmarks: Landmarks | None, size: tuple[int, int]
@@ -338,7 +322,7 @@ class Propagator:
             close()
 
 
-def _why_idle(ready: _Ready | None, settings: Settings) -> str:
+def _why_idle(ready: Outfit | None, settings: Settings) -> str:
     if ready is None:
         return "no edit yet"
     return "the edit changes nothing" if settings.enabled else "the edit is switched off"

@@ -1,0 +1,149 @@
+"""An edit made ready to be worn, with its keyframes: made beside the path, then put on as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from correspondence import Matcher
+from correspondence.types import DETECT, MaybeLandmarks, Prepared
+from reference.bank import Keyframe, next_id
+from reference.composite import CompositeConfig
+from reference.edits import Edit, Mode
+from reference.keeper import ReferenceKeeper
+from reference.keeper_config import KeeperConfig
+from reference.keyframe_info import KeyframeInfo
+from reference.keyframes import Fill
+from reference.side_work import Worker
+from reference.sights import Look, Worn
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Own:
+    """A keyframe that the user edited.
+
+    Attributes:
+        edit: what was changed on which picture.
+        landmarks: of the picture; None for no face; DETECT to look for one.
+        prepared: the picture made ready where that is known; spares the slowest part.
+        id: the keyframe's name, see `bank.next_id`.
+        made_s: time of its frame.
+        pinned: False gives a keyframe made beside the path back what it was before the user edited it.
+    """
+
+    edit: Edit
+    landmarks: MaybeLandmarks = DETECT
+    prepared: Prepared | None = None
+    id: int = field(default_factory=next_id)
+    made_s: float = 0.0
+    pinned: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outfit:
+    """An edit with all that a step needs of it.
+
+    Attributes:
+        edit: of the user's first keyframe; own: that keyframe.
+        keeper: of all its keyframes; None where the first serves alone.
+    """
+
+    edit: Edit
+    own: Worn
+    keeper: ReferenceKeeper | None
+
+    @property
+    def worn(self) -> Worn:
+        """The keyframe that serves the next frame."""
+        return self.own if self.keeper is None else self.keeper.worn
+
+    def keyframes(self) -> list[KeyframeInfo]:
+        """Its keyframes, oldest first."""
+        if self.keeper is not None:
+            return self.keeper.keyframes()
+        return [self.own.keyframe.describe(active=True, first=self.own.keyframe)]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of its keyframes, bytes."""
+        return self.own.keyframe.nbytes if self.keeper is None else self.keeper.nbytes
+
+    def keyframe(self, keyframe_id: int) -> Keyframe | None:
+        """One of its keyframes, None where it has gone."""
+        held = [self.own.keyframe] if self.keeper is None else self.keeper.held()
+        return next((k for k in held if k.id == keyframe_id), None)
+
+    def remove(self, keyframe_id: int) -> None:
+        """Take out a keyframe that was made beside the path.
+
+        Raises:
+            ValueError: there is none of this name that the user has not edited.
+        """
+        keyframe = self.keyframe(keyframe_id)
+        if keyframe is None or keyframe.pinned or self.keeper is None:
+            raise ValueError(f"there is no made keyframe {keyframe_id}")
+        self.keeper.remove(keyframe)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workshop:
+    """What the outfits of one stream are made with; all its methods are slow and change nothing that is worn.
+
+    Attributes:
+        matcher, fill, composite, references: as the propagator's.
+        worker: where keepers have their slow work done.
+    """
+
+    matcher: Matcher
+    worker: Worker
+    composite: CompositeConfig
+    references: KeeperConfig | None
+    fill: Fill | None
+
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        """Make an edit ready.
+
+        Args:
+            own: the user's keyframes, the first one the anchor of the rest.
+            mode: of all of them; None for the first one's own.
+            before: an outfit that this one follows. Where both have the same first keyframe, what was made
+                beside the path is kept as far as it holds: its keeper is taken over at once.
+
+        Raises:
+            ValueError: no keyframe, or the keyframes do not fit into the bank.
+        """
+        if not own:
+            raise ValueError("an outfit needs at least one edited keyframe, got none")
+        edit = own[0].edit
+        look = Look(mode or edit.mode, edit.strength, self.composite)
+        keyframes = [self._keyframe(each) for each in own]
+        anchor = look.worn(keyframes[0])
+        keeper = None
+        if self._wants_keeper(anchor, len(own)):
+            keeper = before.keeper if before is not None else None
+            if keeper is None or not keeper.holds(own[0].id):
+                assert self.references is not None
+                keeper = ReferenceKeeper(anchor, self.matcher, look, self.worker, self.references, self.fill)
+            keeper.follow(keyframes, look)
+        return Outfit(edit, anchor, keeper)
+
+    def _wants_keeper(self, anchor: Worn, count: int) -> bool:
+        references, edit = self.references, anchor.edit
+        if references is None or anchor.keyframe.prepared.landmarks is None or edit.is_empty:
+            return False
+        return count > 1 or (references.make and not edit.is_global)
+
+    def _keyframe(self, own: Own) -> Keyframe:
+        edit = own.edit
+        prepared = own.prepared or self.matcher.prepare(edit.reference, landmarks=own.landmarks)
+        return Keyframe(
+            prepared.image, edit.edited, prepared, pinned=own.pinned, made_s=own.made_s,
+            edit=edit if own.pinned else None, id=own.id,
+        )  # fmt: skip
+
+    def in_mode(self, outfit: Outfit, mode: Mode) -> Outfit:
+        """The same keyframes, composed in another mode."""
+        look = Look(mode, outfit.edit.strength, self.composite)
+        if outfit.keeper is not None:
+            outfit.keeper.wear(mode)
+        return Outfit(outfit.edit, look.worn(outfit.own.keyframe), outfit.keeper)

@@ -42,11 +42,14 @@ def load(
     Raises:
         WeightsError: missing, damaged or changed weights; says how to train them.
     """
+    from inpaint import weights as known
+
+    folder = known.require(weights or known.SHIPPED_DIR)
+
     from inpaint import checkpoints
     from inpaint.fill import DiffusionFill
     from inpaint.model import QuadrantModel
 
-    folder = weights or checkpoints.SHIPPED_DIR
     autoencoder = checkpoints.load_autoencoder(folder / checkpoints.AUTOENCODER)
     denoiser = checkpoints.load_denoiser(folder / checkpoints.DENOISER)
     return DiffusionFill(QuadrantModel(autoencoder, denoiser, device), config)

@@ -17,15 +17,13 @@ from correspondence.checkpoints import digest
 from correspondence.errors import WeightsError
 from inpaint.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.denoiser import Denoiser, DenoiserConfig
+from inpaint.weights import AUTOENCODER as AUTOENCODER
+from inpaint.weights import DENOISER as DENOISER
+from inpaint.weights import HOW_TO_TRAIN as HOW_TO_TRAIN
+from inpaint.weights import SHIPPED_DIR as SHIPPED_DIR
+from inpaint.weights import SHIPPED_SHA256 as SHIPPED_SHA256
 
 FORMAT = "livery-inpaint-1"
-SHIPPED_DIR = Path(__file__).parent / "weights"
-AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
-SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
-HOW_TO_TRAIN = (
-    "train them with `livery train autoencoder --cache CACHE --out DIR` and `livery train denoiser "
-    f"--cache CACHE --autoencoder DIR/{AUTOENCODER} --out DIR`, then point to DIR"
-)
 
 
 def save(path: Path, module: Autoencoder | Denoiser, about: Mapping[str, Any], *, half: bool = True) -> None:

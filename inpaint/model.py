@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -91,6 +92,7 @@ class QuadrantModel:
         self.autoencoder = autoencoder.to(device, self.dtype).eval()
         self.denoiser = denoiser.to(device, self.dtype).eval()
         self.side = FACTOR * denoiser.config.latent_size
+        self.before_step: Callable[[], None] | None = None  # called before each network call; may raise
 
     @torch.no_grad()
     def encode(self, images: list[Image]) -> Tensor:
@@ -195,6 +197,8 @@ class QuadrantModel:
         noise = one.to(self.device, self.dtype).expand_as(references)
 
         def predict(x: Tensor, t: float) -> Tensor:
+            if self.before_step is not None:
+                self.before_step()
             if anchor is not None:
                 anchor.level, anchor.shape = t, (x.shape[-2], x.shape[-1])
             time = torch.full((len(x),), t, device=self.device)

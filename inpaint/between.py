@@ -1,0 +1,115 @@
+"""Pictures between two pictures without a network: both warped along their motion, and blended.
+
+The motion comes from the correspondence matcher both ways; where a pixel between the two comes from is found
+by the mix of both fields of Super SloMo (Jiang et al. 2018, Eq. 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence import Matcher, confidence
+from correspondence.types import Float, Image, Landmarks, check_image
+
+RADIUS = 0.02  # error up to which a place counts as found, share of the picture's shorter side
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ends:
+    """Two pictures and how each moves into the other.
+
+    Attributes:
+        first, last: uint8 (H, W, 3).
+        forth, back: fields float32 (H, W, 2), pixels: of first's pixels to last's, and the reverse.
+        trust_first, trust_last: how sure each field is, float32 (H, W) in [0, 1].
+    """
+
+    first: Image
+    last: Image
+    forth: Float
+    back: Float
+    trust_first: Float
+    trust_last: Float
+
+    @classmethod
+    def of(
+        cls,
+        first: Image,
+        last: Image,
+        landmarks_first: Landmarks | None,
+        landmarks_last: Landmarks | None,
+        matcher: Matcher | None = None,
+    ) -> Ends:
+        """Match two pictures of one size both ways.
+
+        Args:
+            first, last: uint8 (H, W, 3).
+            landmarks_first, landmarks_last: of their faces; None: no face.
+            matcher: the classical one when None, which needs no weights.
+
+        Raises:
+            ValueError: pictures of different sizes.
+        """
+        size = check_image(first, "first")
+        if check_image(last, "last") != size:
+            raise ValueError(f"the two pictures must have one size, got {first.shape} and {last.shape}")
+        matcher = matcher or Matcher.load("classical")
+        radius = RADIUS * min(size)
+        forth = matcher.match(first, matcher.prepare(last, landmarks_last), landmarks=landmarks_first)
+        back = matcher.match(last, matcher.prepare(first, landmarks_first), landmarks=landmarks_last)
+        return cls(first, last, forth.field, back.field, confidence(forth, radius), confidence(back, radius))
+
+
+def interpolate(ends: Ends, share: float) -> tuple[Image, Float]:
+    """The picture at `share` of the way, and where it is unsure.
+
+    Args:
+        ends: from `Ends.of`.
+        share: 0: the first picture, 1: the last.
+
+    Returns:
+        uint8 (H, W, 3), and float32 (H, W) in [0, 1], 1: neither picture is known to show it.
+
+    Raises:
+        ValueError: a share outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie in [0, 1], got {share}")
+    t = np.float32(share)
+    to_first = -(1 - t) * t * ends.forth + t * t * ends.back
+    to_last = (1 - t) * (1 - t) * ends.forth - t * (1 - t) * ends.back
+    one, trust_one = _moved(ends.first, ends.trust_first, to_first)
+    two, trust_two = _moved(ends.last, ends.trust_last, to_last)
+    return mixed((one, trust_one), (two, trust_two), share)
+
+
+def mixed(first: tuple[Image, Float], last: tuple[Image, Float], share: float) -> tuple[Image, Float]:
+    """Two versions of one picture blended by nearness in time and by trust.
+
+    Args:
+        first, last: a picture uint8 (H, W, 3) and its trust, float32 (H, W) in [0, 1].
+        share: 0: the first one's time, 1: the last one's.
+
+    Returns:
+        uint8 (H, W, 3), and float32 (H, W): 1 - the larger of the trusts that count.
+    """
+    (one, trust_one), (two, trust_two) = first, last
+    near_one = (1 - share) * (trust_one + np.float32(0.02))
+    near_two = share * (trust_two + np.float32(0.02))
+    weight = np.asarray(near_two / np.maximum(near_one + near_two, np.float32(1e-6)), np.float32)
+    picture = one + weight[..., None] * (two.astype(np.float32) - one)
+    sure = np.maximum(trust_one * (share < 1), trust_two * (share > 0))
+    return np.rint(picture).astype(np.uint8), np.asarray(1 - sure, np.float32)
+
+
+def _moved(image: Image, trust: Float, field: Float) -> tuple[Image, Float]:
+    h, w = trust.shape
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    at = (x + field[..., 0], y + field[..., 1])
+    inside = (at[0] >= -0.5) & (at[0] <= w - 0.5) & (at[1] >= -0.5) & (at[1] <= h - 0.5)
+    picture = cv2.remap(image, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(trust, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) * inside
+    return np.asarray(picture, np.uint8), np.asarray(moved, np.float32)

@@ -220,7 +220,8 @@ class ReferenceKeeper:
         with self._lock:
             sources = self._sources(landmarks)
             report = partial(self.take, generation=self._generation)
-            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, report, self._fresh)
+            wants = partial(self._wants, generation=self._generation)
+            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, report, self._fresh, wants)
         self._worker.submit(self._job)
 
     def _sources(self, landmarks: Landmarks) -> list[Keyframe]:
@@ -242,6 +243,14 @@ class ReferenceKeeper:
         with self._lock:
             if generation == self._generation:
                 self._found.append(found)
+
+    def _wants(self, keyframe: Keyframe, generation: int) -> bool:
+        """Whether a keyframe that a job made is still held, or about to be."""
+        with self._lock:
+            if generation != self._generation:
+                return False
+            coming = [f.swap.worn.keyframe for f in self._found if f.swap is not None]
+            return any(keyframe is held for held in (*self._bank, *coming))
 
     def keyframes(self) -> list[KeyframeInfo]:
         """What the bank holds, oldest first."""

@@ -7,9 +7,9 @@ place; what an edit adds beyond colour stays live there until a fill invents it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -54,6 +54,28 @@ class Fill(Protocol):
 
         Returns:
             uint8 (H, W, 3), equal to `image` wherever `mask` is exactly 0.
+        """
+        ...
+
+
+@runtime_checkable
+class LaterFill(Protocol):
+    """A fill that answers from a thread of its own, so that nobody waits for it."""
+
+    def later(
+        self,
+        image: Image,
+        mask: Float,
+        hint: FillHint,
+        then: Callable[[Image], None],
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Begin to fill; see `Fill`. Returns at once.
+
+        Args:
+            image, mask, hint: as a `Fill` takes them.
+            then: takes the filled picture, from another thread; not called where the fill fails.
+            wanted: asked all along, from another thread; False stops the fill.
         """
         ...
 
@@ -160,12 +182,24 @@ def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Fill) ->
     Raises:
         ValueError: the fill's picture has another size, or differs where the hole is 0.
     """
-    hint = FillHint(
+    return checked(drawn, fill(drawn.edited, drawn.hole, hint_of(landmarks, own)))
+
+
+def hint_of(landmarks: Landmarks | None, own: Sight) -> FillHint:
+    """What a fill may look at: the frame's landmarks, and the user's own edited picture."""
+    return FillHint(
         landmarks=landmarks,
         reference=own.keyframe.edited,
         reference_landmarks=own.keyframe.prepared.landmarks,
     )
-    picture = fill(drawn.edited, drawn.hole, hint)
+
+
+def checked(drawn: Drawn, picture: Image) -> Image:
+    """What a fill made of a drawn edit, if it kept to the hole.
+
+    Raises:
+        ValueError: the picture has another size, or differs where the hole is 0.
+    """
     if picture.shape != drawn.edited.shape or picture.dtype != np.uint8:
         raise ValueError(
             f"the fill must return uint8 {drawn.edited.shape}, got {picture.dtype} {picture.shape}"

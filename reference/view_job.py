@@ -10,7 +10,7 @@ import numpy as np
 from correspondence import Matcher
 from correspondence.types import Image, Landmarks
 from reference.bank import Keyframe
-from reference.keyframes import Drawn, Fill, draw, filled
+from reference.keyframes import Drawn, Fill, LaterFill, checked, draw, filled, hint_of
 from reference.parts import face_size
 from reference.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights
 from reference.sights import Look, Sight, Worn, sight_of
@@ -88,6 +88,7 @@ class ViewJob:
         enough: coverage at which a keyframe of the bank serves and none is made.
         report: takes what is found, as soon as it is.
         fresh: tells by a frame's time whether it is still worth looking at.
+        wants: tells whether a keyframe that was made is still held, so that filling it is worth while.
     """
 
     def __init__(
@@ -98,9 +99,10 @@ class ViewJob:
         enough: float,
         report: Callable[[Found], None],
         fresh: Callable[[float], bool],
+        wants: Callable[[Keyframe], bool] = lambda keyframe: True,
     ) -> None:
         self._view, self._sources, self._tools = view, sources, tools
-        self._enough, self._report, self._fresh = enough, report, fresh
+        self._enough, self._report, self._fresh, self._wants = enough, report, fresh, wants
         self.running = False
 
     def __call__(self) -> None:
@@ -164,7 +166,20 @@ class ViewJob:
         fill = self._tools.fill
         if fill is None or not drawn.hole.any():
             return
-        whole = replace(keyframe, edited=filled(drawn, landmarks, own, fill))
+        if isinstance(fill, LaterFill):
+            fill.later(
+                drawn.edited,
+                drawn.hole,
+                hint_of(landmarks, own),
+                lambda picture: self._whole(keyframe, checked(drawn, picture)),
+                lambda: self._wants(keyframe),
+            )
+        else:
+            self._whole(keyframe, filled(drawn, landmarks, own, fill))
+
+    def _whole(self, keyframe: Keyframe, picture: Image) -> None:
+        """Report the keyframe with its hole filled."""
+        whole = replace(keyframe, edited=picture)
         swap = Swap(self._tools.look.worn(whole), "its hole was filled", replaces=keyframe)
         self._report(Found(swap=swap))
 

@@ -17,6 +17,7 @@ from stream.store import same
 from stream.web_base import LIMITS, SERVICES, STORE, json_of, limited_body, session_of, token_of
 
 MAX_STALL_S = 30.0
+FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
 
 
 def add_routes(app: web.Application) -> None:
@@ -206,6 +207,10 @@ async def metrics(request: web.Request) -> web.Response:
         "publishers": float(sum(session.connections.publishing for session in sessions)),
         "viewers": float(sum(session.connections.viewers for session in sessions)),
     }
+    filler = request.app[SERVICES].filler
+    if filler is not None:
+        status = filler.status()
+        gauges |= {f"fill_{name}": float(getattr(status, name)) for name in FILL_GAUGES}
     text = request.app[SERVICES].registry.render(gauges)
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 

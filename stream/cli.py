@@ -95,6 +95,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             matcher=args.matcher,
             device=args.device,
             keyframes=args.keyframes,
+            fill_weights=args.fill_weights,
             bitrate_bps=args.bitrate,
             demo=demo,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 
@@ -27,6 +28,8 @@ class ServerConfig:
         device: "cpu" or "cuda".
         keyframes: make new references where the head turns away from the edited one; costs processor time
             that two cores do not have at 720p.
+        fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
+            in new references; None: the shipped ones, or OpenCV's fill while none are shipped.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
         debug: offer the routes that stall a session on purpose (for measurements).
@@ -51,6 +54,7 @@ class ServerConfig:
     matcher: str = "auto"
     device: str = "cpu"
     keyframes: bool = False
+    fill_weights: Path | None = None
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False

@@ -82,6 +82,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="make new references where the head turns away; wants more than two cores at 720p",
     )
     parser.add_argument(
+        "--fill-weights",
+        type=Path,
+        metavar="DIR",
+        help="weights of the diffusion fill for new references; without them OpenCV's fill is used",
+    )
+    parser.add_argument(
         "--bitrate",
         type=_bitrate,
         default=2_500_000,

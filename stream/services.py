@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from correspondence import Matcher
 from reference import KeeperConfig, Propagator, PropagatorConfig
 from stream.config import ServerConfig
+from stream.fill import WorkerFill, make_worker
 from stream.metrics import Registry
 from stream.pipeline import Stepper
+from stream.worker import FillWorker
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class Services:
         registry: counters over all sessions.
         codecs: runs encoders and colour conversion.
         heavy: runs what a user waits for: picture decoding, presets, preparing an edit.
+        filler: fills what no reference shows, in a process of its own; None where nothing asks for it.
     """
 
     config: ServerConfig
@@ -37,9 +40,12 @@ class Services:
         default_factory=lambda: ThreadPoolExecutor(max(2, os.cpu_count() or 2), "codec")
     )
     heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
+    filler: FillWorker | None = None
 
     def shutdown(self) -> None:
-        """End the pools; what has not begun is dropped."""
+        """End the pools and the fill process; what has not begun is dropped."""
+        if self.filler is not None:
+            self.filler.close()
         self.heavy.shutdown(wait=False, cancel_futures=True)
         self.codecs.shutdown(wait=False, cancel_futures=True)
 
@@ -48,10 +54,16 @@ def load_services(config: ServerConfig) -> Services:
     """Load the matcher and make the pools; slow, once per server.
 
     Raises:
-        WeightsError: the matcher's weights are missing or damaged.
+        WeightsError: the matcher's weights are missing or damaged, or the fill's are missing.
     """
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
     worn = PropagatorConfig(references=KeeperConfig() if config.keyframes else None)
-    return Services(config=config, new_propagator=lambda: Propagator(matcher=matcher, config=worn))
+    filler = make_worker(config.fill_weights, config.device) if config.keyframes else None
+    fill = WorkerFill(filler) if filler is not None else None
+    return Services(
+        config=config,
+        new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
+        filler=filler,
+    )

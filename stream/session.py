@@ -181,6 +181,7 @@ class Session:
             "viewers": self.connections.viewers,
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
+            "fill": self._services.filler.describe() if self._services.filler is not None else None,
         }
 
     def changed(self) -> None:

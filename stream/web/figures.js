@@ -45,6 +45,16 @@ export function setUpFigures(root, list, store, readStats) {
   let before = null;
   let mine = received(null, null);
 
+  const showFill = (fill) => {
+    const cell = root.querySelector('[data-figure="fill"]');
+    cell.parentElement.hidden = !fill;
+    if (!fill) return;
+    const waiting = fill.queued ? ` · ${fill.queued} waiting` : "";
+    const again = fill.restarts ? ` · ${fill.restarts} restarts, ${fill.retried} retried` : "";
+    put("fill", fill.state + waiting + again);
+    cell.title = fill.last_error || fill.method;
+  };
+
   const showServer = ({ stats, state }) => {
     put("fps", stats ? `${stats.fps_out.toFixed(0)} of ${stats.fps_in.toFixed(0)} fps` : dash);
     put("latency", stats ? `${ms(stats.latency_ms?.p50)} · ${ms(stats.latency_ms?.p95)}` : dash);
@@ -55,6 +65,7 @@ export function setUpFigures(root, list, store, readStats) {
     const rate = stats?.bitrate_bps ? ` · ${(stats.bitrate_bps / 1e6).toFixed(1)} Mb/s` : "";
     const source = state?.source;
     put("picture", source ? `${source.width}×${source.height}${rate}` : dash);
+    showFill(stats?.fill);
     const stages = Object.entries(stats?.stages_ms ?? {});
     list.replaceChildren(
       ...stages.map(([name, time]) => {

@@ -243,11 +243,15 @@ class Compositor:
 
     def _shut(self, out: Image, live: Image, at: Float, allowed: Image) -> Image:
         """`out` with the live pixels back where paint of the face would land beside it."""
-        shut = cv2.bitwise_not(allowed)
         if self._gate is not None and self._gate.free is not None:
             free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-            shut = cv2.subtract(shut, free)
-        return np.asarray(cv2.copyTo(live, shut, np.ascontiguousarray(out)), np.uint8)
+            allowed = cv2.max(allowed, free)
+        if int(allowed.min()) == 255:
+            return out
+        share = allowed * np.float32(1 / 255)
+        return np.asarray(
+            cv2.blendLinear(np.ascontiguousarray(out), np.ascontiguousarray(live), share, 1 - share), np.uint8
+        )
 
     def _weigh(self, frame: Image, match: Match, box: Box) -> _Weights:
         """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""

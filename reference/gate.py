@@ -55,7 +55,8 @@ class FaceGate:
             box: (x0, y0, x1, y1) of the frame.
 
         Returns:
-            uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not.
+            uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not; between them over a few pixels, since a hard
+            rim would show in what it cuts off.
         """
         x0, y0, x1, y1 = box
         corners = landmarks.points[self._corners, :2]  # (N, 3, 2)
@@ -75,8 +76,9 @@ class FaceGate:
         grown = cv2.erode(cv2.dilate(canvas, _disc(edge)), _disc(gap))[
             edge : edge + rows, edge : edge + columns
         ]
-        full = cv2.resize(grown, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.threshold(full[: y1 - y0, : x1 - x0], 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        soft = cv2.convertScaleAbs(cv2.blur(grown, (3, 3)), alpha=2)  # falls off outside of what was grown
+        full = cv2.resize(soft, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[: y1 - y0, : x1 - x0], np.uint8)
 
 
 def _disc(radius: int) -> Image:

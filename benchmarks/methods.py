@@ -12,11 +12,11 @@ from correspondence import Landmarks, Match, Matcher, Prepared
 from correspondence.classical import (
     ClassicalReference,
     assemble,
-    coarse_patch,
     gray_of,
     prepare,
     still_field,
 )
+from correspondence.coarse import coarse_field
 from correspondence.mesh import landmark_field
 from correspondence.region import GRID, choose_region
 from correspondence.types import Image
@@ -84,7 +84,7 @@ class LandmarkOnly:
             face = landmark_field(landmarks, state.face, region)
             values, validity = face.field, face.validity
         scale = (1 - validity) * 2  # the mesh's own doubt, in natural log of cells
-        outer = coarse_patch(frame, state)
+        outer = coarse_field(frame, state.coarse).patch
         return assemble(np.dstack([values, scale]).astype(np.float32), region, outer, state, landmarks, size)
 
 

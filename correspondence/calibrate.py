@@ -24,6 +24,7 @@ import numpy as np
 from correspondence import classical, synthetic
 from correspondence import topology as topo
 from correspondence.choice import CHOICE
+from correspondence.coarse import coarse_field
 from correspondence.data import hold_out, read_video
 from correspondence.grid import Float
 from correspondence.landmarks import detect_landmarks
@@ -61,7 +62,8 @@ def _match(
     size = frame.shape[0], frame.shape[1]
     both = landmarks if prepared.face is not None else None
     region = ideal_region(both, size)
-    field, evidence = classical.fine_field(crop(frame, region), region, both, prepared, size)
+    outer = coarse_field(frame, prepared.coarse)
+    field, evidence = classical.fine_field(crop(frame, region), region, both, prepared, size, lambda: outer)
     return field, evidence, region
 
 

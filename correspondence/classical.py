@@ -1,13 +1,14 @@
 """The classical matcher: landmark, flow and still candidates, chosen per cell by residual and cycle.
 
-It needs no weights. Candidates on the frame region's grid: the landmark field; DIS flow started from it
-and from nothing; the field of a camera that stands still. How well each explains the frame decides,
-with the landmarks preferred on skin, and more so on lips, eyes and brows; one flow back from the reference
-to the frame checks the result.
+It needs no weights. Candidates on the frame region's grid: the landmark field; DIS flow started from it;
+the flow of the whole frame; the field of a camera that stands still. How well each explains the frame
+decides, with the landmarks preferred on skin, and more so on lips, eyes and brows; one flow back from the
+reference to the frame checks the result.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,11 +16,12 @@ import cv2
 import numpy as np
 
 from correspondence.choice import CHOICE, choose, gather, parts_of
-from correspondence.flow import Gray, appearance, contrast, dis_flow, rough_inverse, sample, unlike
-from correspondence.grid import Float, pixel_grid
+from correspondence.coarse import CoarseField, CoarseReference, coarse_field, coarse_reference, grid_patch
+from correspondence.flow import Gray, appearance, dis_flow, rough_inverse
+from correspondence.grid import Float
 from correspondence.landmarks import detect_landmarks
 from correspondence.mesh import FaceReference, LandmarkField, face_reference, landmark_field
-from correspondence.region import GRID, Region, choose_region, crop, ideal_region, shrink, square, whole
+from correspondence.region import GRID, Region, choose_region, crop, ideal_region, shrink
 from correspondence.types import (
     DETECT,
     Detect,
@@ -32,7 +34,7 @@ from correspondence.types import (
 )
 from correspondence.uncertainty import Evidence, scale_of
 
-COARSE = 160  # cells on a side of the coarse grid around the whole frame
+SMOOTH = 2  # iterations of variational refinement of the flow that the landmarks guide
 FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
@@ -47,7 +49,7 @@ class ClassicalReference:
         region: the square around head and shoulders.
         gray: uint8 (GRID, GRID), that region.
         look: uint8 (GRID / CHOICE, GRID / CHOICE, 4), its `flow.appearance`.
-        coarse: uint8 (COARSE, COARSE, 3), the whole picture's square.
+        coarse: the whole picture, for the coarse field.
         face: the mesh's side of the landmark field, None without a face.
     """
 
@@ -56,7 +58,7 @@ class ClassicalReference:
     region: Region
     gray: Gray
     look: Image
-    coarse: Image
+    coarse: CoarseReference
     face: FaceReference | None
 
     @property
@@ -90,9 +92,8 @@ def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalRefere
     region = ideal_region(found, size)
     inner = crop(image, region)
     look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
-    coarse = square(image, COARSE)
     face = face_reference(found, region) if found is not None else None
-    return ClassicalReference(image, found, region, gray_of(inner), look, coarse, face)
+    return ClassicalReference(image, found, region, gray_of(inner), look, coarse_reference(image), face)
 
 
 class ClassicalMatcher:
@@ -128,9 +129,10 @@ class ClassicalMatcher:
         found = resolve(frame, landmarks)
         both = found if prepared.face is not None else None
         region = choose_region(both, size, region_of(previous))
-        outer = _pool.submit(coarse_patch, frame, prepared)
-        field, evidence = fine_field(crop(frame, region), region, both, prepared, size)
-        return assemble(fine_values(field, evidence), region, outer.result(), prepared, found, size)
+        outer = _pool.submit(coarse_field, frame, prepared.coarse)
+        inner = crop(frame, region)
+        field, evidence = fine_field(inner, region, both, prepared, size, outer.result)
+        return assemble(fine_values(field, evidence), region, outer.result().patch, prepared, found, size)
 
 
 def region_of(match: Match | None) -> Region | None:
@@ -165,10 +167,12 @@ def fine_field(
     landmarks: Landmarks | None,
     prepared: ClassicalReference,
     frame_size: tuple[int, int],
+    outer: Callable[[], CoarseField],
 ) -> tuple[Float, Evidence]:
     """The field on the region's grid, float32 (N, N, 2) in cells, and its evidence on a coarser one.
 
-    DIS runs on two threads (OpenCV releases the interpreter's lock) beside the landmark field.
+    Candidates are the flow that starts from the landmark field, the coarse field of the whole frame, standing
+    still and the landmark field. Flow runs on two threads (OpenCV releases the interpreter's lock).
 
     Args:
         inner: uint8 (N, N, 3), the frame's region.
@@ -176,20 +180,20 @@ def fine_field(
         landmarks: of the frame; None for no face.
         prepared: the reference.
         frame_size: (H, W) of the frame.
+        outer: gives the coarse field, asked last.
     """
     size = inner.shape[0]
     gray = gray_of(inner)
-    direct = _pool.submit(dis_flow, gray, prepared.gray)
     still = still_field(region, prepared, frame_size, size)
     face: LandmarkField | None = None
     if landmarks is not None and prepared.face is not None:
         face = landmark_field(landmarks, prepared.face, region)
     base = still if face is None else face.field
     back = _pool.submit(_flow_back, prepared.gray, gray, base)
-    guided = dis_flow(gray, prepared.gray, base)
+    guided = dis_flow(gray, prepared.gray, base, smooth=SMOOTH)
     n = size // CHOICE
     look = appearance(shrink(inner, n, n))
-    candidates = [guided, direct.result(), still]
+    candidates = [guided, outer().on(region, prepared.region, size), still]
     parts = np.zeros((n, n), np.float32)
     if face is not None and landmarks is not None:
         candidates.append(face.field)
@@ -207,44 +211,6 @@ def fine_values(field: Float, evidence: Evidence) -> Float:
 
 def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
     return dis_flow(reference, frame, rough_inverse(field))
-
-
-def coarse_patch(frame: Image, prepared: ClassicalReference) -> Patch:
-    """The whole frame's field on a coarse grid, flow or standing still: for what lies outside the region."""
-    region = whole((frame.shape[0], frame.shape[1]))
-    inner = square(frame, COARSE)
-    flow = dis_flow(gray_of(inner), gray_of(prepared.coarse))
-    at = pixel_grid(COARSE, COARSE)
-    a, b, reference = appearance(inner), appearance(prepared.coarse), whole(prepared.size)
-    moved = cv2.blur(unlike(a, sample(b, at + flow)), (5, 5)) + 1
-    stood = cv2.blur(unlike(a, b), (5, 5))
-    weight = cv2.GaussianBlur(1 / (1 + np.exp(np.clip(moved - stood, -20, 20))), (0, 0), 1.5)
-    field = flow * weight[..., None]
-    cost = cv2.min(moved, stood)
-    none = np.zeros_like(cost)
-    apart = cv2.magnitude(flow[..., 0], flow[..., 1]) * weight * (1 - weight)
-    log_b = scale_of(Evidence(none + 1, cost, apart, contrast(a), none, none, none))
-    return grid_patch(np.dstack([field, log_b]).astype(np.float32), region, reference, feather=0)
-
-
-def grid_patch(values: Float, region: Region, reference: Region, feather: float) -> Patch:
-    """A patch from (dx, dy, log_b) in cells: the field between two regions' grids becomes one in pixels.
-
-    Args:
-        values: float32 (N, N, 3).
-        region: the frame's.
-        reference: the reference's; its cells are what `values` counts in.
-        feather: width of the fading rim, pixels.
-    """
-    size = values.shape[0]
-    at = np.arange(size, dtype=np.float32)
-    line = np.column_stack([at, at])
-    shift = reference.to_pixels(line, size) - region.to_pixels(line, size)
-    out = values * np.array([reference.side / size] * 2 + [1], np.float32)
-    out[..., 0] += shift[:, 0]
-    out[..., 1] += shift[:, 1, None]
-    out[..., 2] += np.float32(np.log(reference.side / size))
-    return Patch(out, region.box, feather)
 
 
 def assemble(

@@ -131,10 +131,16 @@ def shrink(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]
 
 def square(image: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
     """`crop` of the `whole` picture, without a padded copy of its full size."""
-    height, width = image.shape[:2]
-    side = max(height, width)
-    rows, columns = max(1, round(height * size / side)), max(1, round(width * size / side))
-    small = shrink(image, rows, columns)
-    above, left = (size - rows) // 2, (size - columns) // 2
-    below, right = size - rows - above, size - columns - left
-    return cv2.copyMakeBorder(small, above, below, left, right, cv2.BORDER_REPLICATE)
+    (top, bottom), (left, right) = content((image.shape[0], image.shape[1]), size)
+    small = shrink(image, bottom - top, right - left)
+    return cv2.copyMakeBorder(small, top, size - bottom, left, size - right, cv2.BORDER_REPLICATE)
+
+
+def content(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last + 1 row, and column, of a picture of (H, W) `size` in its `square` of `side` cells."""
+    spans = []
+    for extent in size:
+        cells = max(1, round(extent * side / max(size)))
+        first = (side - cells) // 2
+        spans.append((first, first + cells))
+    return spans[0], spans[1]

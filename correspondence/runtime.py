@@ -18,14 +18,13 @@ from correspondence.checkpoints import Model, find_models
 from correspondence.classical import (
     FEATHER,
     ClassicalReference,
-    coarse_patch,
     gray_of,
-    grid_patch,
     region_of,
     resolve,
     still_field,
 )
 from correspondence.classical import prepare as prepare_classical
+from correspondence.coarse import coarse_field, grid_patch
 from correspondence.doubt import Calibration, evidence, final_log_b, places
 from correspondence.errors import WeightsError
 from correspondence.grid import Float, pixel_grid
@@ -236,7 +235,7 @@ class NetworkMatcher:
         found = resolve(frame, landmarks)
         base = prepared.base
         region = choose_region(found if base.face is not None else None, size, region_of(previous))
-        outer = self._pool.submit(coarse_patch, frame, base)
+        outer = self._pool.submit(coarse_field, frame, base.coarse)
         inner = crop(frame, region)
         gray = gray_of(inner)
         last = previous if isinstance(previous, NetworkMatch) and previous.prepared is prepared else None
@@ -261,7 +260,7 @@ class NetworkMatcher:
             values = np.dstack([reblend(said, proposal), enlarge(log_b)])
         patch = grid_patch(values, region, base.region, FEATHER * region.side)
         return NetworkMatch(
-            (outer.result(), patch),
+            (outer.result().patch, patch),
             found,
             size,
             check_image(base.image),

@@ -10,6 +10,7 @@ from correspondence.grid import Float
 from correspondence.mesh import LandmarkField
 
 SIZE = 64
+NOISE = 6  # gray levels: flow does not explain a frame without rest either
 STEP = 2.0  # cells between the flow, which is right, and the landmark field, which is not
 
 
@@ -18,7 +19,8 @@ def chosen(contrast: float, inside: bool) -> Float:
     n = SIZE // CHOICE
     stripes = np.where(np.arange(n) % 2 == 0, 100, 100 + contrast).astype(np.uint8)
     reference = np.ascontiguousarray(np.broadcast_to(stripes[None, :, None], (n, n, 4)))
-    frame = np.ascontiguousarray(np.roll(reference, -round(STEP / CHOICE), axis=1))
+    noise = np.random.default_rng(0).integers(-NOISE, NOISE + 1, (n, n, 4))
+    frame = (np.roll(reference, -round(STEP / CHOICE), axis=1) + noise).astype(np.uint8)
     flow = np.zeros((SIZE, SIZE, 2), np.float32)
     flow[..., 0] = STEP
     still = np.full((SIZE, SIZE, 2), 2 * STEP, np.float32)

@@ -3,6 +3,7 @@
 import reference.presets as presets
 from correspondence.types import Box
 from reference.align import Alignment, align_edited, flatten
+from reference.between import Between
 from reference.composite import CompositeConfig, Composition, Compositor
 from reference.edits import MODES, Edit, Mode
 from reference.errors import EditError, StageError
@@ -26,6 +27,7 @@ from reference.result import Result, Settings
 __all__ = [
     "MODES",
     "Alignment",
+    "Between",
     "Box",
     "CompositeConfig",
     "Composition",

@@ -113,8 +113,11 @@ def _edit(args: argparse.Namespace) -> int:
     from stream.references import Stopped
     from stream.writer import EncoderConfig
 
+    if args.edited_end is None and args.reference_end != "auto":
+        raise UsageError("--reference-end names the frame of --edited-end, which is missing")
     config = FileConfig(
         reference=args.reference,
+        reference_end=args.reference_end,
         mode=args.mode,
         strength=args.strength,
         matcher=args.matcher,
@@ -127,7 +130,10 @@ def _edit(args: argparse.Namespace) -> int:
     _check_report(args)
     with interruptible() as stop, progress_bar(args.progress) as progress:
         try:
-            report = edit_file(args.source, args.edited, args.output, config, stop=stop, progress=progress)
+            report = edit_file(
+                args.source, args.edited, args.output, config,
+                edited_end=args.edited_end, stop=stop, progress=progress,
+            )  # fmt: skip
         except Stopped:
             return _nothing_written()
     print("\n".join(report.summary()))
@@ -163,7 +169,7 @@ def _nothing_written() -> int:
 def _check_report(args: argparse.Namespace) -> None:
     if args.report is None:
         return
-    if args.report in (args.source, args.edited, args.output):
+    if args.report in (args.source, args.edited, args.edited_end, args.output):
         raise UsageError(f"{args.report}: the report needs a name of its own")
     if not args.report.parent.is_dir():
         raise UsageError(f"{args.report}: there is no folder {args.report.parent}")

@@ -14,6 +14,7 @@ import numpy as np
 from correspondence import Matcher, confidence
 from reference import (
     MODES,
+    Between,
     Edit,
     KeeperConfig,
     Mode,
@@ -23,9 +24,19 @@ from reference import (
     StageError,
     align_edited,
 )
-from stream.pictures import encode_png
+from stream.paths import check_output, check_paths
+from stream.pictures import Picture, encode_png
 from stream.probe import MediaError, VideoInfo, probe
-from stream.references import Reference, Stopped, frame_at, over, pick_reference, read_picture
+from stream.references import (
+    Reference,
+    Stopped,
+    frame_at,
+    over,
+    pick_pair,
+    pick_reference,
+    picture_reference,
+    read_picture,
+)
 from stream.report import EditReport, FrameReport, percentiles_ms
 from stream.video import Frame, VideoReader
 from stream.writer import EncoderConfig, VideoWriter
@@ -36,6 +47,7 @@ logger = logging.getLogger(__name__)
 REFERENCES = KeeperConfig(background=False, max_match_s=10.0)
 SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
 
+Carrier = Propagator | Between
 Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
 
 
@@ -46,6 +58,8 @@ class FileConfig:
     Attributes:
         reference: number of the frame that was edited, from 0; "auto" for the best frame, or the one the
             edited picture resembles; or a picture file.
+        reference_end: number of the frame that was edited for the end, or "auto" for the one its picture
+            resembles most. Where there is such a picture, "auto" means that for `reference` too.
         mode, strength: see `reference.Edit`.
         matcher, device: see `correspondence.Matcher.load`.
         side_by_side: write the input beside the result.
@@ -55,6 +69,7 @@ class FileConfig:
     """
 
     reference: int | Path | str = "auto"
+    reference_end: int | Path | str = "auto"
     mode: Mode = "auto"
     strength: float = 1.0
     matcher: str = "auto"
@@ -65,8 +80,10 @@ class FileConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 
     def __post_init__(self) -> None:
-        if isinstance(self.reference, int) and self.reference < 0:
-            raise ValueError(f"reference must be a frame's number from 0, got {self.reference}")
+        for name in ("reference", "reference_end"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"{name} must be a frame's number from 0, got {value}")
         if self.mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0.0 <= self.strength <= 1.0:
@@ -79,10 +96,14 @@ def edit_file(
     output: Path,
     config: FileConfig | None = None,
     *,
+    edited_end: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> EditReport:
     """Carry the edit `edited` shows onto every frame of `source`.
+
+    With `edited_end`, a later frame edited as well, the first edit turns into the second in between; see
+    `reference.Between`.
 
     The output has the input's frames and time stamps, turn, colour tags, sound and subtitles. Frames are
     edited upright and turned back, so that the rotation flag stays. Damaged parts of the input are left out
@@ -93,6 +114,7 @@ def edit_file(
         edited: PNG, JPEG or WebP of the edited frame; see-through parts are unedited.
         output: .mp4, .m4v, .mov, .mkv or .webm. The last two store times to the millisecond.
         config: how.
+        edited_end: the same for a later frame, None for one edit all along.
         stop: asked at each frame; True finishes the file with what was done.
         progress: told after each frame.
 
@@ -103,43 +125,81 @@ def edit_file(
         Stopped: `stop` said so before the first frame was edited; nothing was written.
     """
     config = config or FileConfig()
-    _check_paths(source, edited, output, config)
+    check_paths((source, edited, *([] if edited_end is None else [edited_end])), output, config.overwrite)
     config.encoder.resolve(output)
     info = probe(source)
-    picture = read_picture(edited)
-    if config.reference == "auto":
-        reference = pick_reference(info, picture, stop, lambda done: progress("reference", done, info.frames))
-    elif isinstance(config.reference, int):
-        reference = frame_at(info, config.reference)
-    else:
-        reference = _picture_reference(Path(config.reference))
-    alignment = align_edited(reference.image, over(picture, reference.image))
-    edit = Edit(reference.image, alignment.image, config.mode, config.strength)
+    pictures = [read_picture(path) for path in (edited, edited_end) if path is not None]
+    references = _references(info, pictures, config, stop, progress)
+    alignments = [
+        align_edited(r.image, over(picture, r.image)) for r, picture in zip(references, pictures, strict=True)
+    ]
+    edits = [
+        Edit(r.image, alignment.image, config.mode, config.strength)
+        for r, alignment in zip(references, alignments, strict=True)
+    ]
     matcher = Matcher.load(config.matcher, config.device)
     report = EditReport(
         source=source,
         output=output,
         size=info.size,
         frames_expected=info.frames,
-        reference=str(config.reference) if reference.index is None else reference.index,
-        reference_note=reference.note,
-        alignment=alignment.note,
+        reference=str(config.reference) if references[0].index is None else references[0].index,
+        reference_note=references[0].note,
+        alignment=alignments[0].note,
         mode=config.mode,
         strength=config.strength,
         matcher=matcher.kind,
         notes=list(info.notes),
     )
-    if edit.is_empty:
+    if len(references) > 1 and references[1].index is not None:
+        report.end = (references[1].index, references[1].note, alignments[1].note)
+    if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
-    propagator = Propagator(edit, matcher, config=PropagatorConfig(references=REFERENCES))
+    carrier = _carrier(edits, references, matcher)
     try:
-        _Run(info, config, report, stop, progress).edit(propagator, output)
+        _Run(info, config, report, stop, progress).edit(carrier, output)
     finally:
-        propagator.close()
+        carrier.close()
     return report
 
 
-def edit_frames(frames: Iterable[Frame], propagator: Propagator) -> Iterator[tuple[Frame, Result]]:
+def _references(
+    info: VideoInfo,
+    pictures: list[Picture],
+    config: FileConfig,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> list[Reference]:
+    """The frames that the edited pictures were made from, one for each."""
+
+    def seen(done: int) -> None:
+        progress("reference", done, info.frames)
+
+    if len(pictures) > 1:
+        asked = []
+        for value in (config.reference, config.reference_end):
+            if value != "auto" and not isinstance(value, int):
+                raise MediaError(f"{value}: with two edits each reference must be a frame's number, or auto")
+            asked.append(value if isinstance(value, int) else None)
+        return list(pick_pair(info, (pictures[0], pictures[1]), (asked[0], asked[1]), stop, seen))
+    if config.reference == "auto":
+        return [pick_reference(info, pictures[0], stop, seen)]
+    if isinstance(config.reference, int):
+        return [frame_at(info, config.reference)]
+    return [picture_reference(Path(config.reference))]
+
+
+def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher) -> Carrier:
+    """What carries one edit, or the way from one to another."""
+    if len(edits) == 1:
+        return Propagator(edits[0], matcher, config=PropagatorConfig(references=REFERENCES))
+    start_s, end_s = references[0].time_s, references[1].time_s
+    assert start_s is not None
+    assert end_s is not None
+    return Between(edits[0], edits[1], start_s=start_s, end_s=end_s, matcher=matcher)
+
+
+def edit_frames(frames: Iterable[Frame], propagator: Carrier) -> Iterator[tuple[Frame, Result]]:
     """Each frame beside what the propagator makes of it, before anything is encoded.
 
     A stage that fails gives the frame back as it came, with the reason.
@@ -180,7 +240,7 @@ def save_reference(
     """
     if output.suffix.lower() != ".png":
         raise MediaError(f"{output}: the reference is saved as .png, so that nothing of it is lost")
-    _check_output(output, overwrite)
+    check_output(output, overwrite)
     info = probe(source)
     if at is None:
         picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
@@ -213,7 +273,7 @@ class _Run:
         self._progress = progress
         self._seconds: dict[str, list[float]] = defaultdict(list)
 
-    def edit(self, propagator: Propagator, output: Path) -> None:
+    def edit(self, propagator: Carrier, output: Path) -> None:
         """Read, edit and write all frames; fills the report."""
         height, width = self._info.size
         beside = self._config.side_by_side
@@ -285,28 +345,3 @@ def _damage(reader: VideoReader, report: EditReport) -> list[str]:
     if reader.retimed:
         notes.append(f"{reader.retimed} frames had no usable time stamp and were placed after the one before")
     return notes
-
-
-def _picture_reference(path: Path) -> Reference:
-    picture = read_picture(path)
-    if picture.alpha is not None and not (picture.alpha == 255).all():
-        raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
-    return Reference(picture.image, None, str(path))
-
-
-def _check_paths(source: Path, edited: Path, output: Path, config: FileConfig) -> None:
-    for path in (source, edited):
-        if not path.exists():
-            raise MediaError(f"{path}: no such file")
-        if output.exists() and output.samefile(path):
-            raise MediaError(f"{output}: is also the input; give the output another name")
-    _check_output(output, config.overwrite)
-
-
-def _check_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir():
-        raise MediaError(f"{output}: is a folder")
-    if not output.parent.is_dir():
-        raise MediaError(f"{output}: there is no folder {output.parent}")
-    if output.exists() and not overwrite:
-        raise MediaError(f"{output}: exists already; --overwrite replaces it")

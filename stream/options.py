@@ -112,6 +112,19 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="the frame that was edited: its number from 0, a picture, or auto (default)",
     )
     parser.add_argument(
+        "--edited-end",
+        type=Path,
+        metavar="PICTURE",
+        help="a later frame, edited too: the clip goes from the one edit to the other",
+    )
+    parser.add_argument(
+        "--reference-end",
+        type=_reference_value,
+        default="auto",
+        metavar="M|auto",
+        help="the frame that was edited for the end: its number, or the one most like it (default)",
+    )
+    parser.add_argument(
         "--mode", choices=MODES, default="auto", help="add the change, lay it over, or decide per pixel"
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")

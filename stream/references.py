@@ -22,6 +22,7 @@ LOOKS = 90  # frames scored in a clip, evenly spaced
 STEP_UNKNOWN = 5  # every so many where the clip's length is unknown
 THUMB = 64  # side of the pictures compared to find an edited picture's frame
 CAP = 0.5  # difference of standardised thumbnails beyond which a pixel counts as edited
+NEAREST = "nearest to the edited picture"
 CLEARLY = (1.25, 0.004)  # another frame must be nearer by this factor and this much to be preferred
 
 
@@ -38,12 +39,14 @@ class Reference:
         index: of its frame, None for a picture from a file.
         note: which it is and why, for the user.
         score: its worth, None where it was not asked.
+        time_s: of its frame, seconds, None for a picture from a file.
     """
 
     image: Image
     index: int | None
     note: str
     score: ReferenceScore | None = None
+    time_s: float | None = None
 
 
 def read_picture(path: Path) -> Picture:
@@ -60,6 +63,18 @@ def read_picture(path: Path) -> Picture:
         return decode_picture(data, MAX_PIXELS)
     except UploadError as exc:
         raise MediaError(f"{path}: {exc.text}" + (f"; {exc.hint}" if exc.hint else "")) from exc
+
+
+def picture_reference(path: Path) -> Reference:
+    """A picture file as reference.
+
+    Raises:
+        MediaError: not there, damaged, too large or see-through.
+    """
+    picture = read_picture(path)
+    if picture.alpha is not None and not (picture.alpha == 255).all():
+        raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
+    return Reference(picture.image, None, str(path))
 
 
 def over(picture: Picture, reference: Image) -> Image:
@@ -127,14 +142,78 @@ def pick_reference(
                     best = (score.total, distance, frame, score)
             progress(frame.index + 1)
     if nearest is not None and (best is None or best[1] > CLEARLY[0] * nearest[0] + CLEARLY[1]):
-        frame = nearest[1]
-        score = reference_score(frame.image, detect_landmarks(frame.image))
-        return Reference(
-            frame.image, frame.index, _describe(frame, score, "nearest to the edited picture"), score
-        )
+        return _scored(nearest[1], NEAREST)
     if best is None or best[0] == 0.0:
         raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
-    return Reference(best[2].image, best[2].index, _describe(best[2], best[3], "the best"), best[3])
+    frame, score = best[2], best[3]
+    return Reference(frame.image, frame.index, _describe(frame, score, "the best"), score, frame.time_s)
+
+
+def pick_pair(
+    info: VideoInfo,
+    pictures: tuple[Picture, Picture],
+    asked: tuple[int | None, int | None],
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Reference, Reference]:
+    """The frames of a clip that two edited pictures were made from, the start's and the end's.
+
+    Where no number is asked for it is the frame nearest to the picture, by `pick_reference`'s measure; for a
+    picture that cannot be compared (a crop, mostly see-through) the clip's first or last frame.
+
+    Args:
+        info: of the clip.
+        pictures: the edited ones.
+        asked: numbers of their frames, None to look.
+        stop: asked at each frame.
+        progress: told how many frames were read.
+
+    Raises:
+        MediaError: no such frame, or an end that does not lie after the start.
+        Stopped: `stop` said so.
+    """
+    like = [
+        None if n is not None else _Likeness.of(p, info.size) for p, n in zip(pictures, asked, strict=True)
+    ]
+    kept: list[tuple[float, Frame] | None] = [None, None]
+    seen = 0
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if stop():
+                raise Stopped
+            for side, number in enumerate(asked):
+                if number is not None and frame.index != number:
+                    continue
+                likeness, best = like[side], kept[side]
+                distance = 0.0 if likeness is None else likeness.distance(frame.image)
+                if best is None or distance < best[0] or (side == 1 and distance == best[0]):
+                    kept[side] = (distance, frame)
+            seen += 1
+            progress(seen)
+    start, end = (
+        _paired(info, kept[side], asked[side], like[side] is None, seen, which)
+        for side, which in enumerate(("first", "last"))
+    )
+    if start.time_s is None or end.time_s is None or not end.time_s > start.time_s:
+        raise MediaError(
+            f"{info.path}: the end's frame {end.index} does not lie after the start's, {start.index}; swap "
+            "--edited and --edited-end, or name the frames with --reference and --reference-end"
+        )
+    return start, end
+
+
+def _paired(
+    info: VideoInfo,
+    kept: tuple[float, Frame] | None,
+    asked: int | None,
+    blind: bool,
+    seen: int,
+    which: str,
+) -> Reference:
+    if kept is None:
+        raise MediaError(f"{info.path}: has no frame {asked}; its frames are 0 to {seen - 1}")
+    why = f"the {which}, since the edited picture cannot be compared with frames" if blind else NEAREST
+    return _scored(kept[1], why if asked is None else "as asked")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +250,7 @@ def _thumb(image: Image) -> Float:
 
 def _scored(frame: Frame, why: str) -> Reference:
     score = reference_score(frame.image, detect_landmarks(frame.image))
-    return Reference(frame.image, frame.index, _describe(frame, score, why), score)
+    return Reference(frame.image, frame.index, _describe(frame, score, why), score, frame.time_s)
 
 
 def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:

@@ -48,6 +48,7 @@ class EditReport:
         reference: the frame's number, or the picture's path.
         reference_note: why this one.
         alignment: what was done to fit the edited picture to the reference; None where nothing was.
+        end: of a clip with two edits the end's `reference`, `reference_note` and `alignment`, else None.
         mode, strength, matcher: as asked for.
         elapsed_s: of the editing pass.
         timings_ms: percentiles of each stage over the frames, milliseconds.
@@ -64,6 +65,7 @@ class EditReport:
     reference: int | str = 0
     reference_note: str = ""
     alignment: str | None = None
+    end: tuple[int, str, str | None] | None = None
     mode: str = "auto"
     strength: float = 1.0
     matcher: str = "auto"
@@ -87,6 +89,8 @@ class EditReport:
         ]
         if self.alignment is not None:
             lines.append(self.alignment)
+        if self.end is not None:
+            lines += [f"end's reference: {self.end[1]}", *([self.end[2]] if self.end[2] else [])]
         reasons = Counter(frame.reason for frame in self.per_frame if frame.reason is not None)
         lines += [f"{count} frames passed through unedited: {why}" for why, count in reasons.most_common()]
         return [*lines, *self.notes]

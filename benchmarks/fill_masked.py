@@ -1,0 +1,140 @@
+"""Masked fills in `livery bench fill`: holes as the live path leaves them, and drawn occluders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks import metrics
+from benchmarks.fill_measures import ssim_map
+from correspondence import Landmarks, Matcher, confidence, warp_image
+from correspondence.types import Float, Image
+from inpaint import FillContext, dilate, fill_classical, load, paste
+from inpaint.between import RADIUS
+
+DISTANCE = 50  # frames between the frame and its reference, at least
+LEAST, MOST = 0.02, 0.35  # share of the picture a live hole may cover to be of use here
+COLUMNS = (
+    ("PSNR", "inside the hole, dB"),
+    ("SSIM", "inside the hole"),
+    ("seam", "gradient across the hole's border over the truth's, there"),
+    ("ms", "median"),
+)
+
+Filler = Callable[[Image, Float, FillContext], Image]
+
+
+@dataclass(frozen=True, eq=False)
+class Hole:
+    """A picture with a hole, its truth, and a reference of the same person.
+
+    Attributes:
+        kind: "uncertain" (as the matcher leaves it) or "occluder" (drawn).
+        truth: uint8 (H, W, 3); mask: float32 (H, W), 0 or 1; context: for the fill.
+        warped: the reference as the matcher carries it onto the frame.
+    """
+
+    kind: str
+    truth: Image
+    mask: Float
+    context: FillContext
+    warped: Image
+
+    @property
+    def image(self) -> Image:
+        """The picture with the hole greyed out."""
+        out = self.truth.copy()
+        out[self.mask > 0] = 127
+        return out
+
+
+def holes(
+    frames: Sequence[Image], landmarks: Sequence[Landmarks | None], matcher: Matcher, seed: int
+) -> Iterator[Hole]:
+    """Holes of one clip: where a match over `DISTANCE` frames and more is unsure, and seeded ellipses."""
+    rng = np.random.default_rng(seed)
+    for first in range(0, len(frames) - DISTANCE, DISTANCE):
+        n = first + DISTANCE
+        reference, frame = frames[first], frames[n]
+        prepared = matcher.prepare(reference, landmarks[first])
+        match = matcher.match(frame, prepared, landmarks=landmarks[n])
+        context = FillContext(
+            landmarks=landmarks[n], reference=reference, reference_landmarks=landmarks[first]
+        )
+        unsure = (confidence(match, RADIUS * frame.shape[0]) < 0.5).astype(np.float32)
+        unsure = dilate(cv2.morphologyEx(unsure, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), 2)
+        if LEAST < unsure.mean() < MOST:
+            yield Hole("uncertain", frame, unsure, context, warp_image(reference, match.field))
+        mask = occluder(frame.shape[:2], landmarks[n], rng)
+        hidden = frame.copy()
+        hidden[mask > 0] = 127  # the matcher must not see what is to be filled; its landmarks are known
+        field = matcher.match(hidden, prepared, landmarks=landmarks[n]).field
+        yield Hole("occluder", frame, mask, context, warp_image(reference, field))
+
+
+def occluder(size: tuple[int, ...], landmarks: Landmarks | None, rng: np.random.Generator) -> Float:
+    """A turned ellipse over 5 to 20 % of the picture, on the face where there is one, float32 (H, W)."""
+    h, w = size[0], size[1]
+    share, aspect = rng.uniform(0.05, 0.20), rng.uniform(0.5, 1.0)
+    long = np.sqrt(share * h * w / (np.pi * aspect))
+    x0, y0, x1, y1 = (0.25 * w, 0.25 * h, 0.75 * w, 0.75 * h) if landmarks is None else landmarks.box
+    centre = (float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1)))
+    mask = np.zeros((h, w), np.float32)
+    box = (centre, (2 * float(long), 2 * float(long * aspect)), float(rng.uniform(0, 180)))
+    cv2.ellipse(mask, box, 1.0, -1)
+    return mask
+
+
+def seam(made: Image, hole: Hole) -> float:
+    """Mean gradient on the hole's border over the truth's there; 1: no seam and nothing smeared."""
+    inside = (hole.mask > 0).astype(np.uint8)
+    ring = cv2.dilate(inside, np.ones((3, 3), np.uint8)) != cv2.erode(inside, np.ones((3, 3), np.uint8))
+    found, true = (_gradient(p)[ring].mean() for p in (made, hole.truth))
+    return float(found / max(float(true), 1e-6))
+
+
+def _gradient(image: Image) -> Float:
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    gx, gy = cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1)
+    return np.asarray(np.hypot(gx, gy), np.float32)
+
+
+def measure(made: Image, hole: Hole) -> dict[str, float]:
+    """The columns but the time."""
+    inside = hole.mask > 0
+    return {
+        "PSNR": metrics.psnr(made, hole.truth, inside),
+        "SSIM": float(ssim_map(made, hole.truth)[inside].mean()),
+        "seam": seam(made, hole),
+    }
+
+
+def methods(weights: Path | None, device: str) -> dict[str, Callable[[Hole], Image]]:
+    """The fills by name; the diffusion's where there are weights."""
+    table: dict[str, Callable[[Hole], Image]] = {
+        "OpenCV Telea": lambda hole: fill_classical(hole.image, hole.mask),
+        "OpenCV Navier-Stokes": lambda hole: fill_classical(hole.image, hole.mask, method="ns"),
+        "reference pasted": lambda hole: paste(hole.image, _reference(hole), hole.mask),
+        "reference warped and pasted": lambda hole: paste(hole.image, hole.warped, hole.mask),
+    }
+    if weights is not None:
+        diffusion = load(weights, device=device)
+        table["diffusion"] = lambda hole: diffusion(hole.image, hole.mask, hole.context)
+    return table
+
+
+def _reference(hole: Hole) -> Image:
+    assert hole.context.reference is not None
+    return hole.context.reference
+
+
+def timed(fill: Callable[[Hole], Image], hole: Hole) -> tuple[Image, float]:
+    """A fill and how long it took, milliseconds."""
+    started_s = time.perf_counter()
+    made = fill(hole)
+    return made, 1e3 * (time.perf_counter() - started_s)

@@ -1,0 +1,225 @@
+"""The ways of making the frames between two references that `livery bench fill` sets side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
+from correspondence import Landmarks, Match, Matcher, confidence, warp_image
+from correspondence.types import Float, Image
+from inpaint.between import RADIUS, Ends, interpolate, mixed
+
+if TYPE_CHECKING:
+    from inpaint.model import QuadrantModel
+
+SIDE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Gap:
+    """Frames first to last of a clip, both ends given as references.
+
+    Attributes:
+        frames: the clip's, uint8 (256, 256, 3); landmarks: of each.
+        first, last: numbers of the references.
+        wanted: numbers to be made.
+    """
+
+    frames: Sequence[Image]
+    landmarks: Sequence[Landmarks | None]
+    first: int
+    last: int
+    wanted: Sequence[int]
+
+    def share(self, n: int) -> float:
+        """How far n is on the way, [0, 1]."""
+        return (n - self.first) / (self.last - self.first)
+
+
+Make = Callable[[Gap], dict[int, Image]]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One way.
+
+    Attributes:
+        name: in the table.
+        sees: what it knows of the frame to be made: "nothing", "landmarks" or "frame".
+        make: the wanted frames of a gap.
+        ours: whether the product may use it; the others are what it must beat.
+    """
+
+    name: str
+    sees: str
+    make: Make
+    ours: bool = False
+
+
+def copy_nearest(gap: Gap) -> dict[int, Image]:
+    """The nearer reference as it is."""
+    return {n: gap.frames[gap.first if gap.share(n) <= 0.5 else gap.last] for n in gap.wanted}
+
+
+def blend(gap: Gap) -> dict[int, Image]:
+    """Both references mixed by distance in time."""
+    a, d = gap.frames[gap.first].astype(np.float32), gap.frames[gap.last].astype(np.float32)
+    return {n: np.rint(a + gap.share(n) * (d - a)).astype(np.uint8) for n in gap.wanted}
+
+
+def warped(method: Method, *, trust: bool) -> Make:
+    """Both references warped to the frame by a method's field and mixed.
+
+    Args:
+        method: finds the fields.
+        trust: mix by confidence and nearness; else by nearness alone.
+    """
+
+    def make(gap: Gap) -> dict[int, Image]:
+        ends = (gap.first, gap.last)
+        states = [method.prepare(gap.frames[end], gap.landmarks[end]) for end in ends]
+        made = {}
+        for n in gap.wanted:
+            frame, seen = gap.frames[n], gap.landmarks[n]
+            matches = [method.match(frame, state, seen, None) for state in states]
+            pictures = [warp_image(gap.frames[end], m.field) for end, m in zip(ends, matches, strict=True)]
+            trusts = [_trust(m) if trust else np.ones(frame.shape[:2], np.float32) for m in matches]
+            made[n] = mixed((pictures[0], trusts[0]), (pictures[1], trusts[1]), gap.share(n))[0]
+        return made
+
+    return make
+
+
+def _trust(match: Match) -> Float:
+    return confidence(match, RADIUS * SIDE)
+
+
+def interpolated_by_dis(gap: Gap) -> dict[int, Image]:
+    """DIS flow between the two references, half warped from each side: sees no other frame."""
+    a, d = gap.frames[gap.first], gap.frames[gap.last]
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    one, two = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (a, d))
+    forth, back = flow.calc(one, two, None), flow.calc(two, one, None)
+    sure = np.ones(one.shape, np.float32)
+    ends = Ends(a, d, forth, back, sure, sure)
+    return {n: interpolate(ends, gap.share(n))[0] for n in gap.wanted}
+
+
+def interpolated(matcher: Matcher) -> Make:
+    """What the product does without weights where it has no frame (`inpaint.between`)."""
+
+    def make(gap: Gap) -> dict[int, Image]:
+        a, d = gap.first, gap.last
+        ends = Ends.of(gap.frames[a], gap.frames[d], gap.landmarks[a], gap.landmarks[d], matcher)
+        return {n: interpolate(ends, gap.share(n))[0] for n in gap.wanted}
+
+    return make
+
+
+def classical_rows(matcher: Matcher) -> list[Row]:
+    """The rows that need no diffusion weights."""
+    ours = OfMatcher(matcher.kind, matcher)
+    return [
+        Row("copy", "nothing", copy_nearest),
+        Row("blend", "nothing", blend),
+        Row("DIS between references", "nothing", interpolated_by_dis),
+        Row("landmark warp", "landmarks", warped(LandmarkOnly(), trust=False)),
+        Row(
+            "DIS to the frame",
+            "frame",
+            warped(Dis("DIS medium", cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), trust=False),
+        ),
+        Row(f"{matcher.kind}, interpolated", "nothing", interpolated(matcher), ours=True),
+        Row(f"{matcher.kind}, warped", "frame", warped(ours, trust=True), ours=True),
+    ]
+
+
+def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> list[Row]:
+    """The rows of one weights folder: what its denoiser's arrangement can do, and the autoencoder alone."""
+    from inpaint import load
+    from inpaint.propagation import plan_naive, plan_thirds
+
+    model = load(weights, device=device).model
+    arrangement = model.denoiser.config.arrangement
+    if arrangement != "two_references":
+        name = "one reference" if arrangement == "one_reference" else "side by side"
+        return [Row(f"grid, {name}", "landmarks", generated(model, plan_thirds, steps))]
+    rows = [
+        Row("autoencoder alone", "the truth", reconstructed(model)),
+        Row("grid, recursion", "landmarks", generated(model, plan_thirds, steps), ours=True),
+        Row("grid, naive", "landmarks", generated(model, plan_naive, steps)),
+    ]
+    if model.denoiser.config.warp:
+        rows.append(Row("grid, warp mode", "frame", generated(model, plan_thirds, steps, matcher), ours=True))
+    return rows
+
+
+def reconstructed(model: QuadrantModel) -> Make:
+    """The true frames through the autoencoder: what a perfect denoiser would give."""
+
+    def make(gap: Gap) -> dict[int, Image]:
+        return {n: model.decode(model.encode([_fit(gap.frames[n], model)]))[0] for n in gap.wanted}
+
+    return make
+
+
+def generated(
+    model: QuadrantModel,
+    order: Callable[[int, int], object],
+    steps: int,
+    matcher: Matcher | None = None,
+) -> Make:
+    """The quadrant grid along a plan; with a matcher in warp mode."""
+    from inpaint.gaps import GapConfig, fill_gap
+
+    def make(gap: Gap) -> dict[int, Image]:
+        ends = {n: _fit(gap.frames[n], model) for n in (gap.first, gap.last)}
+        scale = model.side / SIDE
+        points = {
+            n: None if (m := gap.landmarks[n]) is None else (m.points[:, :2] + 0.5) * scale - 0.5
+            for n in range(gap.first, gap.last + 1)
+        }
+        bases = None if matcher is None else _bases(gap, matcher, model)
+        made = fill_gap(
+            model,
+            ends,
+            points,
+            plan=order(gap.first, gap.last),  # type: ignore[arg-type]
+            warped=None if bases is None else bases.__getitem__,
+            config=GapConfig(steps=steps),
+        )
+        return {n: _back(made[n]) for n in gap.wanted}
+
+    return make
+
+
+def _bases(gap: Gap, matcher: Matcher, model: QuadrantModel) -> dict[int, tuple[Image, Float]]:
+    prepared = [matcher.prepare(gap.frames[n], gap.landmarks[n]) for n in (gap.first, gap.last)]
+    made = {}
+    for n in range(gap.first + 1, gap.last):
+        views = []
+        for end, state in zip((gap.first, gap.last), prepared, strict=True):
+            match = matcher.match(gap.frames[n], state, landmarks=gap.landmarks[n])
+            views.append((warp_image(gap.frames[end], match.field), _trust(match)))
+        picture, unsure = mixed(views[0], views[1], gap.share(n))
+        side = (model.side, model.side)
+        made[n] = _fit(picture, model), np.asarray(cv2.resize(unsure, side), np.float32)
+    return made
+
+
+def _fit(picture: Image, model: QuadrantModel) -> Image:
+    if model.side == SIDE:
+        return picture
+    return np.asarray(cv2.resize(picture, (model.side, model.side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _back(picture: Image) -> Image:
+    if picture.shape[0] == SIDE:
+        return picture
+    return np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -1,0 +1,135 @@
+"""How long fills take through the worker, and what a busy worker does to the live step."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.common import percentiles
+from correspondence import Landmarks, Matcher
+from correspondence.types import Image
+from inpaint.jobs import GapJob, MaskedJob
+from inpaint.types import FillContext
+from reference import Edit, Propagator, PropagatorConfig, presets
+from stream.fill import make_worker
+from stream.worker import FillWorker
+from stream.worker_types import JobError, Priority
+
+LIVE_SIZE = (480, 640)
+FPS = 30.0
+LONGEST_S = 120.0
+
+
+def live_steps(frames: Sequence[Image], matcher: Matcher, seconds: float) -> dict[str, float]:
+    """A lipstick worn at 640x480 and 30 frames a second, newest frame only: step times and drops."""
+    height, width = LIVE_SIZE
+    wide = [
+        np.ascontiguousarray(cv2.resize(f, (width, width))[(width - height) // 2 :][:height]) for f in frames
+    ]
+    propagator = Propagator(matcher=matcher, config=PropagatorConfig(references=None))
+    prepared = matcher.prepare(wide[0])
+    if prepared.landmarks is None:
+        raise ValueError("the clip's first frame shows no face: choose another clip")
+    propagator.set_edit(Edit(wide[0], presets.apply("lipstick", wide[0], prepared.landmarks)))
+    for k in range(10):
+        propagator.step(wide[k % len(wide)], k / FPS)
+    took, dropped, done = [], 0, 0
+    start_s = time.perf_counter()
+    while (now_s := time.perf_counter() - start_s) < seconds:
+        due = int(now_s * FPS)
+        if due < done:
+            time.sleep(max(0.0, done / FPS - now_s))
+            continue
+        dropped += due - done
+        began_s = time.perf_counter()
+        propagator.step(wide[due % len(wide)], due / FPS)
+        took.append(1e3 * (time.perf_counter() - began_s))
+        done = due + 1
+    propagator.close()
+    return {**percentiles(took), "dropped %": 100 * dropped / max(1, dropped + len(took))}
+
+
+def requests(frames: Sequence[Image], landmarks: Sequence[Landmarks | None]) -> tuple[MaskedJob, GapJob]:
+    """One masked fill over a tenth of the picture and one pair between two references, at 256."""
+    image = frames[0]
+    mask = np.zeros(image.shape[:2], np.float32)
+    h, w = mask.shape
+    cv2.ellipse(mask, (w // 2, h // 2), (int(0.2 * w), int(0.16 * h)), 0, 0, 360, 1.0, -1)
+    context = FillContext(landmarks=landmarks[0], reference=frames[3], reference_landmarks=landmarks[3])
+    pair = GapJob(references={0: frames[0], 3: frames[3]}, landmarks=dict(enumerate(landmarks[:4])))
+    return MaskedJob(image=image, mask=mask, context=context), pair
+
+
+@contextlib.contextmanager
+def kept_busy(worker: FillWorker, job: MaskedJob) -> Iterator[list[float]]:
+    """The worker always has a masked fill to do; yields how long each took, ms, from asking to having."""
+    took: list[float] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            began_s = time.perf_counter()
+            asked = worker.submit(Priority.MASKED, job, deadline_s=LONGEST_S, fresh=lambda: not stop.is_set())
+            try:
+                asked.future.result()
+            except JobError:
+                return
+            took.append(1e3 * (time.perf_counter() - began_s))
+
+    thread = threading.Thread(target=ask, name="asking", daemon=True)
+    thread.start()
+    try:
+        yield took
+    finally:
+        stop.set()
+        thread.join(LONGEST_S)
+
+
+def measure_times(
+    frames: Sequence[Image],
+    landmarks: Sequence[Landmarks | None],
+    matcher: Matcher,
+    weights: Path | None,
+    device: str,
+    seconds: float,
+) -> dict[str, object]:
+    """Fill times idle and loaded, and the live step without and with the worker busy.
+
+    Args:
+        frames, landmarks: of a clip at 256, four or more.
+        matcher: of the live step.
+        weights, device: of the worker; None: the classical fill.
+        seconds: of each live run.
+    """
+    worker = make_worker(weights, device)
+    masked, pair = requests(frames, landmarks)
+    idle: dict[str, list[float]] = {"masked": [], "pair": []}
+    try:
+        for repeat in range(6):
+            for name, kind, job in (("masked", Priority.MASKED, masked), ("pair", Priority.GAP, pair)):
+                began_s = time.perf_counter()
+                worker.submit(kind, job, deadline_s=LONGEST_S).future.result()
+                if repeat:  # the first one starts the process
+                    idle[name].append(1e3 * (time.perf_counter() - began_s))
+        control = live_steps(frames, matcher, seconds)
+        with kept_busy(worker, masked) as loaded:
+            busy = live_steps(frames, matcher, seconds)
+        again = live_steps(frames, matcher, seconds)
+        return {
+            "method": worker.status().method,
+            "masked fill ms, idle": float(np.median(idle["masked"])),
+            "quadrant pair ms, idle": float(np.median(idle["pair"])),
+            "masked fill ms, loaded": float(np.median(loaded)) if loaded else float("nan"),
+            "fills done, loaded": len(loaded),
+            "live, worker idle": control,
+            "live, worker busy": busy,
+            "live, worker idle again": again,
+        }
+    finally:
+        worker.close()

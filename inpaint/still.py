@@ -1,0 +1,118 @@
+"""A still portrait moved by landmarks: whose motion, how far, and the warped picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence.mesh import face_reference, landmark_field
+from correspondence.region import GRID, Region, whole
+from correspondence.types import Float, Image, Landmarks, check_image
+from inpaint.face_parts import LIPS_INNER
+
+MOUTH_RGB = (58, 24, 26)  # what a closed mouth's still shows where the drive opens it; a guess, and said so
+OPENED = 1.6  # inner lips this much higher than the still's count as opened
+SEE_MOUTH = 0.06  # height over width from which the still shows the mouth's inside itself
+
+
+def transferred(still: Landmarks, rest: Landmarks, drive: Landmarks) -> Landmarks:
+    """The still's landmarks moved as the driver's moved since its rest: no identity of the driver's comes in.
+
+    p = still + s (drive - rest), s the ratio of the faces' sizes: relative motion, as first-order motion
+    models transfer it.
+
+    Args:
+        still: of the still. rest: of the driver where it looks most like the still. drive: of the driver now.
+    """
+    scale = np.float32(_size(still) / max(_size(rest), 1e-3))
+    return Landmarks(still.points + scale * (drive.points - rest.points), still.image_size)
+
+
+def _size(landmarks: Landmarks) -> float:
+    points = landmarks.points[:468, :2]
+    return float(np.linalg.norm(points - points.mean(axis=0), axis=1).mean())
+
+
+def unlike(still: Landmarks, drive: Landmarks) -> float:
+    """How differently two faces pose, whoever they are: mean distance of centred points, in face sizes."""
+    a, b = (_centred(lm) for lm in (still, drive))
+    return float(np.linalg.norm(a - b, axis=1).mean())
+
+
+def _centred(landmarks: Landmarks) -> Float:
+    points = landmarks.points[:468] - landmarks.points[:468].mean(axis=0)
+    return np.asarray(points / max(_size(landmarks), 1e-3), np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moved:
+    """A still as landmarks would have it.
+
+    Attributes:
+        image: uint8 (H, W, 3).
+        unsure: 1 where nothing of the still is known to belong, float32 (H, W) in [0, 1].
+    """
+
+    image: Image
+    unsure: Float
+
+
+class Still:
+    """A still portrait that can be warped to other landmarks of its face.
+
+    Args:
+        image: uint8 (H, W, 3).
+        landmarks: of its face.
+    """
+
+    def __init__(self, image: Image, landmarks: Landmarks) -> None:
+        self.image, self.landmarks = image, landmarks
+        self._size = check_image(image)
+        self._region: Region = whole(self._size)
+        self._face = face_reference(landmarks, self._region, GRID)
+        self._mouth = mouth_opening(landmarks)
+
+    def moved(self, target: Landmarks) -> Moved:
+        """The still with its face at `target`; what lies far from the face stands still."""
+        h, w = self._size
+        found = landmark_field(target, self._face, self._region)
+        box = self._region.box
+        cells = np.float32(self._region.side / GRID)
+        field = self._full(found.field * cells, box)
+        inside = self._full(found.inside.astype(np.float32), box)
+        validity = self._full(found.validity, box)
+        y, x = np.mgrid[:h, :w].astype(np.float32)
+        at = (x + field[..., 0], y + field[..., 1])
+        picture = cv2.remap(self.image, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        unsure = np.clip(inside * (1 - validity), 0, 1)
+        opening = mouth_opening(target)
+        if self._mouth < SEE_MOUTH and opening > max(OPENED * self._mouth, SEE_MOUTH):
+            picture, unsure = _with_mouth(np.asarray(picture, np.uint8), unsure, target)
+        return Moved(np.asarray(picture, np.uint8), np.asarray(unsure, np.float32))
+
+    def _full(self, cells: Float, box: tuple[int, int, int, int]) -> Float:
+        """Values of the grid at the picture's size."""
+        h, w = self._size
+        side = self._region.side
+        large = cv2.resize(cells, (side, side), interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(large[-box[1] : h - box[1], -box[0] : w - box[0]], np.float32)
+
+
+def mouth_opening(landmarks: Landmarks) -> float:
+    """Height of the inner lips over their width."""
+    points = landmarks.points[:, :2]
+    height = float(np.linalg.norm(points[13] - points[14]))
+    return height / max(float(np.linalg.norm(points[78] - points[308])), 1e-3)
+
+
+def _with_mouth(picture: Image, unsure: Float, target: Landmarks) -> tuple[Image, Float]:
+    """A dark mouth where the still has none to show."""
+    ring = np.rint(target.points[LIPS_INNER, :2] * 16).astype(np.int32)
+    hole = np.zeros(unsure.shape, np.float32)
+    cv2.fillPoly(hole, [ring], 1.0, lineType=cv2.LINE_8, shift=4)
+    soft = cv2.GaussianBlur(hole, (0, 0), max(0.8, 0.004 * max(unsure.shape)))[..., None]
+    dark = np.array(MOUTH_RGB, np.float32)
+    out = picture + 0.85 * soft * (dark - picture)
+    return np.rint(out).astype(np.uint8), np.maximum(unsure, hole)

@@ -16,7 +16,7 @@ from types import ModuleType
 from stream.options import TRAININGS, parser
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-QUIET = ("serve", "demo", "edit", "reference", "doctor")  # verbs that do not show what native libraries log
+QUIET = ("serve", "demo", "edit", "reference", "smooth", "animate", "doctor")  # verbs that do not show what native libraries log
 
 
 class UsageError(Exception):
@@ -161,6 +161,60 @@ def _reference(args: argparse.Namespace) -> int:
     return OK
 
 
+def _smooth(args: argparse.Namespace) -> int:
+    from stream.progress import interruptible, progress_bar
+    from stream.references import Stopped
+    from stream.smooth import SmoothConfig, smooth_file
+    from stream.writer import EncoderConfig
+
+    config = SmoothConfig(
+        cuts=args.cut,
+        frames=args.frames,
+        weights=args.fill_weights,
+        device=args.device,
+        overwrite=args.overwrite,
+        encoder=EncoderConfig(codec=args.codec, crf=args.crf),
+    )
+    with interruptible() as stop, progress_bar(args.progress) as progress:
+        try:
+            report = smooth_file(args.source, args.output, config, stop=stop, progress=progress)
+        except Stopped:
+            return _nothing_written()
+    print(f"{args.output}: {report.frames} frames, {report.made} of them made anew")
+    return _told(args, report.notes, report.frames, complete=report.complete)
+
+
+def _animate(args: argparse.Namespace) -> int:
+    from stream.animate import AnimateConfig, animate_file
+    from stream.progress import interruptible, progress_bar
+    from stream.references import Stopped
+    from stream.writer import EncoderConfig
+
+    config = AnimateConfig(
+        weights=args.fill_weights,
+        device=args.device,
+        overwrite=args.overwrite,
+        encoder=EncoderConfig(codec=args.codec, crf=args.crf),
+    )
+    with interruptible() as stop, progress_bar(args.progress) as progress:
+        try:
+            report = animate_file(args.still, args.drive, args.output, config, stop=stop, progress=progress)
+        except Stopped:
+            return _nothing_written()
+    print(f"{args.output}: {report.frames} frames; the drive rests at frame {report.rest}")
+    return _told(args, report.notes, report.frames, complete=report.complete)
+
+
+def _told(args: argparse.Namespace, notes: Sequence[str], frames: int, *, complete: bool) -> int:
+    """Print what a user should know; the exit code."""
+    for note in notes:
+        print(f"  {note}")
+    if not complete:
+        print(f"livery: interrupted; {args.output} holds the first {frames} frames", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
 def _nothing_written() -> int:
     print("livery: interrupted; nothing was written", file=sys.stderr)
     return INTERRUPTED
@@ -233,6 +287,8 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "edit": _edit,
     "reference": _reference,
+    "smooth": _smooth,
+    "animate": _animate,
     "bench": _bench,
     "train": _train,
     "doctor": _doctor,

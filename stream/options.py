@@ -45,6 +45,8 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     _serve_options(verb("demo", "Serve with a session that needs no camera; prints its address."))
     _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))
     _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
+    _smooth_options(verb("smooth", "Turn jump cuts of a clip into short motions."))
+    _animate_options(verb("animate", "Move a still portrait as the face in a video moves."))
     bench = verb("bench", "Run a benchmark; without a name, list them.")
     bench.add_argument("name", nargs="?", help="which; NAME --help lists its options")
     bench.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
@@ -143,6 +145,50 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--at", type=int, metavar="N", help="this frame instead of the best, from 0")
     _file_options(parser)
+
+
+def _smooth_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument(
+        "--cut",
+        type=int,
+        action="append",
+        required=True,
+        metavar="N",
+        help="number of the first frame after a cut, from 0; may be given again",
+    )
+    parser.add_argument(
+        "--frames", type=int, default=8, metavar="K", help="frames made anew around each cut (default 8)"
+    )
+    _making_options(parser)
+
+
+def _animate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("still", type=Path, metavar="STILL", help="a portrait: PNG, JPEG or WebP")
+    parser.add_argument(
+        "--drive", type=Path, required=True, metavar="IN", help="the video whose face the still follows"
+    )
+    _making_options(parser)
+
+
+def _making_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
+    )
+    parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
+    parser.add_argument("--crf", type=int, help="constant quality, lower is better (default 18, vp9 24)")
+    _fill_options(parser)
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
+    _file_options(parser)
+
+
+def _fill_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--fill-weights",
+        type=Path,
+        metavar="DIR",
+        help="weights of the diffusion model; without them pictures are warped and blended only",
+    )
 
 
 def _matcher_options(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import reference.presets as presets
 from correspondence.types import Box
 from reference.align import Alignment, align_edited, flatten
+from reference.bank import next_id
 from reference.between import Between
 from reference.composite import CompositeConfig, Composition, Compositor
 from reference.edits import MODES, Edit, Mode
@@ -20,18 +21,21 @@ from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill, FillHint
 from reference.outfit import Outfit, Own
+from reference.policy import Action, Decision
 from reference.propagator import Propagator, PropagatorConfig
 from reference.quality import ReferenceScore, reference_score
 from reference.result import Result, Settings
 
 __all__ = [
     "MODES",
+    "Action",
     "Alignment",
     "Between",
     "Box",
     "CompositeConfig",
     "Composition",
     "Compositor",
+    "Decision",
     "Edit",
     "EditChanged",
     "EditError",
@@ -56,6 +60,7 @@ __all__ = [
     "StageError",
     "align_edited",
     "flatten",
+    "next_id",
     "presets",
     "reference_score",
 ]

@@ -186,15 +186,17 @@ class Bank:
         Raises:
             ValueError: the pinned keyframes alone fill the bank, so that it could not be kept.
         """
-        limit = self.config.max_mib * 2**20
         held = [k for k in self._keyframes if k.pinned]
-        if len(held) + 1 > self.config.max_keyframes or sum(k.nbytes for k in held) + keyframe.nbytes > limit:
-            raise ValueError(
-                f"{len(held)} keyframes edited by hand fill the bank ({self.config.max_keyframes} keyframes,"
-                f" {self.config.max_mib} MiB): remove one, or raise max_keyframes or max_mib"
-            )
+        self._check_room(len(held) + 1, sum(k.nbytes for k in held) + keyframe.nbytes)
         self._keyframes.append(keyframe)
         return self._trim(keyframe)
+
+    def _check_room(self, number: int, nbytes: int) -> None:
+        if number > self.config.max_keyframes or nbytes > self.config.max_mib * 2**20:
+            raise ValueError(
+                f"keyframes edited by hand fill the bank ({self.config.max_keyframes} keyframes,"
+                f" {self.config.max_mib} MiB): remove one, or raise max_keyframes or max_mib"
+            )
 
     def remove(self, keyframe: Keyframe) -> None:
         """Take a keyframe out.
@@ -218,6 +220,8 @@ class Bank:
         Raises:
             ValueError: they do not fit.
         """
+        pinned = [k for k in own if k.pinned]
+        self._check_room(len(pinned), sum(k.nbytes for k in pinned))
         ids = {k.id for k in own}
         self._keyframes = [k for k in self._keyframes if k.id in ids or not k.pinned]
         for keyframe in self.changed(own):

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from correspondence import Matcher
-from correspondence.types import DETECT, MaybeLandmarks, Prepared
+from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
 from reference.bank import Keyframe, next_id
 from reference.composite import CompositeConfig
 from reference.edits import Edit, Mode
 from reference.keeper import ReferenceKeeper
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
-from reference.keyframes import Fill
+from reference.keyframes import Fill, draw
 from reference.side_work import Worker
-from reference.sights import Look, Worn
+from reference.sights import Look, Worn, sight_of
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -68,10 +68,13 @@ class Outfit:
         """Memory of its keyframes, bytes."""
         return self.own.keyframe.nbytes if self.keeper is None else self.keeper.nbytes
 
+    def held(self) -> list[Keyframe]:
+        """The keyframes themselves, oldest first."""
+        return [self.own.keyframe] if self.keeper is None else self.keeper.held()
+
     def keyframe(self, keyframe_id: int) -> Keyframe | None:
         """One of its keyframes, None where it has gone."""
-        held = [self.own.keyframe] if self.keeper is None else self.keeper.held()
-        return next((k for k in held if k.id == keyframe_id), None)
+        return next((k for k in self.held() if k.id == keyframe_id), None)
 
     def remove(self, keyframe_id: int) -> None:
         """Take out a keyframe that was made beside the path.
@@ -147,3 +150,26 @@ class Workshop:
         if outfit.keeper is not None:
             outfit.keeper.wear(mode)
         return Outfit(outfit.edit, look.worn(outfit.own.keyframe), outfit.keeper)
+
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        """The edit drawn on a frame, to be edited further as another keyframe.
+
+        Args:
+            outfit: whose edit.
+            frame: uint8 (H, W, 3).
+            landmarks: of the frame.
+
+        Returns:
+            The frame made ready, and its edited picture, uint8 (H, W, 3): live where no keyframe knows it.
+        """
+        config = self.references or KeeperConfig()
+        look = Look(outfit.worn.edit.mode, outfit.edit.strength, self.composite)
+        prepared = self.matcher.prepare(frame, landmarks=landmarks)
+        sources = sorted(outfit.held(), key=lambda k: not k.pinned)[: config.max_sources]
+        sights = [
+            sight_of(frame, prepared.landmarks, k, self.matcher, look, config.radius, config.threshold)
+            for k in sources
+        ]
+        return prepared, draw(frame, sights, look).edited

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from correspondence import LandmarkTracker, Matcher
-from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
+from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
 from reference.edits import Edit, Mode
@@ -158,6 +158,12 @@ class Propagator:
     def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
         """Make an edit of several keyframes ready, see `Workshop.outfit`; slow, on any thread."""
         return self._workshop.outfit(own, mode, before)
+
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        """An outfit's edit drawn on a frame, see `Workshop.carry`; slow, on any thread."""
+        return self._workshop.carry(outfit, frame, landmarks)
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         """Wear what `outfit` made from the next step on; only pointers are exchanged.

@@ -1,20 +1,15 @@
-"""The JSON interface: sessions, pictures, presets, settings, events."""
+"""The JSON interface: sessions, their sources, settings and events."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 from aiohttp import web
 
-from reference import MODES, presets
-from stream.errors import AuthError, ConflictError, NotFoundError, RequestError
+from stream.api_looks import add_look_routes
+from stream.errors import AuthError, RequestError
 from stream.events import Message, serve_events
-from stream.look import NO_FACE, PresetChoice
-from stream.pictures import Picture, decode_picture, encode_png
 from stream.session import Session
 from stream.store import same
-from stream.web_base import LIMITS, SERVICES, STORE, json_of, limited_body, session_of, token_of
+from stream.web_base import LIMITS, SERVICES, STORE, json_of, number_of, png, session_of, token_of
 
 MAX_STALL_S = 30.0
 FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
@@ -26,16 +21,9 @@ def add_routes(app: web.Application) -> None:
     app.add_routes(
         [
             web.post("/api/sessions", open_session),
-            web.get("/api/presets", list_presets),
             web.get(one, read_session),
             web.delete(one, end_session),
-            web.post(f"{one}/reference", take_reference),
-            web.get(f"{one}/reference.png", reference_png),
-            web.get(f"{one}/edit.png", edit_png),
             web.get(f"{one}/frame.png", frame_png),
-            web.put(f"{one}/edit", put_edit),
-            web.delete(f"{one}/edit", remove_edit),
-            web.post(f"{one}/preset", wear_preset),
             web.patch(f"{one}/settings", change_settings),
             web.post(f"{one}/demo", start_demo),
             web.delete(f"{one}/demo", stop_demo),
@@ -44,6 +32,7 @@ def add_routes(app: web.Application) -> None:
             web.get("/metrics", metrics),
         ]
     )
+    add_look_routes(app)
     if app[SERVICES].config.debug:
         app.router.add_post(f"{one}/debug/stall", stall)
 
@@ -84,88 +73,16 @@ async def end_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def take_reference(request: web.Request) -> web.Response:
-    """The live frame, the best of the next seconds, or an uploaded picture as reference."""
-    session = session_of(request)
-    if request.content_type.startswith("image/"):
-        picture = await _picture(request)
-        taken = await session.look.examine(picture.image)
-        await session.look.take(taken)
-        session.changed()
-    else:
-        auto = (await json_of(request)).get("auto", False)
-        if not isinstance(auto, bool):
-            raise RequestError(f"auto must be true or false, got {auto!r}")
-        taken = await session.take_reference(auto=auto)
-    warning = None if taken.landmarks is not None else NO_FACE
-    return web.json_response({**session.state(), "warning": warning})
-
-
-async def reference_png(request: web.Request) -> web.Response:
-    """The reference, to edit elsewhere."""
-    reference = session_of(request).look.reference
-    if reference is None:
-        raise NotFoundError("there is no reference yet", "take one first")
-    return await _png(request, reference.image)
-
-
-async def edit_png(request: web.Request) -> web.Response:
-    """The edited picture, in the reference's size."""
-    edited = session_of(request).look.edited
-    if edited is None:
-        raise NotFoundError("there is no edit yet")
-    return await _png(request, edited.image)
-
-
 async def frame_png(request: web.Request) -> web.Response:
-    """The newest live frame, unedited; 204 while nothing is live, which is no error: a source ends when it will."""
+    """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
     newest = session_of(request).newest
-    return web.Response(status=204) if newest is None else await _png(request, newest)
-
-
-async def put_edit(request: web.Request) -> web.Response:
-    """Wear an edited picture of the reference."""
-    session = session_of(request)
-    mode = request.query.get("mode")
-    if mode is not None and mode not in MODES:
-        raise RequestError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-    if session.look.reference is None:
-        raise ConflictError("there is no reference yet", "take a reference first")
-    await session.look.put(await _picture(request), mode)
-    return _changed(session)
-
-
-async def remove_edit(request: web.Request) -> web.Response:
-    """Take the edit off."""
-    session = session_of(request)
-    await session.look.remove()
-    return _changed(session)
-
-
-async def list_presets(request: web.Request) -> web.Response:
-    """What can be drawn on a face."""
-    return web.json_response(presets.describe())
-
-
-async def wear_preset(request: web.Request) -> web.Response:
-    """Wear a preset."""
-    session = session_of(request)
-    body = await json_of(request)
-    name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
-    if not isinstance(name, str):
-        raise RequestError(f"name must be a string, got {name!r}", f"known are {', '.join(presets.NAMES)}")
-    if colour is not None and not isinstance(colour, str):
-        raise RequestError(f'colour must be "#rrggbb" or null, got {colour!r}')
-    if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
-        raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
-    await session.look.preset(PresetChoice(name, colour, strength))
-    return _changed(session)
+    return web.Response(status=204) if newest is None else await png(request, newest.image)
 
 
 async def change_settings(request: web.Request) -> web.Response:
     """Mode, strength, on or off, overlay."""
     session = session_of(request)
-    await session.apply_settings(session.look.settings.patched(await json_of(request)))
+    await session.apply_settings(session.wardrobe.settings.patched(await json_of(request)))
     return web.json_response(session.state())
 
 
@@ -184,14 +101,46 @@ async def stop_demo(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """The socket of the page; viewers may listen but not change settings."""
+    """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
     owner = same(token_of(request) or "", session.token)
+    return await serve_events(request, session.events, session, Control(session) if owner else None)
 
-    async def apply(patch: Message) -> None:
-        await session.apply_settings(session.look.settings.patched(patch))
 
-    return await serve_events(request, session.events, session.state, session.stats, apply if owner else None)
+class Control:
+    """What one page may do over its socket: what must take effect within a frame, or ends with the page."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._holding = False
+
+    async def __call__(self, kind: str, message: Message) -> None:
+        """Act on a message.
+
+        Raises:
+            RequestError: it makes no sense. NotFoundError: no such look.
+        """
+        if kind == "settings":
+            await self._session.apply_settings(self._session.wardrobe.settings.patched(message))
+        elif kind == "wear":
+            self._session.wear(number_of(message, "look"))
+        elif kind == "compare":
+            holding = message.get("on")
+            if not isinstance(holding, bool):
+                raise RequestError(f"on must be true or false, got {holding!r}")
+            self.hold(holding)
+        else:
+            raise RequestError(f"type must be settings, wear or compare, got {kind!r}")
+
+    def hold(self, holding: bool) -> None:
+        """Hold the live picture, or let it go."""
+        if holding != self._holding:
+            self._holding = holding
+            self._session.compare(holding)
+
+    def close(self) -> None:
+        """The page has gone, and with it what it held."""
+        self.hold(False)
 
 
 async def health(request: web.Request) -> web.Response:
@@ -223,20 +172,3 @@ async def stall(request: web.Request) -> web.Response:
         raise RequestError(f"seconds must lie in (0, {MAX_STALL_S:g}], got {seconds!r}")
     session.stall(float(seconds))
     return web.Response(status=204)
-
-
-def _changed(session: Session) -> web.Response:
-    session.changed()
-    return web.json_response(session.state())
-
-
-async def _picture(request: web.Request) -> Picture:
-    services = request.app[SERVICES]
-    data = await limited_body(request, services.config.upload_bytes)
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(services.heavy, decode_picture, data, services.config.upload_pixels)
-
-
-async def _png(request: web.Request, image: Any) -> web.Response:
-    data = await asyncio.get_running_loop().run_in_executor(request.app[SERVICES].heavy, encode_png, image)
-    return web.Response(body=data, content_type="image/png")

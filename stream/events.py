@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Literal, Protocol
 
 from aiohttp import WSMsgType, web
 
@@ -56,34 +56,60 @@ class EventHub:
             self._listeners.discard(queue)
 
 
+class Source(Protocol):
+    """What is told."""
+
+    def log(self) -> list[Message]:
+        """What happened lately."""
+        ...
+
+    def state(self) -> Message:
+        """The state."""
+        ...
+
+    def stats(self) -> Message:
+        """The figures of now."""
+        ...
+
+
+class Control(Protocol):
+    """What a page may do over its socket."""
+
+    async def __call__(self, kind: str, message: Message) -> None:
+        """Act on a message of this type; raises ServerError where it cannot."""
+        ...
+
+    def close(self) -> None:
+        """The page has gone."""
+        ...
+
+
 async def serve_events(
-    request: web.Request,
-    hub: EventHub,
-    state: Callable[[], Message],
-    stats: Callable[[], Message],
-    apply_settings: Callable[[Message], Awaitable[None]] | None,
+    request: web.Request, hub: EventHub, source: Source, control: Control | None
 ) -> web.WebSocketResponse:
     """Run one page's WebSocket until it or the session ends.
 
     Args:
         request: the upgrade request, already authorised.
         hub: the session's.
-        state: the session's state, sent first.
-        stats: the session's figures, sent every `STATS_S`.
-        apply_settings: takes a settings message; None for a listener that may only watch.
+        source: its state and log are sent first, its stats every `STATS_S`.
+        control: takes the page's messages; None for a listener that may only watch.
     """
     socket = web.WebSocketResponse(heartbeat=10.0, max_msg_size=MAX_MESSAGE_BYTES)
     await socket.prepare(request)
     with hub.listen() as queue:
-        queue.put_nowait({"type": "state", **state()})
-        sender = asyncio.create_task(_send(socket, queue, stats, hub))
+        queue.put_nowait({"type": "state", **source.state()})
+        queue.put_nowait({"type": "log", "entries": source.log(), "all": True})
+        sender = asyncio.create_task(_send(socket, queue, source.stats, hub))
         try:
             async for message in socket:
                 if message.type == WSMsgType.TEXT:
-                    answer = await _receive(message.data, apply_settings)
+                    answer = await _receive(message.data, control)
                     if answer is not None:
                         await socket.send_json(answer)
         finally:
+            if control is not None:
+                control.close()
             sender.cancel()
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await sender
@@ -105,15 +131,16 @@ async def _send(
     await socket.close(code=1001, message=b"the session ended")
 
 
-async def _receive(text: str, apply_settings: Callable[[Message], Awaitable[None]] | None) -> Message | None:
+async def _receive(text: str, control: Control | None) -> Message | None:
     """Act on a page's message; returns what to answer, if anything."""
     try:
         message = json.loads(text)
-        if not isinstance(message, dict) or message.pop("type", None) != "settings":
-            raise RequestError('messages are JSON objects with "type": "settings"')
-        if apply_settings is None:
+        kind = message.pop("type", None) if isinstance(message, dict) else None
+        if not isinstance(kind, str):
+            raise RequestError('messages are JSON objects with a "type"')
+        if control is None:
             raise RequestError("this link may watch but not control")
-        await apply_settings(message)
+        await control(kind, message)
     except (json.JSONDecodeError, UnicodeDecodeError):
         return {"type": "event", "level": "warning", "text": "the message is not JSON"}
     except ServerError as exc:

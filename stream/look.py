@@ -1,23 +1,19 @@
-"""What a session wears: its reference, the edit made of it, and the settings."""
+"""A look: pictures of a face as the user edited them, and how they are worn."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from correspondence import detect_landmarks
-from correspondence.types import Image, Landmarks
-from reference import MODES, Edit, EditError, Mode, align_edited, presets, reference_score
-from stream.errors import ConflictError, RequestError, UploadError
-from stream.pictures import Picture
-
-logger = logging.getLogger(__name__)
+from correspondence.types import Image, Landmarks, Prepared
+from reference import MODES, Edit, Mode, Outfit, Own, next_id, reference_score
+from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]
+MAX_NAME = 40  # characters
+EDIT_BYTES = 30  # of each pixel of an edit: two pictures, difference, masks and layers
 NO_FACE = "no face was found in this picture: presets need one, and the edit will not follow a face"
 
 
@@ -68,12 +64,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A picture to edit, with what was found in it; `score` in [0, 1], None without a face."""
+    """A picture to edit, with what was found in it.
+
+    Attributes:
+        image: uint8 (H, W, 3); landmarks: of its face; score: in [0, 1], None without a face.
+        taken_s: when it was live, as the pipeline counts; 0 for an upload.
+        version: its name among all keyframes.
+        prepared: made ready for matching, where that was done already.
+    """
 
     image: Image
-    version: int
     landmarks: Landmarks | None
     score: float | None
+    taken_s: float = 0.0
+    version: int = field(default_factory=next_id)
+    prepared: Prepared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,169 +92,160 @@ class PresetChoice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edited:
-    """An edited picture and the reference it was made of."""
+    """A keyframe that the user edited.
 
-    image: Image
-    version: int
-    reference: Reference
-    preset: PresetChoice | None
-    note: str | None
-
-
-class Look:
-    """Reference, edit and settings of one session; slow work runs in `executor`.
-
-    Args:
-        wear: makes the pipeline wear an edit whose reference has these landmarks.
-        adjust: makes the pipeline follow the settings.
-        executor: runs landmarks, alignment and presets.
+    Attributes:
+        edit: of the reference's picture.
+        reference: which was edited; its version names the keyframe.
+        preset: that it wears; None where it was painted or uploaded.
+        note: what was done to bring it to the reference's size.
+        was: the edit it had before, where Livery had made it.
+        version: another one for each edit.
     """
 
-    def __init__(
-        self,
-        wear: Callable[[Edit | None, Landmarks | None], Awaitable[None]],
-        adjust: Callable[[Settings], Awaitable[None]],
-        executor: Executor,
-    ) -> None:
-        self._wear = wear
-        self._adjust = adjust
-        self._executor = executor
-        self._changing = asyncio.Lock()
-        self._versions = 0
-        self.settings = Settings()
-        self.reference: Reference | None = None
-        self.edited: Edited | None = None
+    edit: Edit
+    reference: Reference
+    preset: PresetChoice | None = None
+    note: str | None = None
+    was: Edit | None = None
+    version: int = field(default_factory=next_id)
 
-    async def examine(self, image: Image) -> Reference:
-        """Landmarks and score of a picture, as a reference that is not taken yet (version 0)."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _examine, image)
+    @property
+    def image(self) -> Image:
+        """The edited picture, uint8 (H, W, 3)."""
+        return self.edit.edited
 
-    async def take(self, candidate: Reference) -> None:
-        """Make `candidate` the reference. A preset moves over to it; a painted edit stays on its own."""
-        async with self._changing:
-            self.reference = replace(candidate, version=self._next_version())
-            preset = self.edited.preset if self.edited is not None else None
-            if preset is not None:
-                try:
-                    image = await self._made_up(self.reference, preset)
-                except ConflictError:
-                    logger.debug("preset %s stays on the earlier reference", preset.name)
-                else:
-                    await self._put_on(image, None, preset)
+    def own(self, prepared: Prepared | None) -> Own:
+        """It for the propagator."""
+        reference = self.reference
+        return Own(
+            edit=self.edit, landmarks=reference.landmarks, prepared=reference.prepared or prepared,
+            id=reference.version, made_s=reference.taken_s,
+        )  # fmt: skip
 
-    async def put(self, picture: Picture, mode: Mode | None) -> None:
-        """Wear an edited picture of the reference.
 
-        Raises:
-            ConflictError: no reference yet.
-            UploadError: it shows something else than the reference.
-            RequestError: an unknown mode.
-        """
-        settings = self.settings if mode is None else self.settings.patched({"mode": mode})
-        async with self._changing:
-            reference = self._need_reference()
+@dataclass(frozen=True, slots=True, eq=False)
+class Pictures:
+    """What a look is made of; replaced as a whole, so that it can be brought back.
 
-            def aligned() -> tuple[Image, str | None]:
-                alignment = align_edited(reference.image, picture.over(reference.image))
-                return alignment.image, alignment.note
+    Attributes:
+        reference: the picture taken last, perhaps not edited yet.
+        edits: the keyframes edited by hand, the anchor of the rest first.
+    """
 
-            try:
-                image, note = await asyncio.get_running_loop().run_in_executor(self._executor, aligned)
-            except EditError as exc:
-                raise UploadError(str(exc), "edit a copy of the downloaded reference") from exc
-            if settings is not self.settings:
-                self.settings = settings
-                await self._adjust(settings)
-            await self._put_on(image, note, None)
+    reference: Reference | None = None
+    edits: tuple[Edited, ...] = ()
 
-    async def preset(self, choice: PresetChoice) -> None:
-        """Wear a preset drawn on the reference.
+    @property
+    def anchor(self) -> Edited | None:
+        """The first edit."""
+        return self.edits[0] if self.edits else None
 
-        Raises:
-            ConflictError: no reference, or none with the face it needs.
-            RequestError: an unknown preset, colour or strength.
-        """
-        async with self._changing:
-            reference = self._need_reference()
-            await self._put_on(await self._made_up(reference, choice), None, choice)
+    def find(self, keyframe: int) -> Edited | None:
+        """The edit of a keyframe, None where it was not edited by hand."""
+        return next((e for e in self.edits if e.reference.version == keyframe), None)
 
-    async def remove(self) -> None:
-        """Take the edit off."""
-        async with self._changing:
-            self.edited = None
-            await self._wear(None, None)
+    def with_edit(self, new: Edited) -> Pictures:
+        """With one keyframe edited: in its place, or as a further one."""
+        if self.find(new.reference.version) is None:
+            return replace(self, edits=(*self.edits, new))
+        same = new.reference.version
+        return replace(self, edits=tuple(new if e.reference.version == same else e for e in self.edits))
 
-    async def change(self, settings: Settings) -> None:
-        """Apply settings; of several that wait, only the newest takes effect."""
-        self.settings = settings
-        async with self._changing:
-            if self.settings is settings:
-                await self._adjust(settings)
+    def without(self, keyframe: int) -> Pictures:
+        """Without one keyframe; the next one is the anchor where the first goes."""
+        edits = tuple(e for e in self.edits if e.reference.version != keyframe)
+        reference = self.reference
+        if reference is not None and reference.version == keyframe and edits:
+            reference = edits[0].reference
+        return Pictures(reference, edits)
 
-    def _need_reference(self) -> Reference:
-        if self.reference is None:
-            raise ConflictError("there is no reference yet", "take a reference first")
-        return self.reference
 
-    async def _made_up(self, reference: Reference, choice: PresetChoice) -> Image:
-        if choice.name not in presets.NAMES:
-            raise RequestError(f"unknown preset {choice.name!r}", f"known are {', '.join(presets.NAMES)}")
+@dataclass(slots=True, eq=False)
+class Look:
+    """A named look of a session.
 
-        def draw() -> Image:
-            return presets.apply(
-                choice.name, reference.image, reference.landmarks, choice.colour, choice.strength
+    Attributes:
+        id: its name for programs; name: for people.
+        mode, strength: see `reference.Edit`.
+        pictures: what it is made of.
+        outfit: the same made ready to be worn; None without an edit.
+        focus: the keyframe being edited; None for `pictures.reference`.
+        held: that keyframe's edit where Livery made it, so that it is not lost while it is edited.
+    """
+
+    id: int
+    name: str
+    mode: Mode = "auto"
+    strength: float = 1.0
+    pictures: Pictures = field(default_factory=Pictures)
+    outfit: Outfit | None = None
+    focus: int | None = None
+    held: Edited | None = None
+
+    def keyframe(self, keyframe: int) -> Edited | None:
+        """A keyframe as something to edit: the user's, or one that Livery made and did not drop since."""
+        found = self.pictures.find(keyframe)
+        if found is not None:
+            return found
+        made = self.outfit.keyframe(keyframe) if self.outfit is not None else None
+        if made is not None:
+            reference = Reference(
+                made.image, made.prepared.landmarks, None, made.made_s, made.id, made.prepared
             )
+            edit = Edit(made.image, made.edited)
+            return Edited(edit, reference, was=edit, version=made.version)
+        held = self.held
+        return held if held is not None and held.reference.version == keyframe else None
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, draw)
-        except EditError as exc:
-            if reference.landmarks is None:
-                raise ConflictError(str(exc), "take another reference, facing the camera") from exc
-            raise RequestError(str(exc)) from exc
+    @property
+    def focused(self) -> Edited | None:
+        """The keyframe being edited, None where that is the reference."""
+        return None if self.focus is None else self.keyframe(self.focus)
 
-    async def _put_on(self, image: Image, note: str | None, preset: PresetChoice | None) -> None:
-        reference = self._need_reference()
-        await self._wear(Edit(reference.image, image), reference.landmarks)
-        self.edited = Edited(image, self._next_version(), reference, preset, note)
+    @property
+    def reference(self) -> Reference | None:
+        """The picture that is edited now."""
+        focused = self.focused
+        return self.pictures.reference if focused is None else focused.reference
 
-    def _next_version(self) -> int:
-        self._versions += 1
-        return self._versions
-
-    def describe(self) -> dict[str, object]:
-        """The session state's `reference` and `edit`."""
-        reference, edited, settings = self.reference, self.edited, self.settings
-        return {
-            "reference": reference
-            and {
-                "width": reference.image.shape[1],
-                "height": reference.image.shape[0],
-                "version": reference.version,
-                "landmarks": reference.landmarks is not None,
-                "score": reference.score,
-            },
-            "edit": edited
-            and {
-                "version": edited.version,
-                "reference_version": edited.reference.version,
-                "mode": settings.mode,
-                "strength": settings.strength,
-                "enabled": settings.enabled,
-                "preset": edited.preset and edited.preset.name,
-                "preset_colour": edited.preset and edited.preset.colour,
-                "preset_strength": edited.preset and edited.preset.strength,
-                "note": edited.note,
-            },
-            "settings": {
-                "mode": settings.mode,
-                "strength": settings.strength,
-                "enabled": settings.enabled,
-                "overlay": settings.overlay,
-            },
-        }
+    @property
+    def edited(self) -> Edited | None:
+        """The edit of that picture, or the one that is worn until it has one."""
+        return self.focused or self.pictures.anchor
 
 
-def _examine(image: Image) -> Reference:
+def checked_name(name: object) -> str:
+    """A look's name, stripped.
+
+    Raises:
+        RequestError: no text, empty, too long, or with control characters.
+    """
+    if not isinstance(name, str):
+        raise RequestError(f"a look's name must be text, got {name!r}")
+    name = name.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        raise RequestError(f"a look's name must have 1 to {MAX_NAME} characters, got {len(name)}")
+    if not name.isprintable():
+        raise RequestError("a look's name must have no line breaks or control characters")
+    return name
+
+
+def memory(pictures: Iterable[Pictures]) -> int:
+    """About how many bytes edits hold, each counted once however many looks share it."""
+    references: dict[int, int] = {}
+    edits: dict[int, int] = {}
+    for each in pictures:
+        for edit in (e.edit for e in each.edits):
+            edits[id(edit)] = EDIT_BYTES * (edit.edited.size // 3)
+        for reference in (each.reference, *(e.reference for e in each.edits)):
+            if reference is not None:
+                references[reference.version] = 2 * reference.image.nbytes  # and what is prepared of it
+    return sum(edits.values()) + sum(references.values())
+
+
+def examine(image: Image, taken_s: float = 0.0) -> Reference:
+    """Landmarks and score of a picture, as a reference that is not taken yet; slow."""
     landmarks = detect_landmarks(image)
     score = round(reference_score(image, landmarks).total, 3) if landmarks is not None else None
-    return Reference(image, 0, landmarks, score)
+    return Reference(image, landmarks, score, taken_s)

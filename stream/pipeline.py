@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from correspondence.types import DETECT, Image, MaybeLandmarks
-from reference import Edit, Mode, Result, StageError
+from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Event, Mode, Outfit, Own, Result, StageError
 from stream.metrics import SessionMetrics
 from stream.overlay import draw_confidence
 from stream.slot import LatestSlot, SlotClosed
@@ -40,12 +40,23 @@ class Stepper(Protocol):
         """The edited frame."""
         ...
 
-    def set_edit(self, edit: Edit | None, landmarks: MaybeLandmarks = DETECT) -> None:
-        """Wear another edit from the next step on."""
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        """Make an edit ready; slow, on any thread."""
         ...
 
-    def change(self, **settings: Any) -> object:
-        """Replace some of `reference.Settings` from the next step on."""
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        """An edit drawn on a frame; slow, on any thread."""
+        ...
+
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        """Wear it from the next step on; quick, on any thread."""
+        ...
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the last frame's coverage led to; None where one reference serves alone."""
         ...
 
     def close(self) -> None:
@@ -61,6 +72,7 @@ class Pipeline:
         deliver: takes the outgoing picture and its capture time, from the pipeline's thread.
         metrics: where times and drops go.
         name: of the thread.
+        happened: takes what a step tells, where it tells anything, from the pipeline's thread.
     """
 
     def __init__(
@@ -69,9 +81,11 @@ class Pipeline:
         deliver: Callable[[Image, float], None],
         metrics: SessionMetrics,
         name: str = "pipeline",
+        happened: Callable[[list[Event]], None] | None = None,
     ) -> None:
         self._propagator = propagator
         self._deliver = deliver
+        self._happened = happened
         self._metrics = metrics
         self._inbox: LatestSlot[LiveFrame] = LatestSlot()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -94,18 +108,27 @@ class Pipeline:
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
 
-    def wear(self, edit: Edit | None, landmarks: MaybeLandmarks) -> None:
-        """Wear another edit from one frame to the next; blocks while it is prepared.
+    def outfit(self, own: Sequence[Own], mode: Mode, before: Outfit | None) -> Outfit:
+        """Make an edit ready, see `reference.Propagator.outfit`; blocks, so call it in an executor."""
+        return self._propagator.outfit(own, mode, before)
+
+    def carry(self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks) -> tuple[Prepared, Image]:
+        """An edit drawn on a frame, see `reference.Propagator.carry`; blocks likewise."""
+        return self._propagator.carry(outfit, frame, landmarks)
+
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
+        """Wear it from the next frame on; only pointers are exchanged, so that it may be called on the loop.
 
         Args:
-            edit: None removes the edit.
-            landmarks: of the edit's reference, see `reference.Propagator.set_edit`.
+            outfit: None for no edit.
+            enabled, strength: see `reference.Settings`.
         """
-        self._propagator.set_edit(edit, landmarks)
+        self._propagator.put_on(outfit, enabled=enabled, strength=strength)
 
-    def adjust(self, *, enabled: bool, strength: float, mode: Mode) -> None:
-        """Change how the edit is worn, see `reference.Settings`; blocks while a new mode is prepared."""
-        self._propagator.change(enabled=enabled, strength=strength, mode=mode)
+    @property
+    def decision(self) -> Decision | None:
+        """What the policy said of the last frame; None where one reference serves alone."""
+        return self._propagator.decision
 
     def stall(self, seconds: float) -> None:
         """Hold the thread this long before its next frame, as a hanging stage would (for measurements)."""
@@ -149,6 +172,8 @@ class Pipeline:
         for stage, seconds in result.stages.items():
             self._metrics.stage(stage, seconds)
         self._note_success(result)
+        if result.events and self._happened is not None:
+            self._happened(result.events)
         return image, result.reason is None
 
     def _note_failure(self, exc: Exception) -> None:

@@ -59,7 +59,7 @@ def load_services(config: ServerConfig) -> Services:
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    worn = PropagatorConfig(references=KeeperConfig() if config.keyframes else None)
+    worn = PropagatorConfig(references=KeeperConfig(make=config.keyframes))
     filler = make_worker(config.fill_weights, config.device) if config.keyframes else None
     fill = WorkerFill(filler) if filler is not None else None
     return Services(

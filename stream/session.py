@@ -7,17 +7,20 @@ import logging
 import secrets
 import time
 
-from correspondence.types import Image, Landmarks
-from reference import Edit
+from reference import Decision, Event
 from stream.connections import Connections
+from stream.describe import describe
+from stream.editor import Editor, Target
 from stream.errors import ConflictError
 from stream.events import EventHub, Message
-from stream.look import Look, Reference, Settings
+from stream.journal import Journal, changes_strip
+from stream.look import Reference, Settings
 from stream.metrics import SessionMetrics
 from stream.offers import Offer
 from stream.peer import Peer
 from stream.pipeline import LiveFrame, Pipeline
 from stream.services import Services
+from stream.wardrobe import Wardrobe
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,15 @@ class Session:
         self.view_token = secrets.token_urlsafe(24)
         self.events = EventHub()
         self.metrics = SessionMetrics(services.registry)
-        self.look = Look(self._wear, self._adjust, services.heavy)
+        self.journal = Journal()
+        self.wardrobe = Wardrobe(
+            self._ready_pipeline,
+            self._put_on,
+            services.heavy,
+            max_looks=services.config.max_looks,
+            max_bytes=services.config.looks_mib * 2**20,
+        )
+        self.editor = Editor(self.wardrobe)
         self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
         self._services = services
         self._pinned = pinned
@@ -48,6 +59,8 @@ class Session:
         self._pipeline: Pipeline | None = None
         self._building = asyncio.Lock()
         self._closed = False
+        self._comparing = 0  # pages that hold the live picture to compare
+        self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
 
     async def publish(self, offer: Offer) -> tuple[Peer, str]:
         """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
@@ -68,13 +81,13 @@ class Session:
             self._pipeline.submit(frame)
 
     @property
-    def newest(self) -> Image | None:
-        """The newest live frame, uint8 (H, W, 3); None where nothing is published or no frame has arrived."""
+    def newest(self) -> LiveFrame | None:
+        """The newest live frame; None where nothing is published or no frame has arrived."""
         latest = self._pipeline.latest if self._pipeline is not None else None
-        return latest.image if latest is not None and self.connections.publishing else None
+        return latest if self.connections.publishing else None
 
-    def live_frame(self) -> Image:
-        """The newest live frame, uint8 (H, W, 3).
+    def live_frame(self) -> LiveFrame:
+        """The newest frame.
 
         Raises:
             ConflictError: nothing is published, or no frame has arrived yet.
@@ -89,18 +102,34 @@ class Session:
         Raises:
             ConflictError: no frame has arrived.
         """
-        best = await self.look.examine(await self._await_frame())
+        target = Target(look=self.wardrobe.active.id)
+        best = await self._examined(await self._await_frame())
         until_s = time.monotonic() + self._services.config.auto_reference_s
         while auto and (best.score or 0.0) < GOOD_SCORE and time.monotonic() < until_s:
             await asyncio.sleep(SEARCH_STEP_S)
-            other = await self.look.examine(self.live_frame())
+            other = await self._examined(self.live_frame())
             if (other.score or 0.0) > (best.score or 0.0):
                 best = other
-        await self.look.take(best)
+        await self.editor.take(best, target)
         self.changed()
         return best
 
-    async def _await_frame(self) -> Image:
+    async def take_keyframe(self) -> Reference:
+        """Make the newest frame a further keyframe of the active look, see `Editor.add_keyframe`.
+
+        Raises:
+            ConflictError: no frame has arrived, or it cannot be one.
+        """
+        target = Target(look=self.wardrobe.active.id)
+        taken = await self._examined(await self._await_frame())
+        await self.editor.add_keyframe(taken, target)
+        self.changed()
+        return taken
+
+    async def _examined(self, frame: LiveFrame) -> Reference:
+        return await self.editor.examine(frame.image, frame.captured_s)
+
+    async def _await_frame(self) -> LiveFrame:
         """The newest frame; waits a moment for the first one of a source that has just begun."""
         until_s = time.monotonic() + FRAME_WAIT_S
         while self.connections.expecting and not self._has_frame():
@@ -116,33 +145,63 @@ class Session:
 
     async def apply_settings(self, settings: Settings) -> None:
         """Take settings over."""
-        await self.look.change(settings)
+        await self.wardrobe.change(settings)
         self.changed()
 
-    async def _wear(self, edit: Edit | None, landmarks: Landmarks | None) -> None:
-        pipeline = await self._ready_pipeline()
-        await asyncio.get_running_loop().run_in_executor(self._services.heavy, pipeline.wear, edit, landmarks)
+    def wear(self, look: int) -> None:
+        """Wear another look from the next frame on.
 
-    async def _adjust(self, settings: Settings) -> None:
-        pipeline = await self._ready_pipeline()
+        Raises:
+            NotFoundError: no such look.
+        """
+        self.wardrobe.wear(look)
+        self.changed()
 
-        def adjust() -> None:
-            pipeline.adjust(enabled=settings.enabled, strength=settings.strength, mode=settings.mode)
-            pipeline.overlay = settings.overlay == "confidence"
+    def compare(self, holding: bool) -> None:
+        """Show the live picture for as long as a page holds it; each page ends what it began."""
+        self._comparing += 1 if holding else -1
+        self._put_on()
+        self.changed()
 
-        await asyncio.get_running_loop().run_in_executor(self._services.heavy, adjust)
+    def _put_on(self) -> None:
+        """Make the pipeline wear the active look as it is now; exchanges pointers only."""
+        pipeline, wardrobe = self._pipeline, self.wardrobe
+        if pipeline is None:
+            return
+        enabled = wardrobe.enabled and self._comparing == 0
+        pipeline.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
+        pipeline.overlay = wardrobe.overlay == "confidence"
+
+    def _happened(self, events: list[Event]) -> None:
+        """Pass a step's news from the pipeline's thread to the loop."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell, events)
+
+    def _tell(self, events: list[Event]) -> None:
+        fresh = self.journal.note(events)
+        if fresh:
+            self.events.publish({"type": "log", "entries": fresh})
+        if changes_strip(events):
+            self.changed()
 
     async def _ready_pipeline(self) -> Pipeline:
         async with self._building:
             if self._closed:
                 raise ConflictError("the session has ended")
             if self._pipeline is None:
-                propagator = await asyncio.get_running_loop().run_in_executor(
+                self._loop = asyncio.get_running_loop()
+                propagator = await self._loop.run_in_executor(
                     self._services.heavy, self._services.new_propagator
                 )
                 self._pipeline = Pipeline(
-                    propagator, self.connections.broadcast.put, self.metrics, name=f"pipeline-{self.id[:6]}"
+                    propagator,
+                    self.connections.broadcast.put,
+                    self.metrics,
+                    name=f"pipeline-{self.id[:6]}",
+                    happened=self._happened,
                 )
+                self._put_on()
                 self._pipeline.start()
             return self._pipeline
 
@@ -161,10 +220,15 @@ class Session:
             "publishing": self.connections.publishing,
             "demo": self.connections.demo,
             "source": size and {"width": size[1], "height": size[0], "fps": round(self.metrics.fps_in(), 1)},
-            **self.look.describe(),
+            **describe(self.wardrobe),
+            "comparing": self._comparing > 0,
             "viewers": self.connections.viewers,
             "note": self.connections.note,
         }
+
+    def log(self) -> list[Message]:
+        """What happened to the references lately."""
+        return self.journal.entries
 
     def stats(self) -> Message:
         """What the events socket sends twice a second."""
@@ -172,17 +236,25 @@ class Session:
         self.metrics.dropped("encoder", out.replaced)
         self.metrics.dropped("viewers", out.viewer_drops)
         reason = pipeline.reason if pipeline is not None else None
+        decision = pipeline.decision if pipeline is not None else None
+        self._follow(decision)
         if not self.connections.publishing:
             reason = self.connections.note or "nothing is published"
         return {
             **self.metrics.snapshot(out.encode_s if out.viewers else 0.0),
             "coverage": pipeline.coverage if pipeline is not None else None,
             "reason": reason,
+            "decision": decision and {"action": decision.action.value, "reason": decision.reason},
             "viewers": self.connections.viewers,
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
             "fill": self._services.filler.describe() if self._services.filler is not None else None,
         }
+
+    def _follow(self, decision: Decision | None) -> None:
+        fresh = self.journal.follow(decision)
+        if fresh:
+            self.events.publish({"type": "log", "entries": fresh})
 
     def changed(self) -> None:
         """Tell the pages the new state."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from correspondence.types import Image
 from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
 from stream.limits import Limits
+from stream.pictures import encode_png
 from stream.services import Services
 from stream.session import Session
 from stream.store import Right, SessionStore
@@ -65,6 +68,24 @@ async def json_of(request: web.Request) -> dict[str, object]:
     if not isinstance(value, dict):
         raise RequestError(f"the body must be a JSON object, got {type(value).__name__}")
     return value
+
+
+def number_of(body: Mapping[str, object], name: str) -> int:
+    """A whole number of a JSON object.
+
+    Raises:
+        RequestError: it is missing or something else.
+    """
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"{name} must be a whole number, got {value!r}")
+    return value
+
+
+async def png(request: web.Request, image: Image) -> web.Response:
+    """A picture as PNG."""
+    data = await asyncio.get_running_loop().run_in_executor(request.app[SERVICES].heavy, encode_png, image)
+    return web.Response(body=data, content_type="image/png")
 
 
 async def limited_body(request: web.Request, limit: int) -> bytes:

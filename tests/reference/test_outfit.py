@@ -148,3 +148,14 @@ def test_another_mode_keeps_what_was_edited_but_not_yet_shown(scene: Scene) -> N
     look = propagator.outfit([blue], "replace", before=look)
     propagator.put_on(look)
     np.testing.assert_allclose(steps(propagator, scene, 0, 0.0)[-1].image[SPOT], BLUE, atol=3)
+
+
+def test_an_edit_is_carried_to_a_frame_for_further_editing(scene: Scene) -> None:
+    propagator = turning(scene)
+    look = propagator.outfit([own(scene, RED)])
+    frame = scene.frame(0)
+    prepared, edited = propagator.carry(look, frame)
+    np.testing.assert_allclose(edited[SPOT], RED, atol=3)
+    np.testing.assert_array_equal(prepared.image, frame)
+    np.testing.assert_array_equal(edited[PAINT[3] + 40 :], frame[PAINT[3] + 40 :])
+    assert (look.keyframes()[0].id,) == tuple(k.id for k in look.keyframes()), "the outfit stays as it was"

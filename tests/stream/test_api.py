@@ -208,6 +208,7 @@ async def test_events_carry_state_stats_and_take_settings() -> None:
         async with server.http.ws_connect(url + client.token) as socket:
             first = await socket.receive_json(timeout=5)
             assert first["type"] == "state"
+            assert await socket.receive_json(timeout=5) == {"type": "log", "entries": [], "all": True}
             stats = await socket.receive_json(timeout=5)
             assert stats["type"] == "stats"
             assert {"fps_in", "fps_out", "latency_ms", "dropped", "stages_ms", "coverage", "reason",
@@ -223,7 +224,7 @@ async def test_events_carry_state_stats_and_take_settings() -> None:
         async with server.http.ws_connect(url + client.view_token) as socket:
             await socket.send_json({"type": "settings", "strength": 1.0})
             assert "not control" in (await anext_of(socket, "event"))["text"]
-            assert server.session(client).look.settings.strength == 0.25
+            assert server.session(client).wardrobe.settings.strength == 0.25
             await client.call("DELETE")
             assert "ended" in (await anext_of(socket, "event"))["text"]
         with pytest.raises(aiohttp.WSServerHandshakeError, match="404"):

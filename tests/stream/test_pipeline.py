@@ -6,13 +6,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from correspondence.types import DETECT, Image, MaybeLandmarks
-from reference import Edit, Result, StageError
+from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, FaceFound, Mode, Outfit, Own, Result, StageError
 from stream.metrics import Registry, SessionMetrics
 from stream.pipeline import LiveFrame, Pipeline
 from tests.stream.rig import publishing, serving, watching
@@ -34,11 +34,20 @@ class Brighter:
             raise self.error
         return Result(frame + np.uint8(1), None, None, None, 0.5, None, [], {"match": 0.001})
 
-    def set_edit(self, edit: Edit | None, landmarks: MaybeLandmarks = DETECT) -> None:
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
         raise AssertionError("not used here")
 
-    def change(self, **settings: object) -> object:
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
         raise AssertionError("not used here")
+
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        raise AssertionError("not used here")
+
+    @property
+    def decision(self) -> Decision | None:
+        return None
 
     def close(self) -> None:
         self.closed = True

@@ -1,0 +1,277 @@
+"""The JSON interface to what a session wears: reference, edit, presets, looks, keyframes, undo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from aiohttp import web
+
+from correspondence.types import Image
+from reference import MODES, Mode, presets
+from stream.describe import thumbnail
+from stream.editor import Target
+from stream.errors import ConflictError, NotFoundError, RequestError
+from stream.look import NO_FACE, Edited, PresetChoice, Reference
+from stream.pictures import Picture, decode_picture
+from stream.session import Session
+from stream.web_base import SERVICES, json_of, limited_body, number_of, png, session_of
+
+
+def add_look_routes(app: web.Application) -> None:
+    """The routes of looks and keyframes."""
+    one = "/api/sessions/{id}"
+    look, keyframe = f"{one}/looks/{{look}}", f"{one}/keyframes/{{keyframe}}"
+    app.add_routes(
+        [
+            web.get("/api/presets", list_presets),
+            web.post(f"{one}/reference", take_reference),
+            web.get(f"{one}/reference.png", reference_png),
+            web.get(f"{one}/edit.png", edit_png),
+            web.put(f"{one}/edit", put_edit),
+            web.delete(f"{one}/edit", remove_edit),
+            web.post(f"{one}/preset", wear_preset),
+            web.post(f"{one}/undo", undo),
+            web.post(f"{one}/redo", redo),
+            web.post(f"{one}/looks", create_look),
+            web.patch(look, rename_look),
+            web.delete(look, discard_look),
+            web.post(f"{look}/wear", wear_look),
+            web.get(f"{look}/thumb.jpg", look_thumb),
+            web.post(f"{one}/keyframes", take_keyframe),
+            web.put(f"{one}/focus", focus),
+            web.delete(keyframe, remove_keyframe),
+            web.get(f"{keyframe}/thumb.jpg", keyframe_thumb),
+            web.get(f"{keyframe}/reference.png", keyframe_reference),
+            web.get(f"{keyframe}/edit.png", keyframe_edit),
+        ]
+    )
+
+
+async def list_presets(request: web.Request) -> web.Response:
+    """What can be drawn on a face."""
+    return web.json_response(presets.describe())
+
+
+async def take_reference(request: web.Request) -> web.Response:
+    """The live frame, the best of the next seconds, or an uploaded picture as reference."""
+    session = session_of(request)
+    if request.content_type.startswith("image/"):
+        target = Target(look=session.wardrobe.active.id)
+        picture = await _picture(request)
+        taken = await session.editor.examine(picture.image)
+        await session.editor.take(taken, target)
+        session.changed()
+    else:
+        auto = (await json_of(request)).get("auto", False)
+        if not isinstance(auto, bool):
+            raise RequestError(f"auto must be true or false, got {auto!r}")
+        taken = await session.take_reference(auto=auto)
+    return _taken(session, taken)
+
+
+async def reference_png(request: web.Request) -> web.Response:
+    """The picture that is edited, to edit elsewhere."""
+    reference = session_of(request).wardrobe.active.reference
+    if reference is None:
+        raise NotFoundError("there is no reference yet", "take one first")
+    return await png(request, reference.image)
+
+
+async def edit_png(request: web.Request) -> web.Response:
+    """The edited picture, in its reference's size."""
+    edited = session_of(request).wardrobe.active.edited
+    if edited is None:
+        raise NotFoundError("there is no edit yet")
+    return await png(request, edited.image)
+
+
+async def put_edit(request: web.Request) -> web.Response:
+    """Wear an edited picture of the reference, or of the keyframe that is named."""
+    session = session_of(request)
+    target = _target(session, request.query)
+    mode = _mode(request.query.get("mode"))
+    if session.wardrobe.look(target.look).reference is None:
+        raise ConflictError("there is no reference yet", "take a reference first")
+    await session.editor.put(await _picture(request), mode, target)
+    return _changed(session)
+
+
+async def remove_edit(request: web.Request) -> web.Response:
+    """Take the look's edit off."""
+    session = session_of(request)
+    await session.editor.remove(_target(session, request.query))
+    return _changed(session)
+
+
+async def wear_preset(request: web.Request) -> web.Response:
+    """Wear a preset."""
+    session = session_of(request)
+    body = await json_of(request)
+    name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
+    if not isinstance(name, str):
+        raise RequestError(f"name must be a string, got {name!r}", f"known are {', '.join(presets.NAMES)}")
+    if colour is not None and not isinstance(colour, str):
+        raise RequestError(f'colour must be "#rrggbb" or null, got {colour!r}')
+    if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
+        raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
+    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
+    await session.editor.preset(PresetChoice(name, colour, strength), _target(session, named))
+    return _changed(session)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """Take the session's last edit back."""
+    session = session_of(request)
+    await session.wardrobe.undo()
+    return _changed(session)
+
+
+async def redo(request: web.Request) -> web.Response:
+    """Do it again."""
+    session = session_of(request)
+    await session.wardrobe.redo()
+    return _changed(session)
+
+
+async def create_look(request: web.Request) -> web.Response:
+    """A further look, or a copy of the active one; worn at once."""
+    session = session_of(request)
+    body = await json_of(request)
+    copy = body.get("copy", False)
+    if not isinstance(copy, bool):
+        raise RequestError(f"copy must be true or false, got {copy!r}")
+    await session.wardrobe.create(body.get("name"), copy=copy)
+    return _changed(session, status=201)
+
+
+async def rename_look(request: web.Request) -> web.Response:
+    """Another name for a look."""
+    session = session_of(request)
+    session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
+    return _changed(session)
+
+
+async def discard_look(request: web.Request) -> web.Response:
+    """Take a look out."""
+    session = session_of(request)
+    await session.wardrobe.discard(_number(request, "look"))
+    return _changed(session)
+
+
+async def wear_look(request: web.Request) -> web.Response:
+    """Wear a look from the next frame on."""
+    session = session_of(request)
+    session.wear(_number(request, "look"))
+    return web.json_response(session.state())
+
+
+async def look_thumb(request: web.Request) -> web.Response:
+    """A look's first keyframe, small; its reference where nothing was edited yet."""
+    look = session_of(request).wardrobe.look(_number(request, "look"))
+    shown = look.pictures.anchor or look.pictures.reference
+    if shown is None:
+        raise NotFoundError("this look has no picture yet", "take a reference first")
+    return await _small(request, shown.image)
+
+
+async def take_keyframe(request: web.Request) -> web.Response:
+    """The live frame as a further keyframe of the active look, in focus."""
+    session = session_of(request)
+    return _taken(session, await session.take_keyframe())
+
+
+async def focus(request: web.Request) -> web.Response:
+    """Edit this keyframe from now on; null for the reference."""
+    session = session_of(request)
+    body = await json_of(request)
+    keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
+    session.editor.focus(Target(keyframe=keyframe))
+    return _changed(session)
+
+
+async def remove_keyframe(request: web.Request) -> web.Response:
+    """Take a keyframe of the active look out."""
+    session = session_of(request)
+    target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
+    await session.editor.remove_keyframe(target)
+    return _changed(session)
+
+
+async def keyframe_thumb(request: web.Request) -> web.Response:
+    """A keyframe's edited picture, small."""
+    return await _small(request, _keyframe(request).image)
+
+
+async def keyframe_reference(request: web.Request) -> web.Response:
+    """A keyframe as it was before it was edited."""
+    return await png(request, _keyframe(request).reference.image)
+
+
+async def keyframe_edit(request: web.Request) -> web.Response:
+    """A keyframe's edited picture."""
+    return await png(request, _keyframe(request).image)
+
+
+def _keyframe(request: web.Request) -> Edited:
+    number = _number(request, "keyframe")
+    found = session_of(request).wardrobe.active.keyframe(number)
+    if found is None:
+        raise NotFoundError(f"there is no keyframe {number} in this look", "it was removed or dropped")
+    return found
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.match_info[name]
+    if (number := _whole(text)) is None:
+        raise NotFoundError(f"there is no {name} {text[:20]!r}", "its name is a whole number, see the state")
+    return number
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
+def _target(session: Session, named: Mapping[str, str]) -> Target:
+    """The look and keyframe that a request names; without a look the active one, whatever is worn later."""
+    numbers: dict[str, int | None] = {"look": None, "keyframe": None}
+    for key in numbers:
+        if key in named and (number := _whole(named[key])) is not None:
+            numbers[key] = number
+        elif key in named:
+            raise RequestError(f"{key} must be a whole number, got {named[key][:20]!r}")
+    look = numbers["look"]
+    return Target(session.wardrobe.active.id if look is None else look, numbers["keyframe"])
+
+
+def _mode(text: str | None) -> Mode | None:
+    if text is None:
+        return None
+    mode = next((mode for mode in MODES if mode == text), None)
+    if mode is None:
+        raise RequestError(f"mode must be one of {', '.join(MODES)}, got {text!r}")
+    return mode
+
+
+def _taken(session: Session, taken: Reference) -> web.Response:
+    warning = None if taken.landmarks is not None else NO_FACE
+    return web.json_response({**session.state(), "warning": warning})
+
+
+def _changed(session: Session, status: int = 200) -> web.Response:
+    session.changed()
+    return web.json_response(session.state(), status=status)
+
+
+async def _small(request: web.Request, image: Image) -> web.Response:
+    heavy = request.app[SERVICES].heavy
+    data = await asyncio.get_running_loop().run_in_executor(heavy, thumbnail, image)
+    return web.Response(body=data, content_type="image/jpeg")
+
+
+async def _picture(request: web.Request) -> Picture:
+    services = request.app[SERVICES]
+    data = await limited_body(request, services.config.upload_bytes)
+    decode = partial(decode_picture, data, services.config.upload_pixels)
+    return await asyncio.get_running_loop().run_in_executor(services.heavy, decode)

@@ -1,0 +1,81 @@
+"""What happened to a session's references, in words, for the page: the newest entries."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from reference import (
+    Decision,
+    Event,
+    FaceFound,
+    FaceLost,
+    KeyframeMade,
+    KeyframeRefused,
+    ReferenceSwitched,
+)
+from stream.events import Message
+
+KEPT = 40
+MAX_TEXT = 200  # characters
+COVERED = "covered"  # what the policy says where nothing is to be done
+
+
+class Journal:
+    """The newest `KEPT` entries, each {"at_ms", "kind", "text"}; `at_ms` since 1970."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Message] = deque(maxlen=KEPT)
+        self._covered = True
+
+    @property
+    def entries(self) -> list[Message]:
+        """Oldest first."""
+        return list(self._entries)
+
+    def note(self, events: Iterable[Event]) -> list[Message]:
+        """Enter what is worth telling; returns these entries."""
+        return self._enter([told for event in events if (told := _tell(event)) is not None])
+
+    def follow(self, decision: Decision | None) -> list[Message]:
+        """Enter when the reference stops and begins again to cover the view; returns the entry, if any.
+
+        Args:
+            decision: the policy's newest; None where one reference serves alone.
+        """
+        covered = decision is None or decision.reason == COVERED
+        if covered == self._covered:
+            return []
+        self._covered = covered
+        if decision is None:
+            return []
+        reason = "it covers the view again" if covered else decision.reason
+        return self._enter([(decision.action.value, f"{reason[:1].upper()}{reason[1:]}.")])
+
+    def _enter(self, told: list[tuple[str, str]]) -> list[Message]:
+        fresh: list[Message] = [
+            {"at_ms": round(time.time() * 1000), "kind": kind, "text": text[:MAX_TEXT]} for kind, text in told
+        ]
+        self._entries.extend(fresh)
+        return fresh
+
+
+def changes_strip(events: Iterable[Event]) -> bool:
+    """Whether the film strip looks different after them."""
+    return any(isinstance(event, (KeyframeMade, ReferenceSwitched)) for event in events)
+
+
+def _tell(event: Event) -> tuple[str, str] | None:
+    match event:
+        case KeyframeMade(index=index, known=known):
+            return "make", f"Keyframe {index + 1} was made; {known:.0%} of its edit was known."
+        case ReferenceSwitched(index=index, reason=reason):
+            return "switch", f"Keyframe {index + 1} serves: {reason}."
+        case KeyframeRefused(reason=reason):
+            return "refuse", f"No new keyframe: {reason}."
+        case FaceLost():
+            return "face", "The face is out of sight."
+        case FaceFound():
+            return "face", "A face is in sight."
+    return None

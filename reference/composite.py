@@ -32,7 +32,7 @@ from reference.edits import Edit
 from reference.gate import FaceGate
 from reference.landing import landing_box
 from reference.layers import Layers, Maps, fixed_maps, make_layers
-from reference.live import live_areas, openings
+from reference.live import Areas, live_areas, openings
 from reference.mask import smoothstep
 from reference.parts import face_size
 from reference.sampling import coarse_values, window_field
@@ -68,7 +68,7 @@ class Seen:
     """Where an edit lands and how sure its place is, on a coarse grid over a box of the frame.
 
     Attributes:
-        mask: the warped mask, float32 (rows, columns), [0, 1].
+        mask: the warped mask where the frame does not stay live, float32 (rows, columns), [0, 1].
         log_b: natural log of the match's Laplace scale, float32 (rows, columns), pixels.
     """
 
@@ -144,7 +144,8 @@ class Compositor:
         self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
         # Widened by a cell on each side, so that no change slips between the cells.
         near = np.ones((3, 3), np.uint8)
-        self._small_mask = cv2.dilate(cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA), near)
+        self._own_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
+        self._small_mask = cv2.dilate(self._own_mask, near)
         cells = cv2.resize(self._layers.touched, small, interpolation=cv2.INTER_AREA)
         self._small_work = cv2.dilate((cells > 0).astype(np.uint8), near)
         self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
@@ -179,13 +180,14 @@ class Compositor:
             toned = cv2.LUT(frame, self._tone[None])
             image = toned if strength == 1 else cv2.addWeighted(frame, 1 - strength, toned, strength, 0)
             return Composition(image, (0, 0, size[1], size[0]), 1.0)
-        weights = self._weigh(frame, match, box)
+        live = live_areas(self._places, match.landmarks, size)
+        weights = self._weigh(frame, match, box, live)
         box = _tight(weights.mask, box)
         if box is None:
             return Composition(frame, None, 0.0)
         image = frame.copy()
         self._fill(image, frame, match, weights.cut(box), strength)
-        self._keep_live(image, frame, box, match.landmarks)
+        self._keep_live(image, frame, box, live)
         return Composition(image, box, weights.coverage, weights.seen)
 
     def _fill(self, image: Image, frame: Image, match: Match, weights: _Weights, strength: float) -> None:
@@ -253,7 +255,7 @@ class Compositor:
             cv2.blendLinear(np.ascontiguousarray(out), np.ascontiguousarray(live), share, 1 - share), np.uint8
         )
 
-    def _weigh(self, frame: Image, match: Match, box: Box) -> _Weights:
+    def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> _Weights:
         """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
         config = self.config
         size = match.frame_size
@@ -268,13 +270,15 @@ class Compositor:
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         total = float(mask.sum())
         coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
+        own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        seen = Seen(_less_live(own, live, box), values[..., 2])
         gain = np.ones((rows, columns, 3), np.float32)
         if config.follow_light:
             border = cv2.BORDER_REPLICATE
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
             now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
             gain = self._gain(now, before, confidence, match)
-        return _Weights(box, mask, gain, trust, coverage, Seen(mask, values[..., 2]))
+        return _Weights(box, mask, gain, trust, coverage, seen)
 
     def _gain(self, now: Image, before: Image, confidence: Float, match: Match) -> Float:
         """How much brighter each channel is now than in the reference, float32 (rows, columns, 3)."""
@@ -289,10 +293,9 @@ class Compositor:
         change = change * smoothstep(np.abs(change), config.light_rest, 3 * config.light_rest)
         return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
 
-    def _keep_live(self, image: Image, frame: Image, box: Box, landmarks: Landmarks | None) -> None:
+    def _keep_live(self, image: Image, frame: Image, box: Box, areas: Areas) -> None:
         """Put mouth interior and eyeballs of the frame back, in place."""
-        size = (frame.shape[0], frame.shape[1])
-        for (x0, y0, x1, y1), share in live_areas(self._places, landmarks, size):
+        for (x0, y0, x1, y1), share in areas:
             if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
                 continue
             live = np.ascontiguousarray(frame[y0:y1, x0:x1])
@@ -309,6 +312,20 @@ def _centres(box: Box, size: tuple[int, int]) -> Float:
     x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
     y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
     return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
+
+
+def _less_live(mask: Float, areas: Areas, box: Box) -> Float:
+    """A mask on an even grid over a box, float32 (rows, columns), less what stays live there."""
+    rows, columns = mask.shape
+    step = ((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
+    out: Float = mask.copy()
+    for (x0, y0, x1, y1), share in areas:
+        x = ((np.arange(columns) + 0.5) * step[0] + box[0]).astype(np.intp)
+        y = ((np.arange(rows) + 0.5) * step[1] + box[1]).astype(np.intp)
+        across, down = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
+        if across.any() and down.any():
+            out[np.ix_(down, across)] *= 1 - share[np.ix_(y[down] - y0, x[across] - x0)]
+    return out
 
 
 def _tight(mask: Float, box: Box) -> Box | None:

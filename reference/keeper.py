@@ -65,7 +65,8 @@ class ReferenceKeeper:
         self._now_s = -np.inf
         self._looked_s = -np.inf
         self._changed_s = -np.inf
-        self._other: tuple[Keyframe, float] | None = None
+        self._other: tuple[Keyframe, float] | None = None  # may cover the view better, and how well
+        self._own: Keyframe | None = None  # the user's, that may serve again
         self._match_s = 0.0
         self._refused = ""
         self._resuming = False
@@ -134,7 +135,7 @@ class ReferenceKeeper:
             self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius)
         self._worn = swap.worn
         self._policy.switched(now_s=self._now_s)
-        self._changed_s, self._other, self._refused = self._now_s, None, ""
+        self._changed_s, self._other, self._own, self._refused = self._now_s, None, None, ""
         index = list(self._bank).index(swap.worn.keyframe)
         logger.info("keyframe %d serves: %s", index, swap.reason)
         events.append(ReferenceSwitched(self._now_s, index, swap.reason))
@@ -167,45 +168,48 @@ class ReferenceKeeper:
             match_s: how long its match took.
         """
         self._match_s += 0.1 * (match_s - self._match_s)
-        if landmarks is None or new.seen is None or self._fade is not None:
+        if landmarks is None or new.seen is None:
             return
         config, keyframe = self.config, self._worn.keyframe
         reach = radius_px(config.radius, landmarks, landmarks.image_size)
         sure = confident(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
+        if self._fade is not None:
+            self.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
+            return
         self._bank.served(keyframe)
         if self._now_s - self._looked_s >= config.look_every_s:
             self._looked_s = self._now_s
             keyframe.observe(landmarks, covered, config.bank)
             low = covered < config.policy.recover
-            best = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None
-            self._other = best if low else self._home(landmarks)
+            self._other = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None
+            self._own = None if low else self._home(landmarks)
         other = None if self._other is None else self._other[1]
-        self.decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
+        decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
+        self.decision = replace(decision, coverage=covered)
         self._act(frame, landmarks, covered)
 
-    def _home(self, landmarks: Landmarks) -> tuple[Keyframe, float] | None:
+    def _home(self, landmarks: Landmarks) -> Keyframe | None:
         """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
         if self._worn.keyframe.pinned or self._now_s - self._changed_s < self.config.home_s:
             return None
         own = [(k, k.predict(landmarks, self.config.bank)) for k in self._bank if k.pinned]
         best = max(own, key=lambda choice: choice[1])
-        return best if best[1] >= self.config.home_coverage else None
+        return best[0] if best[1] >= self.config.home_coverage else None
 
     def _act(self, frame: Image, landmarks: Landmarks, covered: float) -> None:
         """Hand a job over where one is due and none is being done."""
         action, other, config = self.decision.action, self._other, self.config
-        going_home = action is Action.KEEP and covered >= config.policy.recover and other is not None
-        if (action is Action.KEEP and not going_home) or (self._job is not None and self._job.running):
+        own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
+        if (action is Action.KEEP and own is None) or (self._job is not None and self._job.running):
             return
         if self._match_s > config.max_match_s:
             reason = f"{self.decision.reason}; a match takes {1e3 * self._match_s:.0f} ms, too long for more"
-            self.decision = Decision(Action.KEEP, reason)
+            self.decision = Decision(Action.KEEP, reason, covered)
             return
         candidate, least, reason = None, 0.0, self.decision.reason
-        if going_home:
-            assert other is not None
-            candidate, least, reason = other[0], config.policy.recover, "the user's own covers the view again"
+        if own is not None:
+            candidate, least, reason = own, config.policy.recover, "the user's own covers the view again"
             self._changed_s = self._now_s  # once in `home_s`
         elif action is Action.SWITCH:
             assert other is not None
@@ -214,7 +218,7 @@ class ReferenceKeeper:
             self._policy.made(now_s=self._now_s)
         else:
             return
-        self._other = None
+        self._other = self._own = None
         view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason)
         tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
         with self._lock:

@@ -18,12 +18,12 @@ class KeeperConfig:
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
     make: bool = True  # False: only keyframes that the user edited serve
     background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
-    radius: float = 0.03  # error up to which a place counts as covered, share of the face
-    threshold: float = 0.5  # at this probability of a smaller error
+    radius: float = 0.04  # error up to which a place counts as covered, share of the face
+    threshold: float = 0.4  # at this probability of a smaller error
     fade_frames: int = 5  # frames that show both references of a switch
     look_every_s: float = 0.1  # how often the bank is asked for a better keyframe
-    home_s: float = 1.0  # after this long on a made keyframe, the user's own is preferred where ...
-    home_coverage: float = 0.8  # ... it is expected to cover this much, and covers `policy.recover`
+    home_s: float = 2.0  # after this long on a made keyframe, the user's own is preferred where ...
+    home_coverage: float = 0.9  # ... it is expected to cover this much, and covers `policy.recover`
     stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
     max_match_s: float = 0.06  # where a match takes longer on average, nothing new is made
     max_sources: int = 4  # earlier keyframes that a new one is drawn from

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Landmarks
+from correspondence.types import Box, Float, Landmarks
 from reference.edits import Edit
 from reference.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, eye_openings, lip_gap, take
 
 SUBPIXEL_BITS = 4
+Areas = list[tuple[Box, Float]]  # boxes of a frame, each with its live share float32 (h, w) in [0, 1]
 TOUCHED = 0.3  # share of an opening the edit must cover on the reference to count as meant for its inside
 
 
@@ -73,7 +74,7 @@ def live_share(opening: Opening, openness: float) -> float:
 
 def live_areas(
     places: tuple[Opening, Opening, Opening] | None, landmarks: Landmarks | None, size: tuple[int, int]
-) -> list[tuple[tuple[int, int, int, int], Float]]:
+) -> Areas:
     """Where a frame stays live: boxes (x0, y0, x1, y1), each with its live share float32 (h, w) in [0, 1].
 
     Args:

@@ -10,6 +10,8 @@ import numpy as np
 
 from correspondence.types import Float
 
+MOST_DOUBLINGS = 4  # of the time after which a refused keyframe is tried again
+
 
 class Action(Enum):
     """What to do about the references."""
@@ -21,10 +23,15 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An action and, for the log and the page, why."""
+    """An action and, for the log and the page, why.
+
+    Attributes:
+        coverage: of the reference in use in the frame that was judged, [0, 1]; None where none was.
+    """
 
     action: Action
     reason: str
+    coverage: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +42,23 @@ class PolicyConfig:
         ValueError: a share outside [0, 1], `recover` below `min_coverage`, or a negative time.
     """
 
-    min_coverage: float = 0.9  # below this the reference no longer covers the view
-    recover: float = 0.94  # hysteresis: above this it does again
-    window_s: float = 0.4  # sliding window whose median coverage decides (StreamEdit 3.2)
-    cooldown_s: float = 1.2  # shortest time between two new keyframes
-    retry_s: float = 0.5  # shortest time between a refused keyframe and the next
+    min_coverage: float = 0.92  # below this the reference no longer covers the view
+    recover: float = 0.95  # hysteresis: above this it does again
+    window_s: float = 0.14  # sliding window whose median coverage decides (StreamEdit 3.2)
+    cooldown_s: float = 0.6  # shortest time between two new keyframes ...
+    urgent: float = 0.85  # ... and where less than this is covered, and the last one did help, ...
+    urgent_s: float = 0.3  # ... this one
+    retry_s: float = 0.24  # shortest time between a refused keyframe and the next; doubles with each
     switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
-    switch_cooldown_s: float = 0.5  # shortest time between two switches
+    switch_cooldown_s: float = 0.3  # shortest time between two switches
 
     def __post_init__(self) -> None:
-        for name in ("min_coverage", "recover", "switch_gain"):
+        for name in ("min_coverage", "recover", "urgent", "switch_gain"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.recover < self.min_coverage:
             raise ValueError(f"recover must be at least min_coverage {self.min_coverage}, got {self.recover}")
-        for name in ("window_s", "cooldown_s", "retry_s", "switch_cooldown_s"):
+        for name in ("window_s", "cooldown_s", "urgent_s", "retry_s", "switch_cooldown_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0 s, got {getattr(self, name)}")
 
@@ -91,6 +100,9 @@ class KeyframePolicy:
         self._low = False
         self._made_s = -np.inf
         self._switched_s = -np.inf
+        self._refused_s = -np.inf
+        self._refusals = 0  # in a row
+        self._helped = True  # the view was covered since the last keyframe was made
 
     def decide(self, *, coverage: float, now_s: float, best_other: float | None = None) -> Decision:
         """One frame's decision.
@@ -112,6 +124,8 @@ class KeyframePolicy:
             self._seen.popleft()
         level = float(np.median([c for _, c in self._seen]))
         self._low = level < (self.config.recover if self._low else self.config.min_coverage)
+        if not self._low:
+            self._helped, self._refusals = True, 0
         return self._act(level, now_s, best_other) if self._low else Decision(Action.KEEP, "covered")
 
     def _act(self, level: float, now_s: float, best_other: float | None) -> Decision:
@@ -123,7 +137,10 @@ class KeyframePolicy:
             return Decision(Action.SWITCH, f"{seen}; a keyframe of the bank may cover {best_other:.0%}")
         if best_other is not None and best_other >= config.min_coverage:
             return Decision(Action.KEEP, f"{seen}; no keyframe is clearly better")
-        due_s = max(self._made_s + config.cooldown_s, self._switched_s + config.switch_cooldown_s)
+        urgent = self._helped and level < config.urgent
+        wait_s = config.urgent_s if urgent else config.cooldown_s
+        due_s = max(self._made_s + wait_s, self._switched_s + config.switch_cooldown_s)
+        due_s = max(due_s, self._refused_s + config.retry_s * 2 ** min(self._refusals - 1, MOST_DOUBLINGS))
         if now_s < due_s:
             return Decision(Action.KEEP, f"{seen}; next keyframe in {due_s - now_s:.1f} s at the earliest")
         if now_s - self._seen[0][0] < 0.5 * config.window_s:
@@ -138,11 +155,13 @@ class KeyframePolicy:
     def made(self, *, now_s: float) -> None:
         """A new keyframe was asked for: the cool-down starts."""
         self._made_s = now_s
+        self._helped = False
         self._restart()
 
     def refused(self, *, now_s: float) -> None:
-        """The frame was no good as keyframe: another may be asked for after `retry_s`."""
-        self._made_s = now_s - max(0.0, self.config.cooldown_s - self.config.retry_s)
+        """The frame was no good as keyframe: another may be asked for after `retry_s`, later each time."""
+        self._made_s, self._refused_s = -np.inf, now_s
+        self._refusals += 1
 
     def _restart(self) -> None:
         self._seen.clear()

@@ -142,6 +142,7 @@ def test_on_a_turning_head_a_switch_is_smaller_than_the_motion() -> None:
         background=False,
         max_match_s=10.0,
         radius=0.008,
+        threshold=0.9,
         policy=PolicyConfig(min_coverage=0.95, recover=0.97, window_s=0.2, cooldown_s=0.5),
     )
     kept, events = sweep(source, edit, eager)

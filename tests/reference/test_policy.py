@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,28 @@ def test_an_uncovered_view_gets_one_keyframe_per_cool_down() -> None:
     made = [i * FRAME_S for i, a in enumerate(actions) if a is Action.MAKE]
     assert 2 <= len(made) <= 4
     assert min(np.diff(made)) >= CONFIG.cooldown_s
+
+
+def test_a_view_that_falls_away_fast_need_not_wait_out_the_cool_down() -> None:
+    falling = [1.0] * 10 + [0.5] * 12 + [1.0] * 15 + [0.5] * 20
+    patient = [1.0] * 10 + [0.87] * 12 + [1.0] * 15 + [0.87] * 20
+    config = replace(CONFIG, urgent=0.7, urgent_s=0.5)
+    assert run(KeyframePolicy(config), falling).count(Action.MAKE) == 2
+    assert run(KeyframePolicy(config), patient).count(Action.MAKE) == 1
+
+
+def test_refused_frames_are_tried_again_ever_later() -> None:
+    policy = KeyframePolicy(replace(CONFIG, retry_s=0.25))
+    tried = []
+    for i in range(250):
+        now_s = i * FRAME_S
+        if policy.decide(coverage=0.3, now_s=now_s).action is Action.MAKE:
+            policy.made(now_s=now_s)
+            policy.refused(now_s=now_s)
+            tried.append(now_s)
+    gaps = np.diff(tried)
+    assert gaps[0] < 0.5 < 2 < gaps[-1] <= 0.25 * 2**4 + 2 * FRAME_S
+    assert (np.diff(gaps) > -FRAME_S).all()
 
 
 def test_between_the_thresholds_nothing_flips() -> None:

@@ -9,12 +9,14 @@ import numpy as np
 
 from correspondence.mesh import face_reference, landmark_field
 from correspondence.region import GRID, Region, whole
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence.types import Bool, Float, Image, Landmarks, check_image
 from inpaint.face_parts import LIPS_INNER
 
-MOUTH_RGB = (58, 24, 26)  # what a closed mouth's still shows where the drive opens it; a guess, and said so
-OPENED = 1.6  # inner lips this much higher than the still's count as opened
-SEE_MOUTH = 0.06  # height over width from which the still shows the mouth's inside itself
+MOUTH_RGB = (58, 24, 26)  # of a mouth opened wider than the still's; a guess, and said so
+OPENED = 1.4  # inner lips this much higher than the still's count as opened wider
+LEAST_OPEN = 0.03  # height over width of inner lips, below which a mouth is closed
+UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # inner edges, from corner to corner
+LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
 
 def transferred(still: Landmarks, rest: Landmarks, drive: Landmarks) -> Landmarks:
@@ -84,13 +86,48 @@ class Still:
         inside = self._full(found.inside.astype(np.float32), box)
         validity = self._full(found.validity, box)
         y, x = np.mgrid[:h, :w].astype(np.float32)
-        at = (x + field[..., 0], y + field[..., 1])
-        picture = cv2.remap(self.image, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        at = np.stack([x + field[..., 0], y + field[..., 1]], axis=-1)
         unsure = np.clip(inside * (1 - validity), 0, 1)
-        opening = mouth_opening(target)
-        if self._mouth < SEE_MOUTH and opening > max(OPENED * self._mouth, SEE_MOUTH):
-            picture, unsure = _with_mouth(np.asarray(picture, np.uint8), unsure, target)
+        wider = mouth_opening(target) / max(self._mouth, LEAST_OPEN)
+        dark = None
+        if wider > OPENED:
+            hole = _mouth_hole(target, (h, w))
+            dark = self._unstretched(at, hole > 0, wider)
+            unsure = np.maximum(unsure, hole)
+        picture = cv2.remap(self.image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if dark is not None:
+            shade = cv2.GaussianBlur(dark, (0, 0), max(0.8, 0.003 * max(h, w)))[..., None]
+            picture = np.rint(picture + shade * (np.array(MOUTH_RGB, np.float32) - picture))
         return Moved(np.asarray(picture, np.uint8), np.asarray(unsure, np.float32))
+
+    def _unstretched(self, at: Float, hole: Bool, wider: float) -> Float:
+        """Keep what the still shows in its mouth at its height below the upper lip, instead of stretched.
+
+        Args:
+            at: where each pixel is sampled, float32 (H, W, 2); changed inside the hole.
+            hole: inside the target's lips, bool (H, W).
+            wider: the target's opening over the still's.
+
+        Returns:
+            How far each pixel lies below what the still shows, float32 (H, W), [0, 1].
+        """
+        points = self.landmarks.points[:, :2]
+        corner, other = points[78], points[308]
+        along = (other - corner) / max(float(np.linalg.norm(other - corner)), 1e-3)
+        down = np.array([-along[1], along[0]], np.float32)
+        upper, lower = (
+            (points[list(edge)] - corner) @ np.stack([along, down], axis=1) for edge in (UPPER_LIP, LOWER_LIP)
+        )
+        local = (at[hole] - corner) @ np.stack([along, down], axis=1)
+        top = np.interp(local[:, 0], upper[:, 0], upper[:, 1])
+        height = np.maximum(np.interp(local[:, 0], lower[:, 0], lower[:, 1]) - top, 0.5)
+        depth = (local[:, 1] - top) / height * wider
+        place = top + np.clip(depth, 0, 1) * height
+        at[hole] = corner + local[:, :1] * along + place[:, None].astype(np.float32) * down
+        below = np.zeros(hole.shape, np.float32)
+        closed = 1.0 if self._mouth < LEAST_OPEN else 0.0
+        below[hole] = np.maximum(np.clip((depth - 0.75) / 0.35, 0, 1), closed)
+        return below
 
     def _full(self, cells: Float, box: tuple[int, int, int, int]) -> Float:
         """Values of the grid at the picture's size."""
@@ -107,12 +144,9 @@ def mouth_opening(landmarks: Landmarks) -> float:
     return height / max(float(np.linalg.norm(points[78] - points[308])), 1e-3)
 
 
-def _with_mouth(picture: Image, unsure: Float, target: Landmarks) -> tuple[Image, Float]:
-    """A dark mouth where the still has none to show."""
+def _mouth_hole(target: Landmarks, size: tuple[int, int]) -> Float:
+    """1 inside the inner lips, float32 (H, W)."""
     ring = np.rint(target.points[LIPS_INNER, :2] * 16).astype(np.int32)
-    hole = np.zeros(unsure.shape, np.float32)
+    hole = np.zeros(size, np.float32)
     cv2.fillPoly(hole, [ring], 1.0, lineType=cv2.LINE_8, shift=4)
-    soft = cv2.GaussianBlur(hole, (0, 0), max(0.8, 0.004 * max(unsure.shape)))[..., None]
-    dark = np.array(MOUTH_RGB, np.float32)
-    out = picture + 0.85 * soft * (dark - picture)
-    return np.rint(out).astype(np.uint8), np.maximum(unsure, hole)
+    return hole

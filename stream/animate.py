@@ -73,8 +73,8 @@ class AnimateReport:
         said = []
         if self.beyond:
             said.append(
-                f"in {self.beyond} of {self.frames} frames the head turns more than {LIMIT_DEG:g} degrees from "
-                "the still: its far side is stretched, since no picture shows it"
+                f"in {self.beyond} of {self.frames} frames the head turns more than {LIMIT_DEG:g} degrees "
+                "from the still: its far side is stretched, since no picture shows it"
             )
         if self.without_face:
             said.append(f"in {self.without_face} frames the drive shows no face: the last pose stays")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ class SmoothConfig:
         if spans[0][0] < 0:
             least = self.frames // 2 + 1
             raise ValueError(f"a cut needs {least} frames before it: {min(self.cuts)} is too early")
-        for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+        for (_, end), (start, _) in pairwise(spans):
             if start < end:
                 raise ValueError(
                     f"cuts must lie {self.frames + 1} frames apart or more, got {sorted(self.cuts)}: "

@@ -64,9 +64,9 @@ def choose(
         details.append(cv2.absdiff(cv2.extractChannel(look, 0), cv2.extractChannel(seen, 0)))
     if face is not None:
         trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
-        belief = _belief(details[-1], details[0], trusted)
-        held = trusted * belief
-        firm = PART_PRICE * parts * (0.5 + 0.5 * belief)
+        believed = belief(details[-1], details[0], trusted)
+        held = trusted * believed
+        firm = PART_PRICE * parts * (0.5 + 0.5 * believed)
         for cost, candidate in zip(costs, small[:-1], strict=False):
             away = candidate - small[-1]
             far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
@@ -85,7 +85,7 @@ def choose(
     return field, spread / total
 
 
-def _belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
+def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
     """How far landmarks are believed on skin, [0, 1]: less where flow explains the detail far better.
 
     On faces, flow that slides over skin explains detail up to 1.7 times as well as FaceMesh's landmarks do;

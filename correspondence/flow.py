@@ -111,10 +111,14 @@ def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         uint8 (H, W, 4).
     """
     colour = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
-    luma = cv2.extractChannel(colour, 0)
-    mean = cv2.blur(luma, (_WINDOW, _WINDOW))
-    detail = cv2.addWeighted(luma, 1.0, mean, -1.0, 128.0)
-    return np.asarray(cv2.merge([detail, *cv2.split(colour)]), np.uint8)
+    luma = np.asarray(cv2.extractChannel(colour, 0), np.uint8)
+    return np.asarray(cv2.merge([detail(luma), *cv2.split(colour)]), np.uint8)
+
+
+def detail(gray: Gray) -> Gray:
+    """Luma without its local mean, 128 for none: uint8 (H, W); blind to slow changes of light."""
+    mean = cv2.blur(gray, (_WINDOW, _WINDOW))
+    return np.asarray(cv2.addWeighted(gray, 1.0, mean, -1.0, 128.0), np.uint8)
 
 
 def contrast(look: npt.NDArray[np.uint8]) -> Float:

@@ -6,6 +6,7 @@ network as means over 4 x 4 cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.flow import dis_flow
-from correspondence.grid import Float, compose, pixel_grid, resize_field
+from correspondence.choice import CHOICE, belief
+from correspondence.flow import detail, dis_flow
+from correspondence.grid import Float, compose, pixel_grid
 
 Gray = npt.NDArray[np.uint8]
 
 CELL = 4  # grid cells in a cell of the network's output
 COUNT = 5  # landmark, direct, guided, temporal, identity
+SMOOTH = 2  # iterations of variational refinement of the guided flow
+SKIN_TRUST = 0.35  # of the landmark field on the mesh, at least
 CYCLE_CELLS = 2.0  # forward-backward error at which trust has fallen to 1/e
 
 
@@ -62,11 +66,11 @@ def propose(
     landmark: tuple[Float, Float] | None = None,
     past: Past | None = None,
     pool: Executor | None = None,
-    large: tuple[Gray, Gray] | None = None,
+    direct: Callable[[], Float] | None = None,
 ) -> Proposal:
     """All candidates for one frame.
 
-    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the two pictures.
+    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the pictures.
     guided: DIS between the frame and the reference brought onto it by `landmark`. temporal: the last field,
     reached by DIS to the last frame; without one, guided. identity: standing still.
 
@@ -77,15 +81,18 @@ def propose(
         landmark: its field (N, N, 2) and validity (N, N); None without a face.
         past: of the last frame, None for none.
         pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
-        large: frame and reference again, on a finer grid, for the direct candidate; None takes the first two.
+        direct: gives the direct candidate, asked last; None computes it from the two pictures.
     """
-    direct = _start(pool, _direct, *(large or (frame, reference)), frame.shape[0])
+    flow = None if direct is not None else _start(pool, dis_flow, frame, reference)
     before = None if past is None else _start(pool, temporal, frame, past)
     field, trust = landmark if landmark is not None else (still, np.zeros(frame.shape, np.float32))
     guided, cycle = _guided(frame, reference, field)
+    if landmark is not None:
+        trust = trust * _belief(frame, reference, field, guided, trust)
     closed = np.exp(-cycle / CYCLE_CELLS)
     carried, steady = (guided, np.zeros_like(closed)) if before is None else before.result()
-    fields = (field, direct.result(), guided, carried, still)
+    found = direct() if direct is not None else flow.result() if flow is not None else guided
+    fields = (field, found, guided, carried, still)
     small = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
     validity = np.stack([shrink(v) for v in (trust, closed, steady)])
     return Proposal(np.ascontiguousarray(small), validity, fields)
@@ -103,14 +110,22 @@ def sample_gray(image: Gray, field: Float) -> Gray:
     return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _direct(frame: Gray, reference: Gray, size: int) -> Float:
-    flow = dis_flow(frame, reference)
-    return flow if len(flow) == size else resize_field(flow, (size, size))
+def _belief(frame: Gray, reference: Gray, landmark: Float, guided: Float, trust: Float) -> Float:
+    """How far the landmark field is believed beside the guided flow, float32 (N, N); see `choice.belief`."""
+    n = frame.shape[0] // CHOICE
+    here, there = (detail(cv2.resize(p, (n, n), interpolation=cv2.INTER_AREA)) for p in (frame, reference))
+    misses = []
+    for field in (landmark, guided):
+        small = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA) * np.float32(1 / CHOICE)
+        misses.append(cv2.absdiff(here, sample_gray(there, small)))
+    skin = cv2.resize(np.where(trust > SKIN_TRUST, trust, 0), (n, n), interpolation=cv2.INTER_AREA)
+    believed = belief(misses[0], misses[1], skin)
+    return np.asarray(cv2.resize(believed, frame.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _guided(frame: Gray, reference: Gray, base: Float) -> tuple[Float, Float]:
     near = sample_gray(reference, base)
-    forward, backward = dis_flow(frame, near), dis_flow(near, frame, fine=False)
+    forward, backward = dis_flow(frame, near, smooth=SMOOTH), dis_flow(near, frame, fine=False)
     loop = compose(forward, backward)
     return compose(forward, base), np.asarray(np.hypot(loop[..., 0], loop[..., 1]), np.float32)
 

@@ -37,7 +37,6 @@ logger = logging.getLogger(__name__)
 
 Tables = tuple[Any, ...]  # what a runner keeps of a reference: its own arrays or tensors
 CELLS = GRID // CELL
-LARGE = 384  # side of the grid that direct flow is found on: 0.5 dB over 256 in the time MEDIUM takes there
 BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
 TRIALS = 7
 LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
@@ -118,13 +117,11 @@ class NetworkReference:
     Attributes:
         base: its picture, landmarks and region.
         gray: uint8 (256, 256), its region.
-        large: uint8 (384, 384), the same on a finer grid.
         tables: what the runner keeps.
     """
 
     base: ClassicalReference
     gray: Any
-    large: Any
     tables: Tables
 
     @property
@@ -140,8 +137,7 @@ class NetworkReference:
     @property
     def nbytes(self) -> int:
         """Memory it holds, bytes."""
-        own = self.gray.nbytes + self.large.nbytes
-        return self.base.nbytes + own + int(sum(t.nbytes for t in self.tables))
+        return self.base.nbytes + self.gray.nbytes + int(sum(t.nbytes for t in self.tables))
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +216,7 @@ class NetworkMatcher:
         """
         base = prepare_classical(image, landmarks)
         inner = crop(base.image, base.region)
-        large = gray_of(crop(base.image, base.region, LARGE))
-        return NetworkReference(base, gray_of(inner), large, self._runner.prepare(inner))
+        return NetworkReference(base, gray_of(inner), self._runner.prepare(inner))
 
     def match(
         self,
@@ -253,7 +248,7 @@ class NetworkMatcher:
                 None if face is None else (face.field, face.validity),
                 past,
                 self._pool,
-                (gray_of(crop(frame, region, LARGE)), prepared.large),
+                lambda: outer.result().on(region, base.region, GRID),
             )
             said = self._runner.step(inner, prepared.tables, proposal)
             log_b = judge(said, proposal, self._model.calibration)
@@ -314,19 +309,25 @@ def carry(gray: Any, past: Past, values: Float) -> Float:
     return np.dstack([field, values[..., 2] + np.log(2 - steady) + 0.1]).astype(np.float32)
 
 
-def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median time of one network step on random input, seconds."""
+def random_step(runner: Runner) -> Callable[[], Step]:
+    """A network step on random input, to be timed; the first call, which allocates, is done."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
     tables = runner.prepare(image)
     proposal = Proposal(
         np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), ()
     )
-    runner.step(image, tables, proposal)  # the first call allocates
+    runner.step(image, tables, proposal)
+    return lambda: runner.step(image, tables, proposal)
+
+
+def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Median time of one network step on random input, seconds."""
+    step = random_step(runner)
     times = []
     for _ in range(TRIALS):
         start = clock()
-        runner.step(image, tables, proposal)
+        step()
         times.append(clock() - start)
     return statistics.median(times)
 

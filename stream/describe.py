@@ -14,6 +14,7 @@ from stream.wardrobe import Wardrobe
 
 THUMB_PX = 144  # height of a thumbnail
 THUMB_QUALITY = 80
+LIVE_BEGAN_S = time.time() - time.monotonic()  # the pipeline's time 0, since 1970
 
 
 def describe(wardrobe: Wardrobe) -> Message:
@@ -121,7 +122,7 @@ def _keyframe(info: KeyframeInfo) -> Message:
 
 def _clock_ms(live_s: float) -> int | None:
     """A time of the pipeline as milliseconds since 1970; None for what was never live."""
-    return round((time.time() - time.monotonic() + live_s) * 1000) if live_s > 0 else None
+    return round((LIVE_BEGAN_S + live_s) * 1000) if live_s > 0 else None
 
 
 def thumbnail(image: Image) -> bytes:

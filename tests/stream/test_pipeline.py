@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, FaceFound, Mode, Outfit, Own, Result, StageError
+from reference import Decision, Mode, Outfit, Own, Result, StageError
 from stream.metrics import Registry, SessionMetrics
 from stream.pipeline import LiveFrame, Pipeline
 from tests.stream.rig import publishing, serving, watching

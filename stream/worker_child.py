@@ -105,7 +105,13 @@ def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
             total = torch.cuda.get_device_properties(setup.device).total_memory
             share = min(1.0, setup.memory_mb * 1e6 / total)
             torch.cuda.set_per_process_memory_fraction(share, torch.device(setup.device))
-    return {"masked": filler.masked, "gap": filler.gap}, filler.method
+
+    def render(job: Any, check: Callable[[], None]) -> Any:
+        from stream.record_render import render as make  # the matcher comes in with it
+
+        return make(job, filler, check)
+
+    return {"masked": filler.masked, "gap": filler.gap, "render": render}, filler.method
 
 
 def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Handler], setup: Setup) -> bool:

@@ -16,7 +16,7 @@ from types import ModuleType
 from stream.options import TRAININGS, parser
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-QUIET = ("serve", "demo", "edit", "reference", "smooth", "animate", "doctor")  # verbs that do not show what native libraries log
+QUIET = ("serve", "demo", "edit", "reference", "smooth", "animate", "refine", "doctor")  # verbs that do not show what native libraries log
 
 
 class UsageError(Exception):
@@ -96,6 +96,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             device=args.device,
             keyframes=args.keyframes,
             fill_weights=args.fill_weights,
+            record=args.record,
             bitrate_bps=args.bitrate,
             demo=demo,
         )
@@ -205,6 +206,22 @@ def _animate(args: argparse.Namespace) -> int:
     return _told(args, report.notes, report.frames, complete=report.complete)
 
 
+def _refine(args: argparse.Namespace) -> int:
+    from stream.progress import interruptible, progress_bar
+    from stream.refine import refine_folder
+
+    with interruptible() as stop, progress_bar(args.progress) as progress:
+        report = refine_folder(args.folder, args.fill_weights, args.device, stop=stop, progress=progress)
+    done = f"{report.pieces} pieces, {report.frames} frames, {report.bridged} of them bridged"
+    print(f"{args.folder}: {done}, {report.invented} with invented parts")
+    for line in (*report.notes, *(f"written: {path}" for path in report.outputs)):
+        print(f"  {line}")
+    if not report.complete:
+        print("livery: interrupted; the rest can be made later", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
 def _told(args: argparse.Namespace, notes: Sequence[str], frames: int, *, complete: bool) -> int:
     """Print what a user should know; the exit code."""
     for note in notes:
@@ -289,6 +306,7 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "reference": _reference,
     "smooth": _smooth,
     "animate": _animate,
+    "refine": _refine,
     "bench": _bench,
     "train": _train,
     "doctor": _doctor,

@@ -31,6 +31,7 @@ class ServerConfig:
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
             in new references; None: the shipped ones, or OpenCV's fill while none are shipped.
+        record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
         debug: offer the routes that stall a session on purpose (for measurements).
@@ -58,6 +59,7 @@ class ServerConfig:
     device: str = "cpu"
     keyframes: bool = False
     fill_weights: Path | None = None
+    record: Path | None = None
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False

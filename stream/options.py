@@ -47,6 +47,7 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
     _smooth_options(verb("smooth", "Turn jump cuts of a clip into short motions."))
     _animate_options(verb("animate", "Move a still portrait as the face in a video moves."))
+    _refine_options(verb("refine", "Make what a recording's refined half still lacks."))
     bench = verb("bench", "Run a benchmark; without a name, list them.")
     bench.add_argument("name", nargs="?", help="which; NAME --help lists its options")
     bench.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
@@ -82,6 +83,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--keyframes",
         action="store_true",
         help="make new references where the head turns away; wants more than two cores at 720p",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record every session here: live.mp4 as it was sent, refined.mp4 made anew with time to spare",
     )
     parser.add_argument(
         "--fill-weights",
@@ -169,6 +176,15 @@ def _animate_options(parser: argparse.ArgumentParser) -> None:
         "--drive", type=Path, required=True, metavar="IN", help="the video whose face the still follows"
     )
     _making_options(parser)
+
+
+def _refine_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="one recording of `livery serve --record`")
+    _fill_options(parser)
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
+    parser.add_argument(
+        "--progress", action="store_true", help="show progress even where stderr is no terminal"
+    )
 
 
 def _making_options(parser: argparse.ArgumentParser) -> None:

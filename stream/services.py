@@ -15,6 +15,7 @@ from stream.config import ServerConfig
 from stream.fill import WorkerFill, make_worker
 from stream.metrics import Registry
 from stream.pipeline import Stepper
+from stream.record import RecordConfig
 from stream.worker import FillWorker
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,9 @@ class Services:
         registry: counters over all sessions.
         codecs: runs encoders and colour conversion.
         heavy: runs what a user waits for: picture decoding, presets, preparing an edit.
-        filler: fills what no reference shows, in a process of its own; None where nothing asks for it.
+        filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
+            nothing asks for it.
+        recording: how sessions are recorded; None: they are not.
     """
 
     config: ServerConfig
@@ -41,6 +44,7 @@ class Services:
     )
     heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
     filler: FillWorker | None = None
+    recording: RecordConfig | None = None
 
     def shutdown(self) -> None:
         """End the pools and the fill process; what has not begun is dropped."""
@@ -60,10 +64,12 @@ def load_services(config: ServerConfig) -> Services:
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
     worn = PropagatorConfig(references=KeeperConfig(make=config.keyframes))
-    filler = make_worker(config.fill_weights, config.device) if config.keyframes else None
+    wanted = config.keyframes or config.record is not None
+    filler = make_worker(config.fill_weights, config.device) if wanted else None
     fill = WorkerFill(filler) if filler is not None else None
     return Services(
         config=config,
         new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
         filler=filler,
+        recording=None if config.record is None else RecordConfig(folder=config.record, matcher=config.matcher),
     )

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 
+from correspondence.types import Image
 from reference import Decision, Event
 from stream.connections import Connections
 from stream.describe import describe
@@ -19,6 +20,7 @@ from stream.metrics import SessionMetrics
 from stream.offers import Offer
 from stream.peer import Peer
 from stream.pipeline import LiveFrame, Pipeline
+from stream.record import Recorder, recorder_of
 from stream.services import Services
 from stream.wardrobe import Wardrobe
 
@@ -57,6 +59,7 @@ class Session:
         self._pinned = pinned
         self._used_s = time.monotonic()
         self._pipeline: Pipeline | None = None
+        self._recorder: Recorder | None = None
         self._building = asyncio.Lock()
         self._closed = False
         self._comparing = 0  # pages that hold the live picture to compare
@@ -77,6 +80,8 @@ class Session:
         await self.connections.start_demo()
 
     def _submit(self, frame: LiveFrame) -> None:
+        if self._recorder is not None:
+            self._recorder.source(frame.image, frame.captured_s)
         if self._pipeline is not None:
             self._pipeline.submit(frame)
 
@@ -170,7 +175,15 @@ class Session:
             return
         enabled = wardrobe.enabled and self._comparing == 0
         pipeline.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
+        if self._recorder is not None:
+            self._recorder.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
         pipeline.overlay = wardrobe.overlay == "confidence"
+
+    def _deliver(self, image: Image, captured_s: float) -> None:
+        """Take an outgoing picture from the pipeline's thread."""
+        self.connections.broadcast.put(image, captured_s)
+        if self._recorder is not None:
+            self._recorder.live(image, captured_s)
 
     def _happened(self, events: list[Event]) -> None:
         """Pass a step's news from the pipeline's thread to the loop."""
@@ -194,9 +207,12 @@ class Session:
                 propagator = await self._loop.run_in_executor(
                     self._services.heavy, self._services.new_propagator
                 )
+                self._recorder = await self._loop.run_in_executor(
+                    self._services.heavy, recorder_of, self._services.recording, self.id, self._services.filler
+                )
                 self._pipeline = Pipeline(
                     propagator,
-                    self.connections.broadcast.put,
+                    self._deliver,
                     self.metrics,
                     name=f"pipeline-{self.id[:6]}",
                     happened=self._happened,
@@ -249,6 +265,7 @@ class Session:
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
             "fill": self._services.filler.describe() if self._services.filler is not None else None,
+            "recording": self._recorder.describe() if self._recorder is not None else None,
         }
 
     def _follow(self, decision: Decision | None) -> None:
@@ -273,6 +290,8 @@ class Session:
         await self.connections.close()
         if self._pipeline is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._pipeline.close)
+        if self._recorder is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._recorder.close)
         self.events.say("the session ended")
         self.events.closed.set()
         logger.info("session %s closed", self.id[:6])

@@ -16,7 +16,9 @@ from types import ModuleType
 from stream.options import TRAININGS, parser
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-QUIET = ("serve", "demo", "edit", "reference", "smooth", "animate", "refine", "doctor")  # verbs that do not show what native libraries log
+QUIET = (  # verbs that do not show what native libraries log
+    *("serve", "demo", "edit", "reference", "smooth", "animate", "refine", "doctor"),
+)
 
 
 class UsageError(Exception):
@@ -212,7 +214,7 @@ def _refine(args: argparse.Namespace) -> int:
 
     with interruptible() as stop, progress_bar(args.progress) as progress:
         report = refine_folder(args.folder, args.fill_weights, args.device, stop=stop, progress=progress)
-    done = f"{report.pieces} pieces, {report.frames} frames, {report.bridged} of them bridged"
+    done = f"{report.frames} frames made anew, {report.bridged} of them bridged"
     print(f"{args.folder}: {done}, {report.invented} with invented parts")
     for line in (*report.notes, *(f"written: {path}" for path in report.outputs)):
         print(f"  {line}")

@@ -179,7 +179,9 @@ def _animate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _refine_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="one recording of `livery serve --record`")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="one recording of `livery serve --record`"
+    )
     _fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
     parser.add_argument(

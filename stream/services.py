@@ -71,5 +71,5 @@ def load_services(config: ServerConfig) -> Services:
         config=config,
         new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
         filler=filler,
-        recording=None if config.record is None else RecordConfig(folder=config.record, matcher=config.matcher),
+        recording=RecordConfig(folder=config.record, matcher=config.matcher) if config.record else None,
     )

@@ -208,7 +208,11 @@ class Session:
                     self._services.heavy, self._services.new_propagator
                 )
                 self._recorder = await self._loop.run_in_executor(
-                    self._services.heavy, recorder_of, self._services.recording, self.id, self._services.filler
+                    self._services.heavy,
+                    recorder_of,
+                    self._services.recording,
+                    self.id,
+                    self._services.filler,
                 )
                 self._pipeline = Pipeline(
                     propagator,

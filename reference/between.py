@@ -22,6 +22,7 @@ from reference.propagator import Propagator, PropagatorConfig, Tracker
 from reference.result import Result
 from reference.sampling import coarse_values
 from reference.sights import confident
+from reference.weights import union
 
 CELL_PX = 8  # grid on which the two are weighed
 SEAM_CELLS = 1.5  # sigma over which one hands over to the other in space, cells
@@ -80,7 +81,7 @@ class Between:
         share = self.share(now_s)
         main = last if share > 0.5 else first
         stages = {name: first.stages.get(name, 0.0) + last.stages.get(name, 0.0) for name in main.stages}
-        box = _union(first.box, last.box)
+        box = union(first.box, last.box)
         coverage = max(first.coverage, last.coverage)
         if box is None:
             return replace(main, stages=stages, coverage=coverage)
@@ -151,9 +152,3 @@ def _trust(
     )
     soft = cv2.GaussianBlur(sure, (0, 0), SEAM_CELLS, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft * soft + np.float32(LEAST), np.float32)
-
-
-def _union(a: Box | None, b: Box | None) -> Box | None:
-    if a is None or b is None:
-        return a or b
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

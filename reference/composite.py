@@ -3,7 +3,8 @@
 out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
 mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
 All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay. A pure
-change of tone needs no warp: its colour table is applied to the live pixel.
+change of tone needs no warp: its colour table is applied to the live pixel. Rigid objects go over all that,
+see `rigid`.
 """
 
 from __future__ import annotations
@@ -34,8 +35,13 @@ from reference.landing import landing_box
 from reference.layers import Layers, Maps, fixed_maps, make_layers
 from reference.live import Areas, live_areas, openings
 from reference.mask import smoothstep
+from reference.objects import find_objects
 from reference.parts import face_size
+from reference.rigid import Placed, RigidLayer, on_face
 from reference.sampling import coarse_values, window_field
+from reference.weights import Seen, Weights, centres, less_live, tight, union
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +70,6 @@ class CompositeConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """Where an edit lands and how sure its place is, on a coarse grid over a box of the frame.
-
-    Attributes:
-        mask: the warped mask where the frame does not stay live, float32 (rows, columns), [0, 1].
-        log_b: natural log of the match's Laplace scale, float32 (rows, columns), pixels.
-    """
-
-    mask: Float
-    log_b: Float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Composition:
     """A composed frame.
 
@@ -91,32 +84,6 @@ class Composition:
     box: Box | None
     coverage: float
     seen: Seen | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Weights:
-    """What varies slowly over a box of the frame, on a coarse grid (rows, columns) over it."""
-
-    box: Box
-    mask: Float  # the warped mask, widened
-    gain: Float  # (rows, columns, 3)
-    trust: Float
-    coverage: float
-    seen: Seen
-
-    def cut(self, box: Box) -> _Weights:
-        """The same over a part of the box."""
-        if box == self.box:
-            return self
-        rows, columns = self.mask.shape
-        step_x, step_y = (self.box[2] - self.box[0]) / columns, (self.box[3] - self.box[1]) / rows
-        size = (max(1, round((box[3] - box[1]) / step_y)), max(1, round((box[2] - box[0]) / step_x)))
-        at = (_centres(box, size) + 0.5 - self.box[:2]) / (step_x, step_y) - 0.5
-        gain, trust, mask = (
-            cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for x in (self.gain, self.trust, self.mask)
-        )
-        return _Weights(box, mask, gain, trust, self.coverage, self.seen)
 
 
 class Compositor:
@@ -134,11 +101,16 @@ class Compositor:
         self.config = config or CompositeConfig()
         self._landmarks = landmarks
         self._places = openings(edit, landmarks)
+        objects = find_objects(edit, landmarks)
+        self._layers: Layers = make_layers(edit, objects.soft, objects.rigid)
+        self._rigid = None
+        if objects.rigid is not None and landmarks is not None:
+            self._rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
         self._gate = None
-        if landmarks is not None and not edit.is_global:
-            gate = FaceGate((edit.mask > 0) & edit.delta.any(axis=2), landmarks)
+        carried = self._layers.touched.any(axis=2)
+        if landmarks is not None and not edit.is_global and carried.any():
+            gate = FaceGate(carried & edit.delta.any(axis=2), landmarks)
             self._gate = gate if gate.share > 0.5 else None
-        self._layers: Layers = make_layers(edit)
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
         self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
@@ -182,15 +154,32 @@ class Compositor:
             return Composition(image, (0, 0, size[1], size[0]), 1.0)
         live = live_areas(self._places, match.landmarks, size)
         weights = self._weigh(frame, match, box, live)
-        box = _tight(weights.mask, box)
-        if box is None:
+        box = tight(weights.mask, box)
+        placed = None
+        if self._rigid is not None and match.landmarks is not None:
+            placed = self._rigid.place(match.landmarks, size)
+        if box is None and placed is None:
             return Composition(frame, None, 0.0)
         image = frame.copy()
-        self._fill(image, frame, match, weights.cut(box), strength)
-        self._keep_live(image, frame, box, live)
+        if box is not None:
+            self._fill(image, frame, match, weights.cut(box), strength)
+            self._keep_live(image, frame, box, live)
+        if placed is not None:
+            self._lay(image, placed, match, weights, strength)
+            box = union(box, placed.box)
         return Composition(image, box, weights.coverage, weights.seen)
 
-    def _fill(self, image: Image, frame: Image, match: Match, weights: _Weights, strength: float) -> None:
+    def _lay(self, image: Image, placed: Placed, match: Match, weights: Weights, strength: float) -> None:
+        """The rigid objects over a composed frame, in place; on the face behind what hides the face."""
+        assert self._rigid is not None
+        assert match.landmarks is not None
+        total = float(weights.mask.sum())
+        light = (weights.gain * weights.mask[..., None]).sum(axis=(0, 1)) / max(total, 1e-6)
+        gain = float(light @ LUMA) if total > 0 else 1.0
+        trust = on_face(np.asarray(weights.cut(placed.box).trust, np.float32), match.landmarks, placed.box)
+        self._rigid.lay(image, placed, gain, trust * np.float32(strength))
+
+    def _fill(self, image: Image, frame: Image, match: Match, weights: Weights, strength: float) -> None:
         """Compose the tiles of the weights' box that have anything to do, in place."""
         x0, y0, x1, y1 = weights.box
         size = (y1 - y0, x1 - x0)
@@ -255,7 +244,7 @@ class Compositor:
             cv2.blendLinear(np.ascontiguousarray(out), np.ascontiguousarray(live), share, 1 - share), np.uint8
         )
 
-    def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> _Weights:
+    def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> Weights:
         """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
         config = self.config
         size = match.frame_size
@@ -265,20 +254,20 @@ class Compositor:
         one = -np.expm1(-np.float32(config.radius * min(size)) * np.exp(-values[..., 2]))
         confidence = one * one
         trust = smoothstep(confidence, config.trust_low, config.trust_high)
-        at = values[..., :2] + _centres(box, (rows, columns))
+        at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         total = float(mask.sum())
         coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
         own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        seen = Seen(_less_live(own, live, box), values[..., 2])
+        seen = Seen(less_live(own, live, box), values[..., 2])
         gain = np.ones((rows, columns, 3), np.float32)
         if config.follow_light:
             border = cv2.BORDER_REPLICATE
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
             now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
             gain = self._gain(now, before, confidence, match)
-        return _Weights(box, mask, gain, trust, coverage, seen)
+        return Weights(box, mask, gain, trust, coverage, seen)
 
     def _gain(self, now: Image, before: Image, confidence: Float, match: Match) -> Float:
         """How much brighter each channel is now than in the reference, float32 (rows, columns, 3)."""
@@ -303,42 +292,3 @@ class Compositor:
                 live = cv2.LUT(live, self._tone[None])
             part = np.ascontiguousarray(image[y0:y1, x0:x1])
             image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
-
-
-def _centres(box: Box, size: tuple[int, int]) -> Float:
-    """x and y of the cells' centres of an even grid over a box, float32 (rows, columns, 2), pixels."""
-    x0, y0, x1, y1 = box
-    rows, columns = size
-    x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
-    y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
-    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
-
-
-def _less_live(mask: Float, areas: Areas, box: Box) -> Float:
-    """A mask on an even grid over a box, float32 (rows, columns), less what stays live there."""
-    rows, columns = mask.shape
-    step = ((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
-    out: Float = mask.copy()
-    for (x0, y0, x1, y1), share in areas:
-        x = ((np.arange(columns) + 0.5) * step[0] + box[0]).astype(np.intp)
-        y = ((np.arange(rows) + 0.5) * step[1] + box[1]).astype(np.intp)
-        across, down = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
-        if across.any() and down.any():
-            out[np.ix_(down, across)] *= 1 - share[np.ix_(y[down] - y0, x[across] - x0)]
-    return out
-
-
-def _tight(mask: Float, box: Box) -> Box | None:
-    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none."""
-    x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
-    if not w or not h:
-        return None
-    rows, columns = mask.shape
-    x0, y0, x1, y1 = box
-    step_x, step_y = (x1 - x0) / columns, (y1 - y0) / rows
-    return (
-        max(x0, int(x0 + (x - 1) * step_x)),
-        max(y0, int(y0 + (y - 1) * step_y)),
-        min(x1, int(np.ceil(x0 + (x + w + 1) * step_x))),
-        min(y1, int(np.ceil(y0 + (y + h + 1) * step_y))),
-    )

@@ -14,7 +14,7 @@ from correspondence.types import Box, Float, Image, check_image
 from reference.errors import EditError
 from reference.mask import change_mask, colour_table, opacity
 
-Mode = Literal["auto", "delta", "replace"]
+Mode = Literal["auto", "delta", "replace", "layer"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference does not belong to the face alone
@@ -30,8 +30,9 @@ class Edit:
     Attributes:
         reference: the picture before, RGB uint8 (H, W, 3).
         edited: the picture after, RGB uint8 (H, W, 3), same size.
-        mode: "delta" adds the change to the live frame, "replace" lays the edited picture over it, "auto"
-            decides per pixel by whether the change tints or covers.
+        mode: "delta" adds the change to the live frame, "replace" lays the edited picture over it, "layer"
+            lays it over as one rigid object that rides on the head, "auto" decides per pixel by whether the
+            change tints or covers, and per object by what it is (see `objects`).
         strength: how much of the change is applied, [0, 1].
 
     Raises:
@@ -74,7 +75,7 @@ class Edit:
         """Share of replacement in the composition per pixel, float32 (H, W) in [0, 1]; 0: delta."""
         if self.mode == "delta":
             return np.zeros_like(self.mask)
-        if self.mode == "replace":
+        if self.mode in ("replace", "layer"):
             return (self.mask > 0).astype(np.float32)
         return opacity(self.reference, self.edited, self.mask)
 
@@ -112,7 +113,7 @@ class Edit:
     @cached_property
     def is_tone(self) -> bool:
         """Its colour table alone makes the edited picture, to 2 levels: no pixel's place matters."""
-        if self.tone is None or self.mode == "replace":
+        if self.tone is None or self.mode in ("replace", "layer"):
             return False
         return int(cv2.absdiff(cv2.LUT(self.reference, self.tone[None]), self.edited).max()) <= 2
 

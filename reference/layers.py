@@ -36,11 +36,18 @@ class Layers:
     touched: Float
 
 
-def make_layers(edit: Edit) -> Layers:
-    """The planes of an edit in its mode."""
-    painted = edit.mask * edit.cover
+def make_layers(edit: Edit, soft: Float | None = None, rigid: Float | None = None) -> Layers:
+    """The planes of an edit in its mode.
+
+    Args:
+        edit: whose.
+        soft: cover of what hides the skin, float32 (H, W) in [0, 1]: replaced where it is.
+        rigid: cover of what is laid over apart from these planes, float32 (H, W) in [0, 1].
+    """
+    mask = edit.mask if rigid is None else edit.mask * (1 - _near(rigid))
+    painted = mask * (edit.cover if soft is None else np.maximum(edit.cover, soft))
     # The paint goes over the change: what it leaves to see of the change must add up to the whole edit.
-    delta_share = (edit.mask - painted) / np.maximum(1 - painted, np.float32(1e-3))
+    delta_share = (mask - painted) / np.maximum(1 - painted, np.float32(1e-3))
     difference = np.rint(edit.delta * delta_share[..., None]).astype(np.int16)
     change = gain_part = loss_part = None
     if difference.any():
@@ -53,6 +60,12 @@ def make_layers(edit: Edit) -> Layers:
     paint = np.dstack([edit.edited, cover]) if cover.any() else None
     touched = np.dstack([difference.any(axis=2), cover > 0]).astype(np.float32)
     return Layers(change, gain_part, loss_part, paint, touched)
+
+
+def _near(rigid: Float) -> Float:
+    """1 on a rigid object and its rim, softly 0 beyond: its outline must not be carried a second time."""
+    near = cv2.dilate((rigid > 0.02).astype(np.float32), np.ones((5, 5), np.uint8))
+    return np.asarray(np.maximum(cv2.blur(near, (3, 3)), rigid), np.float32)
 
 
 def fixed_maps(places: Float) -> Maps:

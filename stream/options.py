@@ -9,7 +9,7 @@ from pathlib import Path
 
 MATCHERS = ("auto", "classical", "compact", "dinov2")
 DEVICES = ("cpu", "cuda")
-MODES = ("auto", "delta", "replace")
+MODES = ("auto", "delta", "replace", "layer")
 CODECS = ("h264", "vp9", "ffv1")
 LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {
@@ -134,7 +134,10 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="the frame that was edited for the end: its number, or the one most like it (default)",
     )
     parser.add_argument(
-        "--mode", choices=MODES, default="auto", help="add the change, lay it over, or decide per pixel"
+        "--mode",
+        choices=MODES,
+        default="auto",
+        help="decide per pixel and object, add the change, lay it over, or carry it as one rigid object",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
     parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")

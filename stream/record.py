@@ -187,7 +187,7 @@ class Recorder:
                 self._live.close()
             self._numbers += 1
             name = "live.mp4" if self._numbers == 1 else f"live-{self._numbers}.mp4"
-            self._live = Writer(self.folder / name, size)
+            self._live = Writer(self.folder / name, size, preset="superfast")
         self._live.write(image, time_s)
 
     def _write_source(self, image: Image, time_s: float) -> None:

@@ -14,7 +14,7 @@ from stream.probe import MediaError
 from stream.record_files import join, playlist, size_of
 from stream.record_render import RenderJob
 from stream.worker import FillWorker
-from stream.worker_types import JobError, Priority
+from stream.worker_types import JobError, Priority, WorkerClosedError
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,9 @@ class Pieces:
                 self._done.append(self._folder / job.output)
             else:
                 self._failed += 1
-                logger.warning(
-                    "%s stays as it is: %s; `livery refine %s` tries again", job.source, error, self._folder
+                level = logging.INFO if isinstance(error, WorkerClosedError) else logging.WARNING
+                logger.log(
+                    level, "%s stays: %s; `livery refine %s` makes it", job.source, error, self._folder
                 )
             pieces = list(self._done)
         if error is None:

@@ -13,7 +13,15 @@ from typing import Any
 
 from stream.worker_child import Setup
 from stream.worker_process import Crashed, FillProcess, Refused
-from stream.worker_types import Job, JobError, Priority, Request, WorkerConfig, WorkerStatus
+from stream.worker_types import (
+    Job,
+    JobError,
+    Priority,
+    Request,
+    WorkerClosedError,
+    WorkerConfig,
+    WorkerStatus,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +73,7 @@ class FillWorker:
         job = Job(kind, request, time.monotonic() + deadline_s, fresh, next(self._numbers))
         with self._lock:
             if self._closed:
-                raise JobError("the fill worker is closed")
+                raise WorkerClosedError("the fill worker is closed")
             pushed = self._make_room(job)
             heapq.heappush(self._queue, job)
             if self._thread is None:
@@ -134,10 +142,12 @@ class FillWorker:
         for job in left:
             self._drop(job, "the fill worker closed")
         if thread is not None:
-            thread.join(1.0)
+            thread.join(0.3)
         process = self._process
-        if process is not None:  # the thread hangs on it
+        if process is not None:  # at the lowest priority it may take long to hear
             process.end(0.0)
+        if thread is not None:
+            thread.join(1.0)
         with self._lock:
             self._state = "closed"
 
@@ -255,7 +265,8 @@ class FillWorker:
         with self._lock:
             self._counts["dropped"] += 1
         logger.debug("%s job %d is dropped: %s", job.kind.name.lower(), job.number, why)
-        job.future.set_exception(JobError(f"the job was dropped: {why}"))
+        kind = WorkerClosedError if self._closed else JobError
+        job.future.set_exception(kind(f"the job was dropped: {why}"))
 
     def _set_state(self, state: str, error: str | None = None) -> None:
         with self._lock:

@@ -37,6 +37,7 @@ class FillProcess:
         self._pipe, theirs = context.Pipe()
         self._grace_s = grace_s
         self.ready = False
+        self._ending = threading.Lock()
         self._process = context.Process(target=main, args=(theirs, setup), name="livery-fill", daemon=True)
         self._process.start()
         theirs.close()  # so that the pipe ends with the process
@@ -102,13 +103,17 @@ class FillProcess:
         if wait_s > 0 and self._process.is_alive():
             threading.Thread(target=self._send, args=(None,), daemon=True).start()
             self._process.join(wait_s)
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join(1.0)
-        self._pipe.close()
+        with self._ending:  # two threads may want its end
+            if self._process.is_alive():
+                self._process.kill()
+            self._process.join(1.0)
+            self._pipe.close()
 
     def _readable(self) -> bool:
-        ready = wait([self._pipe, self._process.sentinel], LOOK_S)
+        try:
+            ready = wait([self._pipe, self._process.sentinel], LOOK_S)
+        except OSError:  # closed by another thread
+            raise Crashed("it was ended") from None
         if self._pipe in ready:
             return True
         if ready:

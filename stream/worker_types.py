@@ -13,6 +13,10 @@ class JobError(RuntimeError):
     """A fill job that brought nothing; the message says why. The old reference serves on."""
 
 
+class WorkerClosedError(JobError):
+    """The worker closed before the job was done."""
+
+
 class Priority(IntEnum):
     """Which job is next: the smallest."""
 

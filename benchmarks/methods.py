@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence import Landmarks, Match, Matcher, Prepared
-from correspondence.classical import (
-    ClassicalReference,
-    assemble,
-    gray_of,
-    prepare,
-    still_field,
-)
+from correspondence.checkpoints import GRAPHS, Model, open_model, shipped_models
+from correspondence.classical import ClassicalReference, assemble, gray_of, prepare, still_field
 from correspondence.coarse import coarse_field
+from correspondence.doubt import Calibration
 from correspondence.mesh import landmark_field
+from correspondence.propose import Proposal
 from correspondence.region import GRID, choose_region
-from correspondence.types import Image
+from correspondence.runtime import (
+    NetworkMatcher,
+    NetworkReference,
+    OnnxRunner,
+    Runner,
+    Step,
+    Tables,
+    enlarge,
+)
+from correspondence.types import Float, Image, Patch
+from correspondence.warp import warp_image
+from reference import Mode
 
+FloatAny = npt.NDArray[np.floating[Any]]
+STREAM_EDIT = "StreamEdit-style"
 NO_SCALE = 0.0  # log_b of a method that does not doubt itself: one pixel everywhere
 
 
@@ -40,9 +53,28 @@ class Method(Protocol):
         """What is done once a frame."""
         ...
 
+    @property
+    def mode(self) -> Mode:
+        """How edits carried by its field are composed."""
+        ...
+
+    def scale_offset(self, error: FloatAny, log_b: FloatAny) -> float:
+        """What is added to its log_b before coverage is judged: 0 where it speaks of pixels itself."""
+        ...
+
+
+class Plain:
+    """What most methods have in common: edits composed as a session does, log_b in pixels."""
+
+    mode: Mode = "auto"
+
+    def scale_offset(self, error: FloatAny, log_b: FloatAny) -> float:
+        """See `Method`."""
+        return 0.0
+
 
 @dataclass(frozen=True)
-class Copy:
+class Copy(Plain):
     """The reference as it is: the field is 0."""
 
     name: str = "copy"
@@ -62,7 +94,7 @@ class Copy:
 
 
 @dataclass(frozen=True)
-class LandmarkOnly:
+class LandmarkOnly(Plain):
     """The landmark field alone (StreamEdit's F_Lwarp), the picture standing still beyond its reach."""
 
     name: str = "landmark-only"
@@ -89,7 +121,7 @@ class LandmarkOnly:
 
 
 @dataclass(frozen=True)
-class Dis:
+class Dis(Plain):
     """OpenCV's DIS flow between the full-size pictures; doubt is the forward-backward cycle."""
 
     name: str
@@ -120,7 +152,7 @@ class Dis:
 
 
 @dataclass(frozen=True)
-class OfMatcher:
+class OfMatcher(Plain):
     """A matcher of the package."""
 
     name: str
@@ -137,6 +169,105 @@ class OfMatcher:
         return self.matcher.match(frame, state, previous, landmarks)
 
 
+@dataclass(frozen=True)
+class OfNetwork(Plain):
+    """One size of the network."""
+
+    name: str
+    matcher: NetworkMatcher
+
+    def prepare(self, reference: Image, landmarks: Landmarks | None) -> NetworkReference:
+        """The matcher's slow part."""
+        return self.matcher.prepare(reference, landmarks)
+
+    def match(
+        self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
+    ) -> Match:
+        """The matcher's fast part."""
+        return self.matcher.match(frame, state, previous, landmarks)
+
+
+@dataclass(frozen=True)
+class StreamEditStyle(OfNetwork):
+    """Our network's field with StreamEdit's doubt and composition: Eq. 2's scale, replacement.
+
+    Eq. 2's scale is of colours, ln of [0, 1]. Beyond the network's region, where it says nothing, stands what
+    Eq. 2 is least at: the local mean difference of the pictures. Coverage needs pixels: the scale is brought
+    there by the one factor that suits it best on each pair, which favours it.
+    """
+
+    mode: Mode = "replace"
+
+    def match(
+        self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
+    ) -> Match:
+        """The field as it is, log_sigma for log_b."""
+        match = self.matcher.match(frame, state, previous, landmarks)
+        outer, inner = match.patches
+        if match.said is None:
+            raise ValueError(
+                "StreamEdit's scale needs a network step on every frame: use a matcher of every=1"
+            )
+        warped = warp_image(state.image, match.field)
+        apart = cv2.blur(cv2.absdiff(frame, warped).astype(np.float32).mean(axis=2) / 255, (9, 9))
+        x0, y0, x1, y1 = outer.box
+        side = outer.values.shape[1], outer.values.shape[0]
+        padded = cv2.copyMakeBorder(
+            apart, -y0, y1 - frame.shape[0], -x0, x1 - frame.shape[1], cv2.BORDER_REPLICATE
+        )
+        residual = cv2.resize(padded, side, interpolation=cv2.INTER_AREA)
+        patches = (
+            _with_scale(outer, np.log(residual + np.float32(1e-3))),
+            _with_scale(inner, enlarge(match.said.log_sigma[0])),
+        )
+        return Match(patches, landmarks, match.frame_size, match.reference_size)
+
+    def scale_offset(self, error: FloatAny, log_b: FloatAny) -> float:
+        """The log of the factor from colours to pixels: maximum likelihood of a Laplace law."""
+        return float(np.log(np.mean(error / np.exp(log_b)[:, None])))
+
+
+def _with_scale(patch: Patch, log_b: Float) -> Patch:
+    return Patch(np.dstack([patch.values[..., :2], log_b]).astype(np.float32), patch.box, patch.feather)
+
+
+@dataclass(frozen=True)
+class CandidatesOnly:
+    """A runner whose network may weigh the candidates but adds nothing of its own."""
+
+    runner: Runner
+
+    def prepare(self, image: Image) -> Tables:
+        """See `Runner`."""
+        return self.runner.prepare(image)
+
+    def encode(self, image: Image) -> Any:
+        """See `Runner`."""
+        return self.runner.encode(image)
+
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+        """The weights without the network's share, and the mean they make."""
+        said = self.runner.step(seen, tables, proposal)
+        shares = said.weights[1:] / np.maximum(said.weights[1:].sum(axis=0), 1e-6)
+        mean = (shares[:, None] * proposal.candidates).sum(axis=0)
+        return replace(said, field=mean, weights=np.concatenate([0 * said.weights[:1], shares]))
+
+
+@dataclass(frozen=True)
+class WithoutLandmarks(OfNetwork):
+    """The network without FaceMesh: StreamEdit's ablation of its landmark-guided warp."""
+
+    def prepare(self, reference: Image, landmarks: Landmarks | None) -> NetworkReference:
+        """As if no face had been found."""
+        return self.matcher.prepare(reference, None)
+
+    def match(
+        self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
+    ) -> Match:
+        """As if no face had been found."""
+        return self.matcher.match(frame, state, previous, None)
+
+
 def baselines() -> list[Method]:
     """The rows without weights, cheapest first."""
     return [
@@ -145,4 +276,55 @@ def baselines() -> list[Method]:
         Dis("DIS ultrafast", cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST),
         Dis("DIS medium", cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
         OfMatcher("classical", Matcher.load("classical")),
+    ]
+
+
+def models(folders: Sequence[Path] = ()) -> list[tuple[str, Model]]:
+    """Every shipped compact size, largest first, then the models in `folders`, each with its row's name."""
+    files = GRAPHS
+    shipped = [(f"ours {m.size}", m) for m in shipped_models("compact", files)]
+    return shipped + [(f"{p.parent.name}/{p.name}", open_model(p, None, files)) for p in folders]
+
+
+def network(model: Model) -> NetworkMatcher:
+    """A matcher of one model, on every frame."""
+    return NetworkMatcher(OnnxRunner(model), model)
+
+
+def factories(folders: Sequence[Path] = ()) -> dict[str, Callable[[], Method]]:
+    """Every row by name, in the table's order; a row is made when it is called for.
+
+    Args:
+        folders: of models beside the shipped ones.
+    """
+    rows: dict[str, Callable[[], Method]] = {m.name: lambda m=m: m for m in baselines()}  # type: ignore[misc]
+    named = models(folders)
+    rows[STREAM_EDIT] = lambda: StreamEditStyle(STREAM_EDIT, network(named[0][1]))
+    for name, model in named:
+        rows[name] = lambda name=name, model=model: OfNetwork(name, network(model))  # type: ignore[misc]
+    return rows
+
+
+def find(name: str, folders: Sequence[Path] = ()) -> Method:
+    """One row by its name.
+
+    Raises:
+        ValueError: no such row.
+    """
+    rows = factories(folders)
+    if name not in rows:
+        raise ValueError(f"no row is called {name!r}: choose from {', '.join(rows)}")
+    return rows[name]()
+
+
+def ablations(name: str, model: Model) -> list[Method]:
+    """The network whole, then with one part taken away at a time, in the manner of StreamEdit's Table 3."""
+    runner = OnnxRunner(model)
+    whole = NetworkMatcher(runner, model)
+    plain = replace(model, calibration=Calibration())
+    return [
+        OfNetwork(name, whole),
+        WithoutLandmarks(f"{name}, no landmarks", whole),
+        OfNetwork(f"{name}, candidates only", NetworkMatcher(CandidatesOnly(runner), model)),
+        OfNetwork(f"{name}, its own log_b", NetworkMatcher(runner, plain)),
     ]

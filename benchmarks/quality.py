@@ -3,31 +3,28 @@
 Reference is frame 0 and stays so. Reconstruction is reference(x + field(x)) alone: no live pixels, no gain,
 all pixels. Landmarks given to the methods and those they are judged by come from one FaceMesh; therefore the
 *withheld* columns: half of the points are taken from what the method is given and used to judge it.
+
+Every finished part is kept in `--cache`, so a run that was cut goes on where it stopped; a part measured with
+other code of the matcher, other weights or other options is measured again.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import os
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks import measures
+from benchmarks.common import ROOT, metadata, portraits_dir, print_table, write_results
+from benchmarks.footprint import FRAMES, footprint
+from benchmarks.measures import Clip, load_clip, load_known
+from benchmarks.methods import Method, ablations, factories, models
+from benchmarks.tally import Store, Sums, stamp
+from correspondence.types import Image
 
-from benchmarks import metrics
-from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.methods import Method, OfMatcher, baselines
-from benchmarks.truth import TruthPair, truth_pairs
-from correspondence import Landmarks, Match, Matcher, WeightsError, detect_landmarks, warp_image
-from correspondence.types import Bool, Image
-
-WITHHELD_SEED = 7
-SIZE = 512
-STILL_FRAMES = 12
 COLUMNS = (
     ("lm", "landmark error, mean px"),
     ("lips", "lips px"),
@@ -36,10 +33,13 @@ COLUMNS = (
     ("held", "withheld landmarks, mean px"),
     ("IoU lips", "outer lips, detected again on the warped picture"),
     ("IoU eyes", "eyes, likewise"),
-    ("EPE", "known truth, visible pixels, px"),
+    ("EPE", "known truth, visible pixels, px; landmarks as FaceMesh finds them in the warped face"),
+    ("EPE lm", "the same with landmarks carried by the truth: what is left when FaceMesh is right"),
     ("out%", "known truth, share over 3 px"),
     ("AUSE", "known truth, sparsification by log_b"),
+    ("AUSE cyc", "the same by the length of the way there and back with DIS medium"),
     ("AUROC", "known truth, occlusion by log_b"),
+    ("AUROC cyc", "the same by the way there and back"),
     ("cov", "known truth, coverage error of log_b"),
     ("jitter", "withheld points on still spans, px"),
     ("warp", "1e3 MSE between reconstruction t and t-1 carried by DIS, cycle under 1 px"),
@@ -47,176 +47,32 @@ COLUMNS = (
     ("SSIM", ""),
     ("ms 1", "median match, one core"),
     ("ms 2", "median match, two cores"),
+    ("MB", "peak memory of a process of its own"),
 )
+EDIT_COLUMNS = ("tone", "clarity", "lipstick", "cartoon", "mark")
+ABLATED = ("lm", "held", "IoU lips", "IoU eyes", "EPE", "AUSE", "AUROC", "cov", "PSNR", "SSIM")
+REPLACING = ("PSNR rep", "SSIM rep", "rep/100")
+TRUTH_SEEDS = (0, 1)
 
 
-@dataclass
-class Sums:
-    """Everything measured of one method, by column."""
+def step_times(folders: Iterable[Path]) -> dict[str, Sums]:
+    """The network's step alone, each model and an S2 of random weights (the sketch's size), ms."""
+    from correspondence.checkpoints import open_model
+    from correspondence.encoder import build_encoder
+    from correspondence.export import export_model
+    from correspondence.network import SIZES, Network
+    from correspondence.runtime import OnnxRunner, random_step
 
-    values: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, column: str, value: float) -> None:
-        """Keep a value; NaN is left out."""
-        if np.isfinite(value):
-            self.values.setdefault(column, []).append(value)
-
-    def mean(self, column: str) -> float:
-        """Mean of a column, NaN where nothing was measured; the median for times."""
-        values = self.values.get(column, [])
-        if not values:
-            return float("nan")
-        return float(np.median(values) if column.startswith("ms") else np.mean(values))
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """Frames of a clip with their landmarks; None where no face was found."""
-
-    name: str
-    frames: list[Image]
-    landmarks: list[Landmarks | None]
-
-
-def load_clip(path: Path, frames: int) -> Clip:
-    """The first `frames` frames at 512 x 512 with FaceMesh on each, unsmoothed."""
-    pictures = read_clip(path, frames, SIZE)
-    return Clip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
-
-
-def withheld_points() -> Bool:
-    """The fixed random half of the landmarks that methods are not given, bool (478,); never an iris."""
-    held = np.zeros(478, bool)
-    held[np.random.default_rng(WITHHELD_SEED).permutation(468)[:234]] = True
-    return held
-
-
-def measure_clip(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
-    """Landmark errors, part IoU, PSNR and SSIM of every `stride`-th frame."""
-    reference, first = clip.frames[0], clip.landmarks[0]
-    state = method.prepare(reference, first)
-    held = withheld_points()
-    for frame, seen in list(zip(clip.frames, clip.landmarks, strict=True))[stride::stride]:
-        match = method.match(frame, state, seen, None)
-        picture = warp_image(reference, match.field)
-        sums.add("PSNR", metrics.psnr(picture, frame))
-        sums.add("SSIM", metrics.ssim(picture, frame))
-        if seen is None or first is None:
-            continue
-        errors = metrics.landmark_errors(match.field, seen, first)
-        for column, group in (("lm", "all"), ("lips", "lips"), ("eyes", "eyes"), ("oval", "contour")):
-            sums.add(column, float(np.nanmean(errors[list(metrics.GROUPS[group])])))
-        again = detect_landmarks(picture)
-        parts = metrics.part_iou(again, seen) if again else {"lips": 0.0, "eyes": 0.0}
-        sums.add("IoU lips", parts["lips"])
-        sums.add("IoU eyes", parts["eyes"])
-        half = method.match(frame, state, metrics.withhold(seen, first, held), None)
-        sums.add("held", float(np.nanmean(metrics.landmark_errors(half.field, seen, first)[held[:468]])))
-
-
-def stillest_span(clip: Clip, length: int = STILL_FRAMES) -> range | None:
-    """The run of frames whose landmarks move least, None where the face is not seen for as long."""
-    best: tuple[float, range] | None = None
-    for start in range(1, len(clip.frames) - length + 1):
-        span = [lm for lm in clip.landmarks[start : start + length] if lm is not None]
-        if len(span) < length:
-            continue
-        points = np.stack([lm.points[:468, :2] for lm in span])
-        motion = float(np.linalg.norm(points - points.mean(axis=0), axis=-1).mean())
-        if best is None or motion < best[0]:
-            best = motion, range(start, start + length)
-    return best[1] if best else None
-
-
-def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) -> metrics.FloatAny:
-    """Where the reference's points appear in the frame: x with x + field(x) = point, by iteration, (N, 2)."""
-    goal = reference.points[:468, :2][points[:468]]
-    at = start.points[:468, :2][points[:468]].astype(np.float32)
-    for _ in range(12):
-        at = at + 0.8 * (goal - at - metrics.sample(match.field, at))
-    return at
-
-
-def measure_motion(method: Method, clip: Clip, sums: Sums) -> None:
-    """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span."""
-    span, first = stillest_span(clip), clip.landmarks[0]
-    if span is None or first is None:
-        return
-    held, state = withheld_points(), method.prepare(clip.frames[0], first)
-    positions, pictures = [], []
-    previous: Match | None = None
-    for i in span:
-        seen = clip.landmarks[i]
-        assert seen is not None  # stillest_span chose it so
-        previous = method.match(clip.frames[i], state, metrics.withhold(seen, first, held), previous)
-        positions.append(carried(previous, first, seen, held))
-        pictures.append(warp_image(clip.frames[0], previous.field))
-    sums.add("jitter", metrics.jitter(np.stack(positions)))
-    for i, t in enumerate(span[1:], start=1):
-        sums.add("warp", metrics.warp_error(pictures[i - 1 : i + 1], clip.frames[t - 1 : t + 1]))
-
-
-def measure_truth(method: Method, pairs: Sequence[TruthPair], sums: Sums) -> None:
-    """End-point error, outliers, AUSE, AUROC and coverage error on pairs of known field."""
-    rng = np.random.default_rng(0)
-    for pair in pairs:
-        state = method.prepare(pair.reference, detect_landmarks(pair.reference))
-        match = method.match(pair.frame, state, detect_landmarks(pair.frame), None)
-        pick = rng.permutation(pair.visible.size)[:40_000]
-        visible, occluded = pair.visible.ravel()[pick], pair.occluded.ravel()[pick]
-        error = (match.field - pair.field).reshape(-1, 2)[pick]
-        log_b = match.log_b.ravel()[pick]
-        length = np.linalg.norm(error, axis=1)[visible]
-        sums.add("EPE", float(length.mean()))
-        sums.add("out%", 100 * float((length > 3).mean()))
-        sums.add("AUSE", metrics.ause(length, log_b[visible]))
-        sums.add("cov", metrics.coverage_error(error[visible], log_b[visible]))
-        known = visible | occluded
-        sums.add("AUROC", metrics.auroc(log_b[known], occluded[known]))
-
-
-def measure_time(method: Method, clip: Clip, sums: Sums, repeats: int = 30) -> None:
-    """Median time of `match` with landmarks given, on one core and on two."""
-    cores = sorted(os.sched_getaffinity(0))
-    state = method.prepare(clip.frames[0], clip.landmarks[0])
-    for count in (1, 2):
-        if len(cores) < count:
-            continue
-        with _cores(cores[:count]):
-            for i in range(repeats + 3):
-                t = 1 + i % (len(clip.frames) - 1)
-                start = time.perf_counter()
-                method.match(clip.frames[t], state, clip.landmarks[t], None)
-                if i >= 3:
-                    sums.add(f"ms {count}", 1e3 * (time.perf_counter() - start))
-
-
-class _cores:  # noqa: N801 - used as a function
-    """Every thread of this process on the given cores, for a while."""
-
-    def __init__(self, cores: Sequence[int]) -> None:
-        self._wanted, self._all = cores, os.sched_getaffinity(0)
-
-    def __enter__(self) -> None:
-        self._set(self._wanted)
-
-    def __exit__(self, *_: object) -> None:
-        self._set(self._all)
-
-    @staticmethod
-    def _set(cores: Any) -> None:
-        for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), cores)
-
-
-def methods(kinds: Sequence[str]) -> Iterator[Method]:
-    """The baselines, then each network that loads; one that does not is said and left out."""
-    yield from baselines()
-    for kind in kinds:
-        try:
-            yield OfMatcher(kind, Matcher.load(kind))
-        except WeightsError as error:
-            print(f"{kind}: left out: {error}")
+    out: dict[str, Sums] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        network = Network(SIZES["s2"], build_encoder("compact", SIZES["s2"].encoder)).eval()
+        export_model(network, Path(folder) / "s2", size="s2")
+        sketch = open_model(Path(folder) / "s2")
+        for name, model in [*models(list(folders)), ("s2, random weights", sketch)]:
+            out[name] = Sums()
+            step = random_step(OnnxRunner(model))
+            measures.measure_time(lambda _, step=step: step(), out[name], 40)  # type: ignore[misc]
+    return out
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -228,45 +84,118 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--stride", type=int, default=5, help="judge every n-th of them (default %(default)s)"
     )
     parser.add_argument("--clips", nargs="*", help="names of val clips (default all)")
-    parser.add_argument("--kinds", nargs="*", default=["compact"], help="networks to add (default compact)")
-    parser.add_argument("--methods", nargs="*", help="rows to run, by name (default all)")
+    parser.add_argument("--rows", nargs="*", help="rows to run, by name (default all)")
+    parser.add_argument("--models", nargs="*", type=Path, default=[], help="model folders to add as rows")
+    parser.add_argument("--ablations", action="store_true", help="take parts of the network away, one by one")
+    parser.add_argument("--no-times", action="store_true", help="leave times and memory out: a busy machine")
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "quality.json", help="finished parts")
+    parser.add_argument("--fresh", action="store_true", help="measure everything again")
+
+
+class Bench:
+    """One run: its clips, its known pairs, its rows."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        paths = sorted((portraits_dir() / "val").glob("*.mp4"))
+        self.paths = [p for p in paths if not args.clips or p.stem in args.clips]
+        if not self.paths:
+            raise ValueError(f"none of {args.clips} is a val clip: choose from {[p.stem for p in paths]}")
+        kept = {k: vars(args)[k] for k in ("frames", "stride", "clips")}
+        code = [
+            *(ROOT / "correspondence").glob("*.py"),
+            *(ROOT / "correspondence").glob("weights/*/model.json"),
+        ]
+        code += [ROOT / "benchmarks" / f"{n}.py" for n in ("metrics", "measures", "methods", "truth")]
+        self.store = Store(args.cache, stamp(kept, code), args.fresh)
+        self.rows = self._rows()
+        self.totals = {name: Sums() for name in self.rows}
+        self.by_clip: dict[str, dict[str, Sums]] = {name: {} for name in self.rows}
+        self.pictures: list[Image] = []
+
+    def _rows(self) -> dict[str, Method]:
+        if self.args.ablations:
+            made = {m.name: m for m in ablations(*models(self.args.models)[0])}
+            return {k: v for k, v in made.items() if not self.args.rows or k in self.args.rows}
+        makers = factories(self.args.models)
+        wanted = self.args.rows or list(makers)
+        unknown = [name for name in wanted if name not in makers]
+        if unknown:
+            raise ValueError(f"no row is called {unknown}: choose from {list(makers)}")
+        return {name: makers[name]() for name in wanted}
+
+    def measure(self) -> None:
+        """All parts, clip by clip, then the known pairs."""
+        for path in self.paths:
+            clip = load_clip(path, self.args.frames)
+            self.pictures += [clip.frames[0], clip.frames[len(clip.frames) // 2]]
+            for name, method in self.rows.items():
+                own = Sums()
+                for part, sums in self._parts(name, method, clip):
+                    self.totals[name].extend(sums) if part == "time" else own.extend(sums)
+                for column in own.values:
+                    self.totals[name].add(column, own.mean(column))
+                self.by_clip[name][clip.name] = own
+                print(f"{clip.name}: {name}: {own.mean('PSNR'):.2f} dB, {own.mean('lm'):.2f} px", flush=True)
+            gc.collect()
+        known = load_known(self.pictures, TRUTH_SEEDS)
+        for name, method in self.rows.items():
+            found = self.store.get(f"truth/{name}", lambda s, m=method: measures.measure_truth(m, known, s))  # type: ignore[misc]
+            self.totals[name].extend(found)
+
+    def _parts(self, name: str, method: Method, clip: Clip) -> Iterator[tuple[str, Sums]]:
+        stride, key = self.args.stride, f"{clip.name}/{name}"
+        get = self.store.get
+        yield "clip", get(f"clip/{key}", lambda s: measures.measure_clip(method, clip, stride, s))
+        if self.args.ablations:
+            yield (
+                "replacing",
+                get(f"rep/{key}", lambda s: measures.measure_replacing(method, clip, stride, s)),
+            )
+            return
+        yield "motion", get(f"motion/{key}", lambda s: measures.measure_motion(method, clip, s))
+        yield "edits", get(f"edits/{key}", lambda s: measures.measure_edits(method, clip, stride, s))
+        if not self.args.no_times and clip.name == self.paths[0].stem:
+            yield "time", get(f"time/{key}", lambda s: self._cost(name, method, clip, s))
+
+    def _cost(self, name: str, method: Method, clip: Clip, sums: Sums) -> None:
+        measures.measure_time(measures.matching(method, clip), sums)
+        seen = [(f, lm) for f, lm in zip(clip.frames, clip.landmarks, strict=True) if lm is not None][:FRAMES]
+        sums.add("MB", footprint(name, [f for f, _ in seen], [lm for _, lm in seen], self.args.models))
+
+    def table(self, columns: Iterable[str]) -> list[list[str | float]]:
+        """Rows of the means of `columns`."""
+        return [[name, *(sums.mean(c) for c in columns)] for name, sums in self.totals.items()]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write JSON; 0."""
-    paths = sorted((portraits_dir() / "val").glob("*.mp4"))
-    if args.clips:
-        paths = [p for p in paths if p.stem in args.clips]
-    chosen = [m for m in methods(args.kinds) if not args.methods or m.name in args.methods]
-    totals = {m.name: Sums() for m in chosen}
-    by_clip: dict[str, dict[str, Sums]] = {}
-    pictures: list[Image] = []
-    for path in paths:
-        clip = load_clip(path, args.frames)
-        pictures += [clip.frames[0], clip.frames[len(clip.frames) // 2]]
-        by_clip[clip.name] = {m.name: Sums() for m in chosen}
-        for method in chosen:
-            sums = by_clip[clip.name][method.name]
-            measure_clip(method, clip, args.stride, sums)
-            measure_motion(method, clip, sums)
-            for column in sums.values:
-                totals[method.name].add(column, sums.mean(column))
-            print(
-                f"{clip.name}: {method.name}: {sums.mean('PSNR'):.2f} dB, {sums.mean('lm'):.2f} px",
-                flush=True,
+    """Measure, print the tables, write JSON; 0."""
+    bench = Bench(args)
+    bench.measure()
+    steps: dict[str, Sums] = {}
+    if args.ablations:
+        columns: list[str] = [*ABLATED, *REPLACING]
+        print_table(["row", *columns], bench.table(columns))
+    else:
+        columns = [name for name, _ in COLUMNS]
+        print_table(["method", *columns], bench.table(columns))
+        edits = [f"edit {name}" for name in EDIT_COLUMNS]
+        print_table(["edits, dB", *EDIT_COLUMNS], bench.table(edits))
+        columns += edits
+        if not args.no_times:
+            steps = step_times(args.models)
+            print_table(
+                ["network step", "ms 1", "ms 2"],
+                [[n, s.mean("ms 1"), s.mean("ms 2")] for n, s in steps.items()],
             )
-            measure_time(method, clip, totals[method.name])
-        gc.collect()
-    pairs = [p for seed in (0, 1) for p in truth_pairs(pictures, seed=seed)]
-    for method in chosen:
-        measure_truth(method, pairs, totals[method.name])
-    names = [name for name, _ in COLUMNS]
-    rows: list[list[str | float]] = [[m.name, *(totals[m.name].mean(c) for c in names)] for m in chosen]
-    print_table(["method", *names], rows)
-    results = [
-        {"method": m.name, **{c: totals[m.name].mean(c) for c in names}}
-        | {"clips": {k: {c: v[m.name].mean(c) for c in v[m.name].values} for k, v in by_clip.items()}}
-        for m in chosen
+    results: list[dict[str, Any]] = [
+        {"method": name, **{c: sums.mean(c) for c in columns}}
+        | {"covered": [sums.mean(f"covered {p:.1f}") for p in measures.LEVELS]}
+        | {"clips": {k: {c: v.mean(c) for c in v.values} for k, v in bench.by_clip[name].items()}}
+        for name, sums in bench.totals.items()
     ]
-    write_results("quality", results, metadata(vars(args)))
+    about = metadata(vars(args)) | {
+        "network_step_ms": {n: {c: s.mean(c) for c in ("ms 1", "ms 2")} for n, s in steps.items()}
+    }
+    write_results("ablations" if args.ablations else "quality", results, about)
     return 0

@@ -1,8 +1,8 @@
 """Weights on disk: what is shipped, its checksums, where it came from; loading refuses what differs.
 
-A model is a folder: `model.json` (kind, size, calibration, figures, sha256 of each file), `prepare.onnx` and
-`frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher` leaves a `weights.pt`;
-`export.export_model` makes a folder of it.
+A model is a folder: `model.json` (kind, size, calibration, figures, sha256 of each file), `prepare.onnx`,
+`encode.onnx` and `frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher` leaves a
+`weights.pt`; `export.export_model` makes a folder of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from correspondence.network import Network
 
 WEIGHTS = Path(__file__).parent / "weights"
-FILES = ("prepare.onnx", "frame.onnx", "state.pt")
+GRAPHS = ("prepare.onnx", "encode.onnx", "frame.onnx")
+FILES = (*GRAPHS, "state.pt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder
         size="xs2",
         licence="Apache-2.0",
         origin="`livery train matcher` on portrait clips and photos, 85 minutes on a CPU; see its README.md",
-        manifest="643ecfe8666506d9657f8e59dd33c52316b3ea2aac31c450ce7d2e199b6d87ab",
+        manifest="c596a1f697bde68f08900c89cdffd201a6804407caf5a210542282654af8359b",
     ),
 )
 

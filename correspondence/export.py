@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from correspondence.checkpoints import FILES, digest, network_from, read_state
+from correspondence.checkpoints import FILES, GRAPHS, digest, network_from, read_state
 from correspondence.doubt import Calibration
+from correspondence.encoder import Features
 from correspondence.network import CELL, PROPOSED, Network, Reference
 from correspondence.region import GRID
 
@@ -35,22 +36,34 @@ class PrepareGraph(nn.Module):
         return tuple(self.network.prepare(image))
 
 
-class FrameGraph(nn.Module):
-    """What is computed for every frame: image, the six tables, candidates, validity to `OUTPUTS`."""
+class EncodeGraph(nn.Module):
+    """What of a frame does not wait for candidates: image (1, 3, N, N) to its `encoder.Features`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        reference, (candidates, validity) = Reference(*rest[:6]), rest[6:]
-        output = self.network(image, reference, candidates, validity)
+        return tuple(self.network.encode(image))
+
+
+class FrameGraph(nn.Module):
+    """The rest of a frame: its four features, the six tables, candidates, validity to `OUTPUTS`."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        features, reference = Features(*given[:4]), Reference(*given[4:10])
+        output = self.network.matcher(features, reference, given[10], given[11])
         return tuple(getattr(output, name) for name in OUTPUTS)
 
 
 def example_inputs(network: Network, batch: int = 1, side: int = GRID) -> tuple[Tensor, ...]:
-    """Random inputs of the frame graph, the tables being those of a random reference."""
+    """A random image, the tables of a random reference, candidates and validity."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, batch, 3, side, side, generator=generator)
     cells = side // CELL
@@ -145,9 +158,13 @@ def export_model(
     fixed.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     inputs = example_inputs(fixed)
     write_graph(PrepareGraph(fixed), inputs[:1], ("image",), Reference._fields, folder / "prepare.onnx")
-    names = ("image", *Reference._fields, "candidates", "validity")
-    write_graph(FrameGraph(fixed), inputs, names, OUTPUTS, folder / "frame.onnx")
-    for name in ("prepare.onnx", "frame.onnx"):
+    seen = tuple(f"seen_{name}" for name in Features._fields)
+    write_graph(EncodeGraph(fixed), inputs[:1], ("image",), seen, folder / "encode.onnx")
+    with torch.no_grad():
+        features = tuple(fixed.encode(inputs[0]))
+    names = (*seen, *Reference._fields, "candidates", "validity")
+    write_graph(FrameGraph(fixed), (*features, *inputs[1:]), names, OUTPUTS, folder / "frame.onnx")
+    for name in GRAPHS:
         halve(folder / name)
     card = {
         "kind": kind,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from correspondence.checkpoints import Model, find_models
+from correspondence.checkpoints import GRAPHS, Model, find_models
 from correspondence.classical import (
     FEATHER,
     ClassicalReference,
@@ -70,8 +70,12 @@ class Runner(Protocol):
         """Tables of a reference's region, uint8 (256, 256, 3)."""
         ...
 
-    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
-        """One frame's region against a prepared reference."""
+    def encode(self, image: Image) -> Any:
+        """A frame's region, uint8 (256, 256, 3), in the form `step` takes; needs no candidates yet."""
+        ...
+
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+        """One encoded frame against a prepared reference."""
         ...
 
 
@@ -81,7 +85,10 @@ def to_network(image: Image) -> Float:
 
 
 class OnnxRunner:
-    """ONNX Runtime on the CPU; waiting threads sleep, since spinning ones slow everything beside them."""
+    """ONNX Runtime on the CPU; waiting threads sleep, since spinning ones slow everything beside them.
+
+    Frames are encoded on one thread, since candidates are found at the same time; the rest takes `threads`.
+    """
 
     def __init__(self, model: Model, threads: int = 2) -> None:
         try:
@@ -90,23 +97,29 @@ class OnnxRunner:
             raise WeightsError(
                 "the network on a CPU needs ONNX Runtime: pip install 'livery[cpu]'"
             ) from missing
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        providers = ["CPUExecutionProvider"]
-        self._prepare = onnxruntime.InferenceSession(str(model.folder / "prepare.onnx"), options, providers)
-        self._frame = onnxruntime.InferenceSession(str(model.folder / "frame.onnx"), options, providers)
+        sessions = []
+        for name, count in zip(GRAPHS, (threads, 1, threads), strict=True):
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = count
+            options.inter_op_num_threads = 1
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            options.log_severity_level = 3
+            path = str(model.folder / name)
+            sessions.append(onnxruntime.InferenceSession(path, options, ["CPUExecutionProvider"]))
+        self._prepare, self._encode, self._frame = sessions
         self._names = [i.name for i in self._frame.get_inputs()]
 
     def prepare(self, image: Image) -> Tables:
         """See `Runner`."""
         return tuple(self._prepare.run(None, {"image": to_network(image)}))
 
-    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+    def encode(self, image: Image) -> Any:
         """See `Runner`."""
-        inputs = (to_network(image), *tables, proposal.candidates[None], proposal.validity[None])
+        return self._encode.run(None, {"image": to_network(image)})
+
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+        """See `Runner`."""
+        inputs = (*seen, *tables, proposal.candidates[None], proposal.validity[None])
         return Step(*[o[0] for o in self._frame.run(None, dict(zip(self._names, inputs, strict=True)))])
 
 
@@ -193,7 +206,7 @@ class NetworkMatcher:
             return cls(Batching(TorchRunner(model, device)), model)
         if device != "cpu":
             raise ValueError(f'device must be "cpu" or "cuda", got {device!r}')
-        models = find_models(kind, weights, ("prepare.onnx", "frame.onnx"))
+        models = find_models(kind, weights, GRAPHS)
         runner, model, every = climb(models, OnnxRunner)
         return cls(runner, model, every)
 
@@ -239,6 +252,7 @@ class NetworkMatcher:
         if past is not None and last is not None and self._every > 1 and last.said is not None:
             said, values = None, carry(gray, past, last.values)
         else:
+            seen = self._pool.submit(self._runner.encode, inner)
             if found is not None and base.face is not None:
                 face = landmark_field(found, base.face, region)
             proposal = propose(
@@ -250,7 +264,7 @@ class NetworkMatcher:
                 self._pool,
                 lambda: outer.result().on(region, base.region, GRID),
             )
-            said = self._runner.step(inner, prepared.tables, proposal)
+            said = self._runner.step(seen.result(), prepared.tables, proposal)
             log_b = judge(said, proposal, self._model.calibration)
             values = np.dstack([reblend(said, proposal), enlarge(log_b)])
         patch = grid_patch(values, region, base.region, FEATHER * region.side)
@@ -310,15 +324,19 @@ def carry(gray: Any, past: Past, values: Float) -> Float:
 
 
 def random_step(runner: Runner) -> Callable[[], Step]:
-    """A network step on random input, to be timed; the first call, which allocates, is done."""
+    """A network step on random input, encoding included, to be timed; called once already: that allocates."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
     tables = runner.prepare(image)
     proposal = Proposal(
         np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), ()
     )
-    runner.step(image, tables, proposal)
-    return lambda: runner.step(image, tables, proposal)
+
+    def step() -> Step:
+        return runner.step(runner.encode(image), tables, proposal)
+
+    step()
+    return step
 
 
 def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:

@@ -60,6 +60,10 @@ class TorchRunner:
         with self._lock, torch.inference_mode(), self._autocast():
             return tuple(t.to(self._type).clone() for t in self._network.prepare(self._images([image])))
 
+    def encode(self, image: Image) -> Image:
+        """The picture itself: on this device frames are encoded within their batch."""
+        return image
+
     def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
         """One frame's region against a prepared reference."""
         return self.step_many([(image, tables, proposal)])[0]
@@ -122,6 +126,10 @@ class Batching:
     def prepare(self, image: Image) -> Tables:
         """See `TorchRunner.prepare`."""
         return self._runner.prepare(image)
+
+    def encode(self, image: Image) -> Image:
+        """See `TorchRunner.encode`."""
+        return image
 
     def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
         """One frame's region; computed together with those of other threads that wait."""

@@ -37,7 +37,7 @@ def test_a_whole_folder_opens(folder: Path) -> None:
     assert json.loads((folder / "model.json").read_text())["minutes"] == 1
 
 
-@pytest.mark.parametrize("name", ["frame.onnx", "prepare.onnx", "state.pt"])
+@pytest.mark.parametrize("name", ["frame.onnx", "encode.onnx", "prepare.onnx", "state.pt"])
 def test_a_changed_file_is_refused(copy: Path, name: str) -> None:
     changed = bytearray((copy / name).read_bytes())
     changed[len(changed) // 2] ^= 1

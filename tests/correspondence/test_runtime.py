@@ -138,7 +138,7 @@ def test_every_second_frame_is_carried_over(folder: Path) -> None:
 class CountingRunner:
     def __init__(self, runner: OnnxRunner) -> None:
         self.runner, self.steps = runner, 0
-        self.prepare = runner.prepare
+        self.prepare, self.encode = runner.prepare, runner.encode
 
     def step(self, *arguments: Any) -> Step:
         self.steps += 1
@@ -185,7 +185,7 @@ def test_torch_says_what_onnx_runtime_says(folder: Path) -> None:
     reference, _, frame, _ = faces()
     gray = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in (frame, reference)]
     proposal = propose(gray[0], gray[1], np.zeros((GRID, GRID, 2), np.float32))
-    one = onnx_runner.step(frame, onnx_runner.prepare(reference), proposal)
+    one = onnx_runner.step(onnx_runner.encode(frame), onnx_runner.prepare(reference), proposal)
     two = torch_runner.step(frame, torch_runner.prepare(reference), proposal)
     for name in Step.__slots__:
         assert np.abs(getattr(one, name) - getattr(two, name)).max() <= 1e-3, name

@@ -1,0 +1,64 @@
+"""Peak memory of one row of `livery bench quality`, in a process of its own.
+
+    python -m benchmarks.footprint PICTURES.npz ROW [MODEL ...]
+
+PICTURES.npz holds `pictures` uint8 (T, H, W, 3) and `points` float32 (T, 478, 3); the row is prepared with
+the first picture and matches the others. Prints the process's peak resident size in MB, the interpreter and
+its imports included: compare rows with "copy".
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.common import ROOT
+from benchmarks.methods import find
+from correspondence import Landmarks, Match
+from correspondence.types import Image
+
+FRAMES = 8
+
+
+def footprint(
+    row: str, frames: Sequence[Image], faces: Sequence[Landmarks], folders: Sequence[Path]
+) -> float:
+    """Peak resident size of a fresh process that runs `row`, MB.
+
+    Args:
+        row: its name.
+        frames: uint8 (H, W, 3), the reference first. faces: their landmarks.
+        folders: of models beside the shipped ones.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pictures.npz"
+        np.savez(file, pictures=np.stack(frames), points=np.stack([f.points for f in faces]))
+        command = [sys.executable, "-m", "benchmarks.footprint", str(file), row, *map(str, folders)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def main(arguments: Sequence[str]) -> None:
+    """See the module."""
+    file, row, *folders = arguments
+    with np.load(file) as held:
+        pictures, points = held["pictures"], held["points"]
+    size = (int(pictures.shape[1]), int(pictures.shape[2]))
+    faces = [Landmarks(np.ascontiguousarray(p), size) for p in points]
+    method = find(row, [Path(f) for f in folders])
+    state = method.prepare(pictures[0], faces[0])
+    last: Match | None = None
+    for picture, face in zip(pictures[1:], faces[1:], strict=True):
+        last = method.match(picture, state, face, last)
+        _ = last.field
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

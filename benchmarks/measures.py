@@ -1,0 +1,275 @@
+"""What `livery bench quality` measures of one method: on clips, on known truth, of edits and of time."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks import metrics
+from benchmarks.common import read_clip
+from benchmarks.edits import CEILING_DB, EDITS, edited_region
+from benchmarks.methods import Method
+from benchmarks.tally import Sums
+from benchmarks.truth import TruthPair, truth_pairs
+from correspondence import Landmarks, Match, confidence, detect_landmarks, warp_image
+from correspondence.classical import gray_of
+from correspondence.synthetic import follow_points
+from correspondence.types import Bool, Float, Image
+from reference import Compositor, Edit
+
+WITHHELD_SEED = 7
+SIZE = 512
+STILL_FRAMES = 12
+TRUTH_POINTS = 40_000  # pixels of a pair that are judged
+REPLACE_BELOW = 0.8  # share of confident pixels at which a reference is replaced, in the ablation
+REPLACE_RADIUS_PX = 4.0
+LEVELS = np.arange(1, 10) / 10  # nominal coverages
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames of a clip with their landmarks; None where no face was found."""
+
+    name: str
+    frames: list[Image]
+    landmarks: list[Landmarks | None]
+
+    def judged(self, stride: int) -> list[tuple[Image, Landmarks | None]]:
+        """Every `stride`-th frame after the first, with its landmarks."""
+        return list(zip(self.frames, self.landmarks, strict=True))[stride::stride]
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A pair of known field with the landmarks FaceMesh finds in it, and those carried by the field."""
+
+    pair: TruthPair
+    reference: Landmarks | None
+    frame: Landmarks | None
+    carried: Landmarks | None
+    back: Float
+
+
+def load_clip(path: Path, frames: int) -> Clip:
+    """The first `frames` frames at 512 x 512 with FaceMesh on each, unsmoothed."""
+    pictures = read_clip(path, frames, SIZE)
+    return Clip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
+
+
+def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[Known]:
+    """Pairs of known field; a pair for each picture and seed."""
+    medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    out = []
+    for seed in seeds:
+        for pair in truth_pairs(pictures, seed=seed):
+            there = detect_landmarks(pair.reference)
+            carried = None
+            if there is not None:
+                moved = follow_points(pair.field, there.points[:, :2])
+                points = np.column_stack([moved, there.points[:, 2]]).astype(np.float32)
+                carried = Landmarks(points, there.image_size)
+            behind, here = (gray_of(p) for p in (pair.reference, pair.frame))
+            back = np.asarray(medium.calc(behind, here, None), np.float32)
+            out.append(Known(pair, there, detect_landmarks(pair.frame), carried, back))
+    return out
+
+
+def withheld_points() -> Bool:
+    """The fixed random half of the landmarks that methods are not given, bool (478,); never an iris."""
+    held = np.zeros(478, bool)
+    held[np.random.default_rng(WITHHELD_SEED).permutation(468)[:234]] = True
+    return held
+
+
+def measure_clip(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+    """Landmark errors, part IoU, PSNR and SSIM of every `stride`-th frame."""
+    reference, first = clip.frames[0], clip.landmarks[0]
+    state = method.prepare(reference, first)
+    held = withheld_points()
+    for frame, seen in clip.judged(stride):
+        match = method.match(frame, state, seen, None)
+        picture = warp_image(reference, match.field)
+        sums.add("PSNR", metrics.psnr(picture, frame))
+        sums.add("SSIM", metrics.ssim(picture, frame))
+        if seen is None or first is None:
+            continue
+        errors = metrics.landmark_errors(match.field, seen, first)
+        for column, group in (("lm", "all"), ("lips", "lips"), ("eyes", "eyes"), ("oval", "contour")):
+            sums.add(column, float(np.nanmean(errors[list(metrics.GROUPS[group])])))
+        again = detect_landmarks(picture)
+        parts = metrics.part_iou(again, seen) if again else {"lips": 0.0, "eyes": 0.0}
+        sums.add("IoU lips", parts["lips"])
+        sums.add("IoU eyes", parts["eyes"])
+        half = method.match(frame, state, metrics.withhold(seen, first, held), None)
+        sums.add("held", float(np.nanmean(metrics.landmark_errors(half.field, seen, first)[held[:468]])))
+
+
+def stillest_span(clip: Clip, length: int = STILL_FRAMES) -> range | None:
+    """The run of frames whose landmarks move least, None where the face is not seen for as long."""
+    best: tuple[float, range] | None = None
+    for start in range(1, len(clip.frames) - length + 1):
+        span = [lm for lm in clip.landmarks[start : start + length] if lm is not None]
+        if len(span) < length:
+            continue
+        points = np.stack([lm.points[:468, :2] for lm in span])
+        motion = float(np.linalg.norm(points - points.mean(axis=0), axis=-1).mean())
+        if best is None or motion < best[0]:
+            best = motion, range(start, start + length)
+    return best[1] if best else None
+
+
+def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) -> metrics.FloatAny:
+    """Where the reference's points appear in the frame: x with x + field(x) = point, by iteration, (N, 2)."""
+    goal = reference.points[:468, :2][points[:468]]
+    at = start.points[:468, :2][points[:468]].astype(np.float32)
+    for _ in range(12):
+        at = at + 0.8 * (goal - at - metrics.sample(match.field, at))
+    return at
+
+
+def measure_motion(method: Method, clip: Clip, sums: Sums) -> None:
+    """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span."""
+    span, first = stillest_span(clip), clip.landmarks[0]
+    if span is None or first is None:
+        return
+    held, state = withheld_points(), method.prepare(clip.frames[0], first)
+    positions, pictures = [], []
+    previous: Match | None = None
+    for i in span:
+        seen = clip.landmarks[i]
+        assert seen is not None  # stillest_span chose it so
+        previous = method.match(clip.frames[i], state, metrics.withhold(seen, first, held), previous)
+        positions.append(carried(previous, first, seen, held))
+        pictures.append(warp_image(clip.frames[0], previous.field))
+    sums.add("jitter", metrics.jitter(np.stack(positions)))
+    for i, t in enumerate(span[1:], start=1):
+        sums.add("warp", metrics.warp_error(pictures[i - 1 : i + 1], clip.frames[t - 1 : t + 1]))
+
+
+def measure_edits(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+    """PSNR of carried edits where the same edit of the live frame changes it; see `benchmarks.edits`."""
+    reference, first = clip.frames[0], clip.landmarks[0]
+    if first is None:
+        return
+    makers = {
+        name: Compositor(Edit(reference, make(reference, first), mode=method.mode), first)
+        for name, make in EDITS.items()
+    }
+    state = method.prepare(reference, first)
+    for frame, seen in clip.judged(stride):
+        if seen is None:
+            continue
+        match = method.match(frame, state, seen, None)
+        for name, maker in makers.items():
+            truth = EDITS[name](frame, seen)
+            image = maker.compose(frame, match).image
+            found = metrics.psnr(image, truth, edited_region(frame, truth))
+            sums.add(f"edit {name}", min(found, CEILING_DB))
+
+
+def measure_truth(method: Method, known: Sequence[Known], sums: Sums) -> None:
+    """Error, outliers, AUSE, AUROC and coverage on pairs of known field; see `quality.COLUMNS`."""
+    rng = np.random.default_rng(0)
+    for item in known:
+        pair = item.pair
+        state = method.prepare(pair.reference, item.reference)
+        match = method.match(pair.frame, state, item.frame, None)
+        pick = rng.permutation(pair.visible.size)[:TRUTH_POINTS]
+        visible, occluded = pair.visible.ravel()[pick], pair.occluded.ravel()[pick]
+        error = (match.field - pair.field).reshape(-1, 2)[pick]
+        log_b = match.log_b.ravel()[pick]
+        cycle = _cycle(match.field, item.back).ravel()[pick]
+        length = np.linalg.norm(error, axis=1)[visible]
+        sums.add("EPE", float(length.mean()))
+        sums.add("out%", 100 * float((length > 3).mean()))
+        both = visible | occluded
+        for suffix, doubt in (("", log_b), (" cyc", cycle)):
+            sums.add(f"AUSE{suffix}", metrics.ause(length, doubt[visible]))
+            sums.add(f"AUROC{suffix}", metrics.auroc(doubt[both], occluded[both]))
+        shift = method.scale_offset(np.abs(error[visible]), log_b[visible])
+        sums.add("cov", metrics.coverage_error(error[visible], log_b[visible] + shift))
+        scaled = np.abs(error[visible]) / np.exp(log_b[visible] + shift)[:, None]
+        for level in LEVELS:
+            sums.add(f"covered {level:.1f}", float((scaled <= -np.log1p(-level)).mean()))
+        if item.carried is not None:
+            told = method.match(pair.frame, state, item.carried, None)
+            away = np.linalg.norm((told.field - pair.field).reshape(-1, 2)[pick], axis=1)[visible]
+            sums.add("EPE lm", float(away.mean()))
+
+
+def _cycle(field: Float, back: Float) -> Float:
+    """Length of the way there and back: `field`, then the flow from the reference to the frame."""
+    h, w = field.shape[:2]
+    y, x = np.mgrid[:h, :w].astype(np.float32)
+    there = (x + field[..., 0], y + field[..., 1])
+    returned = field + cv2.remap(back, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.linalg.norm(returned, axis=-1), np.float32)
+
+
+def measure_replacing(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+    """Reconstruction where a true frame becomes the reference once too little is confident (as StreamEdit's).
+
+    Adds PSNR and SSIM with replacing, and replacements for a hundred judged frames.
+    """
+    reference, first = clip.frames[0], clip.landmarks[0]
+    state = method.prepare(reference, first)
+    for frame, seen in clip.judged(stride):
+        match = method.match(frame, state, seen, None)
+        picture = warp_image(reference, match.field)
+        sums.add("PSNR rep", metrics.psnr(picture, frame))
+        sums.add("SSIM rep", metrics.ssim(picture, frame))
+        sure = float((confidence(match, REPLACE_RADIUS_PX) > 0.5).mean())
+        sums.add("rep/100", 100.0 if sure < REPLACE_BELOW else 0.0)
+        if sure < REPLACE_BELOW:
+            reference, state = frame, method.prepare(frame, seen)
+
+
+def measure_time(run: Callable[[int], Any], sums: Sums, repeats: int = 30) -> None:
+    """Median wall time of `run(i)` with this process held on one core, then on two, in ms."""
+    cores = sorted(os.sched_getaffinity(0))
+    for count in (1, 2):
+        if len(cores) < count:
+            continue
+        with _cores(cores[:count]):
+            for i in range(repeats + 3):
+                start = time.perf_counter()
+                run(i)
+                if i >= 3:
+                    sums.add(f"ms {count}", 1e3 * (time.perf_counter() - start))
+
+
+def matching(method: Method, clip: Clip) -> Callable[[int], Any]:
+    """`match` of the i-th frame with landmarks and the last match given, for `measure_time`."""
+    state = method.prepare(clip.frames[0], clip.landmarks[0])
+    last: list[Match | None] = [None]
+
+    def run(i: int) -> None:
+        t = 1 + i % (len(clip.frames) - 1)
+        last[0] = method.match(clip.frames[t], state, clip.landmarks[t], last[0] if t > 1 else None)
+
+    return run
+
+
+class _cores:  # noqa: N801 - used as a function
+    """Every thread of this process on the given cores, for a while."""
+
+    def __init__(self, cores: Sequence[int]) -> None:
+        self._wanted, self._all = cores, os.sched_getaffinity(0)
+
+    def __enter__(self) -> None:
+        self._set(self._wanted)
+
+    def __exit__(self, *_: object) -> None:
+        self._set(self._all)
+
+    @staticmethod
+    def _set(cores: Any) -> None:
+        for task in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)

@@ -1,0 +1,67 @@
+"""Measured values by column, kept on disk after every part so that a benchmark cut short goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import ROOT
+
+
+@dataclass
+class Sums:
+    """Everything measured of one row, by column."""
+
+    values: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, column: str, value: float) -> None:
+        """Keep a value; NaN is left out."""
+        if np.isfinite(value):
+            self.values.setdefault(column, []).append(float(value))
+
+    def extend(self, other: Sums) -> None:
+        """Take in another's values."""
+        for column, values in other.values.items():
+            self.values.setdefault(column, []).extend(values)
+
+    def mean(self, column: str) -> float:
+        """Mean of a column, NaN where nothing was measured; the median for times."""
+        values = self.values.get(column, [])
+        if not values:
+            return float("nan")
+        return float(np.median(values) if column.startswith("ms") else np.mean(values))
+
+
+class Store:
+    """Finished parts of a run in a JSON file; parts made with other code or options are not taken up."""
+
+    def __init__(self, path: Path, stamp: str, fresh: bool = False) -> None:
+        self._path, self._stamp = path, stamp
+        self.parts: dict[str, dict[str, list[float]]] = {}
+        if not fresh and path.is_file():
+            kept = json.loads(path.read_text())
+            self.parts = kept["parts"] if kept["stamp"] == stamp else {}
+
+    def get(self, key: str, measure: Callable[[Sums], None]) -> Sums:
+        """The part `key`: as kept, else measured now and kept."""
+        if key not in self.parts:
+            sums = Sums()
+            measure(sums)
+            self.parts[key] = sums.values
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps({"stamp": self._stamp, "parts": self.parts}))
+        return Sums(self.parts[key])
+
+
+def stamp(options: dict[str, Any], files: Iterable[Path]) -> str:
+    """A digest of options and of files' contents: parts measured under another one are measured again."""
+    made = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
+    for path in sorted(files):
+        made.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return made.hexdigest()

@@ -113,7 +113,8 @@ class Pieces:
             forget(self._folder, job)
             text = playlist(pieces, self._piece_s, ended=False)
             (self._folder / "refined.m3u8").write_text(text)
-        threading.Thread(target=self._go_on, name="recording", daemon=True).start()
+        if not isinstance(error, WorkerClosedError):  # the rest is for `livery refine`
+            threading.Thread(target=self._go_on, name="recording", daemon=True).start()
 
     def _end(self) -> None:
         if self._failed == 0 and self._done:

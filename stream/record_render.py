@@ -20,14 +20,14 @@ import numpy as np
 from correspondence import LandmarkTracker, Matcher
 from correspondence.types import Image, Landmarks
 from inpaint.jobs import Check, Filler, GapJob
-from reference import Edit, KeeperConfig, Propagator, PropagatorConfig, StageError
+from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
 from reference.outfit import Own
+from stream.made import Inventor
 from stream.pictures import decode_picture
 from stream.record_files import Writer, read_piece
 
 LOST = 1.75  # frame times between neighbours from which frames count as lost
 LONGEST_S = 1.0  # a longer stall is no motion to be interpolated
-UNKNOWN = 0.5  # confidence below which a pixel of the edited area is open to invention
 MAX_PIXELS = 40_000_000
 
 
@@ -56,7 +56,7 @@ class RenderJob:
     source: str
     output: str
     keyframes: tuple[KeyframeFile, ...]
-    mode: str
+    mode: Mode
     strength: float
     matcher: str
     fps: float
@@ -109,7 +109,7 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
     output = folder / job.output
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.ts")
     height, width = shown[0][1].shape[:2]
-    writer = Writer(temporary, (height, width), crf=18, preset="fast")
+    writer = Writer(temporary, (height, width), crf=18)
     try:
         for time_s, image in shown:
             check()
@@ -127,9 +127,9 @@ def _edited(
     """The frames with the edit, and how many have invented parts."""
     if not job.keyframes:
         return list(frames), 0
-    propagator = _propagator(job)
+    edits = _edits(job)
+    propagator, inventor = _propagator(job, edits), Inventor(filler, edits)
     made: list[tuple[float, Image]] = []
-    invented = 0
     try:
         for time_s, image in frames:
             check()
@@ -138,21 +138,11 @@ def _edited(
             except StageError:
                 made.append((time_s, image))
                 continue
-            picture = result.image
-            if filler.diffusion is not None and result.box is not None and result.match is not None:
-                changed = (picture != image).any(axis=2)
-                unsure = (changed & (result.confidence < UNKNOWN)).astype(np.float32)
-                if unsure.any():
-                    marks = {0: result.landmarks, 1: result.landmarks, 2: result.landmarks}
-                    gap = GapJob(
-                        references={0: picture, 2: picture}, landmarks=marks, bases={1: (picture, unsure)}
-                    )
-                    picture = filler.gap(gap, check)[1]
-                    invented += 1
+            picture = inventor(image, result, check)
             made.append((time_s, picture))
     finally:
         propagator.close()
-    return made, invented
+    return made, inventor.frames
 
 
 @lru_cache(maxsize=1)
@@ -160,19 +150,19 @@ def _matcher(kind: str) -> Matcher:
     return Matcher.load(kind)
 
 
-def _propagator(job: RenderJob) -> Propagator:
+def _edits(job: RenderJob) -> list[Edit]:
+    return [
+        Edit(_picture(job, k.image), _picture(job, k.edited), job.mode, job.strength) for k in job.keyframes
+    ]
+
+
+def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
     """Wears all keyframes of the job, the best one for each frame's view."""
     keeping = KeeperConfig(background=False, make=False, max_match_s=60.0)
-    room = replace(keeping.bank, max_keyframes=max(keeping.bank.max_keyframes, len(job.keyframes)))
+    room = replace(keeping.bank, max_keyframes=max(keeping.bank.max_keyframes, len(edits)))
     keeping = replace(keeping, bank=room)
     propagator = Propagator(matcher=_matcher(job.matcher), config=PropagatorConfig(references=keeping))
-    own = [
-        Own(
-            edit=Edit(_picture(job, k.image), _picture(job, k.edited), job.mode, job.strength),  # type: ignore[arg-type]
-            made_s=k.made_s,
-        )
-        for k in job.keyframes
-    ]
+    own = [Own(edit=edit, made_s=k.made_s) for edit, k in zip(edits, job.keyframes, strict=True)]
     propagator.put_on(propagator.outfit(own))
     return propagator
 

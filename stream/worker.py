@@ -224,6 +224,9 @@ class FillWorker:
     def _crashed(self, job: Job, why: str) -> bool:
         """Note that the process died during a job; whether to try it again."""
         self._end_process(0.0)
+        if self._closed:
+            self._drop(job, "the fill worker closed")
+            return False
         self._crashes += 1
         again = job.attempts < 2 and self._why_not(job) is None
         what = f"the fill process died during a {job.kind.name.lower()} job ({why})"

@@ -128,6 +128,8 @@ def _edit(args: argparse.Namespace) -> int:
         side_by_side=args.side_by_side,
         overwrite=args.overwrite,
         confidence=args.report is not None,
+        fill=args.fill or args.fill_weights is not None,
+        fill_weights=args.fill_weights,
         encoder=EncoderConfig(codec=args.codec, crf=args.crf),
     )
     _check_report(args)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from correspondence import Matcher, confidence
+from inpaint.jobs import Filler
 from reference import (
     MODES,
     Between,
@@ -24,6 +25,7 @@ from reference import (
     StageError,
     align_edited,
 )
+from stream.made import Carrier, Inventing, Inventor, as_fill, make_filler
 from stream.paths import check_output, check_paths
 from stream.pictures import Picture, encode_png
 from stream.probe import MediaError, VideoInfo, probe
@@ -47,7 +49,6 @@ logger = logging.getLogger(__name__)
 REFERENCES = KeeperConfig(background=False, max_match_s=10.0)
 SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
 
-Carrier = Propagator | Between
 Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
 
 
@@ -65,6 +66,8 @@ class FileConfig:
         side_by_side: write the input beside the result.
         overwrite: replace an existing output.
         confidence: report each frame's mean confidence, which costs time.
+        fill: invent what is shown without being sure of its place, where there are weights for it.
+        fill_weights: folder of the diffusion model's weights; None: the shipped ones, if any.
         encoder: how to compress the output.
     """
 
@@ -77,6 +80,8 @@ class FileConfig:
     side_by_side: bool = False
     overwrite: bool = False
     confidence: bool = False
+    fill: bool = False
+    fill_weights: Path | None = None
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 
     def __post_init__(self) -> None:
@@ -155,7 +160,11 @@ def edit_file(
         report.end = (references[1].index, references[1].note, alignments[1].note)
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
-    carrier = _carrier(edits, references, matcher)
+    filler, about = make_filler(config.fill_weights, config.device)
+    carrier = _carrier(edits, references, matcher, filler)
+    if config.fill:
+        report.notes.append(about)
+        carrier = Inventing(carrier, Inventor(filler, edits))
     try:
         _Run(info, config, report, stop, progress).edit(carrier, output)
     finally:
@@ -189,10 +198,13 @@ def _references(
     return [picture_reference(Path(config.reference))]
 
 
-def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher) -> Carrier:
+def _carrier(
+    edits: list[Edit], references: list[Reference], matcher: Matcher, filler: Filler
+) -> Carrier:
     """What carries one edit, or the way from one to another."""
     if len(edits) == 1:
-        return Propagator(edits[0], matcher, config=PropagatorConfig(references=REFERENCES))
+        worn = PropagatorConfig(references=REFERENCES)
+        return Propagator(edits[0], matcher, config=worn, fill=as_fill(filler))
     start_s, end_s = references[0].time_s, references[1].time_s
     assert start_s is not None
     assert end_s is not None

@@ -140,6 +140,12 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="decide per pixel and object, add the change, lay it over, or carry it as one rigid object",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
+    parser.add_argument(
+        "--fill",
+        action="store_true",
+        help="invent what is shown without being sure of its place; needs weights of the diffusion model",
+    )
+    _fill_options(parser)
     parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write figures for each frame")
     parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")

@@ -26,15 +26,18 @@ class CrossFade:
         old: what served until now; match: the last frame's with it.
         frames: how many show both.
         radius: of the confidence, see `sights.radius_px`.
+        apart: how the two keyframes' matches differ where that is known; else the old one is matched once.
     """
 
-    def __init__(self, old: Worn, match: Match | None, frames: int, radius: float) -> None:
+    def __init__(
+        self, old: Worn, match: Match | None, frames: int, radius: float, apart: Apart | None = None
+    ) -> None:
         self._old = old
         self._match = match
         self._frames = frames
         self._radius = radius
         self._shown = 0
-        self._apart: _Apart | None = None
+        self._apart = apart
 
     @property
     def done(self) -> bool:
@@ -60,7 +63,7 @@ class CrossFade:
             match: of it with the new keyframe; new: the composition; worn: what made it.
             landmarks: of the frame, None where the face is lost.
             strength: of both edits, [0, 1].
-            matcher: finds the old keyframe in the first frame where it is another picture.
+            matcher: finds the old keyframe in the first frame where it is another picture, if need be.
         """
         self._shown += 1
         before = self._match_old(frame, match, worn, landmarks, matcher)
@@ -90,7 +93,7 @@ class CrossFade:
             return last
         if self._apart is None or self._apart.frame_size != size:
             before = matcher.match(frame, self._old.keyframe.prepared, last, landmarks=landmarks)
-            self._apart = _Apart.between(before, match, landmarks)
+            self._apart = Apart.between(before, match, landmarks)
             return before
         return self._apart.carried(match, landmarks)
 
@@ -107,7 +110,7 @@ class CrossFade:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Apart:
+class Apart:
     """How two references' matches of one frame differ: spares matching the old one in the frames after.
 
     Attributes:
@@ -122,10 +125,11 @@ class _Apart:
     reference_size: tuple[int, int]
 
     @classmethod
-    def between(cls, old: Match, new: Match, landmarks: Landmarks) -> _Apart:
-        """Of two matches of one frame."""
+    def between(cls, old: Match, new: Match | None, landmarks: Landmarks) -> Apart:
+        """Of two matches of one frame; None for the frame's match with itself."""
         values = _grid(old)
-        values[..., :2] -= _grid(new)[..., :2]
+        if new is not None:
+            values[..., :2] -= _grid(new)[..., :2]
         return cls(values, landmarks, old.frame_size, old.reference_size)
 
     def carried(self, new: Match, landmarks: Landmarks) -> Match:

@@ -132,7 +132,9 @@ class ReferenceKeeper:
 
     def _serve(self, swap: Swap, last: Match | None, events: list[Event]) -> None:
         if self.config.fade_frames > 0 and not self._resuming:
-            self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius)
+            known = swap.apart is not None and swap.apart[0] is self._worn.keyframe
+            apart = swap.apart[1] if swap.apart is not None and known else None
+            self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius, apart)
         self._worn = swap.worn
         self._policy.switched(now_s=self._now_s)
         self._changed_s, self._other, self._own, self._refused = self._now_s, None, None, ""
@@ -158,13 +160,15 @@ class ReferenceKeeper:
             self._fade = None
         return mixed
 
-    def watch(self, frame: Image, landmarks: Landmarks | None, new: Composition, match_s: float) -> None:
+    def watch(
+        self, frame: Image, landmarks: Landmarks | None, match: Match, new: Composition, match_s: float
+    ) -> None:
         """Note how well the frame is covered, and ask for a better reference where it is not.
 
         Args:
             frame: uint8 (H, W, 3); copied where it may become a keyframe.
             landmarks: of the frame's face.
-            new: what `worn` made of it.
+            match: of the frame with `worn`; new: what that made of it.
             match_s: how long its match took.
         """
         self._match_s += 0.1 * (match_s - self._match_s)
@@ -187,7 +191,7 @@ class ReferenceKeeper:
         other = None if self._other is None else self._other[1]
         decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
         self.decision = replace(decision, coverage=covered)
-        self._act(frame, landmarks, covered)
+        self._act(frame, landmarks, match, covered)
 
     def _home(self, landmarks: Landmarks) -> Keyframe | None:
         """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
@@ -197,7 +201,7 @@ class ReferenceKeeper:
         best = max(own, key=lambda choice: choice[1])
         return best[0] if best[1] >= self.config.home_coverage else None
 
-    def _act(self, frame: Image, landmarks: Landmarks, covered: float) -> None:
+    def _act(self, frame: Image, landmarks: Landmarks, match: Match, covered: float) -> None:
         """Hand a job over where one is due and none is being done."""
         action, other, config = self.decision.action, self._other, self.config
         own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
@@ -219,7 +223,8 @@ class ReferenceKeeper:
         else:
             return
         self._other = self._own = None
-        view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason)
+        served = (self._worn.keyframe, match)
+        view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason, served)
         tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
         with self._lock:
             sources = self._sources(landmarks)

@@ -51,11 +51,16 @@ def _inside_edited(edit: Edit, landmarks: Landmarks, numbers: tuple[int, ...]) -
     """Whether the edit covers the middle of an opening in the reference, away from its rim."""
     outline = take(landmarks, numbers)
     middle = outline.mean(axis=0)
-    inside = np.zeros(edit.mask.shape, np.uint8)
     shrunk = middle + 0.6 * (outline - middle)
-    cv2.fillPoly(inside, [np.rint(shrunk * 16).astype(np.int32)], 1, shift=SUBPIXEL_BITS)
+    h, w = edit.mask.shape
+    x0, y0 = np.clip(np.floor(shrunk.min(axis=0)).astype(int) - 1, 0, (w - 1, h - 1)).tolist()
+    x1, y1 = np.clip(np.ceil(shrunk.max(axis=0)).astype(int) + 2, 1, (w, h)).tolist()
+    inside = np.zeros((max(1, y1 - y0), max(1, x1 - x0)), np.uint8)
+    corners = np.rint((shrunk - (x0, y0)) * 16).astype(np.int32)
+    cv2.fillPoly(inside, [corners], 1, shift=SUBPIXEL_BITS)
     area = int(inside.sum())
-    changed = (np.abs(edit.delta).max(axis=2) > 2) & (edit.mask > 0)  # without the mask's rim
+    there = np.s_[y0 : y0 + inside.shape[0], x0 : x0 + inside.shape[1]]
+    changed = (np.abs(edit.delta[there]).max(axis=2) > 2) & (edit.mask[there] > 0)  # without the mask's rim
     return area > 0 and int((changed & (inside > 0)).sum()) / area >= TOUCHED
 
 

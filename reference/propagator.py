@@ -269,7 +269,7 @@ class Propagator:
             composition = worn.compositor.compose(frame, match, strength)
         if ready.keeper is not None:
             with step.stage("references"):
-                ready.keeper.watch(frame, landmarks, composition, step.seconds.get("match", 0.0))
+                ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))
                 composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
         radius = self.config.confidence_radius * min(size)
         reason = None if composition.box is not None else _why_nothing(settings, self._fade)

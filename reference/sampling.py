@@ -25,7 +25,7 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
     shown: list[tuple[Float, Float]] = []  # values and weights
     values = np.empty((0, 0, 3), np.float32)
     for patch in reversed(match.patches):  # finest first
-        values, weight = _read(patch.values, patch.box, box, size), _weight(patch, match, box, size)
+        values, weight = read_grid(patch.values, patch.box, box, size), _weight(patch, match, box, size)
         if weight is None:
             break
         shown.append((values, weight))
@@ -34,7 +34,7 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
     return values
 
 
-def _read(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float:
+def read_grid(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float:
     """Values of a grid over the box `covered`, read bilinearly on a grid of `size` over `box`."""
     rows, columns = size
     step_x, step_y = (box[2] - box[0]) / columns, (box[3] - box[1]) / rows

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from collections import OrderedDict
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -12,17 +15,19 @@ from correspondence.grid import pixel_grid
 from correspondence.mesh import face_reference, landmark_field
 from correspondence.region import ideal_region
 from correspondence.topology import OVAL
-from correspondence.types import Float, Image, Landmarks, Match, Patch
+from correspondence.types import Float, Image, Landmarks, Match
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig, Compositor
 from reference.edits import Edit, Mode
 from reference.live import live_areas, openings
 from reference.parts import face_size
 from reference.policy import coverage
-from reference.sampling import coarse_values, places
+from reference.sampling import coarse_values, places, read_grid
+from reference.weights import less_live
 
 RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
 CELL_PX = 8  # grid on which confidence is read
+MOST_KEPT = 4  # keyframes of a look that stay ready to serve
 ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is taken as given and weighed later
 
 
@@ -39,16 +44,26 @@ class Look:
     strength: float
     composite: CompositeConfig
 
-    def edit(self, keyframe: Keyframe) -> Edit:
-        """The keyframe's edit."""
-        if keyframe.edit is not None:
-            return keyframe.edit.with_mode(self.mode)
-        return Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
+    _kept: OrderedDict[Keyframe, Worn] = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def worn(self, keyframe: Keyframe) -> Worn:
-        """The keyframe made ready to serve frames; slow."""
-        edit = self.edit(keyframe)
-        return Worn(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+        """The keyframe made ready to serve frames; slow where it is not one of the last `MOST_KEPT`."""
+        with self._lock:
+            kept = self._kept.get(keyframe)
+            if kept is not None:
+                self._kept.move_to_end(keyframe)
+                return kept
+        if keyframe.edit is not None:
+            edit = keyframe.edit.with_mode(self.mode)
+        else:
+            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
+        made = Worn(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+        with self._lock:
+            self._kept[keyframe] = made
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +80,7 @@ class Sight:
     """A frame matched with a keyframe.
 
     Attributes:
-        keyframe, edit, match: whose and how.
+        worn, match: of which keyframe and how.
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
         mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 where a mouth or an
             eye stays live inside.
@@ -75,14 +90,23 @@ class Sight:
         covered: share of the edited area that is seen with confidence, [0, 1].
     """
 
-    keyframe: Keyframe
-    edit: Edit
+    worn: Worn
     match: Match
     confidence: Float
     mask: Float
     places: Float
     shown: Float
     covered: float
+
+    @property
+    def keyframe(self) -> Keyframe:
+        """Whose sight it is."""
+        return self.worn.keyframe
+
+    @property
+    def edit(self) -> Edit:
+        """The keyframe's edit."""
+        return self.worn.edit
 
     def composed(self, frame: Image, look: Look, *, by_mesh: bool = False) -> Image:
         """The whole edit on the frame at full strength, wherever the match, or the mesh, puts it."""
@@ -94,8 +118,8 @@ class Sight:
             field = self.places - _pixels(match.frame_size)
             sure = np.zeros((height, width), np.float32)
             match = Match.from_field(field, sure, match.landmarks, match.reference_size)
-        config = replace(look.composite, trust_low=0.0, trust_high=ALL_TRUST)
-        compositor = Compositor(self.edit, self.keyframe.prepared.landmarks, config)
+        compositor = copy(self.worn.compositor)
+        compositor.config = replace(look.composite, trust_low=0.0, trust_high=ALL_TRUST)
         return compositor.compose(frame, match, 1 / self.edit.strength).image
 
 
@@ -117,20 +141,48 @@ def sight_of(
     """
     size = (frame.shape[0], frame.shape[1])
     match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
-    edit = look.edit(keyframe)
+    worn = look.worn(keyframe)
     whole = (0, 0, size[1], size[0])
     pixels = _pixels(size)
-    mask, at, shown = _lie(edit, keyframe.prepared.landmarks, landmarks, places(match, whole, pixels), pixels)
-    for (x0, y0, x1, y1), share in live_areas(openings(edit, keyframe.prepared.landmarks), landmarks, size):
+    own = keyframe.prepared.landmarks
+    mask, at, shown = _lie(worn.edit.mask, own, landmarks, places(match, whole, pixels), pixels)
+    for (x0, y0, x1, y1), share in live_areas(openings(worn.edit, own), landmarks, size):
         mask[y0:y1, x0:x1] *= 1 - share
-    rows, columns = (max(1, round(side / CELL_PX)) for side in size)
-    sure = confident(coarse_values(match, whole, (rows, columns))[..., 2], radius_px(radius, landmarks, size))
-    weight = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA)
-    return Sight(keyframe, edit, match, sure, mask, at, shown, coverage(sure, weight, threshold))
+    cells = _cells(size)
+    sure = confident(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
+    weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA)
+    return Sight(worn, match, sure, mask, at, shown, coverage(sure, weight, threshold))
+
+
+def glance_at(
+    frame: Image, landmarks: Landmarks | None, worn: Worn, matcher: Matcher, radius: float, threshold: float
+) -> tuple[Match, float]:
+    """The match of a frame with a keyframe and how much of the edit it covers, [0, 1]: a sight at low cost.
+
+    Args:
+        frame, landmarks, radius, threshold: as `sight_of`'s.
+    """
+    size = (frame.shape[0], frame.shape[1])
+    match = matcher.match(frame, worn.keyframe.prepared, landmarks=landmarks)
+    whole, cells = (0, 0, size[1], size[0]), _cells(size)
+    values = coarse_values(match, whole, cells)
+    pixels = _pixels(size, cells)
+    small = _cells((worn.edit.mask.shape[0], worn.edit.mask.shape[1]))
+    mask = cv2.resize(worn.edit.mask, small[::-1], interpolation=cv2.INTER_AREA)
+    own = worn.keyframe.prepared.landmarks
+    lies, _, _ = _lie(mask, own, landmarks, pixels + values[..., :2], pixels)
+    lies = less_live(lies, live_areas(openings(worn.edit, own), landmarks, size), whole)
+    sure = confident(values[..., 2], radius_px(radius, landmarks, size))
+    return match, coverage(sure, lies, threshold)
+
+
+def _cells(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid of about `CELL_PX` over a picture."""
+    return max(1, round(size[0] / CELL_PX)), max(1, round(size[1] / CELL_PX))
 
 
 def _lie(
-    edit: Edit, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
+    mask: Float, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
 ) -> tuple[Float, Float, Float]:
     """Where an edit should lie in a frame, however unsure the match is: `Sight`'s mask, places and shown.
 
@@ -138,42 +190,55 @@ def _lie(
     may send an ear to a cheek it cannot see, places the rest.
 
     Args:
+        mask: of the edit, float32, of the keyframe's size, or smaller where the grid is coarse.
         own, now: landmarks of the keyframe and of the frame.
-        matched: where in the keyframe each pixel is seen by the match, float32 (H, W, 2), pixels.
-        pixels: x and y of each pixel, float32 (H, W, 2).
+        matched: where in the keyframe each place is seen by the match, float32 (h, w, 2), pixels.
+        pixels: x and y of each place, an even grid over the frame, float32 (h, w, 2).
     """
-
-    def warped(mask: Float, at: Float) -> Float:
-        out = cv2.remap(mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        return np.asarray(out, np.float32)
-
     if own is None or now is None:
-        return warped(edit.mask, matched), matched, np.zeros(pixels.shape[:2], np.float32)
-    height, width = pixels.shape[:2]
+        return _warped(mask, matched, None), matched, np.zeros(pixels.shape[:2], np.float32)
+    height, width = now.image_size
+    rows, columns = pixels.shape[:2]
     here, there = ideal_region(now, (height, width)), ideal_region(own, own.image_size)
     carried = landmark_field(now, face_reference(own, there), here)
     size = carried.field.shape[0]
     at = pixel_grid(size, size)
     moved = there.to_pixels(at + carried.field, size) - here.to_pixels(at, size)
-    values = np.dstack([moved, carried.inside.astype(np.float32)]).astype(np.float32)
-    whole = (0, 0, width, height)
-    by_mesh = Patch(values, here.box).sample(whole)
-    shown = Patch(np.dstack([carried.validity] * 3), here.box).sample(whole)[..., 0]
+    known = np.dstack([moved, carried.inside.astype(np.float32), carried.validity]).astype(np.float32)
+    by_mesh = read_grid(known, here.box, (0, 0, width, height), (rows, columns))
     inside = by_mesh[..., 2] > 0.5
     inside &= (pixels >= here.box[:2]).all(axis=2) & (pixels < here.box[2:]).all(axis=2)
-    face = np.zeros(edit.mask.shape, np.uint8)
-    cv2.fillPoly(face, [np.rint(own.points[list(OVAL), :2] * 16).astype(np.int32)], 1, shift=4)
-    rim = 2 * max(1, round(RIM * face_size(own))) + 1
-    off_face = edit.mask * (1 - cv2.dilate(face, np.ones((rim, rim), np.uint8)))
     places_ = np.where(inside[..., None], pixels + by_mesh[..., :2], matched).astype(np.float32)
-    mask = np.where(inside, warped(edit.mask, places_), warped(off_face.astype(np.float32), matched))
-    return mask.astype(np.float32), places_, np.where(inside, shown, np.float32(0))
+    off_face = _warped(_beside_face(mask, own), matched, own)
+    lies = np.where(inside, _warped(mask, places_, own), off_face)
+    return lies.astype(np.float32), places_, np.where(inside, by_mesh[..., 3], np.float32(0))
 
 
-def _pixels(size: tuple[int, int]) -> Float:
-    """x and y of each pixel, float32 (H, W, 2)."""
-    x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
-    return np.stack(np.meshgrid(x, y), axis=-1)
+def _beside_face(mask: Float, own: Landmarks) -> Float:
+    """A mask of the keyframe's size or smaller without what lies on the face and its rim."""
+    scale = mask.shape[1] / own.image_size[1]
+    face = np.zeros(mask.shape, np.uint8)
+    oval = (own.points[list(OVAL), :2] + 0.5) * scale - 0.5
+    cv2.fillPoly(face, [np.rint(oval * 16).astype(np.int32)], 1, shift=4)
+    rim = 2 * max(1, round(RIM * face_size(own) * scale)) + 1
+    return np.asarray(mask * (1 - cv2.dilate(face, np.ones((rim, rim), np.uint8))), np.float32)
+
+
+def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
+    """A mask of the keyframe's size or smaller at places of the keyframe, pixels."""
+    if own is not None and mask.shape != own.image_size:
+        scale = np.array([mask.shape[1] / own.image_size[1], mask.shape[0] / own.image_size[0]], np.float32)
+        at = (at + np.float32(0.5)) * scale - np.float32(0.5)
+    out = cv2.remap(mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(out, np.float32)
+
+
+def _pixels(size: tuple[int, int], cells: tuple[int, int] | None = None) -> Float:
+    """x and y of each pixel, or of the centres of an even grid of cells, float32 (h, w, 2)."""
+    rows, columns = cells or size
+    x = (np.arange(columns) + 0.5) * (size[1] / columns) - 0.5
+    y = (np.arange(rows) + 0.5) * (size[0] / rows) - 0.5
+    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
 
 
 def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from correspondence import Matcher
-from correspondence.types import Image, Landmarks
+from correspondence.types import Image, Landmarks, Match
 from reference.bank import Keyframe
+from reference.crossfade import Apart
 from reference.keyframes import Drawn, Fill, LaterFill, checked, draw, filled, hint_of
 from reference.parts import face_size
 from reference.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights
-from reference.sights import Look, Sight, Worn, sight_of
+from reference.sights import Look, Sight, Worn, glance_at, sight_of
 
 Observed = tuple[Keyframe, Landmarks, float]  # a keyframe, a view, and what it covered of it
 
@@ -25,6 +26,7 @@ class View:
     Attributes:
         frame: uint8 (H, W, 3); landmarks: of its face; now_s: its time.
         candidate: the keyframe to try, None to make one; least: what it must cover; reason: of the request.
+        served: the keyframe that serves the frame, and its match.
     """
 
     frame: Image
@@ -33,6 +35,7 @@ class View:
     candidate: Keyframe | None
     least: float
     reason: str
+    served: tuple[Keyframe, Match] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +58,14 @@ class Swap:
         worn: the keyframe; reason: why, in words.
         known: of a new keyframe, share of its edit that earlier ones gave; None for one of the bank.
         replaces: the keyframe of the bank whose place it takes, with its hole filled.
+        apart: a keyframe, and how its match differs from this one's.
     """
 
     worn: Worn
     reason: str
     known: float | None = None
     replaces: Keyframe | None = None
+    apart: tuple[Keyframe, Apart] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -124,32 +129,47 @@ class ViewJob:
             self._view.frame, landmarks, keyframe, tools.matcher, tools.look, tools.radius, tools.threshold
         )
 
+    def _glance(self, keyframe: Keyframe) -> tuple[Swap, float]:
+        """The change to a keyframe of the bank, and what it covers of the view."""
+        view, tools = self._view, self._tools
+        worn = tools.look.worn(keyframe)
+        match, covered = glance_at(
+            view.frame, view.landmarks, worn, tools.matcher, tools.radius, tools.threshold
+        )
+        return Swap(worn, view.reason, apart=self._apart(match)), covered
+
+    def _apart(self, match: Match | None) -> tuple[Keyframe, Apart] | None:
+        """How the serving keyframe's match differs from another one; None: from the frame's with itself."""
+        served = self._view.served
+        if served is None:
+            return None
+        return served[0], Apart.between(served[1], match, self._view.landmarks)
+
     def _try(self, candidate: Keyframe) -> None:
-        view = self._view
-        sight = self._see(candidate, view.landmarks)
-        observed = ((candidate, view.landmarks, sight.covered),)
-        swap = Swap(self._tools.look.worn(candidate), view.reason) if sight.covered >= view.least else None
-        self._report(Found(observed=observed, swap=swap))
+        swap, covered = self._glance(candidate)
+        observed = ((candidate, self._view.landmarks, covered),)
+        self._report(Found(observed=observed, swap=swap if covered >= self._view.least else None))
 
     def _make(self) -> None:
         view, tools = self._view, self._tools
+        glances = [(k, *self._glance(k)) for k in self._sources]
+        observed = tuple((k, view.landmarks, covered) for k, _, covered in glances)
+        _, best, covered = max(glances, key=lambda g: g[2])
+        if covered >= self._enough:
+            best = replace(best, reason=f"a keyframe of the bank covers {covered:.0%}")
+            self._report(Found(observed=observed, swap=best))
+            return
         prepared = tools.matcher.prepare(view.frame)
         landmarks = prepared.landmarks
         own = self._sources[0]
         reason = why_not_by_looks(view.frame, landmarks, (own.image, own.prepared.landmarks), tools.refusal)
         if landmarks is None or reason is not None:
-            self._report(Refused(reason=reason or "no face found"))
+            self._report(Refused(observed=observed, reason=reason or "no face found"))
             return
         if not _same_face(landmarks, view.landmarks):
-            self._report(Refused(reason="another face is more in view"))
+            self._report(Refused(observed=observed, reason="another face is more in view"))
             return
         sights = [self._see(keyframe, landmarks) for keyframe in self._sources]
-        observed = tuple((s.keyframe, landmarks, s.covered) for s in sights)
-        best = max(sights, key=lambda s: s.covered)
-        if best.covered >= self._enough:
-            swap = Swap(tools.look.worn(best.keyframe), f"a keyframe of the bank covers {best.covered:.0%}")
-            self._report(Found(observed=observed, swap=swap))
-            return
         reason = why_not_by_sights(landmarks, sights, tools.refusal)
         drawn = None if reason is not None else draw(view.frame, sights, tools.look)
         if drawn is None or drawn.known < tools.refusal.least_known:
@@ -157,7 +177,7 @@ class ViewJob:
             self._report(Refused(observed=observed, reason=reason or unknown))
             return
         keyframe = Keyframe(prepared.image, drawn.edited, prepared, made_s=view.now_s)
-        swap = Swap(tools.look.worn(keyframe), view.reason, known=drawn.known)
+        swap = Swap(tools.look.worn(keyframe), view.reason, known=drawn.known, apart=self._apart(None))
         self._report(Found(observed=observed, swap=swap))
         self._fill(keyframe, drawn, landmarks, sights[0])
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from reference import (
 )
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
-from reference.crossfade import LAG, CrossFade
+from reference.crossfade import LAG, Apart, CrossFade
 from reference.policy import PolicyConfig
 from reference.sights import Look, Worn
 from stream.demo import DemoSource
@@ -168,3 +168,23 @@ def test_on_a_turning_head_a_switch_is_smaller_than_the_motion() -> None:
     for image, other, frame in zip(kept, alone, frames, strict=True):
         far = (np.abs(image.astype(int) - frame).max(axis=2) == 0) & (other != frame).any(axis=2)
         assert far.mean() < 0.02  # both edit the same place
+
+
+def test_what_a_job_knows_of_the_old_reference_spares_matching_it(astronaut: Image, face: Landmarks) -> None:
+    x, y = (int(v) for v in face.points[50, :2])
+    spot = (x - 6, y - 6, x + 6, y + 6)
+    old_prepared, new_prepared = (FakePrepared(image, face) for image in (astronaut, astronaut.copy()))
+    old, new = (
+        LOOK.worn(Keyframe(p.image, paint_square(p.image, spot, colour), cast("Any", p)))
+        for p, colour in ((old_prepared, (20, 200, 40)), (new_prepared, (20, 40, 200)))
+    )
+    before, after = (shift_match((512, 512), shift, face) for shift in ((3, 0), (0, 0)))
+    matcher: Any = FakeMatcher(face)
+    pictures = []
+    for apart in (Apart.between(before, after, face), Apart.between(before, None, face)):
+        fade = CrossFade(old, None, FRAMES, radius=0.03, apart=apart)
+        composed = new.compositor.compose(astronaut, after)
+        pictures.append(fade.blend(astronaut, after, composed, new, face, 1.0, matcher).image)
+    assert matcher.previous == []
+    assert pictures[0][y, x - 9, 1] > astronaut[y, x - 9, 1] + 20  # 3 px to the left of where it was painted
+    np.testing.assert_array_equal(pictures[0], pictures[1])

@@ -8,7 +8,6 @@ from functools import partial
 
 from aiohttp import web
 
-from correspondence.types import Image
 from reference import MODES, Mode, presets
 from stream.describe import thumbnail
 from stream.editor import Target
@@ -72,16 +71,20 @@ async def take_reference(request: web.Request) -> web.Response:
 
 
 async def reference_png(request: web.Request) -> web.Response:
-    """The picture that is edited, to edit elsewhere."""
+    """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
     reference = session_of(request).wardrobe.active.reference
+    if _is_other(request, reference):
+        return web.Response(status=204)
     if reference is None:
         raise NotFoundError("there is no reference yet", "take one first")
     return await png(request, reference.image)
 
 
 async def edit_png(request: web.Request) -> web.Response:
-    """The edited picture, in its reference's size."""
+    """The edited picture, in its reference's size; of another version than asked for 204."""
     edited = session_of(request).wardrobe.active.edited
+    if _is_other(request, edited):
+        return web.Response(status=204)
     if edited is None:
         raise NotFoundError("there is no edit yet")
     return await png(request, edited.image)
@@ -168,12 +171,12 @@ async def wear_look(request: web.Request) -> web.Response:
 
 
 async def look_thumb(request: web.Request) -> web.Response:
-    """A look's first keyframe, small; its reference where nothing was edited yet."""
-    look = session_of(request).wardrobe.look(_number(request, "look"))
-    shown = look.pictures.anchor or look.pictures.reference
-    if shown is None:
-        raise NotFoundError("this look has no picture yet", "take a reference first")
-    return await _small(request, shown.image)
+    """A look's first keyframe, small; its reference where nothing is edited yet; 204 without either."""
+    number = _number(request, "look")
+    look = next((look for look in session_of(request).wardrobe.looks if look.id == number), None)
+    if look is None:
+        return web.Response(status=204)
+    return await _small(request, look.pictures.anchor or look.pictures.reference)
 
 
 async def take_keyframe(request: web.Request) -> web.Response:
@@ -200,8 +203,8 @@ async def remove_keyframe(request: web.Request) -> web.Response:
 
 
 async def keyframe_thumb(request: web.Request) -> web.Response:
-    """A keyframe's edited picture, small."""
-    return await _small(request, _keyframe(request).image)
+    """A keyframe's edited picture, small; 204 where it has gone, which is no error: they come and go."""
+    return await _small(request, session_of(request).wardrobe.active.keyframe(_number(request, "keyframe")))
 
 
 async def keyframe_reference(request: web.Request) -> web.Response:
@@ -212,6 +215,12 @@ async def keyframe_reference(request: web.Request) -> web.Response:
 async def keyframe_edit(request: web.Request) -> web.Response:
     """A keyframe's edited picture."""
     return await png(request, _keyframe(request).image)
+
+
+def _is_other(request: web.Request, shown: Edited | Reference | None) -> bool:
+    """Whether the picture has changed since the page was told of it, which is no error: it is told again."""
+    wanted = request.query.get("version")
+    return wanted is not None and (shown is None or str(shown.version) != wanted)
 
 
 def _keyframe(request: web.Request) -> Edited:
@@ -264,9 +273,12 @@ def _changed(session: Session, status: int = 200) -> web.Response:
     return web.json_response(session.state(), status=status)
 
 
-async def _small(request: web.Request, image: Image) -> web.Response:
+async def _small(request: web.Request, shown: Edited | Reference | None) -> web.Response:
+    if shown is None:
+        return web.Response(status=204)
+    landmarks = shown.landmarks if isinstance(shown, Reference) else shown.reference.landmarks
     heavy = request.app[SERVICES].heavy
-    data = await asyncio.get_running_loop().run_in_executor(heavy, thumbnail, image)
+    data = await asyncio.get_running_loop().run_in_executor(heavy, thumbnail, shown.image, landmarks)
     return web.Response(body=data, content_type="image/jpeg")
 
 

@@ -6,13 +6,15 @@ import time
 
 import cv2
 
-from correspondence.types import Image
+from correspondence.types import Image, Landmarks
 from reference import KeyframeInfo
 from stream.events import Message
 from stream.look import Edited, Look, Reference
 from stream.wardrobe import Wardrobe
 
 THUMB_PX = 144  # height of a thumbnail
+THUMB_ROOM = 1.7  # its height in faces
+THUMB_SHAPE = 1.4  # its width in heights
 THUMB_QUALITY = 80
 LIVE_BEGAN_S = time.time() - time.monotonic()  # the pipeline's time 0, since 1970
 
@@ -125,12 +127,23 @@ def _clock_ms(live_s: float) -> int | None:
     return round((LIVE_BEGAN_S + live_s) * 1000) if live_s > 0 else None
 
 
-def thumbnail(image: Image) -> bytes:
-    """A small JPEG of a picture, uint8 (H, W, 3)."""
+def thumbnail(image: Image, landmarks: Landmarks | None) -> bytes:
+    """A small JPEG of the face in a picture, uint8 (H, W, 3); of the whole picture without one."""
     height, width = image.shape[:2]
-    scale = min(1.0, THUMB_PX / height, 4 * THUMB_PX / width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    box = (0, 0, width, height)
+    if landmarks is not None:
+        left, top, right, bottom = landmarks.box
+        half = THUMB_ROOM * max(right - left, bottom - top) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        wide = half * THUMB_SHAPE
+        box = (
+            max(0, round(x - wide)), max(0, round(y - half)),
+            min(width, round(x + wide)), min(height, round(y + half)),
+        )  # fmt: skip
+    part = image[box[1] : box[3], box[0] : box[2]]
+    scale = min(1.0, THUMB_PX / part.shape[0])
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     quality = [cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
     return bytes(data)

@@ -111,9 +111,11 @@ export class SessionApi {
     return this.#call("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
-  putEdit(blob, mode) {
-    const query = mode ? `?mode=${encodeURIComponent(mode)}` : "";
-    return this.#call("PUT", `/edit${query}`, { body: blob, type: blob.type, timeout_ms: 60000 });
+  /** `target` says what it is an edit of: {look, keyframe}; what is left out is the one of now. */
+  putEdit(blob, mode, target = {}) {
+    const known = Object.entries({ mode, ...target }).filter(([, value]) => value !== undefined && value !== null);
+    const query = new URLSearchParams(known);
+    return this.#call("PUT", `/edit?${query}`, { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
   removeEdit() {
@@ -124,6 +126,41 @@ export class SessionApi {
     return this.#call("POST", "/preset", { json: choice });
   }
 
+  /** One step of the session's edits back, or on again. */
+  undo(again = false) {
+    return this.#call("POST", again ? "/redo" : "/undo");
+  }
+
+  createLook(copy) {
+    return this.#call("POST", "/looks", { json: { copy } });
+  }
+
+  renameLook(look, name) {
+    return this.#call("PATCH", `/looks/${look}`, { json: { name } });
+  }
+
+  removeLook(look) {
+    return this.#call("DELETE", `/looks/${look}`);
+  }
+
+  wearLook(look) {
+    return this.#call("POST", `/looks/${look}/wear`);
+  }
+
+  /** The live frame as a further keyframe of this look. */
+  takeKeyframe() {
+    return this.#call("POST", "/keyframes", { json: {} });
+  }
+
+  /** Edit this keyframe from now on; null for the reference. */
+  focus(keyframe) {
+    return this.#call("PUT", "/focus", { json: { keyframe } });
+  }
+
+  removeKeyframe(keyframe) {
+    return this.#call("DELETE", `/keyframes/${keyframe}`);
+  }
+
   settings(patch) {
     return this.#call("PATCH", "/settings", { json: patch });
   }
@@ -132,17 +169,27 @@ export class SessionApi {
     return this.#call(on ? "POST" : "DELETE", "/demo");
   }
 
-  /** A picture of the session: "reference", "edit" or "frame"; null for a frame while nothing is live. */
-  async picture(name) {
-    const response = await request("GET", `${this.base}/${name}.png`, { token: this.session.token });
+  /** A picture of the session: "reference", "edit" or "frame"; null where it is of another version by now. */
+  picture(name, version) {
+    return this.#blob(`/${name}.png${version === undefined ? "" : `?version=${version}`}`);
+  }
+
+  /** A small picture of "looks/ID" or "keyframes/ID"; null where that has gone meanwhile. */
+  thumb(name) {
+    return this.#blob(`/${name}/thumb.jpg`);
+  }
+
+  async #blob(path) {
+    const response = await request("GET", this.base + path, { token: this.session.token });
     return response.status === 204 ? null : response.blob();
   }
 
   /**
-   * Listen to the session until the returned function is called; reconnects with growing pauses.
+   * Listen to the session until `close` is called; reconnects with growing pauses.
    * @param {function(object): void} onMessage
    * @param {function(boolean, ApiError=): void} onUp whether the server can be heard, and why not
    * @param {function(): void} onGone the session has ended, or the token no longer holds
+   * @returns {{close: function(): void, send: function(object): boolean}} `send` is false while nobody hears it
    */
   listen(onMessage, onUp, onGone) {
     const url = new URL(`${this.base}/events`, location.href);
@@ -185,10 +232,17 @@ export class SessionApi {
       };
     };
     open();
-    return () => {
-      closed = true;
-      clearTimeout(timer);
-      socket.close();
+    return {
+      close: () => {
+        closed = true;
+        clearTimeout(timer);
+        socket.close();
+      },
+      send: (message) => {
+        const open = socket.readyState === WebSocket.OPEN;
+        if (open) socket.send(JSON.stringify(message));
+        return open;
+      },
     };
   }
 }

@@ -3,7 +3,9 @@
 import { ApiError, createSession, listPresets, SessionApi } from "./api.js";
 import { setUpEdit } from "./edit.js";
 import { setUpFigures } from "./figures.js";
+import { setUpKeys } from "./keys.js";
 import { Live } from "./live.js";
+import { setUpLooks } from "./looks.js";
 import { PaintPanel } from "./paint.js";
 import { setUpPresets } from "./presets.js";
 import { setUpReference } from "./reference.js";
@@ -11,7 +13,10 @@ import { setUpSharing } from "./share.js";
 import { setUpSplit } from "./split.js";
 import { createStore, recall, remember, sessionFromAddress } from "./state.js";
 import { createStatus } from "./status.js";
+import { setUpStrip } from "./strip.js";
+import { setUpUndo } from "./undo.js";
 
+const LOG_KEPT = 40;
 const byId = (id) => document.getElementById(id);
 const status = createStatus(byId("status"));
 const store = createStore({
@@ -19,6 +24,7 @@ const store = createStore({
   api: null, // SessionApi of the session, null before the first action
   state: null, // the session as the server last told it
   stats: null, // the server's live figures
+  log: [], // what happened to the references, oldest first
   presets: null,
   source: "none", // "none" | "camera" | "demo" | "remote"
   sending: "closed", // state of the Link that carries the camera
@@ -31,7 +37,7 @@ const store = createStore({
   tab: "presets",
   taking: false,
 });
-let unlisten = null;
+let line = null; // to the server's events
 
 /** Keep to a session: remember it, follow its events. */
 function adopt(session, state) {
@@ -39,8 +45,8 @@ function adopt(session, state) {
   status.clear("session");
   const api = new SessionApi(session);
   store.set({ api, state });
-  unlisten?.();
-  unlisten = api.listen(receive, hear, sessionLost);
+  line?.close();
+  line = api.listen(receive, hear, sessionLost);
   return api;
 }
 
@@ -50,6 +56,9 @@ function receive(message) {
   } else if (message.type === "state") {
     const { type, ...state } = message;
     store.set({ state: state.state ?? state });
+  } else if (message.type === "log") {
+    const before = message.all ? [] : store.values.log;
+    store.set({ log: [...before, ...message.entries].slice(-LOG_KEPT) });
   } else if (message.type === "event") {
     const speak = { error: status.fail, warning: status.warn }[message.level] ?? status.say;
     speak("server-event", message.text);
@@ -64,10 +73,10 @@ function hear(up, error) {
 }
 
 function forget() {
-  unlisten?.();
-  unlisten = null;
+  line?.close();
+  line = null;
   remember("session", null);
-  store.set({ api: null, state: null, stats: null });
+  store.set({ api: null, state: null, stats: null, log: [] });
 }
 
 /** The token the server was started with, asked from the user; null where they give up. */
@@ -123,7 +132,7 @@ async function resume() {
 async function endSession() {
   const { api } = store.values;
   await live.stop();
-  unlisten?.();
+  line?.close();
   if (api) await status.attempt("session", () => api.end());
   forget();
   status.say("session", "The session has ended; its pictures are gone.");
@@ -171,6 +180,7 @@ function showServer({ server, sending, source }) {
 function showReason({ stats, state, source }) {
   let text = "";
   if (source === "none") text = "";
+  else if (state?.comparing) text = "the live picture, to compare";
   else if (state?.edit && !state.edit.enabled) text = "off, the live picture";
   else if (state?.edit && stats?.reason) text = `live picture: ${stats.reason}`;
   else if (!state?.edit) text = state?.reference ? "no edit yet" : "no reference yet";
@@ -263,7 +273,7 @@ function showRangeValues() {
   }
 }
 
-const page = { store, status, ensure };
+const page = { store, status, ensure, send: (message) => line?.send(message) ?? false };
 const live = new Live(
   { ...page, onLost: sessionLost },
   { live: byId("live"), still: byId("live-still"), edited: byId("edited") },
@@ -293,6 +303,8 @@ setUpSharing(page, endSession);
 const { upload } = setUpReference(page);
 setUpEdit(page, upload);
 setUpPresets(page);
+setUpStrip(page);
+setUpKeys(store, { ...setUpLooks(page), undo: setUpUndo(page) });
 new PaintPanel(page);
 setUpView(live);
 setUpCamera(live);

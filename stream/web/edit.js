@@ -75,7 +75,8 @@ export function setUpEdit({ store, status }, uploadReference) {
       await uploadReference(file);
       return;
     }
-    const after = await status.attempt("edit", () => api.putEdit(file, state.edit?.mode));
+    const target = { look: state.active, keyframe: state.focus };
+    const after = await status.attempt("edit", () => api.putEdit(file, state.edit?.mode, target));
     if (!after) return;
     store.set({ state: after });
     status.say("edit", after.edit?.note || "Edited picture taken. You are wearing it.");
@@ -104,6 +105,10 @@ export function setUpEdit({ store, status }, uploadReference) {
     const state = await status.attempt("edit", () => store.values.api.removeEdit());
     if (state) store.set({ state });
   });
+  byId("unfocus").addEventListener("click", async () => {
+    const state = await status.attempt("edit", () => store.values.api.focus(null));
+    if (state) store.set({ state });
+  });
   byId("strength").addEventListener("input", (event) => change({ strength: Number(event.target.value) / 100 }));
   for (const input of document.querySelectorAll('input[name="mode"]')) {
     input.addEventListener("change", () => change({ mode: input.value }));
@@ -116,7 +121,10 @@ export function setUpEdit({ store, status }, uploadReference) {
     wear.setAttribute("aria-checked", String(Boolean(edit?.enabled)));
     byId("edit-common").hidden = edit === null;
     byId("edit-note").textContent = edit ? editNote(edit, state.reference) : "";
-    status.attempt("thumb-edit", () => showThumb(edit ? `${state.reference?.version}/${edit.version}` : null));
+    const place = focusPlace(state);
+    byId("edit-target").hidden = place < 0;
+    byId("edit-target-name").textContent = `You are editing keyframe ${place + 1}.`;
+    status.attempt("thumb-edit", () => showThumb(edit?.version ?? null));
     if (!edit) return;
     const strength = byId("strength");
     if (document.activeElement !== strength) strength.value = String(Math.round(edit.strength * 100));
@@ -124,6 +132,12 @@ export function setUpEdit({ store, status }, uploadReference) {
     const mode = document.querySelector(`input[name="mode"][value="${edit.mode}"]`);
     if (mode) mode.checked = true;
   });
+}
+
+/** The place in the film strip of the keyframe that is edited instead of the reference, or -1. */
+function focusPlace(state) {
+  const focus = state?.focus ?? null;
+  return focus === null ? -1 : state.keyframes.findIndex(({ id }) => id === focus);
 }
 
 function editNote(edit, reference) {

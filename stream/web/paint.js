@@ -11,14 +11,25 @@ const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, op
 
 const byId = (id) => document.getElementById(id);
 
-/** The versions of the reference and the edit, as one word; "" without a reference. */
+/** What is to be on the easel, as one word: look, reference and edit; "" without a reference. */
 function versions(state) {
-  return state?.reference ? `${state.reference.version}/${state.edit?.version ?? ""}` : "";
+  return state?.reference ? `${state.active}/${state.reference.version}/${state.edit?.version ?? ""}` : "";
+}
+
+/** What a state says is edited. */
+const targetOf = (state) => ({ look: state?.active, keyframe: state?.reference?.version });
+const isSame = (a, b) => a?.look === b?.look && a?.keyframe === b?.keyframe;
+
+/** Whether a target that is edited no more is there still. */
+function isKept({ look, keyframe }, state) {
+  if (look !== state.active) return state.looks.some(({ id }) => id === look);
+  return state.keyframes.some(({ id }) => id === keyframe);
 }
 
 export class PaintPanel {
   #brush = { ...BRUSH, ...recall("brush") };
   #loaded = ""; // what is on the easel
+  #target = null; // which look and keyframe that is
   #applying = false;
   #again = false; // changed while it was being applied
   #dirty = false; // changed since it was applied
@@ -125,28 +136,37 @@ export class PaintPanel {
   async #apply() {
     if (this.#applying) return;
     const { api, state } = this.store.values;
+    const target = this.#target;
     this.#applying = true;
     this.#showButtons();
     const after = await this.status.attempt("edit", async () =>
-      api.putEdit(await this.painter.toBlob(), state.edit?.mode),
+      api.putEdit(await this.painter.toBlob(), isSame(target, targetOf(state)) ? state.edit?.mode : null, target),
     );
     this.#applying = false;
+    if (after || !isSame(target, targetOf(this.store.values.state))) {
+      this.#dirty = this.#again; // what was refused for an earlier target is given up
+    }
     if (after) {
-      this.#dirty = this.#again;
-      this.#loaded = versions(after);
+      if (isSame(target, targetOf(after))) this.#loaded = versions(after);
       this.store.set({ state: after });
     }
     this.#again = false;
     this.#showButtons();
     if (after && this.#dirty && byId("apply-live").checked) this.#applySoon();
+    this.#follow();
   }
 
   async #load() {
     const { api, state } = this.store.values;
-    this.#loaded = versions(state);
-    const reference = await api.picture("reference");
+    const wanted = versions(state);
+    this.#loaded = wanted;
     const edited = state.edit && state.edit.reference_version === state.reference.version;
-    await this.painter.load(reference, edited ? await api.picture("edit") : null);
+    const pictures = [api.picture("reference", state.reference.version)];
+    if (edited) pictures.push(api.picture("edit", state.edit.version));
+    const blobs = await Promise.all(pictures);
+    if (this.#loaded !== wanted || blobs.includes(null)) return; // another one is to be loaded by now
+    this.#target = targetOf(state);
+    await this.painter.load(...blobs);
     this.easel.fit();
   }
 
@@ -161,8 +181,9 @@ export class PaintPanel {
     byId("brush-controls").hidden = !open;
     if (opened) byId("paint-tools").scrollIntoView({ block: "nearest" });
     const stale = versions(state) !== this.#loaded;
-    if (open && stale && !this.#applying && !this.painter.drawing) {
-      this.status.attempt("paint", () => this.#load());
-    }
+    if (!open || !stale || this.#applying || this.painter.drawing) return;
+    const leaving = this.#dirty && !isSame(this.#target, targetOf(state)) && isKept(this.#target, state);
+    if (leaving) this.#apply(); // the strokes, before another picture takes their place
+    else this.status.attempt("paint", () => this.#load());
   }
 }

@@ -78,16 +78,20 @@ export function setUpPresets({ store, status }) {
   const strength = byId("preset-strength");
   const offers = new Map(); // by name: the preset with the colour last chosen, and its button
 
-  const apply = latest(async (name, amount) => {
-    const { api } = store.values;
-    const choice = { name, colour: offers.get(name).colour, strength: amount };
-    const state = await status.attempt("edit", () => api.preset(choice));
+  const apply = latest(async (choice) => {
+    const state = await status.attempt("edit", () => store.values.api.preset(choice));
     if (state) store.set({ state });
   });
-  const again = debounce(() => {
+  const applySoon = debounce(apply, 150);
+  /** A preset for what is edited now, whatever look is worn when it is sent. */
+  const choose = (name, amount) => {
+    const { active, focus } = store.values.state;
+    return { name, colour: offers.get(name).colour, strength: amount, look: active, keyframe: focus };
+  };
+  const again = () => {
     const name = nameOf(store.values.state?.edit);
-    if (name) apply(name, Number(strength.value) / 100);
-  }, 150);
+    if (offers.has(name)) applySoon(choose(name, Number(strength.value) / 100));
+  };
   const keepColour = (name, chosen) => {
     offers.get(name).colour = chosen;
     offers.get(name).button.querySelector(".part").style.fill = chosen;
@@ -105,7 +109,7 @@ export function setUpPresets({ store, status }) {
   store.watch(["presets"], ({ presets }) => {
     offers.clear();
     for (const preset of presets ?? []) {
-      const button = presetButton(preset, () => apply(preset.name, preset.strength));
+      const button = presetButton(preset, () => apply(choose(preset.name, preset.strength)));
       offers.set(preset.name, { ...preset, button });
     }
     byId("palette").replaceChildren(...[...offers.values()].map(({ button }) => button));

@@ -24,8 +24,8 @@ export function createThumb(root, name, store) {
     shown = version;
     image.hidden = true;
     if (version === null) return;
-    const blob = await store.values.api.picture(name);
-    if (version !== shown) return;
+    const blob = await store.values.api.picture(name, version);
+    if (!blob || version !== shown) return;
     const old = image.src;
     image.src = URL.createObjectURL(blob);
     await image.decode();

@@ -43,7 +43,7 @@ class Desk:
 
     def _heard(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.errors.append(f"{message.type}: {message.text}")
+            self.errors.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
     def close(self) -> None:
         """Leaves the pages and ends the sessions they opened, so that none outlives its test."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from correspondence import detect_landmarks
 from correspondence.types import Image
 from stream.history import MOST_STEPS
 from tests.stream.rig import (
@@ -130,8 +131,13 @@ async def test_what_makes_no_sense_is_refused_in_words(astronaut: Image) -> None
                 assert said in answer["error"], (method, path, body, answer)
         got, answer = await client.call("PUT", "/edit?keyframe=99", data=png(astronaut), headers=PNG)
         assert (got, bool(answer["hint"])) == (404, True)
-        for picture in ("/looks/77/thumb.jpg", "/keyframes/987654/thumb.jpg", "/keyframes/1/edit.png"):
-            assert (await client.call("GET", picture))[0] == 404
+        for picture, status in (
+            ("/looks/77/thumb.jpg", 204),
+            ("/keyframes/987654/thumb.jpg", 204),
+            ("/keyframes/987654/edit.png", 404),
+            ("/keyframes/987654/reference.png", 404),
+        ):
+            assert (await client.call("GET", picture))[0] == status
 
 
 @pytest.mark.parametrize(
@@ -224,6 +230,20 @@ async def test_undo_goes_to_the_look_it_changes(astronaut: Image) -> None:
         assert np.array_equal(await client.picture("edit"), painted(astronaut, RED))
 
 
+async def test_a_picture_asked_for_by_version_is_that_or_nothing(astronaut: Image) -> None:
+    async with with_reference(astronaut) as (_, client):
+        state = await put(client, painted(astronaut, RED))
+        for name, version in (
+            ("reference", state["reference"]["version"]),
+            ("edit", state["edit"]["version"]),
+        ):
+            assert (await client.call("GET", f"/{name}.png?version={version}"))[0] == 200
+            assert (await client.call("GET", f"/{name}.png?version={version + 1}"))[0] == 204
+        await client.ok("DELETE", "/edit")
+        assert (await client.call("GET", f"/edit.png?version={version}"))[0] == 204
+        assert (await client.call("GET", "/edit.png"))[0] == 404
+
+
 async def test_an_edit_goes_where_it_was_meant_to(astronaut: Image) -> None:
     """The user switches looks while a picture is on its way."""
     async with with_reference(astronaut) as (_, client):
@@ -308,16 +328,21 @@ async def test_the_state_stays_small(astronaut: Image) -> None:
         assert len(json.dumps(entry)) < 300
 
 
-async def test_thumbnails_are_small_and_show_the_edit(astronaut: Image) -> None:
+async def test_thumbnails_are_small_and_show_the_edit_on_the_face(astronaut: Image) -> None:
     async with with_reference(astronaut) as (server, client):
-        state = await put(client, painted(astronaut, RED))
+        lips = {"name": "lipstick", "colour": BLUE, "strength": 1}
+        state = await client.ok("POST", "/preset", json=lips)
         keyframe, look = state["keyframes"][0]["id"], state["active"]
         for path in (f"looks/{look}", f"keyframes/{keyframe}"):
             url = f"{server.origin}/api/sessions/{client.id}/{path}/thumb.jpg?token={client.token}"
             async with server.http.get(url) as answer:
                 data = await answer.read()
             assert (answer.content_type, len(data) < 20_000) == ("image/jpeg", True)
-            small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-            assert small.shape == (144, 144, 3)
-            blue, _, red = small[160 * 144 // 512, 230 * 144 // 512]
-            assert red > 150 > 100 > blue
+            small = cv2.cvtColor(
+                cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+            )
+            assert small.shape[0] == 144
+            assert is_blue(small)
+            landmarks = detect_landmarks(small)
+            assert landmarks is not None
+            assert landmarks.box[3] - landmarks.box[1] > 144 / 3, "the face fills it"

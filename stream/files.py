@@ -198,9 +198,7 @@ def _references(
     return [picture_reference(Path(config.reference))]
 
 
-def _carrier(
-    edits: list[Edit], references: list[Reference], matcher: Matcher, filler: Filler
-) -> Carrier:
+def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher, filler: Filler) -> Carrier:
     """What carries one edit, or the way from one to another."""
     if len(edits) == 1:
         worn = PropagatorConfig(references=REFERENCES)

@@ -1,4 +1,4 @@
-"""`livery smooth` and `livery animate` on files of the demo source, with and without (random) weights."""
+"""`livery smooth`, `animate` and `edit --fill` on clips of the demo, with and without (random) weights."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence.types import Image, Match
 from inpaint import checkpoints
+from inpaint.fill import DiffusionFill
+from inpaint.jobs import Filler
+from inpaint.model import QuadrantModel
+from reference import Edit, Result
 from stream.cli import main
 from stream.demo import DemoSource
+from stream.files import FileConfig, edit_file
+from stream.made import Inventor
 from stream.pictures import encode_png
 from stream.probe import MediaError
 from stream.smooth import SmoothConfig, smooth_file
 from tests.inpaint.tiny import tiny_autoencoder, tiny_denoiser
-from tests.stream.clips import SIZE, Clip, check_same_timing, make_clip, read_back
+from tests.stream.clips import SIZE, Clip, check_same_timing, make_clip, painted_frame, read_back
 
 CUT = 8
 
@@ -96,3 +102,50 @@ def test_a_still_without_a_face(cut: Path, tmp_path: Path, capsys: pytest.Captur
     still.write_bytes(encode_png(np.full((64, 64, 3), 90, np.uint8)))
     assert main(["animate", str(still), "--drive", str(cut), "-o", str(tmp_path / "out.mp4")]) == 2
     assert "no face was found" in capsys.readouterr().err
+
+
+def test_edit_fill_without_weights_says_that_nothing_is_invented(
+    cut: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited = painted_frame(cut, 0, tmp_path / "edited.png")
+    plain, filled = tmp_path / "plain.mp4", tmp_path / "filled.mp4"
+    common = ["edit", str(cut), "--edited", str(edited), "--reference", "0", "--matcher", "classical"]
+    assert main([*common, "-o", str(plain)]) == 0
+    assert "diffusion" not in capsys.readouterr().out
+    assert main([*common, "-o", str(filled), "--fill"]) == 0
+    assert "nothing that was never seen is invented" in capsys.readouterr().out
+    for before, after in zip(read_back(plain).images, read_back(filled).images, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_edit_between_two_edits_is_filled_by_random_weights(cut: Path, weights: Path, tmp_path: Path) -> None:
+    start = painted_frame(cut, 0, tmp_path / "start.png")
+    end = painted_frame(cut, 15, tmp_path / "end.png")
+    out = tmp_path / "out.mp4"
+    config = FileConfig(
+        reference=0, reference_end=15, matcher="classical", fill=True, fill_weights=weights, confidence=True
+    )
+    report = edit_file(cut, start, out, config, edited_end=end)
+    assert any("invented by diffusion" in note for note in report.notes)
+    assert len(read_back(out).images) == 2 * CUT
+
+
+def test_an_inventor_changes_unsure_pixels_of_the_edit_alone(astronaut: Image) -> None:
+    frame = np.ascontiguousarray(astronaut[:256, 96:352])
+    edited = frame.copy()
+    edited[100:160, 100:160] = (30, 60, 230)
+    log_b = np.full((256, 256), -3.0, np.float32)
+    log_b[120:140, 120:140] = 5.0  # nothing known there
+    match = Match.from_field(np.zeros((256, 256, 2), np.float32), log_b, None)
+    result = Result(edited, None, match, (100, 100, 160, 160), 1.0, None, [], {}, radius_px=2.0)
+    filler = Filler(None, steps=2)
+    edit = Edit(frame, edited)
+    assert Inventor(filler, [edit])(frame, result) is edited
+    filler.diffusion = DiffusionFill(QuadrantModel(tiny_autoencoder(), tiny_denoiser()))
+    inventor = Inventor(filler, [edit])
+    made = inventor(frame, result)
+    changed = (made != edited).any(axis=2)
+    unsure = result.confidence < 0.5
+    assert changed[125:135, 125:135].mean() > 0.5
+    assert not changed[~unsure].any()
+    assert inventor.frames == 1

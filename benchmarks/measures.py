@@ -18,7 +18,7 @@ from benchmarks.edits import CEILING_DB, EDITS, edited_region
 from benchmarks.methods import Method
 from benchmarks.tally import Sums
 from benchmarks.truth import TruthPair, truth_pairs
-from correspondence import Landmarks, Match, confidence, detect_landmarks, warp_image
+from correspondence import Landmarks, LandmarkTracker, Match, confidence, detect_landmarks, warp_image
 from correspondence.classical import gray_of
 from correspondence.synthetic import follow_points
 from correspondence.types import Bool, Float, Image
@@ -27,6 +27,7 @@ from reference import Compositor, Edit
 WITHHELD_SEED = 7
 SIZE = 512
 STILL_FRAMES = 12
+FPS = 25.0  # of the clips
 TRUTH_POINTS = 40_000  # pixels of a pair that are judged
 REPLACE_BELOW = 0.8  # share of confident pixels at which a reference is replaced, in the ablation
 REPLACE_RADIUS_PX = 4.0
@@ -57,9 +58,12 @@ class Known:
     back: Float
 
 
-def load_clip(path: Path, frames: int) -> Clip:
-    """The first `frames` frames at 512 x 512 with FaceMesh on each, unsmoothed."""
-    pictures = read_clip(path, frames, SIZE)
+def load_clip(path: Path, frames: int, last_third: bool = False) -> Clip:
+    """The first `frames` frames, of the clip or of its last third, at 512 x 512 with FaceMesh on each."""
+    pictures = read_clip(path, None if last_third else frames, SIZE)
+    if last_third:  # `livery train matcher --data CLIP` learns from what comes before
+        start = int(len(pictures) * 2 / 3)
+        pictures = pictures[start : start + frames]
     return Clip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
 
 
@@ -134,20 +138,31 @@ def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) 
     return at
 
 
+def followed(clip: Clip, span: range) -> list[tuple[int, Landmarks]]:
+    """Landmarks of a span's frames as a session's tracker gives them, which has seen ten frames before."""
+    tracker = LandmarkTracker()
+    seen = {i: tracker(clip.frames[i], i / FPS) for i in range(max(0, span.start - 10), span.stop)}
+    tracker.close()
+    return [(i, found) for i in span if (found := seen[i]) is not None]
+
+
 def measure_motion(method: Method, clip: Clip, sums: Sums) -> None:
-    """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span."""
+    """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span.
+
+    Landmarks come from a session's tracker, smoothed as live, since jitter is a matter of time.
+    """
     span, first = stillest_span(clip), clip.landmarks[0]
     if span is None or first is None:
         return
     held, state = withheld_points(), method.prepare(clip.frames[0], first)
     positions, pictures = [], []
     previous: Match | None = None
-    for i in span:
-        seen = clip.landmarks[i]
-        assert seen is not None  # stillest_span chose it so
+    for i, seen in followed(clip, span):
         previous = method.match(clip.frames[i], state, metrics.withhold(seen, first, held), previous)
         positions.append(carried(previous, first, seen, held))
         pictures.append(warp_image(clip.frames[0], previous.field))
+    if len(positions) < len(span):
+        return
     sums.add("jitter", metrics.jitter(np.stack(positions)))
     for i, t in enumerate(span[1:], start=1):
         sums.add("warp", metrics.warp_error(pictures[i - 1 : i + 1], clip.frames[t - 1 : t + 1]))

@@ -21,8 +21,9 @@ from benchmarks import measures
 from benchmarks.common import ROOT, metadata, portraits_dir, print_table, write_results
 from benchmarks.footprint import FRAMES, footprint
 from benchmarks.measures import Clip, load_clip, load_known
-from benchmarks.methods import Method, ablations, factories, models
+from benchmarks.methods import STREAM_EDIT, Method, ablations, factories, models
 from benchmarks.tally import Store, Sums, stamp
+from correspondence.checkpoints import digest
 from correspondence.types import Image
 
 COLUMNS = (
@@ -40,7 +41,8 @@ COLUMNS = (
     ("AUSE cyc", "the same by the length of the way there and back with DIS medium"),
     ("AUROC", "known truth, occlusion by log_b"),
     ("AUROC cyc", "the same by the way there and back"),
-    ("cov", "known truth, coverage error of log_b"),
+    ("cov", "known truth, coverage error of log_b within a pair, mean over pairs"),
+    ("cov all", "the same over the pixels of all pairs together"),
     ("jitter", "withheld points on still spans, px"),
     ("warp", "1e3 MSE between reconstruction t and t-1 carried by DIS, cycle under 1 px"),
     ("PSNR", "dB"),
@@ -50,7 +52,7 @@ COLUMNS = (
     ("MB", "peak memory of a process of its own"),
 )
 EDIT_COLUMNS = ("tone", "clarity", "lipstick", "cartoon", "mark")
-ABLATED = ("lm", "held", "IoU lips", "IoU eyes", "EPE", "AUSE", "AUROC", "cov", "PSNR", "SSIM")
+ABLATED = ("lm", "held", "IoU lips", "IoU eyes", "EPE", "AUSE", "AUROC", "cov", "cov all", "PSNR", "SSIM")
 REPLACING = ("PSNR rep", "SSIM rep", "rep/100")
 TRUTH_SEEDS = (0, 1)
 
@@ -86,9 +88,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clips", nargs="*", help="names of val clips (default all)")
     parser.add_argument("--rows", nargs="*", help="rows to run, by name (default all)")
     parser.add_argument("--models", nargs="*", type=Path, default=[], help="model folders to add as rows")
+    parser.add_argument(
+        "--last-third", action="store_true", help="of each clip, which `train matcher --data` leaves unseen"
+    )
     parser.add_argument("--ablations", action="store_true", help="take parts of the network away, one by one")
     parser.add_argument("--no-times", action="store_true", help="leave times and memory out: a busy machine")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "quality.json", help="finished parts")
+    parser.add_argument("--out", default="quality", help="name of the JSON in benchmarks/results")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
 
 
@@ -101,14 +107,14 @@ class Bench:
         self.paths = [p for p in paths if not args.clips or p.stem in args.clips]
         if not self.paths:
             raise ValueError(f"none of {args.clips} is a val clip: choose from {[p.stem for p in paths]}")
-        kept = {k: vars(args)[k] for k in ("frames", "stride", "clips")}
-        code = [
-            *(ROOT / "correspondence").glob("*.py"),
-            *(ROOT / "correspondence").glob("weights/*/model.json"),
-        ]
+        kept = {k: vars(args)[k] for k in ("frames", "stride", "clips", "last_third")}
+        code = [*(ROOT / "correspondence").glob("*.py")]
         code += [ROOT / "benchmarks" / f"{n}.py" for n in ("metrics", "measures", "methods", "truth")]
         self.store = Store(args.cache, stamp(kept, code), args.fresh)
         self.rows = self._rows()
+        named = models(args.models)
+        self.weights = {name: digest(model.folder / "model.json")[:12] for name, model in named}
+        self.weights[STREAM_EDIT] = self.weights[named[0][0]]
         self.totals = {name: Sums() for name in self.rows}
         self.by_clip: dict[str, dict[str, Sums]] = {name: {} for name in self.rows}
         self.pictures: list[Image] = []
@@ -127,7 +133,7 @@ class Bench:
     def measure(self) -> None:
         """All parts, clip by clip, then the known pairs."""
         for path in self.paths:
-            clip = load_clip(path, self.args.frames)
+            clip = load_clip(path, self.args.frames, self.args.last_third)
             self.pictures += [clip.frames[0], clip.frames[len(clip.frames) // 2]]
             for name, method in self.rows.items():
                 own = Sums()
@@ -140,11 +146,20 @@ class Bench:
             gc.collect()
         known = load_known(self.pictures, TRUTH_SEEDS)
         for name, method in self.rows.items():
-            found = self.store.get(f"truth/{name}", lambda s, m=method: measures.measure_truth(m, known, s))  # type: ignore[misc]
+            found = self.store.get(
+                f"truth/{self._key(name)}", lambda s, m=method: measures.measure_truth(m, known, s)
+            )  # type: ignore[misc]
             self.totals[name].extend(found)
+            gaps = [abs(found.mean(f"covered {p:.1f}") - p) for p in measures.LEVELS]
+            self.totals[name].add("cov all", sum(gaps) / len(gaps))
+
+    def _key(self, name: str) -> str:
+        """The row's name in the cache: networks carry their weights' checksum."""
+        own = self.weights.get(name.split(",")[0])
+        return name if own is None else f"{name}@{own}"
 
     def _parts(self, name: str, method: Method, clip: Clip) -> Iterator[tuple[str, Sums]]:
-        stride, key = self.args.stride, f"{clip.name}/{name}"
+        stride, key = self.args.stride, f"{clip.name}/{self._key(name)}"
         get = self.store.get
         yield "clip", get(f"clip/{key}", lambda s: measures.measure_clip(method, clip, stride, s))
         if self.args.ablations:
@@ -197,5 +212,5 @@ def run(args: argparse.Namespace) -> int:
     about = metadata(vars(args)) | {
         "network_step_ms": {n: {c: s.mean(c) for c in ("ms 1", "ms 2")} for n, s in steps.items()}
     }
-    write_results("ablations" if args.ablations else "quality", results, about)
+    write_results("ablations" if args.ablations else args.out, results, about)
     return 0

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from correspondence import Matcher
 from correspondence.checkpoints import load_network, open_model
 from correspondence.encoder import DINOV2, DinoEncoder, load_vit
 from correspondence.export import OUTPUTS, example_inputs, export_model, export_weights, fix_size
 from correspondence.network import SIZES, Network, Reference
 from correspondence.trainer import TrainConfig, Trainer
-from tests.correspondence.material import SMALL_VIT, tiny_network, write_small_vit
+from tests.correspondence.material import SMALL_VIT, checker, tiny_network, write_small_vit
 
 
 def run_onnx(folder: Path, inputs: tuple[torch.Tensor, ...], graph: str) -> list[np.ndarray]:  # type: ignore[type-arg]
@@ -78,6 +79,11 @@ def test_dinov2_exports_and_runs(tmp_path: Path) -> None:
     fixed.load_state_dict({k: v.float() for k, v in saved.items()}, strict=False)
     assert differences(fixed, tmp_path / "model")["field"] <= 1e-2  # pixels; patch grid 18 x 18
     assert open_model(tmp_path / "model").kind == "dinov2"
+    matcher = Matcher.load("dinov2", weights=tmp_path / "model")
+    picture = checker()
+    match = matcher.match(picture, matcher.prepare(picture, None), None, None)
+    assert matcher.kind == "dinov2"
+    assert np.abs(match.field).mean() < 2  # an untrained head
 
 
 def test_fixing_the_size_changes_nothing_ours() -> None:

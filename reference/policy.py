@@ -98,6 +98,7 @@ class KeyframePolicy:
         self.config = config or PolicyConfig()
         self._seen: deque[tuple[float, float]] = deque()  # (now_s, coverage)
         self._low = False
+        self._low_s = -np.inf  # since when
         self._made_s = -np.inf
         self._switched_s = -np.inf
         self._refused_s = -np.inf
@@ -123,7 +124,10 @@ class KeyframePolicy:
         while self._seen[0][0] < now_s - self.config.window_s:
             self._seen.popleft()
         level = float(np.median([c for _, c in self._seen]))
-        self._low = level < (self.config.recover if self._low else self.config.min_coverage)
+        was_low = self._low
+        self._low = level < (self.config.recover if was_low else self.config.min_coverage)
+        if self._low and not was_low:
+            self._low_s = now_s
         if not self._low:
             self._helped, self._refusals = True, 0
         return self._act(level, now_s, best_other) if self._low else Decision(Action.KEEP, "covered")
@@ -143,7 +147,7 @@ class KeyframePolicy:
         due_s = max(due_s, self._refused_s + config.retry_s * 2 ** min(self._refusals - 1, MOST_DOUBLINGS))
         if now_s < due_s:
             return Decision(Action.KEEP, f"{seen}; next keyframe in {due_s - now_s:.1f} s at the earliest")
-        if now_s - self._seen[0][0] < 0.5 * config.window_s:
+        if now_s - self._low_s < 0.5 * config.window_s:
             return Decision(Action.KEEP, f"{seen}; not yet for long enough")
         return Decision(Action.MAKE, f"{seen}; no keyframe covers the view")
 

@@ -56,6 +56,14 @@ def test_an_uncovered_view_gets_one_keyframe_per_cool_down() -> None:
     assert min(np.diff(made)) >= CONFIG.cooldown_s
 
 
+@pytest.mark.parametrize("fps", [2, 5, 60])
+def test_streams_of_any_rate_get_their_keyframe(fps: int) -> None:
+    policy = KeyframePolicy(PolicyConfig())
+    actions = [policy.decide(coverage=1.0 if n < fps else 0.5, now_s=n / fps).action for n in range(3 * fps)]
+    assert Action.MAKE not in actions[: fps + 1]
+    assert Action.MAKE in actions
+
+
 def test_a_view_that_falls_away_fast_need_not_wait_out_the_cool_down() -> None:
     falling = [1.0] * 10 + [0.5] * 12 + [1.0] * 15 + [0.5] * 20
     patient = [1.0] * 10 + [0.87] * 12 + [1.0] * 15 + [0.87] * 20

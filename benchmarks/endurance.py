@@ -1,0 +1,257 @@
+"""`livery bench endurance`: an edit kept on one person for ten minutes and more.
+
+The stream is one clip played forward and backward, each pass before a newly drawn camera: zoom, pan, light,
+noise, JPEG. The user's edit are dots on landmarks that the matcher is not given (half of all, always the
+same; references that are made on the way get no others). Every frame, every visible dot: how far its
+centroid lies from where the frame's own landmarks say, in pixels of the frame, and how its colour differs
+from the same paint under that frame's light (CIEDE2000); a dot more than 5 % of the face away is missing.
+`capped` is the mean error with a missing dot counted as that much. Coverage is what the policy sees. Warp
+error (see `benchmarks.metrics`) is taken on the face between direct neighbours, once every two seconds.
+Frames are 512 x 512, and of the clip's 25 a second only some are shown to all rows alike (`--fps`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
+from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, write_results
+from benchmarks.dots import Dots, choose_dots, measure
+from benchmarks.measures import withheld_points
+from benchmarks.metrics import warp_error
+from benchmarks.passes import CLIP_FPS, Passes, Shown
+from correspondence import Matcher
+from correspondence.types import Image
+from reference import Edit, KeeperConfig
+from reference.parts import face_size
+from reference.policy import PolicyConfig
+
+WARP_EVERY_S = 2.0
+COLUMNS = (
+    "error px",
+    "capped px",
+    "colour dE",
+    "shown %",
+    "coverage",
+    "keyframes",
+    "switches",
+    "warp",
+    "MiB",
+)
+OURS, ALONE, NO_BANK = "ours", "no replacement", "replacement without bank"
+
+
+@dataclass
+class Minute:
+    """What one row did in one minute."""
+
+    errors: list[float] = field(default_factory=list)
+    capped: list[float] = field(default_factory=list)
+    colours: list[float] = field(default_factory=list)
+    shown: list[bool] = field(default_factory=list)
+    coverage: list[float] = field(default_factory=list)
+    warp: list[float] = field(default_factory=list)
+    keyframes: int = 0
+    switches: int = 0
+    mib: float = 0.0
+
+    def row(self) -> dict[str, float]:
+        """Means by the names in `COLUMNS`."""
+        means = (self.errors, self.capped, self.colours, self.shown, self.coverage, self.warp)
+        error, capped, colour, shown, covered, warp = (_mean(values) for values in means)
+        values = (error, capped, colour, 100 * shown, covered, self.keyframes, self.switches, warp, self.mib)
+        return dict(zip(COLUMNS, map(float, values), strict=True))
+
+
+def _mean(values: Sequence[float]) -> float:
+    held = np.array(values, np.float64)
+    held = held[np.isfinite(held)]
+    return float(held.mean()) if held.size else float("nan")
+
+
+def dotted(passes: Passes) -> tuple[Dots, Edit]:
+    """The dots and the user's edit of the clip's first frame."""
+    dots = choose_dots(passes.landmarks[0], withheld_points())
+    painted = dots.paint(passes.clean[0].astype(np.float32), passes.landmarks[0])
+    return dots, Edit(passes.clean[0], np.clip(np.rint(painted), 0, 255).astype(np.uint8))
+
+
+def times(minutes: float, fps: float) -> Iterator[tuple[float, bool]]:
+    """Times of the frames shown, and whether each follows its direct neighbour in the clip."""
+    step, warp_due = round(CLIP_FPS / fps), 0
+    for n in range(0, round(60 * minutes * CLIP_FPS), step):
+        yield n / CLIP_FPS, False
+        if n >= warp_due and step > 1:
+            warp_due += round(WARP_EVERY_S * CLIP_FPS)
+            yield (n + 1) / CLIP_FPS, True
+
+
+def face_of(image: Image, shown: Shown) -> Image:
+    """The face's box with a margin, cut out."""
+    x0, y0, x1, y1 = shown.truth.box
+    reach = 0.1 * face_size(shown.truth)
+    h, w = shown.truth.image_size
+    rows = slice(max(0, int(y0 - reach)), min(h, int(y1 + reach)))
+    return np.ascontiguousarray(image[rows, max(0, int(x0 - reach)) : min(w, int(x1 + reach))])
+
+
+def endure(
+    passes: Passes, carriers: dict[str, Carrier], dots: Dots, minutes: float, fps: float
+) -> dict[str, list[Minute]]:
+    """Show every carrier the same frames; minute by minute what became of the dots."""
+    kept: dict[str, list[Minute]] = {name: [] for name in carriers}
+    counts = dict.fromkeys(carriers, (0, 0))
+    last: tuple[Shown, dict[str, Image]] | None = None
+    for now_s, neighbour in times(minutes, fps):
+        shown = passes.at(now_s)
+        truth = dots.paint(shown.before_noise, shown.truth, shown.light) + shown.noise
+        made: dict[str, Image] = {}
+        for name, carrier in carriers.items():
+            if int(now_s // 60) == len(kept[name]):
+                if kept[name] and name == next(iter(carriers)):
+                    print(f"minute {len(kept[name])}: {name}: {kept[name][-1].row()}", flush=True)
+                kept[name].append(Minute())
+                counts[name] = carrier.counts.keyframes, carrier.counts.switches
+            minute = kept[name][-1]
+            made[name] = carrier.step(shown)
+            landed = measure(made[name], shown.frame, truth, shown.truth, dots)
+            missing = np.isnan(landed.error)
+            minute.errors += landed.error.tolist()
+            minute.capped += np.where(missing, landed.limit, landed.error).tolist()
+            minute.colours += landed.colour.tolist()
+            minute.shown += (~missing).tolist()
+            minute.coverage.append(carrier.covered)
+            minute.keyframes = carrier.counts.keyframes - counts[name][0]
+            minute.switches = carrier.counts.switches - counts[name][1]
+            minute.mib = carrier.nbytes() / 2**20
+            if neighbour and last is not None:
+                minute.warp.append(_warp(last, made[name], shown, name))
+        last = shown, made
+    return kept
+
+
+def _warp(last: tuple[Shown, dict[str, Image]], made: Image, shown: Shown, name: str) -> float:
+    pictures = [face_of(image, shown) for image in (last[1][name], made)]
+    return warp_error(pictures, [face_of(image, shown) for image in (last[0].frame, shown.frame)])
+
+
+def rows_of(edit: Edit, passes: Passes, matcher: Matcher) -> dict[str, Callable[[], Carrier]]:
+    """The rows without StreamEdit's, by name."""
+    first = passes.landmarks[0]
+    keeper = KeeperConfig(background=False, max_match_s=10.0)
+    content = replace(keeper, policy=PolicyConfig(min_coverage=0.0, recover=0.0))  # with whatever is covered
+    return {
+        OURS: lambda: Propagated(edit, first, matcher, keeper),
+        ALONE: lambda: Propagated(edit, first, matcher, content),
+        NO_BANK: lambda: Rolling(edit, first, matcher, ByPolicy(), own_way=True),
+    }
+
+
+def sweep_of(
+    edit: Edit, passes: Passes, matcher: Matcher, thresholds: Sequence[float], windows_s: Sequence[float]
+) -> dict[str, Carrier]:
+    """StreamEdit's rule at each threshold and window, by name."""
+    first = passes.landmarks[0]
+    return {
+        f"StreamEdit's rule, {threshold:g} / {window:g} s": Rolling(
+            edit, first, matcher, ByWindow(threshold, window), own_way=False
+        )
+        for threshold in thresholds
+        for window in windows_s
+    }
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `livery bench endurance`."""
+    parser.add_argument("--minutes", type=float, default=10.0, help="of stream (default %(default)s)")
+    parser.add_argument("--clip", default="smirk_s", help="val clip (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the passes (default %(default)s)")
+    parser.add_argument("--fps", type=float, default=5.0, help="frames a second shown (default %(default)s)")
+    parser.add_argument("--matcher", default="classical", help="kind of matcher (default %(default)s)")
+    parser.add_argument(
+        "--thresholds", type=float, nargs="*", default=[0.03, 0.06],
+        help="StreamEdit's rule: mean scale of the error over the edit, face sizes (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--windows", type=float, nargs="*", default=[1.0, 4.0], help="likewise: windows, s (%(default)s)"
+    )
+    parser.add_argument("--rows", nargs="*", help="rows to run, by their first word (default all)")
+    parser.add_argument("--out", type=Path, help="JSON beside the one in benchmarks/results")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the tables, write JSON and a plot; 0."""
+    matcher = Matcher.load(args.matcher)
+    passes = Passes(portraits_dir() / "val" / f"{args.clip}.mp4", args.seed)
+    dots, edit = dotted(passes)
+    carriers = {name: make() for name, make in rows_of(edit, passes, matcher).items()}
+    carriers |= sweep_of(edit, passes, matcher, args.thresholds, args.windows)
+    if args.rows:
+        carriers = {n: c for n, c in carriers.items() if n.split()[0] in args.rows}
+    print(
+        f"{args.clip}: {len(dots.points)} dots, {args.minutes:g} min, {passes.pass_s:.1f} s a pass",
+        flush=True,
+    )
+    kept = endure(passes, carriers, dots, args.minutes, args.fps)
+    results = [summary(name, minutes) for name, minutes in kept.items()]
+    shown = best_rows(results)
+    print("whole run; keyframes and switches a minute; drift: last minute less first")
+    drift = ("drift px", "drift dE")
+    table = [[r["row"], *(r["mean"][c] for c in COLUMNS), *(r[d] for d in drift)] for r in shown]
+    print_table(["row", *COLUMNS, *drift], table)
+    about = metadata(vars(args) | {"dots": len(dots.points), "pass_s": passes.pass_s})
+    path = write_results("endurance", results, about)
+    if args.out is not None:
+        args.out.write_text(path.read_text())
+    plot(shown, RESULTS / "endurance.png")
+    return 0
+
+
+def summary(name: str, minutes: Sequence[Minute]) -> dict[str, Any]:
+    """A row of the table: means over the minutes, drift, and each minute."""
+    by_minute = [m.row() for m in minutes]
+    mean = {c: _mean([m[c] for m in by_minute]) for c in COLUMNS}
+    first, last = by_minute[0], by_minute[-1]
+    return {
+        "row": name,
+        "mean": mean,
+        "drift px": last["error px"] - first["error px"],
+        "drift dE": last["colour dE"] - first["colour dE"],
+        "minutes": by_minute,
+    }
+
+
+def best_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All rows, but of StreamEdit's sweep only the one with the least capped error."""
+    swept = [r for r in results if r["row"].startswith("StreamEdit")]
+    best = min(swept, key=lambda r: float(r["mean"]["capped px"]), default=None)
+    return [r for r in results if r not in swept or r is best]
+
+
+def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Error, colour, share shown and coverage by minute, as PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    wanted = ("error px", "capped px", "colour dE", "shown %")
+    figure, axes = plt.subplots(1, len(wanted), figsize=(5 * len(wanted), 4))
+    for result in results:
+        for axis, column in zip(axes, wanted, strict=True):
+            values = [m[column] for m in result["minutes"]]
+            axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=result["row"])
+    for axis, column in zip(axes, wanted, strict=True):
+        axis.set(xlabel="minute", title=column)
+        axis.set_ylim(0, None)
+    axes[0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    print(f"written: benchmarks/results/{path.name}")

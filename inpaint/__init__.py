@@ -34,6 +34,8 @@ def load(
 ) -> DiffusionFill:
     """The diffusion fill, ready to call; its `model` generates gaps too (`gaps.fill_gap`).
 
+    On the CPU the ONNX graphs of `livery train graphs` are used where they lie beside the weights.
+
     Args:
         weights: folder with `autoencoder.safetensors` and `denoiser.safetensors`; None: the shipped ones.
         device: "cpu" or a CUDA device.
@@ -52,4 +54,9 @@ def load(
 
     autoencoder = checkpoints.load_autoencoder(folder / checkpoints.AUTOENCODER)
     denoiser = checkpoints.load_denoiser(folder / checkpoints.DENOISER)
+    if device == "cpu" and (folder / "onnx.json").is_file():
+        from inpaint.onnx import OnnxAutoencoder, OnnxDenoiser
+
+        model = QuadrantModel(OnnxAutoencoder(autoencoder, folder), OnnxDenoiser(denoiser, folder), device)
+        return DiffusionFill(model, config)
     return DiffusionFill(QuadrantModel(autoencoder, denoiser, device), config)

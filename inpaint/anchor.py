@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.denoiser import Denoiser
+
+if TYPE_CHECKING:
+    from inpaint.onnx import OnnxDenoiser
 
 Mode = Literal["off", "record", "use"]
 
@@ -27,7 +30,7 @@ class AnchorBank:
     each call of the network; a level that was not recorded is an error, not a silent miss.
     """
 
-    def __init__(self, denoiser: Denoiser, quadrant: tuple[int, int] = (0, 0)) -> None:
+    def __init__(self, denoiser: Denoiser | OnnxDenoiser, quadrant: tuple[int, int] = (0, 0)) -> None:
         rows, columns = denoiser.config.layout
         if not (0 <= quadrant[0] < rows and 0 <= quadrant[1] < columns):
             raise ValueError(f"quadrant {quadrant} is not in a layout of {rows} x {columns}")
@@ -54,6 +57,8 @@ class AnchorBank:
         if mode == "off":
             yield self
             return
+        if not isinstance(self._denoiser, Denoiser):
+            raise ValueError("an anchor needs the denoiser in torch, not as ONNX graph")
         unet = self._denoiser.unet
         before = dict(unet.attn_processors)
         own = {name: (_Processor(self, name) if ".attn1." in name else p) for name, p in before.items()}

@@ -17,10 +17,12 @@ from inpaint.between import Ends, interpolate
 from inpaint.classical import fill_classical
 from inpaint.mask import Box, match_boundary, paste, square_box
 from inpaint.types import Fill, FillContext
-from inpaint.weights import require
+from inpaint.weights import is_diffusers, require
 
 if TYPE_CHECKING:
+    from inpaint.diffusers_fill import DiffusersFill
     from inpaint.fill import DiffusionFill
+    from inpaint.model import QuadrantModel
 
 Check = Callable[[], None]  # raises where the work is no longer wanted; called between network calls
 Base = tuple[Image, Float]  # a picture (H, W, 3) and where it is unsure, float32 (H, W) in [0, 1]
@@ -100,10 +102,17 @@ class Filler:
 
     def __init__(self, weights: Path | None, device: str = "cpu", steps: int = 8) -> None:
         self.diffusion: DiffusionFill | None = None
+        self.masker: DiffusersFill | None = None  # fills masks alone
         self.steps = steps
         self.method = "classical (OpenCV)"
         if weights is not None:
             require(weights)  # before torch is imported for nothing
+            if is_diffusers(weights):
+                from inpaint.diffusers_fill import DiffusersFill
+
+                self.masker = DiffusersFill(weights, device)
+                self.method = f"{weights.name} through diffusers on {device}; gaps are warped and blended"
+                return
 
             from inpaint import load
             from inpaint.fill import FillConfig
@@ -113,7 +122,7 @@ class Filler:
 
     def masked(self, job: MaskedJob, check: Check = lambda: None) -> Image:
         """The picture with its hole filled, uint8 (H, W, 3)."""
-        fill: Fill = self.diffusion or fill_classical
+        fill: Fill = self.diffusion or self.masker or fill_classical
         with self._checked(check):
             return fill(job.image, job.mask, job.context)
 
@@ -165,23 +174,23 @@ class Filler:
         return {n: _laid(bases[n], made[n], box) for n in bases if job.first < n < job.last}
 
     def _checked(self, check: Check) -> _Checked:
-        return _Checked(self.diffusion, check)
+        return _Checked(self.masker if self.diffusion is None else self.diffusion.model, check)
 
 
 class _Checked:
     """Has the model call `check` before each of its steps, for the length of a `with` block."""
 
-    def __init__(self, diffusion: DiffusionFill | None, check: Check) -> None:
-        self._diffusion, self._check = diffusion, check
+    def __init__(self, model: QuadrantModel | DiffusersFill | None, check: Check) -> None:
+        self._model, self._check = model, check
 
     def __enter__(self) -> None:
         self._check()
-        if self._diffusion is not None:
-            self._diffusion.model.before_step = self._check
+        if self._model is not None:
+            self._model.before_step = self._check
 
     def __exit__(self, *_: object) -> None:
-        if self._diffusion is not None:
-            self._diffusion.model.before_step = None
+        if self._model is not None:
+            self._model.before_step = None
 
 
 def _laid(base: Base, made: Image, box: Box) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from inpaint.conditions import draw_conditions, person_mask
 from inpaint.denoiser import Denoiser
 from inpaint.quadrants import LAYOUTS, assemble, cut, reference_grid
 from inpaint.sampler import sample
+
+if TYPE_CHECKING:
+    from inpaint.onnx import OnnxAutoencoder, OnnxDenoiser
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +81,8 @@ class QuadrantModel:
 
     def __init__(
         self,
-        autoencoder: Autoencoder,
-        denoiser: Denoiser,
+        autoencoder: Autoencoder | OnnxAutoencoder,
+        denoiser: Denoiser | OnnxDenoiser,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -219,7 +223,12 @@ class QuadrantModel:
 
 
 def identity_tokens(
-    denoiser: Denoiser, first: Tensor, last: Tensor, person: Tensor, gap: Tensor, drop: Tensor | None = None
+    denoiser: Denoiser | OnnxDenoiser,
+    first: Tensor,
+    last: Tensor,
+    person: Tensor,
+    gap: Tensor,
+    drop: Tensor | None = None,
 ) -> Tensor:
     """Tokens of the references an arrangement shows: both, or r_a twice where it shows one.
 

@@ -22,10 +22,17 @@ def require(folder: Path) -> Path:
     Raises:
         WeightsError: one is missing; says how to train it.
     """
+    if is_diffusers(folder):
+        return folder
     for name in (AUTOENCODER, DENOISER):
         if not (folder / name).is_file():
             raise WeightsError(f"no diffusion weights at {folder / name}: {HOW_TO_TRAIN}")
     return folder
+
+
+def is_diffusers(folder: Path) -> bool:
+    """Whether a folder is laid out as diffusers saves an inpainting model: `unet` and `vae` in it."""
+    return all((folder / part / "config.json").is_file() for part in ("unet", "vae"))
 
 
 def shipped() -> Path | None:

@@ -15,6 +15,7 @@ LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {
     "autoencoder": "inpaint.train_autoencoder",
     "denoiser": "inpaint.train_denoiser",
+    "graphs": "inpaint.onnx",
     "matcher": "correspondence.train",
 }
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."

@@ -13,6 +13,7 @@ from torch import Tensor
 from correspondence.types import Float, Image
 from inpaint.anchor import AnchorBank, Mode
 from inpaint.autoencoder import FACTOR
+from inpaint.cyclic import CyclicConfig, smooth_border
 from inpaint.model import QuadBatch, QuadrantModel, Warp
 from inpaint.propagation import Plan, Quad, plan_thirds, propagate
 
@@ -31,6 +32,7 @@ class GapConfig:
     batch: int = 9  # quads of one network call: memory and latency against throughput
     seed: int = 0
     anchor: bool = False  # later levels also attend to the first reference as the first call saw it
+    cyclic: CyclicConfig | None = None  # denoise again around references between segments, see `cyclic`
 
 
 def fill_gap(
@@ -79,12 +81,30 @@ def fill_gap(
         return list(zip(b[:, None], c[:, None], strict=True))
 
     generated = propagate(known, plan, generate, batch=config.batch)
+    if config.cyclic is not None:
+        generated |= _smoothed(model, generated, numbers[1:-1], points, config.cyclic)
     pictures = dict(references)
     missing = [n for n in generated if n not in pictures]
     for at in range(0, len(missing), config.batch):
         part = missing[at : at + config.batch]
         pictures.update(zip(part, model.decode(torch.cat([generated[n] for n in part])), strict=True))
     return dict(sorted(pictures.items()))
+
+
+def _smoothed(
+    model: QuadrantModel,
+    generated: Mapping[int, Tensor],
+    borders: Sequence[int],
+    points: Points,
+    config: CyclicConfig,
+) -> dict[int, Tensor]:
+    """New latents around the references where segments meet, as far as frames and references leave room."""
+    made: dict[int, Tensor] = {}
+    for border in borders:
+        needed = range(border - config.reach - 1, border + config.reach + 2)
+        if all(n in generated for n in needed):
+            made |= smooth_border(model, generated, border, lambda n: model.draw(points[n]), config)
+    return {n: latents for n, latents in made.items() if n not in borders}
 
 
 def _mode(config: GapConfig, bank: AnchorBank) -> Mode:

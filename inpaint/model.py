@@ -17,7 +17,7 @@ from inpaint.autoencoder import FACTOR, Autoencoder
 from inpaint.conditions import draw_conditions, person_mask
 from inpaint.denoiser import Denoiser
 from inpaint.quadrants import LAYOUTS, assemble, cut, reference_grid
-from inpaint.sampler import sample
+from inpaint.sampler import PredictV, sample
 
 if TYPE_CHECKING:
     from inpaint.onnx import OnnxAutoencoder, OnnxDenoiser
@@ -176,14 +176,7 @@ class QuadrantModel:
         config = self.denoiser.config
         layout = LAYOUTS[config.arrangement]
         first, last = quads.first.to(self.dtype), quads.last.to(self.dtype)
-        references = reference_grid(first, last, config.arrangement)
-        encoded = self.denoiser.pose(quads.drawings[:, list(shown)].to(self.dtype).flatten(0, 1))
-        per_view = encoded.reshape(len(quads), len(shown), *encoded.shape[1:]).unbind(dim=1)
-        conditions = assemble(per_view, layout)
-        tokens = identity_tokens(self.denoiser, first, last, quads.person.to(self.dtype), quads.gap)
-        warp = initial = known = repaint = None
-        if quads.warps is not None and config.warp:
-            warp = warp_grid(quads, shown, layout)
+        initial = known = repaint = None
         if quads.warps is not None and start < 1:
             guesses = [first, quads.warps[0].latents, quads.warps[1].latents, last]
             initial = assemble([guesses[view].to(self.dtype) for view in shown], layout)
@@ -197,18 +190,10 @@ class QuadrantModel:
             ]
             known = assemble([options[view][0].to(self.dtype) for view in shown], layout)
             repaint = assemble([options[view][1].to(self.dtype) for view in shown], layout)
-        one = torch.randn(references.shape[1:], generator=torch.Generator().manual_seed(seed))
-        noise = one.to(self.device, self.dtype).expand_as(references)
-
-        def predict(x: Tensor, t: float) -> Tensor:
-            if self.before_step is not None:
-                self.before_step()
-            if anchor is not None:
-                anchor.level, anchor.shape = t, (x.shape[-2], x.shape[-1])
-            time = torch.full((len(x),), t, device=self.device)
-            out: Tensor = self.denoiser(x, time, references, conditions, tokens, warp)
-            return out
-
+        predict = self.predictor(quads, shown, anchor)
+        shape = (first.shape[1], layout[0] * first.shape[2], layout[1] * first.shape[3])
+        one = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        noise = one.to(self.device, self.dtype).expand(len(quads), *shape)
         grid = sample(
             predict,
             noise,
@@ -220,6 +205,37 @@ class QuadrantModel:
             resample_at=resample_at,
         )
         return cut(grid, layout)
+
+    def predictor(
+        self, quads: QuadBatch, shown: tuple[int, ...] = (0, 1, 2, 3), anchor: AnchorBank | None = None
+    ) -> PredictV:
+        """v of whole grids at a time, conditioned on all that these quads know.
+
+        Args:
+            quads: their references, drawings and warps.
+            shown: which of the views a, b, c, d the grid shows, row by row.
+            anchor: see `generate`.
+        """
+        config = self.denoiser.config
+        layout = LAYOUTS[config.arrangement]
+        first, last = quads.first.to(self.dtype), quads.last.to(self.dtype)
+        references = reference_grid(first, last, config.arrangement)
+        encoded = self.denoiser.pose(quads.drawings[:, list(shown)].to(self.dtype).flatten(0, 1))
+        per_view = encoded.reshape(len(quads), len(shown), *encoded.shape[1:]).unbind(dim=1)
+        conditions = assemble(per_view, layout)
+        tokens = identity_tokens(self.denoiser, first, last, quads.person.to(self.dtype), quads.gap)
+        warp = warp_grid(quads, shown, layout) if quads.warps is not None and config.warp else None
+
+        def predict(x: Tensor, t: float) -> Tensor:
+            if self.before_step is not None:
+                self.before_step()
+            if anchor is not None:
+                anchor.level, anchor.shape = t, (x.shape[-2], x.shape[-1])
+            time = torch.full((len(x),), t, device=self.device)
+            out: Tensor = self.denoiser(x, time, references, conditions, tokens, warp)
+            return out
+
+        return predict
 
 
 def identity_tokens(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -78,6 +78,18 @@ def _shoulders(found: Any, height: int, width: int) -> Float | None:
     return np.array([(point.x * width, point.y * height) for point in points], np.float32)
 
 
+class Finder(Protocol):
+    """Finds the person in a picture; `BodyDetector` is one."""
+
+    def __call__(self, image: Image, now_s: float) -> Body:
+        """The person in a frame."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
 class BodyWatcher:
     """Keeps a `Body` fresh in a thread of its own; the frame's path only offers frames and reads.
 
@@ -85,7 +97,7 @@ class BodyWatcher:
     in the models ends the watching and is raised by the next `offer`.
     """
 
-    def __init__(self, every: int = 5, detector: BodyDetector | None = None) -> None:
+    def __init__(self, every: int = 5, detector: Finder | None = None) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
         self._every = every

@@ -17,6 +17,7 @@ from correspondence import LandmarkTracker, Matcher
 from correspondence.types import Box, Float, Image, Landmarks, Match
 from reference.composite import CompositeConfig
 from reference.edits import Edit
+from reference.keeper_config import KeeperConfig
 from reference.mask import smoothstep
 from reference.propagator import Propagator, PropagatorConfig, Tracker
 from reference.result import Result
@@ -24,6 +25,7 @@ from reference.sampling import coarse_values
 from reference.sights import confident
 from reference.weights import union
 
+OWN = KeeperConfig(make=False, background=False)  # both references are the user's: none is made
 CELL_PX = 8  # grid on which the two are weighed
 SEAM_CELLS = 1.5  # sigma over which one hands over to the other in space, cells
 LEAST = 1e-5  # trust in either, so that time alone decides where neither is sure
@@ -59,7 +61,7 @@ class Between:
             raise ValueError(f"end_s must be after start_s, got {end_s} and {start_s}")
         matcher = matcher or Matcher.load()
         self._tracker = _Once(tracker or LandmarkTracker())
-        self._config = replace(config or PropagatorConfig(), references=None)
+        self._config = replace(config or PropagatorConfig(), references=OWN)
         self._times = (start_s, end_s)
         self._edits = (start, end)
         self._sides = tuple(Propagator(edit, matcher, self._tracker, self._config) for edit in self._edits)

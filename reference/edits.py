@@ -34,6 +34,7 @@ class Edit:
             lays it over as one rigid object that rides on the head, "auto" decides per pixel by whether the
             change tints or covers, and per object by what it is (see `objects`).
         strength: how much of the change is applied, [0, 1].
+        part: one half of a larger edit, cut along the person's outline (see `person`): bound to no face.
 
     Raises:
         EditError: sizes that differ, a dtype or shape that is no RGB picture, an unknown mode, a strength
@@ -44,6 +45,7 @@ class Edit:
     edited: Image
     mode: Mode = "auto"
     strength: float = 1.0
+    part: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -98,7 +100,7 @@ class Edit:
     @property
     def is_global(self) -> bool:
         """It covers more than half of the reference: it goes on without a face."""
-        return self.coverage > GLOBAL_COVERAGE
+        return self.part or self.coverage > GLOBAL_COVERAGE
 
     @cached_property
     def tone(self) -> Image | None:

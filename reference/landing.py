@@ -42,13 +42,14 @@ def landing_box(
     if near.any():
         places.append(target[near].astype(np.float64))
         margin += float(np.abs(target[near] - basis[near] @ affine).max())
-    if _leaves_head(box, reference):
+    if leaves_head(box, reference):
         places.append(corners * (w / rw, h / rh))
         margin += 0.05 * min(h, w)
     return _clip(np.concatenate(places).astype(np.float32), margin, frame_size)
 
 
-def _leaves_head(box: Box, landmarks: Landmarks) -> bool:
+def leaves_head(box: Box, landmarks: Landmarks) -> bool:
+    """Whether a box of a picture reaches beyond what moves with its head."""
     left, top, right, bottom = landmarks.box
     reach = HEAD_REACH * face_size(landmarks)
     x0, y0, x1, y1 = box

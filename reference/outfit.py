@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from correspondence import Matcher
 from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from reference.backdrop import Backdrop
 from reference.bank import Keyframe, next_id
 from reference.composite import CompositeConfig
 from reference.edits import Edit, Mode
@@ -14,6 +15,7 @@ from reference.keeper import ReferenceKeeper
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill, draw
+from reference.person import PersonDetector, may_reach_behind, split_edit
 from reference.side_work import Worker
 from reference.sights import Look, Worn, sight_of
 
@@ -46,11 +48,14 @@ class Outfit:
     Attributes:
         edit: of the user's first keyframe; own: that keyframe.
         keeper: of all its keyframes; None where the first serves alone.
+        backdrop: what the edit changed behind the person, the keyframes then hold the rest; None where
+            nothing, or nothing that needs a place.
     """
 
     edit: Edit
     own: Worn
     keeper: ReferenceKeeper | None
+    backdrop: Backdrop | None = None
 
     @property
     def worn(self) -> Worn:
@@ -102,6 +107,7 @@ class Workshop:
     composite: CompositeConfig
     references: KeeperConfig | None
     fill: Fill | None
+    split: bool = True  # carry what lies behind the person by the camera's motion
 
     def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
         """Make an edit ready.
@@ -120,6 +126,9 @@ class Workshop:
         edit = own[0].edit
         look = Look(mode or edit.mode, edit.strength, self.composite)
         keyframes = [self._keyframe(each) for each in own]
+        backdrop = self._backdrop(edit, keyframes[0], look) if len(own) == 1 else None
+        if backdrop is not None:
+            keyframes[0] = replace(keyframes[0], edit=backdrop.split.front)
         anchor = look.worn(keyframes[0])
         keeper = None
         if self._wants_keeper(anchor, len(own)):
@@ -128,7 +137,22 @@ class Workshop:
                 assert self.references is not None
                 keeper = ReferenceKeeper(anchor, self.matcher, look, self.worker, self.references, self.fill)
             keeper.follow(keyframes, look)
-        return Outfit(edit, anchor, keeper)
+        return Outfit(edit, anchor, keeper, backdrop)
+
+    def _backdrop(self, edit: Edit, keyframe: Keyframe, look: Look) -> Backdrop | None:
+        """What the edit changed behind the person, None where that is little or needs no place."""
+        if not self.split or not may_reach_behind(edit, keyframe.prepared.landmarks):
+            return None
+        detector = PersonDetector()
+        try:
+            split = split_edit(edit.with_mode(look.mode), detector(edit.reference, 0.0).mask)
+        finally:
+            detector.close()
+        return None if split is None else Backdrop(split, self.composite, beside=self._beside)
+
+    @property
+    def _beside(self) -> bool:
+        return self.references is None or self.references.background
 
     def _wants_keeper(self, anchor: Worn, count: int) -> bool:
         references, edit = self.references, anchor.edit
@@ -149,7 +173,11 @@ class Workshop:
         look = Look(mode, outfit.edit.strength, self.composite)
         if outfit.keeper is not None:
             outfit.keeper.wear(mode)
-        return Outfit(outfit.edit, look.worn(outfit.own.keyframe), outfit.keeper)
+        backdrop = outfit.backdrop
+        if backdrop is not None:
+            split = replace(backdrop.split, back=backdrop.split.back.with_mode(mode))
+            backdrop = Backdrop(split, self.composite, beside=self._beside)
+        return Outfit(outfit.edit, look.worn(outfit.own.keyframe), outfit.keeper, backdrop)
 
     def carry(
         self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT

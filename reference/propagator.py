@@ -31,6 +31,7 @@ class PropagatorConfig:
     confidence_radius: float = 0.02  # radius of `Result.confidence`, share of the frame's shorter side
     composite: CompositeConfig = field(default_factory=CompositeConfig)
     references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: the one reference serves
+    split: bool = True  # what an edit changed behind the person moves with the camera, see `person`
 
     def __post_init__(self) -> None:
         if self.fade_frames < 1 or self.confidence_radius <= 0:
@@ -75,7 +76,8 @@ class Propagator:
         self._tracker: Tracker = tracker or LandmarkTracker()
         references = self.config.references
         self._worker: Worker = make_worker(references is None or references.background)
-        self._workshop = Workshop(self._matcher, self._worker, self.config.composite, references, fill)
+        composite, split = self.config.composite, self.config.split
+        self._workshop = Workshop(self._matcher, self._worker, composite, references, fill, split)
         self._settings = Settings()
         self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
         self._ticket = 0
@@ -206,7 +208,7 @@ class Propagator:
         if index == 0:
             with self._lock:
                 if self._ready is ready:
-                    self._ready = replace(ready, edit=edit)
+                    self._ready = replace(ready, edit=edit, backdrop=None)
                     self._wanted = (edit, self._wanted[1])
 
     def remove_keyframe(self, index: int) -> None:
@@ -272,6 +274,9 @@ class Propagator:
                 ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))
                 composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
         radius = self.config.confidence_radius * min(size)
+        if ready.backdrop is not None:
+            with step.stage("background"):
+                composition = ready.backdrop.blend(frame, now_s, landmarks, composition, strength)
         reason = None if composition.box is not None else _why_nothing(settings, self._fade)
         return Result(
             composition.image, landmarks, match, composition.box, composition.coverage,
@@ -284,6 +289,8 @@ class Propagator:
         keeper = None if ready is None else ready.keeper
         if keeper is not None and (last is None or last.keeper is not keeper):
             keeper.resume()
+        if last is not None and last.backdrop is not None:
+            last.backdrop.close()  # looks for the person anew once it is worn again
 
     def _match(
         self, step: Step, worn: Worn, landmarks: Landmarks | None, size: tuple[int, int]
@@ -292,7 +299,8 @@ class Propagator:
         previous = self._previous
         if previous is not None and previous.frame_size != size:
             previous = None
-        bound_to_face = worn.keyframe.prepared.landmarks is not None and not worn.edit.is_global
+        bound_to_face = worn.keyframe.prepared.landmarks is not None
+        bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
         if landmarks is None and bound_to_face:
             self._fade = 0.0 if previous is None else max(0.0, self._fade - 1 / self.config.fade_frames)
             if self._fade < 1e-6:
@@ -322,6 +330,8 @@ class Propagator:
         ready = self._ready
         if ready is not None and ready.keeper is not None:
             ready.keeper.retire()
+        if ready is not None and ready.backdrop is not None:
+            ready.backdrop.close()
         self._worker.close()
         close = getattr(self._tracker, "close", None)
         if close is not None:

@@ -27,7 +27,8 @@ class ServerConfig:
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: which matcher to load, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
-        keyframes: make new references where the head turns away from the edited one; costs processor time
+        keyframes: make new references where the head turns away from the edited one, and move edits of the
+            background with the camera; costs processor time
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
             in new references; None: the shipped ones, or OpenCV's fill while none are shipped.

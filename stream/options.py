@@ -79,11 +79,18 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--public-url", metavar="URL", help="scheme and host clients use, behind a TLS proxy")
     parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
+    parser.add_argument(
+        "--opens-per-minute", type=int, default=60, metavar="N", help="sessions that one address may open"
+    )
+    parser.add_argument(
+        "--failures-per-minute", type=int, default=20, metavar="N", help="wrong tokens taken from one address"
+    )
     _matcher_options(parser)
     parser.add_argument(
         "--keyframes",
         action="store_true",
-        help="make new references where the head turns away; wants more than two cores at 720p",
+        help="make new references where the head turns away, and move edits of the background with the "
+        "camera; wants more than two cores at 720p",
     )
     parser.add_argument(
         "--record",

@@ -63,7 +63,7 @@ def load_services(config: ServerConfig) -> Services:
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    worn = PropagatorConfig(references=KeeperConfig(make=config.keyframes))
+    worn = PropagatorConfig(references=KeeperConfig(make=config.keyframes), split=config.keyframes)
     wanted = config.keyframes or config.record is not None
     filler = make_worker(config.fill_weights, config.device) if wanted else None
     fill = WorkerFill(filler) if filler is not None else None

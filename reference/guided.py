@@ -1,0 +1,44 @@
+"""The guided filter, solved on a coarse grid and applied at full size: masks with the picture's edges."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from correspondence.region import shrink
+from correspondence.types import Float, Image
+
+RADIUS = 4  # of the filter's window, cells
+FIRM = 1e-3  # variance of the guide, in [0, 1] squared, below which it has no edge to follow
+
+
+def guided_mask(coarse: Float, image: Image, radius: int = RADIUS, firm: float = FIRM) -> Float:
+    """A coarse mask at a picture's size, its edges where the picture's are.
+
+    Fast guided filter (He and Sun, arXiv:1505.00996): mask = a luma + b in each window, a and b fitted on
+    the coarse grid and enlarged.
+
+    Args:
+        coarse: float32 (h, w), [0, 1].
+        image: uint8 (H, W, 3).
+        radius: of the window, cells of `coarse`.
+        firm: regularisation.
+
+    Returns:
+        float32 (H, W), [0, 1].
+    """
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    guide = shrink(luma, *coarse.shape).astype(np.float32) / np.float32(255)
+    side = (2 * radius + 1, 2 * radius + 1)
+
+    def mean(values: Float) -> Float:
+        return np.asarray(cv2.blur(values, side), np.float32)
+
+    mean_guide, mean_mask = mean(guide), mean(coarse)
+    variance = mean(guide * guide) - mean_guide**2
+    a = (mean(guide * coarse) - mean_guide * mean_mask) / (variance + np.float32(firm))
+    b = mean_mask - a * mean_guide
+    full = (luma.shape[1], luma.shape[0])
+    a, b = (cv2.resize(mean(x), full, interpolation=cv2.INTER_LINEAR) for x in (a, b))
+    fitted = cv2.multiply(luma, a, scale=1 / 255, dtype=cv2.CV_32F)
+    return np.asarray(np.clip(cv2.add(fitted, b), 0, 1), np.float32)

@@ -216,14 +216,13 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = (
         "--port 0 --token 12345678 --udp-ports 50000-50100 --public-address 203.0.113.7 --bitrate 1.5M"
     )
-    assert (
-        main(["serve", *arguments.split(), "--max-sessions", "3", "--matcher", "classical", "--keyframes"])
-        == 0
-    )
+    limits = ["--max-sessions", "3", "--opens-per-minute", "7", "--failures-per-minute", "5"]
+    assert main(["serve", *arguments.split(), *limits, "--matcher", "classical", "--keyframes"]) == 0
     assert main(["demo"]) == 0
     first, second = served
     assert (first.port, first.token, first.udp_ports) == (0, "12345678", (50000, 50100))
     assert (first.public_address, first.bitrate_bps, first.max_sessions) == ("203.0.113.7", 1_500_000, 3)
+    assert (first.opens_per_minute, first.failures_per_minute) == (7, 5)
     assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
     assert (second.demo, second.port) == (True, 8000)
     assert (first.keyframes, second.keyframes) == (True, False)

@@ -81,6 +81,7 @@ class Connections:
         before, self._publisher = self._publisher, peer
         await self._stop_demo()
         if before is not None:
+            self._ended[before.id] = None  # its page may say goodbye before it is closed
             await before.close("a newer connection replaced it")
         self.note = None
         self.size = None
@@ -117,6 +118,7 @@ class Connections:
         source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
+            self._ended[publisher.id] = None
             await publisher.close("the demo replaced it")
         if self._demo is None:
             self._demo = asyncio.create_task(

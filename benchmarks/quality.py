@@ -14,6 +14,7 @@ import argparse
 import gc
 import tempfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -146,9 +147,8 @@ class Bench:
             gc.collect()
         known = load_known(self.pictures, TRUTH_SEEDS)
         for name, method in self.rows.items():
-            found = self.store.get(
-                f"truth/{self._key(name)}", lambda s, m=method: measures.measure_truth(m, known, s)
-            )  # type: ignore[misc]
+            judge = partial(measures.measure_truth, method, known)
+            found = self.store.get(f"truth/{self._key(name)}", judge)
             self.totals[name].extend(found)
             gaps = [abs(found.mean(f"covered {p:.1f}") - p) for p in measures.LEVELS]
             self.totals[name].add("cov all", sum(gaps) / len(gaps))
@@ -209,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
         | {"clips": {k: {c: v.mean(c) for c in v.values} for k, v in bench.by_clip[name].items()}}
         for name, sums in bench.totals.items()
     ]
-    about = metadata(vars(args)) | {
+    folders = [f"{folder.parent.name}/{folder.name}" for folder in args.models]
+    about = metadata(vars(args) | {"models": folders}) | {
         "network_step_ms": {n: {c: s.mean(c) for c in ("ms 1", "ms 2")} for n, s in steps.items()}
     }
     write_results("ablations" if args.ablations else args.out, results, about)

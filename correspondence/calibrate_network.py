@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from correspondence.data import Clip
-from correspondence.doubt import FACE, NEAR, REST, Calibration, evidence, final_log_b, places
+from correspondence.doubt import FACE, Calibration, evidence, final_log_b, places
 from correspondence.grid import Float
 from correspondence.network import CELL, Network
 from correspondence.pairs import PairConfig, Pairs
 from correspondence.windows import Sample
 
 LEVELS = np.arange(0.1, 0.95, 0.1)  # nominal coverages that are compared
-OFFSETS = np.arange(-2.0, 2.01, 0.05)
 CELLS_PER_PAIR = 1500
 COVERED_CELLS = 8.0  # error that a cell not seen in the reference counts as at least
 NEWTON_STEPS = 25
@@ -143,11 +142,12 @@ def _withheld(network: Network, pairs: Pairs) -> Iterator[Errors]:
 
 
 def fit(errors: Errors) -> Calibration:
-    """Weights by maximum likelihood, then each place's offset by the least coverage error.
+    """Weights of the evidence and offsets of the places by maximum likelihood.
 
     The negative log-likelihood of a Laplace law whose log-scale is linear in the evidence is convex: Newton's
     method finds its minimum. Cells that are not in the reference count with an error of at least
-    COVERED_CELLS, so that they are doubted too; the offsets are judged without them.
+    COVERED_CELLS, so that they are doubted too. Offsets by least coverage error instead followed the many
+    small errors and were too sure of harder pictures than the held-out ones.
     """
     error = np.where(errors.covered[:, None], np.maximum(errors.error, COVERED_CELLS), errors.error)
     size = error.mean(axis=1).astype(np.float64)
@@ -163,19 +163,7 @@ def fit(errors: Errors) -> Calibration:
         bend = (rows * ratio) @ rows.T + RIDGE * len(size) * np.eye(len(rows))
         step = np.linalg.solve(bend, slope)
         weights = weights - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-9))
-    raw, hidden, cycle, apart, away = (round(float(w), 3) for w in weights[:5])
-    return _with_offsets(errors, Calibration(raw, hidden, cycle, apart, away))
-
-
-def _with_offsets(errors: Errors, start: Calibration) -> Calibration:
-    """Each place's offset by the least coverage error."""
-    log_b = final_log_b(errors.seen, errors.place, start)
-    offsets = []
-    for place in (FACE, NEAR, REST):
-        mine = (errors.place == place) & ~errors.covered
-        costs = [coverage_error(log_b[mine] + offset, errors.error[mine]) for offset in OFFSETS]
-        offsets.append(round(float(OFFSETS[int(np.argmin(costs))]), 2))
-    return replace(start, face=offsets[FACE], near=offsets[NEAR], rest=offsets[REST])
+    return Calibration(*[round(float(w), 3) for w in weights])
 
 
 def figures(errors: Errors, calibration: Calibration) -> dict[str, float]:

@@ -52,7 +52,7 @@ SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder
         size="xs2",
         licence="Apache-2.0",
         origin="`livery train matcher` on portrait clips and photos, 85 minutes on a CPU; see its README.md",
-        manifest="c596a1f697bde68f08900c89cdffd201a6804407caf5a210542282654af8359b",
+        manifest="6dcb7a60180b2dfe2c4c3b5dcae637b5582f85d313753c38c08f2752e2610f5a",
     ),
 )
 

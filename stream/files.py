@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 # A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
 REFERENCES = KeeperConfig(background=False, max_match_s=10.0)
-SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
 
 Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
 
@@ -307,7 +306,7 @@ class _Run:
                     raise Stopped
                 raise MediaError(f"{self._info.path}: no frame of it could be decoded")
             writer.finish(report.complete)
-            report.notes += _damage(reader, report)
+            report.note_damage(reader.damaged, reader.retimed)
         report.elapsed_s = round(time.perf_counter() - start, 3)
         report.timings_ms = percentiles_ms(self._seconds)
 
@@ -339,19 +338,3 @@ class _Run:
         report.per_frame.append(
             FrameReport(frame.index, round(frame.time_s, 6), round(result.coverage, 4), trust, result.reason)
         )
-
-
-def _damage(reader: VideoReader, report: EditReport) -> list[str]:
-    """What of the input was not readable, in words."""
-    notes = []
-    missing = report.frames_expected - report.frames
-    if report.complete and missing > max(2, SHORTFALL * report.frames_expected):
-        notes.append(
-            f"{report.frames} of the {report.frames_expected} frames the input announces could be decoded: "
-            "it is cut short, damaged or trimmed"
-        )
-    if reader.damaged:
-        notes.append(f"{reader.damaged} damaged packets of the input were left out")
-    if reader.retimed:
-        notes.append(f"{reader.retimed} frames had no usable time stamp and were placed after the one before")
-    return notes

@@ -14,6 +14,7 @@ import numpy as np
 
 PACKAGES = ("livery", "av", "mediapipe", "numpy", "opencv-contrib-python", "onnxruntime", "torch")
 PERCENTILES = (50, 95, 99)
+SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,26 @@ class EditReport:
     timings_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     per_frame: list[FrameReport] = field(default_factory=list)
+
+    def note_damage(self, damaged: int, retimed: int) -> None:
+        """Note what of the input was not readable.
+
+        Args:
+            damaged: packets that could not be decoded.
+            retimed: frames without a usable time stamp.
+        """
+        missing = self.frames_expected - self.frames
+        if self.complete and missing > max(2, SHORTFALL * self.frames_expected):
+            self.notes.append(
+                f"{self.frames} of the {self.frames_expected} frames the input announces could be decoded: "
+                "it is cut short, damaged or trimmed"
+            )
+        if damaged:
+            self.notes.append(f"{damaged} damaged packets of the input were left out")
+        if retimed:
+            self.notes.append(
+                f"{retimed} frames had no usable time stamp and were placed after the one before"
+            )
 
     @property
     def edited(self) -> int:

@@ -53,22 +53,26 @@ def test_later_returns_at_once_however_slow_the_process_is(worker: FillWorker) -
     made: Future[Image] = Future()
     started_s = time.perf_counter()
     fill.later(image, mask, hint, made.set_result, lambda: True)
+    unwanted: list[Image] = []
     for _ in range(3):  # more than the queue takes: told in the log, not raised
-        fill.later(image, mask, hint, pytest.fail, lambda: False)
+        fill.later(image, mask, hint, unwanted.append, lambda: False)
     assert time.perf_counter() - started_s < 0.2
     os.kill(pid, signal.SIGCONT)
     np.testing.assert_array_equal(made.result(WAIT_S), fill_classical(image, mask))
+    assert unwanted == []
 
 
 def test_a_fill_no_longer_wanted_brings_nothing(worker: FillWorker) -> None:
     image, mask, hint = hole()
     fill = WorkerFill(worker)
-    fill.later(image, mask, hint, pytest.fail, lambda: False)
+    brought: list[Image] = []
+    fill.later(image, mask, hint, brought.append, lambda: False)
     until_s = time.monotonic() + WAIT_S
     while worker.status().dropped == 0:
         assert time.monotonic() < until_s
         time.sleep(0.01)
     assert worker.pid is None  # no process was started for it
+    assert brought == []
 
 
 def test_a_closed_worker_tells_a_direct_caller(worker: FillWorker) -> None:

@@ -20,6 +20,7 @@ from stream.events import Message
 KEPT = 40
 MAX_TEXT = 200  # characters
 COVERED = "covered"  # what the policy says where nothing is to be done
+CHANGING = "changing over to another keyframe"  # what the keeper says meanwhile
 
 
 class Journal:
@@ -44,12 +45,12 @@ class Journal:
         Args:
             decision: the policy's newest; None where one reference serves alone.
         """
-        covered = decision is None or decision.reason == COVERED
+        if decision is None or decision.coverage is None or decision.reason == CHANGING:
+            return []  # nothing was judged
+        covered = decision.reason == COVERED
         if covered == self._covered:
             return []
         self._covered = covered
-        if decision is None:
-            return []
         reason = "it covers the view again" if covered else decision.reason
         return self._enter([(decision.action.value, f"{reason[:1].upper()}{reason[1:]}.")])
 

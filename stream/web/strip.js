@@ -7,28 +7,25 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle
 const time = (ms) => new Date(ms).toLocaleTimeString([], CLOCK);
 const WORTH_SAYING_DEG = 4;
 
-/** A turn of the head in words, seen from the camera; "" where there is hardly any. */
+/** A turn of the head against the first keyframe, left and right as the person has them; "" where there is none. */
 function turned(turn) {
-  if (!turn) return "";
-  const [yaw, pitch] = turn;
-  const words = [];
-  if (Math.abs(yaw) >= WORTH_SAYING_DEG) words.push(`${Math.abs(yaw)}° ${yaw < 0 ? "left" : "right"}`);
-  if (Math.abs(pitch) >= WORTH_SAYING_DEG) words.push(`${Math.abs(pitch)}° ${pitch < 0 ? "up" : "down"}`);
-  return words.length > 0 ? `turned ${words.join(", ")}` : "";
+  const [yaw, pitch] = turn ?? [0, 0];
+  if (Math.abs(yaw) >= WORTH_SAYING_DEG) return `${Math.abs(yaw)}° ${yaw < 0 ? "left" : "right"}`;
+  return Math.abs(pitch) >= WORTH_SAYING_DEG ? `tilted ${Math.abs(pitch)}°` : "";
 }
 
 function describe(keyframe) {
   const parts = [keyframe.pinned ? "edited by you" : "made by Livery"];
   if (keyframe.made_at) parts.push(`taken ${time(keyframe.made_at)}`);
   const turn = turned(keyframe.turn_deg);
-  if (turn) parts.push(turn);
+  if (turn) parts.push(`head ${turn}`);
   if (keyframe.covered !== null) parts.push(`covered ${Math.round(keyframe.covered * 100)} % where it was tried`);
   if (keyframe.active) parts.push("serves now");
   return parts.join(", ");
 }
 
 function caption(keyframe) {
-  return turned(keyframe.turn_deg).replace("turned ", "") || (keyframe.made_at ? time(keyframe.made_at) : "picture");
+  return turned(keyframe.turn_deg) || (keyframe.made_at ? time(keyframe.made_at) : "picture");
 }
 
 function shot(keyframe, index) {

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from correspondence.types import Image, Landmarks
 from reference.bank import Bank, BankConfig, Keyframe
+from reference.keeper_config import KeeperConfig
+from reference.policy import KeyframePolicy
 from reference.view import view_change
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)
@@ -109,3 +112,25 @@ def test_counts_fade() -> None:
         bank.served(b)
     assert a.used < b.used + 1
     assert a.used == 2047
+
+
+def test_a_full_bank_and_the_policy_cost_less_than_a_millisecond() -> None:
+    """Processor time of what a frame asks of them, at the most keyframes and views there can be."""
+    config = BankConfig()
+    bank, policy = Bank(config), KeyframePolicy()
+    views = [turned(yaw) for yaw in range(-40, 41)]
+    for n in range(config.max_keyframes):
+        keyframe = Keyframe(IMAGE, IMAGE, Still(IMAGE, views[6 * n]), pinned=n == 0)
+        bank.add(keyframe)
+        for view in views:
+            keyframe.observe(view, 0.9, config)
+    spent = []
+    for n, view in enumerate(views * 3):
+        start = time.thread_time()
+        keyframe.observe(view, 0.5, config)
+        best = bank.best(view, without=keyframe, hopeful=True)
+        policy.decide(coverage=0.5, now_s=n / 25, best_other=None if best is None else best[1])
+        bank.served(keyframe)
+        spent.append(time.thread_time() - start)
+    a_look, every_s = float(np.median(spent)), KeeperConfig().look_every_s
+    assert a_look / (every_s * 25) < 1e-3  # the bank is asked once in `look_every_s`

@@ -70,25 +70,22 @@ class PromptEditor:
                 another kind; says what to do.
         """
         try:
+            import diffusers
             import torch
             import transformers  # noqa: F401 - diffusers' text encoders need it and fail late without it
-            from diffusers import (
-                ControlNetModel,
-                StableDiffusionControlNetInpaintPipeline,
-                StableDiffusionInstructPix2PixPipeline,
-            )
         except ImportError as error:
             raise WeightsError(f"editing by words needs diffusers and transformers: {INSTALL}") from error
+        library: Any = diffusers  # its stubs leave most untyped
         options: dict[str, Any] = {"use_safetensors": True}  # never a pickle
         try:
             if controlnet is not None:
-                part = ControlNetModel.from_pretrained(controlnet, **options)
-                kind: Any = StableDiffusionControlNetInpaintPipeline
+                part = library.ControlNetModel.from_pretrained(controlnet, **options)
+                kind = library.StableDiffusionControlNetInpaintPipeline
                 pipeline = kind.from_pretrained(model, controlnet=part, **options)
             else:
                 repaints = "ControlNetInpaint" in _class_name(model)
-                kind = StableDiffusionInstructPix2PixPipeline
-                kind = StableDiffusionControlNetInpaintPipeline if repaints else kind
+                kind = library.StableDiffusionInstructPix2PixPipeline
+                kind = library.StableDiffusionControlNetInpaintPipeline if repaints else kind
                 pipeline = kind.from_pretrained(model, **options)
         except (OSError, ValueError, KeyError) as error:
             raise WeightsError(

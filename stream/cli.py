@@ -8,8 +8,10 @@ import logging
 import os
 import pkgutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -118,6 +120,10 @@ def _edit(args: argparse.Namespace) -> int:
     from stream.references import Stopped
     from stream.writer import EncoderConfig
 
+    if (args.edited is None) == (args.prompt is None):
+        raise UsageError("give either --edited, the edited frame, or --prompt, the words to edit it by")
+    if args.prompt is not None and args.prompt_model is None:
+        raise UsageError("--prompt needs --prompt-model: the folder of an InstructPix2Pix model, or its id")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
     config = FileConfig(
@@ -135,10 +141,23 @@ def _edit(args: argparse.Namespace) -> int:
         encoder=EncoderConfig(codec=args.codec, crf=args.crf),
     )
     _check_report(args)
-    with interruptible() as stop, progress_bar(args.progress) as progress:
+    with (
+        interruptible() as stop,
+        progress_bar(args.progress) as progress,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         try:
+            edited = args.edited
+            if args.prompt is not None:
+                from stream.prompting import edit_by_words
+
+                at, edited = edit_by_words(
+                    args.source, args.reference, args.prompt, args.prompt_model, args.device, Path(folder),
+                    stop, progress,
+                )  # fmt: skip
+                config = replace(config, reference=at)
             report = edit_file(
-                args.source, args.edited, args.output, config,
+                args.source, edited, args.output, config,
                 edited_end=args.edited_end, stop=stop, progress=progress,
             )  # fmt: skip
         except Stopped:

@@ -115,8 +115,12 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
+    parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     parser.add_argument(
-        "--edited", type=Path, required=True, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP"
+        "--prompt-model",
+        metavar="PATH|ID",
+        help="with --prompt: an InstructPix2Pix model's folder, or its id on the hub",
     )
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"

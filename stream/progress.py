@@ -12,7 +12,7 @@ from types import FrameType
 
 from tqdm import tqdm
 
-PHASES = {"reference": "looking for the reference", "edit": "editing"}
+PHASES = {"reference": "looking for the reference", "edit": "editing", "words": "editing the frame by words"}
 
 
 @contextmanager

@@ -6,14 +6,19 @@ import logging
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Literal
 
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image
 from reference.prompt import PromptCancelled, PromptConfig, PromptEditor
+from stream.pictures import encode_png
+from stream.probe import MediaError, probe
+from stream.references import Stopped, frame_at, pick_reference
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +160,52 @@ class PromptService:
                 if number == self._number:
                     self._status = PromptStatus("failed", error="the editor's process ended unexpectedly")
             logger.warning("the editor's process ended")
+
+
+def edit_by_words(
+    source: Path,
+    reference: int | Path | str,
+    words: str,
+    model: str,
+    device: str,
+    folder: Path,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+) -> tuple[int, Path]:
+    """Edit a clip's frame by words, in this process.
+
+    Args:
+        source: the clip.
+        reference: the frame's number, or "auto" for the best.
+        words: what to do.
+        model, device: see `PromptEditor.load`.
+        folder: where the edited frame is written.
+        stop: asked as it goes.
+        progress: told what is being done, steps done and steps in all.
+
+    Returns:
+        The frame's number and the edited picture's file.
+
+    Raises:
+        MediaError: no such frame, no face, or a reference that is no frame. WeightsError: no such model.
+        Stopped: `stop` said so.
+    """
+    info = probe(source)
+    if isinstance(reference, int):
+        picked = frame_at(info, reference)
+    elif reference == "auto":
+        picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
+    else:
+        raise MediaError(f"{reference}: with words the reference must be a frame's number, or auto")
+    assert picked.index is not None
+    editor = PromptEditor.load(model, device=device)
+    try:
+        made = editor.edit(picked.image, words, progress=lambda *at: progress("words", *at), stop=stop)
+    except PromptCancelled as error:
+        raise Stopped from error
+    path = folder / "edited.png"
+    path.write_bytes(encode_png(made))
+    return picked.index, path
 
 
 def _reap(process: BaseProcess, pipe: Connection[Any, Any] | None) -> None:

@@ -12,8 +12,10 @@ import pytest
 from correspondence.errors import WeightsError
 from correspondence.types import Image
 from reference.prompt import PromptCancelled, PromptConfig, PromptEditor
+from stream.cli import main
 from stream.prompting import PromptBusyError, PromptModel, PromptService, PromptStatus
 from tests.reference.tiny_prompt import save_inpainter, save_pix2pix
+from tests.stream.clips import Clip, make_clip, read_back
 
 SHORT = PromptConfig(steps=3)
 
@@ -131,3 +133,16 @@ def test_a_model_that_is_not_there_fails_the_edit_alone(tmp_path: Path, still: I
         assert "none" in failed.error
     finally:
         service.close()
+
+
+def test_a_clip_is_edited_by_words(pix2pix: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=3))
+    out = tmp_path / "out.mp4"
+    told = ["edit", str(clip), "-o", str(out), "--matcher", "classical", "--reference", "1"]
+    assert main([*told, "--prompt", "a hat"]) == 2
+    assert "--prompt-model" in capsys.readouterr().err
+    assert main(told) == 2
+    assert "either --edited" in capsys.readouterr().err
+    assert main([*told, "--prompt", "a hat", "--prompt-model", str(pix2pix)]) == 0
+    assert "frame 1" in capsys.readouterr().out
+    assert len(read_back(out).times) == 3

@@ -4,57 +4,64 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def save_pix2pix(folder: Path) -> Path:
     """An InstructPix2Pix of a few thousand parameters."""
-    from diffusers import StableDiffusionInstructPix2PixPipeline
-
-    pipeline = StableDiffusionInstructPix2PixPipeline(**_parts(folder, channels=8))
+    library = _diffusers()
+    pipeline = library.StableDiffusionInstructPix2PixPipeline(**_parts(folder, channels=8))
     pipeline.save_pretrained(str(folder / "pix2pix"))
     return folder / "pix2pix"
 
 
 def save_inpainter(folder: Path) -> tuple[Path, Path]:
     """A ControlNet inpainter of that size, and its ControlNet alone."""
-    from diffusers import ControlNetModel, StableDiffusionControlNetInpaintPipeline
-
+    library = _diffusers()
     parts = _parts(folder, channels=4)
-    control = ControlNetModel.from_unet(parts["unet"], conditioning_channels=3)
-    pipeline = StableDiffusionControlNetInpaintPipeline(controlnet=control, **parts)
+    control = library.ControlNetModel.from_unet(parts["unet"], conditioning_channels=3)
+    pipeline = library.StableDiffusionControlNetInpaintPipeline(controlnet=control, **parts)
     pipeline.save_pretrained(str(folder / "inpaint"))
     control.save_pretrained(str(folder / "control"))
     return folder / "inpaint", folder / "control"
 
 
+def _diffusers() -> Any:
+    """The library, most of which is untyped."""
+    import diffusers
+
+    return diffusers
+
+
 def _parts(folder: Path, channels: int) -> dict[str, Any]:
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    import transformers
 
+    library, texts = _diffusers(), cast(Any, transformers)
     torch.manual_seed(0)
     signs = [chr(code) for code in range(33, 127)]
     words = [*signs, *(sign + "</w>" for sign in signs), "<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    text = CLIPTextConfig(
+    text = texts.CLIPTextConfig(
         vocab_size=len(words), hidden_size=32, intermediate_size=32, num_hidden_layers=1,
         num_attention_heads=2, bos_token_id=len(words) - 2, eos_token_id=len(words) - 1,
         max_position_embeddings=77,
     )  # fmt: skip
-    unet = UNet2DConditionModel(
+    unet = library.UNet2DConditionModel(
         sample_size=8, in_channels=channels, out_channels=4, block_out_channels=(32, 64), layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=32, attention_head_dim=8,
     )  # fmt: skip
-    vae = AutoencoderKL(
+    vae = library.AutoencoderKL(
         block_out_channels=(16, 32, 32, 32), norm_num_groups=8,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     )  # fmt: skip
-    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    tokenizer = texts.CLIPTokenizer(
+        str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77
+    )
     return {
-        "vae": vae, "text_encoder": CLIPTextModel(text), "tokenizer": tokenizer, "unet": unet,
-        "scheduler": DDIMScheduler(), "safety_checker": None, "feature_extractor": None,
+        "vae": vae, "text_encoder": texts.CLIPTextModel(text), "tokenizer": tokenizer, "unet": unet,
+        "scheduler": library.DDIMScheduler(), "safety_checker": None, "feature_extractor": None,
         "requires_safety_checker": False,
     }  # fmt: skip

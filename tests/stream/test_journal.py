@@ -6,6 +6,7 @@ from reference import (
     Action,
     Decision,
     EditChanged,
+    Event,
     FaceLost,
     KeyframeMade,
     KeyframeRefused,
@@ -16,7 +17,7 @@ from stream.journal import KEPT, MAX_TEXT, Journal, changes_strip
 
 def test_events_become_entries() -> None:
     journal = Journal()
-    events = [
+    events: list[Event] = [
         EditChanged(1.0, True),
         KeyframeMade(1.0, 1, 0.83),
         ReferenceSwitched(1.0, 1, "covers 60% of the edit"),

@@ -93,7 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--last-third", action="store_true", help="of each clip, which `train matcher --data` leaves unseen"
     )
     parser.add_argument("--ablations", action="store_true", help="take parts of the network away, one by one")
-    parser.add_argument("--no-times", action="store_true", help="leave times and memory out: a busy machine")
+    parser.add_argument("--no-times", action="store_true", help="measure no times or memory: a busy machine")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "quality.json", help="finished parts")
     parser.add_argument("--out", default="quality", help="name of the JSON in benchmarks/results")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
@@ -170,7 +170,8 @@ class Bench:
             return
         yield "motion", get(f"motion/{key}", lambda s: measures.measure_motion(method, clip, s))
         yield "edits", get(f"edits/{key}", lambda s: measures.measure_edits(method, clip, stride, s))
-        if not self.args.no_times and clip.name == self.paths[0].stem:
+        timed = not self.args.no_times or f"time/{key}" in self.store.parts
+        if timed and clip.name == self.paths[0].stem:
             yield "time", get(f"time/{key}", lambda s: self._cost(name, method, clip, s))
 
     def _cost(self, name: str, method: Method, clip: Clip, sums: Sums) -> None:

@@ -33,6 +33,9 @@ LOWER = 0.1  # a rigid object has no more than this share of its area on the low
 BESIDE = 0.35  # a hat has this share of its area beside the face ...
 TOUCH = 0.08  # and comes this near to it, face sizes: what is further off may hang on the wall
 HIDDEN_EYE = 0.6  # share of an eye's opening that an eye patch hides
+BAND = 0.5  # glasses lie this near to the line through the eyes, in distances between the eyes ...
+IN_BAND = 0.6  # with this share of their area
+LENS = 0.4  # half the width of a lens, in distances between the eyes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,8 +190,18 @@ class _Face:
             return bool((group & self._near).any())
         if any(int((group & eye).sum()) >= HIDDEN_EYE * max(int(eye.sum()), 1) for eye in self._eyes):
             return True
-        along = self._across[group]
-        return bool(along.min() < 0 and along.max() > self._apart)
+        return self._frames_eyes(group)
+
+    def _frames_eyes(self, group: Bool) -> bool:
+        """Whether a group spans both eyes and lies about them, as glasses do and a stroke over the nose not."""
+        along, down = self._across[group], self._down[group]
+        at_eyes = np.abs(down) < BAND * self._apart
+        if along.min() >= 0 or along.max() <= self._apart or at_eyes.mean() < IN_BAND:
+            return False
+        above = at_eyes & (down < 0)
+        return all(
+            bool((above & (np.abs(along - eye) < LENS * self._apart)).any()) for eye in (0.0, self._apart)
+        )
 
     def is_lower(self, group: Bool, area: int) -> bool:
         """Whether a group is a beard or the like: nothing of it reaches the eyes."""

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.edits import mark
 from correspondence import Landmarks
 from correspondence.types import Image
 from reference import Edit, presets
@@ -50,6 +51,11 @@ def test_paint_and_make_up_are_no_objects(astronaut: Image, face: Landmarks, nam
     found = find_objects(Edit(astronaut, presets.apply(name, astronaut, face)), face)
     assert found.rigid is None
     assert found.soft is None
+
+
+def test_a_stroke_over_the_nose_is_no_pair_of_glasses(astronaut: Image, face: Landmarks) -> None:
+    edit = Edit(astronaut, mark(astronaut, face))
+    assert find_objects(edit, face).rigid is None
 
 
 def test_a_scar_and_coloured_hair_are_no_objects(astronaut: Image, face: Landmarks) -> None:

@@ -30,7 +30,7 @@ CLIP = "lp_d6"
 LOOP_S = 10.0
 SERVE = (
     "import sys; from stream.app import serve; from stream.config import ServerConfig; "
-    "serve(ServerConfig(port=0, debug=True, matcher=sys.argv[1]))"
+    "serve(ServerConfig(port=0, debug=True, matcher=sys.argv[1], keyframes=sys.argv[2] == 'True'))"
 )
 STALL_S = 5.0
 SAMPLE_S = 0.25
@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", default=CLIP, help="a clip of portraits/val, or 'demo'")
     parser.add_argument("--preset", default="lipstick", help="the edit that is worn, or 'none'")
     parser.add_argument("--matcher", default="auto", help="see `livery serve --matcher`")
+    parser.add_argument("--keyframes", action="store_true", help="as `livery serve --keyframes`")
     parser.add_argument("--no-echo", action="store_true", help="leave the plain aiortc echo out")
     parser.add_argument(
         "--stall", action="store_true", help="also hold the pipeline for 5 s and see it recover"
@@ -224,7 +225,7 @@ async def open_session(
 ) -> Session:
     """Start the server, publish, take a reference, wear the preset, watch."""
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server.log"
-    url, process = stack.enter_context(live.server_process(["-c", SERVE, args.matcher], log))
+    url, process = stack.enter_context(live.server_process(["-c", SERVE, args.matcher, str(args.keyframes)], log))
     http = await stack.enter_async_context(aiohttp.ClientSession())
     async with http.post(f"{url}/api/sessions") as answer:
         tickets = await answer.json()

@@ -225,7 +225,9 @@ async def open_session(
 ) -> Session:
     """Start the server, publish, take a reference, wear the preset, watch."""
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server.log"
-    url, process = stack.enter_context(live.server_process(["-c", SERVE, args.matcher, str(args.keyframes)], log))
+    url, process = stack.enter_context(
+        live.server_process(["-c", SERVE, args.matcher, str(args.keyframes)], log)
+    )
     http = await stack.enter_async_context(aiohttp.ClientSession())
     async with http.post(f"{url}/api/sessions") as answer:
         tickets = await answer.json()

@@ -193,7 +193,7 @@ class _Face:
         return self._frames_eyes(group)
 
     def _frames_eyes(self, group: Bool) -> bool:
-        """Whether a group spans both eyes and lies about them: glasses do, a stroke over the nose does not."""
+        """Whether a group spans both eyes and lies about them; a stroke over the nose does not."""
         along, down = self._across[group], self._down[group]
         at_eyes = np.abs(down) < BAND * self._apart
         if along.min() >= 0 or along.max() <= self._apart or at_eyes.mean() < IN_BAND:

@@ -90,7 +90,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--keyframes",
         action="store_true",
         help="make new references where the head turns away, and move edits of the background with the "
-        "camera; wants more than two cores at 720p",
+        "camera; edits behind the person want more than two cores at 720p",
     )
     parser.add_argument(
         "--record",

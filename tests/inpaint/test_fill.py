@@ -14,6 +14,7 @@ import inpaint
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image, Landmarks
 from inpaint import checkpoints
+from inpaint.autoencoder import Autoencoder
 from inpaint.denoiser import DenoiserConfig
 from inpaint.fill import DiffusionFill, FillConfig
 from inpaint.gaps import GapConfig, fill_gap
@@ -241,6 +242,7 @@ def test_weights_go_to_disk_and_back(tmp_path: Path) -> None:
     assert checkpoints.read_about(tmp_path / checkpoints.AUTOENCODER) == about
     fill = inpaint.load(tmp_path, config=QUICK)
     loaded = fill.model
+    assert isinstance(loaded.autoencoder, Autoencoder)
     assert loaded.autoencoder.config == autoencoder.config
     assert torch.equal(loaded.autoencoder.latent_mean, autoencoder.latent_mean)
     for name, value in loaded.denoiser.state_dict().items():

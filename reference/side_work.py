@@ -16,6 +16,12 @@ NICENESS = 10  # added to the thread's nice value, where the system knows one fo
 JOIN_S = 2.0
 
 
+def step_aside() -> None:
+    """Let the calling thread run behind the frames' path, where the system knows priorities of threads."""
+    if sys.platform == "linux":  # elsewhere the call would name a process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class Worker(Protocol):
     """Runs jobs, now or later; a job that fails is logged and counted, never raised to who asked."""
 
@@ -82,8 +88,7 @@ class SideWorker:
             thread.join(JOIN_S)
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # elsewhere the call would name a process
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        step_aside()
         inline = InlineWorker()
         while (job := self._next()) is not None:
             inline.submit(job)

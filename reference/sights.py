@@ -23,7 +23,7 @@ from reference.live import live_areas, openings
 from reference.parts import face_size
 from reference.policy import coverage
 from reference.sampling import coarse_values, places, read_grid
-from reference.weights import less_live
+from reference.weights import centres, less_live
 
 RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
 CELL_PX = 8  # grid on which confidence is read
@@ -115,7 +115,7 @@ class Sight:
         match = self.match
         if by_mesh:
             height, width = match.frame_size
-            field = self.places - _pixels(match.frame_size)
+            field = self.places - pixel_grid(*match.frame_size)
             sure = np.zeros((height, width), np.float32)
             match = Match.from_field(field, sure, match.landmarks, match.reference_size)
         compositor = copy(self.worn.compositor)
@@ -143,7 +143,7 @@ def sight_of(
     match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
     worn = look.worn(keyframe)
     whole = (0, 0, size[1], size[0])
-    pixels = _pixels(size)
+    pixels = pixel_grid(*size)
     own = keyframe.prepared.landmarks
     mask, at, shown = _lie(worn.edit.mask, own, landmarks, places(match, whole, pixels), pixels)
     for (x0, y0, x1, y1), share in live_areas(openings(worn.edit, own), landmarks, size):
@@ -166,7 +166,7 @@ def glance_at(
     match = matcher.match(frame, worn.keyframe.prepared, landmarks=landmarks)
     whole, cells = (0, 0, size[1], size[0]), _cells(size)
     values = coarse_values(match, whole, cells)
-    pixels = _pixels(size, cells)
+    pixels = centres(whole, cells)
     small = _cells((worn.edit.mask.shape[0], worn.edit.mask.shape[1]))
     mask = cv2.resize(worn.edit.mask, small[::-1], interpolation=cv2.INTER_AREA)
     own = worn.keyframe.prepared.landmarks
@@ -231,14 +231,6 @@ def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
         at = (at + np.float32(0.5)) * scale - np.float32(0.5)
     out = cv2.remap(mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(out, np.float32)
-
-
-def _pixels(size: tuple[int, int], cells: tuple[int, int] | None = None) -> Float:
-    """x and y of each pixel, or of the centres of an even grid of cells, float32 (h, w, 2)."""
-    rows, columns = cells or size
-    x = (np.arange(columns) + 0.5) * (size[1] / columns) - 0.5
-    y = (np.arange(rows) + 0.5) * (size[0] / rows) - 0.5
-    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
 
 
 def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:

@@ -15,6 +15,7 @@ from correspondence import Matcher, confidence
 from inpaint.jobs import Filler
 from reference import (
     MODES,
+    Alignment,
     Between,
     Edit,
     KeeperConfig,
@@ -142,6 +143,31 @@ def edit_file(
         for r, alignment in zip(references, alignments, strict=True)
     ]
     matcher = Matcher.load(config.matcher, config.device)
+    report = _report(source, output, info, config, references, alignments, matcher)
+    if all(edit.is_empty for edit in edits):
+        report.notes.append("the edited picture equals its reference: nothing changes")
+    filler, about = make_filler(config.fill_weights, config.device)
+    carrier = _carrier(edits, references, matcher, filler)
+    if config.fill:
+        report.notes.append(about)
+        carrier = Inventing(carrier, Inventor(filler, edits))
+    try:
+        _Run(info, config, report, stop, progress).edit(carrier, output)
+    finally:
+        carrier.close()
+    return report
+
+
+def _report(
+    source: Path,
+    output: Path,
+    info: VideoInfo,
+    config: FileConfig,
+    references: list[Reference],
+    alignments: list[Alignment],
+    matcher: Matcher,
+) -> EditReport:
+    """What is known of a run before its first frame."""
     report = EditReport(
         source=source,
         output=output,
@@ -157,17 +183,6 @@ def edit_file(
     )
     if len(references) > 1 and references[1].index is not None:
         report.end = (references[1].index, references[1].note, alignments[1].note)
-    if all(edit.is_empty for edit in edits):
-        report.notes.append("the edited picture equals its reference: nothing changes")
-    filler, about = make_filler(config.fill_weights, config.device)
-    carrier = _carrier(edits, references, matcher, filler)
-    if config.fill:
-        report.notes.append(about)
-        carrier = Inventing(carrier, Inventor(filler, edits))
-    try:
-        _Run(info, config, report, stop, progress).edit(carrier, output)
-    finally:
-        carrier.close()
     return report
 
 

@@ -23,6 +23,16 @@ LIVE_DEADLINE_S = 30.0  # a keyframe's view has long gone then
 FILE_DEADLINE_S = 600.0
 
 
+def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
+    """A keyframe's fill, see `reference.keyframes.Fill`, as a job for a `Filler`."""
+    context = FillContext(
+        landmarks=hint.landmarks,
+        reference=hint.reference,
+        reference_landmarks=hint.reference_landmarks,
+    )
+    return MaskedJob(image=image, mask=mask, context=context)
+
+
 class WorkerFill:
     """Fills through a worker: `later` for a live stream, called directly for a file.
 
@@ -71,12 +81,7 @@ class WorkerFill:
     def _submit(
         self, image: Image, mask: Float, hint: FillHint, deadline_s: float, fresh: Callable[[], bool]
     ) -> Job:
-        context = FillContext(
-            landmarks=hint.landmarks,
-            reference=hint.reference,
-            reference_landmarks=hint.reference_landmarks,
-        )
-        request = MaskedJob(image=image, mask=mask, context=context)
+        request = masked_job(image, mask, hint)
         return self._worker.submit(Priority.MASKED, request, deadline_s=deadline_s, fresh=fresh)
 
 

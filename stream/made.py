@@ -13,10 +13,10 @@ import numpy as np
 from correspondence import detect_landmarks
 from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
-from inpaint.jobs import Check, Filler, GapJob, MaskedJob
-from inpaint.types import FillContext
+from inpaint.jobs import Check, Filler, GapJob
 from reference import Edit, Result
 from reference.keyframes import Fill, FillHint
+from stream.fill import masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
@@ -41,12 +41,7 @@ def as_fill(filler: Filler) -> Fill:
     """The filler as what a `Propagator` fills new keyframes with."""
 
     def fill(image: Image, mask: Float, hint: FillHint) -> Image:
-        context = FillContext(
-            landmarks=hint.landmarks,
-            reference=hint.reference,
-            reference_landmarks=hint.reference_landmarks,
-        )
-        return filler.masked(MaskedJob(image=image, mask=mask, context=context))
+        return filler.masked(masked_job(image, mask, hint))
 
     return fill
 

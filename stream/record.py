@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from pathlib import Path
 
 from correspondence.types import Image
 from reference import Outfit
+from reference.side_work import step_aside
 from stream.probe import MediaError
 from stream.record_files import Writer
 from stream.record_pieces import Pieces
@@ -30,7 +29,6 @@ from stream.worker import FillWorker
 logger = logging.getLogger(__name__)
 
 WAITING = 30  # pictures that may wait to be encoded; more are dropped, and counted
-NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +146,7 @@ class Recorder:
         self._thread.join(wait_s)
 
     def _run(self) -> None:
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        step_aside()
         while (item := self._inbox.get()) is not None:
             if self._broken:
                 continue

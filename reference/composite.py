@@ -109,7 +109,7 @@ class Compositor:
         self._gate = None
         carried = self._layers.touched.any(axis=2)
         if landmarks is not None and not edit.is_global and carried.any():
-            gate = FaceGate(carried & edit.delta.any(axis=2), landmarks)
+            gate = FaceGate(carried & edit.visible, landmarks)
             self._gate = gate if gate.share > 0.5 else None
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Box, Float, Image, check_image
+from correspondence.types import Bool, Box, Float, Image, check_image
 from reference.errors import EditError
 from reference.mask import change_mask, colour_table, opacity
 
@@ -18,6 +18,7 @@ Mode = Literal["auto", "delta", "replace", "layer"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference does not belong to the face alone
+VISIBLE = 2  # levels; a smaller change, as at the rim of a soft brush, says nothing of where the edit is
 WHOLE_COVERAGE = 0.95  # an edit on more than this share has no unedited area to keep
 
 
@@ -66,6 +67,11 @@ class Edit:
     def delta(self) -> npt.NDArray[np.int16]:
         """edited - reference, int16 (H, W, 3)."""
         return np.subtract(self.edited, self.reference, dtype=np.int16)
+
+    @cached_property
+    def visible(self) -> Bool:
+        """Where some channel changed by more than `VISIBLE`, bool (H, W)."""
+        return np.asarray(cv2.absdiff(self.reference, self.edited).max(axis=2) > VISIBLE, np.bool_)
 
     @cached_property
     def mask(self) -> Float:
@@ -124,7 +130,7 @@ class Edit:
         if mode == self.mode:
             return self
         other = replace(self, mode=mode)
-        for name in ("delta", "mask", "box", "coverage", "tone"):
+        for name in ("delta", "visible", "mask", "box", "coverage", "tone"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other

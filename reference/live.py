@@ -60,7 +60,7 @@ def _inside_edited(edit: Edit, landmarks: Landmarks, numbers: tuple[int, ...]) -
     cv2.fillPoly(inside, [corners], 1, shift=SUBPIXEL_BITS)
     area = int(inside.sum())
     there = np.s_[y0 : y0 + inside.shape[0], x0 : x0 + inside.shape[1]]
-    changed = (np.abs(edit.delta[there]).max(axis=2) > 2) & (edit.mask[there] > 0)  # without the mask's rim
+    changed = edit.visible[there] & (edit.mask[there] > 0)  # without the mask's rim
     return area > 0 and int((changed & (inside > 0)).sum()) / area >= TOUCHED
 
 

@@ -26,6 +26,9 @@ from reference.sampling import coarse_values, places, read_grid
 from reference.weights import centres, less_live
 
 RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
+HIDDEN = 0.5  # validity of the mesh below which what the keyframe shows at a place is less and less of it
+BROAD = 0.06  # an edit that reaches this far around a hidden place is thought to go on under it, face sizes
+SLIVER = 0.015  # what is narrower than twice this beside a hidden place is not the edit, face sizes
 CELL_PX = 8  # grid on which confidence is read
 MOST_KEPT = 4  # keyframes of a look that stay ready to serve
 ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is taken as given and weighed later
@@ -187,7 +190,8 @@ def _lie(
     """Where an edit should lie in a frame, however unsure the match is: `Sight`'s mask, places and shown.
 
     What lies on the face's mesh goes where the frame's mesh carries it and nowhere else; the match, which
-    may send an ear to a cheek it cannot see, places the rest.
+    may send an ear to a cheek it cannot see, places the rest. At skin that the keyframe hides, as under a
+    lip that is pulled in now, the keyframe shows something else: only a broad edit goes on there.
 
     Args:
         mask: of the edit, float32, of the keyframe's size, or smaller where the grid is coarse.
@@ -204,24 +208,43 @@ def _lie(
     size = carried.field.shape[0]
     at = pixel_grid(size, size)
     moved = there.to_pixels(at + carried.field, size) - here.to_pixels(at, size)
-    known = np.dstack([moved, carried.inside.astype(np.float32), carried.validity]).astype(np.float32)
+    seen = cv2.erode(np.clip(carried.validity * np.float32(1 / HIDDEN), 0, 1), np.ones((3, 3), np.uint8))
+    known = np.dstack([moved, carried.inside.astype(np.float32), carried.validity, seen]).astype(np.float32)
     by_mesh = read_grid(known, here.box, (0, 0, width, height), (rows, columns))
     inside = by_mesh[..., 2] > 0.5
     inside &= (pixels >= here.box[:2]).all(axis=2) & (pixels < here.box[2:]).all(axis=2)
     places_ = np.where(inside[..., None], pixels + by_mesh[..., :2], matched).astype(np.float32)
-    off_face = _warped(_beside_face(mask, own), matched, own)
-    lies = np.where(inside, _warped(mask, places_, own), off_face)
+    off_face = _warped(mask * (1 - _face(mask, own, RIM)), matched, own)
+    on_face = _warped(mask, places_, own)
+    seen = by_mesh[..., 4]
+    if float(seen[inside].min(initial=1)) < 1:
+        on_face = seen * on_face + (1 - seen) * _warped(_broad(mask, own), places_, own)
+        sliver = _square(SLIVER, mask, own)  # of paint on triangles that the keyframe hides in part
+        beside = cv2.dilate(1 - seen, sliver) > 0
+        on_face = np.where(beside, cv2.morphologyEx(on_face, cv2.MORPH_OPEN, sliver), on_face)
+    lies = np.where(inside, on_face, off_face)
     return lies.astype(np.float32), places_, np.where(inside, by_mesh[..., 3], np.float32(0))
 
 
-def _beside_face(mask: Float, own: Landmarks) -> Float:
-    """A mask of the keyframe's size or smaller without what lies on the face and its rim."""
+def _face(mask: Float, own: Landmarks, rim: float) -> Image:
+    """The face and a rim around it, in face sizes, on a grid like a mask's: uint8, 1: face."""
     scale = mask.shape[1] / own.image_size[1]
     face = np.zeros(mask.shape, np.uint8)
     oval = (own.points[list(OVAL), :2] + 0.5) * scale - 0.5
     cv2.fillPoly(face, [np.rint(oval * 16).astype(np.int32)], 1, shift=4)
-    rim = 2 * max(1, round(RIM * face_size(own) * scale)) + 1
-    return np.asarray(mask * (1 - cv2.dilate(face, np.ones((rim, rim), np.uint8))), np.float32)
+    return np.asarray(cv2.dilate(face, _square(rim, mask, own)), np.uint8)
+
+
+def _broad(mask: Float, own: Landmarks) -> Float:
+    """A mask without what is narrow; beside the face everything counts as edited, so that its rim stays."""
+    surely = np.where(_face(mask, own, 0) > 0, mask, np.float32(1))
+    return np.asarray(cv2.erode(surely, _square(BROAD, mask, own)), np.float32)
+
+
+def _square(reach: float, mask: Float, own: Landmarks) -> Image:
+    """The square within `reach` face sizes of a pixel, on a grid like a mask's."""
+    side = 2 * max(0, round(reach * face_size(own) * mask.shape[1] / own.image_size[1])) + 1
+    return np.ones((side, side), np.uint8)
 
 
 def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:

@@ -83,3 +83,20 @@ def test_a_field_that_doubles_the_cheek_paints_it_once(astronaut: Image, face: L
     changed = (image != astronaut).any(axis=2)
     assert changed[spot(face).astype(bool)].mean() > 0.95
     assert not changed[:, :120].any()
+
+
+@pytest.mark.parametrize(("levels", "shown"), [(1, False), (40, True)])
+def test_the_rim_of_a_soft_brush_does_not_open_the_gate(
+    astronaut: Image, face: Landmarks, levels: int, shown: bool
+) -> None:
+    x, y = (round(float(v)) for v in face.points[CHEEK, :2])
+    edited = astronaut.copy()
+    edited[y - 8 : y + 8, x - 8 : x + 8] = (0, 0, 255)
+    beside = np.s_[y - 8 : y + 8, x + 14 : x + 30]
+    edited[beside] += np.uint8(levels) * (edited[beside] < 200)
+    field = np.zeros((512, 512, 2), np.float32)
+    field[beside] = (-22, 0)  # sends the skin beside the paint into it
+    match = Match.from_field(field, np.full((512, 512), -2, np.float32), face)
+    image = Compositor(Edit(astronaut, edited), face).compose(astronaut, match).image
+    middle = np.s_[y - 3 : y + 3, x + 21 : x + 25]
+    assert (image[middle] != astronaut[middle]).any() == shown

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 
 from correspondence import Landmarks, Match
+from correspondence.topology import OVAL
 from correspondence.types import Float, Image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
@@ -192,3 +194,27 @@ def test_a_mouth_that_opens_stays_live_in_the_keyframe(astronaut: Image, face: L
     np.testing.assert_array_equal(
         drawn.edited[y - 2 : y + 3, x - 2 : x + 3], astronaut[y - 2 : y + 3, x - 2 : x + 3]
     )
+
+
+UNDER_LIP = (18, 83, 182, 106, 43, 313, 406, 335, 273)  # the ring of the mesh below the lower lip
+
+
+@pytest.mark.parametrize(("broad", "expected"), [(False, 0.0), (True, 1.0)])
+def test_skin_that_the_keyframe_hid_under_a_lip_is_edited_only_by_a_broad_edit(
+    astronaut: Image, face: Landmarks, broad: bool, expected: float
+) -> None:
+    points = face.points.copy()
+    points[list(UNDER_LIP), 1] = points[14, 1] + 2  # folded up over the lower lip, and behind it
+    points[list(UNDER_LIP), 2] += 30
+    folded = Landmarks(points, face.image_size)
+    area = np.zeros(face.image_size, np.uint8)
+    numbers = OVAL if broad else OUTER_LIPS
+    cv2.fillPoly(area, [np.rint(points[list(numbers), :2]).astype(np.int32)], 1)
+    edited = astronaut.copy()
+    edited[area > 0] = (200, 30, 60)
+    k = Keyframe(astronaut, edited, cast(Any, FakePrepared(astronaut, folded)))
+    sight = sight_of(astronaut, face, k, cast(Any, FakeMatcher(face)), LOOK, radius=0.03, threshold=0.5)
+    x, y = (face.points[17, :2] * 0.4 + face.points[18, :2] * 0.6).round().astype(int)
+    on_lip = face.points[[0, 11], :2].mean(axis=0).round().astype(int)
+    assert sight.mask[y, x] == pytest.approx(expected, abs=0.05)
+    assert sight.mask[on_lip[1], on_lip[0]] > 0.9

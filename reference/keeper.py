@@ -21,6 +21,7 @@ from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
 from reference.policy import Action, Decision, KeyframePolicy, coverage
+from reference.refusal import SHUT, eyes_shut
 from reference.side_work import Worker
 from reference.sights import Look, Worn, confident, radius_px
 from reference.view_job import Found, Refused, Swap, Tools, View, ViewJob
@@ -75,6 +76,10 @@ class ReferenceKeeper:
     def worn(self) -> Worn:
         """What serves the next frame."""
         return self._worn
+
+    @property
+    def _first(self) -> Keyframe:
+        return next(k for k in self._bank if k.pinned)
 
     def begin(self, now_s: float, last: Match | None) -> list[Event]:
         """Swap in what came meanwhile; call it first in a step.
@@ -218,10 +223,13 @@ class ReferenceKeeper:
         elif action is Action.SWITCH:
             assert other is not None
             candidate, least = other[0], min(1.0, covered + config.policy.switch_gain)
-        elif config.make:
-            self._policy.made(now_s=self._now_s)
-        else:
+        elif not config.make:
             return
+        elif eyes_shut(landmarks, self._first.prepared.landmarks, config.refusal):  # until they open
+            self.decision = replace(self.decision, action=Action.KEEP, reason=f"{reason}; but {SHUT}")
+            return
+        else:
+            self._policy.made(now_s=self._now_s)
         self._other = self._own = None
         served = (self._worn.keyframe, match)
         view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason, served)
@@ -264,10 +272,8 @@ class ReferenceKeeper:
     def keyframes(self) -> list[KeyframeInfo]:
         """What the bank holds, oldest first."""
         with self._lock:
-            active = self._worn.keyframe
-            held = list(self._bank)
-            first = next(k for k in held if k.pinned)
-            return [k.describe(active=k is active, first=first) for k in held]
+            active, first = self._worn.keyframe, self._first
+            return [k.describe(active=k is active, first=first) for k in self._bank]
 
     def held(self) -> list[Keyframe]:
         """The keyframes themselves, oldest first."""

@@ -62,7 +62,7 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
     parts = {
         "frontal": _frontal(landmarks),
         "sharp": _sharp(image, landmarks),
-        "eyes_open": float(np.mean([_ease(o, EYES_SHUT, EYES_OPEN) for o in eye_openings(landmarks)])),
+        "eyes_open": eyes_open(landmarks),
         "size": _ease(face_size(landmarks) / min(size), 0.05, 0.35),
         "in_frame": _inside(landmarks),
     }
@@ -70,6 +70,11 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
     worst = min(parts, key=lambda name: parts[name])
     reason = "good" if parts[worst] >= GOOD else _WORDS[worst]
     return ReferenceScore(total, **parts, reason=reason)
+
+
+def eyes_open(landmarks: Landmarks) -> float:
+    """How open the eyes are, `ReferenceScore.eyes_open`: 0 shut, 1 wide."""
+    return float(np.mean([_ease(o, EYES_SHUT, EYES_OPEN) for o in eye_openings(landmarks)]))
 
 
 def _frontal(landmarks: Landmarks) -> float:

@@ -10,8 +10,10 @@ import numpy as np
 from correspondence.topology import topology
 from correspondence.types import Float, Image, Landmarks
 from reference.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_size
-from reference.quality import GOOD, reference_score
+from reference.quality import GOOD, eyes_open, reference_score
 from reference.sights import Sight
+
+SHUT = "the eyes are shut"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +55,13 @@ def why_not_by_looks(
         return "the face is small"
     if score.sharp < min(GOOD, config.blur * wanted.sharp):
         return "the picture is blurred"
-    if score.eyes_open < min(config.eyes_open, config.eyes_share * wanted.eyes_open):
-        return "the eyes are shut"
-    return None
+    return SHUT if eyes_shut(landmarks, own[1], config) else None
+
+
+def eyes_shut(landmarks: Landmarks, own: Landmarks | None, config: RefusalConfig) -> bool:
+    """Whether the eyes are too far shut for a keyframe; `own`: of the user's reference."""
+    wanted = 0.0 if own is None else config.eyes_share * eyes_open(own)
+    return eyes_open(landmarks) < min(config.eyes_open, wanted)
 
 
 def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: RefusalConfig) -> str | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from correspondence import DETECT, Landmarks, Match
 from correspondence.types import Float, Image, MaybeLandmarks
+from reference.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 
 
 def shift_match(
@@ -101,3 +102,11 @@ def grown(mask: Float, pixels: int) -> Float:
     """A mask dilated by a square."""
     side = 2 * pixels + 1
     return np.asarray(cv2.dilate(mask, np.ones((side, side), np.uint8)), np.float32)
+
+
+def shut(face: Landmarks) -> Landmarks:
+    """The face with its upper lids on the lower ones."""
+    points = face.points.copy()
+    points[list(RIGHT_UPPER_LID)] = points[list(RIGHT_LOWER_LID)]
+    points[list(LEFT_UPPER_LID)] = points[list(LEFT_LOWER_LID)]
+    return Landmarks(points, face.image_size)

@@ -21,7 +21,7 @@ from reference import (
 from reference.bank import BankConfig
 from reference.policy import PolicyConfig
 from reference.refusal import RefusalConfig
-from tests.reference.helpers import paint_square
+from tests.reference.helpers import paint_square, shut
 from tests.reference.views import PAINT, Scene, TurnMatcher, TurnTracker, turning
 
 FPS = 25
@@ -45,6 +45,27 @@ def play(propagator: Propagator, scene: Scene, yaws: list[int], start: int = 0) 
 
 def events(results: list[Result], kind: type) -> list[Any]:
     return [event for result in results for event in result.events if isinstance(event, kind)]
+
+
+class Blinking(Scene):
+    """A head whose eyes are shut at odd turns."""
+
+    def landmarks(self, image: Image) -> Landmarks:
+        found = super().landmarks(image)
+        return shut(found) if self.yaw(image) % 2 else found
+
+
+def test_a_keyframe_wanted_in_a_blink_is_made_as_soon_as_the_eyes_open(scene: Scene, face: Landmarks) -> None:
+    blinking = Blinking(scene.frame(0), face)
+    propagator = turning(blinking)
+    blink = play(propagator, blinking, [0] * 10 + [25] * 10)
+    assert events(blink, KeyframeMade) == []
+    assert events(blink, KeyframeRefused) == []
+    decision = propagator.decision
+    assert decision is not None
+    assert decision.reason.endswith("but the eyes are shut")
+    opened = play(propagator, blinking, [26] * 2, start=20)  # asked for in the first, there in the next
+    assert len(events(opened, KeyframeMade)) == 1
 
 
 def test_a_turn_makes_a_keyframe_and_turning_back_makes_none(scene: Scene) -> None:

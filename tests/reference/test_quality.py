@@ -7,16 +7,7 @@ import pytest
 from correspondence import Landmarks
 from correspondence.types import Image
 from reference import reference_score
-from reference.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
-from tests.reference.helpers import moved, scaled_face
-
-
-def shut(face: Landmarks) -> Landmarks:
-    """The face with its upper lids on the lower ones."""
-    points = face.points.copy()
-    points[list(RIGHT_UPPER_LID)] = points[list(RIGHT_LOWER_LID)]
-    points[list(LEFT_UPPER_LID)] = points[list(LEFT_LOWER_LID)]
-    return Landmarks(points, face.image_size)
+from tests.reference.helpers import moved, scaled_face, shut
 
 
 def test_a_good_frame_scores_high_and_says_good(astronaut: Image, face: Landmarks) -> None:

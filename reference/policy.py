@@ -50,7 +50,7 @@ class PolicyConfig:
     urgent_s: float = 0.3  # ... this one
     retry_s: float = 0.24  # shortest time between a refused keyframe and the next; doubles with each
     switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
-    switch_cooldown_s: float = 0.3  # shortest time between two switches
+    switch_cooldown_s: float = 0.3  # shortest time between two switches, unless `urgent`
 
     def __post_init__(self) -> None:
         for name in ("min_coverage", "recover", "urgent", "switch_gain"):
@@ -136,7 +136,7 @@ class KeyframePolicy:
         config = self.config
         seen = f"covers {level:.0%} of the edit, {config.min_coverage:.0%} wanted"
         if best_other is not None and best_other >= level + config.switch_gain:
-            if now_s - self._switched_s < config.switch_cooldown_s:
+            if level >= config.urgent and now_s - self._switched_s < config.switch_cooldown_s:
                 return Decision(Action.KEEP, f"{seen}; just switched")
             return Decision(Action.SWITCH, f"{seen}; a keyframe of the bank may cover {best_other:.0%}")
         if best_other is not None and best_other >= config.min_coverage:

@@ -98,10 +98,11 @@ def test_the_bank_comes_before_a_new_keyframe() -> None:
     assert Action.MAKE not in actions
 
 
-def test_switches_keep_their_distance() -> None:
-    actions = run(KeyframePolicy(CONFIG), [0.6] * 100, other=0.95)
+@pytest.mark.parametrize(("covered", "urgent"), [(0.88, False), (0.6, True)])
+def test_switches_keep_their_distance_unless_the_view_is_lost(covered: float, urgent: bool) -> None:
+    actions = run(KeyframePolicy(CONFIG), [covered] * 100, other=0.95)
     at = [i * FRAME_S for i, a in enumerate(actions) if a is Action.SWITCH]
-    assert min(np.diff(at)) >= CONFIG.switch_cooldown_s
+    assert (min(np.diff(at)) < CONFIG.switch_cooldown_s) == urgent
 
 
 def test_reasons_name_the_figures() -> None:

@@ -31,15 +31,16 @@ from reference.blend import (
 )
 from reference.edits import Edit
 from reference.gate import FaceGate
-from reference.landing import landing_box
-from reference.layers import Layers, Maps, fixed_maps, make_layers
-from reference.live import Areas, live_areas, openings
+from reference.landing import landing_box, leaves_head
+from reference.layers import Layers, Maps, fixed_maps, make_layers, soften
+from reference.live import Areas, gap_between_lips, live_areas, openings
 from reference.mask import smoothstep
 from reference.objects import find_objects
 from reference.parts import face_size
 from reference.rigid import Placed, RigidLayer, on_face
 from reference.sampling import coarse_values, window_field
-from reference.weights import Seen, Weights, centres, less_live, tight, union
+from reference.softness import SoftnessMeter
+from reference.weights import Seen, Weights, centres, less_live, light_gain, tight, union
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -49,6 +50,7 @@ class CompositeConfig:
     """How an edit meets the live frame; `__post_init__` checks the ranges."""
 
     follow_light: bool = True
+    follow_blur: bool = True  # soften an edit of the face where it is softer than in the reference
     gain_min: float = 0.5  # limits of the light gain
     gain_max: float = 2.0
     light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
@@ -102,7 +104,9 @@ class Compositor:
         self._landmarks = landmarks
         self._places = openings(edit, landmarks)
         objects = find_objects(edit, landmarks)
-        self._layers: Layers = make_layers(edit, objects.soft, objects.rigid)
+        self._layers: Layers = make_layers(
+            edit, objects.soft, objects.rigid, gap_between_lips(self._places, landmarks)
+        )
         self._rigid = None
         if objects.rigid is not None and landmarks is not None:
             self._rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
@@ -122,6 +126,10 @@ class Compositor:
         self._small_work = cv2.dilate((cells > 0).astype(np.uint8), near)
         self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
         self._grid = np.empty((0, 0, 2), np.float32)
+        self._meter = None
+        bound = landmarks is not None and edit.box is not None and not leaves_head(edit.box, landmarks)
+        if self.config.follow_blur and landmarks is not None and bound:
+            self._meter = SoftnessMeter(edit.reference, landmarks)
 
     @cached_property
     def _tone(self) -> Image | None:
@@ -154,10 +162,10 @@ class Compositor:
             return Composition(image, (0, 0, size[1], size[0]), 1.0)
         live = live_areas(self._places, match.landmarks, size)
         weights = self._weigh(frame, match, box, live)
-        box = tight(weights.mask, box)
+        box = tight(weights.mask, box, weights.reach)
         placed = None
         if self._rigid is not None and match.landmarks is not None:
-            placed = self._rigid.place(match.landmarks, size)
+            placed = self._rigid.place(match.landmarks, size, weights.reach)
         if box is None and placed is None:
             return Composition(frame, None, 0.0)
         image = frame.copy()
@@ -177,10 +185,15 @@ class Compositor:
         light = (weights.gain * weights.mask[..., None]).sum(axis=(0, 1)) / max(total, 1e-6)
         gain = float(light @ LUMA) if total > 0 else 1.0
         trust = on_face(np.asarray(weights.cut(placed.box).trust, np.float32), match.landmarks, placed.box)
-        self._rigid.lay(image, placed, gain, trust * np.float32(strength))
+        self._rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
 
     def _fill(self, image: Image, frame: Image, match: Match, weights: Weights, strength: float) -> None:
         """Compose the tiles of the weights' box that have anything to do, in place."""
+        layers, small_work = self._layers, self._small_work
+        if weights.softness is not None:
+            layers = soften(layers, weights.softness)
+            cells = int(np.ceil(weights.softness.most * self._shrink.max()))
+            small_work = cv2.dilate(small_work, np.ones((2 * cells + 1, 2 * cells + 1), np.uint8))
         x0, y0, x1, y1 = weights.box
         size = (y1 - y0, x1 - x0)
         live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
@@ -190,32 +203,20 @@ class Compositor:
         if doubt is not None and float(doubt.max()) < 0.02:
             doubt = None
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
-        work = busy_cells(self._small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
+        work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
         busy = work.any(axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
         allowed = None
         if self._gate is not None and match.landmarks is not None:
-            allowed = self._gate.allowed(match.landmarks, weights.box)
+            allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
         for tile in tiles(busy, size):
             at = cv2.add(pixels[tile], field[tile])
             made = live[tile].copy()
-            self._compose(made, fixed_maps(at), planes.cut(tile), work, tile)
+            _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
             if self._tone is not None and planes.doubt is not None:
                 made = mix_tone(made, live[tile], self._tone, planes.doubt[tile])
             if allowed is not None:
                 made = self._shut(made, live[tile], at, allowed[tile])
             out[tile] = made
-
-    def _compose(self, made: Image, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
-        """The change and over it the paint on a live tile, in place, where `work` says there is any."""
-        layers = self._layers
-        for part in parts(work[..., 0], tile):
-            weight = planes.cut(part).change
-            made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
-        if layers.paint is None:
-            return
-        for part in parts(work[..., 1], tile):
-            weights, at = planes.cut(part), (maps[0][part], maps[1][part])
-            made[part] = lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)
 
     def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
         if self.edit.box is None:
@@ -266,21 +267,14 @@ class Compositor:
             border = cv2.BORDER_REPLICATE
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
             now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
-            gain = self._gain(now, before, confidence, match)
-        return Weights(box, mask, gain, trust, coverage, seen)
-
-    def _gain(self, now: Image, before: Image, confidence: Float, match: Match) -> Float:
-        """How much brighter each channel is now than in the reference, float32 (rows, columns, 3)."""
-        config = self.config
-        side = 0.3 * min(match.frame_size) if match.landmarks is None else face_size(match.landmarks)
-        sigma = max(1.0, config.light_reach * side / config.step_px)
-        sure = (confidence + np.float32(1e-3))[..., None]
-        seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
-        live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
-        dark = np.float32(4) * live[..., 3:]  # keeps noise in black from counting as light
-        change = np.log((live[..., :3] + dark) / (past + dark))
-        change = change * smoothstep(np.abs(change), config.light_rest, 3 * config.light_rest)
-        return np.asarray(np.clip(np.exp(change), config.gain_min, config.gain_max), np.float32)
+            side = 0.3 * min(size) if match.landmarks is None else face_size(match.landmarks)
+            sigma = max(1.0, config.light_reach * side / config.step_px)
+            gain = light_gain(now, before, confidence, sigma, config.light_rest)
+            gain = np.clip(gain, config.gain_min, config.gain_max)
+        softness = None
+        if self._meter is not None:
+            softness = self._meter.measure(frame, match, config.radius * min(size))
+        return Weights(box, mask, gain, trust, coverage, seen, softness)
 
     def _keep_live(self, image: Image, frame: Image, box: Box, areas: Areas) -> None:
         """Put mouth interior and eyeballs of the frame back, in place."""
@@ -292,3 +286,15 @@ class Compositor:
                 live = cv2.LUT(live, self._tone[None])
             part = np.ascontiguousarray(image[y0:y1, x0:x1])
             image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
+
+
+def _compose(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
+    """The change and over it the paint on a live tile, in place, where `work` says there is any."""
+    for part in parts(work[..., 0], tile):
+        weight = planes.cut(part).change
+        made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+    if layers.paint is None:
+        return
+    for part in parts(work[..., 1], tile):
+        weights, at = planes.cut(part), (maps[0][part], maps[1][part])
+        made[part] = lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)

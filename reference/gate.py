@@ -45,7 +45,7 @@ class FaceGate:
         self._most_area = MOST_STRETCH * _area(corners) / size**2  # at or below 0 for backs: never reached
         self._size = size
 
-    def allowed(self, landmarks: Landmarks, box: Box) -> Image:
+    def allowed(self, landmarks: Landmarks, box: Box, beyond: float = 0.0) -> Image:
         """Where paint of the mesh may be, on a box of the frame.
 
         Triangles that face away from the camera, or nearly did in the reference, carry nothing.
@@ -53,6 +53,7 @@ class FaceGate:
         Args:
             landmarks: of the frame.
             box: (x0, y0, x1, y1) of the frame.
+            beyond: how far around it may be as well, pixels.
 
         Returns:
             uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not; between them over a few pixels, since a hard
@@ -64,7 +65,7 @@ class FaceGate:
         seen = (area > 0) & (area < self._most_area * face_size(landmarks) ** 2)
         places = np.einsum("nk,nkd->nd", self._shares, corners)[seen]
         scale = face_size(landmarks) / self._size
-        radius = 0.75 * self._step * scale + SLACK * face_size(landmarks)
+        radius = 0.75 * self._step * scale + SLACK * face_size(landmarks) + beyond
         reach = max(1, round(radius / CANVAS_PX))
         gap = max(1, round(self._step * scale / CANVAS_PX))  # closed: where the mesh stretches, cells part
         edge = reach + gap

@@ -1,4 +1,9 @@
-"""Mouth interior and eyeballs: what stays live because the reference shows it at another opening."""
+"""Mouth interior and eyeballs: what stays live because the reference shows it at another opening.
+
+Lips that are apart in the reference and meet in a frame pull what lies between them there into a line. The
+paint of both lips is therefore continued over a mouth that was left alone (`gap_between_lips`): where lips
+meet it closes the line, and where they are apart the mouth stays live anyway.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Landmarks
+from correspondence.types import Box, Float, Image, Landmarks
 from reference.edits import Edit
 from reference.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, eye_openings, lip_gap, take
 
 SUBPIXEL_BITS = 4
 Areas = list[tuple[Box, Float]]  # boxes of a frame, each with its live share float32 (h, w) in [0, 1]
 TOUCHED = 0.3  # share of an opening the edit must cover on the reference to count as meant for its inside
+LEAST = 0.04  # openness below which an opening has no inside to keep ...
+LEAST_BARE = 0.02  # ... and a mouth whose inside the edit left alone: there a line of paint lies on teeth
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,35 @@ def openings(edit: Edit, landmarks: Landmarks | None) -> tuple[Opening, Opening,
     if landmarks is None:
         return None
     right, left = eye_openings(landmarks)
+    mouth_edited = _inside_edited(edit, landmarks, INNER_LIPS)
+    least = LEAST if mouth_edited else LEAST_BARE
     return (
-        Opening(INNER_LIPS, lip_gap(landmarks), _inside_edited(edit, landmarks, INNER_LIPS), 0.04, 0.25),
-        Opening(RIGHT_EYE, right, _inside_edited(edit, landmarks, RIGHT_EYE), 0.04, 0.25),
-        Opening(LEFT_EYE, left, _inside_edited(edit, landmarks, LEFT_EYE), 0.04, 0.25),
+        Opening(INNER_LIPS, lip_gap(landmarks), mouth_edited, least, 0.25),
+        Opening(RIGHT_EYE, right, _inside_edited(edit, landmarks, RIGHT_EYE), LEAST, 0.25),
+        Opening(LEFT_EYE, left, _inside_edited(edit, landmarks, LEFT_EYE), LEAST, 0.25),
     )
+
+
+def gap_between_lips(
+    places: tuple[Opening, Opening, Opening] | None, landmarks: Landmarks | None
+) -> Image | None:
+    """Where the reference shows the inside of an open mouth that the edit left alone.
+
+    Args:
+        places: `openings` of the edit; landmarks: of its reference.
+
+    Returns:
+        uint8 (H, W), 255 between the lips; None where the mouth is shut or edited inside.
+    """
+    if places is None or landmarks is None:
+        return None
+    mouth = places[0]
+    if mouth.edited or mouth.openness < 2 * mouth.least:
+        return None
+    between = np.zeros(landmarks.image_size, np.uint8)
+    corners = np.rint(take(landmarks, mouth.numbers) * 16).astype(np.int32)
+    cv2.fillPoly(between, [corners], 255, shift=SUBPIXEL_BITS)
+    return between
 
 
 def _inside_edited(edit: Edit, landmarks: Landmarks, numbers: tuple[int, ...]) -> bool:

@@ -7,7 +7,9 @@ arXiv:2302.05543) repaints a mask. diffusers and transformers are imported on `l
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +19,20 @@ import cv2
 import numpy as np
 
 from correspondence.errors import WeightsError
-from correspondence.types import Float, Image, check_image
+from correspondence.types import Float, Image, Landmarks, check_image
 from reference.mask import smoothstep
+from reference.parts import FACE_OVAL, face_size, take
 
 MOST_SIDE = 768  # the model sees the picture no larger than this
 MULTIPLE = 64  # sides the models can work on
 NOISE = (6.0, 16.0)  # levels: a change below the first is the autoencoder's own, above the second is meant
-INSTALL = "python -m pip install 'livery[prompt]'"
+FACE_ROOM = 1.12  # of the face's area, in the face's own oval: to the hairline
+FACE_EDGE = 0.03  # over which it fades, in faces
+NEEDED = ("torch", "diffusers", "transformers")  # the last: diffusers' text encoders fail late without it
+MISSING = "editing by words needs diffusers and transformers: python -m pip install 'livery[prompt]'"
+INDEX, CONTROL_INDEX = "model_index.json", "config.json"  # what describes a pipeline, and a ControlNet
+PIX2PIX, REPAINTER = "StableDiffusionInstructPix2PixPipeline", "StableDiffusionControlNetInpaintPipeline"
+CONTROL = "ControlNetModel"
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
 
@@ -44,8 +53,11 @@ class PromptConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= 1000:
             raise ValueError(f"steps must be in [1, 1000], got {self.steps}")
-        if self.guidance < 0 or self.image_guidance < 0:
-            raise ValueError("guidance and image_guidance must be >= 0")
+        for name, most in (("guidance", 30), ("image_guidance", 10)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be in [0, {most}], got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be in [0, {2**32 - 1}], got {self.seed}")
 
 
 class PromptEditor:
@@ -72,21 +84,18 @@ class PromptEditor:
         try:
             import diffusers
             import torch
-            import transformers  # noqa: F401 - diffusers' text encoders need it and fail late without it
+            import transformers  # noqa: F401 - see NEEDED
         except ImportError as error:
-            raise WeightsError(f"editing by words needs diffusers and transformers: {INSTALL}") from error
+            raise WeightsError(MISSING) from error
         library: Any = diffusers  # its stubs leave most untyped
         options: dict[str, Any] = {"use_safetensors": True}  # never a pickle
         try:
             if controlnet is not None:
                 part = library.ControlNetModel.from_pretrained(controlnet, **options)
-                kind = library.StableDiffusionControlNetInpaintPipeline
+                kind = getattr(library, REPAINTER)
                 pipeline = kind.from_pretrained(model, controlnet=part, **options)
             else:
-                repaints = "ControlNetInpaint" in _class_name(model)
-                kind = library.StableDiffusionInstructPix2PixPipeline
-                kind = library.StableDiffusionControlNetInpaintPipeline if repaints else kind
-                pipeline = kind.from_pretrained(model, **options)
+                pipeline = getattr(library, _class_name(model)).from_pretrained(model, **options)
         except (OSError, ValueError, KeyError) as error:
             raise WeightsError(
                 f"no InstructPix2Pix or ControlNet inpainting model could be loaded from {model!r}: give a "
@@ -181,13 +190,93 @@ class PromptEditor:
         return np.clip(np.rint(made * 255), 0, 255).astype(np.uint8)
 
 
+def require(model: str, controlnet: str | None = None) -> None:
+    """Check that an editor's weights and libraries are there, without loading them.
+
+    Args:
+        model, controlnet: see `PromptEditor.load`; of the hub's only the descriptions are fetched.
+
+    Raises:
+        WeightsError: something is missing, or of another kind; says what to do.
+    """
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        raise WeightsError(MISSING)
+    try:
+        if controlnet is None:
+            _class_name(model)
+        else:
+            _description(model, INDEX)
+            kind = _description(controlnet, CONTROL_INDEX).get("_class_name")
+            if kind != CONTROL:
+                raise ValueError(f"{controlnet!r} is a {kind}, not a {CONTROL}")
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"no model to edit by words: {error}") from error
+
+
+def face_area(landmarks: Landmarks, size: tuple[int, int]) -> Float:
+    """Where a face is, for `PromptEditor.edit`: 1 up to its outline, then fading.
+
+    Args:
+        landmarks: the face's.
+        size: (H, W) of the picture.
+
+    Returns:
+        float32 (H, W) in [0, 1].
+    """
+    oval = take(landmarks, FACE_OVAL)
+    centre = oval.mean(axis=0)
+    outline = np.rint(centre + (oval - centre) * FACE_ROOM).astype(np.int32)
+    area = cv2.fillPoly(np.zeros(size, np.float32), [outline], 1.0)
+    edge = 2 * max(1, round(FACE_EDGE * face_size(landmarks))) + 1
+    return np.asarray(cv2.blur(area, (edge, edge)), np.float32)
+
+
 def _class_name(model: str) -> str:
-    """The pipeline's class as its folder names it, "" for a model of the hub."""
-    index = Path(model) / "model_index.json"
-    if not index.is_file():
-        return ""
-    name: str = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "")
-    return name
+    """The class of a pipeline that holds all it needs.
+
+    Raises:
+        ValueError: it is of another kind, or its description is damaged. OSError: there is none.
+    """
+    name = _description(model, INDEX).get("_class_name")
+    if name not in (PIX2PIX, REPAINTER):
+        raise ValueError(
+            f"{model!r} is a {name}; without a ControlNet beside it, it must be a {PIX2PIX} or a {REPAINTER}"
+        )
+    return str(name)
+
+
+def _description(model: str, name: str) -> dict[str, Any]:
+    """What a folder, or a model of the hub, says of itself.
+
+    Raises:
+        ValueError: it is damaged. OSError: there is none, or the hub cannot be reached.
+    """
+    path = Path(model) / name
+    if not path.parent.is_dir():
+        if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
+            raise FileNotFoundError(f"there is no folder {model!r}, and no model of the hub is called so")
+        path = Path(_of_hub(model, name))
+    if not path.is_file():
+        raise FileNotFoundError(f"{model!r} holds no {name}: give a folder as diffusers saves it")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ValueError(f"{path} is not what diffusers saves")
+    return found
+
+
+def _of_hub(model: str, name: str) -> str:
+    """A file of the hub's, from this machine's cache or fetched."""
+    import huggingface_hub
+
+    cached = huggingface_hub.try_to_load_from_cache(model, name)
+    if isinstance(cached, str):
+        return cached
+    try:
+        return huggingface_hub.hf_hub_download(model, name)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"there is no folder {model!r}, and the hub gives no such model: {error}"
+        ) from error
 
 
 def _model_size(height: int, width: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from correspondence.types import Box, Float, Image, Landmarks
 from reference.blend import UNIT
-from reference.layers import fixed_maps, warp
+from reference.layers import Softness, fixed_maps, soft_paint, warp
 from reference.mask import smoothstep
 from reference.parts import FACE_OVAL, face_size, take
 from reference.view import RIGID
@@ -34,6 +34,7 @@ CELL = 8  # grid on which places are computed, pixels
 DEPTHS = 24  # at which a line of sight looks for the object
 THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it is whole (60 degrees)
 MARGIN = 2  # pixels around the object's box
+RIM = 0.05  # as much around the object is kept for its blur to reach into, face sizes
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -66,9 +67,11 @@ class RigidLayer:
         cover = np.rint(alpha * 255).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(cover)
         self.box: Box = (x, y, x + w, y + h)
-        cut = np.s_[y : y + h, x : x + w]
-        self._paint = np.dstack([edited[cut], cover[cut]])
         size = face_size(landmarks)
+        rim = round(RIM * size)
+        self._corner = (max(0, x - rim), max(0, y - rim))
+        cut = np.s_[self._corner[1] : y + h + rim, self._corner[0] : x + w + rim]
+        self._paint = np.dstack([edited[cut], cover[cut]])
         points = np.asarray(landmarks.points[list(RIGID)], np.float64)
         self._middle, self._size = points.mean(axis=0), size
         far = cv2.distanceTransform((cover == 0).astype(np.uint8), cv2.DIST_L2, 5)
@@ -78,19 +81,20 @@ class RigidLayer:
         self._anchors = np.column_stack([(points - self._middle) / size, np.ones(len(points))])
         self._depth, self._depth_box = _depths(landmarks, self.box)
 
-    def place(self, landmarks: Landmarks, size: tuple[int, int]) -> Placed | None:
+    def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
         """Where the object is in a frame, None where it is out of it or turned away.
 
         Args:
             landmarks: of the frame.
             size: its (H, W).
+            beyond: how far around the object the box reaches, pixels.
         """
         motion = self._motion(landmarks)
         plane = motion[:2].T / self._size  # 2 x 2
         singular = np.linalg.svd(plane, compute_uv=False)
         thin = float(singular[1] / max(singular[0], 1e-9))
         share = float(smoothstep(np.array(thin, np.float32), *THIN))
-        box = self._landing(motion, size)
+        box = self._landing(motion, size, MARGIN + int(np.ceil(beyond)))
         if box is None or share <= 0 or np.linalg.det(plane) <= 0:
             return None
         return Placed(box, self._places(motion, np.linalg.inv(plane), box), share)
@@ -130,14 +134,14 @@ class RigidLayer:
         depth = cv2.remap(self._depth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(depth[0], np.float64)
 
-    def _landing(self, motion: _Doubles, size: tuple[int, int]) -> Box | None:
+    def _landing(self, motion: _Doubles, size: tuple[int, int], margin: int) -> Box | None:
         x0, y0, x1, y1 = self.box
         across, down = np.linspace(x0, x1, 7), np.linspace(y0, y1, 7)
         rim = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
         seen = self._forward(motion, rim)
         low, high = np.floor(seen.min(axis=0)).astype(int), np.ceil(seen.max(axis=0)).astype(int)
-        x0, y0 = max(0, int(low[0]) - MARGIN), max(0, int(low[1]) - MARGIN)
-        x1, y1 = min(size[1], int(high[0]) + MARGIN + 1), min(size[0], int(high[1]) + MARGIN + 1)
+        x0, y0 = max(0, int(low[0]) - margin), max(0, int(low[1]) - margin)
+        x1, y1 = min(size[1], int(high[0]) + margin + 1), min(size[0], int(high[1]) + margin + 1)
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def _places(self, motion: _Doubles, inverse: _Doubles, box: Box) -> Float:
@@ -162,7 +166,14 @@ class RigidLayer:
         full = cv2.resize(grid, (columns * CELL, rows * CELL), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(full[CELL : CELL + y1 - y0, CELL : CELL + x1 - x0])
 
-    def lay(self, image: Image, placed: Placed, gain: float, trust: Float | None) -> None:
+    def lay(
+        self,
+        image: Image,
+        placed: Placed,
+        gain: float,
+        trust: Float | None,
+        softness: Softness | None = None,
+    ) -> None:
         """Lay the object over a frame, in place; pixels it does not cover stay as they are.
 
         Args:
@@ -170,10 +181,12 @@ class RigidLayer:
             placed: where, of `place`.
             gain: light on the frame over light on the reference.
             trust: times its cover, float32 (h, w) over the box, [0, 1]; None for 1.
+            softness: of the frame, beside that of the reference; None for none.
         """
         x0, y0, x1, y1 = placed.box
-        places = placed.places - np.array(self.box[:2], np.float32)
-        warped = warp(self._paint, fixed_maps(places))
+        places = placed.places - np.array(self._corner, np.float32)
+        paint = self._paint if softness is None else soft_paint(self._paint, softness)
+        warped = warp(paint, fixed_maps(places))
         colour, cover = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
         if abs(gain - 1) * UNIT >= 1:
             colour = cv2.convertScaleAbs(colour, alpha=gain)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float
+from correspondence.types import Box, Float, Image
+from reference.layers import Softness
 from reference.live import Areas
+from reference.mask import smoothstep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +37,7 @@ class Weights:
         trust: how much of the edit is shown, float32, [0, 1].
         coverage: share of the edited area that is trusted, [0, 1].
         seen: what decides about references.
+        softness: by which the edit is blurred; None where the frame is as sharp as the reference.
     """
 
     box: Box
@@ -43,6 +46,12 @@ class Weights:
     trust: Float
     coverage: float
     seen: Seen
+    softness: Softness | None = None
+
+    @property
+    def reach(self) -> float:
+        """How far the blurred edit reaches beyond its mask, pixels of the frame."""
+        return 0.0 if self.softness is None else self.softness.reach
 
     def cut(self, box: Box) -> Weights:
         """The same over a part of the box."""
@@ -56,7 +65,7 @@ class Weights:
             cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for x in (self.gain, self.trust, self.mask)
         )
-        return Weights(box, mask, gain, trust, self.coverage, self.seen)
+        return replace(self, box=box, mask=mask, gain=gain, trust=trust)
 
 
 def centres(box: Box, size: tuple[int, int]) -> Float:
@@ -66,6 +75,24 @@ def centres(box: Box, size: tuple[int, int]) -> Float:
     x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
     y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
     return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
+
+
+def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest: float) -> Float:
+    """How much brighter each channel is now than in the reference, float32 (rows, columns, 3).
+
+    Args:
+        now, before: the frame and the warped reference on a coarse grid, uint8 (rows, columns, 3).
+        confidence: of the match there, float32 (rows, columns), [0, 1].
+        sigma: of the neighbourhood that sets the gain, cells.
+        rest: log of the gain below which light counts as unchanged; it counts in full at 3 times it.
+    """
+    sure = (confidence + np.float32(1e-3))[..., None]
+    seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
+    live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
+    dark = np.float32(4) * live[..., 3:]  # keeps noise in black from counting as light
+    change = np.log((live[..., :3] + dark) / (past + dark))
+    change = change * smoothstep(np.abs(change), rest, 3 * rest)
+    return np.asarray(np.exp(change), np.float32)
 
 
 def less_live(mask: Float, areas: Areas, box: Box) -> Float:
@@ -89,8 +116,12 @@ def union(a: Box | None, b: Box | None) -> Box | None:
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
-def tight(mask: Float, box: Box) -> Box | None:
-    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none."""
+def tight(mask: Float, box: Box, beyond: float = 0.0) -> Box | None:
+    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none.
+
+    Args:
+        beyond: how far it also reaches around them, pixels.
+    """
     x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
     if not w or not h:
         return None
@@ -98,8 +129,8 @@ def tight(mask: Float, box: Box) -> Box | None:
     x0, y0, x1, y1 = box
     step_x, step_y = (x1 - x0) / columns, (y1 - y0) / rows
     return (
-        max(x0, int(x0 + (x - 1) * step_x)),
-        max(y0, int(y0 + (y - 1) * step_y)),
-        min(x1, int(np.ceil(x0 + (x + w + 1) * step_x))),
-        min(y1, int(np.ceil(y0 + (y + h + 1) * step_y))),
+        max(x0, int(x0 + (x - 1) * step_x - beyond)),
+        max(y0, int(y0 + (y - 1) * step_y - beyond)),
+        min(x1, int(np.ceil(x0 + (x + w + 1) * step_x + beyond))),
+        min(y1, int(np.ceil(y0 + (y + h + 1) * step_y + beyond))),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from stream.api_looks import add_look_routes
+from stream.api_prompt import add_prompt_routes
 from stream.errors import AuthError, RequestError
 from stream.events import Message, serve_events
 from stream.session import Session
@@ -33,6 +34,7 @@ def add_routes(app: web.Application) -> None:
         ]
     )
     add_look_routes(app)
+    add_prompt_routes(app)
     if app[SERVICES].config.debug:
         app.router.add_post(f"{one}/debug/stall", stall)
 

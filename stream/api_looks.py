@@ -98,14 +98,14 @@ async def put_edit(request: web.Request) -> web.Response:
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
     await session.editor.put(await _picture(request), mode, target)
-    return _changed(session)
+    return changed(session)
 
 
 async def remove_edit(request: web.Request) -> web.Response:
     """Take the look's edit off."""
     session = session_of(request)
     await session.editor.remove(_target(session, request.query))
-    return _changed(session)
+    return changed(session)
 
 
 async def wear_preset(request: web.Request) -> web.Response:
@@ -119,23 +119,22 @@ async def wear_preset(request: web.Request) -> web.Response:
         raise RequestError(f'colour must be "#rrggbb" or null, got {colour!r}')
     if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
         raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
-    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
-    await session.editor.preset(PresetChoice(name, colour, strength), _target(session, named))
-    return _changed(session)
+    await session.editor.preset(PresetChoice(name, colour, strength), target_in(session, body))
+    return changed(session)
 
 
 async def undo(request: web.Request) -> web.Response:
     """Take the session's last edit back."""
     session = session_of(request)
     await session.wardrobe.undo()
-    return _changed(session)
+    return changed(session)
 
 
 async def redo(request: web.Request) -> web.Response:
     """Do it again."""
     session = session_of(request)
     await session.wardrobe.redo()
-    return _changed(session)
+    return changed(session)
 
 
 async def create_look(request: web.Request) -> web.Response:
@@ -146,21 +145,21 @@ async def create_look(request: web.Request) -> web.Response:
     if not isinstance(copy, bool):
         raise RequestError(f"copy must be true or false, got {copy!r}")
     await session.wardrobe.create(body.get("name"), copy=copy)
-    return _changed(session, status=201)
+    return changed(session, status=201)
 
 
 async def rename_look(request: web.Request) -> web.Response:
     """Another name for a look."""
     session = session_of(request)
     session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
-    return _changed(session)
+    return changed(session)
 
 
 async def discard_look(request: web.Request) -> web.Response:
     """Take a look out."""
     session = session_of(request)
     await session.wardrobe.discard(_number(request, "look"))
-    return _changed(session)
+    return changed(session)
 
 
 async def wear_look(request: web.Request) -> web.Response:
@@ -191,7 +190,7 @@ async def focus(request: web.Request) -> web.Response:
     body = await json_of(request)
     keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
     session.editor.focus(Target(keyframe=keyframe))
-    return _changed(session)
+    return changed(session)
 
 
 async def remove_keyframe(request: web.Request) -> web.Response:
@@ -199,7 +198,7 @@ async def remove_keyframe(request: web.Request) -> web.Response:
     session = session_of(request)
     target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
     await session.editor.remove_keyframe(target)
-    return _changed(session)
+    return changed(session)
 
 
 async def keyframe_thumb(request: web.Request) -> web.Response:
@@ -254,6 +253,16 @@ def _target(session: Session, named: Mapping[str, str]) -> Target:
     return Target(session.wardrobe.active.id if look is None else look, numbers["keyframe"])
 
 
+def target_in(session: Session, body: Mapping[str, object]) -> Target:
+    """The same of a JSON object.
+
+    Raises:
+        RequestError: one of them is no whole number.
+    """
+    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
+    return _target(session, named)
+
+
 def _mode(text: str | None) -> Mode | None:
     if text is None:
         return None
@@ -268,7 +277,8 @@ def _taken(session: Session, taken: Reference) -> web.Response:
     return web.json_response({**session.state(), "warning": warning})
 
 
-def _changed(session: Session, status: int = 200) -> web.Response:
+def changed(session: Session, status: int = 200) -> web.Response:
+    """Tell all pages the new state, and this one in its answer."""
     session.changed()
     return web.json_response(session.state(), status=status)
 

@@ -95,7 +95,7 @@ def serve(config: ServerConfig) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C before it serves.
         StartError: the port is taken or the address is not this machine's.
-        WeightsError: the matcher's weights are missing or damaged.
+        WeightsError: weights that were asked for are missing or damaged.
     """
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)

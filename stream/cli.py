@@ -102,6 +102,8 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             device=args.device,
             keyframes=args.keyframes,
             fill_weights=args.fill_weights,
+            prompt_model=args.prompt_model,
+            prompt_controlnet=args.prompt_controlnet,
             record=args.record,
             bitrate_bps=args.bitrate,
             demo=demo,
@@ -124,6 +126,8 @@ def _edit(args: argparse.Namespace) -> int:
         raise UsageError("give either --edited, the edited frame, or --prompt, the words to edit it by")
     if args.prompt is not None and args.prompt_model is None:
         raise UsageError("--prompt needs --prompt-model: the folder of an InstructPix2Pix model, or its id")
+    if args.prompt_controlnet is not None and args.prompt_model is None:
+        raise UsageError("--prompt-controlnet needs --prompt-model, the inpainting model that it steers")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
     config = FileConfig(
@@ -149,12 +153,14 @@ def _edit(args: argparse.Namespace) -> int:
         try:
             edited = args.edited
             if args.prompt is not None:
-                from stream.prompting import edit_by_words
+                from stream.prompting import PromptModel, edit_by_words
 
+                model = PromptModel(
+                    model=args.prompt_model, controlnet=args.prompt_controlnet, device=args.device
+                )
                 at, edited = edit_by_words(
-                    args.source, args.reference, args.prompt, args.prompt_model, args.device, Path(folder),
-                    stop, progress,
-                )  # fmt: skip
+                    args.source, args.reference, args.prompt, model, Path(folder), stop, progress
+                )
                 config = replace(config, reference=at)
             report = edit_file(
                 args.source, edited, args.output, config,

@@ -32,6 +32,8 @@ class ServerConfig:
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
             in new references; None: the shipped ones, or OpenCV's fill while none are shipped.
+        prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
+        prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
@@ -60,6 +62,8 @@ class ServerConfig:
     device: str = "cpu"
     keyframes: bool = False
     fill_weights: Path | None = None
+    prompt_model: str | None = None
+    prompt_controlnet: str | None = None
     record: Path | None = None
     bitrate_bps: int = 2_500_000
     demo: bool = False
@@ -100,6 +104,8 @@ class ServerConfig:
                 raise ValueError(
                     f"public_url must be scheme and host (https://livery.example), got {self.public_url!r}"
                 )
+        if self.prompt_controlnet is not None and self.prompt_model is None:
+            raise ValueError("prompt_controlnet needs prompt_model, the inpainting model that it steers")
         for url in self.ice_servers:
             if not url.startswith(("stun:", "turn:", "turns:")):
                 raise ValueError(f"ice_servers must begin with stun:, turn: or turns:, got {url!r}")

@@ -82,6 +82,29 @@ class Editor:
                 look.mode = before
                 raise
 
+    def aim(self, target: Target | None = None) -> tuple[Target, Reference]:
+        """What a target means now, by name, for an edit that takes longer; and the picture to edit.
+
+        Raises:
+            ConflictError: no reference yet. NotFoundError: the look or keyframe has gone.
+        """
+        target = target or Target()
+        look = self._wardrobe.look(target.look)
+        reference, _ = self._aim(look, target.keyframe)
+        return Target(look.id, reference.version), reference
+
+    async def put_made(self, image: Image, target: Target, label: str) -> None:
+        """Wear an edited picture that was made here, of what `aim` gave, pixel for pixel.
+
+        Raises:
+            ConflictError: no room. NotFoundError: the look or keyframe has gone.
+        """
+        wardrobe = self._wardrobe
+        async with wardrobe.changing:
+            look = wardrobe.look(target.look)
+            reference, old = self._aim(look, target.keyframe)
+            await self._replace(look, reference, old, image, label)
+
     async def preset(self, choice: PresetChoice, target: Target | None = None) -> None:
         """Wear a preset drawn on the reference, or on a keyframe.
 

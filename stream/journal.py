@@ -39,6 +39,10 @@ class Journal:
         """Enter what is worth telling; returns these entries."""
         return self._enter([told for event in events if (told := _tell(event)) is not None])
 
+    def tell(self, kind: str, text: str) -> list[Message]:
+        """Enter a sentence; returns the entry."""
+        return self._enter([(kind, text)])
+
     def follow(self, decision: Decision | None) -> list[Message]:
         """Enter when the reference stops and begins again to cover the view; returns the entry, if any.
 

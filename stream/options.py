@@ -104,6 +104,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="weights of the diffusion fill for new references; without them OpenCV's fill is used",
     )
+    _prompt_options(parser, "edit by words on the page, with")
     parser.add_argument(
         "--bitrate",
         type=_bitrate,
@@ -117,11 +118,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="IN", help="a video file")
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
-    parser.add_argument(
-        "--prompt-model",
-        metavar="PATH|ID",
-        help="with --prompt: an InstructPix2Pix model's folder, or its id on the hub",
-    )
+    _prompt_options(parser, "with --prompt:")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
     )
@@ -227,6 +224,19 @@ def _fill_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="weights of the diffusion model; without them pictures are warped and blended only",
+    )
+
+
+def _prompt_options(parser: argparse.ArgumentParser, when: str) -> None:
+    parser.add_argument(
+        "--prompt-model",
+        metavar="PATH|ID",
+        help=f"{when} an InstructPix2Pix or ControlNet inpainting model's folder, or its id on the hub",
+    )
+    parser.add_argument(
+        "--prompt-controlnet",
+        metavar="PATH|ID",
+        help="a ControlNet for a --prompt-model that repaints and does not hold its own",
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from typing import Any, Literal
 
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image
-from reference.prompt import PromptCancelled, PromptConfig, PromptEditor
+from reference.prompt import PromptCancelled, PromptConfig, PromptEditor, require
 from stream.pictures import encode_png
 from stream.probe import MediaError, probe
 from stream.references import Stopped, frame_at, pick_reference
+from stream.worker_child import lowest_stream, step_back
 
 logger = logging.getLogger(__name__)
 
-State = Literal["loading", "editing", "done", "failed", "cancelled"]
-NICE = 19  # the lowest scheduling class: frames come first
+State = Literal["loading", "editing", "done", "failed"]
 THREADS = 1  # of torch on the CPU
 GRACE_S = 2.0  # for the process to end by itself
 
@@ -45,6 +45,10 @@ class PromptModel:
     model: str
     controlnet: str | None = None
     device: str = "cpu"
+
+    def require(self) -> None:
+        """Refuse what is not there, without loading it; see `reference.prompt.require`."""
+        require(self.model, self.controlnet)
 
     def load(self) -> PromptEditor:
         """Load it here; see `PromptEditor.load`."""
@@ -77,97 +81,126 @@ class PromptService:
 
     def __init__(self, model: PromptModel) -> None:
         self.model = model
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # guards everything below
         self._process: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
-        self._status: PromptStatus | None = None
-        self._number = 0  # of the edit whose news counts
+        self._number = 0  # of the newest edit
+        self._running = False  # that one is under way
+        self._closed = False
 
     @property
-    def status(self) -> PromptStatus | None:
-        """The newest edit's, None before the first."""
-        return self._status
+    def pid(self) -> int | None:
+        """The process's id; None while there is none."""
+        with self._lock:
+            return self._process.pid if self._process is not None else None
 
     def start(
-        self, image: Image, prompt: str, *, mask: Float | None = None, config: PromptConfig | None = None
-    ) -> None:
-        """Begin an edit; `status` tells how it goes.
+        self,
+        image: Image,
+        prompt: str,
+        *,
+        mask: Float | None = None,
+        config: PromptConfig | None = None,
+        told: Callable[[PromptStatus], None] = lambda status: None,
+    ) -> int:
+        """Begin an edit.
 
         Args:
             image, prompt, mask, config: see `PromptEditor.edit`.
+            told: called from another thread as it goes on, until it is done, has failed or is cancelled.
+
+        Returns:
+            The edit's number, for `cancel`.
 
         Raises:
-            PromptBusyError: one is under way. ValueError: no words.
+            PromptBusyError: one is under way, or the service is closed. ValueError: no words.
         """
         if not prompt.strip():
             raise ValueError("prompt must say what to change, got nothing")
         with self._lock:
-            if self._status is not None and self._status.state in ("loading", "editing"):
-                raise PromptBusyError("an edit by words is under way: cancel it, or wait for it")
+            if self._running or self._closed:
+                raise PromptBusyError(
+                    "the editor by words is closed"
+                    if self._closed
+                    else "an edit by words is under way: cancel it, or wait for it"
+                )
             self._number += 1
-            self._status = PromptStatus("loading")
+            self._running = True
             number = self._number
-            if self._process is None or not self._process.is_alive():
-                self._launch()
-            pipe = self._pipe
-        assert pipe is not None
         job = (image, prompt, mask, config or PromptConfig())
-        threading.Thread(target=self._follow, args=(pipe, job, number), name="prompt", daemon=True).start()
+        threading.Thread(target=self._follow, args=(job, number, told), name="prompt", daemon=True).start()
+        return number
 
-    def cancel(self) -> bool:
-        """Stop the edit under way; False where there is none."""
+    def cancel(self, number: int) -> bool:
+        """Stop an edit; False where it is not under way any more."""
         with self._lock:
-            if self._status is None or self._status.state not in ("loading", "editing"):
+            if number != self._number or not self._running:
                 return False
-            self._number += 1
-            self._status = PromptStatus("cancelled", self._status.done, self._status.total)
+            self._running = False
             self._stop()
         return True
 
     def close(self) -> None:
-        """Stop the process."""
-        self.cancel()
+        """Stop the process and whatever it does, for good."""
         with self._lock:
+            self._closed = True
+            self._running = False
             self._stop()
-
-    def _launch(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.model), name="prompt", daemon=True)
-        self._process.start()
-        theirs.close()
 
     def _stop(self) -> None:
         process, pipe = self._process, self._pipe
         self._process = self._pipe = None
-        if process is not None:
-            process.terminate()
-            threading.Thread(target=_reap, args=(process, pipe), name="prompt-end", daemon=True).start()
+        if process is not None and pipe is not None:
+            _end(process, pipe)
 
-    def _follow(self, pipe: Connection[Any, Any], job: tuple[Any, ...], number: int) -> None:
+    def _follow(self, job: tuple[Any, ...], number: int, told: Callable[[PromptStatus], None]) -> None:
+        """One edit from its begin to its end, in a thread of its own."""
         try:
+            told(PromptStatus("loading"))
+            pipe = self._ready(number)
+            if pipe is None:
+                return
             pipe.send(job)
-            while True:
-                status: PromptStatus = pipe.recv()
-                with self._lock:
-                    if number != self._number:
-                        return
-                    self._status = status
-                if status.state not in ("loading", "editing"):
+            while self._takes(number, status := pipe.recv()):
+                told(status)
+                if status.state in ("done", "failed"):
                     return
         except (EOFError, OSError):
             with self._lock:
-                if number == self._number:
-                    self._status = PromptStatus("failed", error="the editor's process ended unexpectedly")
+                if number != self._number or not self._running:
+                    return
+                self._running = False
+                self._stop()
             logger.warning("the editor's process ended")
+            told(PromptStatus("failed", error="the editor's process ended unexpectedly"))
+
+    def _takes(self, number: int, status: PromptStatus) -> bool:
+        """Whether an edit is still wanted; its last news ends it."""
+        with self._lock:
+            if number != self._number or not self._running:
+                return False
+            self._running = status.state not in ("done", "failed")
+            return True
+
+    def _ready(self, number: int) -> Connection[Any, Any] | None:
+        """The pipe to the process, started where there is none; None where the edit was cancelled."""
+        with self._lock:
+            if self._process is not None and self._process.is_alive():
+                return self._pipe if number == self._number and self._running else None
+        process, pipe = _launch(self.model)
+        with self._lock:
+            if number == self._number and self._running:
+                self._process, self._pipe = process, pipe
+                return pipe
+        _end(process, pipe)
+        return None
 
 
 def edit_by_words(
     source: Path,
     reference: int | Path | str,
     words: str,
-    model: str,
-    device: str,
+    model: PromptModel,
     folder: Path,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
@@ -178,7 +211,7 @@ def edit_by_words(
         source: the clip.
         reference: the frame's number, or "auto" for the best.
         words: what to do.
-        model, device: see `PromptEditor.load`.
+        model: what edits it.
         folder: where the edited frame is written.
         stop: asked as it goes.
         progress: told what is being done, steps done and steps in all.
@@ -198,7 +231,7 @@ def edit_by_words(
     else:
         raise MediaError(f"{reference}: with words the reference must be a frame's number, or auto")
     assert picked.index is not None
-    editor = PromptEditor.load(model, device=device)
+    editor = model.load()
     try:
         made = editor.edit(picked.image, words, progress=lambda *at: progress("words", *at), stop=stop)
     except PromptCancelled as error:
@@ -208,37 +241,53 @@ def edit_by_words(
     return picked.index, path
 
 
-def _reap(process: BaseProcess, pipe: Connection[Any, Any] | None) -> None:
+def _launch(model: PromptModel) -> tuple[BaseProcess, Connection[Any, Any]]:
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks that other threads hold
+    pipe, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, model), name="livery-prompt", daemon=True)
+    process.start()
+    theirs.close()  # so that the pipe ends with the process
+    return process, pipe
+
+
+def _end(process: BaseProcess, pipe: Connection[Any, Any]) -> None:
+    process.terminate()
+    threading.Thread(target=_reap, args=(process, pipe), name="prompt-end", daemon=True).start()
+
+
+def _reap(process: BaseProcess, pipe: Connection[Any, Any]) -> None:
     process.join(GRACE_S)
     if process.is_alive():
         process.kill()
         process.join()
-    if pipe is not None:
-        pipe.close()
+    pipe.close()
 
 
 def _serve(pipe: Connection[Any, Any], model: PromptModel) -> None:
-    """The process: edits what comes through the pipe until it closes."""
-    os.nice(NICE)
+    """The process: edits what comes through the pipe until that closes."""
+    step_back()
     editor: PromptEditor | None = None
-    while True:
-        try:
-            image, prompt, mask, config = pipe.recv()
-        except EOFError:
-            return
-        try:
-            if editor is None:
-                editor = _loaded(model)
+    with contextlib.suppress(EOFError, OSError):  # who asked has gone
+        while True:
+            job = pipe.recv()
+            try:
+                editor = editor or _loaded(model)
+                with lowest_stream(model.device):
+                    pipe.send(_edited(pipe, editor, job))
+            except (WeightsError, ValueError) as error:
+                pipe.send(PromptStatus("failed", error=str(error)))
+            except Exception as error:  # the border: the server goes on without this edit
+                pipe.send(PromptStatus("failed", error=f"{type(error).__name__}: {error}"))
 
-            def told(done: int, total: int) -> None:
-                pipe.send(PromptStatus("editing", done, total))
 
-            made = editor.edit(image, prompt, mask=mask, config=config, progress=told)
-            pipe.send(PromptStatus("done", config.steps, config.steps, made))
-        except (WeightsError, ValueError, PromptCancelled) as error:
-            pipe.send(PromptStatus("failed", error=str(error)))
-        except Exception as error:  # the border: the server goes on without this edit
-            pipe.send(PromptStatus("failed", error=f"{type(error).__name__}: {error}"))
+def _edited(pipe: Connection[Any, Any], editor: PromptEditor, job: tuple[Any, ...]) -> PromptStatus:
+    image, prompt, mask, config = job
+
+    def told(done: int, total: int) -> None:
+        pipe.send(PromptStatus("editing", done, total))
+
+    made = editor.edit(image, prompt, mask=mask, config=config, progress=told)
+    return PromptStatus("done", config.steps, config.steps, made)
 
 
 def _loaded(model: PromptModel) -> PromptEditor:

@@ -15,6 +15,7 @@ from stream.config import ServerConfig
 from stream.fill import WorkerFill, make_worker
 from stream.metrics import Registry
 from stream.pipeline import Stepper
+from stream.prompting import PromptModel, PromptService
 from stream.record import RecordConfig
 from stream.worker import FillWorker
 
@@ -34,6 +35,7 @@ class Services:
         filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
             nothing asks for it.
         recording: how sessions are recorded; None: they are not.
+        prompts: edits by words, in a process of its own; None where no model was given.
     """
 
     config: ServerConfig
@@ -45,9 +47,12 @@ class Services:
     heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
     filler: FillWorker | None = None
     recording: RecordConfig | None = None
+    prompts: PromptService | None = None
 
     def shutdown(self) -> None:
-        """End the pools and the fill process; what has not begun is dropped."""
+        """End the pools and the processes; what has not begun is dropped."""
+        if self.prompts is not None:
+            self.prompts.close()
         if self.filler is not None:
             self.filler.close()
         self.heavy.shutdown(wait=False, cancel_futures=True)
@@ -58,8 +63,10 @@ def load_services(config: ServerConfig) -> Services:
     """Load the matcher and make the pools; slow, once per server.
 
     Raises:
-        WeightsError: the matcher's weights are missing or damaged, or the fill's are missing.
+        WeightsError: the matcher's weights are missing or damaged, or the fill's or the editor's by words are
+            missing.
     """
+    prompts = _prompts(config)
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
@@ -72,4 +79,13 @@ def load_services(config: ServerConfig) -> Services:
         new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
         filler=filler,
         recording=RecordConfig(folder=config.record, matcher=config.matcher) if config.record else None,
+        prompts=prompts,
     )
+
+
+def _prompts(config: ServerConfig) -> PromptService | None:
+    if config.prompt_model is None:
+        return None
+    model = PromptModel(model=config.prompt_model, controlnet=config.prompt_controlnet, device=config.device)
+    model.require()
+    return PromptService(model)

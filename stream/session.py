@@ -8,7 +8,7 @@ import secrets
 import time
 
 from correspondence.types import Image
-from reference import Decision, Event
+from reference import Event
 from stream.connections import Connections
 from stream.describe import describe
 from stream.editor import Editor, Target
@@ -20,6 +20,7 @@ from stream.metrics import SessionMetrics
 from stream.offers import Offer
 from stream.peer import Peer
 from stream.pipeline import LiveFrame, Pipeline
+from stream.prompt_edits import PromptEdits
 from stream.record import Recorder, recorder_of
 from stream.services import Services
 from stream.wardrobe import Wardrobe
@@ -54,6 +55,11 @@ class Session:
             max_bytes=services.config.looks_mib * 2**20,
         )
         self.editor = Editor(self.wardrobe)
+        self.prompts = (
+            PromptEdits(services.prompts, self.wardrobe, self.editor, self.changed, self._note)
+            if services.prompts is not None
+            else None
+        )
         self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
         self._services = services
         self._pinned = pinned
@@ -192,9 +198,7 @@ class Session:
             loop.call_soon_threadsafe(self._tell, events)
 
     def _tell(self, events: list[Event]) -> None:
-        fresh = self.journal.note(events)
-        if fresh:
-            self.events.publish({"type": "log", "entries": fresh})
+        self._log(self.journal.note(events))
         if changes_strip(events):
             self.changed()
 
@@ -244,6 +248,7 @@ class Session:
             "comparing": self._comparing > 0,
             "viewers": self.connections.viewers,
             "note": self.connections.note,
+            "prompt": self.prompts.describe() if self.prompts is not None else None,
         }
 
     def log(self) -> list[Message]:
@@ -257,7 +262,7 @@ class Session:
         self.metrics.dropped("viewers", out.viewer_drops)
         reason = pipeline.reason if pipeline is not None else None
         decision = pipeline.decision if pipeline is not None else None
-        self._follow(decision)
+        self._log(self.journal.follow(decision))
         if not self.connections.publishing:
             reason = self.connections.note or "nothing is published"
         return {
@@ -272,8 +277,10 @@ class Session:
             "recording": self._recorder.describe() if self._recorder is not None else None,
         }
 
-    def _follow(self, decision: Decision | None) -> None:
-        fresh = self.journal.follow(decision)
+    def _note(self, kind: str, text: str) -> None:
+        self._log(self.journal.tell(kind, text))
+
+    def _log(self, fresh: list[Message]) -> None:
         if fresh:
             self.events.publish({"type": "log", "entries": fresh})
 
@@ -291,6 +298,8 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        if self.prompts is not None:
+            await self.prompts.close()
         await self.connections.close()
         if self._pipeline is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._pipeline.close)

@@ -67,7 +67,7 @@ def main(pipe: Connection, setup: Setup) -> None:
         return
     if not _tell(pipe, ("ready", method)):
         return
-    with _lowest_stream(setup):
+    with lowest_stream(setup.device if setup.weights is not None else "cpu"):
         while True:
             try:
                 message = pipe.recv()
@@ -168,15 +168,15 @@ def resident_mb() -> float:
 
 
 @contextlib.contextmanager
-def _lowest_stream(setup: Setup) -> Iterator[None]:
+def lowest_stream(device: str) -> Iterator[None]:
     """On CUDA, a stream of the lowest priority for everything that follows."""
-    if setup.weights is None or not setup.device.startswith("cuda"):
+    if not device.startswith("cuda"):
         yield
         return
     import torch
 
     lowest = torch.cuda.Stream.priority_range()[0]  # type: ignore[call-arg]  # static, the stub says else
-    stream = torch.cuda.Stream(torch.device(setup.device), priority=lowest)  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream(torch.device(device), priority=lowest)  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
         yield
 

@@ -24,7 +24,7 @@ const BY_STATUS = {
 };
 
 /** The server's words as a sentence. */
-function sentence(text) {
+export function sentence(text) {
   if (!text) return "";
   const begun = text[0].toUpperCase() + text.slice(1);
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
@@ -124,6 +124,15 @@ export class SessionApi {
 
   preset(choice) {
     return this.#call("POST", "/preset", { json: choice });
+  }
+
+  /** Begin an edit by words: {prompt, area, look, keyframe}; the state's `prompt` tells how it goes. */
+  editByWords(choice) {
+    return this.#call("POST", "/prompt", { json: choice });
+  }
+
+  cancelWords() {
+    return this.#call("DELETE", "/prompt");
   }
 
   /** One step of the session's edits back, or on again. */

@@ -15,6 +15,7 @@ import { createStore, recall, remember, sessionFromAddress } from "./state.js";
 import { createStatus } from "./status.js";
 import { setUpStrip } from "./strip.js";
 import { setUpUndo } from "./undo.js";
+import { setUpWords } from "./words.js";
 
 const LOG_KEPT = 40;
 const byId = (id) => document.getElementById(id);
@@ -303,6 +304,7 @@ setUpSharing(page, endSession);
 const { upload } = setUpReference(page);
 setUpEdit(page, upload);
 setUpPresets(page);
+setUpWords(page);
 setUpStrip(page);
 setUpKeys(store, { ...setUpLooks(page), undo: setUpUndo(page) });
 new PaintPanel(page);

@@ -3,23 +3,25 @@
 import { createThumb, refuseFile } from "./reference.js";
 import { latest } from "./state.js";
 
-const TABS = ["presets", "paint", "picture"];
+const TABS = ["presets", "paint", "picture", "words"];
 
 /** Tabs after the WAI-ARIA pattern: arrows move, Home and End jump. */
 function setUpTabs(store) {
   const tab = (name) => document.getElementById(`tab-${name}`);
   const keys = { ArrowLeft: -1, ArrowRight: 1 };
+  const offered = () => TABS.filter((name) => !tab(name).hidden);
   for (const name of TABS) {
     tab(name).addEventListener("click", () => store.set({ tab: name }));
     tab(name).addEventListener("keydown", (event) => {
-      let to = TABS.indexOf(name);
-      if (event.key in keys) to = (to + keys[event.key] + TABS.length) % TABS.length;
+      const names = offered();
+      let to = names.indexOf(name);
+      if (event.key in keys) to = (to + keys[event.key] + names.length) % names.length;
       else if (event.key === "Home") to = 0;
-      else if (event.key === "End") to = TABS.length - 1;
+      else if (event.key === "End") to = names.length - 1;
       else return;
       event.preventDefault();
-      store.set({ tab: TABS[to] });
-      tab(TABS[to]).focus();
+      store.set({ tab: names[to] });
+      tab(names[to]).focus();
     });
   }
   store.watch(["tab"], (values) => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -49,7 +50,14 @@ def chromium() -> str:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """Address of a real server in its own process."""
-    command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--log-level", "warning"]
+    with running() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def running(*options: str) -> Iterator[str]:
+    """A real server with options of its own."""
+    command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--log-level", "warning", *options]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: Queue[str] = Queue()
     assert process.stdout is not None

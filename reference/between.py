@@ -10,24 +10,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from correspondence import LandmarkTracker, Matcher
 from correspondence.types import Box, Float, Image, Landmarks, Match
-from reference.composite import CompositeConfig
 from reference.edits import Edit
 from reference.keeper_config import KeeperConfig
-from reference.mask import smoothstep
+from reference.pair import mix, sureness
 from reference.propagator import Propagator, PropagatorConfig, Tracker
 from reference.result import Result
-from reference.sampling import coarse_values
-from reference.sights import confident
 from reference.weights import union
 
 OWN = KeeperConfig(make=False, background=False)  # both references are the user's: none is made
-CELL_PX = 8  # grid on which the two are weighed
-SEAM_CELLS = 1.5  # sigma over which one hands over to the other in space, cells
 LEAST = 1e-5  # trust in either, so that time alone decides where neither is sure
 OTHER = 0.004  # weight of the other edit at either end: a level at most, but all where only it is sure
 
@@ -87,11 +81,8 @@ class Between:
         coverage = max(first.coverage, last.coverage)
         if box is None:
             return replace(main, stages=stages, coverage=coverage)
-        x0, y0, x1, y1 = box
         weight = self._weight(first.match, last.match, box, share)
-        image = frame.copy()
-        before, after = (np.ascontiguousarray(r.image[y0:y1, x0:x1]) for r in (first, last))
-        image[y0:y1, x0:x1] = cv2.blendLinear(before, after, 1 - weight, weight)
+        image = mix(frame, first.image, last.image, box, weight)
         return replace(main, image=image, box=box, coverage=coverage, reason=None, stages=stages)
 
     def share(self, now_s: float) -> float:
@@ -101,16 +92,13 @@ class Between:
         return t * t * (3 - 2 * t)
 
     def _weight(self, first: Match | None, last: Match | None, box: Box, share: float) -> Float:
-        """Share of the end's edit at each pixel of a box, float32 (h, w)."""
-        x0, y0, x1, y1 = box
-        size = (max(1, round((y1 - y0) / CELL_PX)), max(1, round((x1 - x0) / CELL_PX)))
+        """Share of the end's edit on a grid over a box, see `pair.mix`."""
         a, b = (
-            _trust(edit, match, box, size, self._config.composite)
+            sureness(edit, match, box, self._config.composite) ** 2 + np.float32(LEAST)
             for edit, match in zip(self._edits, (first, last), strict=True)
         )
         b *= np.float32((share + OTHER) / (1 - share + OTHER))
-        weight = b / (a + b)
-        return np.asarray(cv2.resize(weight, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+        return np.asarray(b / (a + b), np.float32)
 
     def close(self) -> None:
         """Free the tracker, if it has anything to free."""
@@ -138,19 +126,3 @@ class _Once:
         close = getattr(self._tracker, "close", None)
         if close is not None:
             close()
-
-
-def _trust(
-    edit: Edit, match: Match | None, box: Box, size: tuple[int, int], config: CompositeConfig
-) -> Float:
-    """How sure an edit's place is, as it is composed, squared and blurred: float32 (rows, columns)."""
-    if edit.is_empty or edit.is_tone:  # its place does not matter
-        return np.ones(size, np.float32)
-    if match is None:
-        return np.full(size, LEAST, np.float32)
-    log_b = coarse_values(match, box, size)[..., 2]
-    sure = smoothstep(
-        confident(log_b, config.radius * min(match.frame_size)), config.trust_low, config.trust_high
-    )
-    soft = cv2.GaussianBlur(sure, (0, 0), SEAM_CELLS, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(soft * soft + np.float32(LEAST), np.float32)

@@ -14,6 +14,7 @@ from reference.composite import Composition
 from reference.sampling import coarse_values
 from reference.sights import CELL_PX, Worn, confident, radius_px
 from reference.view import RIGID
+from reference.weights import union
 
 STEP_PX = 4  # grid on which the two references' places are compared
 LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
@@ -71,7 +72,7 @@ class CrossFade:
             self._shown = self._frames
             return new
         old = self._old.compositor.compose(frame, before, strength)
-        box = _union(old.box, new.box)
+        box = union(old.box, new.box)
         if box is None:
             return new
         x0, y0, x1, y1 = box
@@ -150,9 +151,3 @@ def _grid(match: Match) -> Float:
     height, width = match.frame_size
     size = (max(1, round(height / STEP_PX)), max(1, round(width / STEP_PX)))
     return np.array(coarse_values(match, (0, 0, width, height), size))
-
-
-def _union(a: Box | None, b: Box | None) -> Box | None:
-    if a is None or b is None:
-        return a or b
-    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])

@@ -20,6 +20,7 @@ from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwit
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
+from reference.pair import Partner
 from reference.policy import Action, Decision, KeyframePolicy, coverage
 from reference.refusal import SHUT, eyes_shut
 from reference.side_work import Worker
@@ -63,6 +64,7 @@ class ReferenceKeeper:
         self._generation = 0  # jobs of an older one bring nothing
         self._job: ViewJob | None = None
         self._fade: CrossFade | None = None  # from here on of the step's thread alone
+        self._partner = Partner(matcher) if self.config.pair else None
         self._now_s = -np.inf
         self._looked_s = -np.inf
         self._changed_s = -np.inf
@@ -158,12 +160,14 @@ class ReferenceKeeper:
         self, frame: Image, match: Match, new: Composition, landmarks: Landmarks | None, strength: float
     ) -> Composition:
         """The frame's composition, cross-faded with the last reference's for a few frames after a switch."""
-        if self._fade is None:
-            return new
-        mixed = self._fade.blend(frame, match, new, self._worn, landmarks, strength, self._matcher)
-        if self._fade.done:
-            self._fade = None
-        return mixed
+        shown = new
+        if self._fade is not None:
+            shown = self._fade.blend(frame, match, new, self._worn, landmarks, strength, self._matcher)
+            if self._fade.done:
+                self._fade = None
+        if self._partner is None:
+            return shown
+        return self._partner.over(shown, frame, self._worn, (match, new), landmarks, strength)
 
     def watch(
         self, frame: Image, landmarks: Landmarks | None, match: Match, new: Composition, match_s: float

@@ -16,6 +16,7 @@ class KeeperConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
+    pair: bool = False  # beside a made keyframe the user's own is matched too, and gives what it is sure of
     make: bool = True  # False: only keyframes that the user edited serve
     background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
     radius: float = 0.04  # error up to which a place counts as covered, share of the face

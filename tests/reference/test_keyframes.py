@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Match
+from correspondence import Landmarks
 from correspondence.topology import OVAL
 from correspondence.types import Float, Image
 from reference.bank import Keyframe
@@ -14,25 +14,12 @@ from reference.composite import CompositeConfig
 from reference.keyframes import FillHint, draw, filled
 from reference.parts import INNER_LIPS, OUTER_LIPS
 from reference.sights import Look, Sight, sight_of
-from tests.reference.helpers import FakeMatcher, FakePrepared, paint_square
+from tests.reference.helpers import FakeMatcher, FakePrepared, MapMatcher, paint_square
 
 SIZE = (128, 128)
 LOOK = Look("delta", 1.0, CompositeConfig(follow_light=False))
 PAINT = (32, 32, 96, 96)
 SURE, UNSURE = -3.0, 7.0
-
-
-class MapMatcher(FakeMatcher):
-    """Finds every place where it is, as sure as the keyframe's map says."""
-
-    def __init__(self, maps: dict[int, Float]) -> None:
-        super().__init__(None)
-        self.maps = maps
-
-    def match(self, frame: Image, prepared: Any, previous: Any = None, landmarks: Any = None) -> Match:
-        height, width = frame.shape[:2]
-        log_b = self.maps[id(prepared)]
-        return Match.from_field(np.zeros((height, width, 2), np.float32), log_b, landmarks)
 
 
 def gray(level: int = 120) -> Image:

@@ -149,7 +149,7 @@ def rows_of(edit: Edit, passes: Passes, matcher: Matcher) -> dict[str, Callable[
     content = replace(keeper, policy=PolicyConfig(min_coverage=0.0, recover=0.0))  # with whatever is covered
     return {
         OURS: lambda: Propagated(edit, first, matcher, keeper),
-        PAIRED: lambda: Propagated(edit, first, matcher, replace(keeper, pair=True)),
+        PAIRED: lambda: Propagated(edit, first, matcher, replace(keeper, pair_match_s=10.0)),
         ALONE: lambda: Propagated(edit, first, matcher, content),
         NO_BANK: lambda: Rolling(edit, first, matcher, ByPolicy(), own_way=True),
     }

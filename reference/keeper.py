@@ -64,7 +64,8 @@ class ReferenceKeeper:
         self._generation = 0  # jobs of an older one bring nothing
         self._job: ViewJob | None = None
         self._fade: CrossFade | None = None  # from here on of the step's thread alone
-        self._partner = Partner(matcher) if self.config.pair else None
+        self._partner = Partner(matcher) if self.config.pair_match_s > 0 else None
+        self._paired = False  # whether there is time for both; asked when a made keyframe begins to serve
         self._now_s = -np.inf
         self._looked_s = -np.inf
         self._changed_s = -np.inf
@@ -143,6 +144,8 @@ class ReferenceKeeper:
             apart = swap.apart[1] if swap.apart is not None and known else None
             self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius, apart)
         self._worn = swap.worn
+        if not swap.worn.keyframe.pinned:
+            self._paired = self._match_s <= self.config.pair_match_s
         self._policy.switched(now_s=self._now_s)
         self._changed_s, self._other, self._own, self._refused = self._now_s, None, None, ""
         index = list(self._bank).index(swap.worn.keyframe)
@@ -167,7 +170,9 @@ class ReferenceKeeper:
                 self._fade = None
         if self._partner is None:
             return shown
-        return self._partner.over(shown, frame, self._worn, (match, new), landmarks, strength)
+        return self._partner.over(
+            shown, frame, self._worn, (match, new), landmarks, strength, paired=self._paired
+        )
 
     def watch(
         self, frame: Image, landmarks: Landmarks | None, match: Match, new: Composition, match_s: float

@@ -16,7 +16,6 @@ class KeeperConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
-    pair: bool = False  # beside a made keyframe the user's own is matched too, and gives what it is sure of
     make: bool = True  # False: only keyframes that the user edited serve
     background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
     radius: float = 0.04  # error up to which a place counts as covered, share of the face
@@ -27,6 +26,8 @@ class KeeperConfig:
     home_coverage: float = 0.9  # ... it is expected to cover this much, and covers `policy.recover`
     stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
     max_match_s: float = 0.06  # where a match takes longer on average, nothing new is made
+    pair_match_s: float = 0.0  # beside a made keyframe the user's own is matched too, and gives what it is
+    # sure of, where a match takes no longer than this on average; 0: never
     max_sources: int = 4  # earlier keyframes that a new one is drawn from
 
     def __post_init__(self) -> None:
@@ -38,3 +39,5 @@ class KeeperConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fade_frames < 0 or self.max_sources < 1 or min(self.look_every_s, self.home_s) < 0:
             raise ValueError("fade_frames, look_every_s and home_s must be >= 0, max_sources >= 1")
+        if self.pair_match_s < 0:
+            raise ValueError(f"pair_match_s must be at least 0, got {self.pair_match_s}")

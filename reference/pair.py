@@ -83,6 +83,8 @@ class Partner:
         served: tuple[Match, Composition],
         landmarks: Landmarks | None,
         strength: float,
+        *,
+        paired: bool = True,
     ) -> Composition:
         """The user's own over what the frame would show.
 
@@ -92,12 +94,13 @@ class Partner:
             worn: the keyframe that serves; served: its match and its composition alone.
             landmarks: of the frame; without them nothing is added.
             strength: of the edit, [0, 1].
+            paired: False adds nothing, there being no time for it; the user's own is remembered all the same.
         """
         if worn.keyframe.pinned:
             if self._own is not worn:
                 self._own, self._last = worn, None
             match, own = served
-        elif self._own is None or landmarks is None:
+        elif not paired or self._own is None or landmarks is None:
             return shown
         else:
             size = (frame.shape[0], frame.shape[1])
@@ -107,7 +110,7 @@ class Partner:
             own = self._own.compositor.compose(frame, match, strength)
         self._last = match
         box = union(shown.box, own.box)
-        if shown is own or box is None:
+        if not paired or shown is own or box is None:
             return shown
         share = sureness(self._own.edit, match, box, self._own.compositor.config)
         image = mix(frame, shown.image, own.image, box, share)

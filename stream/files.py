@@ -47,7 +47,7 @@ from stream.writer import EncoderConfig, VideoWriter
 logger = logging.getLogger(__name__)
 
 # A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
-REFERENCES = KeeperConfig(background=False, pair=True, max_match_s=10.0)
+REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
 
 Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
 

@@ -21,6 +21,8 @@ from stream.worker import FillWorker
 
 logger = logging.getLogger(__name__)
 
+PAIR_MATCH_S = 0.012  # two matches of this length leave time to encode at 30 frames a second
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
@@ -70,7 +72,8 @@ def load_services(config: ServerConfig) -> Services:
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    worn = PropagatorConfig(references=KeeperConfig(make=config.keyframes), split=config.keyframes)
+    keeping = KeeperConfig(make=config.keyframes, pair_match_s=PAIR_MATCH_S)
+    worn = PropagatorConfig(references=keeping, split=config.keyframes)
     wanted = config.keyframes or config.record is not None
     filler = make_worker(config.fill_weights, config.device) if wanted else None
     fill = WorkerFill(filler) if filler is not None else None

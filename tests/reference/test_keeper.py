@@ -211,6 +211,19 @@ def test_a_stale_job_is_dropped(scene: Scene) -> None:
     assert propagator._matcher.matched == matched  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("pair_match_s", "matches"), [(10.0, 2), (1e-9, 1), (0.0, 1)])
+def test_the_users_own_is_matched_too_where_there_is_time(
+    scene: Scene, pair_match_s: float, matches: int
+) -> None:
+    propagator = turning(scene, pair_match_s=pair_match_s)
+    play(propagator, scene, [0] * 10 + [25] * 40)
+    assert not next(k for k in propagator.keyframes() if k.active).pinned
+    matcher: Any = propagator._matcher
+    before = matcher.matched
+    play(propagator, scene, [25] * 10, start=50)
+    assert matcher.matched - before == 10 * matches
+
+
 def test_editing_a_keyframe_pins_it(scene: Scene) -> None:
     propagator = turning(scene)
     play(propagator, scene, [0] * 10 + [25] * 40)

@@ -25,10 +25,7 @@ LEAST_STEP = 1.5  # pixels a cell spans at least: smaller blur cannot be told fr
 BLOCK = 8  # cells on a side of what is compared by itself
 LEVELS = (0.5, 0.8, 1.3, 2.0, 3.0, 4.4)  # softness that is tried, sigma in cells
 QUIET = 4.0  # energy of gradients that noise may have, levels squared: blocks with no more do not count
-REST = (
-    0.55,
-    1.05,
-)  # sigma up to which a frame counts as sharp, and from which its blur is met in full, cells
+REST = 0.75  # sigma up to which a frame counts as sharp, cells; its square is taken off that of every blur
 LEAST_BLOCKS = 6
 LEAST_PX = 0.3  # sigma below which a blur changes no level of an 8-bit plane
 TURNED_DEG = (10.0, 20.0)  # turn of the head up to which the two compare, and from which they do not
@@ -125,7 +122,7 @@ def _compare(now: Float, before: Float, sure: Float) -> Float | None:
             break
     rising = np.maximum.accumulate(np.stack(falls), axis=0)
     soft = np.array([np.interp(0.0, fall, tried[: len(falls)]) for fall in rising.T], np.float32)
-    soft *= smoothstep(soft, *REST)
+    soft = np.sqrt(np.maximum(soft**2 - np.float32(REST**2), 0))
     return soft if soft.any() else None
 
 

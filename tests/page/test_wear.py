@@ -121,10 +121,11 @@ def test_settings_reach_the_server(desk: Desk) -> None:
     page.wait_for_selector("#edit-common:not([hidden])")
     with page.expect_response(lambda answer: answer.url.endswith("/settings")):
         page.fill("#strength", "40")
-    with page.expect_response(lambda answer: answer.url.endswith("/settings")):
-        page.click("label:has(input[name=mode][value=replace])")
-    edit = state_of(page)["edit"]
-    assert (edit["strength"], edit["mode"]) == (0.4, "replace")
+    for mode in ("replace", "layer"):
+        with page.expect_response(lambda answer: answer.url.endswith("/settings")):
+            page.click(f"label:has(input[name=mode][value={mode}])")
+        edit = state_of(page)["edit"]
+        assert (edit["strength"], edit["mode"]) == (0.4, mode)
     page.click("#remove-edit")
     page.wait_for_selector("#edit-common", state="hidden")
     assert state_of(page)["edit"] is None

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks.edits import clarity, tone
 from correspondence import Landmarks
 from correspondence.types import Image
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.parts import INNER_LIPS, RIGHT_EYE, RIGHT_UPPER_LID, take
+from tests.reference import props
 from tests.reference.helpers import moved, paint_square, scaled_face, shift_match, translated
 
 MODES: tuple[Mode, ...] = ("delta", "replace", "auto")
@@ -196,3 +198,34 @@ def test_config_checks_its_ranges() -> None:
         CompositeConfig(trust_low=0.5, trust_high=0.4)
     with pytest.raises(ValueError, match="step_px"):
         CompositeConfig(step_px=0)
+
+
+def test_auto_tints_covers_or_recolours_by_what_an_edit_is(astronaut: Image, face: Landmarks) -> None:
+    """On a frame whose skin has gained stripes: they show through colour, and not through what covers."""
+    frame = astronaut.copy()
+    frame[:, ::4] = np.maximum(frame[:, ::4], 40) - 40
+    x, y = take(face, (50,))[0].round().astype(int)
+    edits = {
+        "local": presets.apply("blush", astronaut, face),
+        "opaque": paint_square(astronaut, (x - 12, y - 12, x + 13, y + 13), (40, 60, 200)),
+        "structural": props.beard(astronaut, face),
+        "tone": tone(astronaut, face),
+        "global": clarity(astronaut, face),
+    }
+    kept = {}
+    for name, edited in edits.items():
+        edit = Edit(astronaut, edited)
+        assert edit.is_tone is (name == "tone")
+        assert edit.is_global is (name in ("tone", "global"))
+        out = Compositor(edit, face).compose(frame, shift_match((512, 512), (0, 0), face)).image
+        u, v = take(face, (175,))[0].round().astype(int) if name == "structural" else (x, y)
+        there = np.s_[v - 4 : v + 5, u - 5 : u + 6]
+        assert (out[there] != frame[there]).any()
+        stripes, bare = (
+            np.std(a[there].mean(axis=(0, 2)) - b[there].mean(axis=(0, 2)))
+            for a, b in ((out, edited), (frame, astronaut))
+        )
+        kept[name] = stripes / bare
+    assert min(kept["local"], kept["tone"], kept["global"]) > 0.8
+    assert kept["opaque"] < 0.1
+    assert kept["structural"] < 0.4

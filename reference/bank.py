@@ -267,7 +267,12 @@ class Bank:
                 k.used //= 2
 
     def best(
-        self, landmarks: Landmarks, *, without: Keyframe | None = None, hopeful: bool = False
+        self,
+        landmarks: Landmarks,
+        *,
+        without: Keyframe | None = None,
+        hopeful: bool = False,
+        pinned: bool = False,
     ) -> tuple[Keyframe, float] | None:
         """The keyframe with the highest predicted coverage of a view, and that; the earliest among equals.
 
@@ -275,13 +280,30 @@ class Bank:
             landmarks: of the frame.
             without: a keyframe to leave out (the one in use).
             hopeful: see `Keyframe.predict`.
+            pinned: of the user's own only.
         """
         choices = [
             (k, k.predict(landmarks, self.config, hopeful=hopeful))
             for k in self._keyframes
-            if k is not without
+            if k is not without and (k.pinned or not pinned)
         ]
         return max(choices, key=lambda choice: choice[1], default=None)
+
+    def sources(self, landmarks: Landmarks, most: int) -> list[Keyframe]:
+        """What a new keyframe of a view is drawn from: the user's first and the likeliest others.
+
+        Args:
+            landmarks: of the frame.
+            most: how many.
+
+        Returns:
+            The user's own first, each group by age.
+        """
+        first = next(k for k in self._keyframes if k.pinned)
+        others = [k for k in self._keyframes if k is not first]
+        others.sort(key=lambda k: k.predict(landmarks, self.config), reverse=True)
+        chosen = [first, *others[: most - 1]]
+        return sorted(chosen, key=lambda k: (not k.pinned, self._keyframes.index(k)))
 
     def _usefulness(self, keyframe: Keyframe) -> float:
         """Frames served, times how little the others would cover in its place."""

@@ -14,15 +14,14 @@ from correspondence import Matcher
 from correspondence.types import Image, Landmarks, Match
 from reference.bank import Bank, Keyframe
 from reference.composite import Composition
-from reference.crossfade import CrossFade
 from reference.edits import Edit, Mode
 from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
-from reference.pair import Partner
 from reference.policy import Action, Decision, KeyframePolicy, coverage
 from reference.refusal import SHUT, eyes_shut
+from reference.showing import Showing
 from reference.side_work import Worker
 from reference.sights import Look, Worn, confident, radius_px
 from reference.view_job import Found, Refused, Swap, Tools, View, ViewJob
@@ -63,9 +62,7 @@ class ReferenceKeeper:
         self._found: list[Found] = []  # what jobs and the user brought, oldest first
         self._generation = 0  # jobs of an older one bring nothing
         self._job: ViewJob | None = None
-        self._fade: CrossFade | None = None  # from here on of the step's thread alone
-        self._partner = Partner(matcher) if self.config.pair_match_s > 0 else None
-        self._paired = False  # whether there is time for both; asked when a made keyframe begins to serve
+        self._showing = Showing(matcher, self.config)  # from here on of the step's thread alone
         self._now_s = -np.inf
         self._looked_s = -np.inf
         self._changed_s = -np.inf
@@ -98,7 +95,7 @@ class ReferenceKeeper:
         events: list[Event] = []
         if self._found:
             with self._lock:
-                while self._found and self._fade is None:
+                while self._found and not self._showing.fading:
                     self._apply(self._found.pop(0), last, events)
         self._resuming = False
         return events
@@ -106,7 +103,8 @@ class ReferenceKeeper:
     def resume(self) -> None:
         """Begin anew after frames that wore something else: what came meanwhile is not faded in."""
         self._policy = KeyframePolicy(self.config.policy)
-        self._fade, self._other, self._resuming = None, None, True
+        self._showing.stop()
+        self._other, self._resuming = None, True
         self._looked_s = self._changed_s = -np.inf
 
     def _apply(self, found: Found, last: Match | None, events: list[Event]) -> None:
@@ -139,13 +137,10 @@ class ReferenceKeeper:
             self._serve(swap, last, events)
 
     def _serve(self, swap: Swap, last: Match | None, events: list[Event]) -> None:
-        if self.config.fade_frames > 0 and not self._resuming:
-            known = swap.apart is not None and swap.apart[0] is self._worn.keyframe
-            apart = swap.apart[1] if swap.apart is not None and known else None
-            self._fade = CrossFade(self._worn, last, self.config.fade_frames, self.config.radius, apart)
-        self._worn = swap.worn
-        if not swap.worn.keyframe.pinned:
-            self._paired = self._match_s <= self.config.pair_match_s
+        old, self._worn = self._worn, swap.worn
+        known = swap.apart is not None and swap.apart[0] is old.keyframe
+        apart = swap.apart[1] if swap.apart is not None and known else None
+        self._showing.change(old, swap.worn, last, apart, fades=not self._resuming, match_s=self._match_s)
         self._policy.switched(now_s=self._now_s)
         self._changed_s, self._other, self._own, self._refused = self._now_s, None, None, ""
         index = list(self._bank).index(swap.worn.keyframe)
@@ -162,17 +157,8 @@ class ReferenceKeeper:
     def blend(
         self, frame: Image, match: Match, new: Composition, landmarks: Landmarks | None, strength: float
     ) -> Composition:
-        """The frame's composition, cross-faded with the last reference's for a few frames after a switch."""
-        shown = new
-        if self._fade is not None:
-            shown = self._fade.blend(frame, match, new, self._worn, landmarks, strength, self._matcher)
-            if self._fade.done:
-                self._fade = None
-        if self._partner is None:
-            return shown
-        return self._partner.over(
-            shown, frame, self._worn, (match, new), landmarks, strength, paired=self._paired
-        )
+        """What the frame shows, see `Showing.blend`."""
+        return self._showing.blend(frame, match, new, self._worn, landmarks, strength)
 
     def watch(
         self, frame: Image, landmarks: Landmarks | None, match: Match, new: Composition, match_s: float
@@ -192,7 +178,7 @@ class ReferenceKeeper:
         reach = radius_px(config.radius, landmarks, landmarks.image_size)
         sure = confident(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
-        if self._fade is not None:
+        if self._showing.fading:
             self.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
             return
         self._bank.served(keyframe)
@@ -211,9 +197,8 @@ class ReferenceKeeper:
         """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
         if self._worn.keyframe.pinned or self._now_s - self._changed_s < self.config.home_s:
             return None
-        own = [(k, k.predict(landmarks, self.config.bank)) for k in self._bank if k.pinned]
-        best = max(own, key=lambda choice: choice[1])
-        return best[0] if best[1] >= self.config.home_coverage else None
+        best = self._bank.best(landmarks, pinned=True)
+        return best[0] if best is not None and best[1] >= self.config.home_coverage else None
 
     def _act(self, frame: Image, landmarks: Landmarks, match: Match, covered: float) -> None:
         """Hand a job over where one is due and none is being done."""
@@ -244,22 +229,11 @@ class ReferenceKeeper:
         view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason, served)
         tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
         with self._lock:
-            sources = self._sources(landmarks)
+            sources = self._bank.sources(landmarks, config.max_sources)
             report = partial(self.take, generation=self._generation)
             wants = partial(self._wants, generation=self._generation)
             self._job = ViewJob(view, sources, tools, config.policy.min_coverage, report, self._fresh, wants)
         self._worker.submit(self._job)
-
-    def _sources(self, landmarks: Landmarks) -> list[Keyframe]:
-        """What a new keyframe is drawn from: the user's first, and the likeliest; their own first, by age."""
-        own = [k for k in self._bank if k.pinned]
-        ranked = sorted(
-            (k for k in self._bank if k is not own[0]),
-            key=lambda k: k.predict(landmarks, self.config.bank),
-            reverse=True,
-        )
-        chosen = [own[0], *ranked[: self.config.max_sources - 1]]
-        return sorted(chosen, key=lambda k: (not k.pinned, list(self._bank).index(k)))
 
     def _fresh(self, made_s: float) -> bool:
         return self._now_s - made_s <= self.config.stale_s

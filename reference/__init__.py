@@ -9,6 +9,8 @@ from reference.composite import CompositeConfig, Composition, Compositor
 from reference.edits import MODES, Edit, Mode
 from reference.errors import EditError, StageError
 from reference.events import (
+    CameraFound,
+    CameraLost,
     EditChanged,
     Event,
     FaceFound,
@@ -32,6 +34,8 @@ __all__ = [
     "Alignment",
     "Between",
     "Box",
+    "CameraFound",
+    "CameraLost",
     "CompositeConfig",
     "Composition",
     "Compositor",

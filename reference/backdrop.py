@@ -13,8 +13,8 @@ import numpy as np
 
 from correspondence.body import BodyWatcher, Finder
 from correspondence.mesh import similarity
-from correspondence.types import Float, Image, Landmarks, Match, Patch
-from reference.camera import CameraTracker, Homography
+from correspondence.types import Bool, Float, Image, Landmarks, Match, Patch
+from reference.camera import CameraTracker, Homography, resized
 from reference.composite import CompositeConfig, Composition, Compositor
 from reference.person import PersonDetector, Split, outline
 from reference.view import RIGID
@@ -48,7 +48,7 @@ class Backdrop:
         self.split = split
         self._beside = beside
         self._compositor = Compositor(split.back, None, config)
-        self._camera = CameraTracker(split.back.reference, split.person < 0.02)
+        self._camera = CameraTracker(split.front.reference, split.person < 0.02)
         small = (max(1, split.person.shape[1] // 4), max(1, split.person.shape[0] // 4))
         self._at_first = cv2.resize(split.person, small, interpolation=cv2.INTER_AREA)
         self._finder = finder
@@ -56,6 +56,7 @@ class Backdrop:
         self._seen: deque[tuple[float, Landmarks]] = deque(maxlen=REMEMBERED)
         self._motion: Homography | None = None  # the last one known
         self._shown = 1.0
+        self._lost = False
 
     def blend(
         self, frame: Image, now_s: float, landmarks: Landmarks | None, front: Composition, strength: float
@@ -71,7 +72,7 @@ class Backdrop:
         """
         person = self._person(frame, now_s, landmarks)
         full = outline(person, frame)
-        motion = self._camera(frame, full < 0.02)
+        motion = self._follow(frame, full < 0.02)
         self._motion = self._motion if motion is None else motion
         self._shown = min(1.0, max(0.0, self._shown + (1 if motion is not None else -1) / GONE))
         if self._motion is None:
@@ -88,6 +89,20 @@ class Backdrop:
             image[cut] = cv2.blendLinear(before, behind, share, 1 - share)
         box = (0, 0, frame.shape[1], frame.shape[0])
         return Composition(image, box, max(front.coverage, back.coverage), front.seen)
+
+    @property
+    def lost(self) -> bool:
+        """The camera's motion is not known, and the edit of the background is gone or going."""
+        return self._lost
+
+    def _follow(self, frame: Image, behind: Bool) -> Homography | None:
+        """The camera's motion; a background too plain to tell is taken for that of a camera on a stand."""
+        if self._camera.blind:
+            own = self.split.front.reference
+            return resized((frame.shape[0], frame.shape[1]), (own.shape[0], own.shape[1]))
+        motion = self._camera(frame, behind)
+        self._lost = motion is None
+        return motion
 
     def _person(self, frame: Image, now_s: float, landmarks: Landmarks | None) -> Float:
         """Share of the person on a coarse grid over the frame; the reference's before the first answer."""

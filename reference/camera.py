@@ -38,6 +38,11 @@ class CameraTracker:
         self._size = (reference.shape[0], reference.shape[1])
         self._last: Homography | None = None  # frame -> reference, of the last frame
 
+    @property
+    def blind(self) -> bool:
+        """The reference's background shows too little to be followed: no motion will ever be known."""
+        return len(self._own.points) < LEAST
+
     def __call__(self, frame: Image, behind: npt.NDArray[np.bool_] | None = None) -> Homography | None:
         """Where the frame's background is seen in the reference, None where that is not known.
 
@@ -46,7 +51,7 @@ class CameraTracker:
             behind: where it shows background, bool (H, W); None where that is not known either.
         """
         gray, scale = _shrunk(frame)
-        still = _resized((frame.shape[0], frame.shape[1]), self._size)
+        still = resized((frame.shape[0], frame.shape[1]), self._size)
         found = None
         for anchor in (self._own, self._later):
             if anchor is None:
@@ -146,7 +151,7 @@ def _moved(points: Float, motion: Homography) -> Float:
     return np.asarray(out[:, :2] / np.where(np.abs(out[:, 2:]) < 1e-9, 1e-9, out[:, 2:]), np.float32)
 
 
-def _resized(size: tuple[int, int], other: tuple[int, int]) -> Homography:
+def resized(size: tuple[int, int], other: tuple[int, int]) -> Homography:
     """Pixels of a picture (H, W) to those of the same picture in another size; centres on integers."""
     y, x = other[0] / size[0], other[1] / size[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])

@@ -20,6 +20,20 @@ class FaceLost:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraFound:
+    """The camera's motion is known again, and what was edited behind the person comes back."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLost:
+    """The camera's motion is not known, and what was edited behind the person goes."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class EditChanged:
     """This frame is the first with another edit; `present` is False where it was removed."""
 
@@ -65,4 +79,13 @@ class ReferenceSwitched:
     reason: str
 
 
-Event = FaceFound | FaceLost | EditChanged | KeyframeMade | KeyframeRefused | ReferenceSwitched
+Event = (
+    FaceFound
+    | FaceLost
+    | CameraFound
+    | CameraLost
+    | EditChanged
+    | KeyframeMade
+    | KeyframeRefused
+    | ReferenceSwitched
+)

@@ -12,7 +12,7 @@ from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
 from reference.edits import Edit, Mode
-from reference.events import EditChanged, FaceFound, FaceLost
+from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
@@ -21,6 +21,8 @@ from reference.policy import Decision
 from reference.result import Result, Settings, Step
 from reference.side_work import Worker, make_worker
 from reference.sights import Worn
+
+LOST_CAMERA = "the camera's motion could not be followed, which carries what was edited behind the person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class Propagator:
         self._served: Keyframe | None = None  # the keyframe it matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
+        self._lost_camera = False
         self._fade = 1.0
         self.set_edit(edit)
         self._last = self._ready
@@ -277,7 +280,10 @@ class Propagator:
         if ready.backdrop is not None:
             with step.stage("background"):
                 composition = ready.backdrop.blend(frame, now_s, landmarks, composition, strength)
-        reason = None if composition.box is not None else _why_nothing(settings, self._fade)
+            self._note_camera(ready.backdrop.lost, step)
+        reason = None
+        if composition.box is None:
+            reason = _why_nothing(strength * ready.edit.strength, self._lost_camera)
         return Result(
             composition.image, landmarks, match, composition.box, composition.coverage,
             reason, step.events, step.seconds, radius,
@@ -286,6 +292,7 @@ class Propagator:
     def _begin_wearing(self, ready: Outfit | None) -> None:
         """Another outfit from this frame on: another keeper begins anew."""
         last, self._last = self._last, ready
+        self._lost_camera = False
         keeper = None if ready is None else ready.keeper
         if keeper is not None and (last is None or last.keeper is not keeper):
             keeper.resume()
@@ -316,6 +323,11 @@ class Propagator:
         self._previous = match
         return match
 
+    def _note_camera(self, lost: bool, step: Step) -> None:
+        if lost != self._lost_camera:
+            step.events.append(CameraLost(step.now_s) if lost else CameraFound(step.now_s))
+        self._lost_camera = lost
+
     def _note_face(self, seen: bool, step: Step) -> None:
         if self._had_face is None:
             self._fade = 1.0  # a stream begins with the edit worn
@@ -344,7 +356,7 @@ def _why_idle(ready: Outfit | None, settings: Settings) -> str:
     return "the edit changes nothing" if settings.enabled else "the edit is switched off"
 
 
-def _why_nothing(settings: Settings, fade: float) -> str:
-    if settings.strength * fade <= 0:
+def _why_nothing(strength: float, lost_camera: bool) -> str:
+    if strength <= 0:
         return "strength is 0"
-    return "the edited part is out of the frame"
+    return LOST_CAMERA if lost_camera else "the edited part is out of the frame"

@@ -17,6 +17,7 @@ from reference import (
     MODES,
     Alignment,
     Between,
+    CameraLost,
     Edit,
     KeeperConfig,
     Mode,
@@ -296,6 +297,7 @@ class _Run:
         self._stop = stop
         self._progress = progress
         self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._lost_camera = False
 
     def edit(self, propagator: Carrier, output: Path) -> None:
         """Read, edit and write all frames; fills the report."""
@@ -321,7 +323,7 @@ class _Run:
                     raise Stopped
                 raise MediaError(f"{self._info.path}: no frame of it could be decoded")
             writer.finish(report.complete)
-            report.note_damage(reader.damaged, reader.retimed)
+            report.note_damage(reader.damaged, reader.concealed, reader.retimed)
         report.elapsed_s = round(time.perf_counter() - start, 3)
         report.timings_ms = percentiles_ms(self._seconds)
 
@@ -343,6 +345,12 @@ class _Run:
     def _note(self, frame: Frame, result: Result) -> None:
         report = self._report
         report.frames += 1
+        if not self._lost_camera and any(isinstance(event, CameraLost) for event in result.events):
+            self._lost_camera = True
+            report.notes.append(
+                f"from {frame.time_s:.2f} s the camera's motion could not be followed: what was edited "
+                "behind the person is missing until it is found again"
+            )
         for stage, seconds in result.stages.items():
             self._seconds[stage].append(seconds)
         if result.stages:

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 
 from reference import (
+    CameraFound,
+    CameraLost,
     Decision,
     Event,
     FaceFound,
@@ -79,6 +81,10 @@ def _tell(event: Event) -> tuple[str, str] | None:
             return "switch", f"Keyframe {index + 1} serves: {reason}."
         case KeyframeRefused(reason=reason):
             return "refuse", f"No new keyframe: {reason}."
+        case CameraLost():
+            return "camera", "The camera's motion could not be followed: what was edited behind you goes."
+        case CameraFound():
+            return "camera", "The camera's motion is known again: what was edited behind you is back."
         case FaceLost():
             return "face", "The face is out of sight."
         case FaceFound():

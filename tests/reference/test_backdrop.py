@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -13,10 +15,12 @@ import pytest
 from correspondence import Landmarks, Matcher
 from correspondence.body import Body
 from correspondence.types import Float, Image
-from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
+from reference import CameraFound, CameraLost, Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.backdrop import Backdrop
 from reference.composite import Composition
 from reference.person import Split, split_edit
+from stream.probe import probe
+from stream.video import VideoReader
 from tests.reference.helpers import FakeMatcher, FakeTracker, moved
 
 SIZE = (270, 480)
@@ -153,6 +157,60 @@ def test_only_edits_of_the_background_are_split(astronaut: Image, face: Landmark
         assert ready is not None
         assert (ready.backdrop is not None) == split
         propagator.close()
+
+
+@pytest.mark.parametrize("clip", ["liax_7", "sadtalker_wda_em", "hyperreenact_1", "lp_d6"])
+@pytest.mark.portraits
+def test_edits_in_the_corners_show_on_every_clip(portraits: Path, clip: str) -> None:
+    """Backgrounds on which the camera could once not be followed, one of them nearly plain."""
+    with VideoReader(probe(portraits / "val" / f"{clip}.mp4")) as reader:
+        frames = [f.image for f in islice(reader.frames(), 6)]
+    height, width = frames[0].shape[:2]
+    edited = frames[0].copy()
+    edited[: height // 4, : width // 5] = edited[: height // 4, -width // 5 :] = (30, 160, 60)
+    asked = np.abs(edited.astype(int) - frames[0]).max(axis=2) > 20
+    config = PropagatorConfig(references=KeeperConfig(background=False))
+    propagator = Propagator(Edit(frames[0], edited), Matcher.load("classical"), config=config)
+    for k, frame in enumerate(frames):
+        result = propagator.step(frame, k / 25)
+        changed = np.abs(result.image.astype(int) - frame).max(axis=2) > 20
+        assert changed.sum() == pytest.approx(asked.sum(), rel=0.1)
+    propagator.close()
+
+
+def test_a_plain_wall_is_taken_for_that_of_a_camera_on_a_stand(scene: Scene) -> None:
+    scene.wall[:] = 140
+    scene.poster[:] = 140
+    scene.poster[150:290, 250:340] = (230, 40, 200)
+    frame, person = scene.frame()
+    backdrop = Backdrop(scene.split(), beside=False, finder=Known({0.0: person}))
+    out = backdrop.blend(frame, 0.0, None, Composition(frame, None, 0.0), 1.0).image
+    asked = (scene.frame(poster=True)[0] != frame).any(axis=2) & (person == 0)
+    assert np.abs(out[asked].astype(int) - (230, 40, 200)).max() <= 2
+    assert not backdrop.lost
+
+
+def test_a_lost_camera_is_told_and_named(scene: Scene) -> None:
+    frame, _ = scene.frame()
+    edit = Edit(frame, scene.frame(poster=True)[0])
+    other = np.random.default_rng(9).integers(0, 256, frame.shape, np.uint8)
+    matcher = FakeMatcher(None)
+    config = PropagatorConfig(references=KeeperConfig(background=False))
+    propagator = Propagator(edit, matcher, FakeTracker(None), config)  # type: ignore[arg-type]
+    ready = propagator._ready
+    assert ready is not None
+    ready = replace(
+        ready,
+        backdrop=Backdrop(
+            scene.split(), beside=False, finder=Known({k / 25: scene.frame()[1] for k in range(12)})
+        ),
+    )
+    propagator.put_on(ready)
+    results = [propagator.step(other if 2 <= k < 9 else frame, k / 25) for k in range(12)]
+    told = [type(e) for r in results for e in r.events if isinstance(e, (CameraFound, CameraLost))]
+    assert told == [CameraLost, CameraFound]
+    assert [e.now_s for e in results[2].events if isinstance(e, CameraLost)] == [2 / 25]
+    propagator.close()
 
 
 @pytest.mark.slow

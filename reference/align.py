@@ -1,4 +1,4 @@
-"""Brings an edited picture of another size, or a crop of it, back onto its reference."""
+"""Brings an edited picture that was resized, cropped or moved back onto its reference."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ SIMILARITY_NEEDED = 0.3  # share of textured blocks that must correlate; unrelat
 INLIERS_NEEDED = 12
 BLOCK = 16
 SEARCH_SIDE = 900  # features are sought in pictures no longer than this
+KEPT = 12  # largest difference of a pixel that was not edited
+LIES_STILL = 0.5  # share of detail that is kept, above which a picture of equal size has not moved
+MOVED = (0.6, 2.0)  # likeness where it was found that proves a move: at least, and times that without a move
+MOVED_PX = 0.75  # smaller moves are measuring noise
+ALIKE = 0.1  # similarity below which a picture of equal size is remarked on
+DETAIL = 60.0  # gradient of luma (Sobel) that counts as detail
 
 Transform = npt.NDArray[np.float64]  # (2, 3), places of the reference -> places of the edited picture
 
@@ -64,9 +70,10 @@ def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
 def align_edited(reference: Image, edited: Image) -> Alignment:
     """The edited picture in the reference's place and size.
 
-    Equal sizes are taken as they are. A picture of the same proportions is taken as resized where it
-    resembles the reference; else, as for any other size, shift, scale and turn are sought by matching
-    features. Only the change is carried over: resampling does not count as one.
+    Equal sizes are taken as they are, whatever the style, unless the whole picture was clearly moved; one
+    that resembles nothing is taken too, and remarked on. A picture of the same proportions is taken as
+    resized where it resembles the reference; else, as for any other size, shift, scale and turn are sought
+    by matching features. Only the change is carried over: resampling does not count as one.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3).
@@ -80,7 +87,7 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
     except ValueError as error:
         raise EditError(str(error)) from error
     if (h, w) == (eh, ew):
-        return Alignment(edited, None)
+        return _of_equal_size(reference, edited)
     likeness = 0.0
     if abs(ew * h - eh * w) <= 0.01 * eh * w + max(h, w):
         scale = np.array([[ew / w, 0, (ew / w - 1) / 2], [0, eh / h, (eh / h - 1) / 2]], np.float64)
@@ -102,14 +109,61 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
     )
 
 
-def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None) -> float:
+def _of_equal_size(reference: Image, edited: Image) -> Alignment:
+    """The edited picture as it is, or moved back; real edits and restyled pictures stay bit for bit."""
+    still = _kept(reference, edited)
+    if still >= LIES_STILL:
+        return Alignment(edited, None)
+    found = _find(reference, edited)
+    if found is not None:
+        found = _snapped(reference, edited, found)
+        if _reach(found, edited) > MOVED_PX:
+            seen = _shrunk(reference, edited, found)
+            inside = cv2.warpAffine(np.ones(reference.shape[:2], np.uint8), found, edited.shape[1::-1]) > 0
+            kept = (_kept(seen, edited, inside), still)
+            fine = (
+                similarity(seen, edited, inside, SEARCH_SIDE),
+                similarity(reference, edited, None, SEARCH_SIDE),
+            )
+            if any(there >= max(MOVED[0], MOVED[1] * here) for there, here in (kept, fine)):
+                return Alignment(_carry(reference, edited, found), _placed_note(reference, edited, found))
+    same = float((cv2.absdiff(reference, edited).max(axis=2) <= KEPT).mean())
+    if same >= LIES_STILL or similarity(reference, edited) >= ALIKE:
+        return Alignment(edited, None)
+    return Alignment(
+        edited,
+        "The edited picture hardly resembles its reference: was it turned, mirrored, or made from another "
+        "picture? It was taken as it is.",
+    )
+
+
+def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None) -> float:
+    """Share of the reference's detail that the edited picture shows unchanged; 1 where there is no detail."""
+    grey = cv2.GaussianBlur(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    detail = np.hypot(*(cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1)))) > DETAIL
+    if valid is not None:
+        detail &= valid
+    if detail.mean() < 0.005:
+        return 1.0
+    return float((cv2.absdiff(seen, edited).max(axis=2) <= KEPT)[detail].mean())
+
+
+def _reach(transform: Transform, image: Image) -> float:
+    """How far a transform moves the corner that it moves furthest, pixels."""
+    h, w = image.shape[:2]
+    corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
+    return float(np.abs(transform @ corners - corners[:2]).max())
+
+
+def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, side: int = 256) -> float:
     """Share of textured blocks whose luma correlates above 0.6, [0, 1]; high where only parts were edited.
 
     Args:
         a, b: RGB uint8 (H, W, 3), equal sizes.
         valid: (H, W), True where the two can be compared; everywhere when None.
+        side: they are compared with their shorter side at most this long, pixels.
     """
-    shrink = max(1.0, min(a.shape[:2]) / 256)
+    shrink = max(1.0, min(a.shape[:2]) / side)
     size = (max(BLOCK, round(a.shape[1] / shrink)), max(BLOCK, round(a.shape[0] / shrink)))
     grey = [
         cv2.resize(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+from stream.device import check_device
 from stream.options import TRAININGS, parser
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -52,6 +53,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     try:
         run: Callable[[argparse.Namespace], int] = args.run
+        check_device(getattr(args, "device", "cpu"))
         return run(args)
     except KeyboardInterrupt:
         print("livery: interrupted", file=sys.stderr)
@@ -269,14 +271,15 @@ def _nothing_written() -> int:
 
 
 def _check_report(args: argparse.Namespace) -> None:
+    """See, before the work, that the report can be written."""
     if args.report is None:
         return
+    from stream.paths import check_output, check_writable
+
     if args.report in (args.source, args.edited, args.edited_end, args.output):
         raise UsageError(f"{args.report}: the report needs a name of its own")
-    if not args.report.parent.is_dir():
-        raise UsageError(f"{args.report}: there is no folder {args.report.parent}")
-    if args.report.exists() and not args.overwrite:
-        raise UsageError(f"{args.report}: exists already; --overwrite replaces it")
+    check_output(args.report, args.overwrite)
+    check_writable(args.report)
 
 
 def _bench(args: argparse.Namespace) -> int:
@@ -302,6 +305,9 @@ def _benchmarks() -> list[str]:
 
 
 def _train(args: argparse.Namespace) -> int:
+    if args.name is None:
+        print("\n".join(sorted(TRAININGS)))
+        return OK
     return _hand_over(args, TRAININGS[args.name])
 
 
@@ -311,7 +317,9 @@ def _hand_over(args: argparse.Namespace, module_name: str) -> int:
     summary = (module.__doc__ or "").strip().partition("\n")[0]
     options = argparse.ArgumentParser(prog=f"livery {args.verb} {args.name}", description=summary)
     module.configure(options)
-    code: int = module.run(options.parse_args(args.rest))
+    chosen = options.parse_args(args.rest)
+    check_device(getattr(chosen, "device", "cpu"))
+    code: int = module.run(chosen)
     return code
 
 

@@ -52,8 +52,10 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     bench = verb("bench", "Run a benchmark; without a name, list them.")
     bench.add_argument("name", nargs="?", help="which; NAME --help lists its options")
     bench.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
-    train = verb("train", "Train a network.")
-    train.add_argument("name", choices=sorted(TRAININGS), help="which; NAME --help lists its options")
+    train = verb("train", "Train a network; without a name, list them.")
+    train.add_argument(
+        "name", nargs="?", choices=sorted(TRAININGS), help="which; NAME --help lists its options"
+    )
     train.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
     verb("doctor", "Check this machine and name what is missing.")
     return parser
@@ -102,7 +104,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--fill-weights",
         type=Path,
         metavar="DIR",
-        help="weights of the diffusion fill for new references; without them OpenCV's fill is used",
+        help="weights of the diffusion fill, with --keyframes or --record; without them OpenCV's is used",
     )
     _prompt_options(parser, "edit by words on the page, with")
     parser.add_argument(
@@ -158,7 +160,9 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write figures for each frame")
     parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
-    parser.add_argument("--crf", type=int, help="constant quality, lower is better (default 18, vp9 24)")
+    parser.add_argument(
+        "--crf", type=int, help="constant quality, lower is better (default 18, vp9 24, not for ffv1)"
+    )
     _matcher_options(parser)
     _file_options(parser)
 
@@ -212,7 +216,9 @@ def _making_options(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
     )
     parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
-    parser.add_argument("--crf", type=int, help="constant quality, lower is better (default 18, vp9 24)")
+    parser.add_argument(
+        "--crf", type=int, help="constant quality, lower is better (default 18, vp9 24, not for ffv1)"
+    )
     _fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
     _file_options(parser)

@@ -33,3 +33,18 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise MediaError(f"{output}: there is no folder {output.parent}")
     if output.exists() and not overwrite:
         raise MediaError(f"{output}: exists already; --overwrite replaces it")
+
+
+def check_writable(output: Path) -> None:
+    """See that a file can be written, by opening it; what is in it stays.
+
+    Raises:
+        MediaError: it cannot.
+    """
+    new = not output.exists()
+    try:
+        output.open("ab").close()
+    except OSError as exc:
+        raise MediaError(f"{output}: cannot be written ({exc.strerror})") from exc
+    if new:
+        output.unlink()

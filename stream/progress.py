@@ -1,4 +1,4 @@
-"""What long commands owe a terminal: progress and time left, a Ctrl-C that ends cleanly, no chatter."""
+"""What long commands owe a terminal: progress and time left, signals that end cleanly, no chatter."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -17,23 +18,41 @@ PHASES = {"reference": "looking for the reference", "edit": "editing", "words": 
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that a file can be finished; the second one raises.
+    """Turn Ctrl-C, SIGTERM and a closed terminal into a flag, so that a file can be finished.
+
+    The second Ctrl-C raises. Others are often sent twice, by `timeout` and by shells, and change nothing
+    then. A SIGHUP that `nohup` made ignored stays so; a terminal that has gone is no longer written to.
 
     Yields:
-        Whether Ctrl-C was pressed.
+        Whether one of them came.
     """
-    pressed = False
+    asked = False
+    terminals = [stream for stream in (sys.stdout, sys.stderr) if stream.isatty()]
 
     def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
+        nonlocal asked
+        asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        for stream in terminals:
+            if not stream.isatty():
+                _mute(stream)
 
-    before = signal.signal(signal.SIGINT, note)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield lambda: pressed
+        yield lambda: asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _mute(stream: TextIO) -> None:
+    """Send what is written to `stream` nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 @contextmanager

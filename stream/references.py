@@ -13,7 +13,7 @@ from correspondence import detect_landmarks
 from correspondence.types import Float, Image
 from reference import ReferenceScore, flatten, reference_score
 from stream.errors import UploadError
-from stream.pictures import Picture, decode_picture
+from stream.pictures import TYPES_HINT, Picture, decode_picture
 from stream.probe import MediaError, VideoInfo
 from stream.video import Frame, VideoReader
 
@@ -62,7 +62,10 @@ def read_picture(path: Path) -> Picture:
     try:
         return decode_picture(data, MAX_PIXELS)
     except UploadError as exc:
-        raise MediaError(f"{path}: {exc.text}" + (f"; {exc.hint}" if exc.hint else "")) from exc
+        if exc.status == 415:
+            raise MediaError(f"{path}: is not a PNG, JPEG or WebP picture; save it as one") from exc
+        hint = "save it again as PNG, JPEG or WebP" if exc.hint == TYPES_HINT else exc.hint
+        raise MediaError(f"{path}: {exc.text}" + (f"; {hint}" if hint else "")) from exc
 
 
 def picture_reference(path: Path) -> Reference:

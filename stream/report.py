@@ -75,11 +75,12 @@ class EditReport:
     notes: list[str] = field(default_factory=list)
     per_frame: list[FrameReport] = field(default_factory=list)
 
-    def note_damage(self, damaged: int, retimed: int) -> None:
+    def note_damage(self, damaged: int, concealed: int, retimed: int) -> None:
         """Note what of the input was not readable.
 
         Args:
             damaged: packets that could not be decoded.
+            concealed: frames whose damage the decoder covered up.
             retimed: frames without a usable time stamp.
         """
         missing = self.frames_expected - self.frames
@@ -89,11 +90,20 @@ class EditReport:
                 "it is cut short, damaged or trimmed"
             )
         if damaged:
-            self.notes.append(f"{damaged} damaged packets of the input were left out")
-        if retimed:
-            self.notes.append(
-                f"{retimed} frames had no usable time stamp and were placed after the one before"
+            packets = _counted(
+                damaged, "damaged packet of the input was", "damaged packets of the input were"
             )
+            self.notes.append(f"{packets} left out")
+        if concealed:
+            frames = _counted(concealed, "damaged frame was", "damaged frames were")
+            self.notes.append(
+                f"{frames} decoded as well as could be: the edit may sit wrongly where the picture is broken"
+            )
+        if retimed:
+            frames = _counted(
+                retimed, "frame without a usable time stamp was", "frames without a usable time stamp were"
+            )
+            self.notes.append(f"{frames} placed after the one before")
 
     @property
     def edited(self) -> int:
@@ -104,7 +114,7 @@ class EditReport:
         """The run in a few lines."""
         rate = self.frames / self.elapsed_s if self.elapsed_s else 0.0
         lines = [
-            f"{self.output}: {self.frames} frames, {self.edited} edited, "
+            f"{self.output}: {_counted(self.frames, 'frame', 'frames')}, {self.edited} edited, "
             f"{self.elapsed_s:.1f} s ({rate:.1f} frames a second)",
             f"reference: {self.reference_note}",
         ]
@@ -113,7 +123,10 @@ class EditReport:
         if self.end is not None:
             lines += [f"end's reference: {self.end[1]}", *([self.end[2]] if self.end[2] else [])]
         reasons = Counter(frame.reason for frame in self.per_frame if frame.reason is not None)
-        lines += [f"{count} frames passed through unedited: {why}" for why, count in reasons.most_common()]
+        lines += [
+            f"{_counted(count, 'frame', 'frames')} passed through unedited: {why}"
+            for why, count in reasons.most_common()
+        ]
         return [*lines, *self.notes]
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +145,10 @@ class EditReport:
             OSError: it cannot be written.
         """
         path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+
+def _counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def percentiles_ms(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:

@@ -49,12 +49,14 @@ class VideoReader:
 
     Attributes:
         damaged: packets that could not be decoded, so far.
+        concealed: frames whose damage the decoder covered up as well as it could, so far.
         retimed: frames whose time stamp was missing or not increasing and was made up, so far.
     """
 
     def __init__(self, info: VideoInfo) -> None:
         self.info = info
         self.damaged = 0
+        self.concealed = 0
         self.retimed = 0
         self.container = open_input(info.path)
         self._stream = video_stream(self.container, info.path)
@@ -83,6 +85,7 @@ class VideoReader:
                     yield packet
                 continue
             for decoded in self._decode(packet):
+                self.concealed += decoded.is_corrupt
                 pts = decoded.pts
                 if pts is None or (last is not None and pts <= last):
                     self.retimed += 1

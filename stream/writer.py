@@ -14,6 +14,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from correspondence.types import Image
+from stream.matroska import ROOM, set_display_size
 from stream.probe import MATRIX_709, MATRIX_RGB, MediaError, VideoInfo
 from stream.video import Frame, FromRgb, VideoReader
 
@@ -29,7 +30,7 @@ class EncoderConfig:
 
     Attributes:
         codec: "h264", "vp9", "ffv1" (lossless up to the subsampling of chroma) or None: what suits the file.
-        crf: constant quality, lower is better; None for the codec's default (h264 18, vp9 24).
+        crf: constant quality, lower is better; None for the codec's default (h264 18, vp9 24) and for ffv1.
         preset: x264's effort.
     """
 
@@ -40,6 +41,10 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.codec not in (None, "ffv1", *CRF_DEFAULT):
             raise ValueError(f"codec must be h264, vp9 or ffv1, got {self.codec!r}")
+        if self.codec == "ffv1" and self.crf is not None:
+            raise ValueError(
+                f"crf has no meaning for ffv1, which loses nothing, got {self.crf}: leave it out"
+            )
         low, high = CRF_RANGE.get(self.codec or "h264", (0, 63))
         if self.crf is not None and not low <= self.crf <= high:
             raise ValueError(f"crf must lie in [{low}, {high}], got {self.crf}")
@@ -114,6 +119,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}
         self._waiting: deque[Packet[Stream]] = deque()
         self._done = False
+        self._display: tuple[int, int] | None = None  # (H, W) to write down in the end
         try:
             self._out = av.open(str(self._temporary), "w", format=CONTAINERS[path.suffix.lower()])
         except (FFmpegError, OSError) as exc:
@@ -163,6 +169,8 @@ class VideoWriter:
             self._mux(self._video.encode(None))
             self._copy_until(float("inf") if complete else float("-inf"))
             self._out.close()
+            if self._display is not None:
+                set_display_size(self._temporary, self._display)
             self._temporary.replace(self.path)
         except (FFmpegError, OSError) as exc:
             self._discard()
@@ -181,7 +189,11 @@ class VideoWriter:
         context.time_base = info.time_base
         context.thread_type = "AUTO"
         upright = not turn and info.orientation.transpose
-        context.sample_aspect_ratio = 1 / info.aspect if upright else info.aspect
+        aspect = 1 / info.aspect if upright else info.aspect
+        context.sample_aspect_ratio = aspect
+        if aspect != 1 and CONTAINERS[self.path.suffix.lower()] in ("matroska", "webm"):
+            self._display = stored[0], max(1, round(stored[1] * aspect))
+            video.metadata["title"] = ROOM
         colour = info.colour
         context.colorspace = MATRIX_709 if colour.matrix == MATRIX_RGB else colour.matrix
         context.color_range, context.color_primaries = colour.range, colour.primaries

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 from skimage import data
 
-from correspondence.types import Image
-from reference import Edit, EditError, align_edited, flatten
+from correspondence.types import Image, Landmarks
+from reference import Edit, EditError, align_edited, flatten, presets
 from tests.reference.helpers import grown
 
 BALL = (230, 150)
@@ -42,6 +44,104 @@ def test_the_same_size_is_taken_as_it_is(astronaut: Image, marked: Image) -> Non
     alignment = align_edited(astronaut, marked)
     assert alignment.image is marked
     assert alignment.note is None
+
+
+def cartoon(image: Image) -> Image:
+    flat = image
+    for _ in range(5):
+        flat = np.asarray(cv2.bilateralFilter(flat, 9, 50, 50), np.uint8)
+    grey = cv2.medianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), 5)
+    lines = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, 9, 6)
+    return np.asarray(cv2.bitwise_and(flat // 32 * 32 + 16, flat // 32 * 32 + 16, mask=lines), np.uint8)
+
+
+def half_painted(image: Image) -> Image:
+    painted = image.copy()
+    painted[60:250, 220:300] = (230, 60, 30)
+    return painted
+
+
+def with_hat(image: Image) -> Image:
+    dressed = image.copy()
+    dressed[:120, 120:330] = (20, 60, 130)
+    return dressed
+
+
+def person_moved(image: Image) -> Image:
+    """The person shifted on a background that stays."""
+    person = np.zeros(image.shape[:2], np.uint8)
+    cv2.ellipse(person, (225, 130), (90, 120), 0, 0, 360, 1, -1)
+    cv2.rectangle(person, (90, 230), (400, 512), 1, -1)
+    moved, there = (np.roll(a, (-30, 40), (0, 1)) for a in (image, person))
+    return np.where(there[..., None] > 0, moved, image)
+
+
+def shifted(image: Image, x: int, y: int) -> Image:
+    move = np.array([[1, 0, x], [0, 1, y]], np.float64)
+    size = (image.shape[1], image.shape[0])
+    return np.asarray(cv2.warpAffine(image, move, size, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+RESTYLED: dict[str, Callable[[Image], Image]] = {
+    "cartoon": cartoon,
+    "stylised": lambda image: np.asarray(cv2.stylization(image), np.uint8),
+    "pencil": lambda image: np.asarray(cv2.pencilSketch(image)[1], np.uint8),
+    "grey": lambda image: np.repeat(image.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2),
+    "dark": lambda image: (image * 0.35).astype(np.uint8),
+    "few colours": lambda image: (image // 64 * 64 + 32).astype(np.uint8),
+    "blurred": lambda image: np.asarray(cv2.GaussianBlur(image, (0, 0), 9), np.uint8),
+    "half painted": half_painted,
+    "hat": with_hat,
+    "person moved": person_moved,
+    "recompressed": lambda image: jpeg(image, 30),
+}
+
+
+@pytest.mark.parametrize("style", RESTYLED)
+def test_a_restyled_picture_of_the_same_size_stays(astronaut: Image, style: str) -> None:
+    edited = np.ascontiguousarray(RESTYLED[style](astronaut))
+    alignment = align_edited(astronaut, edited)
+    assert alignment.image is edited
+    assert alignment.note is None
+
+
+@pytest.mark.parametrize("name", presets.NAMES)
+def test_a_preset_stays(astronaut: Image, face: Landmarks, name: str) -> None:
+    edited = presets.apply(name, astronaut, face)
+    alignment = align_edited(astronaut, edited)
+    assert alignment.image is edited
+    assert alignment.note is None
+
+
+@pytest.mark.parametrize("shift", [(9, -6), (1, 0), (60, 40)])
+def test_a_moved_picture_of_the_same_size_is_moved_back(
+    astronaut: Image, marked: Image, shift: tuple[int, int]
+) -> None:
+    alignment = align_edited(astronaut, shifted(marked, *shift))
+    assert alignment.note is not None
+    assert f"x {-shift[0]}, y {-shift[1]}, scale 1.00" in alignment.note
+    np.testing.assert_array_equal(alignment.image, marked)
+
+
+def test_a_moved_cartoon_is_moved_back(astronaut: Image) -> None:
+    alignment = align_edited(astronaut, shifted(cartoon(astronaut), 9, -6))
+    assert alignment.note is not None
+    assert "x -9, y 6, scale 1.00" in alignment.note
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_a_turned_picture_is_taken_with_a_remark(astronaut: Image, marked: Image, turns: int) -> None:
+    edited = np.ascontiguousarray(np.rot90(marked, turns))
+    alignment = align_edited(astronaut, edited)
+    assert alignment.image is edited
+    assert alignment.note is not None
+    assert "was it turned" in alignment.note
+
+
+def test_paint_on_a_plain_picture_needs_no_remark() -> None:
+    plain = np.full((120, 160, 3), 90, np.uint8)
+    for edited in (np.full_like(plain, 200), cv2.circle(plain.copy(), (80, 60), 30, (200, 0, 0), -1)):
+        assert align_edited(plain, np.asarray(edited, np.uint8)).note is None
 
 
 @pytest.mark.parametrize("size", [(256, 256), (768, 768), (1024, 1024)])

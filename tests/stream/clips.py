@@ -41,6 +41,7 @@ class Clip:
     b_frames: int = 2
     rotation: tuple[int, bool] | None = None  # degrees counter-clockwise, mirrored
     colour: tuple[int, int] | None = None  # matrix (also primaries and transfer), range
+    aspect: Fraction = Fraction(1)  # width to height of a sample
     audio: str | None = None
     blank: bool = False  # no face
     images: tuple[Image, ...] = ()  # instead of the demo source's
@@ -53,6 +54,7 @@ def make_clip(path: Path, clip: Clip) -> Path:
         context = video.codec_context
         context.height, context.width = clip.size
         context.pix_fmt, context.time_base = clip.pixel_format, TICK
+        context.sample_aspect_ratio = clip.aspect
         if clip.codec == "libx264":
             context.max_b_frames = clip.b_frames
         if clip.colour is not None:

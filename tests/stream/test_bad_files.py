@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from reference import EditError
 from stream.files import FileConfig, edit_file
 from stream.pictures import encode_png
 from stream.probe import MediaError
+from stream.report import EditReport
 from tests.stream.clips import (
     CLASSICAL,
     Clip,
@@ -53,7 +56,38 @@ def test_damage_inside_is_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "damaged.mp4").write_bytes(data)
     report = edit_file(tmp_path / "damaged.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
     assert len(read_back(tmp_path / "out.mp4").times) == report.frames > 10
-    assert any("damaged packets" in note for note in report.notes)
+    assert any(re.match(r"\d+ damaged packets? of the input (was|were) left out", n) for n in report.notes)
+
+
+def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=8, b_frames=0, options={"x264-params": "slices=4"}))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    data = bytearray(clip.read_bytes())
+    with av.open(str(clip)) as container:
+        packet = next(p for p in container.demux(video=0) if p.pts == 5 * 512)
+    assert packet.pos is not None
+    at = packet.pos
+    for _ in range(2):  # past two of the four slices, each stored behind its length
+        at += 4 + int.from_bytes(data[at : at + 4])
+    end = at + 4 + int.from_bytes(data[at : at + 4])
+    data[at + 8 : end] = bytes(end - at - 8)
+    (tmp_path / "damaged.mp4").write_bytes(data)
+    report = edit_file(tmp_path / "damaged.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
+    assert report.frames == 8
+    assert any(re.match(r"[123] damaged frames? (was|were) decoded as well", note) for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((1, 1, 1), ["1 damaged packet of the input was", "1 damaged frame was", "1 frame without"]),
+        ((2, 3, 4), ["2 damaged packets of the input were", "3 damaged frames were", "4 frames without"]),
+    ],
+)
+def test_damage_is_told_in_good_english(counts: tuple[int, int, int], said: list[str]) -> None:
+    report = EditReport(source=Path("in.mp4"), output=Path("out.mp4"), size=(2, 2))
+    report.note_damage(*counts)
+    assert [note.startswith(begin) for note, begin in zip(report.notes, said, strict=True)] == [True] * 3
 
 
 def run(source: Path, edited: Path, output: Path, config: FileConfig = CLASSICAL) -> None:
@@ -83,7 +117,8 @@ def test_what_is_no_video_is_answered(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"not a picture", "not a PNG"),
+        (b"not a picture", r"bad\.png: is not a PNG, JPEG or WebP picture; save it as one"),
+        (b"\xff\xd8\xff", "cut short; save it again as PNG, JPEG or WebP"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "header|damaged|PNG"),
         (None, "no such"),
     ],

@@ -18,6 +18,8 @@ import pytest
 
 from stream import cli, doctor
 from stream.cli import main
+from stream.errors import StartError
+from stream.options import TRAININGS
 from stream.progress import interruptible
 from tests.stream.clips import Clip, cut, make_clip, painted_frame, read_back
 
@@ -124,6 +126,23 @@ def test_bad_input_leaves_with_2_and_one_line(tmp_path: Path, capsys: pytest.Cap
     assert said.count("\n") == 1
 
 
+def test_a_missing_cuda_device_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main([*bad_input(tmp_path), "--device", "cuda"]) == 2
+    said = capsys.readouterr().err
+    assert "finds no CUDA device" in said
+    assert "--device cpu" in said
+    assert "cut.mp4" not in said  # nothing was opened
+
+
+def test_crf_with_a_lossless_codec_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*bad_input(tmp_path), "--codec", "ffv1", "--crf", "3"]) == 2
+    assert "no meaning for ffv1" in capsys.readouterr().err
+
+
 def test_verbose_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*bad_input(tmp_path), "--verbose"]) == 2
     assert "Traceback" in capsys.readouterr().err
@@ -137,33 +156,64 @@ def test_a_taken_report_is_refused_before_the_work(
     arguments = ["edit", str(clip), "--edited", str(picture), "-o", str(tmp_path / "o.mp4")]
     assert main([*arguments, "--report", str(picture)]) == 2
     assert main([*arguments, "--report", str(tmp_path / "no" / "r.json")]) == 2
+    assert main([*arguments, "--overwrite", "--report", str(tmp_path)]) == 2
+    assert main([*arguments, "--report", "/proc/r.json"]) == 2  # not even for root
     said = capsys.readouterr().err
     assert "name of its own" in said
     assert "no folder" in said
+    assert f"{tmp_path}: is a folder" in said
+    assert "/proc/r.json: cannot be written" in said
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_ctrl_c_leaves_with_130_and_a_playable_file(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "in.mp4", Clip(frames=500, audio="aac", options={"preset": "ultrafast"}))
-    picture = painted_frame(clip, 0, tmp_path / "edited.png")
-    out = tmp_path / "out.mp4"
-    arguments = ["edit", clip, "--edited", picture, "--reference", "0", "--matcher", "classical", "-o", out]
-    command = [*ENTRY, *map(str, arguments)]
+@pytest.fixture(scope="module")
+def long_edit(tmp_path_factory: pytest.TempPathFactory) -> list[str | Path]:
+    """A clip of 500 frames and how to edit it; its output's name is to follow."""
+    folder = tmp_path_factory.mktemp("long")
+    clip = make_clip(folder / "in.mp4", Clip(frames=500, audio="aac", options={"preset": "ultrafast"}))
+    picture = painted_frame(clip, 0, folder / "edited.png")
+    return ["edit", clip, "--edited", picture, "--reference", "0", "--matcher", "classical", "-o"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_with_130_and_a_playable_file(
+    long_edit: list[str | Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [*ENTRY, *map(str, long_edit), str(tmp_path / "out.mp4")]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         wait_for_growth(tmp_path, running)
-        assert not out.exists()
-        running.send_signal(signal.SIGINT)
+        assert not (tmp_path / "out.mp4").exists()
+        running.send_signal(number)
         _, said = running.communicate(timeout=30)
     assert running.returncode == 130, said
-    before, after = read_back(clip), read_back(out)
+    assert f"holds the first {check_begun(Path(long_edit[1]), tmp_path)} frames" in said
+    assert "Traceback" not in said
+
+
+def test_a_closed_terminal_leaves_a_playable_file(long_edit: list[str | Path], tmp_path: Path) -> None:
+    command = [*ENTRY, *map(str, long_edit), str(tmp_path / "out.mp4")]
+    command[2] = f"import os; os.open(os.ttyname(2), os.O_RDWR); {command[2]}"  # its controlling terminal
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, text=True
+    ) as running:
+        os.close(theirs)
+        wait_for_growth(tmp_path, running)
+        os.close(ours)
+        assert running.wait(timeout=30) == 130
+    check_begun(Path(long_edit[1]), tmp_path)
+
+
+def check_begun(clip: Path, folder: Path) -> int:
+    """Frames of the one file in a folder, which must hold the clip's beginning."""
+    assert [path.name for path in folder.iterdir()] == ["out.mp4"]
+    before, after = read_back(clip), read_back(folder / "out.mp4")
     assert 0 < len(after.times) < 500
     assert after.times == before.times[: len(after.times)]
     assert after.sound
-    assert f"holds the first {len(after.times)} frames" in said
-    assert "Traceback" not in said
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["edited.png", "in.mp4", "out.mp4"]
+    return len(after.times)
 
 
 def wait_for_growth(folder: Path, running: subprocess.Popen[str]) -> None:
@@ -186,6 +236,26 @@ def test_the_second_ctrl_c_raises() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals_may_come_twice(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with interruptible() as stop:
+        for _ in range(2):
+            signal.raise_signal(number)
+        assert stop()
+    assert signal.getsignal(number) is before
+
+
+def test_a_hangup_stays_ignored_under_nohup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_an_interrupted_verb_leaves_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,6 +276,11 @@ def test_a_failure_inside_leaves_with_1(
     monkeypatch.setitem(cli.RUNS, "doctor", broken)
     assert main(["doctor"]) == 1
     assert "RuntimeError: the wheel came off (--verbose shows where)" in capsys.readouterr().err
+
+
+def test_train_without_a_name_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 0
+    assert capsys.readouterr().out.split() == sorted(TRAININGS)
 
 
 def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,6 +306,35 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "99999"]) == 2
     assert "99999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--record", "{file}/below"], "nothing can be recorded in"),
+        (["--record", "{file}"], "nothing can be recorded in"),
+        (["--fill-weights", "{folder}"], "fill_weights needs keyframes or record"),
+        (["--keyframes", "--fill-weights", "{folder}/none"], "no diffusion weights at"),
+    ],
+)
+def test_serve_refuses_what_it_could_not_use(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def listen(*anything: object) -> int:
+        raise StartError("it began to serve")
+
+    monkeypatch.setattr("stream.app._listen", listen)
+    file = tmp_path / "file"
+    file.touch()
+    named = [each.format(file=file, folder=tmp_path) for each in arguments]
+    assert main(["serve", "--port", "0", "--matcher", "classical", *named]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
 
 
 def test_bench_lists_and_hands_over(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 from correspondence.types import Image
 from stream.probe import Colour, MediaError, Orientation, VideoInfo, probe
 from stream.video import FromRgb, ToRgb, VideoReader
-from stream.writer import EncoderConfig, pixel_format
-from tests.stream.clips import SIZE, Clip, make_clip
+from stream.writer import EncoderConfig, VideoWriter, pixel_format
+from tests.stream.clips import SIZE, Clip, make_clip, read_back
 
 QUARTER = 65536
 
@@ -128,7 +129,49 @@ def test_frames_come_in_the_order_shown_with_their_times(tmp_path: Path) -> None
         frames = list(reader.frames())
     assert [frame.pts * reader.info.time_base for frame in frames] == [p * Fraction(1, 12800) for p in pts]
     assert [frame.index for frame in frames] == list(range(6))
-    assert reader.damaged == reader.retimed == 0
+    assert reader.damaged == reader.concealed == reader.retimed == 0
+
+
+@pytest.mark.parametrize("aspect", [Fraction(2), Fraction(4, 5)])
+@pytest.mark.parametrize(
+    ("codec", "name"),
+    [("vp9", "o.webm"), ("vp9", "o.mkv"), ("ffv1", "o.mkv"), ("h264", "o.mkv"), ("h264", "o.mp4")],
+)
+def test_the_shape_of_samples_is_kept(tmp_path: Path, codec: str, name: str, aspect: Fraction) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=4, size=(120, 160), aspect=aspect))
+    pictures = written(clip, tmp_path / name, codec)
+    with av.open(str(tmp_path / name)) as container:
+        stream = container.streams.video[0]
+        assert stream.sample_aspect_ratio == aspect
+        assert "title" not in stream.metadata
+    after = read_back(tmp_path / name)
+    assert len(after.times) == len(pictures) == 4
+    assert after.size == (120, 160)
+    if name.endswith(".mkv"):
+        assert tracks_are_whole((tmp_path / name).read_bytes())
+
+
+def tracks_are_whole(data: bytes) -> bool:
+    """Whether the check sum that opens a Matroska file's tracks holds (RFC 8794, section 11.3.1)."""
+    at = data.index(b"\x16\x54\xae\x6b", 250) + 4  # the seek head names them too
+    crc = at + 9 - data[at].bit_length()
+    end = crc + (int.from_bytes(data[at:crc]) & ((1 << 7 * (crc - at)) - 1))
+    assert data[crc : crc + 2] == b"\xbf\x84"
+    return zlib.crc32(data[crc + 6 : end]).to_bytes(4, "little") == data[crc + 2 : crc + 6]
+
+
+def written(clip: Path, output: Path, codec: str) -> list[Image]:
+    """A clip written as it is; its pictures."""
+    pictures = []
+    with (
+        VideoReader(probe(clip)) as reader,
+        VideoWriter(output, reader, reader.info.size, EncoderConfig(codec=codec)) as writer,
+    ):
+        for frame in reader.frames():
+            writer.write(frame, frame.image)
+            pictures.append(frame.image)
+        writer.finish()
+    return pictures
 
 
 def test_missing_time_stamps_are_made_up(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from functools import partial
 from aiohttp import web
 
 from reference import MODES, Mode, presets
+from reference.bank import BankConfig
 from stream.describe import thumbnail
 from stream.editor import Target
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.look import NO_FACE, Edited, PresetChoice, Reference
+from stream.look import NO_FACE, Edited, PresetChoice, Reference, largest_px
 from stream.pictures import Picture, decode_picture
 from stream.session import Session
 from stream.web_base import SERVICES, json_of, limited_body, number_of, png, session_of
@@ -58,7 +59,9 @@ async def take_reference(request: web.Request) -> web.Response:
     session = session_of(request)
     if request.content_type.startswith("image/"):
         target = Target(look=session.wardrobe.active.id)
-        picture = await _picture(request)
+        config = request.app[SERVICES].config
+        largest = largest_px(config.looks_mib * 2**20, BankConfig())
+        picture = await _picture(request, min(largest, config.upload_pixels))
         taken = await session.editor.examine(picture.image)
         await session.editor.take(taken, target)
         session.changed()
@@ -97,7 +100,8 @@ async def put_edit(request: web.Request) -> web.Response:
     mode = _mode(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
-    await session.editor.put(await _picture(request), mode, target)
+    picture = await _picture(request, request.app[SERVICES].config.upload_pixels)
+    await session.editor.put(picture, mode, target)
     return changed(session)
 
 
@@ -292,8 +296,8 @@ async def _small(request: web.Request, shown: Edited | Reference | None) -> web.
     return web.Response(body=data, content_type="image/jpeg")
 
 
-async def _picture(request: web.Request) -> Picture:
+async def _picture(request: web.Request, max_pixels: int) -> Picture:
     services = request.app[SERVICES]
     data = await limited_body(request, services.config.upload_bytes)
-    decode = partial(decode_picture, data, services.config.upload_pixels)
+    decode = partial(decode_picture, data, max_pixels)
     return await asyncio.get_running_loop().run_in_executor(services.heavy, decode)

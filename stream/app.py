@@ -96,6 +96,7 @@ def serve(config: ServerConfig) -> None:
         KeyboardInterrupt: Ctrl-C before it serves.
         StartError: the port is taken or the address is not this machine's.
         WeightsError: weights that were asked for are missing or damaged.
+        MediaError: nothing can be recorded where it was asked.
     """
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)

@@ -31,7 +31,7 @@ class ServerConfig:
             background with the camera; costs processor time
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
-            in new references; None: the shipped ones, or OpenCV's fill while none are shipped.
+            in new references and recordings; None: the shipped ones, or OpenCV's fill while none are shipped.
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
@@ -43,7 +43,8 @@ class ServerConfig:
         lifetime_s: how long a session without peers is kept.
         auto_reference_s: longest search for a good reference frame.
         upload_bytes: largest body of an upload.
-        upload_pixels: largest picture, checked before it is decoded.
+        upload_pixels: largest picture, checked before it is decoded; a reference is also bounded by what its
+            edit would take, see `stream.look.largest_px`.
     """
 
     host: str = "127.0.0.1"
@@ -104,6 +105,8 @@ class ServerConfig:
                 raise ValueError(
                     f"public_url must be scheme and host (https://livery.example), got {self.public_url!r}"
                 )
+        if self.fill_weights is not None and not self.keyframes and self.record is None:
+            raise ValueError("fill_weights needs keyframes or record; nothing else has anything to fill")
         if self.prompt_controlnet is not None and self.prompt_model is None:
             raise ValueError("prompt_controlnet needs prompt_model, the inpainting model that it steers")
         for url in self.ice_servers:

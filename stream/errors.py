@@ -16,18 +16,23 @@ ServerError                500   the base: says what happened and the way out
 
 from __future__ import annotations
 
+MOST_TEXT = 400  # characters of an error's text
+
 
 class ServerError(Exception):
     """A request that is answered with an error.
 
     Args:
-        text: what happened, with the value and the limit.
+        text: what happened, with the value and the limit; the middle is left out of a longer one than
+            `MOST_TEXT`, since values may come from outside.
         hint: what to do about it; empty where nothing can be done.
     """
 
     status = 500
 
     def __init__(self, text: str, hint: str = "") -> None:
+        if len(text) > MOST_TEXT:
+            text = f"{text[: MOST_TEXT - 60]} … {text[-50:]}"
         super().__init__(text)
         self.text = text
         self.hint = hint

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
@@ -12,6 +11,7 @@ from typing import Literal, Protocol
 from aiohttp import WSMsgType, web
 
 from stream.errors import RequestError, ServerError
+from stream.json_text import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -134,15 +134,13 @@ async def _send(
 async def _receive(text: str, control: Control | None) -> Message | None:
     """Act on a page's message; returns what to answer, if anything."""
     try:
-        message = json.loads(text)
+        message = read_json(text, "the message")
         kind = message.pop("type", None) if isinstance(message, dict) else None
         if not isinstance(kind, str):
             raise RequestError('messages are JSON objects with a "type"')
         if control is None:
             raise RequestError("this link may watch but not control")
         await control(kind, message)
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return {"type": "event", "level": "warning", "text": "the message is not JSON"}
     except ServerError as exc:
         return {"type": "event", "level": "warning", "text": exc.text}
     return None

@@ -9,11 +9,14 @@ from typing import Literal, get_args
 from correspondence import detect_landmarks
 from correspondence.types import Image, Landmarks, Prepared
 from reference import MODES, Edit, Mode, Outfit, Own, next_id, reference_score
+from reference.bank import BankConfig
 from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]
 MAX_NAME = 40  # characters
 EDIT_BYTES = 30  # of each pixel of an edit: two pictures, difference, masks and layers
+REFERENCE_BYTES = 6  # of each pixel of a reference: it, and what is prepared of it
+KEYFRAME_BYTES = 17  # of each pixel of an edited keyframe in the bank, see `reference.bank.Keyframe.nbytes`
 NO_FACE = "no face was found in this picture: presets need one, and the edit will not follow a face"
 
 
@@ -240,8 +243,13 @@ def memory(pictures: Iterable[Pictures]) -> int:
             edits[id(edit)] = EDIT_BYTES * (edit.edited.size // 3)
         for reference in (each.reference, *(e.reference for e in each.edits)):
             if reference is not None:
-                references[reference.version] = 2 * reference.image.nbytes  # and what is prepared of it
+                references[reference.version] = REFERENCE_BYTES * (reference.image.size // 3)
     return sum(edits.values()) + sum(references.values())
+
+
+def largest_px(max_bytes: int, bank: BankConfig) -> int:
+    """Pixels of the largest reference that can be worn: its edit must fit a session's memory and the bank."""
+    return min(max_bytes // (EDIT_BYTES + REFERENCE_BYTES), int(bank.max_mib * 2**20) // KEYFRAME_BYTES)
 
 
 def examine(image: Image, taken_s: float = 0.0) -> Reference:

@@ -17,7 +17,8 @@ Purpose = Literal["publish", "view"]
 Codec = Literal["H264", "VP8"]
 
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
-_UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
+UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
+_MEDIA_LINE = "m={} 9 UDP/TLS/RTP/SAVPF 96"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         purpose: "publish" wants video the client sends, "view" video it receives.
 
     Raises:
-        SignalingError: not SDP, or ICE or DTLS parameters are missing.
+        SignalingError: not SDP, or names of sections, ICE or DTLS parameters are missing.
         OfferError: readable, but without video in the right direction or a codec in common.
     """
     description = _parse(text)
     for media in description.media:
         _check_media(media)
+    _check_bundle(description)
     video = [media for media in description.media if media.kind == "video"]
     if not video:
         raise OfferError("the offer has no video section", "offer one video track, H.264 or VP8")
@@ -104,12 +106,33 @@ def _parse(text: str) -> SessionDescription:
         raise SignalingError("malformed SDP: it does not begin with v=0")
     try:
         description = SessionDescription.parse(text)
-    except _UNREADABLE as exc:
-        detail = str(exc) or type(exc).__name__
-        raise SignalingError(f"malformed SDP: {detail}") from exc
+    except UNREADABLE as exc:
+        raise SignalingError(f"malformed SDP: {_unreadable(text, exc)}") from exc
     if not description.media:
         raise SignalingError("malformed SDP: it has no m-section")
     return description
+
+
+def _unreadable(text: str, error: Exception) -> str:
+    """What is wrong with an offer that gave an error: its first line that cannot be read by itself."""
+    head = ""
+    for line in text.split("\n"):
+        line = line.strip()
+        if line.startswith("m="):
+            head = _MEDIA_LINE.format("audio" if line.startswith("m=audio") else "video")
+            alone = line
+        elif (named := re.match(r"a=(?:fmtp|rtcp-fb):(\d+|\*)", line)) is not None:
+            payload = "96" if named[1] == "*" else named[1]
+            alone = f"{head}\r\na=rtpmap:{payload} H264/90000\r\n{line}"
+        else:
+            alone = f"{head}\r\n{line}" if head else line
+        try:
+            SessionDescription.parse(f"v=0\r\n{alone}\r\n")
+        except UNREADABLE:
+            return f"the line {line[:100]!r} could not be read"
+    if isinstance(error, StopIteration):
+        return "an a=fmtp line names a payload type without an a=rtpmap line in its section"
+    return "a part of the offer could not be read"
 
 
 def _without_candidates(text: str) -> str:
@@ -135,6 +158,32 @@ def _check_media(media: MediaDescription) -> None:
         raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
         raise SignalingError(f"the {media.kind} section has no DTLS parameters (a=fingerprint, a=setup)")
+
+
+def _check_bundle(description: SessionDescription) -> None:
+    """See to it that all sections share one transport; a lone one needs no name."""
+    mids = [media.rtp.muxId for media in description.media]
+    groups = (group.items for group in description.group if group.semantic == "BUNDLE")
+    bundle = next(groups, None)
+    named = None if bundle is None else [str(mid) for mid in bundle]
+    if named is None and len(mids) == 1:
+        return
+    if not all(mids) or len(set(mids)) < len(mids):
+        raise SignalingError(
+            f"each m-section needs a name of its own (a=mid), these have {_listed(mids)}",
+            "send the offer as the browser or encoder made it",
+        )
+    if named is None:
+        raise OfferError("the offer does not bundle its sections", "offer them with a=group:BUNDLE")
+    if sorted(named) != sorted(mids):
+        raise SignalingError(
+            f"a=group:BUNDLE must name the m-sections, {_listed(mids)}, it names {_listed(named)}",
+            "send the offer as the browser or encoder made it",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(repr(name[:20]) for name in names[:8]) or "none"
 
 
 def _codecs(media: MediaDescription) -> tuple[Codec, ...]:
@@ -169,7 +218,7 @@ def parse_fragment(text: str, mid: str) -> Fragment:
         elif name == "a=candidate":
             try:
                 candidate = candidate_from_sdp(value)
-            except _UNREADABLE as exc:
+            except UNREADABLE as exc:
                 raise SignalingError(f"malformed candidate: {line.strip()[:100]!r}") from exc
             candidate.sdpMid = mid
             if not candidate.ip.endswith(".local"):

@@ -20,7 +20,7 @@ from aiortc import (
 from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 
 from stream.errors import OfferError
-from stream.offers import Codec, Fragment, Offer, Purpose
+from stream.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,9 @@ class Peer:
             await self.connection.setLocalDescription()
         except (ValueError, InvalidStateError, InternalError, OperationError) as exc:
             raise OfferError(f"the offer cannot be answered: {exc}") from exc
+        except UNREADABLE as exc:
+            logger.warning("aiortc tripped over an offer to %s: %r", self.purpose, exc)
+            raise OfferError("the offer cannot be answered: a part of it could not be understood") from exc
         if offer.candidates:
             self.spawn(self._add(Fragment(offer.candidates, None)))
         return str(self.connection.localDescription.sdp)
@@ -146,5 +149,7 @@ class Peer:
             await asyncio.wait_for(self.connection.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:
             logger.warning("%s %s took over %.0f s to close", self.purpose, self.id[:6], CLOSE_TIMEOUT_S)
+        except Exception:  # a border: one that was only half built still leaves its session
+            logger.exception("%s %s did not close in order", self.purpose, self.id[:6])
         logger.info("%s %s closed: %s", self.purpose, self.id[:6], reason)
         await self._on_closed(self, reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from correspondence.types import Image
 from reference import flatten
@@ -107,10 +108,11 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
     """
     kind, width, height = picture_size(data)
     if width * height > max_pixels:
+        scale = math.sqrt(max_pixels / (width * height))
         raise UploadError(
-            f"the picture has {width}x{height} = {width * height / 1e6:.0f} megapixels; "
-            f"at most {max_pixels / 1e6:.0f} are taken",
-            "scale it down; the size of the reference is enough",
+            f"the picture has {width}x{height} = {width * height / 1e6:.4g} megapixels; "
+            f"at most {max_pixels // 1e4 / 100:.4g} are taken",
+            f"scale it down, to {max(1, int(width * scale))}x{max(1, int(height * scale))} at most",
             status=413,
         )
     if min(width, height) < MIN_SIDE:
@@ -119,6 +121,8 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
         with Pillow.open(io.BytesIO(data), formats=[kind]) as opened:
             upright = ImageOps.exif_transpose(opened)
             return _split(upright)
+    except UnidentifiedImageError as exc:  # its own words name a buffer's address
+        raise UploadError(f"the {kind} picture's header is damaged", "save it again and retry") from exc
     except (OSError, SyntaxError, ValueError, struct.error, Pillow.DecompressionBombError) as exc:
         raise UploadError(f"the {kind} picture is damaged: {exc}", "save it again and retry") from exc
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -50,6 +51,22 @@ class RecordConfig:
     def __post_init__(self) -> None:
         if self.piece_s <= 0 or self.max_pieces < 1:
             raise ValueError(f"piece_s must be positive and max_pieces 1 or more, got {self}")
+
+    def require(self) -> None:
+        """Make the folder and see whether files can be written in it.
+
+        Raises:
+            MediaError: they cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as exc:
+            raise MediaError(
+                f"nothing can be recorded in {self.folder} ({exc.strerror}): "
+                "name a folder that this user may write to"
+            ) from exc
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,10 @@ def load_services(config: ServerConfig) -> Services:
     Raises:
         WeightsError: the matcher's weights are missing or damaged, or the fill's or the editor's by words are
             missing.
+        MediaError: nothing can be recorded where it was asked.
     """
     prompts = _prompts(config)
+    recording = _recording(config)
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
@@ -81,9 +83,17 @@ def load_services(config: ServerConfig) -> Services:
         config=config,
         new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
         filler=filler,
-        recording=RecordConfig(folder=config.record, matcher=config.matcher) if config.record else None,
+        recording=recording,
         prompts=prompts,
     )
+
+
+def _recording(config: ServerConfig) -> RecordConfig | None:
+    if config.record is None:
+        return None
+    recording = RecordConfig(folder=config.record, matcher=config.matcher)
+    recording.require()
+    return recording
 
 
 def _prompts(config: ServerConfig) -> PromptService | None:

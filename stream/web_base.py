@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from aiohttp import web
 
 from correspondence.types import Image
 from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
+from stream.json_text import read_json
 from stream.limits import Limits
 from stream.pictures import encode_png
 from stream.services import Services
@@ -58,13 +58,10 @@ async def json_of(request: web.Request) -> dict[str, object]:
     """The body as a JSON object; an empty body is an empty object.
 
     Raises:
-        RequestError: not JSON, not an object, or too long.
+        RequestError: not JSON, or not an object. UploadError: too long.
     """
     body = await limited_body(request, JSON_BYTES)
-    try:
-        value = json.loads(body) if body.strip() else {}
-    except ValueError as exc:
-        raise RequestError(f"the body is not JSON: {exc}") from exc
+    value = read_json(body, "the body") if body.strip() else {}
     if not isinstance(value, dict):
         raise RequestError(f"the body must be a JSON object, got {type(value).__name__}")
     return value
@@ -139,9 +136,17 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
     if origin is not None and (request.method not in ("GET", "HEAD") or "Upgrade" in request.headers):
         public = request.app[SERVICES].config.public_url
         allowed = {request.host, urlsplit(public).netloc if public else request.host}
-        if urlsplit(origin).netloc not in allowed:
+        if _host(origin) not in allowed:
             raise ForbiddenError("requests of other sites' pages are refused", "open the server's own page")
     return await handler(request)
+
+
+def _host(origin: str) -> str | None:
+    """Host and port of an Origin; None where it is no URL."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 @web.middleware

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from correspondence import detect_landmarks
+from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image
+from reference import Edit
+from reference.bank import BankConfig, Keyframe
 from stream.demo import DemoSource
-from stream.errors import UploadError
+from stream.errors import MOST_TEXT, UploadError
+from stream.look import largest_px
 from stream.pictures import decode_picture, picture_size
 from tests.stream.rig import (
     BLUE,
@@ -32,6 +35,7 @@ from tests.stream.rig import (
 
 PNG = {"Content-Type": "image/png"}
 LIMIT = 40_000_000
+NUMBER = b'{"%s":' + b"9" * 5000 + b"}"
 LIPSTICK = {"name": "lipstick", "colour": BLUE, "strength": 1}
 
 
@@ -167,9 +171,83 @@ async def test_bodies_that_are_too_long_or_no_json() -> None:
                 yield bytes(1000)
 
         assert (await client.call("POST", "/reference", data=drip(), headers=PNG))[0] == 413
-        for body in (b"{", b"\xff\xfe", b"3"):
+        for body in (b"{", b"\xff\xfe", b"3", b"[" * 60_000, b'{"a":' * 10_000, NUMBER % b"strength"):
             assert (await client.call("PATCH", "/settings", data=body))[0] == 400
+        status, answer = await client.call("PATCH", "/settings", data=b'{"mode":"%s"}' % (b"9" * 4000))
+        assert status == 400
+        assert len(answer["error"]) <= MOST_TEXT
+        assert answer["error"].startswith("mode must be one of auto")
         assert (await client.call("PATCH", "/settings", data=b'{"a":"' + bytes(70_000)))[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("hello", "the message is not JSON"),
+        ("[" * 15_000, "nested too deeply"),
+        ('{"type":"wear","look":' + "9" * 5000 + "}", "too many digits"),
+        ('{"type":"wear","look":' + "9" * 4000 + "}", "there is no look 999"),
+    ],
+)
+async def test_nonsense_on_the_socket_is_answered(message: str, said: str) -> None:
+    async with serving() as server:
+        client = await server.open()
+        url = f"{server.origin}/api/sessions/{client.id}/events?token={client.token}"
+        async with server.http.ws_connect(url) as socket:
+            await socket.send_str(message)
+            async with asyncio.timeout(5):
+                while (answer := await socket.receive_json())["type"] != "event":
+                    pass
+            assert said in answer["text"]
+            assert len(answer["text"]) <= MOST_TEXT
+            await socket.send_str("{}")
+            async with asyncio.timeout(5):
+                while (answer := await socket.receive_json())["type"] != "event":
+                    pass
+            assert "messages are JSON objects" in answer["text"], "the socket lives"
+
+
+@pytest.mark.parametrize("origin", ["http://[::1", "http://evil.example", "null"])
+async def test_other_sites_and_no_sites_are_refused(origin: str) -> None:
+    async with serving() as server:
+        url = f"{server.origin}/api/sessions"
+        async with server.http.post(url, headers={"Origin": origin}) as answer:
+            assert answer.status == 403
+
+
+def test_a_damaged_header_is_said_in_words() -> None:
+    data = saved(Pillow.new("RGB", (64, 64)), "PNG")
+    header = struct.pack(">IIBBBBB", 64, 64, 99, 99, 0, 0, 0)  # no such depth or colour type
+    with pytest.raises(UploadError, match="the PNG picture's header is damaged"):
+        decode_picture(data[:8] + chunk(b"IHDR", header) + data[33:], LIMIT)
+
+
+async def test_what_could_not_be_worn_is_refused_as_a_reference(astronaut: Image) -> None:
+    async with serving(looks_mib=4) as server:  # 116508 pixels
+        client = await server.open()
+        big = cv2.resize(astronaut, (360, 324), interpolation=cv2.INTER_AREA)
+        status, answer = await client.call("POST", "/reference", data=png(big), headers=PNG)
+        assert (status, answer["hint"]) == (413, "scale it down, to 359x323 at most")
+        assert "360x324 = 0.1166 megapixels" in answer["error"]
+        fits = cv2.resize(astronaut, (359, 323), interpolation=cv2.INTER_AREA)
+        await client.ok("POST", "/reference", data=png(fits), headers=PNG)
+        assert (await client.ok("POST", "/preset", json=LIPSTICK))["edit"]["preset"] == "lipstick"
+
+
+@pytest.mark.parametrize("matcher", ["classical", "compact"])
+def test_the_largest_reference_fits_the_bank(matcher: str, astronaut: Image) -> None:
+    """What a keyframe takes is measured at 4 megapixels and at 1, of which follows what any size takes."""
+    taken = []
+    for side in (1024, 2048):
+        image = cv2.resize(astronaut, (side, side), interpolation=cv2.INTER_LINEAR)
+        edited = image.copy()
+        edited[: side // 4] = 255
+        edit = Edit(image, edited)
+        prepared = Matcher.load(matcher).prepare(image)
+        taken.append(Keyframe(image=image, edited=edited, prepared=prepared, pinned=True, edit=edit).nbytes)
+    each = (taken[1] - taken[0]) / (2048**2 - 1024**2)
+    whole = taken[0] + each * (largest_px(1024 * 2**20, BankConfig()) - 1024**2)
+    assert 0.9 < whole / (BankConfig().max_mib * 2**20) <= 1
 
 
 async def test_no_face_is_said_and_the_picture_passes() -> None:

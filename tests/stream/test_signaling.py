@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import AudioStreamTrack, RTCPeerConnection, RTCSessionDescription
 
 from stream.demo import DemoSource
 from stream.errors import OfferError, SignalingError
 from stream.offers import parse_fragment, parse_offer, with_start_bitrate
+from stream.peer import Peer
 from tests.stream.rig import Client, Pictures, new_peer, publishing, serving, until
 
 FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -152,6 +155,76 @@ async def test_malformed_and_unsuitable_offers(offer: tuple[RTCPeerConnection, s
             assert (status, '"error"' in text) == (expected, True), (body[:60], status, text)
         assert (await client.signal("whip", sdp, **{"Content-Type": "text/plain"}))[0] == 415
         assert not server.session(client).connections.busy
+
+
+@pytest.fixture
+async def sounding() -> AsyncIterator[str]:
+    """A publisher's offer of picture and sound."""
+    peer = new_peer()
+    peer.addTrack(Pictures(DemoSource((240, 320)).frame))
+    peer.addTrack(AudioStreamTrack())
+    await peer.setLocalDescription(await peer.createOffer())
+    yield peer.localDescription.sdp
+    await peer.close()
+
+
+async def test_sections_without_a_common_bundle_are_refused(sounding: str) -> None:
+    assert parse_offer(sounding, "publish").audio
+    cases = [
+        (re.sub(r"a=mid:0\r\n", "", sounding), 400, "needs a name of its own (a=mid), these have '', '1'"),
+        (sounding.replace("a=mid:1", "a=mid:0"), 400, "these have '0', '0'"),
+        (re.sub(r"m=audio[^\r\n]*\r\n", "", sounding), 400, "the m-sections, '1', it names '0', '1'"),
+        (sounding.replace("BUNDLE 0 1", "BUNDLE 999 1"), 400, "it names '999', '1'"),
+        (sounding.replace("BUNDLE 0 1", "BUNDLE 0 0 1"), 400, "it names '0', '0', '1'"),
+        (re.sub(r"a=group:[^\r\n]*\r\n", "", sounding), 422, "does not bundle"),
+    ]
+    async with serving() as server:
+        client = await server.open()
+        for body, expected, said in cases:
+            for kind in ("whip", "whep"):
+                status, text, _ = await client.signal(kind, body)
+                assert (status, said in json.loads(text)["error"]) == (expected, True), (kind, status, text)
+        assert not server.session(client).connections.busy
+
+
+def test_a_lone_section_needs_no_name(offer: tuple[RTCPeerConnection, str]) -> None:
+    plain = re.sub(r"a=(mid|group):[^\r\n]*\r\n", "", offer[1])
+    assert parse_offer(plain, "publish").mid == ""
+
+
+async def test_a_half_built_connection_still_leaves_its_session(sounding: str) -> None:
+    left: list[str] = []
+
+    async def closed(peer: Peer, reason: str) -> None:
+        left.append(reason)
+
+    peer = Peer("publish", (), closed)
+    broken = replace(parse_offer(sounding, "publish"), sdp=sounding.replace("BUNDLE 0 1", "BUNDLE 9 1"))
+    with pytest.raises(OfferError, match="a part of it could not be understood"):
+        await peer.answer(broken)
+    await peer.close("it could not be answered")
+    assert left == ["it could not be answered"]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "said"),
+    [
+        ("a=mid:0", "a=fingerprint:sha-256", "the line 'a=fingerprint:sha-256' could not be read"),
+        ("a=rtcp-mux", "a=rtcp", "the line 'a=rtcp' could not be read"),
+        ("a=rtpmap:97 VP8/90000", "a=rtpmap:97 VP8", "the line 'a=rtpmap:97 VP8' could not be read"),
+        ("a=rtcp-fb:97 nack pli", "a=rtcp-fb:97", "the line 'a=rtcp-fb:97' could not be read"),
+        ("a=rtpmap:98 rtx/90000\r\n", "", "an a=fmtp line names a payload type without"),
+        ("m=video", "m=video x", "the line 'm=video x"),
+        ("t=0 0", "c=IN", "the line 'c=IN' could not be read"),
+    ],
+)
+async def test_what_cannot_be_read_is_shown(
+    offer: tuple[RTCPeerConnection, str], good: str, bad: str, said: str
+) -> None:
+    assert good in offer[1]
+    with pytest.raises(SignalingError) as refused:
+        parse_offer(offer[1].replace(good, bad, 1), "publish")
+    assert said in refused.value.text
 
 
 async def test_offer_is_read_without_its_candidates(offer: tuple[RTCPeerConnection, str]) -> None:

@@ -18,7 +18,7 @@ const BY_STATUS = {
   401: ["The server does not accept the token.", "Open the page with a valid link, or start a new session."],
   403: ["This link may watch but not control.", "Ask whoever opened the session for control."],
   404: ["The server does not know this session any more.", "It ended, or the server was restarted."],
-  413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB and 40 megapixels."],
+  413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB, and some 15 megapixels for a reference."],
   415: ["The server does not take this kind of file.", "Use PNG, JPEG or WebP."],
   503: ["The server is full.", "Try again in a moment."],
 };
@@ -83,8 +83,12 @@ export async function listPresets() {
 
 /** One session's calls. Those that change something return its new state. */
 export class SessionApi {
-  constructor(session) {
-    this.session = session;
+  /**
+   * @param {object} session see `createSession`
+   * @param {function(): Promise<void>} [settle] awaited before an edit: sends what was painted before it
+   */
+  constructor(session, settle = async () => {}) {
+    Object.assign(this, { session, settle });
     this.base = `/api/sessions/${encodeURIComponent(session.id)}`;
   }
 
@@ -94,8 +98,14 @@ export class SessionApi {
     return isJson ? response.json() : null;
   }
 
-  state() {
-    return this.#call("GET", "");
+  /** A call that changes pictures or what is edited. */
+  async #edit(method, path, options) {
+    await this.settle();
+    return this.#call(method, path, options);
+  }
+
+  state(timeout_ms) {
+    return this.#call("GET", "", { timeout_ms });
   }
 
   end() {
@@ -104,31 +114,37 @@ export class SessionApi {
 
   /** Take the live frame, or with `auto` wait for a good one. */
   takeReference(auto) {
-    return this.#call("POST", "/reference", { json: auto ? { auto: true } : {} });
+    return this.#edit("POST", "/reference", { json: auto ? { auto: true } : {} });
   }
 
   uploadReference(blob) {
-    return this.#call("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
+    return this.#edit("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
   /** `target` says what it is an edit of: {look, keyframe}; what is left out is the one of now. */
-  putEdit(blob, mode, target = {}) {
+  async putEdit(blob, mode, target) {
+    await this.settle();
+    return this.putPainted(blob, mode, target);
+  }
+
+  /** An edit that comes from the easel itself: as `putEdit`, but nothing is sent before it. */
+  putPainted(blob, mode, target = {}) {
     const known = Object.entries({ mode, ...target }).filter(([, value]) => value !== undefined && value !== null);
     const query = new URLSearchParams(known);
     return this.#call("PUT", `/edit?${query}`, { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
   removeEdit() {
-    return this.#call("DELETE", "/edit");
+    return this.#edit("DELETE", "/edit");
   }
 
   preset(choice) {
-    return this.#call("POST", "/preset", { json: choice });
+    return this.#edit("POST", "/preset", { json: choice });
   }
 
   /** Begin an edit by words: {prompt, area, look, keyframe}; the state's `prompt` tells how it goes. */
   editByWords(choice) {
-    return this.#call("POST", "/prompt", { json: choice });
+    return this.#edit("POST", "/prompt", { json: choice });
   }
 
   cancelWords() {
@@ -141,7 +157,7 @@ export class SessionApi {
   }
 
   createLook(copy) {
-    return this.#call("POST", "/looks", { json: { copy } });
+    return this.#edit("POST", "/looks", { json: { copy } });
   }
 
   renameLook(look, name) {
@@ -149,7 +165,7 @@ export class SessionApi {
   }
 
   removeLook(look) {
-    return this.#call("DELETE", `/looks/${look}`);
+    return this.#edit("DELETE", `/looks/${look}`);
   }
 
   wearLook(look) {
@@ -158,16 +174,16 @@ export class SessionApi {
 
   /** The live frame as a further keyframe of this look. */
   takeKeyframe() {
-    return this.#call("POST", "/keyframes", { json: {} });
+    return this.#edit("POST", "/keyframes", { json: {} });
   }
 
   /** Edit this keyframe from now on; null for the reference. */
   focus(keyframe) {
-    return this.#call("PUT", "/focus", { json: { keyframe } });
+    return this.#edit("PUT", "/focus", { json: { keyframe } });
   }
 
   removeKeyframe(keyframe) {
-    return this.#call("DELETE", `/keyframes/${keyframe}`);
+    return this.#edit("DELETE", `/keyframes/${keyframe}`);
   }
 
   settings(patch) {

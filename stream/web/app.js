@@ -44,7 +44,7 @@ let line = null; // to the server's events
 function adopt(session, state) {
   remember("session", session);
   status.clear("session");
-  const api = new SessionApi(session);
+  const api = new SessionApi(session, () => paint.settle());
   store.set({ api, state });
   line?.close();
   line = api.listen(receive, hear, sessionLost);
@@ -70,7 +70,9 @@ function receive(message) {
 function hear(up, error) {
   store.set(up ? { server: "up" } : { server: "down", stats: null });
   if (up) status.clear("server");
-  else if (error) status.fail("server", error.message, `${error.hint} Trying again.`);
+  if (!error) return;
+  status.clear("server-event"); // its last word was good-bye
+  status.fail("server", error.message, `${error.hint} Trying again.`);
 }
 
 function forget() {
@@ -144,7 +146,9 @@ async function sessionLost() {
   forget();
   hear(true);
   await live.stop();
-  status.fail("session", "The session has ended.", "The server was restarted or it lay idle. Start again.");
+  status.clearAll(); // whatever failed failed of this
+  const why = "It was ended elsewhere or lay idle, or the server was restarted. Start again.";
+  status.fail("session", "The session has ended.", why);
 }
 
 function showSteps({ state, source }) {
@@ -307,7 +311,7 @@ setUpPresets(page);
 setUpWords(page);
 setUpStrip(page);
 setUpKeys(store, { ...setUpLooks(page), undo: setUpUndo(page) });
-new PaintPanel(page);
+const paint = new PaintPanel(page);
 setUpView(live);
 setUpCamera(live);
 showRangeValues();

@@ -28,7 +28,10 @@ function meaning(event) {
 /**
  * Silent while someone types, in dialogs, and where the key did something else (the easel has its own).
  * @param {object} store
- * @param {{wear: function(number): void, hold: function(boolean): void, undo: function(boolean): void}} actions
+ * @param {object} actions
+ * @param {function(number): void} actions.wear
+ * @param {function(boolean): void} actions.hold
+ * @param {function(boolean, boolean): void} actions.undo again; whether a held key repeats it
  */
 export function setUpKeys(store, { wear, hold, undo }) {
   addEventListener("keydown", (event) => {
@@ -37,7 +40,7 @@ export function setUpKeys(store, { wear, hold, undo }) {
     if (!meant || !store.values.state) return;
     event.preventDefault();
     const [what, which] = meant;
-    if (what === "undo") undo(which);
+    if (what === "undo") undo(which, event.repeat);
     else if (event.repeat) return;
     else if (what === "hold") hold(true);
     else wear(which);

@@ -1,9 +1,11 @@
 /** The source that feeds the session, the link that brings the edited picture back, and both views. */
 
+import { ApiError } from "./api.js";
 import { cameraAllowed, explainCamera, listCameras, onCamerasChange, openCamera } from "./camera.js";
 import { Link } from "./rtc.js";
 
 const STILL_PAUSE_MS = 400;
+const ASK_LIMIT_MS = 3000;
 const SOURCE = "livery.source"; // kept for this tab only: a second one must not take the camera over
 
 export class Live {
@@ -60,7 +62,7 @@ export class Live {
       token: api.session.token,
       stream,
       onState: (state, error) => this.#linkState("sending", state, error),
-      replaced: () => this.#fedByOthers(),
+      whyLost: async () => (await this.#whyLost(api)) ?? this.#replaced(),
     });
     this.#publish.start();
     sessionStorage.setItem(SOURCE, "camera");
@@ -74,6 +76,7 @@ export class Live {
     this.#closeCamera();
     const state = await this.status.attempt("demo", () => api.demo(true));
     if (!state) return;
+    for (const key of ["camera", "link-sending"]) this.status.clear(key);
     sessionStorage.removeItem(SOURCE);
     this.store.set({ state, view: "side" });
   }
@@ -133,10 +136,23 @@ export class Live {
     else if (!wanted && this.#view) this.#closeView();
   }
 
-  /** Frames still arrive at the server although ours do not. */
-  #fedByOthers() {
+  /** What the session says of a connection that is over: that it has ended, no word at all, or null. */
+  async #whyLost(api) {
+    try {
+      await api.state(ASK_LIMIT_MS);
+      return null;
+    } catch (error) {
+      if (error instanceof ApiError) return error;
+      throw error;
+    }
+  }
+
+  /** Frames still arrive at the server although ours do not: somebody else's. Null where none do. */
+  #replaced() {
     const { stats } = this.store.values;
-    return stats !== null && performance.now() - stats.at_ms < 1500 && stats.fps_in > 1;
+    if (stats === null || performance.now() - stats.at_ms > 1500 || stats.fps_in <= 1) return null;
+    const hint = "Start the camera here to take it back.";
+    return new ApiError("Another window or program now feeds this session.", { status: 409, hint });
   }
 
   #openView(api) {
@@ -148,6 +164,7 @@ export class Live {
         this.edited.srcObject = stream;
       },
       expectsFrames: () => (this.store.values.stats?.fps_out ?? 0) > 1,
+      whyLost: () => this.#whyLost(api),
     });
     this.#view.start();
   }

@@ -7,6 +7,7 @@ import { debounce, recall, remember } from "./state.js";
 
 const SWATCHES = ["#b3122d", "#f3d3bf", "#2a211f", "#ffffff", "#1f7a8c", "#e0a526"];
 const APPLY_PAUSE_MS = 250;
+const KEPT = "livery.painted"; // in this tab: strokes that a reload overtook
 const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, opacity: 0.8, picking: false };
 
 const byId = (id) => document.getElementById(id);
@@ -18,6 +19,7 @@ function versions(state) {
 
 /** What a state says is edited. */
 const targetOf = (state) => ({ look: state?.active, keyframe: state?.reference?.version });
+const blobOf = (base64) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
 const isSame = (a, b) => a?.look === b?.look && a?.keyframe === b?.keyframe;
 
 /** Whether a target that is edited no more is there still. */
@@ -30,7 +32,7 @@ export class PaintPanel {
   #brush = { ...BRUSH, ...recall("brush") };
   #loaded = ""; // what is on the easel
   #target = null; // which look and keyframe that is
-  #applying = false;
+  #applying = null; // Promise of the sending under way
   #again = false; // changed while it was being applied
   #dirty = false; // changed since it was applied
   #applySoon = debounce(() => this.#applyWhenLifted(), APPLY_PAUSE_MS);
@@ -49,6 +51,45 @@ export class PaintPanel {
     this.#wireBrush();
     this.#showBrush();
     store.watch(["tab", "state"], () => this.#follow());
+    store.watch(["api"], ({ api }) => (api ? this.#sendKept(api) : this.#forget()));
+    addEventListener("pagehide", () => this.#keep());
+    addEventListener("beforeunload", (event) => {
+      if (this.#dirty && !byId("apply-live").checked) event.preventDefault(); // the browser asks
+    });
+  }
+
+  /** Send what is painted but not sent yet, so that what is edited next comes after it. */
+  async settle() {
+    await this.#applying;
+    if (this.painter.ready && !this.painter.drawing && this.#dirty) await this.#apply();
+  }
+
+  /** The page goes away: no time to send strokes that were to be applied, so a reload finds them here. */
+  #keep() {
+    if (!this.#dirty || !byId("apply-live").checked) return;
+    const [, picture] = byId("canvas").toDataURL("image/png").split(",");
+    const { id } = this.store.values.api.session;
+    try {
+      sessionStorage.setItem(KEPT, JSON.stringify({ id, target: this.#target, picture }));
+    } catch (error) {
+      console.warn("strokes not sent yet cannot be kept: %s", error);
+    }
+  }
+
+  /** Send what was kept before a reload. */
+  async #sendKept(api) {
+    const { id, target, picture } = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+    sessionStorage.removeItem(KEPT);
+    if (id !== api.session.id) return;
+    const state = await this.status.attempt("edit", () => api.putPainted(blobOf(picture), null, target));
+    if (state) this.store.set({ state });
+  }
+
+  /** There is no session any more to send strokes to. */
+  #forget() {
+    this.#loaded = "";
+    this.#target = null;
+    this.painter.unload();
   }
 
   #wireTools() {
@@ -116,7 +157,7 @@ export class PaintPanel {
     byId("undo").disabled = !canUndo;
     byId("redo").disabled = !canRedo;
     byId("restore").disabled = !ready;
-    byId("apply").disabled = !ready || this.#applying || !this.#dirty;
+    byId("apply").disabled = !ready || this.#applying !== null || !this.#dirty;
     byId("apply").textContent = this.#applying ? "Applying…" : "Apply";
   }
 
@@ -124,7 +165,7 @@ export class PaintPanel {
   #changed() {
     const { canUndo, canRedo } = this.painter;
     this.#dirty = canUndo || canRedo; // neither: just loaded
-    this.#again = this.#applying && this.#dirty;
+    this.#again = this.#applying !== null && this.#dirty;
     this.#showButtons();
     if (this.#dirty && byId("apply-live").checked) this.#applySoon();
   }
@@ -133,16 +174,19 @@ export class PaintPanel {
     if (this.painter.ready && !this.painter.drawing && this.#dirty) this.#apply();
   }
 
-  async #apply() {
-    if (this.#applying) return;
+  #apply() {
+    this.#applying ??= this.#send();
+    this.#showButtons();
+    return this.#applying;
+  }
+
+  async #send() {
     const { api, state } = this.store.values;
     const target = this.#target;
-    this.#applying = true;
-    this.#showButtons();
     const after = await this.status.attempt("edit", async () =>
-      api.putEdit(await this.painter.toBlob(), isSame(target, targetOf(state)) ? state.edit?.mode : null, target),
+      api.putPainted(await this.painter.toBlob(), isSame(target, targetOf(state)) ? state.edit?.mode : null, target),
     );
-    this.#applying = false;
+    this.#applying = null;
     if (after || !isSame(target, targetOf(this.store.values.state))) {
       this.#dirty = this.#again; // what was refused for an earlier target is given up
     }

@@ -94,6 +94,7 @@ export class Painter {
 
   /** Draw on to the next point. */
   move(point) {
+    if (!this.drawing) return; // the picture was taken away meanwhile
     const { before, last, softness, ink } = this.#stroke;
     const box = addCapsule(this.#cover, this.width, this.height, last, point, softness);
     this.#stroke.last = point;
@@ -105,6 +106,7 @@ export class Painter {
 
   /** Lift the brush: the stroke becomes one step of the history. */
   end() {
+    if (!this.drawing) return;
     const { before, box } = this.#stroke;
     this.#stroke = null;
     if (!box) return;
@@ -114,6 +116,7 @@ export class Painter {
 
   /** Take back the stroke under way (a second finger came down). */
   cancel() {
+    if (!this.drawing) return;
     const { before, box } = this.#stroke;
     this.#stroke = null;
     if (!box) return;

@@ -19,6 +19,7 @@ export function refuseFile(file) {
 export function createThumb(root, name, store) {
   const image = root.querySelector("img");
   let shown = null;
+  let url = "";
   return async (version) => {
     if (version === shown) return;
     shown = version;
@@ -26,11 +27,10 @@ export function createThumb(root, name, store) {
     if (version === null) return;
     const blob = await store.values.api.picture(name, version);
     if (!blob || version !== shown) return;
-    const old = image.src;
-    image.src = URL.createObjectURL(blob);
-    await image.decode();
+    if (url) URL.revokeObjectURL(url);
+    url = URL.createObjectURL(blob);
+    image.src = url; // not decoded first: the next version may come meanwhile
     image.hidden = false;
-    if (old.startsWith("blob:")) URL.revokeObjectURL(old);
   };
 }
 

@@ -52,12 +52,12 @@ export class Link {
    *   "failed" (given up) or "closed", with the reason
    * @param {function(MediaStream): void} [options.onStream] the received stream
    * @param {function(): boolean} [options.expectsFrames] whether a stall means the connection died
-   * @param {function(): boolean} [options.replaced] whether the connection was lost to another publisher
+   * @param {function(): Promise<ApiError|null>} [options.whyLost] why a connection is over, as far as others know
    */
-  constructor({ url, token, stream = null, onState, onStream, expectsFrames, replaced }) {
+  constructor({ url, token, stream = null, onState, onStream, expectsFrames, whyLost }) {
     Object.assign(this, { url, token, stream, onState, onStream });
     this.expectsFrames = expectsFrames ?? (() => false);
-    this.replaced = replaced ?? (() => false);
+    this.whyLost = whyLost ?? (async () => null);
   }
 
   start() {
@@ -119,6 +119,14 @@ export class Link {
     this.#later(pause_ms, () => this.#connect());
   }
 
+  /** The connection is over: find out why, then go on accordingly. */
+  async #lose(hungUp) {
+    if (hungUp) this.#resource = null; // nothing is left to end there
+    this.#drop();
+    const error = await this.whyLost();
+    this.#retry(error ?? new ApiError("The connection to the server was lost.", NO_PATH));
+  }
+
   async #connect() {
     this.onState("connecting", null);
     const pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
@@ -173,13 +181,8 @@ export class Link {
   #follow(pc, limit) {
     if (this.#pc !== pc) return;
     const hungUp = pc.getTransceivers()[0]?.sender.transport?.state === "closed"; // by the server
-    const lost = () => {
-      if (!this.replaced()) return new ApiError("The connection to the server was lost.", NO_PATH);
-      const hint = "Start the camera here to take it back.";
-      return new ApiError("Another window or program now feeds this session.", { status: 409, hint });
-    };
     if (hungUp || pc.connectionState === "failed") {
-      this.#retry(lost());
+      this.#lose(hungUp);
     } else if (pc.connectionState === "connected") {
       clearTimeout(limit);
       this.#timers.delete(limit);
@@ -189,7 +192,7 @@ export class Link {
       if (!this.stream) this.#later(1000, () => this.#watchFrames(pc));
     } else if (pc.connectionState === "disconnected") {
       this.#later(LOST_LIMIT_MS, () => {
-        if (this.#pc === pc && pc.connectionState === "disconnected") this.#retry(lost());
+        if (this.#pc === pc && pc.connectionState === "disconnected") this.#lose(false);
       });
     }
   }

@@ -28,8 +28,8 @@ function build(key, level, text, hint, onDismiss) {
 
 /**
  * @param {HTMLElement} root role="status"
- * @returns {{say: function, warn: function, fail: function, clear: function, attempt: function}}
- *   `say`, `warn` and `fail` replace an older notice of the same key.
+ * @returns {{say: function, warn: function, fail: function, clear: function, clearAll: function, attempt: function}}
+ *   `say`, `warn` and `fail` replace an older notice of the same key; the same words are shown once.
  */
 export function createStatus(root) {
   const shown = new Map();
@@ -45,6 +45,7 @@ export function createStatus(root) {
   const show = (key, level, text, hint) => {
     if (shown.get(key)?.text === text + hint) return;
     clear(key);
+    if ([...shown.values()].some((other) => other.text === text + hint)) return;
     const node = build(key, level, text, hint, () => clear(key));
     root.append(node);
     const timer = level === "error" ? 0 : setTimeout(() => clear(key), SHOWN_MS);
@@ -74,6 +75,7 @@ export function createStatus(root) {
     warn: (key, text, hint = "") => show(key, "warn", text, hint),
     fail,
     clear,
+    clearAll: () => [...shown.keys()].forEach(clear),
     attempt,
   };
 }

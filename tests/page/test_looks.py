@@ -124,6 +124,11 @@ def test_keys_wear_hold_and_turn_off_but_not_while_typing(desk: Desk) -> None:
     page.keyboard.up("0")
     shows(page, teal)
     assert state_of(page)["settings"]["enabled"] is True, "held, it was not turned off"
+    for _ in range(30):  # faster than their pictures come
+        page.keyboard.press("1")
+        page.keyboard.press("2")
+    page.wait_for_selector(f"{chip(page, 2)}[aria-pressed=true]")
+    until(page, "!document.querySelector('#edit-thumb img').hidden")
     page.keyboard.press("Escape")
     page.wait_for_selector("#wear[aria-checked=false]")
     shows(page, bare)
@@ -166,6 +171,11 @@ def test_undo_copy_and_removal_of_a_look(desk: Desk) -> None:
     page.click(f"{shot(page, 1)} + .remove")  # the only keyframe: the edit goes
     page.wait_for_selector("#strip", state="hidden")
     assert state_of(page)["edit"] is None
+    for _ in range(12):  # more than there is to undo, faster than the server answers
+        page.keyboard.press("Control+z")
+    page.wait_for_selector("#undo-edit:disabled")
+    page.wait_for_timeout(300)
+    assert page.locator("#status .notice[data-level=error]").count() == 0, page.inner_text("#status")
 
 
 def test_strokes_go_to_the_look_they_were_made_for(desk: Desk) -> None:

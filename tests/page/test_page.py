@@ -25,6 +25,15 @@ from tests.page.desk import (
 )
 from tests.page.frames import grab
 
+DENY = """name => {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", name));
+}"""
+SAID = """() => {
+  window.said = new Set();
+  const root = document.getElementById("status");
+  const note = () => root.querySelectorAll(".notice .said").forEach((line) => said.add(line.textContent));
+  new MutationObserver(note).observe(root, { childList: true });
+}"""
 PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 800}, "has_touch": True, "is_mobile": True}
 
 
@@ -158,8 +167,12 @@ def test_copy_viewer_link(desk: Desk) -> None:
 
 def test_demo_needs_no_camera(desk: Desk) -> None:
     page = desk.open(camera=False)
+    page.evaluate(DENY, "NotAllowedError")
+    page.click("#empty [data-action=start-camera]")
+    notice(page, "did not allow the camera")
     page.click("#empty [data-action=start-demo]")
     playing(page, "#edited")
+    assert page.inner_text("#status") == "", "the demo needs no camera"
     until(page, "document.getElementById('live-still').naturalWidth > 0")
     take_reference(page)
     page.click("[data-preset=tiger]")
@@ -217,9 +230,6 @@ def test_wrong_files_are_refused_in_words(desk: Desk, tmp_path: Path) -> None:
     desk.errors.clear()  # the browser itself logs the refused upload
 
 
-DENY = """name => {
-  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", name));
-}"""
 CAMERA_ERRORS = [
     ("NotAllowedError", "did not allow the camera"),
     ("NotFoundError", "No camera was found"),
@@ -291,13 +301,24 @@ def test_a_second_window_takes_the_camera_over_once(desk: Desk) -> None:
 
 
 def test_ended_session_is_said_and_a_new_one_starts(desk: Desk) -> None:
-    page = desk.open(camera=False)
-    page.click("#empty [data-action=start-demo]")
-    playing(page, "#edited")
+    page = desk.open()
+    start_camera(page)
+    until(page, "parseFloat(document.querySelector('[data-figure=fps]').textContent) > 1")
+    page.evaluate(SAID)
     session = session_of(page)
     page.request.delete(desk.address(session), headers=bearer(session))
-    notice(page, "The session has ended")
+    notice(page, "The session has ended.")
     page.wait_for_selector("#empty")
+    page.wait_for_timeout(600)
+    assert page.locator("#status .notice").count() == 1, page.inner_text("#status")
+    assert set(page.evaluate("[...said]")) <= {"The session has ended.", "the session ended"}
+    for width, height in ((1280, 800), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        shoot(page, f"ended-{width}")
+        said, button = (page.locator(each).bounding_box() for each in ("#status", "#empty .primary"))
+        assert said is not None
+        assert button is not None
+        assert said["y"] + said["height"] <= button["y"], "the notice covers the button"
     page.click("#empty [data-action=start-demo]")
     playing(page, "#edited")
     assert session_of(page)["id"] != session["id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 
 from correspondence.types import Image
 from tests.page.desk import Desk, ask, shoot, start_camera, state_of, take_reference, until
@@ -18,6 +18,11 @@ def open_easel(page: Page) -> None:
     take_reference(page)
     page.click("#tab-paint")
     page.wait_for_selector("#canvas")
+    set_brush(page)
+
+
+def set_brush(page: Page) -> None:
+    """Hard, opaque green, once there is a picture on the easel."""
     page.wait_for_selector("#restore:enabled")
     page.fill("#brush-colour", "#00c83c")
     page.fill("#brush-softness", "0")
@@ -67,6 +72,17 @@ def test_stroke_undo_redo_apply(desk: Desk) -> None:
     page.click("#redo")
     assert canvas_colour(page, 0.5, 0.5) == GREEN
 
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.evaluate("setTimeout(() => location.reload())")
+    page.wait_for_event("dialog")
+    assert asked == ["beforeunload"], "strokes not applied yet would be lost"
+    page.remove_listener("dialog", stay)
     page.click("#apply")
     page.wait_for_selector("#edit-common:not([hidden])")
     height, width = SHAPE
@@ -91,6 +107,12 @@ def test_each_stroke_is_worn_at_once_and_the_eraser_restores(desk: Desk) -> None
     assert canvas_colour(page, 0.42, 0.5) == GREEN
     until(page, "document.getElementById('apply').textContent === 'Apply'")
     assert tuple(edit_png(page)[SHAPE[0] // 2, int(0.42 * SHAPE[1])]) == GREEN
+
+    page.click("label:has(input[name=tool][value=paint])")
+    drag(page, (0.4, 0.2), (0.6, 0.2))
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+        page.reload()  # before the stroke is sent
+    assert tuple(edit_png(page)[SHAPE[0] // 5, SHAPE[1] // 2]) == GREEN
 
 
 def test_colour_is_picked_from_the_picture(desk: Desk) -> None:
@@ -118,6 +140,18 @@ def test_painting_goes_on_from_a_preset_and_a_new_reference_starts_afresh(desk: 
     assert canvas_colour(page, 0.5, 0.1) == tuple(edit_png(page)[int(0.1 * SHAPE[0]), SHAPE[1] // 2])
     with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
         drag(page, (0.1, 0.1), (0.2, 0.1))
+    set_brush(page)
+    drag(page, (0.1, 0.9), (0.2, 0.9))
+    page.click("#close-paint")
+    page.click("[data-preset=lipstick]")  # before the stroke is sent
+    page.wait_for_selector("[data-preset=lipstick][aria-pressed=true]")
+    page.wait_for_timeout(500)
+    assert state_of(page)["edit"]["preset"] == "lipstick", "the last action wins"
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("[data-preset=lipstick][aria-pressed=false]")
+    assert tuple(edit_png(page)[int(0.9 * SHAPE[0]), int(0.15 * SHAPE[1])]) == GREEN, "the stroke is a step"
+    page.click("#tab-paint")
+    page.wait_for_selector("#restore:enabled")
     first = state_of(page)["reference"]["version"]
     page.click("#take")
     until(page, "document.getElementById('undo').disabled")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -94,6 +95,14 @@ def test_edit_writes_the_clip_and_its_report(tmp_path: Path) -> None:
     assert "frame/s" in ran.stderr
     assert "W0000" not in ran.stderr  # what MediaPipe would log
     assert json.loads(report.read_text())["frames"] == len(read_back(out).times) == 10
+
+
+@pytest.fixture(autouse=True)
+def hangups_end() -> Iterator[None]:
+    """As in a terminal, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_no_progress_where_stderr_is_no_terminal(tmp_path: Path) -> None:

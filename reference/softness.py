@@ -20,12 +20,12 @@ from reference.sampling import coarse_values
 from reference.view import view_change
 from reference.weights import centres
 
-CELLS = 128  # of the grid, across the face
-LEAST_STEP = 1.5  # pixels a cell spans at least: smaller blur cannot be told from noise
+CELLS = 128  # of the grid, across the face at most
+LEAST_STEP = 2  # pixels a cell spans at least: smaller blur cannot be told from noise
 BLOCK = 8  # cells on a side of what is compared by itself
 LEVELS = (0.5, 0.8, 1.3, 2.0, 3.0, 4.4)  # softness that is tried, sigma in cells
 QUIET = 4.0  # energy of gradients that noise may have, levels squared: blocks with no more do not count
-REST = 0.75  # sigma up to which a frame counts as sharp, cells; its square is taken off that of every blur
+REST = 0.6  # sigma up to which a frame counts as sharp, cells; its square is taken off that of every blur
 LEAST_BLOCKS = 6
 LEAST_PX = 0.3  # sigma below which a blur changes no level of an 8-bit plane
 TURNED_DEG = (10.0, 20.0)  # turn of the head up to which the two compare, and from which they do not
@@ -60,9 +60,10 @@ class SoftnessMeter:
             return None
         box = _around(match.landmarks)
         step = _step(box)
-        rows, columns = (int((box[i + 2] - box[i]) / step / BLOCK) * BLOCK for i in (1, 0))
+        rows, columns = ((box[i + 2] - box[i]) // (step * BLOCK) * BLOCK for i in (1, 0))
         if min(rows, columns) < 2 * BLOCK:
             return None
+        box = (box[0], box[1], box[0] + columns * step, box[1] + rows * step)
         values = coarse_values(match, box, (rows, columns))
         at = values[..., :2] + centres(box, (rows, columns))
         x0, y0, x1, y1 = box
@@ -87,9 +88,9 @@ def _around(landmarks: Landmarks) -> Box:
     return x0, y0, max(x0 + 1, min(width, int(right) + 1)), max(y0 + 1, min(height, int(bottom) + 1))
 
 
-def _step(box: Box) -> float:
-    """Pixels a cell of the grid over a box."""
-    return max(LEAST_STEP, max(box[2] - box[0], box[3] - box[1]) / CELLS)
+def _step(box: Box) -> int:
+    """Pixels a cell of the grid over a box; whole, since means over whole pixels are quick."""
+    return max(LEAST_STEP, -(-max(box[2] - box[0], box[3] - box[1]) // CELLS))
 
 
 def _blocks(values: Float) -> Float:
@@ -135,7 +136,7 @@ def _median(values: Float, weights: Float) -> Float:
     return np.asarray(flat[np.arange(2), order[np.arange(2), middle]], np.float32)
 
 
-def _on_reference(sigma: Float, at: Float, step: float) -> Softness | None:
+def _on_reference(sigma: Float, at: Float, step: int) -> Softness | None:
     """A softness along x and y of the frame, pixels, as one of the reference; None where 8 bits lose it."""
     coarse = _blocks(at) / np.float32(BLOCK * step)
     across = np.median(np.diff(coarse, axis=1).reshape(-1, 2), axis=0)

@@ -11,8 +11,9 @@ from correspondence import Matcher
 from correspondence.mesh import similarity
 from correspondence.types import Box, Float, Image, Landmarks, Match, Patch
 from reference.composite import Composition
+from reference.pair import cells_of, mix
 from reference.sampling import coarse_values
-from reference.sights import CELL_PX, Worn, confident, radius_px
+from reference.sights import Worn, confident, radius_px
 from reference.view import RIGID
 from reference.weights import union
 
@@ -75,11 +76,7 @@ class CrossFade:
         box = union(old.box, new.box)
         if box is None:
             return new
-        x0, y0, x1, y1 = box
-        weight = self._weight(before, match, box)
-        image = frame.copy()
-        now, then = (np.ascontiguousarray(c.image[y0:y1, x0:x1]) for c in (new, old))
-        image[y0:y1, x0:x1] = cv2.blendLinear(now, then, weight, 1 - weight)
+        image = mix(frame, old.image, new.image, box, self._weight(before, match, box))
         return Composition(image, box, new.coverage, new.seen)
 
     def _match_old(
@@ -99,15 +96,13 @@ class CrossFade:
         return self._apart.carried(match, landmarks)
 
     def _weight(self, old: Match, new: Match, box: Box) -> Float:
-        """Share of the new edit, float32 (h, w); rises by at most (1 + LAG) / (frames + 1) a frame."""
-        x0, y0, x1, y1 = box
-        size = (max(1, round((y1 - y0) / CELL_PX)), max(1, round((x1 - x0) / CELL_PX)))
+        """Share of the new edit, see `pair.mix`; rises by at most (1 + LAG) / (frames + 1) a frame."""
+        size = cells_of(box)
         reach = radius_px(self._radius, new.landmarks, new.frame_size)
         a, b = (confident(coarse_values(m, box, size)[..., 2], reach) for m in (old, new))
         late = np.float32(LAG) * (a + 1e-3) / (a + b + 2e-3)
         time = np.float32((1 + LAG) * self._shown / (self._frames + 1))
-        weight = np.clip(time - late, 0, 1).astype(np.float32)
-        return np.asarray(cv2.resize(weight, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+        return np.clip(time - late, 0, 1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

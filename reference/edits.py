@@ -12,13 +12,12 @@ import numpy.typing as npt
 
 from correspondence.types import Bool, Box, Float, Image, check_image
 from reference.errors import EditError
-from reference.mask import change_mask, colour_table, opacity
+from reference.mask import change_mask, colour_table, opacity, visibly_changed
 
 Mode = Literal["auto", "delta", "replace", "layer"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference does not belong to the face alone
-VISIBLE = 2  # levels; a smaller change, as at the rim of a soft brush, says nothing of where the edit is
 WHOLE_COVERAGE = 0.95  # an edit on more than this share has no unedited area to keep
 
 
@@ -70,8 +69,8 @@ class Edit:
 
     @cached_property
     def visible(self) -> Bool:
-        """Where some channel changed by more than `VISIBLE`, bool (H, W)."""
-        return np.asarray(cv2.absdiff(self.reference, self.edited).max(axis=2) > VISIBLE, np.bool_)
+        """Where the change can be seen, see `visibly_changed`, bool (H, W)."""
+        return visibly_changed(self.reference, self.edited)
 
     @cached_property
     def mask(self) -> Float:

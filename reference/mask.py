@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Float, Image
+from correspondence.types import Bool, Float, Image
 
 SCALE_PX = 512  # sizes below are pixels of a picture whose shorter side is this long
 DILATE_PX = 3
 OPAQUE_WINDOW_PX = 9
+VISIBLE = 2  # levels; a smaller change, as at the rim of a soft brush, says nothing of where the edit is
 MIN_STROKE = 6.0  # a change with less summed evidence than this is a speck (one-pixel strokes have more)
 
 
@@ -114,6 +115,11 @@ def _without_specks(evidence: Float) -> Float:
     return result
 
 
+def visibly_changed(reference: Image, edited: Image) -> Bool:
+    """Where some channel changed by more than `VISIBLE`, bool (H, W)."""
+    return np.asarray(cv2.absdiff(reference, edited).max(axis=2) > VISIBLE, np.bool_)
+
+
 def opacity(reference: Image, edited: Image, mask: Float) -> Float:
     """How far the edit covers the reference instead of tinting it, float32 (H, W) in [0, 1].
 
@@ -129,7 +135,7 @@ def opacity(reference: Image, edited: Image, mask: Float) -> Float:
     side = 2 * scaled(size, OPAQUE_WINDOW_PX / 2) + 1
     before = cv2.cvtColor(reference, cv2.COLOR_RGB2GRAY).astype(np.float32)
     after = cv2.cvtColor(edited, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    core = ((mask > 0.5) & (cv2.absdiff(reference, edited).max(axis=2) > 2)).astype(np.float32)
+    core = ((mask > 0.5) & visibly_changed(reference, edited)).astype(np.float32)
 
     def mean(values: Float) -> Float:
         averaged: Float = cv2.blur(values * core, (side, side)) / weight

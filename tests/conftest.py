@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from correspondence.types import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+ENTRY = [sys.executable, "-c", "import sys; from server import main; sys.exit(main())"]  # run in ROOT
 
 
 def portraits_dir() -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.passes import Shown
 from correspondence import DETECT, Landmarks, Match, Matcher
+from correspondence.coarse import Begun
 from correspondence.types import Float, Image, MaybeLandmarks, Prepared
 from inpaint.classical import fill_classical
 from reference import CompositeConfig, Compositor, Edit, KeeperConfig, Propagator, PropagatorConfig
@@ -67,15 +68,21 @@ class GivenLandmarks:
         """As the matcher's; no landmark is looked for."""
         return self._matcher.prepare(image, self.now if landmarks is DETECT else landmarks)
 
+    def begin(self, frame: Image, prepared: Prepared) -> Begun:
+        """As the matcher's."""
+        return self._matcher.begin(frame, prepared)
+
     def match(
         self,
         frame: Image,
         prepared: Prepared,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: Begun | None = None,
     ) -> Match:
         """As the matcher's; no landmark is looked for."""
-        return self._matcher.match(frame, prepared, previous, self.now if landmarks is DETECT else landmarks)
+        given = self.now if landmarks is DETECT else landmarks
+        return self._matcher.match(frame, prepared, previous, given, begun)
 
 
 class Propagated:

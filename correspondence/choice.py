@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -32,20 +35,47 @@ SOFTNESS = 0.7  # gray levels over which the choice turns from one candidate to 
 SEAM = 1.5  # coarser cells over which neighbouring choices are blended
 
 
-def choose(
-    candidates: list[Float],
-    look: Image,
-    reference: Image,
-    face: LandmarkField | None,
-    parts: Float,
-) -> tuple[Float, Float]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A field that may be right, and how badly it explains the frame.
+
+    Attributes:
+        field: float32 (N, N, 2), cells.
+        small: float32 (n, n, 2), its means on the grid of choice, n = N / CHOICE.
+        cost: float32 (n, n), gray levels.
+        detail: uint8 (n, n), what it leaves unexplained of the frame's detail, gray levels.
+    """
+
+    field: Float
+    small: Float
+    cost: Float
+    detail: Image
+
+
+def weigh(field: Float, price: float, look: Image, reference: Image) -> Candidate:
+    """Hold a candidate against the pictures.
+
+    Args:
+        field: float32 (N, N, 2), cells.
+        price: gray levels by which it must explain the frame better than others, one of `PRICE`.
+        look: uint8 (n, n, 4), the frame's `appearance` on the grid of choice.
+        reference: uint8 (n, n, 4), the reference's.
+    """
+    n = look.shape[0]
+    small = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
+    seen = sample(reference, cv2.scaleAdd(small, 1 / CHOICE, pixel_grid(n, n)))
+    near = cv2.blur(cv2.min(unlike(look, seen), MOST_UNLIKE), (WINDOW, WINDOW))
+    cost = cv2.addWeighted(near, SHARE, cv2.blur(near, (WIDE, WIDE)), SHARE, price)
+    return Candidate(
+        field, small, cost, cv2.absdiff(cv2.extractChannel(look, 0), cv2.extractChannel(seen, 0))
+    )
+
+
+def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float) -> tuple[Float, Float]:
     """The candidate that explains the frame best, cell by cell, with smooth borders.
 
     Args:
-        candidates: float32 (N, N, 2), cells: guided flow, coarse flow, still, and the landmark field last
-            where there is a face.
-        look: uint8 (n, n, 4), the frame's `appearance` on the grid of choice, n = N / CHOICE.
-        reference: uint8 (n, n, 4), the reference's.
+        candidates: guided flow, coarse flow, still, and the landmark field last where there is a face.
         face: the landmark field, None without a face.
         parts: float32 (n, n) from `parts_of`; 0 without a face.
 
@@ -53,35 +83,32 @@ def choose(
         The field, float32 (N, N, 2), cells, and how far the mixed candidates lie apart there: their
         weighted mean distance from it, float32 (n, n), cells.
     """
-    n = look.shape[0]
-    at = pixel_grid(n, n)
-    small = [cv2.resize(candidate, (n, n), interpolation=cv2.INTER_AREA) for candidate in candidates]
-    costs, details = [], []
-    for candidate, price in zip(small, PRICE, strict=False):
-        seen = sample(reference, at + candidate / CHOICE)
-        near = cv2.blur(cv2.min(unlike(look, seen), MOST_UNLIKE), (WINDOW, WINDOW))
-        costs.append(SHARE * (near + cv2.blur(near, (WIDE, WIDE))) + np.float32(price))
-        details.append(cv2.absdiff(cv2.extractChannel(look, 0), cv2.extractChannel(seen, 0)))
+    n = parts.shape[0]
+    costs, small = [c.cost for c in candidates], [c.small for c in candidates]
     if face is not None:
         trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
-        believed = belief(details[-1], details[0], trusted)
+        believed = belief(candidates[-1].detail, candidates[0].detail, trusted)
         held = trusted * believed
-        firm = PART_PRICE * parts * (0.5 + 0.5 * believed)
-        for cost, candidate in zip(costs, small[:-1], strict=False):
-            away = candidate - small[-1]
-            far = np.maximum(cv2.magnitude(away[..., 0], away[..., 1]) - NEAR, 0)
-            cost += held * (SKIN_PRICE + FAR_PRICE * far) + firm
-    low = np.minimum.reduce(costs)
-    weights = [cv2.GaussianBlur(cv2.exp((low - cost) / SOFTNESS), (0, 0), SEAM) for cost in costs]
-    coarse, _ = _mix(small, weights)
-    total = np.add.reduce(weights)
+        firm = PART_PRICE * parts * (0.5 + 0.5 * believed) + held * SKIN_PRICE
+        held *= FAR_PRICE
+        for i, candidate in enumerate(small[:-1]):
+            away = cv2.magnitude(*cv2.split(cv2.subtract(candidate, small[-1])))
+            far = cv2.multiply(cv2.max(cv2.subtract(away, NEAR), 0.0), held)
+            costs[i] = cv2.add(costs[i], cv2.add(far, firm))
+    low = costs[0]
+    for cost in costs[1:]:
+        low = cv2.min(low, cost)
+    chances = cv2.merge([cv2.exp((low - cost) / SOFTNESS) for cost in costs])
+    chances = cv2.GaussianBlur(chances, (0, 0), SEAM)
+    weights = cv2.split(chances)
+    coarse, total = _mix(small, weights)
     spread = np.zeros((n, n), np.float32)
-    for candidate, weight in zip(small, weights, strict=True):
-        away = candidate - coarse
-        spread += weight * cv2.magnitude(away[..., 0], away[..., 1])
-    size = candidates[0].shape[0]
-    fine = [cv2.resize(weight, (size, size), interpolation=cv2.INTER_LINEAR) for weight in weights]
-    field, _ = _mix(candidates, fine)
+    for field, weight in zip(small, weights, strict=True):
+        away = cv2.magnitude(*cv2.split(cv2.subtract(field, coarse)))
+        spread = cv2.accumulateProduct(away, weight, spread)
+    size = candidates[0].field.shape[0]
+    fine = cv2.split(cv2.resize(chances, (size, size), interpolation=cv2.INTER_LINEAR))
+    field, _ = _mix([c.field for c in candidates], fine)
     return field, spread / total
 
 
@@ -104,7 +131,7 @@ def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
     return np.asarray(1 / (1 + np.exp(np.clip(DISBELIEF * (ratio - BELIEVED), -20, 20))), np.float32)
 
 
-def _mix(fields: list[Float], weights: list[Float]) -> tuple[Float, Float]:
+def _mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
     """The weighted mean of fields, and the sum of the weights."""
     field, total = fields[0], weights[0]
     for other, weight in zip(fields[1:], weights[1:], strict=True):

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.choice import CHOICE, choose, gather, parts_of
-from correspondence.coarse import CoarseField, CoarseReference, coarse_field, coarse_reference, grid_patch
+from correspondence.choice import CHOICE, PRICE, Candidate, choose, gather, parts_of, weigh
+from correspondence.coarse import Begun, CoarseField, CoarseReference, coarse_reference, grid_patch
 from correspondence.flow import Gray, appearance, dis_flow, rough_inverse
 from correspondence.grid import Float
 from correspondence.landmarks import detect_landmarks
@@ -110,12 +110,18 @@ class ClassicalMatcher:
         """
         return prepare(image, landmarks)
 
+    def begin(self, frame: Image, prepared: ClassicalReference) -> Begun:
+        """Start on the whole frame's field, which needs no landmarks, on another thread."""
+        check_image(frame, "frame")
+        return Begun(frame, prepared.coarse, _pool)
+
     def match(
         self,
         frame: Image,
         prepared: ClassicalReference,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: Begun | None = None,
     ) -> Match:
         """Where each pixel of `frame` lies in the reference.
 
@@ -124,15 +130,17 @@ class ClassicalMatcher:
             prepared: from `prepare`.
             previous: the match of the last frame; steadies the region.
             landmarks: of the frame's face; None for no face; DETECT to look for one.
+            begun: from `begin`, with this very frame and keyframe.
         """
         size = check_image(frame, "frame")
+        begun = begun or self.begin(frame, prepared)
+        begun.check(frame, prepared.coarse)
         found = resolve(frame, landmarks)
         both = found if prepared.face is not None else None
         region = choose_region(both, size, region_of(previous))
-        outer = _pool.submit(coarse_field, frame, prepared.coarse)
         inner = crop(frame, region)
-        field, evidence = fine_field(inner, region, both, prepared, size, outer.result)
-        return assemble(fine_values(field, evidence), region, outer.result().patch, prepared, found, size)
+        field, evidence = fine_field(inner, region, both, prepared, size, begun.field)
+        return assemble(fine_values(field, evidence), region, begun.field().patch, prepared, found, size)
 
 
 def region_of(match: Match | None) -> Region | None:
@@ -172,7 +180,8 @@ def fine_field(
     """The field on the region's grid, float32 (N, N, 2) in cells, and its evidence on a coarser one.
 
     Candidates are the flow that starts from the landmark field, the coarse field of the whole frame, standing
-    still and the landmark field. Flow runs on two threads (OpenCV releases the interpreter's lock).
+    still and the landmark field. What does not depend on one another runs on threads of its own (OpenCV
+    releases the interpreter's lock).
 
     Args:
         inner: uint8 (N, N, 3), the frame's region.
@@ -180,25 +189,34 @@ def fine_field(
         landmarks: of the frame; None for no face.
         prepared: the reference.
         frame_size: (H, W) of the frame.
-        outer: gives the coarse field, asked last.
+        outer: gives the coarse field, asked on another thread.
     """
     size = inner.shape[0]
     gray = gray_of(inner)
+    n = size // CHOICE
+    look = appearance(shrink(inner, n, n))
     still = still_field(region, prepared, frame_size, size)
+
+    def weighed(field: Float, price: float) -> Candidate:
+        return weigh(field, price, look, prepared.look)
+
+    def scene() -> list[Candidate]:
+        moved = outer().on(region, prepared.region, size)
+        return [weighed(moved, PRICE[1]), weighed(still, PRICE[2])]
+
     face: LandmarkField | None = None
     if landmarks is not None and prepared.face is not None:
         face = landmark_field(landmarks, prepared.face, region)
     base = still if face is None else face.field
     back = _pool.submit(_flow_back, prepared.gray, gray, base)
-    guided = dis_flow(gray, prepared.gray, base, smooth=SMOOTH)
-    n = size // CHOICE
-    look = appearance(shrink(inner, n, n))
-    candidates = [guided, outer().on(region, prepared.region, size), still]
-    parts = np.zeros((n, n), np.float32)
+    of_scene = _pool.submit(scene)
+    guided = weighed(dis_flow(gray, prepared.gray, base, smooth=SMOOTH), PRICE[0])
+    candidates, parts = [guided], np.zeros((n, n), np.float32)
+    candidates += of_scene.result()
     if face is not None and landmarks is not None:
-        candidates.append(face.field)
+        candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
-    field, spread = choose(candidates, look, prepared.look, face, parts)
+    field, spread = choose(candidates, face, parts)
     return field, gather(field, back.result(), look, prepared.look, face, np.dstack([spread, parts]))
 
 

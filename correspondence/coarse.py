@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import cv2
@@ -66,6 +67,7 @@ class CoarseField:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         matrix = np.array([[step, 0, x0], [0, step, y0]])
         flow = cv2.warpAffine(self.flow, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        dx, dy = cv2.split(flow)
         at = np.arange(size, dtype=np.float32)
         line = np.column_stack([at, at])
         cell = self.reference.side / CELLS  # pixels of the reference
@@ -73,10 +75,31 @@ class CoarseField:
         pixels = (region.to_pixels(line, size) - (np.array([self.frame.x, self.frame.y]) - 0.5)) * ratio
         pixels += np.array([self.reference.x, self.reference.y]) - 0.5
         shift = there.to_grid(pixels.astype(np.float32), size) - line
-        out = flow * np.float32(cell * size / there.side)
-        out[..., 0] += shift[:, 0]
-        out[..., 1] += shift[:, 1, None]
-        return np.asarray(out, np.float32)
+        scale = np.float32(cell * size / there.side)
+        return np.asarray(cv2.merge([dx * scale + shift[:, 0], dy * scale + shift[:, 1, None]]), np.float32)
+
+
+class Begun:
+    """A match that was begun before the frame's landmarks are known: its `CoarseField`, under way.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        reference: of the keyframe it will be matched with.
+        pool: whose thread computes it.
+    """
+
+    def __init__(self, frame: Image, reference: CoarseReference, pool: Executor) -> None:
+        self._of = frame, reference
+        self._field: Future[CoarseField] = pool.submit(coarse_field, frame, reference)
+
+    def check(self, frame: Image, reference: CoarseReference) -> None:
+        """Raises ValueError where it was begun for another frame or keyframe."""
+        if self._of[0] is not frame or self._of[1] is not reference:
+            raise ValueError("the match was begun for another frame or keyframe: hand each to its own match")
+
+    def field(self) -> CoarseField:
+        """The field, waited for."""
+        return self._field.result()
 
 
 def coarse_reference(image: Image) -> CoarseReference:
@@ -120,11 +143,10 @@ def grid_patch(values: Float, region: Region, reference: Region, feather: float)
     at = np.arange(size, dtype=np.float32)
     line = np.column_stack([at, at])
     shift = reference.to_pixels(line, size) - region.to_pixels(line, size)
-    out = values * np.array([reference.side / size] * 2 + [1], np.float32)
-    out[..., 0] += shift[:, 0]
-    out[..., 1] += shift[:, 1, None]
-    out[..., 2] += np.float32(np.log(reference.side / size))
-    return Patch(out, region.box, feather)
+    cell = np.float32(reference.side / size)
+    dx, dy, log_b = cv2.split(values)
+    planes = [dx * cell + shift[:, 0], dy * cell + shift[:, 1, None], log_b + np.log(cell)]
+    return Patch(np.asarray(cv2.merge(planes), np.float32), region.box, feather)
 
 
 def _gray(image: Image) -> Gray:

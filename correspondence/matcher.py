@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from correspondence.classical import ClassicalMatcher
+from correspondence.coarse import Begun
 from correspondence.errors import WeightsError
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
 
@@ -29,12 +30,17 @@ class Backend(Protocol):
         """Make a reference ready."""
         ...
 
+    def begin(self, frame: Image, prepared: Any) -> Begun:
+        """Start on a match before the frame's landmarks are known."""
+        ...
+
     def match(
         self,
         frame: Image,
         prepared: Any,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: Begun | None = None,
     ) -> Match:
         """Match a frame."""
         ...
@@ -93,12 +99,28 @@ class Matcher:
         prepared: Prepared = self._backend.prepare(image, landmarks)
         return prepared
 
+    def begin(self, frame: Image, prepared: Prepared) -> Begun:
+        """Start on what a match needs no landmarks for, on another thread, while they are looked for.
+
+        Args:
+            frame: as `match`'s.
+            prepared: as `match`'s.
+
+        Returns:
+            What `match` takes as `begun`, with this very frame and keyframe.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        return self._backend.begin(frame, prepared)
+
     def match(
         self,
         frame: Image,
         prepared: Prepared,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: Begun | None = None,
     ) -> Match:
         """Where each pixel of `frame` lies in the reference: the fast part, once a frame.
 
@@ -107,11 +129,12 @@ class Matcher:
             prepared: from this matcher's `prepare`.
             previous: the match of the session's last frame; steadies this one.
             landmarks: of the frame's face; None for no face; DETECT to look for one.
+            begun: from `begin`; saves the time that has passed since.
 
         Raises:
-            ValueError: another dtype or shape.
+            ValueError: another dtype or shape; a match begun for another frame or keyframe.
         """
-        return self._backend.match(frame, prepared, previous, landmarks)
+        return self._backend.match(frame, prepared, previous, landmarks, begun)
 
 
 def _network(kind: str, device: str, weights: str | Path | None) -> Backend:

@@ -105,7 +105,7 @@ def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -
     for axis in range(2):
         a, b, c = moved[3 * axis : 3 * axis + 3]
         piece[..., axis] = a * across + b * down + c
-    np.copyto(field[cut], piece, where=within[..., None])
+    cv2.copyTo(piece, within.view(np.uint8), field[cut])
     trust = _trust(area, reference)
     np.copyto(validity[cut], trust[chosen], where=within)
     _draw_irises(field, validity, points[:, :2], reference.points)
@@ -139,8 +139,8 @@ def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
     order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
     corners = points[triangles[order], :2]  # (T, 3, 2)
     heights = corners[..., 1]
-    top = np.clip(np.ceil(heights.min(axis=1) - _GRACE), 0, size).astype(np.int32)
-    bottom = np.clip(np.floor(heights.max(axis=1) + _GRACE), -1, size - 1).astype(np.int32)
+    top = np.clip(np.ceil(np.minimum.reduce(heights.T) - _GRACE), 0, size).astype(np.int32)
+    bottom = np.clip(np.floor(np.maximum.reduce(heights.T) + _GRACE), -1, size - 1).astype(np.int32)
     rows = np.maximum(bottom - top + 1, 0)
     owner, y = _runs(top, rows)
     left, right = _spans(corners, area[order], owner, y, size)
@@ -158,23 +158,24 @@ def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
 
 
 def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -> tuple[Indices, Indices]:
-    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty where last < first."""
-    left = np.zeros(len(y), np.float32)
-    right = np.full(len(y), size - 1, np.float32)
-    turn = np.where(area < 0, np.float32(-1), np.float32(1))
+    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty where last < first.
+
+    A side that rises bounds a row's columns from below, one that falls from above; a level side bounds the
+    rows alone.
+    """
+    start, along = corners, np.roll(corners, -1, axis=1) - corners  # (T, 3, 2)
+    turn = np.where(area < 0, np.float32(-1), np.float32(1))[:, None]
+    scale = turn / np.maximum(np.hypot(along[..., 0], along[..., 1]), np.float32(1e-6))
+    a, b = -along[..., 1] * scale, along[..., 0] * scale  # inside: a x + b y >= c
+    c = a * start[..., 0] + b * start[..., 1] - np.float32(_GRACE)
+    slope = np.where(np.abs(a) < 1e-6, np.float32(1), a)
+    at, per_row = c / slope, b / slope
+    low, high = np.where(a > 1e-6, at, -np.inf), np.where(a < -1e-6, at, np.inf)
+    left, right = np.zeros(len(y), np.float32), np.full(len(y), size - 1, np.float32)
     for k in range(3):
-        start, along = corners[:, k], corners[:, (k + 1) % 3] - corners[:, k]
-        scale = turn / np.maximum(np.hypot(along[:, 0], along[:, 1]), np.float32(1e-6))
-        a, b = -along[:, 1] * scale, along[:, 0] * scale  # inside: a x + b y >= c
-        c = a * start[:, 0] + b * start[:, 1] - np.float32(_GRACE)
-        level = np.abs(a) < 1e-6
-        slope = np.where(level, np.float32(1), a)
-        bound = (c / slope)[owner] - (b / slope)[owner] * y
-        rising, flat = (a > 0)[owner], level[owner]
-        outside = flat & (b[owner] * y < c[owner])
-        np.maximum(left, bound, out=left, where=rising & ~flat)
-        np.minimum(right, bound, out=right, where=~(rising | flat))
-        right[outside] = -1
+        shift = per_row[owner, k] * y
+        np.maximum(left, low[owner, k] - shift, out=left)
+        np.minimum(right, high[owner, k] - shift, out=right)
     return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)
 
 

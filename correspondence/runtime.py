@@ -24,7 +24,7 @@ from correspondence.classical import (
     still_field,
 )
 from correspondence.classical import prepare as prepare_classical
-from correspondence.coarse import coarse_field, grid_patch
+from correspondence.coarse import Begun, grid_patch
 from correspondence.doubt import Calibration, evidence, final_log_b, places
 from correspondence.errors import WeightsError
 from correspondence.grid import Float, pixel_grid
@@ -231,19 +231,26 @@ class NetworkMatcher:
         inner = crop(base.image, base.region)
         return NetworkReference(base, gray_of(inner), self._runner.prepare(inner))
 
+    def begin(self, frame: Image, prepared: NetworkReference) -> Begun:
+        """Start on what needs no landmarks; see `Matcher.begin`."""
+        check_image(frame, "frame")
+        return Begun(frame, prepared.base.coarse, self._pool)
+
     def match(
         self,
         frame: Image,
         prepared: NetworkReference,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: Begun | None = None,
     ) -> NetworkMatch:
         """Where each pixel of `frame` lies in the reference; see `Matcher.match`."""
         size = check_image(frame, "frame")
+        outer = begun or self.begin(frame, prepared)
+        outer.check(frame, prepared.base.coarse)
         found = resolve(frame, landmarks)
         base = prepared.base
         region = choose_region(found if base.face is not None else None, size, region_of(previous))
-        outer = self._pool.submit(coarse_field, frame, base.coarse)
         inner = crop(frame, region)
         gray = gray_of(inner)
         last = previous if isinstance(previous, NetworkMatch) and previous.prepared is prepared else None
@@ -262,14 +269,14 @@ class NetworkMatcher:
                 None if face is None else (face.field, face.validity),
                 past,
                 self._pool,
-                lambda: outer.result().on(region, base.region, GRID),
+                lambda: outer.field().on(region, base.region, GRID),
             )
             said = self._runner.step(seen.result(), prepared.tables, proposal)
             log_b = judge(said, proposal, self._model.calibration)
             values = np.dstack([reblend(said, proposal), enlarge(log_b)])
         patch = grid_patch(values, region, base.region, FEATHER * region.side)
         return NetworkMatch(
-            (outer.result().patch, patch),
+            (outer.field().patch, patch),
             found,
             size,
             check_image(base.image),

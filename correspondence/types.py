@@ -35,7 +35,7 @@ def check_image(image: Image, name: str = "image") -> tuple[int, int]:
     return int(image.shape[0]), int(image.shape[1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Landmarks:
     """FaceMesh landmarks of one face in one picture.
 
@@ -55,7 +55,7 @@ class Landmarks:
             )
         self.points.setflags(write=False)
 
-    @property
+    @cached_property
     def box(self) -> tuple[float, float, float, float]:
         """Bounding box (x0, y0, x1, y1) of the face mesh, pixels."""
         low, high = self.points[:468, :2].min(axis=0), self.points[:468, :2].max(axis=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from correspondence import LandmarkTracker, Matcher
+from correspondence.coarse import Begun
 from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig
@@ -264,9 +265,10 @@ class Propagator:
             self._previous = None
         self._served = worn.keyframe
         with step.stage("landmarks"):
+            begun = self._matcher.begin(frame, worn.keyframe.prepared)
             landmarks = self._tracker(frame, now_s)
         self._note_face(landmarks is not None, step)
-        match = self._match(step, worn, landmarks, size)
+        match = self._match(step, worn, landmarks, begun)
         if match is None:
             return step.passed("no face found")
         strength = settings.strength * self._fade
@@ -299,12 +301,10 @@ class Propagator:
         if last is not None and last.backdrop is not None:
             last.backdrop.close()  # looks for the person anew once it is worn again
 
-    def _match(
-        self, step: Step, worn: Worn, landmarks: Landmarks | None, size: tuple[int, int]
-    ) -> Match | None:
+    def _match(self, step: Step, worn: Worn, landmarks: Landmarks | None, begun: Begun) -> Match | None:
         """The frame's match; the last one while a lost face's edit fades; None where no edit is due."""
         previous = self._previous
-        if previous is not None and previous.frame_size != size:
+        if previous is not None and previous.frame_size != step.frame.shape[:2]:
             previous = None
         bound_to_face = worn.keyframe.prepared.landmarks is not None
         bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
@@ -319,7 +319,7 @@ class Propagator:
             self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
         self._previous = None  # stays so where the match fails
         with step.stage("match"):
-            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks=landmarks)
+            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks, begun)
         self._previous = match
         return match
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence.choice import CHOICE, choose
+from correspondence.choice import CHOICE, PRICE, choose, weigh
 from correspondence.grid import Float
 from correspondence.mesh import LandmarkField
 
@@ -30,7 +30,8 @@ def chosen(contrast: float, inside: bool) -> Float:
         np.full((SIZE, SIZE), inside),
     )
     parts = np.zeros((n, n), np.float32)
-    field, spread = choose([flow, flow, still, face.field], frame, reference, face, parts)
+    fields = zip([flow, flow, still, face.field], PRICE, strict=True)
+    field, spread = choose([weigh(f, price, frame, reference) for f, price in fields], face, parts)
     assert field.shape == (SIZE, SIZE, 2)
     assert (spread >= 0).all()
     return field[SIZE // 4 : -SIZE // 4, SIZE // 4 : -SIZE // 4, 0]

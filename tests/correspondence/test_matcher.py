@@ -7,10 +7,12 @@ import logging
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 
-from correspondence import Matcher, WeightsError
+from correspondence import Matcher, WeightsError, detect_landmarks
 from correspondence import matcher as module
+from correspondence.types import Image
 
 
 def test_the_classical_matcher_needs_no_weights() -> None:
@@ -64,3 +66,28 @@ def test_auto_leaves_small_machines_their_cores(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert Matcher.load().kind == "compact"
     assert kinds == ["cuda", "cpu"]
+
+
+@pytest.mark.parametrize("kind", ["classical", "compact"])
+def test_a_match_begun_before_the_landmarks_are_known_is_the_same(kind: str, astronaut: Image) -> None:
+    matcher = Matcher.load(kind)
+    prepared = matcher.prepare(astronaut)
+    frame = np.ascontiguousarray(np.roll(astronaut, 5, axis=1))
+    begun = matcher.begin(frame, prepared)
+    landmarks = detect_landmarks(frame)
+    apart = matcher.match(frame, prepared, None, landmarks, begun)
+    at_once = matcher.match(frame, prepared, None, landmarks)
+    np.testing.assert_array_equal(apart.field, at_once.field)
+    np.testing.assert_array_equal(apart.log_b, at_once.log_b)
+
+
+def test_a_match_begun_for_another_frame_is_refused(astronaut: Image) -> None:
+    matcher = Matcher.load("classical")
+    prepared, other = matcher.prepare(astronaut), matcher.prepare(astronaut)
+    begun = matcher.begin(astronaut, prepared)
+    with pytest.raises(ValueError, match="begun for another frame or keyframe"):
+        matcher.match(astronaut.copy(), prepared, begun=begun)
+    with pytest.raises(ValueError, match="begun for another frame or keyframe"):
+        matcher.match(astronaut, other, begun=begun)
+    with pytest.raises(ValueError, match="frame must be uint8"):
+        matcher.begin(astronaut.astype(np.float32), prepared)  # type: ignore[arg-type]

@@ -65,12 +65,16 @@ class FakeMatcher:
         self.prepared.append(image)
         return FakePrepared(image, self.landmarks)
 
+    def begin(self, frame: Image, prepared: FakePrepared) -> None:
+        pass
+
     def match(
         self,
         frame: Image,
         prepared: FakePrepared,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: None = None,
     ) -> Match:
         if self.fails:
             raise RuntimeError("matcher broke")
@@ -113,7 +117,9 @@ class MapMatcher(FakeMatcher):
         super().__init__(None)
         self.maps = maps
 
-    def match(self, frame: Image, prepared: Any, previous: Any = None, landmarks: Any = None) -> Match:
+    def match(
+        self, frame: Image, prepared: Any, previous: Any = None, landmarks: Any = None, begun: Any = None
+    ) -> Match:
         height, width = frame.shape[:2]
         log_b = self.maps[id(prepared)]
         return Match.from_field(np.zeros((height, width, 2), np.float32), log_b, landmarks)

@@ -26,6 +26,7 @@ class Sided(FakeMatcher):
         prepared: FakePrepared,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
+        begun: None = None,
     ) -> Match:
         whole = super().match(frame, prepared, previous, landmarks)
         log_b = whole.log_b.copy()

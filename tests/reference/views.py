@@ -57,8 +57,16 @@ class TurnMatcher:
         image = image.copy()
         return FakePrepared(image, self.scene.landmarks(image))
 
+    def begin(self, frame: Image, prepared: FakePrepared) -> None:
+        pass
+
     def match(
-        self, frame: Image, prepared: FakePrepared, previous: Match | None = None, landmarks: Any = DETECT
+        self,
+        frame: Image,
+        prepared: FakePrepared,
+        previous: Match | None = None,
+        landmarks: Any = DETECT,
+        begun: None = None,
     ) -> Match:
         self.matched += 1
         log_b = np.full(self.scene.size, -2.0, np.float32)

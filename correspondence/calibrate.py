@@ -2,10 +2,12 @@
 
     python -m correspondence.calibrate --portraits DIR
 
-Pairs come from the sources of `DIR/train` that `data.hold_out` keeps from training. Half are one frame
-and a known random warp of it, relit, spoilt and partly covered, with landmarks detected in both pictures
-on their own; covered cells count as wrong. Half are two frames of a clip in which every third landmark
-was withheld: replaced by what its neighbours say, and compared with where it was found.
+One judge is fitted for the fine field and one for the field of the whole frame. Pairs come from the
+sources of `DIR/train` that `data.hold_out` keeps from training. Two of five are one frame and a known random
+warp of it, relit, spoilt and partly covered, with landmarks detected in both pictures on their own; covered
+cells count as wrong. One of five is a face turned up to a profile, where skin that the picture hides counts
+as covered. Two of five are two frames of a clip in which every third landmark was withheld: replaced by what
+its neighbours say, and compared with where it was found.
 """
 
 from __future__ import annotations
@@ -14,30 +16,35 @@ import argparse
 import csv
 import json
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from correspondence import classical, synthetic
 from correspondence import topology as topo
-from correspondence.choice import CHOICE
-from correspondence.coarse import coarse_field
+from correspondence.choice import EVIDENCE
+from correspondence.coarse import CELLS, coarse_field, weighed_flow
 from correspondence.data import hold_out, read_video
 from correspondence.grid import Float
 from correspondence.landmarks import detect_landmarks
-from correspondence.region import Region, crop, ideal_region
-from correspondence.types import Image, Landmarks
-from correspondence.uncertainty import Calibration, Evidence, calibration, scale_from
+from correspondence.mesh import face_reference, landmark_field
+from correspondence.region import GRID, Region, crop, ideal_region, whole
+from correspondence.types import Bool, Image, Landmarks
+from correspondence.uncertainty import Evidence, Judge
 
 logger = logging.getLogger(__name__)
 
 COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
-CELLS_PER_PAIR = 3000
-LANDMARK_WEIGHT = 6.0  # of a withheld landmark, of which a pair has 150, beside a cell
+CELLS_PER_PAIR = 1200
+LANDMARK_WEIGHT = 2.4  # of a withheld landmark, of which a pair has 150, beside a cell
 KNOTS = 16
+MOST_YAW_DEG = 75.0
+HIDDEN, BATCH, RATE = 24, 8192, 1e-2  # units, samples a step, of Adam
 Generator = np.random.Generator
 
 
@@ -80,12 +87,45 @@ def _at(planes: list[Float], x: Float, y: Float) -> Float:
 
 def _evidence_at(evidence: Evidence, cells: Float) -> Float:
     """Features at cells of the field's grid, whose evidence lies on a coarser one: float32 (S, F)."""
-    at = ((cells + 0.5) / CHOICE - 0.5).astype(np.float32)
+    at = ((cells + 0.5) / EVIDENCE - 0.5).astype(np.float32)
     return _at(evidence.features(), at[:, :1], at[:, 1:])
 
 
-def warped_pair(rng: Generator, image: Image, other: Image) -> tuple[Image, Float, Float]:
-    """A frame that is a known warp of `image`: the frame, the field (H, W, 2) and what covers it (H, W)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """A frame made from a square picture of side S.
+
+    Attributes:
+        frame: uint8 (S, S, 3).
+        field: float32 (S, S, 2), pixels, from the frame to the picture.
+        cover: float32 (S, S), 1 where the frame shows what the picture does not.
+        landmarks: as they are known in the frame.
+    """
+
+    frame: Image
+    field: Float
+    cover: Float
+    landmarks: Landmarks | None
+
+
+def turned_pair(rng: Generator, image: Image, other: Image) -> Known:
+    """The face turned about the neck, by FaceMesh's depth; a warp where there is none.
+
+    Skin that the picture does not show counts as covered: no flow and no landmark can know it.
+    """
+    face = detect_landmarks(image)
+    if face is None:
+        return warped_pair(rng, image, other)
+    side, square = image.shape[0], whole((image.shape[0], image.shape[0]))
+    there = Landmarks(synthetic.turn_head(rng, face.points, MOST_YAW_DEG), face.image_size)
+    driven = landmark_field(there, face_reference(face, square, side), square)
+    frame = synthetic.spoil(rng, synthetic.relight(rng, synthetic.sample(image, driven.field)))
+    hidden = (driven.inside & (driven.validity <= 0)).astype(np.float32)
+    return Known(frame, driven.field, hidden, there if rng.random() < 0.5 else detect_landmarks(frame))
+
+
+def warped_pair(rng: Generator, image: Image, other: Image) -> Known:
+    """A random warp of a picture, in half of all cases with something of another before it."""
     size = image.shape[0]
     field = np.asarray(synthetic.random_field(rng, 256) * np.float32(size / 256), np.float32)
     field = np.asarray(cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -95,29 +135,47 @@ def warped_pair(rng: Generator, image: Image, other: Image) -> tuple[Image, Floa
         found = detect_landmarks(frame)
         box = found.box if found else (size * 0.3, size * 0.3, size * 0.7, size * 0.7)
         frame, cover = synthetic.occlude(rng, frame, other, box)
-    return synthetic.spoil(rng, synthetic.relight(rng, frame)), field, cover
+    frame = synthetic.spoil(rng, synthetic.relight(rng, frame))
+    return Known(frame, field, cover, detect_landmarks(frame))
 
 
-def warped_samples(rng: Generator, image: Image, other: Image) -> Samples:
-    """Samples of one known warp: errors everywhere in the region and the picture."""
-    frame, truth, cover = warped_pair(rng, image, other)
+def known_samples(rng: Generator, image: Image, known: Known) -> dict[str, Samples]:
+    """Samples of one known field, of the fine field in its region and of the coarse one everywhere."""
+    frame, truth, cover = known.frame, known.field, known.cover
     prepared = classical.prepare(image)
-    field, evidence, region = _match(frame, detect_landmarks(frame), prepared)
-    size = field.shape[0]
-    count = CELLS_PER_PAIR
-    cells = rng.uniform(0, size - 1, (count, 2)).astype(np.float32)
-    pixels = region.to_pixels(cells)
+    field, evidence, region = _match(frame, known.landmarks, prepared)
+    size, side = field.shape[0], image.shape[0]
+    cells = rng.uniform(0, size - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
+    fine = _judged(cells, field, region, prepared.region, truth, cover)
+    flow, weight, features = weighed_flow(frame, prepared.coarse)
+    spots = rng.uniform(0, CELLS - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
+    square = whole((side, side))
+    coarse = _judged(spots, flow * weight[..., None], square, square, truth, cover)
+    return {
+        "fine": _samples(_evidence_at(evidence, cells), *fine),
+        "coarse": _samples(_at(features, spots[:, :1], spots[:, 1:]), *coarse),
+    }
+
+
+def _judged(
+    cells: Float, field: Float, region: Region, reference: Region, truth: Float, cover: Float
+) -> tuple[Float, Bool]:
+    """Errors of a field at cells of its grid and which of them count, see `Samples`; covered is wrong."""
+    size, side = field.shape[0], truth.shape[0]
+    pixels = region.to_pixels(cells, size)
     true = pixels + _at([truth[..., 0], truth[..., 1]], pixels[:, :1], pixels[:, 1:])
-    inside = ((true >= 0) & (true <= image.shape[0] - 1) & (pixels >= 0) & (pixels < image.shape[0])).all(
-        axis=1
-    )
+    within = (np.minimum(true, pixels) >= 0) & (true <= side - 1) & (pixels < side)
     got = cells + _at([field[..., 0], field[..., 1]], cells[:, :1], cells[:, 1:])
-    errors = np.abs(got - prepared.region.to_grid(true))
+    errors = np.abs(got - reference.to_grid(true, size))
     covered = _at([cover], pixels[:, :1], pixels[:, 1:])
-    errors = np.where(covered > 0.5, np.maximum(errors, COVERED_ERROR), errors)
-    features = _evidence_at(evidence, cells)
-    keep = inside & ((covered[:, 0] < 0.1) | (covered[:, 0] > 0.5))
-    return Samples(features[keep], errors[keep].astype(np.float32), np.ones(int(keep.sum()), np.float32))
+    errors = np.where(covered > 0.5, np.maximum(errors, COVERED_ERROR * size / GRID), errors)
+    clear = (covered[:, 0] < 0.1) | (covered[:, 0] > 0.5)
+    return errors.astype(np.float32), within.all(axis=1) & clear
+
+
+def _samples(features: Float, errors: Float, counts: Bool, weight: float = 1.0) -> Samples:
+    """Those that count, all with one weight."""
+    return Samples(features[counts], errors[counts], np.full(int(counts.sum()), weight, np.float32))
 
 
 def withhold(
@@ -140,11 +198,11 @@ def withhold(
     return Landmarks(points, frame.image_size), chosen
 
 
-def landmark_samples(rng: Generator, frame: Image, reference: Image) -> Samples | None:
-    """Samples of two frames of a clip at withheld landmarks, None without a face in both."""
+def landmark_samples(rng: Generator, frame: Image, reference: Image) -> dict[str, Samples]:
+    """Samples of two frames of a clip at withheld landmarks; none without a face in both."""
     here, there = detect_landmarks(frame), detect_landmarks(reference)
     if here is None or there is None:
-        return None
+        return {}
     given, chosen = withhold(here, there, first=int(rng.integers(3)))
     prepared = classical.prepare(reference, there)
     field, evidence, region = _match(frame, given, prepared)
@@ -152,23 +210,26 @@ def landmark_samples(rng: Generator, frame: Image, reference: Image) -> Samples 
     size = field.shape[0]
     got = cells + _at([field[..., 0], field[..., 1]], cells[:, :1], cells[:, 1:])
     errors = np.abs(got - prepared.region.to_grid(there.points[chosen, :2]))
-    features = _evidence_at(evidence, cells)
-    keep = ((cells >= 0) & (cells <= size - 1)).all(axis=1)
-    weight = np.full(int(keep.sum()), LANDMARK_WEIGHT, np.float32)
-    return Samples(features[keep], errors[keep].astype(np.float32), weight)
+    within = ((cells >= 0) & (cells <= size - 1)).all(axis=1)
+    return {"fine": _samples(_evidence_at(evidence, cells), errors, within, LANDMARK_WEIGHT)}
 
 
-def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> Iterator[Samples]:
-    """Samples of `pairs` pairs of both sorts."""
+def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> dict[str, Samples]:
+    """Samples of `pairs` pairs, three of five made up, by the field they are of."""
+    found: dict[str, list[Samples]] = {"fine": [], "coarse": []}
     for index in range(pairs):
         clip = clips[int(rng.integers(len(clips)))]
         first, second = (clip[int(rng.integers(len(clip)))] for _ in range(2))
         other = clips[int(rng.integers(len(clips)))][0]
-        samples = (
-            warped_samples(rng, first, other) if index % 2 == 0 else landmark_samples(rng, first, second)
+        make = (warped_pair, warped_pair, turned_pair, None, None)[index % 5]
+        of_pair = (
+            landmark_samples(rng, first, second)
+            if make is None
+            else known_samples(rng, first, make(rng, first, other))
         )
-        if samples is not None:
-            yield samples
+        for name, samples in of_pair.items():
+            found[name].append(samples)
+    return {name: joined(parts) for name, parts in found.items()}
 
 
 def joined(parts: list[Samples]) -> Samples:
@@ -180,27 +241,53 @@ def joined(parts: list[Samples]) -> Samples:
     )
 
 
-def fit(samples: Samples, steps: int = 600, rate: float = 0.05) -> Calibration:
-    """Weights by maximum likelihood of Laplace errors (Adam), then a monotone curve of mean errors."""
-    features, mean = samples.features, samples.errors.mean(axis=1)
-    share = samples.weight / samples.weight.sum()
-    weights = np.zeros(features.shape[1])
-    weights[0] = np.log(mean.mean())
-    m, v = np.zeros_like(weights), np.zeros_like(weights)
-    for step in range(1, steps + 1):
-        score = np.clip(features @ weights, -5, 6)
-        gradient = features.T @ (share * (1 - mean * np.exp(-score)))
-        m, v = 0.9 * m + 0.1 * gradient, 0.99 * v + 0.01 * gradient**2
-        weights -= rate * (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.99**step)) + 1e-8)
-    score = features @ weights
+def fit(samples: Samples, steps: int = 1500, seed: int = 0) -> Judge:
+    """A perceptron by maximum likelihood of Laplace errors (Adam), then a monotone curve of mean errors.
+
+    Args:
+        samples: with the features that the judge is to weigh.
+        steps: of Adam, on BATCH samples each.
+        seed: of the first weights and of the batches.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mean, spread = samples.features.mean(axis=0), samples.features.std(axis=0) + 1e-6
+    features = torch.from_numpy((samples.features - mean) / spread)
+    errors, share = torch.from_numpy(samples.errors.mean(axis=1)), samples.weight / samples.weight.sum()
+    upto = torch.from_numpy(np.cumsum(share.astype(np.float64)))
+    inputs = features.shape[1]
+    hidden = torch.randn(HIDDEN, inputs, generator=generator) * np.sqrt(2 / inputs)
+    weights = [hidden, torch.zeros(HIDDEN), torch.zeros(HIDDEN), errors.mean().log()[None]]
+    for part in weights:
+        part.requires_grad_()
+    optimizer = torch.optim.Adam(weights, RATE, weight_decay=1e-5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        drawn = torch.rand(BATCH, generator=generator, dtype=torch.float64)
+        batch = torch.searchsorted(upto, drawn).clamp(max=len(errors) - 1)
+        units = torch.relu(features[batch] @ weights[0].T + weights[1])
+        score = (units @ weights[2] + weights[3]).clamp(-5, 6)
+        loss = (score + errors[batch] * torch.exp(-score)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    first, offset, last, level = (part.detach().numpy() for part in weights)
+    hidden_rows = np.column_stack([first / spread, offset - (first / spread) @ mean]).astype(np.float32)
+    open_ended = np.array([-1e9, 1e9], np.float32)
+    raw = Judge(hidden_rows, np.append(last, level).astype(np.float32), open_ended, open_ended)
+    return replace(raw, **_curve(raw.score(list(samples.features.T)), samples.errors, share))
+
+
+def _curve(score: Float, errors: Float, share: Float) -> dict[str, Float]:
+    """The rising curve from scores to the log-scale of the errors that came with them."""
     order = np.argsort(score)
     edges = np.searchsorted(np.cumsum(share[order]), np.linspace(0, 1, KNOTS + 1)[1:-1])
     scores, values = [], []
     for part in np.split(order, edges):
         scores.append(float(np.average(score[part], weights=share[part])))
-        values.append(_scale(samples.errors[part], share[part]))
-    rising = np.maximum.accumulate(values)
-    return Calibration(tuple(weights.tolist()), tuple(scores), tuple(np.log(rising).tolist()))
+        values.append(_scale(errors[part], share[part]))
+    rising = np.log(np.maximum.accumulate(values))
+    return {"scores": np.array(scores, np.float32), "log_b": rising.astype(np.float32)}
 
 
 def _scale(errors: Float, share: Float) -> float:
@@ -226,10 +313,9 @@ def coverage_error(log_b: Float, errors: Float) -> float:
     return float(np.abs(reached - nominal).mean())
 
 
-def scales(samples: Samples, fitted: Calibration | None = None) -> Float:
+def scales(samples: Samples, judge: Judge) -> Float:
     """log_b of each sample: float32 (S,)."""
-    columns = [samples.features[:, k] for k in range(samples.features.shape[1])]
-    return scale_from(columns, fitted or calibration())
+    return judge(list(np.ascontiguousarray(samples.features.T)))
 
 
 def held_out_clips(portraits: Path, per_clip: int = 8) -> list[list[Image]]:
@@ -258,28 +344,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--portraits", type=Path, required=True, help="folder with train/ and MANIFEST.csv")
-    parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--pairs", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("calibration.json"))
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clips = held_out_clips(given.portraits)
     rng = np.random.default_rng(given.seed)
-    samples = joined(list(draw(rng, clips, given.pairs)))
-    fitted = fit(samples)
-    error = coverage_error(scales(samples, fitted), samples.errors)
-    logger.info("%d clips, %d samples, coverage error %.3f", len(clips), len(samples.errors), error)
     how = f"python -m correspondence.calibrate --pairs {given.pairs} --seed {given.seed}"
-    record = {
-        "how": how,
-        "clips": len(clips),
-        "samples": len(samples.errors),
-        "coverage_error": round(error, 4),
-        "weights": [round(value, 5) for value in fitted.weights],
-        "scores": [round(value, 5) for value in fitted.scores],
-        "log_b": [round(value, 5) for value in fitted.log_b],
-    }
-    given.out.write_text(json.dumps(record, indent=1) + "\n")
+    record: dict[str, Any] = {"how": how, "clips": len(clips)}
+    for name, samples in draw(rng, clips, given.pairs).items():
+        judge = fit(samples, seed=given.seed)
+        error = coverage_error(scales(samples, judge), samples.errors)
+        logger.info("%s field: %d samples, coverage error %.3f", name, len(samples.errors), error)
+        known = {"samples": len(samples.errors), "coverage_error": round(error, 4)}
+        record[name] = known | judge.stored()
+    lines = json.dumps(record, indent=1)
+    given.out.write_text(re.sub(r",\s+(?=-?\d)", ", ", lines) + "\n")  # numbers side by side
 
 
 if __name__ == "__main__":

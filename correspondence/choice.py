@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence import topology as topo
 from correspondence.flow import contrast, sample, unlike
@@ -17,6 +19,7 @@ from correspondence.types import Image, Landmarks
 from correspondence.uncertainty import Evidence
 
 CHOICE = 2  # candidates are chosen on a grid this much coarser than the field's
+EVIDENCE = 4  # and what tells of errors is weighed on one this much coarser
 
 # Costs are in gray levels.
 PRICE = (0.0, 0.5, 1.0, 1.0)  # of guided flow, the whole frame's flow, standing still, landmarks
@@ -141,9 +144,15 @@ def _mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
 
 
 def gather(
-    field: Float, back: Float, look: Image, reference: Image, face: LandmarkField | None, seen: Float
+    field: Float,
+    back: Float,
+    look: Image,
+    reference: Image,
+    face: LandmarkField | None,
+    flows: tuple[Candidate, Candidate],
+    seen: Float,
 ) -> Evidence:
-    """What speaks for and against the chosen field, on the grid of choice; see `Evidence`.
+    """What speaks for and against the chosen field, on a grid of N / EVIDENCE cells; see `Evidence`.
 
     Args:
         field: float32 (N, N, 2), cells.
@@ -151,21 +160,40 @@ def gather(
         look: uint8 (n, n, 4), the frame's `appearance`.
         reference: uint8 (n, n, 4), the reference's.
         face: the landmark field, None without a face.
+        flows: the guided one and the whole frame's.
         seen: float32 (n, n, 2), the candidates' spread and `parts_of`.
     """
     n = look.shape[0]
     here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    there = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
+    returned = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
     at = pixel_grid(n, n) + here / CHOICE
-    loop = here + cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    loop = here + cv2.remap(returned, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
-    residual = cv2.blur(unlike(look, sample(reference, at)), (3, 3))
+    there = sample(reference, at)
+    residual = cv2.blur(unlike(look, there), (3, 3))
+    off_guided, off_scene = (cv2.magnitude(*cv2.split(cv2.subtract(here, flow.small))) for flow in flows)
     none = np.zeros((n, n), np.float32)
     validity = inside = none
     if face is not None:
         validity = cv2.resize(face.validity, (n, n), interpolation=cv2.INTER_AREA)
         inside = cv2.resize(face.inside.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
-    return Evidence(cycle, residual, seen[..., 0], contrast(look), validity, inside, seen[..., 1])
+    m = n * CHOICE // EVIDENCE
+
+    def shrunk(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return cv2.resize(values, (m, m), interpolation=cv2.INTER_AREA)
+
+    return Evidence(
+        cycle=shrunk(cycle),
+        residual=shrunk(residual),
+        apart=shrunk(seen[..., 0]),
+        texture=shrunk(contrast(look)),
+        validity=shrunk(validity),
+        inside=shrunk(inside),
+        parts=shrunk(seen[..., 1]),
+        off_scene=shrunk(off_scene),
+        off_guided=shrunk(off_guided),
+        unlike=shrunk(cv2.absdiff(look, there)),
+    )
 
 
 def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:

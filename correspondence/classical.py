@@ -32,7 +32,7 @@ from correspondence.types import (
     Patch,
     check_image,
 )
-from correspondence.uncertainty import Evidence, scale_of
+from correspondence.uncertainty import Evidence, shipped_judge
 
 SMOOTH = 2  # iterations of variational refinement of the flow that the landmarks guide
 FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
@@ -217,13 +217,16 @@ def fine_field(
         candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
     field, spread = choose(candidates, face, parts)
-    return field, gather(field, back.result(), look, prepared.look, face, np.dstack([spread, parts]))
+    seen = np.dstack([spread, parts])
+    flows = candidates[0], candidates[1]
+    return field, gather(field, back.result(), look, prepared.look, face, flows, seen)
 
 
 def fine_values(field: Float, evidence: Evidence) -> Float:
     """(dx, dy, log_b) in cells on the field's grid: float32 (N, N, 3)."""
     size = field.shape[0]
-    log_b = cv2.resize(scale_of(evidence), (size, size), interpolation=cv2.INTER_LINEAR)
+    log_b = shipped_judge("fine")(evidence.features())
+    log_b = cv2.resize(log_b, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.merge([*cv2.split(field), log_b]), np.float32)
 
 

@@ -12,7 +12,7 @@ from correspondence.flow import Gray, appearance, contrast, dis_flow, sample, un
 from correspondence.grid import Float, pixel_grid, resize_field
 from correspondence.region import Region, content, shrink, square, whole
 from correspondence.types import Image, Patch
-from correspondence.uncertainty import Evidence, scale_of
+from correspondence.uncertainty import shipped_judge
 
 SEEN = 256  # cells on a side of the square around the whole picture that flow is computed on
 CELLS = 128  # cells on a side of the field: DIS stops at half resolution
@@ -110,10 +110,21 @@ def coarse_reference(image: Image) -> CoarseReference:
 
 def coarse_field(frame: Image, reference: CoarseReference) -> CoarseField:
     """Flow between the whole pictures, and where it is believed: see `CoarseField`."""
-    size = frame.shape[0], frame.shape[1]
-    here, there = whole(size), whole(reference.size)
+    here, there = whole((frame.shape[0], frame.shape[1])), whole(reference.size)
+    flow, weight, features = weighed_flow(frame, reference)
+    values = np.dstack([flow * weight[..., None], shipped_judge("coarse")(features)]).astype(np.float32)
+    return CoarseField(flow, grid_patch(values, here, there, feather=0), here, there)
+
+
+def weighed_flow(frame: Image, reference: CoarseReference) -> tuple[Float, Float, list[Float]]:
+    """Flow between the whole pictures, how far it is believed, and what a `Judge` weighs of that.
+
+    Returns:
+        float32 (CELLS, CELLS, 2), cells; float32 (CELLS, CELLS), [0, 1], 0 where standing still explains the
+        frame better; features, each float32 (CELLS, CELLS).
+    """
     inner = square(frame, SEEN)
-    band = _band(size, reference.size)
+    band = _band((frame.shape[0], frame.shape[1]), reference.size)
     seen, known = (np.ascontiguousarray(gray[band]) for gray in (_gray(inner), reference.gray))
     fine = _spread(dis_flow(seen, known, smooth=SMOOTH), band)
     flow = resize_field(fine, (CELLS, CELLS))
@@ -123,11 +134,11 @@ def coarse_field(frame: Image, reference: CoarseReference) -> CoarseField:
     gain = stood - moved
     gain += AROUND * cv2.blur(gain, (WIDE, WIDE))
     weight = cv2.GaussianBlur(1 / (1 + np.exp(np.clip(-gain, -20, 20))), (0, 0), 1.5)
-    none = np.zeros_like(weight)
-    apart = cv2.magnitude(flow[..., 0], flow[..., 1]) * weight * (1 - weight)
-    log_b = scale_of(Evidence(none + 1, cv2.min(moved, stood), apart, contrast(a), none, none, none))
-    values = np.dstack([flow * weight[..., None], log_b]).astype(np.float32)
-    return CoarseField(flow, grid_patch(values, here, there, feather=0), here, there)
+    length = cv2.magnitude(flow[..., 0], flow[..., 1]) * weight
+    residual, texture = np.log(cv2.min(moved, stood) + 1), np.log(contrast(a) + 1)
+    apart, motion = np.log(length * (1 - weight) + np.float32(0.05)), np.log(length + np.float32(0.1))
+    around = [cv2.blur(values, (15, 15)) for values in (residual, texture, motion)]
+    return flow, weight, [residual, apart, texture, motion, *around]
 
 
 def grid_patch(values: Float, region: Region, reference: Region, feather: float) -> Patch:

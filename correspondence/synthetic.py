@@ -61,9 +61,9 @@ def random_field(rng: Generator, size: int) -> Float:
     return np.asarray(field, np.float32)
 
 
-def turn_head(rng: Generator, points: Float) -> Float:
-    """Landmarks (478, 3) of the same face turned in depth by up to 20 degrees, orthographic."""
-    yaw, pitch, roll = np.deg2rad(rng.uniform((-20, -14, -8), (20, 14, 8)))
+def turn_head(rng: Generator, points: Float, yaw_deg: float = 20.0) -> Float:
+    """Landmarks (478, 3) of the same face turned in depth by up to `yaw_deg`, orthographic."""
+    yaw, pitch, roll = np.deg2rad(rng.uniform((-yaw_deg, -14, -8), (yaw_deg, 14, 8)))
     cy, sy, cp, sp, cr, sr = (
         np.cos(yaw),
         np.sin(yaw),

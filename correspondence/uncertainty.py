@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 
 from correspondence.grid import Float
-from correspondence.types import Box, Match
+from correspondence.types import Box, Image, Match
 
-_STEPS = 1 << 15  # in which the curve of scales is kept: less than a thousandth from one to the next
 _FITTED = Path(__file__).with_name("calibration.json")  # written by `python -m correspondence.calibrate`
+_STEPS = 1 << 15  # in which a judge's curve is kept: less than a thousandth from one to the next
+_NEAR, _AROUND, _WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
+_LOG = np.log1p(np.arange(256, dtype=np.float32) / 4)  # of a difference kept in quarters of a gray level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a matcher saw of its own errors, each float32 (n, n).
+    """What a matcher saw of its own errors, each float32 (n, n) where nothing else is said.
 
     Attributes:
         cycle: forward-backward disagreement, cells.
@@ -28,6 +33,9 @@ class Evidence:
         validity: of the landmark field, [0, 1].
         inside: 1 on the face's mesh.
         parts: 1 on lips, eyes and brows, where the landmarks were followed.
+        off_scene: distance from the whole frame's flow, which knows no landmarks, cells.
+        off_guided: distance from the flow that starts from the landmarks, cells.
+        unlike: difference of the pictures' `flow.appearance`, uint8 (n, n, 4).
     """
 
     cycle: Float
@@ -37,17 +45,28 @@ class Evidence:
     validity: Float
     inside: Float
     parts: Float
+    off_scene: Float
+    off_guided: Float
+    unlike: Image
 
     def features(self) -> list[Float]:
-        """What the scale is a weighted sum of, each float32 (n, n); a constant first."""
-        cycle = np.log(self.cycle + np.float32(0.1))
-        residual = np.log(self.residual + np.float32(1))
+        """What a `Judge` weighs, each float32 (n, n): the evidence of a cell and of its surroundings.
+
+        A hand before the face shows in the surroundings, and in the colours, more than in any one cell.
+        """
+        quarters = cv2.convertScaleAbs(self.unlike, alpha=4)
+        cycle, residual = _log(self.cycle, 0.1), _log(self.residual, 1.0)
+        off_scene, off_guided = _log(self.off_scene, 0.1), _log(self.off_guided, 0.1)
+        colours = [
+            plane
+            for window in (_NEAR, _AROUND)
+            for plane in cv2.split(cv2.LUT(cv2.blur(quarters, window), _LOG))
+        ]
         return [
-            np.ones_like(cycle),
             cycle,
             residual,
-            np.log(self.apart + np.float32(0.05)),
-            np.log(self.texture + np.float32(1)),
+            _log(self.apart, 0.05),
+            _log(self.texture, 1.0),
             self.validity,
             self.inside,
             self.inside * cycle,
@@ -55,56 +74,77 @@ class Evidence:
             self.parts,
             self.parts * cycle,
             self.parts * residual,
+            off_scene,
+            *colours,
+            cv2.blur(cycle, _AROUND),
+            cv2.blur(off_scene, _AROUND),
+            cv2.blur(off_guided, _AROUND),
+            cv2.blur(residual, _WIDE),
+            cv2.blur(_log(self.texture, 1.0), _AROUND),
+            cv2.blur(self.parts, _AROUND),
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How evidence becomes a scale: a weighted sum of its features, then a monotone curve.
+def _log(values: Float, least: float) -> Float:
+    return np.log(values + np.float32(least))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """Turns evidence into a scale: a perceptron with one hidden layer, then a monotone curve.
 
     Attributes:
-        weights: one for each of `Evidence.features`.
-        scores: ascending knots of the weighted sum.
-        log_b: the curve's values there, natural log of cells.
+        hidden: float32 (H, F + 1), weights of the features and an offset, for each hidden unit.
+        out: float32 (H + 1,), weights of the hidden units and an offset.
+        scores: float32 (K,), ascending knots of what comes out.
+        log_b: float32 (K,), the curve's values there, natural log of cells.
     """
 
-    weights: tuple[float, ...]
-    scores: tuple[float, ...]
-    log_b: tuple[float, ...]
+    hidden: Float
+    out: Float
+    scores: Float
+    log_b: Float
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> Judge:
+        """The inverse of `stored`."""
+        return cls(*(np.array(stored[name], np.float32) for name in ("hidden", "out", "scores", "log_b")))
+
+    def stored(self) -> dict[str, Any]:
+        """As plain numbers."""
+        return {
+            name: np.round(getattr(self, name).astype(np.float64), 5).tolist()
+            for name in ("hidden", "out", "scores", "log_b")
+        }
+
+    def score(self, features: Sequence[Float]) -> Float:
+        """What the perceptron says of features of one shape; float32, of that shape."""
+        lines = np.stack(
+            features, axis=-2
+        )  # a product for each line is too small for BLAS to wake its threads
+        units = self.hidden[:, :-1] @ lines
+        units += self.hidden[:, -1:]
+        np.maximum(units, 0, out=units)
+        return np.asarray(self.out[:-1] @ units + self.out[-1], np.float32)
+
+    def __call__(self, features: Sequence[Float]) -> Float:
+        """log_b from features of one shape; float32, of that shape, natural log of cells."""
+        first, last = self.scores[0], self.scores[-1]
+        at = (self.score(features) - first) * ((_STEPS - 1) / (last - first)) + np.float32(0.5)
+        return np.take(_dense(self), np.clip(at, 0, _STEPS - 1).astype(np.int32))
 
 
-@lru_cache(maxsize=1)
-def calibration() -> Calibration:
-    """The fitted calibration that ships with the package."""
-    read = json.loads(_FITTED.read_text())
-    return Calibration(tuple(read["weights"]), tuple(read["scores"]), tuple(read["log_b"]))
-
-
-def scale_of(evidence: Evidence, fitted: Calibration | None = None) -> Float:
-    """log_b from what the matcher saw: float32 (n, n), natural log of the Laplace scale in cells.
-
-    Args:
-        evidence: of one match.
-        fitted: the calibration; the shipped one where None.
-    """
-    return scale_from(evidence.features(), fitted or calibration())
-
-
-def scale_from(features: list[Float], fitted: Calibration) -> Float:
-    """log_b from the features themselves, of any one shape."""
-    score = np.zeros_like(features[0])
-    for weight, feature in zip(fitted.weights, features, strict=True):
-        score += np.float32(weight) * feature
-    first, last = fitted.scores[0], fitted.scores[-1]
-    at = (score - np.float32(first)) * np.float32((_STEPS - 1) / (last - first)) + np.float32(0.5)
-    return np.take(_dense(fitted), np.clip(at, 0, _STEPS - 1).astype(np.int32))
-
-
-@lru_cache(maxsize=4)
-def _dense(fitted: Calibration) -> Float:
+@lru_cache(maxsize=8)
+def _dense(judge: Judge) -> Float:
     """The curve at even steps, float32 (_STEPS,), to look values up: a third of the time of `np.interp`."""
-    scores = np.linspace(fitted.scores[0], fitted.scores[-1], _STEPS)
-    return np.interp(scores, fitted.scores, fitted.log_b).astype(np.float32)
+    scores = np.linspace(judge.scores[0], judge.scores[-1], _STEPS)
+    return np.interp(scores, judge.scores, judge.log_b).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def shipped_judge(field: str) -> Judge:
+    """The fitted judge that ships with the package, of the classical matcher's "fine" or "coarse" field."""
+    return Judge.read(json.loads(_FITTED.read_text())[field])
 
 
 def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:

@@ -56,8 +56,8 @@ class CompositeConfig:
     light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
     light_rest: float = 0.05  # log of the gain below which light counts as unchanged; full at 3 times it
     radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
-    trust_low: float = 0.03  # confidence at which the edit is gone ...
-    trust_high: float = 0.4  # ... and at which it is whole
+    trust_low: float = 0.15  # confidence at which the edit is gone: a hand before the face has 0.2 ...
+    trust_high: float = 0.5  # ... and at which it is whole
     step_px: int = 8  # grid of gain and confidence
 
     def __post_init__(self) -> None:

@@ -10,12 +10,13 @@ from typing import Any, Protocol
 from correspondence.classical import ClassicalMatcher
 from correspondence.coarse import Begun
 from correspondence.errors import WeightsError
+from correspondence.thorough import ThoroughMatcher
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
 
 logger = logging.getLogger(__name__)
 
 NETWORK_CORES = 4  # "auto" takes the network from here on: it costs twice the classical matcher's time
-KINDS = ("auto", "classical", "compact", "dinov2")
+KINDS = ("auto", "classical", "thorough", "compact", "dinov2")
 
 
 class Backend(Protocol):
@@ -57,19 +58,21 @@ class Matcher:
         """A matcher of a kind.
 
         Args:
-            kind: "classical" (no weights), "compact" or "dinov2" (networks), or "auto": the best that loads
-                here.
-            device: "cpu" or "cuda"; the classical matcher runs on the CPU.
+            kind: "classical" (no weights), "thorough" (the same, refined at full size, for files), "compact"
+                or "dinov2" (networks), or "auto": the best that loads here and is quick enough for live use.
+            device: "cpu" or "cuda"; the classical and the thorough matcher run on the CPU.
             weights: folder or file with the network's weights, None for the shipped ones.
 
         Raises:
             ValueError: another kind.
-            WeightsError: the kind's weights are missing or damaged; never for "auto" and "classical".
+            WeightsError: the kind's weights are missing or damaged; only for networks asked for by name.
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
         if kind == "classical":
             return cls(ClassicalMatcher())
+        if kind == "thorough":
+            return cls(ThoroughMatcher())
         if kind != "auto":
             return cls(_network(kind, device, weights))
         if device == "cpu" and (os.cpu_count() or 1) < NETWORK_CORES:
@@ -83,7 +86,7 @@ class Matcher:
 
     @property
     def kind(self) -> str:
-        """Which kind was loaded: "classical", "compact" or "dinov2"."""
+        """Which kind was loaded: one of `KINDS`, never "auto"."""
         return self._backend.kind
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-MATCHERS = ("auto", "classical", "compact", "dinov2")
+MATCHERS = ("auto", "classical", "thorough", "compact", "dinov2")
 DEVICES = ("cpu", "cuda")
 MODES = ("auto", "delta", "replace", "layer")
 CODECS = ("h264", "vp9", "ffv1")

@@ -20,7 +20,7 @@ def test_the_classical_matcher_needs_no_weights() -> None:
 
 
 def test_an_unknown_kind_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="one of auto, classical, compact, dinov2, got 'best'"):
+    with pytest.raises(ValueError, match="one of auto, classical, thorough, compact, dinov2, got 'best'"):
         Matcher.load("best")
 
 
@@ -68,7 +68,7 @@ def test_auto_leaves_small_machines_their_cores(monkeypatch: pytest.MonkeyPatch)
     assert kinds == ["cuda", "cpu"]
 
 
-@pytest.mark.parametrize("kind", ["classical", "compact"])
+@pytest.mark.parametrize("kind", ["classical", "thorough", "compact"])
 def test_a_match_begun_before_the_landmarks_are_known_is_the_same(kind: str, astronaut: Image) -> None:
     matcher = Matcher.load(kind)
     prepared = matcher.prepare(astronaut)
@@ -90,4 +90,4 @@ def test_a_match_begun_for_another_frame_is_refused(astronaut: Image) -> None:
     with pytest.raises(ValueError, match="begun for another frame or keyframe"):
         matcher.match(astronaut, other, begun=begun)
     with pytest.raises(ValueError, match="frame must be uint8"):
-        matcher.begin(astronaut.astype(np.float32), prepared)  # type: ignore[arg-type]
+        matcher.begin(astronaut.astype(np.float32), prepared)

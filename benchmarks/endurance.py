@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from benchmarks.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
 from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, write_results
@@ -61,6 +62,7 @@ class Minute:
     keyframes: int = 0
     switches: int = 0
     mib: float = 0.0
+    process_mb: float = 0.0  # of all rows together
 
     def row(self) -> dict[str, float]:
         """Means by the names in `COLUMNS`."""
@@ -109,6 +111,7 @@ def endure(
     kept: dict[str, list[Minute]] = {name: [] for name in carriers}
     counts = dict.fromkeys(carriers, (0, 0))
     last: tuple[Shown, dict[str, Image]] | None = None
+    process = psutil.Process()
     for now_s, neighbour in times(minutes, fps):
         shown = passes.at(now_s)
         truth = dots.paint(shown.before_noise, shown.truth, shown.light) + shown.noise
@@ -131,6 +134,7 @@ def endure(
             minute.keyframes = carrier.counts.keyframes - counts[name][0]
             minute.switches = carrier.counts.switches - counts[name][1]
             minute.mib = carrier.nbytes() / 2**20
+            minute.process_mb = process.memory_info().rss / 1e6
             if neighbour and last is not None:
                 minute.warp.append(_warp(last, made[name], shown, name))
         last = shown, made
@@ -203,11 +207,13 @@ def run(args: argparse.Namespace) -> int:
     kept = endure(passes, carriers, dots, args.minutes, args.fps)
     results = [summary(name, minutes) for name, minutes in kept.items()]
     shown = best_rows(results)
+    memory = [round(minute.process_mb) for minute in next(iter(kept.values()))]
+    print(f"memory of the process with all rows, MB by minute: {memory}")
     print("whole run; keyframes and switches a minute; drift: last minute less first")
     drift = ("drift px", "drift dE")
     table = [[r["row"], *(r["mean"][c] for c in COLUMNS), *(r[d] for d in drift)] for r in shown]
     print_table(["row", *COLUMNS, *drift], table)
-    about = metadata(vars(args) | {"dots": len(dots.points), "pass_s": passes.pass_s})
+    about = metadata(vars(args) | {"dots": len(dots.points), "pass_s": passes.pass_s, "process_mb": memory})
     path = write_results("endurance", results, about)
     if args.out is not None:
         args.out.write_text(path.read_text())

@@ -26,7 +26,7 @@ from correspondence.types import Bool, Image
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.drawing import Canvas, blend, crop
 
-MATCHERS = ("classical", "DIS medium", "landmark-only")
+MATCHERS = ("classical", "thorough", "DIS medium", "landmark-only")
 TONE = ((0.8, 0.03), (0.9, 0.0), (1.15, -0.03))  # gamma and lift of red, green, blue
 MARK = (  # the scribble's way: between two landmarks, at a share
     (116, 50, 0.2), (50, 205, 0.2), (101, 118, 0.1), (205, 36, 0.4),

@@ -276,6 +276,7 @@ def baselines() -> list[Method]:
         Dis("DIS ultrafast", cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST),
         Dis("DIS medium", cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
         OfMatcher("classical", Matcher.load("classical")),
+        OfMatcher("thorough", Matcher.load("thorough")),
     ]
 
 

@@ -40,6 +40,7 @@ from correspondence.uncertainty import Evidence, Judge
 logger = logging.getLogger(__name__)
 
 COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
+HIDDEN_ERROR = 4.0  # likewise of skin that the reference hides: the mesh still knows about where it lies
 CELLS_PER_PAIR = 1200
 LANDMARK_WEIGHT = 2.4  # of a withheld landmark, of which a pair has 150, beside a cell
 KNOTS = 16
@@ -100,12 +101,14 @@ class Known:
         field: float32 (S, S, 2), pixels, from the frame to the picture.
         cover: float32 (S, S), 1 where the frame shows what the picture does not.
         landmarks: as they are known in the frame.
+        covered_error: what the error of covered cells counts as at least, cells of 256.
     """
 
     frame: Image
     field: Float
     cover: Float
     landmarks: Landmarks | None
+    covered_error: float = COVERED_ERROR
 
 
 def turned_pair(rng: Generator, image: Image, other: Image) -> Known:
@@ -121,7 +124,9 @@ def turned_pair(rng: Generator, image: Image, other: Image) -> Known:
     driven = landmark_field(there, face_reference(face, square, side), square)
     frame = synthetic.spoil(rng, synthetic.relight(rng, synthetic.sample(image, driven.field)))
     hidden = (driven.inside & (driven.validity <= 0)).astype(np.float32)
-    return Known(frame, driven.field, hidden, there if rng.random() < 0.5 else detect_landmarks(frame))
+    return Known(
+        frame, driven.field, hidden, there if rng.random() < 0.5 else detect_landmarks(frame), HIDDEN_ERROR
+    )
 
 
 def warped_pair(rng: Generator, image: Image, other: Image) -> Known:
@@ -146,11 +151,12 @@ def known_samples(rng: Generator, image: Image, known: Known) -> dict[str, Sampl
     field, evidence, region = _match(frame, known.landmarks, prepared)
     size, side = field.shape[0], image.shape[0]
     cells = rng.uniform(0, size - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
-    fine = _judged(cells, field, region, prepared.region, truth, cover)
+    wrong = known.covered_error
+    fine = _judged(cells, field, region, prepared.region, truth, cover, wrong)
     flow, weight, features = weighed_flow(frame, prepared.coarse)
     spots = rng.uniform(0, CELLS - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
     square = whole((side, side))
-    coarse = _judged(spots, flow * weight[..., None], square, square, truth, cover)
+    coarse = _judged(spots, flow * weight[..., None], square, square, truth, cover, wrong)
     return {
         "fine": _samples(_evidence_at(evidence, cells), *fine),
         "coarse": _samples(_at(features, spots[:, :1], spots[:, 1:]), *coarse),
@@ -158,7 +164,13 @@ def known_samples(rng: Generator, image: Image, known: Known) -> dict[str, Sampl
 
 
 def _judged(
-    cells: Float, field: Float, region: Region, reference: Region, truth: Float, cover: Float
+    cells: Float,
+    field: Float,
+    region: Region,
+    reference: Region,
+    truth: Float,
+    cover: Float,
+    wrong: float,
 ) -> tuple[Float, Bool]:
     """Errors of a field at cells of its grid and which of them count, see `Samples`; covered is wrong."""
     size, side = field.shape[0], truth.shape[0]
@@ -168,7 +180,7 @@ def _judged(
     got = cells + _at([field[..., 0], field[..., 1]], cells[:, :1], cells[:, 1:])
     errors = np.abs(got - reference.to_grid(true, size))
     covered = _at([cover], pixels[:, :1], pixels[:, 1:])
-    errors = np.where(covered > 0.5, np.maximum(errors, COVERED_ERROR * size / GRID), errors)
+    errors = np.where(covered > 0.5, np.maximum(errors, wrong * size / GRID), errors)
     clear = (covered[:, 0] < 0.1) | (covered[:, 0] > 0.5)
     return errors.astype(np.float32), within.all(axis=1) & clear
 

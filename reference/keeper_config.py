@@ -19,7 +19,7 @@ class KeeperConfig:
     make: bool = True  # False: only keyframes that the user edited serve
     background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
     radius: float = 0.04  # error up to which a place counts as covered, share of the face
-    threshold: float = 0.4  # at this probability of a smaller error
+    threshold: float = 0.5  # at this probability of a smaller error
     fade_frames: int = 5  # frames that show both references of a switch
     look_every_s: float = 0.1  # how often the bank is asked for a better keyframe
     home_s: float = 2.0  # after this long on a made keyframe, the user's own is preferred where ...

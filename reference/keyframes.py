@@ -19,7 +19,7 @@ from reference.affine_grid import fit_affine_grid, structure
 from reference.mask import scaled, smoothstep
 from reference.sights import Look, Sight
 
-SURE = (0.03, 0.3)  # confidence from which a keyframe starts to give a pixel, and gives all of it
+SURE = (0.2, 0.6)  # confidence from which a keyframe starts to give a pixel, and gives all of it
 SHOWN = (0.3, 0.6)  # validity of the mesh from which it starts to give a pixel, and gives all of it
 BESIDE_PX = 3  # how far beside its place on the mesh a match may lay an edit, pixels at 512
 SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence

@@ -42,7 +42,7 @@ class PolicyConfig:
         ValueError: a share outside [0, 1], `recover` below `min_coverage`, or a negative time.
     """
 
-    min_coverage: float = 0.92  # below this the reference no longer covers the view
+    min_coverage: float = 0.91  # below this the reference no longer covers the view
     recover: float = 0.95  # hysteresis: above this it does again
     window_s: float = 0.14  # sliding window whose median coverage decides (StreamEdit 3.2)
     cooldown_s: float = 0.6  # shortest time between two new keyframes ...

@@ -13,6 +13,7 @@ Frames are 512 x 512, and of the clip's 25 a second only some are shown to all r
 from __future__ import annotations
 
 import argparse
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -49,16 +50,20 @@ OURS, PAIRED = "ours", "ours as in a file"
 ALONE, NO_BANK = "no replacement", "replacement without bank"
 
 
+def _values() -> array[float]:
+    return array("f")  # lists of a run's numbers would be what grows in it
+
+
 @dataclass
 class Minute:
     """What one row did in one minute."""
 
-    errors: list[float] = field(default_factory=list)
-    capped: list[float] = field(default_factory=list)
-    colours: list[float] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)
-    coverage: list[float] = field(default_factory=list)
-    warp: list[float] = field(default_factory=list)
+    errors: array[float] = field(default_factory=_values)
+    capped: array[float] = field(default_factory=_values)
+    colours: array[float] = field(default_factory=_values)
+    shown: array[float] = field(default_factory=_values)
+    coverage: array[float] = field(default_factory=_values)
+    warp: array[float] = field(default_factory=_values)
     keyframes: int = 0
     switches: int = 0
     mib: float = 0.0
@@ -126,10 +131,10 @@ def endure(
             made[name] = carrier.step(shown)
             landed = measure(made[name], shown.frame, truth, shown.truth, dots)
             missing = np.isnan(landed.error)
-            minute.errors += landed.error.tolist()
-            minute.capped += np.where(missing, landed.limit, landed.error).tolist()
-            minute.colours += landed.colour.tolist()
-            minute.shown += (~missing).tolist()
+            minute.errors.extend(landed.error.tolist())
+            minute.capped.extend(np.where(missing, landed.limit, landed.error).tolist())
+            minute.colours.extend(landed.colour.tolist())
+            minute.shown.extend((~missing).tolist())
             minute.coverage.append(carrier.covered)
             minute.keyframes = carrier.counts.keyframes - counts[name][0]
             minute.switches = carrier.counts.switches - counts[name][1]

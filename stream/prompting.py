@@ -148,10 +148,9 @@ class PromptService:
             self._stop()
 
     def _stop(self) -> None:
-        process, pipe = self._process, self._pipe
-        self._process = self._pipe = None
-        if process is not None and pipe is not None:
-            _end(process, pipe)
+        process, self._process, self._pipe = self._process, None, None
+        if process is not None:
+            _end(process)
 
     def _follow(self, job: tuple[Any, ...], number: int, told: Callable[[PromptStatus], None]) -> None:
         """One edit from its begin to its end, in a thread of its own."""
@@ -192,7 +191,7 @@ class PromptService:
             if number == self._number and self._running:
                 self._process, self._pipe = process, pipe
                 return pipe
-        _end(process, pipe)
+        _end(process)
         return None
 
 
@@ -250,17 +249,17 @@ def _launch(model: PromptModel) -> tuple[BaseProcess, Connection[Any, Any]]:
     return process, pipe
 
 
-def _end(process: BaseProcess, pipe: Connection[Any, Any]) -> None:
+def _end(process: BaseProcess) -> None:
+    """Stop a process. Its pipe closes with the last who holds it: a thread may be about to send."""
     process.terminate()
-    threading.Thread(target=_reap, args=(process, pipe), name="prompt-end", daemon=True).start()
+    threading.Thread(target=_reap, args=(process,), name="prompt-end", daemon=True).start()
 
 
-def _reap(process: BaseProcess, pipe: Connection[Any, Any]) -> None:
+def _reap(process: BaseProcess) -> None:
     process.join(GRACE_S)
     if process.is_alive():
         process.kill()
         process.join()
-    pipe.close()
 
 
 def _serve(pipe: Connection[Any, Any], model: PromptModel) -> None:

@@ -16,6 +16,7 @@ from correspondence import Landmarks, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
 from inpaint import FillContext, dilate, fill_classical, load, paste
 from inpaint.between import RADIUS
+from inpaint.mask import draw_occluder
 
 DISTANCE = 50  # frames between the frame and its reference, at least
 LEAST, MOST = 0.02, 0.35  # share of the picture a live hole may cover to be of use here
@@ -70,24 +71,12 @@ def holes(
         unsure = dilate(cv2.morphologyEx(unsure, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), 2)
         if LEAST < unsure.mean() < MOST:
             yield Hole("uncertain", frame, unsure, context, warp_image(reference, match.field))
-        mask = occluder(frame.shape[:2], landmarks[n], rng)
+        seen = landmarks[n]
+        mask = draw_occluder((frame.shape[0], frame.shape[1]), None if seen is None else seen.box, rng)
         hidden = frame.copy()
         hidden[mask > 0] = 127  # the matcher must not see what is to be filled; its landmarks are known
         field = matcher.match(hidden, prepared, landmarks=landmarks[n]).field
         yield Hole("occluder", frame, mask, context, warp_image(reference, field))
-
-
-def occluder(size: tuple[int, ...], landmarks: Landmarks | None, rng: np.random.Generator) -> Float:
-    """A turned ellipse over 5 to 20 % of the picture, on the face where there is one, float32 (H, W)."""
-    h, w = size[0], size[1]
-    share, aspect = rng.uniform(0.05, 0.20), rng.uniform(0.5, 1.0)
-    long = np.sqrt(share * h * w / (np.pi * aspect))
-    x0, y0, x1, y1 = (0.25 * w, 0.25 * h, 0.75 * w, 0.75 * h) if landmarks is None else landmarks.box
-    centre = (float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1)))
-    mask = np.zeros((h, w), np.float32)
-    box = (centre, (2 * float(long), 2 * float(long * aspect)), float(rng.uniform(0, 180)))
-    cv2.ellipse(mask, box, 1.0, -1)
-    return mask
 
 
 def seam(made: Image, hole: Hole) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
 from correspondence import Landmarks, Match, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
-from inpaint.between import RADIUS, Ends, interpolate, mixed
+from inpaint.between import RADIUS, Ends, carried, interpolate, mixed
 
 if TYPE_CHECKING:
     from inpaint.model import QuadrantModel
@@ -200,15 +200,11 @@ def generated(
 
 
 def _bases(gap: Gap, matcher: Matcher, model: QuadrantModel) -> dict[int, tuple[Image, Float]]:
-    prepared = [matcher.prepare(gap.frames[n], gap.landmarks[n]) for n in (gap.first, gap.last)]
+    ends = [(gap.frames[n], matcher.prepare(gap.frames[n], gap.landmarks[n])) for n in (gap.first, gap.last)]
+    side = (model.side, model.side)
     made = {}
     for n in range(gap.first + 1, gap.last):
-        views = []
-        for end, state in zip((gap.first, gap.last), prepared, strict=True):
-            match = matcher.match(gap.frames[n], state, landmarks=gap.landmarks[n])
-            views.append((warp_image(gap.frames[end], match.field), _trust(match)))
-        picture, unsure = mixed(views[0], views[1], gap.share(n))
-        side = (model.side, model.side)
+        picture, unsure = carried(gap.frames[n], gap.landmarks[n], ends, gap.share(n), matcher)
         made[n] = _fit(picture, model), np.asarray(cv2.resize(unsure, side), np.float32)
     return made
 

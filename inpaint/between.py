@@ -6,12 +6,13 @@ by the mix of both fields of Super SloMo (Jiang et al. 2018, Eq. 4).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from correspondence import Matcher, confidence
+from correspondence import Matcher, Prepared, confidence, warp_image
 from correspondence.types import Float, Image, Landmarks, check_image
 
 RADIUS = 0.02  # error up to which a place counts as found, share of the picture's shorter side
@@ -103,6 +104,33 @@ def mixed(first: tuple[Image, Float], last: tuple[Image, Float], share: float) -
     picture = one + weight[..., None] * (two.astype(np.float32) - one)
     sure = np.maximum(trust_one * (share < 1), trust_two * (share > 0))
     return np.rint(picture).astype(np.uint8), np.asarray(1 - sure, np.float32)
+
+
+def carried(
+    frame: Image,
+    landmarks: Landmarks | None,
+    sources: Sequence[tuple[Image, Prepared]],
+    share: float,
+    matcher: Matcher,
+) -> tuple[Image, Float]:
+    """Pictures warped onto a frame that is seen, and mixed: what the live path would show of it.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        landmarks: of its face; None: no face.
+        sources: one or two pictures of the frame's size, and what `matcher.prepare` made of them.
+        share: how far the frame is on the way from the first to the second, [0, 1].
+        matcher: that prepared them.
+
+    Returns:
+        uint8 (H, W, 3), and float32 (H, W) in [0, 1], 1: no source is known to show it.
+    """
+    radius = RADIUS * min(frame.shape[:2])
+    views = []
+    for picture, prepared in sources:
+        match = matcher.match(frame, prepared, landmarks=landmarks)
+        views.append((warp_image(picture, match.field), confidence(match, radius)))
+    return mixed(views[0], views[-1], share) if len(views) > 1 else (views[0][0], 1 - views[0][1])
 
 
 def _moved(image: Image, trust: Float, field: Float) -> tuple[Image, Float]:

@@ -80,7 +80,7 @@ def load_denoiser(path: Path) -> Denoiser:
         WeightsError: missing, damaged, changed since it was shipped, or another kind of file.
     """
     config = _config(path, "denoiser")
-    config["widths"] = tuple(config["widths"])
+    config |= {name: tuple(config[name]) for name in ("widths", "prior_std") if name in config}
     module = Denoiser(DenoiserConfig(**config))
     _fill(module, path)
     return module

@@ -36,10 +36,11 @@ class Material:
     Attributes:
         frames: uint8 (N, 3, S, S).
         spans: int64 (clips, 2), first frame and one past the last of each clip.
-        points: float32 (N, 478, 2), pixels; NaN without a face.
+        points: float32 (N, 478, 3), pixels; NaN without a face.
         drawings: uint8 (1 + V, N, 3, S, S): unscaled, then V variants scaled alike within a clip.
         weight: float32 (N, 1, S/8, S/8), loss weight of each latent, 1 or more.
         person: float32 (N, 1, S/8, S/8), share of the person in each latent.
+        step: frames of the clips from one kept frame to the next.
     """
 
     frames: Tensor
@@ -48,16 +49,23 @@ class Material:
     drawings: Tensor
     weight: Tensor
     person: Tensor
+    step: int = 1
+
+    @property
+    def longest_step(self) -> int:
+        """Kept frames between neighbours of a quad, at most."""
+        return max(1, LONGEST_STEP // self.step)
 
 
 def resized_points(points: Float, scale: float) -> Float:
-    """Landmarks of a picture resized by `scale`, pixel centres on integers."""
-    moved = points[..., :2].astype(np.float32)
-    return np.asarray((moved + 0.5) * scale - 0.5, np.float32)
+    """Landmarks (..., 2 or 3) of a picture resized by `scale`, pixel centres on integers."""
+    moved = points.astype(np.float32) * np.float32(scale)
+    moved[..., :2] += np.float32(0.5 * (scale - 1))
+    return moved
 
 
 def gather_frames(clips: Sequence[Clip], side: int) -> tuple[npt.NDArray[np.uint8], Float]:
-    """Frames uint8 (N, S, S, 3) and points float32 (N, 478, 2) of all clips, resized to side S.
+    """Frames uint8 (N, S, S, 3) and points float32 (N, 478, 3) of all clips, resized to side S.
 
     Raises:
         ValueError: no clip, or a side that is no multiple of 8.
@@ -83,6 +91,7 @@ def build_material(
     scaling: ScalingConfig = MILD,
     seed: int = 0,
     device: str = "cpu",
+    step: int = 1,
 ) -> Material:
     """Draw the conditions of every frame once and put everything on the device.
 
@@ -93,6 +102,7 @@ def build_material(
         scaling: their ranges; one draw of factors holds for a whole clip.
         seed: of the scaling.
         device: where the tensors go.
+        step: which of its frames a clip was thinned to.
 
     Raises:
         ValueError: no clip, or a side that is no multiple of 8.
@@ -130,6 +140,7 @@ def build_material(
         drawings=torch.from_numpy(drawings).to(device),
         weight=torch.from_numpy(weights).to(device),
         person=torch.from_numpy(persons).to(device),
+        step=step,
     )
 
 

@@ -11,6 +11,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from inpaint.autoencoder import FACTOR
+from inpaint.prior import around
 from inpaint.quadrants import LAYOUTS, Arrangement, stack_inputs
 
 TIME_SCALE = 1000.0  # t in [0, 1] times this goes into the UNet's own time embedding
@@ -32,6 +33,7 @@ class DenoiserConfig:
     warp: bool = True  # take the warped composite and its uncertainty as further inputs
     arrangement: Arrangement = "two_references"
     latent_size: int = 32  # side of one view's latents; others work, this one is trained
+    prior_std: tuple[float, float] = (0.3, 1.0)  # of x_0 around its prior mean, where sure and where unsure
 
     def __post_init__(self) -> None:
         if self.arrangement not in LAYOUTS:
@@ -42,10 +44,12 @@ class DenoiserConfig:
                 f"need two or more widths, each a multiple of groups {self.groups} and heads {self.heads}, "
                 f"got {self.widths}"
             )
+        if min(self.prior_std) <= 0:
+            raise ValueError(f"prior_std must be positive, got {self.prior_std}")
 
     @property
     def in_channels(self) -> int:
-        """3C in pure mode; C + 1 more with `warp`."""
+        """3C in pure mode; C + 1 more with `warp`: the prior."""
         return (4 * self.latent_channels + 1) if self.warp else 3 * self.latent_channels
 
     @property
@@ -198,6 +202,8 @@ class Denoiser(nn.Module):
             norm_num_groups=config.groups,
         )
         self.unet.conv_in = QuadrantConv(self.unet.conv_in, config.layout)
+        nn.init.zeros_(self.unet.conv_out.weight)  # untrained, it hands its prior through
+        nn.init.zeros_(self.unet.conv_out.bias)
         self.pose = PoseEncoder(config.latent_channels)
         self.identity = IdentityTokens(config)
 
@@ -208,9 +214,9 @@ class Denoiser(nn.Module):
         references: Tensor,
         conditions: Tensor,
         tokens: Tensor,
-        warp: Tensor | None = None,
+        prior: Tensor,
     ) -> Tensor:
-        """v of Z_t, Eq. 5 and the network after it.
+        """v of Z_t: Q_t of Eq. 5 through the network, around what is known before (`prior.around`).
 
         Args:
             noisy: Z_t, (B, C, H, W), the whole grid.
@@ -218,22 +224,18 @@ class Denoiser(nn.Module):
             references: R, (B, C, H, W).
             conditions: encoded drawings (`pose`), (B, C, H, W).
             tokens: from `identity`, (B, N, token_width).
-            warp: (B, C + 1, H, W); None in warp mode stands for "nothing warped" (zeros).
+            prior: mean of the grid and its uncertainty in [0, 1], (B, C + 1, H, W), see `model.prior_grid`.
+                In warp mode an input as well.
 
         Returns:
             (B, C, H, W).
-
-        Raises:
-            ValueError: `warp` given to a network without warp mode.
         """
-        if warp is not None and not self.config.warp:
-            raise ValueError("this denoiser was built without warp mode: leave warp out")
-        if warp is None and self.config.warp:
-            b, c, h, w = noisy.shape
-            warp = noisy.new_zeros(b, c + 1, h, w)
-        stacked = stack_inputs(references, conditions, noisy, warp)
+        mean, unsure = prior[:, :-1], prior[:, -1:]
+        sure_std, unsure_std = self.config.prior_std
+        base, scale = around(noisy, t, mean, sure_std + (unsure_std - sure_std) * unsure)
+        stacked = stack_inputs(references, conditions, noisy, prior if self.config.warp else None)
         predicted: Tensor = self.unet(stacked, t * TIME_SCALE, tokens).sample
-        return predicted
+        return base - scale * predicted
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -1,8 +1,9 @@
 """Masked diffusion: the denoiser of the quadrant grid with the known latents given.
 
-The grid shows the reference in a, the picture with its hole (filled roughly) in d, and generates the picture
-in b and c. For `delta` edits hand in the edited picture and take the change afterwards (`mask.fill_delta`):
-the model never sees a difference image.
+The grid shows the reference in a and the reference carried onto the picture in d. It generates the picture
+in b, from its surroundings continued into the hole, and in c, from the carried reference; c is taken. For
+`delta` edits hand in the edited picture and take the change afterwards (`mask.fill_delta`): the model never
+sees a difference image.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import cv2
 import numpy as np
 import torch
 
-from correspondence.types import Float, Image, check_image
+from correspondence.types import Float, Image, Landmarks, check_image
 from inpaint.autoencoder import FACTOR
 from inpaint.classical import fill_classical
+from inpaint.guess import guesses
 from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box
-from inpaint.model import Given, QuadBatch, QuadrantModel, Warp, view, view_points
+from inpaint.model import Given, QuadBatch, QuadrantModel, Warp, points_of, view, view_landmarks
 from inpaint.types import FillContext, check_mask
 
 
@@ -86,44 +88,47 @@ class DiffusionFill:
     def _generate(self, crop: Image, wide: Float, box: Box, context: FillContext) -> Image:
         """The generated view of a roughly filled crop, uint8 (S, S, 3); `wide` is its hole, 0 or 1."""
         model, side = self.model, self.model.side
-        whole = (0, 0, crop.shape[1], crop.shape[0])
-        rough = view(crop, whole, side)
-        open_share = cv2.resize(wide, (side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
+        rough = view(crop, (0, 0, crop.shape[1], crop.shape[0]), side)
+        hole = np.asarray(cv2.resize(wide, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+        here = view_landmarks(context.landmarks, box, side)
+        reference, there = self._reference(context)
+        continued, carried = guesses(rough, hole, here, reference, there)
+        first = continued if reference is None else reference
+        latents = torch.split(model.encode([first, continued, carried]), 1)
+        share = cv2.resize(hole, (side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
         # a latent whose patch touches the hole is invented, as is its neighbour: convolutions look around
-        repaint = dilate((open_share > 0).astype(np.float32), 1)
-        points = view_points(context.landmarks, box, side)
-        reference, reference_points = rough, points
-        if context.reference is not None:
-            h, w = context.reference.shape[:2]
-            seen = (
-                square_box((0, 0, w, h), (h, w))
-                if context.reference_landmarks is None
-                else self._face_box(context)
-            )
-            reference = view(context.reference, seen, side)
-            reference_points = view_points(context.reference_landmarks, seen, side)
-        latents = model.encode([reference, rough])
-        first, target = latents[:1], latents[1:]
-        drawing, person = model.draw(points)
-        reference_drawing, reference_person = model.draw(reference_points)
-        unsure = torch.from_numpy(repaint)[None, None].to(model.device, model.dtype)
-        warp = Warp(target, unsure)
+        repaint = dilate((share > 0).astype(np.float32), 1)
+        open_share, invented = (
+            torch.from_numpy(x)[None, None].to(model.device, model.dtype) for x in (share, repaint)
+        )
+        drawing, person = model.draw(points_of(here))
+        reference_drawing, reference_person = model.draw(points_of(here if reference is None else there))
         quads = QuadBatch(
-            first=first,
-            last=target,
+            first=latents[0],
+            last=latents[2],
             drawings=torch.stack([reference_drawing, drawing, drawing, drawing])[None],
             person=torch.stack([reference_person, person])[None],
             gap=torch.zeros(1, device=model.device),
-            warps=(warp, warp),
+            warps=(Warp(latents[1], open_share), Warp(latents[2], open_share)),
         )
-        generated, _ = model.generate(
+        _, generated = model.generate(
             quads,
             seed=context.seed,
             steps=self.config.steps,
-            given=Given(target, unsure),
+            given=Given(latents[1], invented),
             resample_at=self.config.resample_at,
         )
         return model.decode(generated)[0]
+
+    def _reference(self, context: FillContext) -> tuple[Image | None, Landmarks | None]:
+        """The reference as the model takes it, and its landmarks there."""
+        if context.reference is None:
+            return None, None
+        h, w = context.reference.shape[:2]
+        whole = square_box((0, 0, w, h), (h, w))
+        seen = whole if context.reference_landmarks is None else self._face_box(context)
+        side = self.model.side
+        return view(context.reference, seen, side), view_landmarks(context.reference_landmarks, seen, side)
 
     def _face_box(self, context: FillContext) -> Box:
         """The part of the reference around its face, squared, framed as the crop of the picture is."""

@@ -28,7 +28,6 @@ class GapConfig:
     """How a gap is generated."""
 
     steps: int = 8
-    warp_start: float = 0.5  # in warp mode sampling starts here from the warped latents; 1: from noise
     batch: int = 9  # quads of one network call: memory and latency against throughput
     seed: int = 0
     anchor: bool = False  # later levels also attend to the first reference as the first call saw it
@@ -71,13 +70,15 @@ def fill_gap(
         plan = plan_thirds(numbers[0], numbers[-1])
     latents = model.encode([references[n] for n in numbers])
     known = {n: latents[k : k + 1] for k, n in enumerate(numbers)}
+    bases: dict[int, tuple[Image, Warp]] = {}
     bank = AnchorBank(model.denoiser)
-    start = config.warp_start if warped is not None else 1.0
 
     def generate(quads: Sequence[Quad], ends: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        batch = _quad_batch(model, quads, ends, points, warped)
+        if warped is not None:
+            bases.update({n: _base(model, warped(n)) for q in quads for n in (q.b, q.c)})
+        batch = _quad_batch(model, quads, ends, points, bases)
         with bank.attached(_mode(config, bank)):
-            b, c = model.generate(batch, seed=config.seed, steps=config.steps, start=start, anchor=bank)
+            b, c = model.generate(batch, seed=config.seed, steps=config.steps, anchor=bank)
         return list(zip(b[:, None], c[:, None], strict=True))
 
     generated = propagate(known, plan, generate, batch=config.batch)
@@ -87,7 +88,13 @@ def fill_gap(
     missing = [n for n in generated if n not in pictures]
     for at in range(0, len(missing), config.batch):
         part = missing[at : at + config.batch]
-        pictures.update(zip(part, model.decode(torch.cat([generated[n] for n in part])), strict=True))
+        latents = torch.cat([generated[n] for n in part])
+        if bases:
+            warp = _joined([bases[n][1] for n in part])
+            made = model.decode_onto(latents, warp, [bases[n][0] for n in part])
+        else:
+            made = model.decode(latents)
+        pictures.update(zip(part, made, strict=True))
     return dict(sorted(pictures.items()))
 
 
@@ -118,7 +125,7 @@ def _quad_batch(
     quads: Sequence[Quad],
     ends: Sequence[tuple[Tensor, Tensor]],
     points: Points,
-    warped: Warped | None,
+    bases: Mapping[int, tuple[Image, Warp]],
 ) -> QuadBatch:
     drawn = {n: model.draw(points[n]) for n in {n for q in quads for n in (q.a, q.b, q.c, q.d)}}
     return QuadBatch(
@@ -128,16 +135,20 @@ def _quad_batch(
         person=torch.stack([torch.stack([drawn[n][1] for n in (q.a, q.d)]) for q in quads]),
         gap=torch.tensor([q.d - q.a for q in quads], device=model.device),
         warps=(
-            None
-            if warped is None
-            else (_warp(model, [warped(q.b) for q in quads]), _warp(model, [warped(q.c) for q in quads]))
+            (_joined([bases[q.b][1] for q in quads]), _joined([bases[q.c][1] for q in quads]))
+            if bases
+            else None
         ),
     )
 
 
-def _warp(model: QuadrantModel, views: Sequence[tuple[Image, Float]]) -> Warp:
-    small = (model.side // FACTOR,) * 2
-    unsure = np.stack([cv2.resize(u, small, interpolation=cv2.INTER_AREA) for _, u in views])[:, None]
-    return Warp(
-        model.encode([image for image, _ in views]), torch.from_numpy(unsure).to(model.device, model.dtype)
-    )
+def _base(model: QuadrantModel, seen: tuple[Image, Float]) -> tuple[Image, Warp]:
+    """A composite and the same as latents."""
+    image, unsure = seen
+    small = cv2.resize(unsure, (model.side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
+    doubt = torch.from_numpy(np.asarray(small, np.float32))[None, None].to(model.device, model.dtype)
+    return image, Warp(model.encode([image]), doubt)
+
+
+def _joined(warps: Sequence[Warp]) -> Warp:
+    return Warp(torch.cat([w.latents for w in warps]), torch.cat([w.uncertainty for w in warps]))

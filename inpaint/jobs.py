@@ -152,12 +152,14 @@ class Filler:
 
     def _generated(self, job: GapJob, bases: Mapping[int, Base]) -> dict[int, Image]:
         from inpaint.gaps import GapConfig, fill_gap
-        from inpaint.model import view, view_points
+        from inpaint.model import points_of, view, view_landmarks
 
         assert self.diffusion is not None
         model, size = self.diffusion.model, job.references[job.first].shape[:2]
         box = _face_box(job, (size[0], size[1]))
-        points = {n: view_points(landmarks, box, model.side) for n, landmarks in job.landmarks.items()}
+        points = {
+            n: points_of(view_landmarks(landmarks, box, model.side)) for n, landmarks in job.landmarks.items()
+        }
         x0, y0, x1, y1 = box
 
         def warped(n: int) -> Base:
@@ -169,7 +171,7 @@ class Filler:
             {n: view(p, box, model.side) for n, p in job.references.items()},
             points,
             warped=warped,
-            config=GapConfig(steps=self.steps, seed=job.seed, warp_start=0.5, batch=3),
+            config=GapConfig(steps=self.steps, seed=job.seed, batch=3),
         )
         return {n: _laid(bases[n], made[n], box) for n in bases if job.first < n < job.last}
 

@@ -155,3 +155,27 @@ def fill_delta(
         raise ValueError(f"frame {frame.shape[:2]} and edited {edited.shape[:2]} must have one size")
     whole = fill(edited, mask, context)
     return whole, whole.astype(np.int16) - frame.astype(np.int16)
+
+
+def draw_occluder(
+    size: tuple[int, int], box: tuple[float, float, float, float] | None, rng: np.random.Generator
+) -> Float:
+    """A turned ellipse over 5 to 20 % of a picture: what something held before the face hides.
+
+    Args:
+        size: (H, W).
+        box: where its centre lies, pixels; None: in the picture's middle half.
+        rng: draws size, shape, place and turn.
+
+    Returns:
+        float32 (H, W), 1 inside.
+    """
+    h, w = size
+    share, aspect = rng.uniform(0.05, 0.20), rng.uniform(0.5, 1.0)
+    long = np.sqrt(share * h * w / (np.pi * aspect))
+    x0, y0, x1, y1 = box or (0.25 * w, 0.25 * h, 0.75 * w, 0.75 * h)
+    centre = (float(rng.uniform(x0, x1)), float(rng.uniform(y0, y1)))
+    mask = np.zeros((h, w), np.float32)
+    turned = (centre, (2 * float(long), 2 * float(long * aspect)), float(rng.uniform(0, 180)))
+    cv2.ellipse(mask, turned, 1.0, -1)
+    return mask

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from correspondence.types import Float, Image, Landmarks, check_image
@@ -16,7 +17,8 @@ from inpaint.anchor import AnchorBank
 from inpaint.autoencoder import FACTOR, Autoencoder
 from inpaint.conditions import draw_conditions, person_mask
 from inpaint.denoiser import Denoiser
-from inpaint.quadrants import LAYOUTS, assemble, cut, reference_grid
+from inpaint.prior import blended
+from inpaint.quadrants import LAYOUTS, Arrangement, assemble, cut, reference_grid
 from inpaint.sampler import PredictV, sample
 
 if TYPE_CHECKING:
@@ -108,9 +110,26 @@ class QuadrantModel:
     @torch.no_grad()
     def decode(self, latents: Tensor) -> list[Image]:
         """Pictures uint8 (8h, 8w, 3) of latents (B, C, h, w)."""
-        unit = self.autoencoder.decode(latents).float().clamp(0, 1)
-        batch = (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        return [np.ascontiguousarray(picture) for picture in batch]
+        return _as_images(self.autoencoder.decode(latents).float())
+
+    @torch.no_grad()
+    def decode_onto(self, latents: Tensor, warp: Warp, bases: list[Image]) -> list[Image]:
+        """Pictures of latents that were generated around composites, with the detail of those.
+
+        What the autoencoder loses of a composite is added to the picture where the composite is sure:
+        D(z) + (1 - u) (x - D(E(x))). A view that needed no change comes out as it went in.
+
+        Args:
+            latents: (B, C, h, w).
+            warp: of the composites.
+            bases: the composites themselves, uint8 (8h, 8w, 3).
+        """
+        made, known = self.autoencoder.decode(torch.cat([latents, warp.latents])).float().chunk(2)
+        pictures = torch.from_numpy(np.stack(bases)).to(self.device).permute(0, 3, 1, 2) / 255
+        sure = 1 - F.interpolate(
+            warp.uncertainty.float(), scale_factor=FACTOR, mode="bilinear", align_corners=False
+        )
+        return _as_images(made + sure * (pictures - known))
 
     def draw(self, points: Float | None) -> tuple[Tensor, Tensor]:
         """Drawing (3, S, S) in [0, 1] and person mask (1, S/8, S/8) of points in pixels of the S x S view."""
@@ -130,7 +149,6 @@ class QuadrantModel:
         *,
         seed: int = 0,
         steps: int = 8,
-        start: float = 1.0,
         given: Given | None = None,
         resample_at: float | None = None,
         anchor: AnchorBank | None = None,
@@ -142,24 +160,18 @@ class QuadrantModel:
             seed: of the noise, drawn on the CPU so that it means the same on every device; one grid's
                 noise serves the whole batch, so that neighbouring frames differ by their conditions alone.
             steps: of the sampler, 1 to 50.
-            start: below 1 the views start from the warped latents, noised to this time (SDEdit).
             given: known latents of b and c.
             resample_at: see `sampler.sample`.
             anchor: a bank attached to this model's denoiser, told each step's noise level.
 
         Returns:
             Two tensors (B, C, h, w).
-
-        Raises:
-            ValueError: start < 1 without warps.
         """
-        if start < 1 and quads.warps is None:
-            raise ValueError(f"start {start} is below 1 and needs warped latents to start from")
         if self.denoiser.config.arrangement == "side_by_side":
-            b = self._run(quads, (0, 1), seed, steps, start, given, resample_at, anchor)[1]
-            c = self._run(quads, (0, 2), seed, steps, start, given, resample_at, anchor)[1]
+            b = self._run(quads, (0, 1), seed, steps, given, resample_at, anchor)[1]
+            c = self._run(quads, (0, 2), seed, steps, given, resample_at, anchor)[1]
             return b, c
-        views = self._run(quads, (0, 1, 2, 3), seed, steps, start, given, resample_at, anchor)
+        views = self._run(quads, (0, 1, 2, 3), seed, steps, given, resample_at, anchor)
         return views[1], views[2]
 
     def _run(
@@ -168,7 +180,6 @@ class QuadrantModel:
         shown: tuple[int, ...],
         seed: int,
         steps: int,
-        start: float,
         given: Given | None,
         resample_at: float | None,
         anchor: AnchorBank | None,
@@ -176,10 +187,7 @@ class QuadrantModel:
         config = self.denoiser.config
         layout = LAYOUTS[config.arrangement]
         first, last = quads.first.to(self.dtype), quads.last.to(self.dtype)
-        initial = known = repaint = None
-        if quads.warps is not None and start < 1:
-            guesses = [first, quads.warps[0].latents, quads.warps[1].latents, last]
-            initial = assemble([guesses[view].to(self.dtype) for view in shown], layout)
+        known = repaint = None
         if given is not None:
             keep = torch.zeros_like(given.repaint)
             options = [
@@ -198,8 +206,6 @@ class QuadrantModel:
             predict,
             noise,
             steps=steps,
-            start=start,
-            initial=initial,
             known=known,
             repaint=repaint,
             resample_at=resample_at,
@@ -224,7 +230,7 @@ class QuadrantModel:
         per_view = encoded.reshape(len(quads), len(shown), *encoded.shape[1:]).unbind(dim=1)
         conditions = assemble(per_view, layout)
         tokens = identity_tokens(self.denoiser, first, last, quads.person.to(self.dtype), quads.gap)
-        warp = warp_grid(quads, shown, layout) if quads.warps is not None and config.warp else None
+        prior = prior_grid(quads, shown, config.arrangement).to(self.dtype)
 
         def predict(x: Tensor, t: float) -> Tensor:
             if self.before_step is not None:
@@ -232,10 +238,16 @@ class QuadrantModel:
             if anchor is not None:
                 anchor.level, anchor.shape = t, (x.shape[-2], x.shape[-1])
             time = torch.full((len(x),), t, device=self.device)
-            out: Tensor = self.denoiser(x, time, references, conditions, tokens, warp)
+            out: Tensor = self.denoiser(x, time, references, conditions, tokens, prior)
             return out
 
         return predict
+
+
+def _as_images(unit: Tensor) -> list[Image]:
+    """Pictures uint8 (H, W, 3) of a batch (B, 3, H, W), clipped to [0, 1]."""
+    batch = (unit.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [np.ascontiguousarray(picture) for picture in batch]
 
 
 def identity_tokens(
@@ -262,23 +274,40 @@ def identity_tokens(
     return tokens
 
 
-def warp_grid(quads: QuadBatch, shown: tuple[int, ...], layout: tuple[int, int]) -> Tensor:
-    """The warp channels (B, C + 1, H, W): composites and uncertainty in b and c, zeros in a and d."""
+def prior_grid(quads: QuadBatch, shown: tuple[int, ...], arrangement: Arrangement) -> Tensor:
+    """What is known of each view before denoising: its mean and how unsure that is, (B, C + 1, H, W).
+
+    References stand for themselves. b and c are the warped composites; without warps the references mixed,
+    all of it unsure. Where an arrangement shows one reference only, it stands for the other too.
+    """
+    first = quads.first
+    last = quads.last if arrangement == "two_references" else first
+    known = torch.zeros_like(first[:, :1])
     if quads.warps is None:
-        raise ValueError("these quads carry no warps")
-    b, c = (torch.cat([w.latents, w.uncertainty.to(w.latents.dtype)], dim=1) for w in quads.warps)
-    zero = torch.zeros_like(b)
-    return assemble([(zero, b, c, zero)[view] for view in shown], layout).to(quads.first.dtype)
+        b, c = ((mean, known + 1) for mean in blended(first, last))
+    else:
+        b, c = ((w.latents.to(first), w.uncertainty.to(first)) for w in quads.warps)
+    d = (last, known if arrangement == "two_references" else known + 1)
+    views = [torch.cat(pair, dim=1) for pair in ((first, known), b, c, d)]
+    return assemble([views[view] for view in shown], LAYOUTS[arrangement])
 
 
-def view_points(landmarks: Landmarks | None, box: tuple[int, int, int, int], side: int) -> Float | None:
+def view_landmarks(
+    landmarks: Landmarks | None, box: tuple[int, int, int, int], side: int
+) -> Landmarks | None:
     """Landmarks in pixels of the crop `box` (x0, y0, x1, y1) resized to side x side; None stays None."""
     if landmarks is None:
         return None
     x0, y0, x1, y1 = box
     scale = np.array([side / (x1 - x0), side / (y1 - y0)], np.float32)
-    moved = (landmarks.points[:, :2] - np.array([x0, y0], np.float32) + 0.5) * scale - 0.5
-    return np.asarray(moved, np.float32)
+    moved = landmarks.points * np.append(scale, scale.mean())
+    moved[:, :2] += (0.5 - np.array([x0, y0], np.float32)) * scale - 0.5
+    return Landmarks(np.asarray(moved, np.float32), (side, side))
+
+
+def points_of(landmarks: Landmarks | None) -> Float | None:
+    """Their places, float32 (478, 3); None stays None."""
+    return None if landmarks is None else landmarks.points
 
 
 def view(image: Image, box: tuple[int, int, int, int], side: int) -> Image:

@@ -24,7 +24,7 @@ from inpaint.denoiser import Denoiser
 DENOISER, DECODER = "denoiser.onnx", "decoder.onnx"
 ABOUT = "onnx.json"
 OPSET = 17
-INPUTS = ("noisy", "time", "references", "conditions", "tokens", "warp")
+INPUTS = ("noisy", "time", "references", "conditions", "tokens", "prior")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ class _Graph(nn.Module):
         self.denoiser = denoiser
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """v of a grid; inputs as `INPUTS`, without "warp" where the denoiser has no warp mode."""
+        """v of a grid; inputs as `INPUTS`."""
         out: Tensor = self.denoiser(*inputs)
         return out
 
@@ -85,8 +85,8 @@ def example_inputs(denoiser: Denoiser, batch: int = 1) -> tuple[Tensor, ...]:
     grids = [some(batch, c, h, w) for _ in range(3)]
     time = torch.rand(batch, generator=generator)
     tokens = some(batch, config.queries + 2, config.token_width)
-    warp = (some(batch, c + 1, h, w),) if config.warp else ()
-    return grids[0], time, grids[1], grids[2], tokens, *warp
+    unsure = torch.rand(batch, 1, h, w, generator=generator)
+    return grids[0], time, grids[1], grids[2], tokens, torch.cat([some(batch, c, h, w), unsure], dim=1)
 
 
 def export(autoencoder: Autoencoder, denoiser: Denoiser, folder: Path) -> None:
@@ -98,7 +98,7 @@ def export(autoencoder: Autoencoder, denoiser: Denoiser, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     inputs = example_inputs(denoiser)
-    _write(_Graph(denoiser).eval(), inputs, INPUTS[: len(inputs)], "v", folder / DENOISER)
+    _write(_Graph(denoiser).eval(), inputs, INPUTS, "v", folder / DENOISER)
     side = denoiser.config.latent_size
     latents = torch.zeros(1, denoiser.config.latent_channels, side, side)
     _write(_Decoder(autoencoder).eval(), (latents,), ("latents",), "image", folder / DECODER)
@@ -158,14 +158,11 @@ class OnnxDenoiser(nn.Module):
         references: Tensor,
         conditions: Tensor,
         tokens: Tensor,
-        warp: Tensor | None = None,
+        prior: Tensor,
     ) -> Tensor:
         """v of Z_t; see `Denoiser.forward`."""
-        if warp is None and self.config.warp:
-            b, c, h, w = noisy.shape
-            warp = noisy.new_zeros(b, c + 1, h, w)
-        given = [noisy, t, references, conditions, tokens, *([] if warp is None else [warp])]
-        feed = {name: _array(value) for name, value in zip(INPUTS, given, strict=False)}
+        given = (noisy, t, references, conditions, tokens, prior)
+        feed = {name: _array(value) for name, value in zip(INPUTS, given, strict=True)}
         return torch.from_numpy(self._session.run(None, feed)[0])
 
 

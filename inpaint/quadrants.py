@@ -63,16 +63,18 @@ def reference_grid(first: Tensor, last: Tensor, arrangement: Arrangement = "two_
     return assemble([first, zero, zero, last if arrangement == "two_references" else zero])
 
 
-def stack_inputs(references: Tensor, conditions: Tensor, noisy: Tensor, warp: Tensor | None = None) -> Tensor:
-    """Q_t of Eq. 5: references, conditions and noise stacked on channels; in warp mode two more.
+def stack_inputs(
+    references: Tensor, conditions: Tensor, noisy: Tensor, prior: Tensor | None = None
+) -> Tensor:
+    """Q_t of Eq. 5: references, conditions and noise stacked on channels; in warp mode the prior too.
 
     Args:
         references: R, (B, C, H, W).
         conditions: drawn driving signals, encoded, (B, C, H, W).
         noisy: Z_t, (B, C, H, W).
-        warp: latents of the warped composite and its uncertainty in [0, 1], (B, C + 1, H, W).
+        prior: mean and uncertainty in [0, 1] of the grid, (B, C + 1, H, W).
 
     Returns:
         (B, 3C or 4C + 1, H, W).
     """
-    return torch.cat([references, conditions, noisy] + ([] if warp is None else [warp]), dim=1)
+    return torch.cat([references, conditions, noisy] + ([] if prior is None else [prior]), dim=1)

@@ -44,16 +44,6 @@ def add_noise(clean: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return alpha * clean + sigma * noise, alpha * noise - sigma * clean
 
 
-def min_snr_weight(t: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weight for v-prediction, min(SNR, gamma) / (SNR + 1) (Hang et al. 2023), (B,).
-
-    SNR = (alpha / sigma)^2, so that this is min(alpha^2, gamma sigma^2). At t = 1 that is 0 and the first
-    step of the sampler would be untrained: the weight is kept at 0.05 or more.
-    """
-    alpha2, sigma2 = torch.cos(t * (math.pi / 2)) ** 2, torch.sin(t * (math.pi / 2)) ** 2
-    return torch.minimum(alpha2, gamma * sigma2).clamp_min(0.05)
-
-
 def trailing_times(steps: int, start: float = 1.0) -> list[float]:
     """Times start, ..., 0 with trailing spacing: the first step is at `start`, the last lands on 0.
 
@@ -73,8 +63,6 @@ def sample(
     noise: Tensor,
     *,
     steps: int = 8,
-    start: float = 1.0,
-    initial: Tensor | None = None,
     known: Tensor | None = None,
     repaint: Tensor | None = None,
     resample_at: float | None = None,
@@ -85,8 +73,6 @@ def sample(
         predict: the network, (x_t, t) to v.
         noise: eps, (B, C, H, W); all randomness there is.
         steps: network calls (one more with `resample_at`).
-        start: where to start; below 1 `initial` is noised to it first (SDEdit).
-        initial: x_0 guess, shape of `noise`; needed where start < 1.
         known: x_0 where it is given, shape of `noise`.
         repaint: (B or 1, 1 or C, H, W) in [0, 1], 1: invent, 0: keep `known`; both or neither. The known
             part is re-imposed at its own noise level before each step (RePaint, Lugmayr et al. 2022).
@@ -101,8 +87,6 @@ def sample(
     """
     if (known is None) != (repaint is None):
         raise ValueError("known and repaint go together: give both or neither")
-    if start < 1 and initial is None:
-        raise ValueError(f"start {start} is below 1 and needs initial latents")
 
     def impose(x: Tensor, t: float) -> Tensor:
         if known is None or repaint is None:
@@ -110,9 +94,8 @@ def sample(
         alpha, sigma = signal(t)
         return repaint * x + (1 - repaint) * (alpha * known + sigma * noise)
 
-    times = trailing_times(steps, start)
-    alpha, sigma = signal(start)
-    x = noise if initial is None else alpha * initial + sigma * noise
+    times = trailing_times(steps)
+    x = noise
     jumped = resample_at is None
     k = 0
     while k < steps:

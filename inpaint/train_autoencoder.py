@@ -77,7 +77,7 @@ def train(
     """
     generator = training.seeded(config.seed, config.device)
     model = Autoencoder(network).to(config.device)
-    module = Step(model)
+    module = Step(model, config.bfloat16)
 
     def loss_of(step: nn.Module, _number: int) -> Tensor:
         loss: Tensor = step(batch(pictures, config.batch, generator, crop))
@@ -92,13 +92,14 @@ def train(
 class Step(nn.Module):
     """One pass of the autoencoder with noise on its latents, down to the loss."""
 
-    def __init__(self, model: Autoencoder) -> None:
+    def __init__(self, model: Autoencoder, bfloat16: bool) -> None:
         super().__init__()
         self.model = model
+        self.in_bfloat16 = bfloat16
 
     def forward(self, images: Tensor) -> Tensor:
         """Scalar loss of pictures (B, 3, H, W) in [0, 1]."""
-        with training.autocast(images.device):
+        with training.autocast(images.device, self.in_bfloat16):
             raw = self.model.raw_latents(images)
             spread = raw.detach().float().std().to(raw.dtype)
             decoded = self.model.decode(raw + LATENT_NOISE * spread * torch.randn_like(raw))

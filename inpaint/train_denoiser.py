@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,16 +15,20 @@ from correspondence import data
 from inpaint import checkpoints, training
 from inpaint.autoencoder import Autoencoder
 from inpaint.conditions import MILD, NO_SCALING, VIVID
-from inpaint.data import Material, build_material, sample_quads
+from inpaint.data import Material, build_material
 from inpaint.denoiser import LARGE, SMALL, Denoiser, DenoiserConfig
 from inpaint.losses import psnr
-from inpaint.model import QuadrantModel, identity_tokens, warp_grid
-from inpaint.quad_batches import BatchConfig, TrainingBatch, draw_batch
+from inpaint.model import QuadrantModel, identity_tokens, prior_grid
+from inpaint.quad_batches import BatchConfig, TrainingBatch, cropped, draw_batch
+from inpaint.quad_pool import Pool, PoolConfig, build_pool
 from inpaint.quadrants import LAYOUTS, Arrangement, assemble, reference_grid
-from inpaint.sampler import add_noise, min_snr_weight
+from inpaint.sampler import add_noise
 
 logger = logging.getLogger(__name__)
 REFERENCE_WEIGHT = 0.2  # of the loss on quadrants a and d, which the grid already holds
+FIRST_SHARE = 0.4  # of the samples at t = 1, where sampling begins and, in few steps, does most of its work
+HELD_QUADS = 48
+WHOLE_EVERY = 3  # steps, where the others train on crops
 SCALINGS = {"vivid": VIVID, "mild": MILD, "none": NO_SCALING}
 
 
@@ -41,6 +45,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--scaling", choices=sorted(SCALINGS), default="mild", help="random scaling of the drawings"
     )
     parser.add_argument("--even-share", type=float, default=0.5, help="part of the quads with equal gaps")
+    parser.add_argument(
+        "--crop", type=int, default=None, help="two steps of three on random windows of this side, pixels"
+    )
+    parser.add_argument("--quads", type=int, default=8000, help="drawn and matched once, before training")
     parser.add_argument("--half", action=argparse.BooleanOptionalAction, default=True, help="store float16")
 
 
@@ -62,30 +70,40 @@ def run(args: argparse.Namespace) -> int:
         if len(c.frames) >= 4
     ]
 
-    def material(some: list[data.Clip], variants: int) -> Material:
-        return build_material(
+    generator = training.seeded(config.seed, config.device)
+    mixture = PoolConfig(even=args.even_share)
+
+    def drawn(some: list[data.Clip], variants: int, count: int) -> tuple[Material, Pool]:
+        material = build_material(
             some,
             side=args.side,
             variants=variants,
             scaling=SCALINGS[args.scaling],
             seed=args.seed,
             device=config.device,
+            step=args.stride,
         )
+        pool = build_pool(material, autoencoder, count, generator, mixture, bfloat16=config.bfloat16)
+        return material, pool
 
-    base = LARGE if args.size == "large" else SMALL
+    material, pool = drawn(clips, 2, args.quads)
     network = replace(
-        base,
+        LARGE if args.size == "large" else SMALL,
         latent_channels=autoencoder.config.latent_channels,
         warp=not args.pure,
         arrangement=args.arrangement,
         latent_size=args.side // 8,
+        prior_std=pool.prior_std(),
     )
-    train_material = material(clips, 2)
-    check = measure_on(material(held, 0) if held else train_material, autoencoder, args.arrangement)
-    batches = BatchConfig(warp_share=0.0 if args.pure else 0.6, even_share=args.even_share)
-    model, curve, about = train(train_material, autoencoder, network, config, batches, check)
+    seen = drawn(held, 0, HELD_QUADS) if held else (material, pool)
+    check = measure_on(*seen, autoencoder, args.arrangement)
+    batches = BatchConfig(warp_share=0.0 if args.pure else BatchConfig().warp_share)
+    model, curve, about = train(material, pool, network, config, batches, check, args.crop)
     about |= {
         "side": args.side,
+        "stride": args.stride,
+        "quads": args.quads,
+        "crop": args.crop,
         "held_out": bool(held),
         "scaling": args.scaling,
         "even_share": args.even_share,
@@ -99,30 +117,34 @@ def run(args: argparse.Namespace) -> int:
 
 def train(
     material: Material,
-    autoencoder: Autoencoder,
+    pool: Pool,
     network: DenoiserConfig,
     config: training.RunConfig,
     batches: BatchConfig,
     check: Callable[[Denoiser], dict[str, float]] | None = None,
+    crop: int | None = None,
 ) -> tuple[Denoiser, training.Curve, dict[str, object]]:
-    """Train a denoiser on latents of a frozen autoencoder.
+    """Train a denoiser on a pool of quads of `material`.
 
     Returns:
         The averaged denoiser, the curve, and the facts of the run.
     """
     generator = training.seeded(config.seed, config.device)
-    autoencoder.eval().requires_grad_(False)
     denoiser = Denoiser(network).to(config.device)
 
-    def loss_of(step: nn.Module, _number: int) -> Tensor:
-        with torch.no_grad():
-            drawn = draw_batch(
-                material, autoencoder, config.batch, generator, batches, arrangement=network.arrangement
-            )
-        times = stratified_times(config.batch, generator, drawn.latents)
+    # a window costs by its area: as many pixels in a step of crops as in one of whole views
+    windows = 1 if crop is None else (8 * network.latent_size // crop) ** 2
+
+    def loss_of(step: nn.Module, number: int) -> Tensor:
+        whole = crop is None or number % WHOLE_EVERY == 0
+        count = config.batch if whole else config.batch * windows
+        drawn = draw_batch(pool, material, count, generator, batches, arrangement=network.arrangement)
+        if crop is not None and not whole:
+            drawn = cropped(drawn, crop // 8, generator)
+        times = stratified_times(count, generator, drawn.latents)
         return loss(step, drawn, times, generator)
 
-    module = Step(denoiser)
+    module = Step(denoiser, config.bfloat16)
     averaged, curve, about = training.optimise(
         module, loss_of, config, None if check is None else lambda m: check(inner(m))
     )
@@ -132,13 +154,14 @@ def train(
 class Step(nn.Module):
     """The denoiser with everything in front of it, so that one call takes a batch to its prediction."""
 
-    def __init__(self, denoiser: Denoiser) -> None:
+    def __init__(self, denoiser: Denoiser, bfloat16: bool = False) -> None:
         super().__init__()
         self.denoiser = denoiser
+        self.in_bfloat16 = bfloat16
 
     def forward(self, noisy: Tensor, times: Tensor, batch: TrainingBatch) -> Tensor:
         """v of the grid (B, C, H, W) for a noisy grid of a batch."""
-        with training.autocast(noisy.device):
+        with training.autocast(noisy.device, self.in_bfloat16):
             return self._predict(noisy, times, batch).float()
 
     def _predict(self, noisy: Tensor, times: Tensor, batch: TrainingBatch) -> Tensor:
@@ -149,14 +172,14 @@ class Step(nn.Module):
         tokens = identity_tokens(
             self.denoiser, quads.first, quads.last, quads.person, quads.gap, batch.drop_tokens
         )
-        warp = warp_grid(quads, shown, config.layout) if config.warp and quads.warps is not None else None
+        prior = prior_grid(quads, shown, config.arrangement)
         references = reference_grid(quads.first, quads.last, config.arrangement)
-        out: Tensor = self.denoiser(noisy, times, references, assemble(views, config.layout), tokens, warp)
+        out: Tensor = self.denoiser(noisy, times, references, assemble(views, config.layout), tokens, prior)
         return out
 
 
 def loss(network: nn.Module, batch: TrainingBatch, times: Tensor, generator: torch.Generator) -> Tensor:
-    """Qffusion section 4.2 with v-prediction, min-SNR weights, and eyes and mouth weighing double.
+    """Qffusion section 4.2 with v-prediction, and eyes and mouth weighing double.
 
     Args:
         network: a `Step`, compiled or not.
@@ -173,40 +196,65 @@ def loss(network: nn.Module, batch: TrainingBatch, times: Tensor, generator: tor
     weight = assemble([batch.weight[:, view] * s for view, s in zip(shown, share, strict=True)], layout)
     squared = (predicted - target).square().mean(dim=1, keepdim=True)
     each = (squared * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
-    return (each * min_snr_weight(times)).mean()
+    return each.mean()
 
 
 def stratified_times(count: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Times spread evenly over [0, 1] with one random offset, in random order: less noise in the gradient."""
+    """Times for a batch, (count,): a share at 1, the others spread evenly over [0, 1], in random order.
+
+    One random offset for all of them makes for less noise in the gradient.
+    """
     offset = torch.rand((), generator=generator, device=generator.device)
     order = torch.randperm(count, generator=generator, device=generator.device)
-    return ((order + offset) / count).to(like.device, torch.float32)
+    even = (order + offset) / count
+    return (even / (1 - FIRST_SHARE)).clamp_max(1.0).to(like.device, torch.float32)
 
 
 def measure_on(
-    material: Material, autoencoder: Autoencoder, arrangement: Arrangement, count: int = 16, steps: int = 8
+    material: Material,
+    pool: Pool,
+    autoencoder: Autoencoder,
+    arrangement: Arrangement,
+    count: int = 16,
+    steps: int = 2,
 ) -> Callable[[Denoiser], dict[str, float]]:
-    """A measure for the curve: PSNR of generated middle views, pure mode, on fixed quads of some material.
+    """A measure for the curve: PSNR of generated views, of fixed quads of a pool, dB.
 
-    The truth is the autoencoder's own reconstruction, so that the figure is the denoiser's alone.
+    "pure", "warped" and "filled" are the three uses; "composite" and "guess" the pictures that the last two
+    start from. The truth is the autoencoder's own reconstruction: the figures are the denoiser's alone.
     """
-    device = material.frames.device
-    generator = torch.Generator(device.type).manual_seed(1)
-    with torch.no_grad():
-        settings = BatchConfig(
-            warp_share=0.0, inpaint_share=0.0, edited_share=0.0, scaled_share=0.0, drop_share=0.0
+    device = str(material.frames.device)
+    generator = torch.Generator(torch.device(device).type).manual_seed(1)
+    between, fills = (torch.nonzero(kind)[:count, 0] for kind in (~pool.filling, pool.filling))
+    cases = {"pure": (between, 0.0), "warped": (between, 1.0), "filled": (fills, 1.0)}
+    drawn = {
+        name: draw_batch(
+            pool,
+            material,
+            len(chosen),
+            generator,
+            BatchConfig(warp_share=share, scaled_share=0.0, drop_share=0.0),
+            arrangement=arrangement,
+            chosen=chosen,
         )
-        numbers = sample_quads(material.spans, count, generator)
-        batch = draw_batch(
-            material, autoencoder, count, generator, settings, arrangement=arrangement, numbers=numbers
-        )
+        for name, (chosen, share) in cases.items()
+        if len(chosen)
+    }
+
+    def compared(views: Sequence[Tensor], batch: TrainingBatch) -> float:
+        truth = torch.cat([autoencoder.decode(batch.latents[:, k]) for k in (1, 2)])
+        return psnr(torch.cat([autoencoder.decode(view) for view in views]), truth)
 
     @torch.no_grad()
     def measure(denoiser: Denoiser) -> dict[str, float]:
-        model = QuadrantModel(autoencoder, denoiser, str(device), torch.float32)
-        made = model.generate(batch.quads, seed=2, steps=steps)
-        truth = torch.cat([autoencoder.decode(batch.latents[:, k]) for k in (1, 2)])
-        return {"psnr": psnr(torch.cat([autoencoder.decode(m) for m in made]), truth)}
+        model = QuadrantModel(autoencoder, denoiser, device, torch.float32)
+        found = {}
+        for name, batch in drawn.items():
+            found[name] = compared(model.generate(batch.quads, seed=2, steps=steps), batch)
+            if name != "pure" and batch.quads.warps is not None:
+                start = {"warped": "composite", "filled": "guess"}[name]
+                found[start] = compared([w.latents for w in batch.quads.warps], batch)
+        return found
 
     return measure
 

@@ -37,6 +37,7 @@ class RunConfig:
     device: str = "cpu"
     every: int = 200  # steps between lines of the curve
     compile: bool = False
+    bfloat16: bool = False  # of the networks' passes; weights and losses stay float32
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or self.every < 1:
@@ -59,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) ->
     parser.add_argument("--every", type=int, default=200, help="steps between lines of the curve")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="passes in bfloat16; default: on CUDA (a CPU with AVX512-BF16 trains 1.5 times as fast with it)",
+    )
+    parser.add_argument(
         "--compile", action="store_true", help="compile the network (pays off in long CUDA runs)"
     )
 
@@ -77,6 +84,7 @@ def run_config(args: argparse.Namespace) -> RunConfig:
         device=args.device,
         every=args.every,
         compile=args.compile,
+        bfloat16=args.device.startswith("cuda") if args.bfloat16 is None else args.bfloat16,
     )
 
 
@@ -182,11 +190,11 @@ def optimise(
             running = value
             figures = measure(ema.module) if measure else {}
             curve.add(step=step, seconds=round(time.monotonic() - started, 1), loss=value, **figures)
-    about = {
+    about = asdict(config) | {
         "steps": step,
+        "planned_steps": config.steps,
         "seconds": round(time.monotonic() - started, 1),
         "loss": running,
-        **asdict(config),
     }
     about["device_name"] = torch.cuda.get_device_name() if config.device.startswith("cuda") else "CPU"
     return ema.module, curve, about  # type: ignore[return-value]
@@ -198,9 +206,9 @@ def learning_rate(step: int, progress: float, config: RunConfig) -> float:
     return config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
-def autocast(device: torch.device) -> AbstractContextManager[None]:
-    """bfloat16 where the device is CUDA; full precision on the CPU, bit-equal from run to run."""
-    return torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
+def autocast(device: torch.device, bfloat16: bool) -> AbstractContextManager[None]:
+    """Passes in bfloat16, or in full precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=bfloat16)
 
 
 def seeded(seed: int, device: str) -> torch.Generator:

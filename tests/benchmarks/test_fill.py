@@ -81,13 +81,6 @@ def test_following_the_motion_beats_blending() -> None:
     assert error("classical, warped") < 0.5 * error("blend")
 
 
-def test_occluders_cover_what_they_should() -> None:
-    rng = np.random.default_rng(1)
-    for _ in range(20):
-        share = fill_masked.occluder((256, 256), None, rng).mean()
-        assert 0.02 < share < 0.21  # some hang over the border
-
-
 def test_a_seam_is_a_gradient_that_the_truth_has_not() -> None:
     truth = texture()
     mask = np.zeros(truth.shape[:2], np.float32)

@@ -13,7 +13,8 @@ from tests.inpaint.tiny import tiny_denoiser
 
 def call(model: Denoiser, grid: Tensor, t: float = 0.5) -> Tensor:
     tokens = model.identity.empty.expand(len(grid), -1, -1)
-    out: Tensor = model(grid, torch.full((len(grid),), t), grid, grid, tokens)
+    prior = torch.cat([grid, torch.ones_like(grid[:, :1])], dim=1)
+    out: Tensor = model(grid, torch.full((len(grid),), t), grid, grid, tokens, prior)
     return out
 
 

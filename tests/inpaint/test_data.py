@@ -1,8 +1,6 @@
-"""Quads of frames, training material, batches: what lies where."""
+"""Quads of frames, training material, edits: what lies where."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +9,8 @@ from torch import Generator
 
 from inpaint import augment
 from inpaint.conditions import NO_SCALING, draw_conditions
-from inpaint.data import build_material, resized_points, sample_quads, to_unit
-from inpaint.quad_batches import BatchConfig, draw_batch
-from tests.inpaint.tiny import SIDE, tiny_autoencoder, tiny_clips
-
-PLAIN = BatchConfig(warp_share=0, inpaint_share=0, edited_share=0, scaled_share=0, drop_share=0)
+from inpaint.data import build_material, resized_points, sample_quads
+from tests.inpaint.tiny import SIDE, tiny_clips
 
 
 def seeded(seed: int = 0) -> Generator:
@@ -74,52 +69,9 @@ def test_frames_and_points_are_resized_alike() -> None:
     assert small.frames.shape == (12, 3, 32, 32)
     points = resized_points(clips[0].points, 0.5)
     np.testing.assert_allclose(small.points.numpy(), points)
-    np.testing.assert_allclose(resized_points(np.array([[[0.5, 1.5, 9.0]]], np.float32), 2.0), [[[1.5, 3.5]]])
-
-
-def test_plain_batch_is_the_frames() -> None:
-    material, model = build_material(tiny_clips(), side=SIDE, variants=0), tiny_autoencoder()
-    numbers = torch.tensor([[0, 2, 5, 9], [12, 13, 14, 15]])
-    with torch.no_grad():
-        batch = draw_batch(material, model, 2, seeded(), PLAIN, numbers=numbers)
-        truth = model.encode(to_unit(material.frames[numbers[0]]))
-        mirrored = model.encode(to_unit(material.frames[numbers[0]]).flip(-1))
-    found = batch.latents[0]
-    assert min(float((found - truth).abs().max()), float((found - mirrored).abs().max())) < 1e-4
-    assert torch.equal(batch.quads.first, batch.latents[:, 0])
-    assert torch.equal(batch.quads.last, batch.latents[:, 3])
-    assert batch.quads.gap.tolist() == [9, 3]
-    assert batch.quads.warps is None
-    assert batch.weight.shape == (2, 4, 1, 8, 8)
-
-
-def test_fill_samples_show_the_same_frame_with_holes() -> None:
-    material, model = build_material(tiny_clips(), side=SIDE, variants=1), tiny_autoencoder()
-    config = replace(PLAIN, warp_share=1.0, inpaint_share=1.0)
-    with torch.no_grad():
-        batch = draw_batch(material, model, 6, seeded(), config)
-    assert torch.equal(batch.latents[:, 1], batch.latents[:, 2])
-    assert torch.equal(batch.latents[:, 2], batch.latents[:, 3])
-    assert batch.quads.gap.tolist() == [0] * 6
-    assert batch.quads.warps is not None
-    b, c = batch.quads.warps
-    assert torch.equal(b.latents, c.latents)
-    assert torch.equal(batch.quads.last, c.latents)
-    known = c.uncertainty.amax(dim=(1, 2, 3)) > 0.5
-    assert known.all()  # a hole in each
-
-
-def test_batches_repeat_with_their_seed_and_warps_can_be_off() -> None:
-    material, model = build_material(tiny_clips(), side=SIDE, variants=1), tiny_autoencoder()
-    with torch.no_grad():
-        one, two = (draw_batch(material, model, 4, seeded(3), BatchConfig()) for _ in range(2))
-        none = draw_batch(material, model, 4, seeded(3), replace(BatchConfig(), warp_share=1e-9))
-    assert torch.equal(one.latents, two.latents)
-    assert torch.equal(one.quads.drawings, two.quads.drawings)
-    assert none.quads.warps is not None
-    assert not none.quads.warps[0].latents.any()
-    with pytest.raises(ValueError, match="shares"):
-        BatchConfig(drop_share=1.5)
+    np.testing.assert_allclose(
+        resized_points(np.array([[[0.5, 1.5, 9.0]]], np.float32), 2.0), [[[1.5, 3.5, 18.0]]]
+    )
 
 
 def test_one_edit_for_all_views() -> None:
@@ -131,26 +83,3 @@ def test_one_edit_for_all_views() -> None:
         assert torch.equal(e[:, 0], e[:, 3])
         assert 0 <= float(e.min()) <= float(e.max()) <= 1
     assert torch.equal(augment.random_edit(views, drawings, 0.0, seeded()), views)
-
-
-def test_landmark_field_points_from_target_to_source() -> None:
-    clip = tiny_clips()[0]
-    points = torch.from_numpy(clip.points[..., :2])
-    field = augment.landmark_field(points[5:6], points[0:1], (SIDE, SIDE))
-    x, y = (round(float(v)) for v in clip.points[5, 14, :2])  # on the lips
-    assert field[0, 0, y, x].item() == pytest.approx(-5 * 0.8, abs=0.2)
-    assert abs(field[0, 1, y, x].item()) < 0.05
-    assert abs(field[0, 0, 2, 2].item()) < 0.5  # far from the face
-    images = to_unit(torch.from_numpy(clip.frames.transpose(0, 3, 1, 2)))
-    warped = augment.backward_warp(images[0:1], field)
-    face = (slice(None), slice(None), slice(y - 4, y + 5), slice(x - 4, x + 5))
-    assert (warped - images[5:6])[face].abs().mean() < 0.3 * (images[0:1] - images[5:6])[face].abs().mean()
-    missing = torch.full_like(points[:1], torch.nan)
-    assert not augment.landmark_field(missing, points[:1], (SIDE, SIDE)).any()
-
-
-def test_warp_written_out() -> None:
-    image = torch.arange(4.0).reshape(1, 1, 1, 4)
-    field = torch.zeros(1, 2, 1, 4)
-    field[:, 0] = 1
-    torch.testing.assert_close(augment.backward_warp(image, field).flatten(), torch.tensor([1.0, 2, 3, 3]))

@@ -139,19 +139,15 @@ def test_generate_gives_two_views(arrangement: str) -> None:
     assert not torch.equal(b, c)
     warped, _ = model.generate(quads(2, warps=True), steps=1)
     assert not torch.equal(warped, b)
-    late, _ = model.generate(quads(2, warps=True), steps=1, start=0.5)
-    assert not torch.equal(late, warped)
 
 
-def test_given_latents_are_kept_and_a_late_start_needs_warps() -> None:
+def test_given_latents_are_kept() -> None:
     model, known = tiny_model(), torch.randn(2, 8, 8, 8)
     repaint = torch.zeros(2, 1, 8, 8)
     repaint[..., :3] = 1
     for view in model.generate(quads(2), steps=2, given=Given(known, repaint)):
         assert torch.equal(view[..., 3:], known[..., 3:])
         assert not torch.equal(view[..., :3], known[..., :3])
-    with pytest.raises(ValueError, match="warped latents"):
-        model.generate(quads(1), start=0.5)
 
 
 def test_a_batch_is_its_members() -> None:

@@ -31,8 +31,6 @@ def test_graphs_and_networks_agree(folder: Path, batch: int) -> None:
     expected = denoiser(*inputs)
     found = onnx.OnnxDenoiser(denoiser, folder)(*inputs)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
-    without = onnx.OnnxDenoiser(denoiser, folder)(*inputs[:5])  # nothing warped
-    torch.testing.assert_close(without, denoiser(*inputs[:5]), atol=1e-4, rtol=1e-3)
     latents = torch.randn(batch, 8, 8, 8, generator=torch.Generator().manual_seed(1))
     decoded = onnx.OnnxAutoencoder(autoencoder, folder).decode(latents)
     torch.testing.assert_close(decoded, autoencoder.decode(latents), atol=1e-4, rtol=1e-3)

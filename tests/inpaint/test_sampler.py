@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inpaint.sampler import add_noise, invert, min_snr_weight, sample, signal, trailing_times
+from inpaint.sampler import add_noise, invert, sample, signal, trailing_times
 
 CLEAN = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -51,14 +51,6 @@ def test_trailing_times() -> None:
     for steps, start in ((0, 1.0), (51, 1.0), (4, 0.0), (4, 1.5)):
         with pytest.raises(ValueError, match="must lie in"):
             trailing_times(steps, start)
-
-
-def test_loss_weights() -> None:
-    weight = min_snr_weight(torch.tensor([0.0, 0.1, 0.5, 1.0]))
-    assert weight[0] == pytest.approx(0.05)  # kept above 0 at both ends
-    assert weight[1] == pytest.approx(5 * math.sin(0.05 * math.pi) ** 2)
-    assert weight[2] == pytest.approx(0.5)
-    assert weight[3] == pytest.approx(0.05)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 8])
@@ -116,15 +108,6 @@ def test_the_jump_costs_one_call() -> None:
     assert calls == [1.0, 0.75, 0.75, 0.5, 0.25]
 
 
-def test_starting_late_begins_at_the_initial_latents() -> None:
-    def nothing(x: Tensor, t: float) -> Tensor:
-        alpha, sigma = signal(t)
-        return alpha * noise() - sigma * CLEAN
-
-    torch.testing.assert_close(
-        sample(nothing, noise(), steps=3, start=0.5, initial=CLEAN), CLEAN, atol=1e-5, rtol=0
-    )
-    with pytest.raises(ValueError, match="initial latents"):
-        sample(oracle, noise(), start=0.5)
+def test_known_latents_need_a_mask() -> None:
     with pytest.raises(ValueError, match="both or neither"):
         sample(oracle, noise(), known=CLEAN)

@@ -37,7 +37,9 @@ def tiny_autoencoder() -> Autoencoder:
 def tiny_denoiser(config: DenoiserConfig = TINY_DENOISER) -> Denoiser:
     """Random weights, always the same."""
     torch.manual_seed(1)
-    return Denoiser(config).eval()
+    denoiser = Denoiser(config)
+    torch.nn.init.normal_(denoiser.unet.conv_out.weight, std=0.1)  # starts at 0, and would hide all else
+    return denoiser.eval()
 
 
 def tiny_model() -> QuadrantModel:

@@ -35,6 +35,7 @@ BELIEVED = 1.8  # share of the flow's error in detail up to which they are; Face
 DISBELIEF = 10.0  # how fast belief falls beyond it
 LEAST_DETAIL = 0.3  # gray levels added to the flow's error
 SOFTNESS = 0.7  # gray levels over which the choice turns from one candidate to another
+BITS = 4  # fractional bits of OpenCV's drawing coordinates
 SEAM = 1.5  # coarser cells over which neighbouring choices are blended
 
 
@@ -104,14 +105,14 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     chances = cv2.merge([cv2.exp((low - cost) / SOFTNESS) for cost in costs])
     chances = cv2.GaussianBlur(chances, (0, 0), SEAM)
     weights = cv2.split(chances)
-    coarse, total = _mix(small, weights)
+    coarse, total = mix(small, weights)
     spread = np.zeros((n, n), np.float32)
     for field, weight in zip(small, weights, strict=True):
         away = cv2.magnitude(*cv2.split(cv2.subtract(field, coarse)))
         spread = cv2.accumulateProduct(away, weight, spread)
     size = candidates[0].field.shape[0]
     fine = cv2.split(cv2.resize(chances, (size, size), interpolation=cv2.INTER_LINEAR))
-    field, _ = _mix([c.field for c in candidates], fine)
+    field, _ = mix([c.field for c in candidates], fine)
     return field, spread / total
 
 
@@ -134,7 +135,7 @@ def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
     return np.asarray(1 / (1 + np.exp(np.clip(DISBELIEF * (ratio - BELIEVED), -20, 20))), np.float32)
 
 
-def _mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
+def mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
     """The weighted mean of fields, and the sum of the weights."""
     field, total = fields[0], weights[0]
     for other, weight in zip(fields[1:], weights[1:], strict=True):
@@ -196,17 +197,26 @@ def gather(
     )
 
 
+def corners(points: Float, ring: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    """Those of points (478, 2) that a ring names, as OpenCV draws them with `BITS` fractional bits."""
+    return np.rint(points[list(ring)] * (1 << BITS)).astype(np.int32)
+
+
+def drawn_parts(points: Float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Lips, eyes and brows of points (478, 2), pixels, filled with 255: uint8 (h, w)."""
+    drawn = np.zeros(size, np.uint8)
+    for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
+        cv2.fillPoly(drawn, [corners(points, ring)], 255, 8, BITS)
+    return drawn
+
+
 def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
     """Where the landmarks know better than the flow: lips, eyes, brows; float32 (size, size), [0, 1]."""
     points = region.to_grid(landmarks.points[:, :2], size)
     x0, y0, x1, y1 = landmarks.box
     face = max(x1 - x0, y1 - y0) * size / region.side
-    drawn = np.zeros((size, size), np.uint8)
-    for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
-        corners = np.rint(points[list(ring)] * 16).astype(np.int32)
-        cv2.fillPoly(drawn, [corners], 255, 8, 4)
-    outline = np.rint(points[list(topo.OVAL)] * 16).astype(np.int32)
-    cv2.polylines(drawn, [outline], True, 100, 1, 8, 4)
+    drawn = drawn_parts(points, (size, size))
+    cv2.polylines(drawn, [corners(points, topo.OVAL)], True, 100, 1, 8, BITS)
     reach = max(3, int(face * 0.05)) | 1
     drawn = cv2.dilate(drawn, np.ones((reach, reach), np.uint8))
     return np.asarray(cv2.blur(drawn, (reach, reach)).astype(np.float32) / 255, np.float32)

@@ -40,30 +40,44 @@ def dis_flow(
             f"flow needs two pictures of one size, sides at least {SMALLEST_SIDE}, "
             f"got {source.shape} and {target.shape}"
         )
+    return _flow(source, target, start, (fine, smooth))
+
+
+def medium_flow(source: Gray, target: Gray, start: Float | None = None) -> Float:
+    """DIS optical flow of OpenCV's MEDIUM preset: three times the work, for files; see `dis_flow`."""
+    return _flow(source, target, start, None)
+
+
+def _flow(source: Gray, target: Gray, start: Float | None, settings: tuple[bool, int] | None) -> Float:
+    """Flow of this thread's DIS object: of `dis_flow`'s settings, or the MEDIUM preset where they are None.
+
+    Calls with a first guess have an object of their own: OpenCV keeps the guess and starts later calls
+    without one from it as well (10 pixels off at one size, outside the buffer at a larger one).
+    """
+    kinds: dict[Any, Any] | None = getattr(_local, "kinds", None)
+    if kinds is None:
+        kinds = _local.kinds = {}
+    key = settings, start is not None
+    if key not in kinds:
+        medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+        kinds[key] = cv2.DISOpticalFlow.create(medium) if settings is None else _quick_dis(*settings)
     guess = None if start is None else start.copy()  # DIS writes into it
-    return np.asarray(_dis(fine, start is not None, smooth).calc(source, target, guess), np.float32)
+    return np.asarray(kinds[key].calc(source, target, guess), np.float32)
 
 
-def _dis(fine: bool, started: bool, smooth: int) -> Any:
-    """This thread's DIS object; settings measured on portrait clips.
+def _quick_dis(fine: bool, smooth: int) -> Any:
+    """A DIS object with settings measured on portrait clips.
 
     Patches 4 apart and down to half resolution cost 2.5 ms at 256 x 256 (one core) without variational
     refinement, 1.2 ms more with two iterations of it and 1.9 ms with five; on known motions of the whole
-    scene the error falls from 5.3 to 4.5 and 4.2 pixels (the MEDIUM preset: 6.0 ms, 4.2 pixels). Calls with
-    a first guess have an object of their own: OpenCV keeps the guess and starts later calls without one from
-    it as well (10 pixels off at one size, outside the buffer at a larger one).
+    scene the error falls from 5.3 to 4.5 and 4.2 pixels (the MEDIUM preset: 6.0 ms, 4.2 pixels).
     """
-    kinds: dict[tuple[bool, bool, int], Any] | None = getattr(_local, "kinds", None)
-    if kinds is None:
-        kinds = _local.kinds = {}
-    if (fine, started, smooth) not in kinds:
-        made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        made.setFinestScale(1 if fine else 2)
-        made.setPatchStride(4)
-        made.setGradientDescentIterations(12)
-        made.setVariationalRefinementIterations(smooth)
-        kinds[fine, started, smooth] = made
-    return kinds[fine, started, smooth]
+    made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    made.setFinestScale(1 if fine else 2)
+    made.setPatchStride(4)
+    made.setGradientDescentIterations(12)
+    made.setVariationalRefinementIterations(smooth)
+    return made
 
 
 def rough_inverse(field: Float, step: int = 4) -> Float:

@@ -7,18 +7,17 @@ on skin, lips and eyes that landmarks know, flow pays for leading elsewhere, sin
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 
 from correspondence import topology as topo
+from correspondence.choice import BITS, corners, drawn_parts, mix
 from correspondence.classical import ClassicalMatcher, ClassicalReference, gray_of
 from correspondence.coarse import Begun
-from correspondence.flow import SMALLEST_SIDE, Gray, sample
+from correspondence.flow import SMALLEST_SIDE, medium_flow, sample
 from correspondence.grid import Float, pixel_grid
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, check_image
 
@@ -33,9 +32,7 @@ FAR_PRICE = 2.0  # for each pixel of a 512-pixel picture beyond the first from t
 PART_PRICE = 12.0  # on lips, eyes and brows
 MISTRUST = 0.5  # share of the distance from the classical field that is added to its scale of error
 EVEN = np.full((1, 3), 1 / 3, np.float32)  # weights of the channels in a difference
-_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="thorough")
-_local = threading.local()  # DIS objects keep buffers: a set for each thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +82,12 @@ class ThoroughMatcher:
             return self._classical.match(frame, prepared, last, landmarks, begun)
         here, there = _resized(frame, work), _resized(prepared.image, work)
         grays = gray_of(here), gray_of(there)
-        free = _pool.submit(_flow, *grays, None)
+        free = _pool.submit(medium_flow, *grays)
         base = self._classical.match(frame, prepared, last, landmarks, begun)
         start = _on_work(base, work)
-        led = _flow(*grays, start)
+        led = medium_flow(*grays, start)
         field = _choose([start, free.result(), led], here, there, _known(base, work))
         return _assemble(base, field, start)
-
-
-def _flow(source: Gray, target: Gray, start: Float | None) -> Float:
-    """DIS flow, medium preset: float32 (h, w, 2), pixels. A guess is kept by its object: two of them."""
-    objects: dict[bool, Any] | None = getattr(_local, "objects", None)
-    if objects is None:
-        objects = _local.objects = {
-            started: cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM) for started in (False, True)
-        }
-    guess = None if start is None else start.copy()  # DIS writes into it
-    return np.asarray(objects[start is not None].calc(source, target, guess), np.float32)
 
 
 def _resized(image: Image, size: tuple[int, int]) -> Image:
@@ -127,23 +113,16 @@ def _on_work(match: Match, work: tuple[int, int]) -> Float:
 
 def _known(match: Match, work: tuple[int, int]) -> Float:
     """What landmarks know of a frame: skin, and lips, eyes and brows: float32 (h, w, 2), [0, 1]."""
-    drawn = np.zeros((*work, 2), np.float32)
     if match.landmarks is None:
-        return drawn
+        return np.zeros((*work, 2), np.float32)
     points = (match.landmarks.points[:, :2] + np.float32(0.5)) * _scale(work, match.frame_size) - 0.5
-    skin, parts = np.zeros(work, np.uint8), np.zeros(work, np.uint8)
-    cv2.fillPoly(skin, [_corners(points, topo.OVAL)], 255, 8, _SHIFT)
-    for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
-        cv2.fillPoly(parts, [_corners(points, ring)], 255, 8, _SHIFT)
+    skin, parts = np.zeros(work, np.uint8), drawn_parts(points, work)
+    cv2.fillPoly(skin, [corners(points, topo.OVAL)], 255, 8, BITS)
     face = float(np.ptp(points[list(topo.OVAL)], axis=0).max())
     reach = 2 * max(1, round(0.02 * face)) + 1
     parts = cv2.dilate(parts, np.ones((reach, reach), np.uint8))
     both = cv2.blur(cv2.merge([skin, parts]), (reach, reach))
     return np.asarray(both.astype(np.float32) / 255, np.float32)
-
-
-def _corners(points: Float, ring: tuple[int, ...]) -> Any:
-    return np.rint(points[list(ring)] * (1 << _SHIFT)).astype(np.int32)
 
 
 def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Float:
@@ -161,11 +140,7 @@ def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Flo
         costs.append(cost)
     low = np.minimum.reduce(costs)
     weights = [cv2.GaussianBlur(cv2.exp((low - cost) / SHARPNESS), (0, 0), SEAM) for cost in costs]
-    mixed, total = fields[0], weights[0]
-    for field, weight in zip(fields[1:], weights[1:], strict=True):
-        mixed = cv2.blendLinear(mixed, field, total, weight)
-        total = total + weight
-    return np.asarray(mixed, np.float32)
+    return mix(fields, weights)[0]
 
 
 def _assemble(base: Match, field: Float, start: Float) -> ThoroughMatch:

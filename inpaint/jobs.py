@@ -91,7 +91,7 @@ class Filler:
     """Does the jobs.
 
     Args:
-        weights: folder of the diffusion model's weights; None: classical methods.
+        weights: folder of the diffusion model's weights, see `weights.require`; None: classical methods.
         device: "cpu" or a CUDA device.
         steps: of the sampler.
 
@@ -106,7 +106,7 @@ class Filler:
         self.steps = steps
         self.method = "classical (OpenCV)"
         if weights is not None:
-            require(weights)  # before torch is imported for nothing
+            weights = require(weights)  # before torch is imported for nothing
             if is_diffusers(weights):
                 from inpaint.diffusers_fill import DiffusersFill
 

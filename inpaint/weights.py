@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from correspondence.errors import WeightsError
 SHIPPED_DIR = Path(__file__).parent / "weights"
 AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
+HUB = "hub:"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HOW_TO_TRAIN = (
     "train them with `livery train autoencoder --cache CACHE --out DIR` and `livery train denoiser "
     f"--cache CACHE --autoencoder DIR/{AUTOENCODER} --out DIR`, then point to DIR"
@@ -19,15 +22,41 @@ HOW_TO_TRAIN = (
 def require(folder: Path) -> Path:
     """The folder, if it holds both weight files; what is in them is checked when they are loaded.
 
+    Args:
+        folder: of weights or of a model in diffusers' layout; "hub:OWNER/NAME": such a model by its id, from
+            the hub's cache on this machine or, where it is not there, from the hub.
+
+    Returns:
+        A folder on this machine.
+
     Raises:
-        WeightsError: one is missing; says how to train it.
+        WeightsError: a file is missing, with how to train it; or the hub does not give the model.
     """
+    if str(folder).startswith(HUB):
+        return _from_hub(str(folder).removeprefix(HUB))
     if is_diffusers(folder):
         return folder
     for name in (AUTOENCODER, DENOISER):
         if not (folder / name).is_file():
             raise WeightsError(f"no diffusion weights at {folder / name}: {HOW_TO_TRAIN}")
     return folder
+
+
+def _from_hub(name: str) -> Path:
+    if not HUB_ID.fullmatch(name):
+        raise WeightsError(f"a model of the hub is named {HUB}OWNER/NAME, got {HUB}{name}")
+    from huggingface_hub import snapshot_download
+
+    wanted = [f"{part}/{file}" for part in ("unet", "vae") for file in ("config.json", "*.safetensors")]
+    try:
+        found = snapshot_download(name, allow_patterns=wanted)
+    except (OSError, ValueError) as exc:
+        raise WeightsError(
+            f"{name} cannot be had from the hub ({exc}): check its name and the network, or give a folder"
+        ) from exc
+    if not is_diffusers(Path(found)):
+        raise WeightsError(f"{name} has no `unet` and `vae` as diffusers saves an inpainting model")
+    return Path(found)
 
 
 def is_diffusers(folder: Path) -> bool:

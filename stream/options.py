@@ -104,7 +104,8 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "--fill-weights",
         type=Path,
         metavar="DIR",
-        help="weights of the diffusion fill, with --keyframes or --record; without them OpenCV's is used",
+        help="weights of the diffusion fill, with --keyframes or --record, or hub:OWNER/NAME of an "
+        "inpainting model; without them OpenCV's is used",
     )
     _prompt_options(parser, "edit by words on the page, with")
     parser.add_argument(
@@ -229,7 +230,8 @@ def _fill_options(parser: argparse.ArgumentParser) -> None:
         "--fill-weights",
         type=Path,
         metavar="DIR",
-        help="weights of the diffusion model; without them pictures are warped and blended only",
+        help="weights of the diffusion model, or hub:OWNER/NAME of an inpainting model; without "
+        "them pictures are warped and blended only",
     )
 
 

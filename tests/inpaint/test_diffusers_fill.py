@@ -91,6 +91,27 @@ def test_a_prompt_of_the_right_width_is_used(model: Path, tmp_path: Path) -> Non
         DiffusersFill(tmp_path)
 
 
+def test_a_model_of_the_hub_is_fetched_by_its_name(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def snapshot(name: str, **given: object) -> str:
+        asked.append(name)
+        if name == "someone/gone":
+            raise OSError("404")
+        return str(model if name == "someone/inpainting" else model / "unet")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert "through diffusers" in Filler(Path("hub:someone/inpainting")).method
+    for name, message in (
+        ("someone/gone", "cannot be had from the hub .404.: check its name"),
+        ("someone/other", "no `unet` and `vae`"),
+        ("nonsense", "named hub:OWNER/NAME, got hub:nonsense"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            Filler(Path(f"hub:{name}"))
+    assert asked == ["someone/inpainting", "someone/gone", "someone/other"]
+
+
 def test_a_model_that_is_none_for_inpainting(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="4 input channels, an inpainting model has 9"):
         DiffusersFill(save_model(tmp_path, channels=4))

@@ -25,6 +25,7 @@ from stream.paths import check_paths
 from stream.pictures import Picture
 from stream.probe import MediaError, VideoInfo, probe
 from stream.references import Stopped, read_picture
+from stream.report import damage_notes
 from stream.video import Frame, VideoReader
 from stream.writer import EncoderConfig, VideoWriter
 
@@ -135,6 +136,7 @@ def animate_file(
         portrait.close()
         if report.frames == 0:
             raise Stopped
+        report.notes += damage_notes(reader)
         writer.finish(report.complete)
     report.notes += report.limits()
     return report

@@ -41,7 +41,7 @@ from stream.references import (
     picture_reference,
     read_picture,
 )
-from stream.report import EditReport, FrameReport, percentiles_ms
+from stream.report import EditReport, FrameReport, damage_notes, percentiles_ms
 from stream.video import Frame, VideoReader
 from stream.writer import EncoderConfig, VideoWriter
 
@@ -323,7 +323,8 @@ class _Run:
                     raise Stopped
                 raise MediaError(f"{self._info.path}: no frame of it could be decoded")
             writer.finish(report.complete)
-            report.note_damage(reader.damaged, reader.concealed, reader.retimed)
+            report.note_shortfall()
+            report.notes += damage_notes(reader)
         report.elapsed_s = round(time.perf_counter() - start, 3)
         report.timings_ms = percentiles_ms(self._seconds)
 

@@ -8,13 +8,21 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 PACKAGES = ("livery", "av", "mediapipe", "numpy", "opencv-contrib-python", "onnxruntime", "torch")
 PERCENTILES = (50, 95, 99)
 SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
+
+
+class Reading(Protocol):
+    """What a `VideoReader` counts."""
+
+    damaged: int
+    concealed: int
+    retimed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,35 +83,14 @@ class EditReport:
     notes: list[str] = field(default_factory=list)
     per_frame: list[FrameReport] = field(default_factory=list)
 
-    def note_damage(self, damaged: int, concealed: int, retimed: int) -> None:
-        """Note what of the input was not readable.
-
-        Args:
-            damaged: packets that could not be decoded.
-            concealed: frames whose damage the decoder covered up.
-            retimed: frames without a usable time stamp.
-        """
+    def note_shortfall(self) -> None:
+        """Note frames that the input announces and does not hold."""
         missing = self.frames_expected - self.frames
         if self.complete and missing > max(2, SHORTFALL * self.frames_expected):
             self.notes.append(
                 f"{self.frames} of the {self.frames_expected} frames the input announces could be decoded: "
                 "it is cut short, damaged or trimmed"
             )
-        if damaged:
-            packets = _counted(
-                damaged, "damaged packet of the input was", "damaged packets of the input were"
-            )
-            self.notes.append(f"{packets} left out")
-        if concealed:
-            frames = _counted(concealed, "damaged frame was", "damaged frames were")
-            self.notes.append(
-                f"{frames} decoded as well as could be: the edit may sit wrongly where the picture is broken"
-            )
-        if retimed:
-            frames = _counted(
-                retimed, "frame without a usable time stamp was", "frames without a usable time stamp were"
-            )
-            self.notes.append(f"{frames} placed after the one before")
 
     @property
     def edited(self) -> int:
@@ -169,3 +156,24 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # an optional one
             continue
     return found
+
+
+def damage_notes(reader: Reading) -> list[str]:
+    """What of an input was not readable, in words."""
+    notes = []
+    if reader.damaged:
+        packets = _counted(
+            reader.damaged, "damaged packet of the input was", "damaged packets of the input were"
+        )
+        notes.append(f"{packets} left out")
+    if reader.concealed:
+        frames = _counted(reader.concealed, "damaged frame was", "damaged frames were")
+        notes.append(
+            f"{frames} decoded as well as could be: the result may be wrong where the picture is broken"
+        )
+    if reader.retimed:
+        frames = _counted(
+            reader.retimed, "frame without a usable time stamp was", "frames without a usable time stamp were"
+        )
+        notes.append(f"{frames} placed after the one before")
+    return notes

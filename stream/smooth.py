@@ -21,6 +21,7 @@ from stream.made import make_filler
 from stream.paths import check_paths
 from stream.probe import MediaError, VideoInfo, probe
 from stream.references import Stopped
+from stream.report import damage_notes
 from stream.video import Frame, VideoReader
 from stream.writer import EncoderConfig, VideoWriter
 
@@ -130,6 +131,7 @@ def smooth_file(
             raise MediaError(f"{info.path}: no frame of it could be decoded")
         if report.complete:
             _check_cuts(config, report, info)
+        report.notes += damage_notes(reader)
         writer.finish(report.complete)
     return report
 

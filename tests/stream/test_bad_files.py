@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from correspondence.types import Image
 from reference import EditError
+from stream.animate import animate_file
 from stream.files import FileConfig, edit_file
 from stream.pictures import encode_png
 from stream.probe import MediaError
-from stream.report import EditReport
+from stream.report import damage_notes
+from stream.smooth import SmoothConfig, smooth_file
 from tests.stream.clips import (
     CLASSICAL,
     Clip,
@@ -59,9 +63,9 @@ def test_damage_inside_is_left_out_and_counted(tmp_path: Path) -> None:
     assert any(re.match(r"\d+ damaged packets? of the input (was|were) left out", n) for n in report.notes)
 
 
-def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
+def spoilt(tmp_path: Path) -> Path:
+    """A clip of eight frames, two slices of the sixth lost."""
     clip = make_clip(tmp_path / "in.mp4", Clip(frames=8, b_frames=0, options={"x264-params": "slices=4"}))
-    picture = painted_frame(clip, 0, tmp_path / "edited.png")
     data = bytearray(clip.read_bytes())
     with av.open(str(clip)) as container:
         packet = next(p for p in container.demux(video=0) if p.pts == 5 * 512)
@@ -72,9 +76,26 @@ def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
     end = at + 4 + int.from_bytes(data[at : at + 4])
     data[at + 8 : end] = bytes(end - at - 8)
     (tmp_path / "damaged.mp4").write_bytes(data)
-    report = edit_file(tmp_path / "damaged.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
+    return tmp_path / "damaged.mp4"
+
+
+def says_so(notes: list[str]) -> bool:
+    return any(re.match(r"[123] damaged frames? (was|were) decoded as well", note) for note in notes)
+
+
+def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
+    clip = spoilt(tmp_path)
+    picture = painted_frame(tmp_path / "in.mp4", 0, tmp_path / "edited.png")
+    report = edit_file(clip, picture, tmp_path / "out.mp4", CLASSICAL)
     assert report.frames == 8
-    assert any(re.match(r"[123] damaged frames? (was|were) decoded as well", note) for note in report.notes)
+    assert says_so(report.notes)
+
+
+def test_smoothing_and_animating_tell_of_damage_too(tmp_path: Path, astronaut: Image) -> None:
+    clip = spoilt(tmp_path)
+    assert says_so(smooth_file(clip, tmp_path / "smooth.mp4", SmoothConfig(cuts=[3], frames=2)).notes)
+    (tmp_path / "still.png").write_bytes(encode_png(np.ascontiguousarray(astronaut[:240, 90:331])))
+    assert says_so(animate_file(tmp_path / "still.png", clip, tmp_path / "moved.mp4").notes)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +106,9 @@ def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_told_in_good_english(counts: tuple[int, int, int], said: list[str]) -> None:
-    report = EditReport(source=Path("in.mp4"), output=Path("out.mp4"), size=(2, 2))
-    report.note_damage(*counts)
-    assert [note.startswith(begin) for note, begin in zip(report.notes, said, strict=True)] == [True] * 3
+    damaged, concealed, retimed = counts
+    notes = damage_notes(SimpleNamespace(damaged=damaged, concealed=concealed, retimed=retimed))
+    assert [note.startswith(begin) for note, begin in zip(notes, said, strict=True)] == [True] * 3
 
 
 def run(source: Path, edited: Path, output: Path, config: FileConfig = CLASSICAL) -> None:

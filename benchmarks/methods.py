@@ -15,19 +15,12 @@ from correspondence import Landmarks, Match, Matcher, Prepared
 from correspondence.checkpoints import GRAPHS, Model, open_model, shipped_models
 from correspondence.classical import ClassicalReference, assemble, gray_of, prepare, still_field
 from correspondence.coarse import coarse_field
-from correspondence.doubt import Calibration
+from correspondence.doubt import own_word
+from correspondence.fine import NetworkReference, Runner, Step, Tables, enlarge
 from correspondence.mesh import landmark_field
 from correspondence.propose import Proposal
 from correspondence.region import GRID, choose_region
-from correspondence.runtime import (
-    NetworkMatcher,
-    NetworkReference,
-    OnnxRunner,
-    Runner,
-    Step,
-    Tables,
-    enlarge,
-)
+from correspondence.runtime import NetworkMatcher, OnnxRunner
 from correspondence.types import Float, Image, Patch
 from correspondence.warp import warp_image
 from reference import Mode
@@ -322,7 +315,7 @@ def ablations(name: str, model: Model) -> list[Method]:
     """The network whole, then with one part taken away at a time, in the manner of StreamEdit's Table 3."""
     runner = OnnxRunner(model)
     whole = NetworkMatcher(runner, model)
-    plain = replace(model, calibration=Calibration())
+    plain = replace(model, judge=own_word())
     return [
         OfNetwork(name, whole),
         WithoutLandmarks(f"{name}, no landmarks", whole),

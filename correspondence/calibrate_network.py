@@ -1,59 +1,36 @@
-"""Fits a network's `Calibration` on the held-out sources: known fields and withheld landmarks."""
+"""Fits the judge of a network's errors on the held-out sources: known fields and withheld landmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
+from correspondence.classical import gray_of, prepare
+from correspondence.coarse import coarse_field
 from correspondence.data import Clip
-from correspondence.doubt import FACE, Calibration, evidence, final_log_b, places
+from correspondence.fine import NetworkReference, Runner, fine_field
+from correspondence.fit_judge import Samples, coverage_error, fit, joined, scales
 from correspondence.grid import Float
-from correspondence.network import CELL, Network
-from correspondence.pairs import PairConfig, Pairs
-from correspondence.windows import Sample
+from correspondence.known import (
+    Generator,
+    Seen,
+    known_samples,
+    landmark_samples,
+    turned_pair,
+    warped_pair,
+    withhold,
+)
+from correspondence.region import crop, ideal_region
+from correspondence.types import Image, Landmarks
+from correspondence.uncertainty import Judge
+from correspondence.windows import mistake
 
-LEVELS = np.arange(0.1, 0.95, 0.1)  # nominal coverages that are compared
-CELLS_PER_PAIR = 1500
-COVERED_CELLS = 8.0  # error that a cell not seen in the reference counts as at least
-NEWTON_STEPS = 25
-RIDGE = 1e-3  # of the cells' number, towards the network's own word alone
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Errors:
-    """Cells with known errors.
-
-    Attributes:
-        seen: float32 (5, N), from `doubt.evidence`.
-        error: float32 (N, 2), absolute, cells.
-        place: int (N,), from `doubt.places`.
-        covered: bool (N,), not seen in the reference.
-    """
-
-    seen: Float
-    error: Float
-    place: npt.NDArray[np.intp]
-    covered: npt.NDArray[np.bool_]
-
-
-def coverage_error(log_b: Float, error: Float) -> float:
-    """Mean distance of the empirical from the nominal coverage of a Laplace law, levels 0.1 to 0.9.
-
-    Args:
-        log_b: float32 (N,).
-        error: float32 (N, 2), absolute, pixels.
-    """
-    if not len(log_b):
-        return 0.0
-    relative = error / np.exp(log_b)[:, None]
-    bounds = -np.log1p(-LEVELS)
-    return float(
-        np.mean([abs(float((relative <= b).mean()) - p) for b, p in zip(bounds, LEVELS, strict=True)])
-    )
+COVERED_WEIGHT = 3.0  # of a covered cell beside one that is seen: one in thirty is covered
+LANDMARK_WEIGHT = 0.8  # of a withheld landmark, beside a cell: most are known when it matters
+STRONGEST = 1.5  # of the known warps, beside those the network learnt from
+MISTAKEN, UNSEEN = 0.7, 0.06  # shares of frames whose landmarks are off, and of those whose face is not found
 
 
 def sparsification_error(doubt: Float, error: Float, steps: int = 50) -> float:
@@ -82,98 +59,118 @@ def separation(score: Float, positive: npt.NDArray[np.bool_]) -> float:
     return float((rank[positive].sum() - n * (n + 1) / 2) / max(n * m, 1))
 
 
-def collect(network: Network, clips: list[Clip], count: int, seed: int = 0) -> Errors:
-    """Errors of a network on pairs it was not trained on, half of them made up, half with landmarks withheld.
+@dataclass(frozen=True, slots=True, eq=False)
+class Finder:
+    """Finds landmarks in made frames as FaceMesh does: a little off, or not at all."""
+
+    rng: Generator
+
+    def __call__(self, frame: Image, true: Landmarks | None) -> Landmarks | None:
+        """See `known.Finder`."""
+        if true is None or self.rng.random() < UNSEEN:
+            return None
+        if self.rng.random() < MISTAKEN:
+            return Landmarks(mistake(self.rng, true.points), true.image_size)
+        return true
+
+
+def look(
+    runner: Runner, frame: Image, landmarks: Landmarks | None, reference: Image, there: Landmarks | None
+) -> Seen:
+    """What a network makes of a frame, both pictures' landmarks given."""
+    base = prepare(reference, there)
+    inner = crop(base.image, base.region)
+    prepared = NetworkReference(base, gray_of(inner), runner.prepare(inner))
+    size = frame.shape[0], frame.shape[1]
+    both = landmarks if there is not None else None
+    region, outer = ideal_region(both, size), coarse_field(frame, base.coarse)
+    _, field, features = fine_field(runner, crop(frame, region), region, both, prepared, size, lambda: outer)
+    return Seen(field, features, region, base.region)
+
+
+def collect(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> Samples:
+    """Samples of a network's errors, four of five pairs made up, in the fifth landmarks withheld.
 
     Args:
-        network: trained, on any device.
-        clips: of the held-out sources.
-        count: pairs.
+        runner: of the network.
+        clips: of sources it was not trained on; at least one with two frames that show a face.
+        pairs: how many.
         seed: of the pairs and of the cells drawn from them.
     """
-    parts = [
-        *_made_up(network, Pairs(clips, PairConfig(synthetic=1.0, past=0.3), seed, count // 2), seed),
-        *_withheld(
-            network, Pairs(clips, PairConfig(synthetic=0.0, withheld=1.0, faceless=0.0), seed, count // 2)
-        ),
-    ]
-    joined = [
-        np.concatenate([getattr(p, name) for p in parts], axis=-1) for name in ("seen", "place", "covered")
-    ]
-    return Errors(joined[0], np.concatenate([p.error for p in parts]), joined[1], joined[2])
-
-
-def _said(network: Network, sample: Sample) -> tuple[Float, Float]:
-    """Field (2, h, w) and evidence (5, h, w) of a sample's first direction."""
-    device = next(network.parameters()).device
-    images = torch.from_numpy(sample["images"]).to(device).float() / 255
-    candidates, validity = sample["candidates"][0], sample["validity"][0]
-    given = [torch.from_numpy(v[None]).to(device) for v in (candidates, validity)]
-    with torch.no_grad():
-        output = network(images[:1], network.prepare(images[1:]), *given)
-    field, log_b, visibility = (v[0].cpu().numpy() for v in (output.field, output.log_b, output.visibility))
-    return field, evidence(log_b[0], visibility[0], field, candidates, validity)
-
-
-def _made_up(network: Network, pairs: Pairs, seed: int) -> Iterator[Errors]:
     rng = np.random.default_rng(seed)
-    for number in range(len(pairs)):
-        sample = pairs[number]
-        field, seen = _said(network, sample)
-        known = (sample["known"][0, 0] > 0) & (sample["visible"][0, 0] >= 0)
-        chosen = np.flatnonzero(known)
-        chosen = rng.choice(chosen, min(CELLS_PER_PAIR, len(chosen)), replace=False)
-        error = np.abs(field - sample["truth"][0]).reshape(2, -1).T
-        place = places(sample["validity"][0, 0]).ravel()
-        covered = sample["visible"][0, 0].ravel() == 0
-        yield Errors(seen.reshape(len(seen), -1)[:, chosen], error[chosen], place[chosen], covered[chosen])
+    shown = [clip for clip in clips if len(clip.faces)]
+    moving = [clip for clip in shown if len(clip.faces) > 1]
+    if not moving:
+        raise ValueError(f"a judge needs a clip with two frames that show a face, got none in {len(clips)}")
+    parts = []
+    for index in range(pairs):
+        make = (warped_pair, warped_pair, warped_pair, turned_pair, None)[index % 5]
+        if make is None:
+            parts.append(_withheld(rng, runner, _any(rng, moving)))
+            continue
+        image, face = _frame(rng, _any(rng, shown))
+        other, _ = _frame(rng, _any(rng, shown))
+        finder = Finder(rng)
+        if make is warped_pair:
+            known = warped_pair(rng, image, face, other, finder, rng.uniform(1, STRONGEST))
+        else:
+            known = turned_pair(rng, image, face, other, finder)
+        parts.append(known_samples(rng, known, look(runner, known.frame, known.landmarks, image, face)))
+    samples = joined(parts)
+    weight = np.where(samples.covered, np.float32(COVERED_WEIGHT), samples.weight)
+    return replace(samples, weight=weight)
 
 
-def _withheld(network: Network, pairs: Pairs) -> Iterator[Errors]:
-    """Landmarks where FaceMesh found them; half of those were kept from the network."""
-    for number in range(len(pairs)):
-        sample = pairs[number]
-        field, seen = _said(network, sample)
-        here, there = sample["points"][0]
-        cell = np.clip(np.rint((here + 0.5) / CELL - 0.5).astype(int), 0, field.shape[1] - 1)
-        x, y = cell[sample["trusted"][0] > 0].T
-        error = np.abs(field[:, y, x].T - (there - here)[sample["trusted"][0] > 0]).astype(np.float32)
-        yield Errors(seen[:, y, x], error, np.full(len(x), FACE, np.intp), np.zeros(len(x), bool))
+def _withheld(rng: Generator, runner: Runner, clip: Clip) -> Samples:
+    frame, here = _frame(rng, clip)
+    reference, there = _frame(rng, clip)
+    given, chosen = withhold(here, there, first=int(rng.integers(3)))
+    return landmark_samples(
+        here, there, chosen, look(runner, frame, given, reference, there), LANDMARK_WEIGHT
+    )
 
 
-def fit(errors: Errors) -> Calibration:
-    """Weights of the evidence and offsets of the places by maximum likelihood.
+def _any(rng: Generator, clips: list[Clip]) -> Clip:
+    """A clip or photo of a source drawn first: one of many photos counts no more than one of a few clips."""
+    group = rng.choice(sorted({clip.group for clip in clips}))
+    mine = [clip for clip in clips if clip.group == group]
+    return mine[int(rng.integers(len(mine)))]
 
-    The negative log-likelihood of a Laplace law whose log-scale is linear in the evidence is convex: Newton's
-    method finds its minimum. Cells that are not in the reference count with an error of at least
-    COVERED_CELLS, so that they are doubted too. Offsets by least coverage error instead followed the many
-    small errors and were too sure of harder pictures than the held-out ones.
+
+def _frame(rng: Generator, clip: Clip) -> tuple[Image, Landmarks]:
+    number = int(rng.choice(clip.faces))
+    image = clip.frames[number]
+    return image, Landmarks(clip.points[number], (image.shape[0], image.shape[1]))
+
+
+def calibrate(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> tuple[Judge, dict[str, float]]:
+    """A network's judge and its figures, the latter from judges that did not see the sources they judge.
+
+    Args:
+        runner: of the network.
+        clips: of sources it was not trained on.
+        pairs: to fit it on.
+        seed: of the pairs and of the fits.
     """
-    error = np.where(errors.covered[:, None], np.maximum(errors.error, COVERED_CELLS), errors.error)
-    size = error.mean(axis=1).astype(np.float64)
-    known = np.eye(3)[errors.place].T  # one offset a place
-    rows = np.concatenate([errors.seen, known]).astype(np.float64)
-    start = np.zeros(len(rows))
-    start[0] = 1.0
-    weights = start.copy()
-    for _ in range(NEWTON_STEPS):
-        ratio = size * np.exp(-np.clip(weights @ rows, -8, 8))
-        pull = RIDGE * len(size) * (weights - start)
-        slope = rows @ (1 - ratio) + pull
-        bend = (rows * ratio) @ rows.T + RIDGE * len(size) * np.eye(len(rows))
-        step = np.linalg.solve(bend, slope)
-        weights = weights - step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-9))
-    return Calibration(*[round(float(w), 3) for w in weights])
+    groups = sorted({clip.group for clip in clips})
+    if len(groups) < 2:
+        raise ValueError(f"a judge needs clips from sources of at least two groups, got {len(groups)}")
+    halves = [
+        collect(runner, [clip for clip in clips if clip.group in groups[k::2]], pairs // 2, seed + k)
+        for k in range(2)
+    ]
+    crossed = [figures(halves[k], fit(halves[1 - k], seed=seed)) for k in range(2)]
+    mean = {name: float(np.mean([part[name] for part in crossed])) for name in crossed[0]}
+    return fit(joined(halves), seed=seed), mean
 
 
-def figures(errors: Errors, calibration: Calibration) -> dict[str, float]:
-    """Coverage error, AUSE and occlusion AUROC of a calibrated network; its mean error in pixels."""
-    seen = ~errors.covered
-    log_b = final_log_b(errors.seen, errors.place, calibration)
-    length = np.linalg.norm(errors.error, axis=1)
+def figures(samples: Samples, judge: Judge) -> dict[str, float]:
+    """Coverage error, AUSE and occlusion AUROC of a judge; the network's mean error in cells."""
+    seen, log_b = ~samples.covered, scales(samples, judge)
+    length = np.linalg.norm(samples.errors, axis=1)
     return {
-        "coverage_error": coverage_error(log_b[seen], errors.error[seen]),
+        "coverage_error": coverage_error(log_b[seen], samples.errors[seen]),
         "ause": sparsification_error(log_b[seen], length[seen]),
-        "occlusion_auroc": separation(log_b, errors.covered),
+        "occlusion_auroc": separation(log_b, samples.covered),
         "mean_error_px": float(length[seen].mean()),
     }

@@ -1,20 +1,21 @@
 """Weights on disk: what is shipped, its checksums, where it came from; loading refuses what differs.
 
-A model is a folder: `model.json` (kind, size, calibration, figures, sha256 of each file), `prepare.onnx`,
-`encode.onnx` and `frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher` leaves a
-`weights.pt`; `export.export_model` makes a folder of it.
+A model is a folder: `model.json` (kind, size, the judge of log_b, figures, sha256 of each file),
+`prepare.onnx`, `encode.onnx` and `frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher`
+leaves a `weights.pt`; `export.export_model` makes a folder of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from correspondence.doubt import Calibration
+from correspondence.doubt import COUNT
 from correspondence.errors import WeightsError
+from correspondence.uncertainty import Judge
 
 if TYPE_CHECKING:
     from correspondence.network import Network
@@ -52,7 +53,7 @@ SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder
         size="xs2",
         licence="Apache-2.0",
         origin="`livery train matcher` on portrait clips and photos, 174 minutes on a CPU; see its README.md",
-        manifest="a8a608f265b4a19b95fd366d483365683ef8473f4b6471fef077569eee32c4b1",
+        manifest="04586f7b2f9a6aede2eafa0394e57583a78449a94b92135ba048dc895cd8d809",
     ),
 )
 
@@ -65,15 +66,15 @@ class Model:
         folder: where it lies.
         kind: "compact" or "dinov2".
         size: one of `network.SIZES`.
+        judge: of its errors, by what `doubt.features` gives.
         encoder_model: timm's name of a dinov2 encoder.
-        calibration: of log_b.
     """
 
     folder: Path
     kind: str
     size: str
+    judge: Judge
     encoder_model: str = ""
-    calibration: Calibration = field(default_factory=Calibration)
 
 
 def digest(path: Path) -> str:
@@ -92,6 +93,30 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
     Raises:
         WeightsError: something is missing or differs from its checksum.
     """
+    said = read_card(folder, manifest, files)
+    if "judge" not in said:
+        raise WeightsError(
+            f"{folder / 'model.json'} holds no judge of the network's errors: it is of another version; fit "
+            f"one with `livery train matcher --refit {folder}`"
+        )
+    try:
+        judge = Judge.read(said["judge"])
+        model = Model(folder, said["kind"], said["size"], judge, said.get("encoder_model", ""))
+    except (KeyError, TypeError, ValueError) as failure:
+        raise WeightsError(
+            f"{folder / 'model.json'} is of another version ({failure}): export it again, "
+            "`livery train matcher --export`"
+        ) from failure
+    if judge.hidden.ndim != 2 or judge.hidden.shape[1] != COUNT + 1:
+        raise WeightsError(
+            f"the judge in {folder / 'model.json'} has weights of shape {judge.hidden.shape}, expected "
+            f"(units, {COUNT + 1}): fit another with `livery train matcher --refit {folder}`"
+        )
+    return model
+
+
+def read_card(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> dict[str, Any]:
+    """What a model folder's `model.json` says, its files checked; arguments and errors as `open_model`'s."""
     card = folder / "model.json"
     if not card.is_file():
         raise WeightsError(
@@ -101,7 +126,7 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
         raise WeightsError(
             f"{card} has sha256 {digest(card)[:12]}..., expected {manifest[:12]}...: reinstall the package"
         )
-    said = json.loads(card.read_text())
+    said: dict[str, Any] = json.loads(card.read_text())
     for name in files:
         path, expected = folder / name, said["files"].get(name)
         if expected is None or not path.is_file():
@@ -111,13 +136,7 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
                 f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or another "
                 "version; reinstall the package, or export the model again"
             )
-    try:
-        calibration = Calibration(**said["calibration"])
-        return Model(folder, said["kind"], said["size"], said.get("encoder_model", ""), calibration)
-    except (KeyError, TypeError) as failure:
-        raise WeightsError(
-            f"{card} is of another version ({failure}): export it again, `livery train matcher --export`"
-        ) from failure
+    return said
 
 
 def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:
@@ -175,7 +194,10 @@ def state_file(source: str | Path) -> Path:
     if str(source) == "compact":
         return shipped_models("compact", ("state.pt",))[0].folder / "state.pt"
     path = Path(source)
-    return open_model(path, None, ("state.pt",)).folder / "state.pt" if path.is_dir() else path
+    if not path.is_dir():
+        return path
+    read_card(path, None, ("state.pt",))
+    return path / "state.pt"
 
 
 def read_state(path: Path) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
         firm = PART_PRICE * parts * (0.5 + 0.5 * believed) + held * SKIN_PRICE
         held *= FAR_PRICE
         for i, candidate in enumerate(small[:-1]):
-            away = cv2.magnitude(*cv2.split(cv2.subtract(candidate, small[-1])))
+            away = apart(candidate, small[-1])
             far = cv2.multiply(cv2.max(cv2.subtract(away, NEAR), 0.0), held)
             costs[i] = cv2.add(costs[i], cv2.add(far, firm))
     low = costs[0]
@@ -108,7 +108,7 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     coarse, total = mix(small, weights)
     spread = np.zeros((n, n), np.float32)
     for field, weight in zip(small, weights, strict=True):
-        away = cv2.magnitude(*cv2.split(cv2.subtract(field, coarse)))
+        away = apart(field, coarse)
         spread = cv2.accumulateProduct(away, weight, spread)
     size = candidates[0].field.shape[0]
     fine = cv2.split(cv2.resize(chances, (size, size), interpolation=cv2.INTER_LINEAR))
@@ -144,53 +144,69 @@ def mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
     return field, total
 
 
+def apart(field: Float, other: Float) -> Float:
+    """How far two fields (n, n, 2) lie apart, float32 (n, n)."""
+    return np.asarray(cv2.magnitude(*cv2.split(cv2.subtract(field, other))), np.float32)
+
+
+def loop(field: Float, back: Float) -> Float:
+    """How far the way there by `field` and back again misses its start, float32 (n, n), cells.
+
+    Args:
+        field: float32 (n, n, 2), cells of N.
+        back: float32 (N, N, 2), the flow from the reference to the frame, cells.
+    """
+    n = field.shape[0]
+    returned = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
+    at = cv2.scaleAdd(field, n / back.shape[0], pixel_grid(n, n))
+    away = field + cv2.remap(returned, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.magnitude(away[..., 0], away[..., 1]), np.float32)
+
+
 def gather(
     field: Float,
-    back: Float,
     look: Image,
     reference: Image,
     face: LandmarkField | None,
-    flows: tuple[Candidate, Candidate],
-    seen: Float,
+    *,
+    cycle: Float,
+    mixed: Float,
+    parts: Float,
+    off_scene: Float,
+    off_guided: Float,
 ) -> Evidence:
     """What speaks for and against the chosen field, on a grid of N / EVIDENCE cells; see `Evidence`.
 
     Args:
         field: float32 (N, N, 2), cells.
-        back: float32 (N, N, 2), the flow from the reference to the frame, cells.
         look: uint8 (n, n, 4), the frame's `appearance`.
         reference: uint8 (n, n, 4), the reference's.
         face: the landmark field, None without a face.
-        flows: the guided one and the whole frame's.
-        seen: float32 (n, n, 2), the candidates' spread and `parts_of`.
+        cycle: see `Evidence`; float32, on n x n cells or the evidence's grid, as are those that follow.
+        mixed: `Evidence.apart`.
+        parts: from `parts_of`; 0 without a face.
+        off_scene: see `Evidence`.
+        off_guided: see `Evidence`.
     """
     n = look.shape[0]
     here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    returned = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
-    at = pixel_grid(n, n) + here / CHOICE
-    loop = here + cv2.remap(returned, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    cycle = cv2.magnitude(loop[..., 0], loop[..., 1])
-    there = sample(reference, at)
-    residual = cv2.blur(unlike(look, there), (3, 3))
-    off_guided, off_scene = (cv2.magnitude(*cv2.split(cv2.subtract(here, flow.small))) for flow in flows)
-    none = np.zeros((n, n), np.float32)
-    validity = inside = none
-    if face is not None:
-        validity = cv2.resize(face.validity, (n, n), interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(face.inside.astype(np.float32), (n, n), interpolation=cv2.INTER_AREA)
+    there = sample(reference, cv2.scaleAdd(here, 1 / CHOICE, pixel_grid(n, n)))
     m = n * CHOICE // EVIDENCE
 
     def shrunk(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return cv2.resize(values, (m, m), interpolation=cv2.INTER_AREA)
 
+    validity = inside = np.zeros((m, m), np.float32)
+    if face is not None:
+        validity, inside = shrunk(face.validity), shrunk(face.inside.astype(np.float32))
     return Evidence(
         cycle=shrunk(cycle),
-        residual=shrunk(residual),
-        apart=shrunk(seen[..., 0]),
+        residual=shrunk(cv2.blur(unlike(look, there), (3, 3))),
+        apart=shrunk(mixed),
         texture=shrunk(contrast(look)),
-        validity=shrunk(validity),
-        inside=shrunk(inside),
-        parts=shrunk(seen[..., 1]),
+        validity=validity,
+        inside=inside,
+        parts=shrunk(parts),
         off_scene=shrunk(off_scene),
         off_guided=shrunk(off_guided),
         unlike=shrunk(cv2.absdiff(look, there)),

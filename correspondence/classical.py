@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.choice import CHOICE, PRICE, Candidate, choose, gather, parts_of, weigh
+from correspondence.choice import CHOICE, PRICE, Candidate, apart, choose, gather, loop, parts_of, weigh
 from correspondence.coarse import Begun, CoarseField, CoarseReference, coarse_reference, grid_patch
 from correspondence.flow import Gray, appearance, dis_flow, rough_inverse
 from correspondence.grid import Float
@@ -217,9 +217,19 @@ def fine_field(
         candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
     field, spread = choose(candidates, face, parts)
-    seen = np.dstack([spread, parts])
-    flows = candidates[0], candidates[1]
-    return field, gather(field, back.result(), look, prepared.look, face, flows, seen)
+    here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
+    evidence = gather(
+        field,
+        look,
+        prepared.look,
+        face,
+        cycle=loop(here, back.result()),
+        mixed=spread,
+        parts=parts,
+        off_scene=apart(here, candidates[1].small),
+        off_guided=apart(here, candidates[0].small),
+    )
+    return field, evidence
 
 
 def fine_values(field: Float, evidence: Evidence) -> Float:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from correspondence.checkpoints import FILES, GRAPHS, digest, network_from, read_state
-from correspondence.doubt import Calibration
+from correspondence.doubt import own_word
 from correspondence.encoder import Features
+from correspondence.fit_judge import side_by_side
 from correspondence.network import CELL, PROPOSED, Network, Reference
 from correspondence.region import GRID
+from correspondence.uncertainty import Judge
 
 OPSET = 17
 OUTPUTS = ("field", "log_b", "log_sigma", "visibility", "gain", "weights")
@@ -135,7 +135,7 @@ def export_model(
     size: str,
     kind: str = "compact",
     encoder_model: str = "",
-    calibration: Calibration | None = None,
+    judge: Judge | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
     """Write a model folder; both runtimes get the same half-precision weights.
@@ -146,7 +146,7 @@ def export_model(
         size: its name in `network.SIZES`.
         kind: "compact" or "dinov2".
         encoder_model: timm's name of a dinov2 encoder.
-        calibration: of log_b.
+        judge: of its errors; None takes its own log_b for the truth.
         facts: anything else the card should say (training, figures).
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -170,11 +170,11 @@ def export_model(
         "kind": kind,
         "size": size,
         "encoder_model": encoder_model,
-        "calibration": asdict(calibration or Calibration()),
+        "judge": (judge or own_word()).stored(),
         "files": {name: digest(folder / name) for name in FILES},
         **(facts or {}),
     }
-    (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n")
+    (folder / "model.json").write_text(side_by_side(card))
 
 
 def export_weights(weights: Path, folder: Path, encoder_weights: Path | None = None, **options: Any) -> None:

@@ -27,6 +27,8 @@ SMOOTH = 2  # iterations of variational refinement of the guided flow
 SKIN_TRUST = 0.35  # of the landmark field on the mesh, at least
 CYCLE_CELLS = 2.0  # forward-backward error at which trust has fallen to 1/e
 
+LEAST_CLOSED = 1e-4  # trust in the guided flow that counts as none
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
@@ -83,8 +85,8 @@ def propose(
         pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
         direct: gives the direct candidate, asked last; None computes it from the two pictures.
     """
-    flow = None if direct is not None else _start(pool, dis_flow, frame, reference)
-    before = None if past is None else _start(pool, temporal, frame, past)
+    flow = None if direct is not None else start(pool, dis_flow, frame, reference)
+    before = None if past is None else start(pool, temporal, frame, past)
     field, trust = landmark if landmark is not None else (still, np.zeros(frame.shape, np.float32))
     guided, cycle = _guided(frame, reference, field)
     if landmark is not None:
@@ -96,6 +98,11 @@ def propose(
     small = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
     validity = np.stack([shrink(v) for v in (trust, closed, steady)])
     return Proposal(np.ascontiguousarray(small), validity, fields)
+
+
+def open_cells(proposal: Proposal) -> Float:
+    """How far the guided flow's way there and back misses its start, float32 (N/4, N/4), cells."""
+    return np.asarray(-CYCLE_CELLS * np.log(np.maximum(proposal.validity[1], LEAST_CLOSED)), np.float32)
 
 
 def shrink(values: Float) -> Float:
@@ -155,5 +162,6 @@ class _Done:
         return self._value
 
 
-def _start(pool: Executor | None, function: Any, *arguments: Any) -> Future[Any] | _Done:
+def start(pool: Executor | None, function: Any, *arguments: Any) -> Future[Any] | _Done:
+    """A function's result to come, on a pool's thread, or at once without one."""
     return _Done(function(*arguments)) if pool is None else pool.submit(function, *arguments)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,66 +17,23 @@ import numpy as np
 from correspondence.checkpoints import GRAPHS, Model, find_models
 from correspondence.classical import (
     FEATHER,
-    ClassicalReference,
     gray_of,
     region_of,
     resolve,
-    still_field,
 )
 from correspondence.classical import prepare as prepare_classical
 from correspondence.coarse import Begun, grid_patch
-from correspondence.doubt import Calibration, evidence, final_log_b, places
 from correspondence.errors import WeightsError
+from correspondence.fine import CELLS, NetworkReference, Runner, Step, Tables, enlarge, fine_field
 from correspondence.grid import Float, pixel_grid
-from correspondence.mesh import LandmarkField, landmark_field
-from correspondence.propose import CELL, COUNT, Past, Proposal, propose, temporal
+from correspondence.propose import COUNT, Past, Proposal, temporal
 from correspondence.region import GRID, Region, choose_region, crop
-from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, check_image
+from correspondence.types import DETECT, Image, Match, MaybeLandmarks, check_image
 
 logger = logging.getLogger(__name__)
 
-Tables = tuple[Any, ...]  # what a runner keeps of a reference: its own arrays or tensors
-CELLS = GRID // CELL
 BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
 TRIALS = 7
-LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """What the network said of one frame, on CELLS x CELLS cells, in cells of the grid of 256.
-
-    Attributes:
-        field: float32 (2, n, n).
-        log_b: float32 (1, n, n), not calibrated.
-        log_sigma: float32 (1, n, n), ln of the photometric scale (StreamEdit Eq. 2), colours in [0, 1].
-        visibility: float32 (1, n, n), logit.
-        gain: float32 (3, n / 2, n / 2), ln of the light's gain.
-        weights: float32 (6, n, n), of `network.BLENDED`.
-    """
-
-    field: Float
-    log_b: Float
-    log_sigma: Float
-    visibility: Float
-    gain: Float
-    weights: Float
-
-
-class Runner(Protocol):
-    """Runs one network; thread-safe."""
-
-    def prepare(self, image: Image) -> Tables:
-        """Tables of a reference's region, uint8 (256, 256, 3)."""
-        ...
-
-    def encode(self, image: Image) -> Any:
-        """A frame's region, uint8 (256, 256, 3), in the form `step` takes; needs no candidates yet."""
-        ...
-
-    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
-        """One encoded frame against a prepared reference."""
-        ...
 
 
 def to_network(image: Image) -> Float:
@@ -121,36 +78,6 @@ class OnnxRunner:
         """See `Runner`."""
         inputs = (*seen, *tables, proposal.candidates[None], proposal.validity[None])
         return Step(*[o[0] for o in self._frame.run(None, dict(zip(self._names, inputs, strict=True)))])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NetworkReference:
-    """A reference made ready for the network.
-
-    Attributes:
-        base: its picture, landmarks and region.
-        gray: uint8 (256, 256), its region.
-        tables: what the runner keeps.
-    """
-
-    base: ClassicalReference
-    gray: Any
-    tables: Tables
-
-    @property
-    def image(self) -> Image:
-        """The picture."""
-        return self.base.image
-
-    @property
-    def landmarks(self) -> Landmarks | None:
-        """Its landmarks."""
-        return self.base.landmarks
-
-    @property
-    def nbytes(self) -> int:
-        """Memory it holds, bytes."""
-        return self.base.nbytes + self.gray.nbytes + int(sum(t.nbytes for t in self.tables))
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,25 +182,21 @@ class NetworkMatcher:
         gray = gray_of(inner)
         last = previous if isinstance(previous, NetworkMatch) and previous.prepared is prepared else None
         past = None if last is None else remembered(last, region)
-        face: LandmarkField | None = None
         if past is not None and last is not None and self._every > 1 and last.said is not None:
             said, values = None, carry(gray, past, last.values)
         else:
-            seen = self._pool.submit(self._runner.encode, inner)
-            if found is not None and base.face is not None:
-                face = landmark_field(found, base.face, region)
-            proposal = propose(
-                gray,
-                prepared.gray,
-                still_field(region, base, size, GRID),
-                None if face is None else (face.field, face.validity),
+            said, field, features = fine_field(
+                self._runner,
+                inner,
+                region,
+                found,
+                prepared,
+                size,
+                outer.field,
                 past,
                 self._pool,
-                lambda: outer.field().on(region, base.region, GRID),
             )
-            said = self._runner.step(seen.result(), prepared.tables, proposal)
-            log_b = judge(said, proposal, self._model.calibration)
-            values = np.dstack([reblend(said, proposal), enlarge(log_b)])
+            values = np.dstack([field, enlarge(self._model.judge(features))])
         patch = grid_patch(values, region, base.region, FEATHER * region.side)
         return NetworkMatch(
             (outer.field().patch, patch),
@@ -286,33 +209,6 @@ class NetworkMatcher:
             said,
             values,
         )
-
-
-def judge(said: Step, proposal: Proposal, calibration: Calibration) -> Float:
-    """Calibrated log_b, float32 (n, n), ln cells of the grid of 256."""
-    candidates, validity = proposal.candidates, proposal.validity
-    seen = evidence(said.log_b[0], said.visibility[0], said.field, candidates, validity)
-    return final_log_b(seen, places(validity[0]), calibration)
-
-
-def enlarge(values: Float) -> Float:
-    """Maps on n x n cells brought to the grid of 256, bilinear: (n, n[, C]) to (256, 256[, C])."""
-    return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def reblend(said: Step, proposal: Proposal) -> Float:
-    """The network's field with the candidates in it at their full size, float32 (256, 256, 2), cells.
-
-    The network blends means over 4 x 4 cells; its weights and what it adds are smooth, but a lip's border in
-    the landmark field is not.
-    """
-    shares = said.weights[1:]
-    added = said.field - (shares[:, None] * proposal.candidates).sum(axis=0)
-    field = enlarge(np.ascontiguousarray(added.transpose(1, 2, 0)))
-    for share, candidate in zip(shares, proposal.fields, strict=True):
-        if share.max() > LEAST_SHARE:
-            field += enlarge(share)[..., None] * candidate
-    return field
 
 
 def remembered(last: NetworkMatch, region: Region) -> Past:

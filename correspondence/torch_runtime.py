@@ -18,9 +18,9 @@ from torch import Tensor
 
 from correspondence.checkpoints import Model, network_from, read_state
 from correspondence.export import OUTPUTS, example_inputs, fix_size
+from correspondence.fine import Step, Tables
 from correspondence.network import Network, Reference
 from correspondence.propose import Proposal
-from correspondence.runtime import Step, Tables
 from correspondence.types import Image
 
 WARM_UP = 3  # runs before a graph is captured

@@ -24,14 +24,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from correspondence import data
-from correspondence.checkpoints import network_from, read_state, state_file
-from correspondence.doubt import Calibration
+from correspondence.calibrate_network import calibrate
+from correspondence.checkpoints import digest, network_from, read_card, read_state, state_file
 from correspondence.encoder import DINOV2
+from correspondence.fit_judge import side_by_side
 from correspondence.network import SIZES, Network
 from correspondence.pairs import PairConfig, Pairs
+from correspondence.torch_runtime import TorchRunner
 from correspondence.trainer import TrainConfig, Trainer, build, to_batch
+from correspondence.uncertainty import Judge
 
 logger = logging.getLogger(__name__)
+JUDGED_STRIDE = 4  # every n-th frame of the held-out clips serves to fit the judge
 
 
 def one_after_another(config: TrainConfig, pairs: Pairs, start: int = 0) -> Iterator[dict[str, Tensor]]:
@@ -153,7 +157,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--export", type=Path, metavar="FILE", help="calibrate and export a weights.pt and stop"
     )
-    parser.add_argument("--pairs", type=int, default=160, help="held-out pairs to calibrate on")
+    parser.add_argument(
+        "--refit",
+        type=Path,
+        metavar="MODEL",
+        help="calibrate a model folder anew, without training, and stop",
+    )
+    parser.add_argument("--pairs", type=int, default=2500, help="held-out pairs to calibrate on")
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="where the cache is kept")
     parser.add_argument("--out", type=Path, default=Path("runs/matcher"), help="folder of the results")
     parser.add_argument("--size", choices=[s for s in SIZES if s != "tiny"], default="xs2")
@@ -185,6 +195,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.export is not None:
         return finish(args.export, args)
+    if args.refit is not None:
+        return refit(args.refit, args)
     names: tuple[str, ...] = (
         "size",
         "encoder",
@@ -211,8 +223,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def finish(weights: Path, args: argparse.Namespace) -> int:
-    """Calibrate trained weights on the held-out sources and export them to `--out`/model."""
-    from correspondence.calibrate_network import collect, figures, fit
+    """Fit a judge of trained weights on the held-out sources and export both to `--out`/model."""
     from correspondence.export import export_model
 
     if importlib.util.find_spec("onnx") is None:
@@ -220,20 +231,38 @@ def finish(weights: Path, args: argparse.Namespace) -> int:
         return 0
     network, saved = start_from(str(weights), args.encoder_weights)
     facts: dict[str, Any] = {"steps": saved.get("steps"), "training": saved.get("config")}
-    calibration = Calibration()
+    judge = None
     if (args.cache / "index.json").is_file():
-        errors = collect(network, data.load(args.cache, "calibration", 2), args.pairs)
-        calibration = fit(errors)
-        facts["held_out"] = figures(errors, calibration)
-        logger.info("held out: %s", _line(facts["held_out"]))
+        judge, facts["held_out"] = judge_of(network, args)
+    else:
+        logger.warning("log_b is the network's own, not calibrated: no cache in %s", args.cache)
     export_model(
         network,
         args.out / "model",
         size=saved["size"],
         kind=saved["encoder"],
         encoder_model=saved.get("encoder_model") or "",
-        calibration=calibration,
+        judge=judge,
         facts=facts,
     )
     logger.info("model in %s", args.out / "model")
     return 0
+
+
+def refit(folder: Path, args: argparse.Namespace) -> int:
+    """Fit another judge for the network of a model folder and write it into its `model.json`."""
+    card = read_card(folder, None, ("state.pt",))
+    network, _ = start_from(str(folder), args.encoder_weights)
+    judge, held_out = judge_of(network, args)
+    (folder / "model.json").write_text(side_by_side({**card, "judge": judge.stored(), "held_out": held_out}))
+    logger.info("judge in %s, sha256 %s", folder / "model.json", digest(folder / "model.json"))
+    return 0
+
+
+def judge_of(network: Network, args: argparse.Namespace) -> tuple[Judge, dict[str, float]]:
+    """A judge fitted on the cache's held-out sources, and its figures."""
+    clips = data.load(args.cache, "calibration", JUDGED_STRIDE)
+    torch.set_num_threads(args.threads)
+    judge, held_out = calibrate(TorchRunner.of(network, "cpu"), clips, args.pairs, args.seed)
+    logger.info("held out: %s", _line(held_out))
+    return judge, held_out

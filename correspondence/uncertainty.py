@@ -17,7 +17,7 @@ from correspondence.types import Box, Image, Match
 
 _FITTED = Path(__file__).with_name("calibration.json")  # written by `python -m correspondence.calibrate`
 _STEPS = 1 << 15  # in which a judge's curve is kept: less than a thousandth from one to the next
-_NEAR, _AROUND, _WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
+_NEAR, AROUND, _WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
 _LOG = np.log1p(np.arange(256, dtype=np.float32) / 4)  # of a difference kept in quarters of a gray level
 
 
@@ -59,7 +59,7 @@ class Evidence:
         off_scene, off_guided = _log(self.off_scene, 0.1), _log(self.off_guided, 0.1)
         colours = [
             plane
-            for window in (_NEAR, _AROUND)
+            for window in (_NEAR, AROUND)
             for plane in cv2.split(cv2.LUT(cv2.blur(quarters, window), _LOG))
         ]
         return [
@@ -76,12 +76,12 @@ class Evidence:
             self.parts * residual,
             off_scene,
             *colours,
-            cv2.blur(cycle, _AROUND),
-            cv2.blur(off_scene, _AROUND),
-            cv2.blur(off_guided, _AROUND),
+            cv2.blur(cycle, AROUND),
+            cv2.blur(off_scene, AROUND),
+            cv2.blur(off_guided, AROUND),
             cv2.blur(residual, _WIDE),
-            cv2.blur(_log(self.texture, 1.0), _AROUND),
-            cv2.blur(self.parts, _AROUND),
+            cv2.blur(_log(self.texture, 1.0), AROUND),
+            cv2.blur(self.parts, AROUND),
         ]
 
 

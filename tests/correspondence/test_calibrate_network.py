@@ -1,4 +1,4 @@
-"""Calibration: drawn errors must be recognised for what they are."""
+"""The network's judge: measures that know the right answer, and samples that are what they are said to be."""
 
 from __future__ import annotations
 
@@ -6,34 +6,28 @@ import numpy as np
 import pytest
 
 from correspondence.calibrate_network import (
-    Errors,
+    LANDMARK_WEIGHT,
+    calibrate,
     collect,
-    coverage_error,
     figures,
-    fit,
     separation,
     sparsification_error,
 )
-from correspondence.doubt import FACE, REST, Calibration, final_log_b
+from correspondence.data import Clip
+from correspondence.doubt import COUNT, own_word
+from correspondence.fit_judge import Samples, fit
+from correspondence.torch_runtime import TorchRunner
 from tests.correspondence.material import demo_clip, tiny_network
 
 
-def drawn(rng: np.random.Generator, count: int = 20_000) -> Errors:
-    """Laplace errors: twice what the network says on the face, half of it elsewhere, and with the cycle."""
-    seen = rng.normal(0, 0.8, (5, count)).astype(np.float32)
-    place = np.where(rng.random(count) < 0.5, FACE, REST)
-    covered = rng.random(count) < 0.1
-    seen[1] = np.where(covered, 3.0, 0.1) + rng.exponential(0.1, count)
-    scale = np.exp(seen[0] + 0.5 * seen[2]) * np.where(place == FACE, 2.0, 0.5)
-    error = rng.exponential(scale[:, None], (count, 2)).astype(np.float32)
-    return Errors(seen, error, place, covered)
-
-
-def test_a_laplace_law_covers_what_it_says(rng: np.random.Generator) -> None:
-    error = rng.exponential(2.0, (50_000, 2)).astype(np.float32)
-    right = np.full(50_000, np.log(2), np.float32)
-    assert coverage_error(right, error) < 0.01
-    assert coverage_error(right - 1, error) > 0.2
+def drawn(rng: np.random.Generator, count: int = 20_000) -> Samples:
+    """Laplace errors as the network says, thrice that where feature 4 is high; covered where it is higher."""
+    features = rng.normal(0, 0.8, (count, COUNT)).astype(np.float32)
+    covered = features[:, 4] > 1.2
+    scale = np.exp(features[:, 0] + np.where(features[:, 4] > 0.4, np.log(3), 0))
+    errors = rng.exponential(scale[:, None], (count, 2)).astype(np.float32)
+    errors[covered] = np.maximum(errors[covered], 8)
+    return Samples(features, errors, np.ones(count, np.float32), covered)
 
 
 def test_doubt_in_the_order_of_errors_is_perfect(rng: np.random.Generator) -> None:
@@ -47,29 +41,48 @@ def test_separation_is_the_probability_of_the_right_order() -> None:
     assert separation(score, np.array([False, False, True, True])) == pytest.approx(0.75)
 
 
-def test_the_drawn_scales_are_found_again(rng: np.random.Generator) -> None:
-    errors = drawn(rng)
-    calibration = fit(errors)
-    assert calibration.raw == pytest.approx(1.0, abs=0.15)
-    assert calibration.cycle == pytest.approx(0.5, abs=0.1)
-    assert calibration.apart == pytest.approx(0.0, abs=0.05)
-    assert calibration.hidden > 0.3
-    said = final_log_b(errors.seen, errors.place, calibration) - errors.seen[0] - 0.5 * errors.seen[2]
-    for place, factor in ((FACE, 2.0), (REST, 0.5)):
-        mine = (errors.place == place) & ~errors.covered
-        assert said[mine].mean() == pytest.approx(np.log(factor), abs=0.15)
-    before, after = figures(errors, Calibration()), figures(errors, calibration)
-    assert after["coverage_error"] < 0.02 < before["coverage_error"]
-    assert after["occlusion_auroc"] > before["occlusion_auroc"]
+def test_a_fitted_judge_knows_more_than_the_network(rng: np.random.Generator) -> None:
+    judge = fit(drawn(rng), steps=300)
+    fresh = drawn(rng)
+    before, after = figures(fresh, own_word()), figures(fresh, judge)
+    assert after["coverage_error"] < 0.03 < before["coverage_error"]
+    assert after["occlusion_auroc"] > 0.93 > 0.7 > before["occlusion_auroc"]
     assert after["ause"] < before["ause"]
 
 
-def test_errors_are_collected_from_pairs_and_withheld_landmarks() -> None:
-    errors = collect(tiny_network(), [demo_clip()], 4)
-    assert errors.seen.shape == (5, len(errors.error))
-    assert len(errors.error) == len(errors.place) == len(errors.covered)
-    assert errors.covered.any()
-    assert (errors.error >= 0).all()
-    assert np.isfinite(errors.seen).all()
-    assert (errors.place == FACE).any()
-    assert (errors.place == REST).any()
+def test_samples_come_from_made_frames_and_withheld_landmarks() -> None:
+    samples = collect(TorchRunner.of(tiny_network(), "cpu"), [demo_clip()], 5, seed=3)
+    told = samples.weight == np.float32(LANDMARK_WEIGHT)
+    assert samples.features.shape == (len(samples.errors), COUNT)
+    assert len(samples.errors) == len(samples.weight) == len(samples.covered)
+    assert np.isfinite(samples.features).all()
+    assert 50 < told.sum() < 160, "of one pair"
+    assert not samples.covered[told].any()
+    assert samples.covered.any()
+    assert samples.errors[samples.covered].min() >= 4, "what is covered counts as wrong"
+    assert np.median(samples.errors[told]) < 3
+
+
+def test_a_source_is_judged_by_what_was_fitted_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = demo_clip()
+    clips = [first, Clip("mirror", "other", first.frames, first.points)]
+    seen: list[list[str]] = []
+
+    def collected(_: object, part: list[Clip], pairs: int, seed: int) -> Samples:
+        seen.append([clip.group for clip in part])
+        return drawn(np.random.default_rng(seed), 400)
+
+    monkeypatch.setattr("correspondence.calibrate_network.collect", collected)
+    judge, held_out = calibrate(TorchRunner.of(tiny_network(), "cpu"), clips, 10)
+    assert sorted(seen) == [["demo"], ["other"]]
+    assert judge.hidden.shape[1] == COUNT + 1
+    assert set(held_out) == {"coverage_error", "ause", "occlusion_auroc", "mean_error_px"}
+    with pytest.raises(ValueError, match="sources of at least two groups, got 1"):
+        calibrate(TorchRunner.of(tiny_network(), "cpu"), [first], 10)
+
+
+def test_a_judge_needs_a_clip_that_moves() -> None:
+    clip = demo_clip()
+    still = Clip("still", "still", clip.frames[:1], clip.points[:1])
+    with pytest.raises(ValueError, match="two frames that show a face, got none in 1"):
+        collect(TorchRunner.of(tiny_network(), "cpu"), [still], 5)

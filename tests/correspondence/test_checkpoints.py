@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,16 +65,32 @@ def test_a_changed_card_of_a_shipped_model_is_refused(copy: Path, monkeypatch: p
     right = Shipped("model", "compact", "tiny", "Apache-2.0", "made by a test", digest(copy / "model.json"))
     monkeypatch.setattr(checkpoints, "SHIPPED", (right,))
     assert [m.size for m in find_models("compact", None)] == ["tiny"]
-    (copy / "model.json").write_text((copy / "model.json").read_text().replace('"raw": 1.0', '"raw": 2.0'))
+    (copy / "model.json").write_text((copy / "model.json").read_text().replace("-4.0, 5.0", "-4.0, 6.0"))
     with pytest.raises(WeightsError, match=r"model\.json has sha256 .* reinstall"):
         find_models("compact", None)
 
 
-def test_a_card_of_another_version_is_refused(copy: Path) -> None:
-    card = copy / "model.json"
-    card.write_text(card.read_text().replace('"raw":', '"slope":'))
-    with pytest.raises(WeightsError, match=r"another version .*slope.*--export"):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card.pop("judge"), r"no judge of the network's errors.*--refit"),
+        (lambda card: card["judge"].pop("scores"), r"another version .*scores.*--export"),
+        (
+            lambda card: card["judge"].update(hidden=[[1.0, 2.0]]),
+            r"shape \(1, 2\), expected \(units, 32\).*--refit",
+        ),
+    ],
+    ids=["none", "part of one", "one for other evidence"],
+)
+def test_a_card_of_another_version_is_refused(
+    copy: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    card = json.loads((copy / "model.json").read_text())
+    change(card)
+    (copy / "model.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match=message):
         open_model(copy)
+    assert load_network(copy) is not None, "its network can still be judged anew"
 
 
 def test_what_is_shipped_is_whole_and_says_where_it_comes_from() -> None:

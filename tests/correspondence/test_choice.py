@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence.choice import CHOICE, PRICE, choose, weigh
+from correspondence.choice import CHOICE, PRICE, choose, loop, weigh
 from correspondence.grid import Float
 from correspondence.mesh import LandmarkField
 
@@ -46,3 +46,12 @@ def test_skin_follows_the_landmarks_unless_a_flow_is_clearly_better(
     contrast: float, inside: bool, expected: float
 ) -> None:
     np.testing.assert_allclose(chosen(contrast, inside), expected, atol=0.1)
+
+
+def test_the_way_there_and_back_closes_for_the_inverse() -> None:
+    there = np.zeros((SIZE // CHOICE, SIZE // CHOICE, 2), np.float32)
+    there[..., 0] = 6
+    back = np.zeros((SIZE, SIZE, 2), np.float32)
+    back[..., 0] = -6
+    np.testing.assert_allclose(loop(there, back), 0, atol=1e-5)
+    np.testing.assert_allclose(loop(there, 0 * back), 6, atol=1e-5)

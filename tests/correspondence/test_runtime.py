@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,24 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks, Matcher, confidence
+from correspondence.calibrate_network import look
 from correspondence.checkpoints import Model, load_network, open_model
-from correspondence.doubt import Calibration
+from correspondence.doubt import COUNT, OWN, own_word
 from correspondence.errors import WeightsError
 from correspondence.export import export_model
+from correspondence.fine import Step, enlarge, reblend
 from correspondence.propose import Past, Proposal, propose, shrink, temporal
-from correspondence.region import GRID
+from correspondence.region import GRID, ideal_region
 from correspondence.runtime import (
     NetworkMatch,
     NetworkMatcher,
     OnnxRunner,
-    Step,
     climb,
-    judge,
     measure,
-    reblend,
 )
 from correspondence.torch_runtime import Batching, TorchRunner, parity
 from correspondence.types import Image
+from correspondence.uncertainty import Judge
 from tests.correspondence.material import checker, demo_clip, moved, tiny_network
 
 
@@ -164,7 +165,7 @@ class Clock:
 def test_the_ladder_takes_the_largest_size_that_is_fast_enough(
     step_s: tuple[float, float], size: str, every: int, folder: Path
 ) -> None:
-    models = [Model(folder, "compact", name) for name in ("s2", "xs2")]
+    models = [Model(folder, "compact", name, own_word()) for name in ("s2", "xs2")]
     clock = Clock(step_s[0])
 
     def start(model: Model) -> OnnxRunner:
@@ -254,25 +255,40 @@ def test_a_failed_batch_fails_for_each_of_its_threads() -> None:
         Batching(Broken(), most=0)  # type: ignore[arg-type]
 
 
-def test_doubt_is_calibrated_by_place_and_evidence() -> None:
-    """Left half visible, right half hidden; the face on the upper half; flows 3 cells apart."""
-    flat = np.zeros((1, 64, 64), np.float32)
-    visibility = np.where(np.arange(64)[None, None] < 32, np.float32(6), np.float32(-6)) + flat
-    weights, gain = np.zeros((6, 64, 64), np.float32), np.zeros((3, 32, 32), np.float32)
-    said = Step(np.zeros((2, 64, 64), np.float32), flat + 1, flat, visibility, gain, weights)
-    candidates = np.zeros((5, 2, 64, 64), np.float32)
-    candidates[1, 0] = 3
-    validity = np.ones((3, 64, 64), np.float32)
-    validity[0, 32:] = 0
-    proposal = Proposal(candidates, validity, ())
-    log_b = judge(said, proposal, Calibration(raw=2.0, hidden=0.25, face=-0.5, rest=0.5))
-    assert log_b[0, 0] == pytest.approx(1.5, abs=0.01)
-    assert log_b[63, 0] == pytest.approx(2.5, abs=0.01)
-    assert log_b[63, 63] == pytest.approx(2.5 + 0.25 * 6, abs=0.01)
-    flows = judge(said, proposal, Calibration(raw=0.0, apart=1.0))
-    assert flows[0, 0] == pytest.approx(np.log(3.1), abs=0.01)
-    nearer = judge(said, proposal, Calibration(raw=0.0, away=1.0, cycle=0.0))
-    assert nearer[0, 0] == pytest.approx(np.log(0.1), abs=0.01)  # the guided flow agrees with the field
+def test_without_a_judge_log_b_is_the_networks_own(matcher: NetworkMatcher) -> None:
+    reference, there, frame, here = faces()
+    match = matcher.match(frame, matcher.prepare(reference, there), None, here)
+    assert match.said is not None
+    np.testing.assert_allclose(match.values[..., 2], enlarge(match.said.log_b[0]), atol=1e-3)
+
+
+def test_a_judge_weighs_what_it_was_fitted_for(folder: Path) -> None:
+    """One that looks at the network's word for what is hidden alone doubts just that."""
+    weights = np.zeros((1, COUNT + 1), np.float32)
+    weights[0, 1] = 1
+    ends = np.array([0, 10], np.float32)
+    model = replace(open_model(folder), judge=Judge(weights, np.array([1, 0], np.float32), ends, ends))
+    matcher = NetworkMatcher(OnnxRunner(model, threads=1), model)
+    reference, there, frame, here = faces()
+    match = matcher.match(frame, matcher.prepare(reference, there), None, here)
+    assert match.said is not None
+    hidden = np.logaddexp(0, -match.said.visibility[0])
+    np.testing.assert_allclose(match.values[..., 2], enlarge(hidden), atol=1e-3)
+
+
+def test_evidence_tells_of_the_final_field(folder: Path) -> None:
+    """The way there and back closes where the flow back agrees; not where something covers the frame."""
+    reference, there, frame, here = faces()
+    covered = frame.copy()
+    covered[96:160, 96:160] = checker(64, 3)
+    runner = OnnxRunner(open_model(folder), threads=1)
+    region = ideal_region(here, (GRID, GRID))
+    seen, hidden = (look(runner, picture, here, reference, there) for picture in (frame, covered))
+    assert len(seen.features) == COUNT
+    middle = (region.to_grid(np.array([[128, 128]], np.float32)) / 4).astype(int)[0]
+    box = np.s_[middle[1] - 4 : middle[1] + 4, middle[0] - 4 : middle[0] + 4]
+    for name, place in (("cycle", OWN), ("residual", OWN + 1)):
+        assert hidden.features[place][box].mean() > seen.features[place][box].mean() + 0.5, name
 
 
 def test_a_blend_keeps_the_fine_structure_of_its_candidates(rng: np.random.Generator) -> None:

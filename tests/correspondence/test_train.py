@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ import torch
 
 from correspondence import data, train
 from correspondence.checkpoints import load_network, network_from, open_model, read_state
+from correspondence.doubt import own_word
 from correspondence.encoder import DINOV2, DinoEncoder, load_vit
 from correspondence.export import export_model
 from correspondence.network import SIZES, Network
@@ -117,6 +120,30 @@ def test_one_persons_clip_adapts_the_shipped_kind_of_weights(
     assert open_model(tmp_path / "out" / "model").size == "tiny"
 
 
+def test_a_model_is_judged_anew_without_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_model(tiny_network(), tmp_path / "model", size="tiny", facts={"minutes": 7})
+    before = open_model(tmp_path / "model")
+    judge = replace(own_word(), log_b=np.array([-3, 4], np.float32))
+    asked: list[int] = []
+
+    def calibrated(runner: object, clips: list[data.Clip], pairs: int, seed: int) -> object:
+        asked.append(pairs)
+        return judge, {"ause": 0.125}
+
+    monkeypatch.setattr(data, "load", lambda *_: [demo_clip()])
+    monkeypatch.setattr(train, "calibrate", calibrated)
+    parser = argparse.ArgumentParser()
+    train.configure(parser)
+    args = parser.parse_args(["--refit", str(tmp_path / "model"), "--pairs", "11", "--threads", "1"])
+    assert train.run(args) == 0
+    after = open_model(tmp_path / "model")
+    assert asked == [11]
+    np.testing.assert_array_equal(after.judge.log_b, judge.log_b)
+    assert not np.array_equal(before.judge.log_b, judge.log_b)
+    card = json.loads((tmp_path / "model" / "model.json").read_text())
+    assert (card["minutes"], card["held_out"]) == (7, {"ause": 0.125})
+
+
 def test_dinov2_trains_one_step(tmp_path: Path) -> None:
     vit = load_vit(DINOV2, write_small_vit(tmp_path / "vit.safetensors", DINOV2), **SMALL_VIT)
     network = Network(SIZES["tiny"], DinoEncoder(SIZES["tiny"].encoder, vit))
@@ -140,6 +167,7 @@ def test_the_training_module_needs_torch_numpy_and_opencv_alone() -> None:
         "for name in ('mediapipe', 'av', 'aiortc', 'kornia', 'timm', 'onnx', 'onnxruntime', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
         "import correspondence.train\n"
+        "import correspondence.export\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from correspondence import Match, confidence
-from correspondence.calibrate import Samples, coverage_error, draw, fit, scales, withhold
+from correspondence.calibrate import draw
+from correspondence.fit_judge import Samples, coverage_error, fit, scales
+from correspondence.known import withhold
 from correspondence.types import Landmarks
 from correspondence.uncertainty import Judge, shipped_judge
 from tests.correspondence.faces import CLIPS, clip_frames
@@ -42,7 +44,7 @@ def made_up(rng: np.random.Generator, count: int) -> Samples:
     """Errors whose scale is known from two features: ln b = 0.7 |f| - 1; the other says nothing."""
     features = rng.normal(size=(count, 2)).astype(np.float32)
     errors = np.abs(rng.laplace(size=(count, 2))) * np.exp(0.7 * np.abs(features[:, :1]) - 1)
-    return Samples(features, errors.astype(np.float32), np.ones(count, np.float32))
+    return Samples(features, errors.astype(np.float32), np.ones(count, np.float32), np.zeros(count, bool))
 
 
 def test_the_fit_finds_the_law_the_errors_were_drawn_from(rng: np.random.Generator) -> None:

@@ -177,5 +177,5 @@ def reblend(said: Step, proposal: Proposal) -> Float:
     field = enlarge(np.ascontiguousarray(added.transpose(1, 2, 0)))
     for share, candidate in zip(shares, proposal.fields, strict=True):
         if share.max() > LEAST_SHARE:
-            field += enlarge(share)[..., None] * candidate
+            field = cv2.accumulateProduct(enlarge(cv2.merge([share, share])), candidate, field)
     return field

@@ -47,8 +47,8 @@ def dis_flow(
 def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bool = False) -> Float:
     """DIS optical flow of OpenCV's MEDIUM preset, for files; see `dis_flow`.
 
-    At 512 x 512 it takes 26 ms of one core, with `full`, which goes down to the pictures' own resolution in
-    place of half of it, three times that.
+    At 512 x 512 it takes 26 ms of one core, and three times that with `full`: down to the pictures' own
+    resolution in place of half of it.
     """
     return _flow(source, target, start, _medium_dis, full)
 

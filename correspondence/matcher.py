@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Protocol
 
+from correspondence.backend import Backend
 from correspondence.classical import ClassicalMatcher
 from correspondence.coarse import Begun
 from correspondence.errors import WeightsError
@@ -17,34 +17,6 @@ logger = logging.getLogger(__name__)
 
 NETWORK_CORES = 4  # "auto" takes the network from here on: it costs twice the classical matcher's time
 KINDS = ("auto", "classical", "thorough", "compact", "dinov2")
-
-
-class Backend(Protocol):
-    """What a kind of matcher implements; thread-safe, without session state."""
-
-    @property
-    def kind(self) -> str:
-        """One of KINDS."""
-        ...
-
-    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Any:
-        """Make a reference ready."""
-        ...
-
-    def begin(self, frame: Image, prepared: Any) -> Begun:
-        """Start on a match before the frame's landmarks are known."""
-        ...
-
-    def match(
-        self,
-        frame: Image,
-        prepared: Any,
-        previous: Match | None = None,
-        landmarks: MaybeLandmarks = DETECT,
-        begun: Begun | None = None,
-    ) -> Match:
-        """Match a frame."""
-        ...
 
 
 class Matcher:
@@ -58,9 +30,10 @@ class Matcher:
         """A matcher of a kind.
 
         Args:
-            kind: "classical" (no weights), "thorough" (the same, refined at full size, for files), "compact"
-                or "dinov2" (networks), or "auto": the best that loads here and is quick enough for live use.
-            device: "cpu" or "cuda"; the classical and the thorough matcher run on the CPU.
+            kind: "classical" (no weights), "compact" or "dinov2" (networks), "thorough" (for files: the
+                compact one, or the classical one where that does not load, refined at full size), or "auto":
+                the best that loads here and is quick enough for live use.
+            device: "cpu" or "cuda", of a network; all else runs on the CPU.
             weights: folder or file with the network's weights, None for the shipped ones.
 
         Raises:
@@ -72,17 +45,13 @@ class Matcher:
         if kind == "classical":
             return cls(ClassicalMatcher())
         if kind == "thorough":
-            return cls(ThoroughMatcher())
+            return cls(ThoroughMatcher(_best(device, weights)))
         if kind != "auto":
             return cls(_network(kind, device, weights))
         if device == "cpu" and (os.cpu_count() or 1) < NETWORK_CORES:
             logger.info("classical matcher: the network is for machines of %d cores or more", NETWORK_CORES)
             return cls(ClassicalMatcher())
-        try:
-            return cls(_network("compact", device, weights))
-        except (WeightsError, ImportError) as error:
-            logger.info("classical matcher, since the compact one does not load here: %s", error)
-            return cls(ClassicalMatcher())
+        return cls(_best(device, weights))
 
     @property
     def kind(self) -> str:
@@ -138,6 +107,15 @@ class Matcher:
             ValueError: another dtype or shape; a match begun for another frame or keyframe.
         """
         return self._backend.match(frame, prepared, previous, landmarks, begun)
+
+
+def _best(device: str, weights: str | Path | None) -> Backend:
+    """The compact network, or where it does not load here the classical matcher, and says so."""
+    try:
+        return _network("compact", device, weights)
+    except (WeightsError, ImportError) as error:
+        logger.info("classical matcher, since the compact one does not load here: %s", error)
+        return ClassicalMatcher()
 
 
 def _network(kind: str, device: str, weights: str | Path | None) -> Backend:

@@ -1,9 +1,9 @@
-"""The thorough matcher: the classical field refined by flow at the picture's own size. For files, not live.
+"""The thorough matcher: another's field refined by flow at the picture's own size. For files, not live.
 
-Candidates at each pixel are the classical field, DIS flow between the whole pictures (its medium preset) and
-such a flow started from the classical field, down to single pixels. The one that explains the frame best
-around a pixel is taken; on skin, lips and eyes that landmarks know, flow pays for leading elsewhere, since it
-slides there.
+Candidates at each pixel are the field of the network or the classical matcher, DIS flow between the whole
+pictures (its medium preset, down to single pixels) and such a flow started from that field. The one that
+explains the frame best around a pixel is taken; on skin, lips and eyes that landmarks know, flow pays for
+leading elsewhere, since it slides there.
 """
 
 from __future__ import annotations
@@ -15,77 +15,85 @@ import cv2
 import numpy as np
 
 from correspondence import topology as topo
+from correspondence.backend import Backend
 from correspondence.choice import BITS, corners, drawn_parts, mix
-from correspondence.classical import ClassicalMatcher, ClassicalReference, gray_of
+from correspondence.classical import gray_of
 from correspondence.coarse import Begun
 from correspondence.flow import SMALLEST_SIDE, medium_flow, sample
 from correspondence.grid import Float, pixel_grid
-from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, check_image
+from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, Prepared, check_image
 
 LONGEST_SIDE = 1280  # larger frames are matched at this size: a flow takes 0.2 us a pixel and core
 WINDOW = (5, 5)  # pixels over which the pictures are compared
 SHARPNESS = 1.0  # gray levels over which the choice turns from one candidate to another
 SEAM = 1.0  # pixels over which neighbouring choices are blended
-# Gray levels that flow pays on what landmarks know; settled on eight training clips: 33.46 dB and landmarks
-# 0.98 px off, where half of these prices and flow at half resolution gave 33.34 dB and 1.20 px (the classical
-# field 31.27 dB and 0.75 px, DIS alone 33.66 dB and 4.71 px).
+# Gray levels that flow pays on what landmarks know; settled on eight training clips with the classical base:
+# 33.46 dB and landmarks 0.98 px off, where half of these prices and flow at half resolution gave 33.34 dB and
+# 1.20 px (the base alone 31.27 dB and 0.75 px, DIS alone 33.66 dB and 4.71 px).
 SKIN_PRICE = 6.0
-FAR_PRICE = 3.0  # for each pixel of a 512-pixel picture beyond the first from the classical field
+FAR_PRICE = 3.0  # for each pixel of a 512-pixel picture beyond the first from the base's field
 PART_PRICE = 12.0  # on lips, eyes and brows
-MISTRUST = 0.5  # share of the distance from the classical field that is added to its scale of error
+# The scale of error: share of the distance from the base's field that is added to its own, and what of that
+# remains, since flow mends most of it. Settled on pairs of known truth from sources kept from training.
+MISTRUST = 0.15
+REMAINS = 0.7
 EVEN = np.full((1, 3), 1 / 3, np.float32)  # weights of the channels in a difference
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="thorough")
 
 
 @dataclass(frozen=True, eq=False)
 class ThoroughMatch(Match):
-    """A match that keeps the classical one it was made from, which steadies the next.
+    """A match that keeps the one it was made from, which steadies the next.
 
     Attributes:
-        base: the classical match.
+        base: the network's or the classical match.
     """
 
     base: Match
 
 
 class ThoroughMatcher:
-    """Matches as the classical matcher does, and then pixel by pixel; safe to share between threads."""
+    """Matches as its base does, and then pixel by pixel; safe to share between threads.
+
+    Args:
+        base: the network or the classical matcher.
+    """
 
     kind = "thorough"
 
-    def __init__(self) -> None:
-        self._classical = ClassicalMatcher()
+    def __init__(self, base: Backend) -> None:
+        self.base = base
 
-    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalReference:
+    def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
         """Make a reference ready; see `Matcher.prepare`."""
-        return self._classical.prepare(image, landmarks)
+        return self.base.prepare(image, landmarks)
 
-    def begin(self, frame: Image, prepared: ClassicalReference) -> Begun:
+    def begin(self, frame: Image, prepared: Prepared) -> Begun:
         """Start on what needs no landmarks; see `Matcher.begin`."""
-        return self._classical.begin(frame, prepared)
+        return self.base.begin(frame, prepared)
 
     def match(
         self,
         frame: Image,
-        prepared: ClassicalReference,
+        prepared: Prepared,
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
         """Where each pixel of `frame` lies in the reference; see `Matcher.match`.
 
-        Frames with a side below `SMALLEST_SIDE` at the size of the work get the classical match.
+        Frames with a side below `SMALLEST_SIDE` at the size of the work get the base's match.
         """
         size = check_image(frame, "frame")
         last = previous.base if isinstance(previous, ThoroughMatch) else previous
         shrink = min(1.0, LONGEST_SIDE / max(size))
         work = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
         if min(work) < SMALLEST_SIDE:
-            return self._classical.match(frame, prepared, last, landmarks, begun)
+            return self.base.match(frame, prepared, last, landmarks, begun)
         here, there = _resized(frame, work), _resized(prepared.image, work)
         grays = gray_of(here), gray_of(there)
-        free = _pool.submit(medium_flow, *grays)
-        base = self._classical.match(frame, prepared, last, landmarks, begun)
+        free = _pool.submit(medium_flow, *grays, full=True)
+        base = self.base.match(frame, prepared, last, landmarks, begun)
         start = _on_work(base, work)
         led = medium_flow(*grays, start, full=True)
         field = _choose([start, free.result(), led], here, there, _known(base, work))
@@ -146,7 +154,7 @@ def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Flo
 
 
 def _assemble(base: Match, field: Float, start: Float) -> ThoroughMatch:
-    """The match of a field at the size of the work; doubted as the classical one, and for leaving it."""
+    """The match of a field at the size of the work; doubted as the base's, and for leaving it."""
     height, width = base.frame_size
     work = field.shape[0], field.shape[1]
     to_reference, to_frame = _scale(base.reference_size, work), _scale(base.frame_size, work)
@@ -156,7 +164,7 @@ def _assemble(base: Match, field: Float, start: Float) -> ThoroughMatch:
     if work != base.frame_size:
         log_b = cv2.resize(log_b, work[::-1], interpolation=cv2.INTER_AREA)
     away = cv2.magnitude(*cv2.split((field - start) * to_reference))
-    doubt = np.log(np.exp(log_b) + np.float32(MISTRUST) * away)
+    doubt = np.log(np.float32(REMAINS) * (np.exp(log_b) + np.float32(MISTRUST) * away))
     values = np.dstack([shift, doubt]).astype(np.float32)
     patch = Patch(values, (0, 0, width, height))
     return ThoroughMatch((patch,), base.landmarks, base.frame_size, base.reference_size, base)

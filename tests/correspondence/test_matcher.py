@@ -12,6 +12,7 @@ import pytest
 
 from correspondence import Matcher, WeightsError, detect_landmarks
 from correspondence import matcher as module
+from correspondence.thorough import ThoroughMatcher
 from correspondence.types import Image
 
 
@@ -34,6 +35,12 @@ def test_auto_falls_back_where_the_network_does_not_load(
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     with caplog.at_level(logging.INFO, logger="correspondence.matcher"):
         assert Matcher.load().kind == "classical"
+    assert "no weights here: train them" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="correspondence.matcher"):
+        thorough = Matcher.load("thorough")._backend
+    assert isinstance(thorough, ThoroughMatcher)
+    assert thorough.base.kind == "classical"
     assert "no weights here: train them" in caplog.text
     with pytest.raises(WeightsError, match="train them"):
         Matcher.load("compact")

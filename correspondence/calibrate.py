@@ -2,18 +2,20 @@
 
     python -m correspondence.calibrate --portraits DIR
 
-One judge is fitted for the fine field and one for the field of the whole frame. Pairs come from the
-sources of `DIR/train` that `data.hold_out` keeps from training. Two of five are one frame and a known random
-warp of it, relit, spoilt and partly covered, with landmarks detected in both pictures on their own; covered
-cells count as wrong. One of five is a face turned up to a profile, where skin that the picture hides counts
-as covered. Two of five are two frames of a clip in which every third landmark was withheld: replaced by what
-its neighbours say, and compared with where it was found.
+One judge is fitted for the fine field, one for the field of the whole frame and one for the thorough
+matcher. Pairs come from the sources of `DIR/train` that `data.hold_out` keeps from training. Two of five (of
+the thorough matcher's, three) are one frame and a known random warp of it, relit, spoilt and partly covered,
+with landmarks detected in both pictures on their own; covered cells count as wrong. One of five is a face
+turned up to a profile, where skin that the picture hides counts as covered. The others are two frames of a
+clip in which every third landmark was withheld: replaced by what its neighbours say, and compared with where
+it was found.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ import numpy as np
 
 from correspondence import classical
 from correspondence.coarse import CELLS, coarse_field, weighed_flow
+from correspondence.data import fit as fit_side
 from correspondence.data import hold_out, read_video
 from correspondence.fit_judge import Samples, coverage_error, fit, joined, scales, side_by_side
 from correspondence.known import (
@@ -38,11 +41,16 @@ from correspondence.known import (
 )
 from correspondence.known import known_samples as fine_samples
 from correspondence.landmarks import detect_landmarks
+from correspondence.matcher import Matcher
 from correspondence.region import crop, ideal_region, whole
-from correspondence.types import Image, Landmarks
+from correspondence.thorough import ThoroughMatcher
+from correspondence.thorough_doubt import SIDE
+from correspondence.types import Image, Landmarks, Prepared
 
 logger = logging.getLogger(__name__)
 LANDMARK_WEIGHT = 2.4  # of a withheld landmark, beside a cell
+LIGHT = 0.8  # the same for the thorough matcher
+FIELDS = ("fine", "coarse", "thorough")
 
 
 def _match(frame: Image, landmarks: Landmarks | None, prepared: classical.ClassicalReference) -> Seen:
@@ -75,6 +83,48 @@ def withheld_samples(rng: Generator, frame: Image, reference: Image) -> dict[str
     return {"fine": landmark_samples(here, there, chosen, seen, LANDMARK_WEIGHT)}
 
 
+def thorough_samples(
+    rng: Generator, matcher: ThoroughMatcher, image: Image, face: Landmarks | None, known: Known
+) -> Samples:
+    """Samples of one known field, of the thorough matcher's."""
+    seen = _refined(matcher, known.frame, known.landmarks, matcher.prepare(image, face))
+    return fine_samples(rng, known, seen)
+
+
+def _refined(matcher: ThoroughMatcher, frame: Image, landmarks: Landmarks | None, prepared: Prepared) -> Seen:
+    size = frame.shape[0], frame.shape[1]
+    found = matcher.refine(frame, prepared, None, landmarks, None, size)
+    return Seen(found.field, found.features, whole(size), whole(size))
+
+
+def draw_thorough(rng: Generator, clips: list[list[Image]], pairs: int) -> Samples:
+    """Samples of the thorough matcher's errors, four of five pairs made up, at the judge's size."""
+    matcher, found = Matcher.load("thorough").backend, []
+    assert isinstance(matcher, ThoroughMatcher)
+    for index in range(pairs):
+        first, second, other = (fit_side(image, SIDE) for image in _some(rng, clips))
+        face = detect_landmarks(first)
+        make = (warped_pair, warped_pair, turned_pair, warped_pair, None)[index % 5]
+        if make is not None:
+            known = make(rng, first, face, other, _found)
+            found.append(thorough_samples(rng, matcher, first, face, known))
+            continue
+        here = detect_landmarks(second)
+        if face is None or here is None:
+            continue
+        given, chosen = withhold(here, face, first=int(rng.integers(3)))
+        seen = _refined(matcher, second, given, matcher.prepare(first, face))
+        found.append(landmark_samples(here, face, chosen, seen, LIGHT))
+    return joined(found)
+
+
+def _some(rng: Generator, clips: list[list[Image]]) -> tuple[Image, Image, Image]:
+    """Two frames of a clip and one of another."""
+    clip = clips[int(rng.integers(len(clips)))]
+    first, second = (clip[int(rng.integers(len(clip)))] for _ in range(2))
+    return first, second, clips[int(rng.integers(len(clips)))][0]
+
+
 def _found(frame: Image, _: Landmarks | None) -> Landmarks | None:
     return detect_landmarks(frame)
 
@@ -83,9 +133,7 @@ def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> dict[str, Samp
     """Samples of `pairs` pairs, three of five made up, by the field they are of."""
     found: dict[str, list[Samples]] = {"fine": [], "coarse": []}
     for index in range(pairs):
-        clip = clips[int(rng.integers(len(clips)))]
-        first, second = (clip[int(rng.integers(len(clip)))] for _ in range(2))
-        other = clips[int(rng.integers(len(clips)))][0]
+        first, second, other = _some(rng, clips)
         make = (warped_pair, warped_pair, turned_pair, None, None)[index % 5]
         if make is None:
             of_pair = withheld_samples(rng, first, second)
@@ -125,18 +173,25 @@ def main() -> None:
     parser.add_argument("--portraits", type=Path, required=True, help="folder with train/ and MANIFEST.csv")
     parser.add_argument("--pairs", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--fields", nargs="+", choices=FIELDS, default=FIELDS, help="whose judges to fit")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("calibration.json"))
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clips = held_out_clips(given.portraits)
-    rng = np.random.default_rng(given.seed)
-    how = f"python -m correspondence.calibrate --pairs {given.pairs} --seed {given.seed}"
-    record: dict[str, Any] = {"how": how, "clips": len(clips)}
-    for name, samples in draw(rng, clips, given.pairs).items():
+    record: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}
+    record["clips"] = len(clips)
+    drawn: dict[str, Samples] = {}
+    if {"fine", "coarse"} & set(given.fields):
+        drawn |= draw(np.random.default_rng(given.seed), clips, given.pairs)
+    if "thorough" in given.fields:
+        drawn["thorough"] = draw_thorough(np.random.default_rng(given.seed), clips, given.pairs)
+    for name in given.fields:
+        samples = drawn[name]
         judge = fit(samples, seed=given.seed)
         error = coverage_error(scales(samples, judge), samples.errors)
         logger.info("%s field: %d samples, coverage error %.3f", name, len(samples.errors), error)
-        known = {"samples": len(samples.errors), "coverage_error": round(error, 4)}
+        how = f"python -m correspondence.calibrate --fields {name} --pairs {given.pairs} --seed {given.seed}"
+        known = {"how": how, "samples": len(samples.errors), "coverage_error": round(error, 4)}
         record[name] = known | judge.stored()
     given.out.write_text(side_by_side(record))
 

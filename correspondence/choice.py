@@ -150,15 +150,15 @@ def apart(field: Float, other: Float) -> Float:
 
 
 def loop(field: Float, back: Float) -> Float:
-    """How far the way there by `field` and back again misses its start, float32 (n, n), cells.
+    """How far the way there by `field` and back again misses its start, float32 (h, w), cells.
 
     Args:
-        field: float32 (n, n, 2), cells of N.
-        back: float32 (N, N, 2), the flow from the reference to the frame, cells.
+        field: float32 (h, w, 2), cells of `back`'s grid.
+        back: float32 (H, W, 2), the flow from the reference to the frame, cells; H : W as h : w.
     """
-    n = field.shape[0]
-    returned = cv2.resize(back, (n, n), interpolation=cv2.INTER_AREA)
-    at = cv2.scaleAdd(field, n / back.shape[0], pixel_grid(n, n))
+    h, w = field.shape[:2]
+    returned = cv2.resize(back, (w, h), interpolation=cv2.INTER_AREA)
+    at = cv2.scaleAdd(field, h / back.shape[0], pixel_grid(h, w))
     away = field + cv2.remap(returned, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.magnitude(away[..., 0], away[..., 1]), np.float32)
 

@@ -23,7 +23,7 @@ class Matcher:
     """Finds where each pixel of a frame lies in a reference; several sessions and threads may share one."""
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
 
     @classmethod
     def load(cls, kind: str = "auto", device: str = "cpu", weights: str | Path | None = None) -> Matcher:
@@ -56,7 +56,7 @@ class Matcher:
     @property
     def kind(self) -> str:
         """Which kind was loaded: one of `KINDS`, never "auto"."""
-        return self._backend.kind
+        return self.backend.kind
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
         """Make a reference ready: the slow part, once a keyframe.
@@ -68,7 +68,7 @@ class Matcher:
         Raises:
             ValueError: another dtype or shape.
         """
-        prepared: Prepared = self._backend.prepare(image, landmarks)
+        prepared: Prepared = self.backend.prepare(image, landmarks)
         return prepared
 
     def begin(self, frame: Image, prepared: Prepared) -> Begun:
@@ -84,7 +84,7 @@ class Matcher:
         Raises:
             ValueError: another dtype or shape.
         """
-        return self._backend.begin(frame, prepared)
+        return self.backend.begin(frame, prepared)
 
     def match(
         self,
@@ -106,7 +106,7 @@ class Matcher:
         Raises:
             ValueError: another dtype or shape; a match begun for another frame or keyframe.
         """
-        return self._backend.match(frame, prepared, previous, landmarks, begun)
+        return self.backend.match(frame, prepared, previous, landmarks, begun)
 
 
 def _best(device: str, weights: str | Path | None) -> Backend:

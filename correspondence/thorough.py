@@ -21,6 +21,7 @@ from correspondence.classical import gray_of
 from correspondence.coarse import Begun
 from correspondence.flow import SMALLEST_SIDE, medium_flow, sample
 from correspondence.grid import Float, pixel_grid
+from correspondence.thorough_doubt import features, judged
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, Prepared, check_image
 
 LONGEST_SIDE = 1280  # larger frames are matched at this size: a flow takes 0.2 us a pixel and core
@@ -33,10 +34,6 @@ SEAM = 1.0  # pixels over which neighbouring choices are blended
 SKIN_PRICE = 6.0
 FAR_PRICE = 3.0  # for each pixel of a 512-pixel picture beyond the first from the base's field
 PART_PRICE = 12.0  # on lips, eyes and brows
-# The scale of error: share of the distance from the base's field that is added to its own, and what of that
-# remains, since flow mends most of it. Settled on pairs of known truth from sources kept from training.
-MISTRUST = 0.15
-REMAINS = 0.7
 EVEN = np.full((1, 3), 1 / 3, np.float32)  # weights of the channels in a difference
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="thorough")
 
@@ -50,6 +47,21 @@ class ThoroughMatch(Match):
     """
 
     base: Match
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Refined:
+    """What a match is assembled from.
+
+    Attributes:
+        base: the network's or the classical match.
+        field: float32 (h, w, 2), pixels of the work.
+        features: of its errors, see `thorough_doubt`.
+    """
+
+    base: Match
+    field: Float
+    features: list[Float]
 
 
 class ThoroughMatcher:
@@ -90,14 +102,30 @@ class ThoroughMatcher:
         work = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
         if min(work) < SMALLEST_SIDE:
             return self.base.match(frame, prepared, last, landmarks, begun)
+        found = self.refine(frame, prepared, last, landmarks, begun, work)
+        return _assemble(found.base, found.field, judged(found.features, work))
+
+    def refine(
+        self,
+        frame: Image,
+        prepared: Prepared,
+        previous: Match | None,
+        landmarks: MaybeLandmarks,
+        begun: Begun | None,
+        work: tuple[int, int],
+    ) -> Refined:
+        """The field and what tells of its errors, both pictures brought to the size `work`, (h, w)."""
         here, there = _resized(frame, work), _resized(prepared.image, work)
         grays = gray_of(here), gray_of(there)
         free = _pool.submit(medium_flow, *grays, full=True)
-        base = self.base.match(frame, prepared, last, landmarks, begun)
-        start = _on_work(base, work)
-        led = medium_flow(*grays, start, full=True)
-        field = _choose([start, free.result(), led], here, there, _known(base, work))
-        return _assemble(base, field, start)
+        back = _pool.submit(medium_flow, *grays[::-1])
+        base = self.base.match(frame, prepared, previous, landmarks, begun)
+        start, known = _on_work(base, work), _known(base, work)
+        fields = start, free.result(), medium_flow(*grays, start, full=True)
+        field = _choose(list(fields), here, there, known)
+        log_b = cv2.resize(base.log_b, work[::-1], interpolation=cv2.INTER_AREA)
+        log_b -= np.float32(np.log(_scale(base.reference_size, work).mean()))
+        return Refined(base, field, features(field, fields, back.result(), log_b, (here, there), known))
 
 
 def _resized(image: Image, size: tuple[int, int]) -> Image:
@@ -153,18 +181,13 @@ def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Flo
     return mix(fields, weights)[0]
 
 
-def _assemble(base: Match, field: Float, start: Float) -> ThoroughMatch:
-    """The match of a field at the size of the work; doubted as the base's, and for leaving it."""
+def _assemble(base: Match, field: Float, log_b: Float) -> ThoroughMatch:
+    """The match of a field and its log_b, in pixels of the work."""
     height, width = base.frame_size
     work = field.shape[0], field.shape[1]
     to_reference, to_frame = _scale(base.reference_size, work), _scale(base.frame_size, work)
     grid = pixel_grid(*work) + np.float32(0.5)
     shift = (grid + field) * to_reference - grid * to_frame
-    log_b = base.log_b
-    if work != base.frame_size:
-        log_b = cv2.resize(log_b, work[::-1], interpolation=cv2.INTER_AREA)
-    away = cv2.magnitude(*cv2.split((field - start) * to_reference))
-    doubt = np.log(np.float32(REMAINS) * (np.exp(log_b) + np.float32(MISTRUST) * away))
-    values = np.dstack([shift, doubt]).astype(np.float32)
+    values = np.dstack([shift, log_b + np.log(to_reference.mean())]).astype(np.float32)
     patch = Patch(values, (0, 0, width, height))
     return ThoroughMatch((patch,), base.landmarks, base.frame_size, base.reference_size, base)

@@ -17,7 +17,7 @@ from correspondence.types import Box, Image, Match
 
 _FITTED = Path(__file__).with_name("calibration.json")  # written by `python -m correspondence.calibrate`
 _STEPS = 1 << 15  # in which a judge's curve is kept: less than a thousandth from one to the next
-_NEAR, AROUND, _WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
+_NEAR, AROUND, WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
 _LOG = np.log1p(np.arange(256, dtype=np.float32) / 4)  # of a difference kept in quarters of a gray level
 
 
@@ -54,19 +54,14 @@ class Evidence:
 
         A hand before the face shows in the surroundings, and in the colours, more than in any one cell.
         """
-        quarters = cv2.convertScaleAbs(self.unlike, alpha=4)
         cycle, residual = _log(self.cycle, 0.1), _log(self.residual, 1.0)
         off_scene, off_guided = _log(self.off_scene, 0.1), _log(self.off_guided, 0.1)
-        colours = [
-            plane
-            for window in (_NEAR, AROUND)
-            for plane in cv2.split(cv2.LUT(cv2.blur(quarters, window), _LOG))
-        ]
+        texture = _log(self.texture, 1.0)
         return [
             cycle,
             residual,
             _log(self.apart, 0.05),
-            _log(self.texture, 1.0),
+            texture,
             self.validity,
             self.inside,
             self.inside * cycle,
@@ -75,14 +70,26 @@ class Evidence:
             self.parts * cycle,
             self.parts * residual,
             off_scene,
-            *colours,
+            *colours(self.unlike),
             cv2.blur(cycle, AROUND),
             cv2.blur(off_scene, AROUND),
             cv2.blur(off_guided, AROUND),
-            cv2.blur(residual, _WIDE),
-            cv2.blur(_log(self.texture, 1.0), AROUND),
+            cv2.blur(residual, WIDE),
+            cv2.blur(texture, AROUND),
             cv2.blur(self.parts, AROUND),
         ]
+
+
+def colours(unlike: Image) -> list[Float]:
+    """How differently two pictures look around each cell, by channel: eight float32 (n, n).
+
+    Args:
+        unlike: difference of their `flow.appearance`, uint8 (n, n, 4).
+    """
+    quarters = cv2.convertScaleAbs(unlike, alpha=4)
+    return [
+        plane for window in (_NEAR, AROUND) for plane in cv2.split(cv2.LUT(cv2.blur(quarters, window), _LOG))
+    ]
 
 
 def _log(values: Float, least: float) -> Float:
@@ -119,9 +126,8 @@ class Judge:
 
     def score(self, features: Sequence[Float]) -> Float:
         """What the perceptron says of features of one shape; float32, of that shape."""
-        lines = np.stack(
-            features, axis=-2
-        )  # a product for each line is too small for BLAS to wake its threads
+        # a product for each line is too small for BLAS to wake its threads
+        lines = np.stack(features, axis=-2)
         units = self.hidden[:, :-1] @ lines
         units += self.hidden[:, -1:]
         np.maximum(units, 0, out=units)

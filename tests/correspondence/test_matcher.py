@@ -38,7 +38,7 @@ def test_auto_falls_back_where_the_network_does_not_load(
     assert "no weights here: train them" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="correspondence.matcher"):
-        thorough = Matcher.load("thorough")._backend
+        thorough = Matcher.load("thorough").backend
     assert isinstance(thorough, ThoroughMatcher)
     assert thorough.base.kind == "classical"
     assert "no weights here: train them" in caplog.text

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Matcher, warp_image
+from correspondence import Matcher, confidence, warp_image
 from correspondence.flow import SMALLEST_SIDE
 from correspondence.thorough import LONGEST_SIDE, ThoroughMatch
 from correspondence.types import Float, Image
@@ -98,3 +98,17 @@ def test_on_clips_it_gains_pixels_and_keeps_the_landmarks(thorough: Matcher, por
         losses.append(after[1] - before[1])
     assert np.mean(gains) > 1.0
     assert np.mean(losses) < 1.0
+
+
+def test_what_hides_the_face_is_doubted(thorough: Matcher, astronaut: Image, rng: np.random.Generator) -> None:
+    frame = np.roll(astronaut, 4, axis=1)
+    prepared = thorough.prepare(astronaut)
+    free = thorough.match(frame, prepared)
+    noise = rng.integers(0, 255, (20, 20, 3), np.uint8)
+    hidden = frame.copy()
+    hidden[90:150, 190:250] = cv2.resize(noise, (60, 60), interpolation=cv2.INTER_NEAREST)
+    match = thorough.match(hidden, prepared)
+    there, elsewhere = np.s_[100:140, 200:240], np.s_[300:400, 150:350]
+    assert np.median(match.log_b[there]) > np.median(free.log_b[there]) + 1
+    assert abs(np.median(match.log_b[elsewhere]) - np.median(free.log_b[elsewhere])) < 0.5
+    assert np.median(confidence(free, 8)[elsewhere]) > 0.8

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from correspondence import Match, confidence
-from correspondence.calibrate import draw
+from correspondence.calibrate import draw, draw_thorough
 from correspondence.fit_judge import Samples, coverage_error, fit, scales
 from correspondence.known import withhold
 from correspondence.types import Landmarks
@@ -98,7 +98,9 @@ def test_withheld_landmarks_follow_their_neighbours(rng: np.random.Generator) ->
 def test_on_val_clips_the_scale_means_what_it_says(portraits: Path) -> None:
     """Coverage error at most 0.05, and errors that grow with the predicted scale."""
     clips = [list(clip_frames(portraits, name, 6, 16)) for name in CLIPS]
-    for field, samples in draw(np.random.default_rng(11), clips, 30).items():
+    drawn = draw(np.random.default_rng(11), clips, 30)
+    drawn["thorough"] = draw_thorough(np.random.default_rng(11), clips, 15)
+    for field, samples in drawn.items():
         log_b = scales(samples, shipped_judge(field))
         assert coverage_error(log_b, samples.errors) < 0.05, field
         order = np.argsort(log_b)

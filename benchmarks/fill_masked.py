@@ -16,6 +16,7 @@ from correspondence import Landmarks, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
 from inpaint import FillContext, dilate, fill_classical, load, paste
 from inpaint.between import RADIUS
+from inpaint.guess import guesses
 from inpaint.mask import draw_occluder
 
 DISTANCE = 50  # frames between the frame and its reference, at least
@@ -110,11 +111,18 @@ def methods(weights: Path | None, device: str) -> dict[str, Callable[[Hole], Ima
         "OpenCV Navier-Stokes": lambda hole: fill_classical(hole.image, hole.mask, method="ns"),
         "reference pasted": lambda hole: paste(hole.image, _reference(hole), hole.mask),
         "reference warped and pasted": lambda hole: paste(hole.image, hole.warped, hole.mask),
+        "reference carried into the hole (ours)": _carried,
     }
     if weights is not None:
         diffusion = load(weights, device=device)
         table["diffusion"] = lambda hole: diffusion(hole.image, hole.mask, hole.context)
     return table
+
+
+def _carried(hole: Hole) -> Image:
+    """What the diffusion starts from: the matcher does not see the hole, as "warped" does where it is unsure."""
+    known = hole.context
+    return guesses(hole.image, hole.mask, known.landmarks, known.reference, known.reference_landmarks)[1]
 
 
 def _reference(hole: Hole) -> Image:

@@ -16,7 +16,6 @@ import torch
 
 from correspondence.types import Float, Image, Landmarks, check_image
 from inpaint.autoencoder import FACTOR
-from inpaint.classical import fill_classical
 from inpaint.guess import guesses
 from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp, points_of, view, view_landmarks
@@ -32,6 +31,7 @@ class FillConfig:
     context_share: float = 0.5  # of the hole's longer side, added around it before it is cut out
     dilate_px: int = 2  # how far beyond the hole latents are invented, pixels of the picture
     feather_px: float = 4.0  # ramp inside the hole's border
+    detail: float = 0.5  # share of what the autoencoder loses of the carried reference that is given back
     boundary_px: float = 12.0  # reach of the colour match at the border
 
     def __post_init__(self) -> None:
@@ -60,10 +60,14 @@ class DiffusionFill:
             return image.copy()
         box = self._context_box(tight, size, context)
         x0, y0, x1, y1 = box
-        crop, hole = np.ascontiguousarray(image[y0:y1, x0:x1]), np.ascontiguousarray(mask[y0:y1, x0:x1])
-        wide = (dilate(hole, self.config.dilate_px) > 0).astype(np.float32)
-        rough = fill_classical(crop, wide)
-        invented = self._generate(rough, wide, box, context)
+        opened = (dilate(mask, self.config.dilate_px) > 0).astype(np.float32)
+        # on whole pictures: in a crop the matcher would miss what of the reference lies around it
+        known = (context.landmarks, context.reference, context.reference_landmarks)
+        crop, hole, wide, rough, carried = (
+            np.ascontiguousarray(x[y0:y1, x0:x1])
+            for x in (image, mask, opened, *guesses(image, opened, *known))
+        )
+        invented = self._generate(rough, carried, wide, box, context)
         filled = cv2.resize(invented, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
         filled = match_boundary(crop, np.asarray(filled, np.uint8), hole, self.config.boundary_px)
         # the ramp at the border leads from the surroundings' continuation to the invention: what the
@@ -85,17 +89,16 @@ class DiffusionFill:
         h, w = size
         return square_box((max(0, x0), max(0, y0), min(w, x1), min(h, y1)), size)
 
-    def _generate(self, crop: Image, wide: Float, box: Box, context: FillContext) -> Image:
-        """The generated view of a roughly filled crop, uint8 (S, S, 3); `wide` is its hole, 0 or 1."""
+    def _generate(self, rough: Image, carried: Image, wide: Float, box: Box, context: FillContext) -> Image:
+        """The generated view of a crop, uint8 (S, S, 3), from two guesses; `wide` is its hole, 0 or 1."""
         model, side = self.model, self.model.side
-        rough = view(crop, (0, 0, crop.shape[1], crop.shape[0]), side)
-        hole = np.asarray(cv2.resize(wide, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+        whole = (0, 0, rough.shape[1], rough.shape[0])
+        guessed = [view(guess, whole, side) for guess in (rough, carried)]
         here = view_landmarks(context.landmarks, box, side)
         reference, there = self._reference(context)
-        continued, carried = guesses(rough, hole, here, reference, there)
-        first = continued if reference is None else reference
-        latents = torch.split(model.encode([first, continued, carried]), 1)
-        share = cv2.resize(hole, (side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
+        first = guessed[0] if reference is None else reference
+        latents = torch.split(model.encode([first, *guessed]), 1)
+        share = cv2.resize(wide, (side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
         # a latent whose patch touches the hole is invented, as is its neighbour: convolutions look around
         repaint = dilate((share > 0).astype(np.float32), 1)
         open_share, invented = (
@@ -118,7 +121,10 @@ class DiffusionFill:
             given=Given(latents[1], invented),
             resample_at=self.config.resample_at,
         )
-        return model.decode(generated)[0]
+        if self.config.detail == 0:
+            return model.decode(generated)[0]
+        sure = torch.full_like(open_share, 1 - self.config.detail)
+        return model.decode_onto(generated, Warp(latents[2], sure), [guessed[1]])[0]
 
     def _reference(self, context: FillContext) -> tuple[Image | None, Landmarks | None]:
         """The reference as the model takes it, and its landmarks there."""

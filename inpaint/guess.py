@@ -32,14 +32,14 @@ def guesses(
     """Two rough fills: the surroundings continued, and the reference carried onto the picture.
 
     Args:
-        image: uint8 (S, S, 3).
-        hole: float32 (S, S), above 0: unknown; what the picture holds there is not looked at.
+        image: uint8 (H, W, 3).
+        hole: float32 (H, W), above 0: unknown; what the picture holds there is not looked at.
         landmarks: of the picture's face; they may be known where the face itself is not.
-        reference: another picture of the person, of the same size; None: there is none.
+        reference: another picture of the person, of any size; None: there is none.
         reference_landmarks: of its face.
 
     Returns:
-        Two pictures uint8 (S, S, 3); without a reference the first one twice.
+        Two pictures uint8 (H, W, 3); without a reference the first one twice.
     """
     continued = fill_classical(image, hole)
     if reference is None:

@@ -120,7 +120,7 @@ def methods(weights: Path | None, device: str) -> dict[str, Callable[[Hole], Ima
 
 
 def _carried(hole: Hole) -> Image:
-    """What the diffusion starts from: the matcher does not see the hole, as "warped" does where it is unsure."""
+    """What the diffusion starts from; unlike "warped", its matcher never saw what the hole hides."""
     known = hole.context
     return guesses(hole.image, hole.mask, known.landmarks, known.reference, known.reference_landmarks)[1]
 

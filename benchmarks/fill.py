@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.clips:
         paths = [p for p in paths if any(text in p.stem for text in args.clips)]
     rows = _rows(args, matcher, weights)
-    fills = fill_masked.methods(weights, args.device)
+    fills = fill_masked.methods(weights, args.device, args.steps)
     for number, path in enumerate(paths):
         if "gaps" in parts:
             _gaps(path, rows, args, results["gaps"])

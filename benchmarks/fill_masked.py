@@ -104,7 +104,7 @@ def measure(made: Image, hole: Hole) -> dict[str, float]:
     }
 
 
-def methods(weights: Path | None, device: str) -> dict[str, Callable[[Hole], Image]]:
+def methods(weights: Path | None, device: str, steps: int) -> dict[str, Callable[[Hole], Image]]:
     """The fills by name; the diffusion's where there are weights."""
     table: dict[str, Callable[[Hole], Image]] = {
         "OpenCV Telea": lambda hole: fill_classical(hole.image, hole.mask),
@@ -114,7 +114,9 @@ def methods(weights: Path | None, device: str) -> dict[str, Callable[[Hole], Ima
         "reference carried into the hole (ours)": _carried,
     }
     if weights is not None:
-        diffusion = load(weights, device=device)
+        from inpaint.fill import FillConfig
+
+        diffusion = load(weights, device=device, config=FillConfig(steps=steps))
         table["diffusion"] = lambda hole: diffusion(hole.image, hole.mask, hole.context)
     return table
 

@@ -21,6 +21,8 @@ from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_bo
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp, points_of, view, view_landmarks
 from inpaint.types import FillContext, check_mask
 
+RESAMPLED = 4  # steps from which on the jump is taken: it needs some on both sides
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillConfig:
@@ -119,7 +121,7 @@ class DiffusionFill:
             seed=context.seed,
             steps=self.config.steps,
             given=Given(latents[1], invented),
-            resample_at=self.config.resample_at,
+            resample_at=self.config.resample_at if self.config.steps >= RESAMPLED else None,
         )
         if self.config.detail == 0:
             return model.decode(generated)[0]

@@ -63,7 +63,8 @@ class FileConfig:
         reference_end: number of the frame that was edited for the end, or "auto" for the one its picture
             resembles most. Where there is such a picture, "auto" means that for `reference` too.
         mode, strength: see `reference.Edit`.
-        matcher, device: see `correspondence.Matcher.load`.
+        matcher, device: see `correspondence.Matcher.load`; "auto" is the thorough one with `fill`, where
+            time is spent on single frames anyway.
         side_by_side: write the input beside the result.
         overwrite: replace an existing output.
         confidence: report each frame's mean confidence, which costs time.
@@ -143,7 +144,8 @@ def edit_file(
         Edit(r.image, alignment.image, config.mode, config.strength)
         for r, alignment in zip(references, alignments, strict=True)
     ]
-    matcher = Matcher.load(config.matcher, config.device)
+    kind = "thorough" if config.fill and config.matcher == "auto" else config.matcher
+    matcher = Matcher.load(kind, config.device)
     report = _report(source, output, info, config, references, alignments, matcher)
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")

@@ -155,7 +155,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fill",
         action="store_true",
-        help="invent what is shown without being sure of its place; needs weights of the diffusion model",
+        help="match thoroughly; with weights, invent what is shown without being sure of its place",
     )
     _fill_options(parser)
     parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")

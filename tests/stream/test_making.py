@@ -118,6 +118,17 @@ def test_edit_fill_without_weights_says_that_nothing_is_invented(
         np.testing.assert_array_equal(before, after)
 
 
+def test_filling_takes_the_thorough_matcher_unless_another_is_asked_for(cut: Path, tmp_path: Path) -> None:
+    start = painted_frame(cut, 0, tmp_path / "start.png")
+    for config, kind in (
+        (FileConfig(reference=0, fill=True), "thorough"),
+        (FileConfig(reference=0, fill=True, matcher="classical"), "classical"),
+    ):
+        report = edit_file(cut, start, tmp_path / f"{kind}.mp4", config)
+        assert report.matcher == kind
+        assert report.edited > 0
+
+
 def test_edit_between_two_edits_is_filled_by_random_weights(cut: Path, weights: Path, tmp_path: Path) -> None:
     start = painted_frame(cut, 0, tmp_path / "start.png")
     end = painted_frame(cut, 15, tmp_path / "end.png")

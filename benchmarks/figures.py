@@ -1,0 +1,94 @@
+"""`livery bench figures`: pictures for the documentation, from published results and the demo's face.
+
+`calibration.png` shows what `quality.json` holds: how often errors stay below a bound against how often
+`log_b` says so, and the figures of doubt. `fields.png` shows one made pair of known field on scikit-image's
+astronaut: the frame, what each matcher makes of the reference, its error and its doubt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import RESULTS, ROOT
+from benchmarks.measures import LEVELS
+from benchmarks.methods import Method, find
+from benchmarks.truth import TruthPair, truth_pair
+from correspondence import detect_landmarks, warp_image
+from correspondence.types import Float, Image
+
+ROWS = ("DIS medium", "classical", "ours xs2", "thorough")
+LABELS = {"ours xs2": "network (xs2)"}
+WORST_PX = 16.0  # errors and scales are drawn up to this
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `livery bench figures`."""
+    parser.add_argument("--results", type=Path, default=RESULTS / "quality.json", help="of bench quality")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder (default docs)")
+    parser.add_argument("--seed", type=int, default=3, help="of the made pair")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write both pictures; 0."""
+    from skimage.data import astronaut, coffee
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    draw_calibration(json.loads(args.results.read_text())["results"], args.out / "calibration.png")
+    pair = truth_pair(astronaut(), coffee(), np.random.default_rng(args.seed))
+    draw_fields(pair, [find(name) for name in ROWS], args.out / "fields.png")
+    return 0
+
+
+def draw_calibration(results: Sequence[dict[str, Any]], path: Path) -> None:
+    """Coverage, and sparsification against occlusion, of each row of `ROWS` in `bench quality`'s results."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    for row in (r for r in results if r["method"] in ROWS):
+        label = LABELS.get(row["method"], row["method"])
+        line = left.plot(LEVELS, row["covered"], marker="o", markersize=3, label=label)[0]
+        right.plot(row["AUROC"], row["AUSE"], "o", color=line.get_color(), label=label)
+        right.plot(row["AUROC cyc"], row["AUSE cyc"], "x", color=line.get_color())
+    left.set(xlabel="share of errors that log_b puts below a bound", ylabel="share that is", title="Coverage")
+    if left.get_legend_handles_labels()[0]:
+        left.legend()
+    right.set(
+        xlabel="AUROC of occlusion (higher is better)",
+        ylabel="AUSE (lower is better)",
+        title="Order of doubt: o log_b, x there and back",
+    )
+    figure.savefig(path, dpi=110)
+
+
+def draw_fields(pair: TruthPair, methods: Sequence[Method], path: Path) -> None:
+    """Frame and reference, then for each method the warped reference, its error and its doubt."""
+    from matplotlib.figure import Figure
+
+    behind, here = detect_landmarks(pair.reference), detect_landmarks(pair.frame)
+    figure = Figure(figsize=(2.3 * (len(methods) + 1), 7.2), layout="constrained")
+    axes = figure.subplots(3, len(methods) + 1)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    shown: tuple[Image | Float, ...] = (pair.reference, pair.frame, pair.occluded.astype(np.float32))
+    for axis, picture, title in zip(axes[:, 0], shown, ("reference", "frame", "covered"), strict=True):
+        axis.imshow(picture, cmap="gray")
+        axis.set_title(title, fontsize=9)
+    for column, method in enumerate(methods, start=1):
+        match = method.match(pair.frame, method.prepare(pair.reference, behind), here, None)
+        error = np.linalg.norm(match.field - pair.field, axis=2)
+        mean = error[pair.visible].mean()
+        axes[0, column].imshow(warp_image(pair.reference, match.field))
+        axes[0, column].set_title(LABELS.get(method.name, method.name), fontsize=9)
+        axes[1, column].imshow(np.where(pair.occluded, 0, error), cmap="inferno", vmin=0, vmax=WORST_PX)
+        axes[1, column].set_title(f"error, mean {mean:.1f} px", fontsize=9)
+        axes[2, column].imshow(match.log_b, cmap="inferno", vmin=np.log(0.25), vmax=np.log(WORST_PX))
+        axes[2, column].set_title("log_b", fontsize=9)
+    figure.savefig(path, dpi=80)

@@ -18,8 +18,9 @@ from correspondence.types import Float, Image, Landmarks, check_image
 from inpaint.autoencoder import FACTOR
 from inpaint.guess import guesses
 from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box
-from inpaint.model import Given, QuadBatch, QuadrantModel, Warp, points_of, view, view_landmarks
+from inpaint.model import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.types import FillContext, check_mask
+from inpaint.views import points_of, view, view_landmarks
 
 RESAMPLED = 4  # steps from which on the jump is taken: it needs some on both sides
 

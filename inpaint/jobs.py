@@ -17,6 +17,7 @@ from inpaint.between import Ends, interpolate
 from inpaint.classical import fill_classical
 from inpaint.mask import Box, match_boundary, paste, square_box
 from inpaint.types import Fill, FillContext
+from inpaint.views import points_of, view, view_landmarks
 from inpaint.weights import is_diffusers, require
 
 if TYPE_CHECKING:
@@ -152,7 +153,6 @@ class Filler:
 
     def _generated(self, job: GapJob, bases: Mapping[int, Base]) -> dict[int, Image]:
         from inpaint.gaps import GapConfig, fill_gap
-        from inpaint.model import points_of, view, view_landmarks
 
         assert self.diffusion is not None
         model, size = self.diffusion.model, job.references[job.first].shape[:2]

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence.types import Float, Image
 from inpaint.anchor import AnchorBank
 from inpaint.autoencoder import FACTOR, Autoencoder
 from inpaint.conditions import draw_conditions, person_mask
@@ -290,32 +290,3 @@ def prior_grid(quads: QuadBatch, shown: tuple[int, ...], arrangement: Arrangemen
     d = (last, known if arrangement == "two_references" else known + 1)
     views = [torch.cat(pair, dim=1) for pair in ((first, known), b, c, d)]
     return assemble([views[view] for view in shown], LAYOUTS[arrangement])
-
-
-def view_landmarks(
-    landmarks: Landmarks | None, box: tuple[int, int, int, int], side: int
-) -> Landmarks | None:
-    """Landmarks in pixels of the crop `box` (x0, y0, x1, y1) resized to side x side; None stays None."""
-    if landmarks is None:
-        return None
-    x0, y0, x1, y1 = box
-    scale = np.array([side / (x1 - x0), side / (y1 - y0)], np.float32)
-    moved = landmarks.points * np.append(scale, scale.mean())
-    moved[:, :2] += (0.5 - np.array([x0, y0], np.float32)) * scale - 0.5
-    return Landmarks(np.asarray(moved, np.float32), (side, side))
-
-
-def points_of(landmarks: Landmarks | None) -> Float | None:
-    """Their places, float32 (478, 3); None stays None."""
-    return None if landmarks is None else landmarks.points
-
-
-def view(image: Image, box: tuple[int, int, int, int], side: int) -> Image:
-    """The crop `box` of a picture, resized to uint8 (side, side, 3)."""
-    check_image(image)
-    x0, y0, x1, y1 = box
-    crop = np.ascontiguousarray(image[y0:y1, x0:x1])
-    shrink = side < min(crop.shape[:2])
-    return np.asarray(
-        cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_CUBIC), np.uint8
-    )

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import inpaint
+from correspondence import detect_landmarks
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image, Landmarks
 from inpaint import checkpoints
@@ -18,6 +19,7 @@ from inpaint.autoencoder import Autoencoder
 from inpaint.denoiser import DenoiserConfig
 from inpaint.fill import DiffusionFill, FillConfig
 from inpaint.gaps import GapConfig, fill_gap
+from inpaint.guess import guesses
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.propagation import plan_naive, plan_thirds
 from inpaint.types import FillContext
@@ -156,6 +158,32 @@ def test_a_batch_is_its_members() -> None:
     torch.testing.assert_close(
         model.generate(both, steps=2)[0][1:], model.generate(one, steps=2)[0], atol=1e-4, rtol=1e-4
     )
+
+
+def test_a_composite_that_needs_no_change_comes_out_as_it_went_in(rng: np.random.Generator) -> None:
+    model, base = tiny_model(), picture(rng, (SIDE, SIDE))
+    latents = model.encode([base])
+    sure = torch.zeros(1, 1, 8, 8)
+    np.testing.assert_array_equal(model.decode_onto(latents, Warp(latents, sure), [base])[0], base)
+    unsure = model.decode_onto(latents, Warp(latents, sure + 1), [base])[0]
+    np.testing.assert_array_equal(unsure, model.decode(latents)[0])
+
+
+def test_guesses_do_not_look_into_the_hole(astronaut: Image) -> None:
+    image = np.ascontiguousarray(astronaut[:256, 96:352])
+    shifted = np.roll(image, 6, axis=1)
+    mask = hole((256, 256), (110, 90, 160, 140))
+    other = image.copy()
+    other[mask > 0] = 200
+    face, moved = detect_landmarks(image), detect_landmarks(shifted)
+    continued, carried = guesses(image, mask, face, shifted, moved)
+    for one, two in zip((continued, carried), guesses(other, mask, face, shifted, moved), strict=True):
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one[mask == 0], image[mask == 0])
+    errors = [np.abs(p.astype(float) - image)[mask > 0].mean() for p in (continued, carried)]
+    assert errors[1] < 0.6 * errors[0], "the reference shows what the surroundings do not"
+    alone = guesses(image, mask, face, None, None)
+    np.testing.assert_array_equal(alone[0], alone[1])
 
 
 @pytest.mark.parametrize("warp", [False, True])

@@ -14,13 +14,12 @@ from benchmarks import metrics
 from benchmarks.fill_measures import ssim_map
 from correspondence import Landmarks, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
-from inpaint import FillContext, dilate, fill_classical, load, paste
+from inpaint import FillContext, fill_classical, load, paste
 from inpaint.between import RADIUS
 from inpaint.guess import guesses
-from inpaint.mask import draw_occluder
+from inpaint.mask import draw_occluder, matched_hole
 
 DISTANCE = 50  # frames between the frame and its reference, at least
-LEAST, MOST = 0.02, 0.35  # share of the picture a live hole may cover to be of use here
 COLUMNS = (
     ("PSNR", "inside the hole, dB"),
     ("SSIM", "inside the hole"),
@@ -68,9 +67,8 @@ def holes(
         context = FillContext(
             landmarks=landmarks[n], reference=reference, reference_landmarks=landmarks[first]
         )
-        unsure = (confidence(match, RADIUS * frame.shape[0]) < 0.5).astype(np.float32)
-        unsure = dilate(cv2.morphologyEx(unsure, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), 2)
-        if LEAST < unsure.mean() < MOST:
+        unsure = matched_hole(confidence(match, RADIUS * frame.shape[0]) < 0.5)
+        if unsure is not None:
             yield Hole("uncertain", frame, unsure, context, warp_image(reference, match.field))
         seen = landmarks[n]
         mask = draw_occluder((frame.shape[0], frame.shape[1]), None if seen is None else seen.box, rng)

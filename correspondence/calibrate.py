@@ -83,14 +83,6 @@ def withheld_samples(rng: Generator, frame: Image, reference: Image) -> dict[str
     return {"fine": landmark_samples(here, there, chosen, seen, LANDMARK_WEIGHT)}
 
 
-def thorough_samples(
-    rng: Generator, matcher: ThoroughMatcher, image: Image, face: Landmarks | None, known: Known
-) -> Samples:
-    """Samples of one known field, of the thorough matcher's."""
-    seen = _refined(matcher, known.frame, known.landmarks, matcher.prepare(image, face))
-    return fine_samples(rng, known, seen)
-
-
 def _refined(matcher: ThoroughMatcher, frame: Image, landmarks: Landmarks | None, prepared: Prepared) -> Seen:
     size = frame.shape[0], frame.shape[1]
     found = matcher.refine(frame, prepared, None, landmarks, None, size)
@@ -107,7 +99,8 @@ def draw_thorough(rng: Generator, clips: list[list[Image]], pairs: int) -> Sampl
         make = (warped_pair, warped_pair, turned_pair, warped_pair, None)[index % 5]
         if make is not None:
             known = make(rng, first, face, other, _found)
-            found.append(thorough_samples(rng, matcher, first, face, known))
+            seen = _refined(matcher, known.frame, known.landmarks, matcher.prepare(first, face))
+            found.append(fine_samples(rng, known, seen))
             continue
         here = detect_landmarks(second)
         if face is None or here is None:

@@ -16,12 +16,12 @@ import numpy as np
 
 from correspondence import topology as topo
 from correspondence.backend import Backend
-from correspondence.choice import BITS, corners, drawn_parts, mix
+from correspondence.choice import BITS, apart, corners, drawn_parts, mix
 from correspondence.classical import gray_of
 from correspondence.coarse import Begun
 from correspondence.flow import SMALLEST_SIDE, medium_flow, sample
 from correspondence.grid import Float, pixel_grid
-from correspondence.thorough_doubt import features, judged
+from correspondence.thorough_doubt import SIDE, features, judged
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, Prepared, check_image
 
 LONGEST_SIDE = 1280  # larger frames are matched at this size: a flow takes 0.2 us a pixel and core
@@ -166,13 +166,13 @@ def _known(match: Match, work: tuple[int, int]) -> Float:
 def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Float:
     """The field that explains the frame best, pixel by pixel; the first is the one that landmarks are in."""
     grid = pixel_grid(*here.shape[:2])
-    unit = min(here.shape[:2]) / 512
+    unit = min(here.shape[:2]) / SIDE
     costs = []
     for field in fields:
         difference = cv2.absdiff(sample(there, grid + field), here).astype(np.float32)
         cost = cv2.blur(cv2.transform(difference, EVEN), WINDOW)
         if field is not fields[0]:
-            away = cv2.magnitude(*cv2.split(cv2.subtract(field, fields[0]))) / np.float32(unit)
+            away = apart(field, fields[0]) / np.float32(unit)
             cost += known[..., 0] * (SKIN_PRICE + FAR_PRICE * np.maximum(away - 1, 0))
             cost += known[..., 1] * PART_PRICE
         costs.append(cost)

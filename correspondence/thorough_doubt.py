@@ -11,7 +11,7 @@ from correspondence.grid import Float, pixel_grid
 from correspondence.types import Image
 from correspondence.uncertainty import AROUND, WIDE, colours, shipped_judge
 
-SIDE = 512  # lengths are judged in pixels of a picture whose shorter side has so many
+SIDE = 512  # lengths are priced and judged in pixels of a picture whose shorter side has so many
 
 
 def features(

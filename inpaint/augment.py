@@ -6,6 +6,9 @@ share one change, (B, V, 3, H, W), in [0, 1].
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -18,6 +21,16 @@ def uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, gener
     """Uniform random numbers on the device of `like`; drawn by the generator's own device."""
     drawn = torch.rand(shape, generator=generator, device=generator.device)
     return (drawn * (high - low) + low).to(like.device)
+
+
+def check_shares(config: Any) -> None:
+    """Check that every value of a dataclass is a share.
+
+    Raises:
+        ValueError: one outside [0, 1].
+    """
+    if not all(0 <= value <= 1 for value in asdict(config).values()):
+        raise ValueError(f"shares must lie in [0, 1], got {config}")
 
 
 def chance(count: int, share: float, like: Tensor, generator: Generator) -> Tensor:

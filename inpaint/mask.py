@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image, check_image
+from correspondence.types import Bool, Float, Image, check_image
 from inpaint.types import Fill, FillContext, check_mask
 
 Box = tuple[int, int, int, int]
+HOLE_SHARE = (0.02, 0.35)  # of the picture: what a hole that a match leaves may cover
 
 
 def dilate(mask: Float, radius_px: int) -> Float:
@@ -155,6 +156,17 @@ def fill_delta(
         raise ValueError(f"frame {frame.shape[:2]} and edited {edited.shape[:2]} must have one size")
     whole = fill(edited, mask, context)
     return whole, whole.astype(np.int16) - frame.astype(np.int16)
+
+
+def matched_hole(lost: Bool) -> Float | None:
+    """The hole that a match leaves, float32 (H, W), 0 or 1; None where it is too small or large to be of use.
+
+    Args:
+        lost: bool (H, W), where the match is not to be relied on.
+    """
+    opened = cv2.morphologyEx(lost.astype(np.float32), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    hole = dilate(np.asarray(opened, np.float32), 2)
+    return hole if HOLE_SHARE[0] < hole.mean() < HOLE_SHARE[1] else None
 
 
 def draw_occluder(

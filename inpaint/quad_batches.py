@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor
 
-from inpaint.augment import chance, uniform
+from inpaint.augment import chance, check_shares, uniform
 from inpaint.autoencoder import FACTOR
 from inpaint.data import Material, to_unit
 from inpaint.model import QuadBatch, Warp
@@ -25,9 +25,7 @@ class BatchConfig:
     drop_share: float = 0.1  # empty identity tokens
 
     def __post_init__(self) -> None:
-        values = [getattr(self, name) for name in self.__dataclass_fields__]
-        if not all(0 <= v <= 1 for v in values):
-            raise ValueError(f"shares must lie in [0, 1], got {self}")
+        check_shares(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,17 +20,16 @@ from torch import Generator, Tensor
 from correspondence import Landmarks
 from correspondence.types import Float, Image
 from inpaint import augment
-from inpaint.augment import chance
+from inpaint.augment import chance, check_shares
 from inpaint.autoencoder import FACTOR, Autoencoder
 from inpaint.between import carried
 from inpaint.data import Material, sample_quads, to_unit
 from inpaint.guess import guesses, shared_matcher
-from inpaint.mask import dilate, draw_occluder
+from inpaint.mask import draw_occluder, matched_hole
 from inpaint.training import autocast
 
 logger = logging.getLogger(__name__)
 UNSURE = 0.5  # above it a matched pixel counts as a hole
-HOLE_SHARE = (0.02, 0.35)  # of the picture: smaller and larger holes of the matcher's are not used
 CHUNK = 16  # quads that are encoded together
 VIEWS = (0, 1, 2, 3, 1, 2)  # whose drawing belongs to the six pictures of a quad
 
@@ -46,9 +44,7 @@ class PoolConfig:
     even: float = 0.5  # equal gaps
 
     def __post_init__(self) -> None:
-        values = [getattr(self, name) for name in self.__dataclass_fields__]
-        if not all(0 <= v <= 1 for v in values):
-            raise ValueError(f"shares must lie in [0, 1], got {self}")
+        check_shares(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,9 +204,7 @@ def _matched_hole(views: Sequence[_Frame]) -> Float | None:
     matcher = shared_matcher()
     source = (reference, matcher.prepare(reference, there))
     _, unsure = carried(truth, here, [source], 0.0, matcher)
-    hole = cv2.morphologyEx((unsure > UNSURE).astype(np.float32), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    hole = dilate(np.asarray(hole, np.float32), 2)
-    return hole if HOLE_SHARE[0] < hole.mean() < HOLE_SHARE[1] else None
+    return matched_hole(unsure > UNSURE)
 
 
 def _landmarks(points: Float, side: int) -> Landmarks | None:

@@ -176,13 +176,14 @@ def generated(
     matcher: Matcher | None = None,
 ) -> Make:
     """The quadrant grid along a plan; with a matcher in warp mode."""
+    from inpaint.data import resized_points
     from inpaint.gaps import GapConfig, fill_gap
 
     def make(gap: Gap) -> dict[int, Image]:
         ends = {n: _fit(gap.frames[n], model) for n in (gap.first, gap.last)}
         scale = model.side / SIDE
         points = {
-            n: None if (m := gap.landmarks[n]) is None else (m.points[:, :2] + 0.5) * scale - 0.5
+            n: None if (m := gap.landmarks[n]) is None else resized_points(m.points, scale)
             for n in range(gap.first, gap.last + 1)
         }
         bases = None if matcher is None else _bases(gap, matcher, model)

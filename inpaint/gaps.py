@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from correspondence.types import Float, Image
+from correspondence.types import Float, Image, Landmarks
 from inpaint.anchor import AnchorBank, Mode
 from inpaint.autoencoder import FACTOR
 from inpaint.cyclic import CyclicConfig, smooth_border
+from inpaint.landmark_warp import LandmarkWarp
 from inpaint.model import QuadBatch, QuadrantModel, Warp
 from inpaint.propagation import Plan, Quad, plan_thirds, propagate
 
@@ -48,9 +50,9 @@ def fill_gap(
     Args:
         model: weights and device.
         references: known pictures by frame number, uint8 (S, S, 3), S = model.side; two or more.
-        points: landmarks of every frame by number, float32 (478, 2 or 3) each; None or NaN: no face.
+        points: landmarks of every frame by number, float32 (478, 3) each; None or NaN: no face.
         plan: the order; recursive thirds between the first and last reference where None.
-        warped: what the live path knows of a frame; None: pure mode.
+        warped: what the live path knows of a frame; None: pure mode, its landmarks alone (`landmark_warp`).
         config: settings.
 
     Returns:
@@ -72,10 +74,11 @@ def fill_gap(
     known = {n: latents[k : k + 1] for k, n in enumerate(numbers)}
     bases: dict[int, tuple[Image, Warp]] = {}
     bank = AnchorBank(model.denoiser)
+    if warped is None:
+        warped = _by_landmarks(model, references, points)
 
     def generate(quads: Sequence[Quad], ends: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
-        if warped is not None:
-            bases.update({n: _base(model, warped(n)) for q in quads for n in (q.b, q.c)})
+        bases.update({n: _base(model, warped(n)) for q in quads for n in (q.b, q.c)})
         batch = _quad_batch(model, quads, ends, points, bases)
         with bank.attached(_mode(config, bank)):
             b, c = model.generate(batch, seed=config.seed, steps=config.steps, anchor=bank)
@@ -89,11 +92,8 @@ def fill_gap(
     for at in range(0, len(missing), config.batch):
         part = missing[at : at + config.batch]
         latents = torch.cat([generated[n] for n in part])
-        if bases:
-            warp = _joined([bases[n][1] for n in part])
-            made = model.decode_onto(latents, warp, [bases[n][0] for n in part])
-        else:
-            made = model.decode(latents)
+        warp = _joined([bases[n][1] for n in part])
+        made = model.decode_onto(latents, warp, [bases[n][0] for n in part])
         pictures.update(zip(part, made, strict=True))
     return dict(sorted(pictures.items()))
 
@@ -112,6 +112,31 @@ def _smoothed(
         if all(n in generated for n in needed):
             made |= smooth_border(model, generated, border, lambda n: model.draw(points[n]), config)
     return {n: latents for n, latents in made.items() if n not in borders}
+
+
+def _by_landmarks(model: QuadrantModel, references: Mapping[int, Image], points: Points) -> Warped:
+    """Composites of pure mode: the references around a frame moved to its landmarks, those alone that the
+    grid shows.
+    """
+    numbers = sorted(references)
+    both = model.denoiser.config.arrangement == "two_references"
+
+    def landmarks(n: int) -> Landmarks | None:
+        at = points[n]
+        if at is None or not np.isfinite(at[0, 0]):
+            return None
+        return Landmarks(np.array(at, np.float32), (model.side, model.side))
+
+    @lru_cache(maxsize=2)
+    def between(a: int, d: int) -> LandmarkWarp:
+        return LandmarkWarp([(references[n], landmarks(n)) for n in ((a, d) if both else (a,))])
+
+    def warped(n: int) -> tuple[Image, Float]:
+        a = max((k for k in numbers[:-1] if k <= n), default=numbers[0])
+        d = min(k for k in numbers if k > a)
+        return between(a, d).at(landmarks(n), min(max((n - a) / (d - a), 0.0), 1.0))
+
+    return warped
 
 
 def _mode(config: GapConfig, bank: AnchorBank) -> Mode:
@@ -134,11 +159,7 @@ def _quad_batch(
         drawings=torch.stack([torch.stack([drawn[n][0] for n in (q.a, q.b, q.c, q.d)]) for q in quads]),
         person=torch.stack([torch.stack([drawn[n][1] for n in (q.a, q.d)]) for q in quads]),
         gap=torch.tensor([q.d - q.a for q in quads], device=model.device),
-        warps=(
-            (_joined([bases[q.b][1] for q in quads]), _joined([bases[q.c][1] for q in quads]))
-            if bases
-            else None
-        ),
+        warps=(_joined([bases[q.b][1] for q in quads]), _joined([bases[q.c][1] for q in quads])),
     )
 
 

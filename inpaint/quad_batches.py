@@ -11,7 +11,6 @@ from inpaint.augment import chance, check_shares, uniform
 from inpaint.autoencoder import FACTOR
 from inpaint.data import Material, to_unit
 from inpaint.model import QuadBatch, Warp
-from inpaint.prior import blended
 from inpaint.quad_pool import Pool, mirrored
 from inpaint.quadrants import Arrangement
 
@@ -20,7 +19,7 @@ from inpaint.quadrants import Arrangement
 class BatchConfig:
     """What a training batch is mixed of; every value is a share of its samples, [0, 1]."""
 
-    warp_share: float = 0.7  # of the quads that are no fills: see composites; the others train the pure mode
+    warp_share: float = 0.4  # of the quads that are no fills: the matcher's composites; others: pure mode
     scaled_share: float = 0.3  # drawings randomly scaled, the same way in all views
     drop_share: float = 0.1  # empty identity tokens
 
@@ -35,7 +34,7 @@ class TrainingBatch:
     Attributes:
         latents: of a, b, c, d, (B, 4, C, h, w).
         weight: of each latent in the loss, (B, 4, 1, h, w).
-        quads: references, drawings, persons, gaps, composites (in pure mode the references mixed).
+        quads: references, drawings, persons, gaps, composites (in pure mode those by landmarks).
         drop_tokens: bool (B,).
         arrangement: which views the grid shows.
     """
@@ -87,7 +86,7 @@ def draw_batch(
     person = mirrored(material.person[numbers], flip)
     first, last = latents[:, 0], latents[:, 3]
     gap = torch.where(filling, 0, material.step * (numbers[:, 3] - numbers[:, 0]).abs())
-    warps = _warps(pool, chosen, blended(first, last if arrangement == "two_references" else first), shown)
+    warps = _warps(pool, chosen, shown)
     quads = QuadBatch(first, last, drawings, person[:, [0, 3]], gap, warps)
     weight = mirrored(material.weight[numbers], flip)
     return TrainingBatch(
@@ -128,15 +127,10 @@ def cropped(batch: TrainingBatch, side: int, generator: Generator) -> TrainingBa
     return replace(batch, latents=cut(batch.latents), weight=cut(batch.weight), quads=small)
 
 
-def _warps(pool: Pool, chosen: Tensor, mixed: tuple[Tensor, Tensor], shown: Tensor) -> tuple[Warp, Warp]:
-    """The composites, or the mixed references in their place, wholly unsure, where they are not shown."""
-    seen = shown.reshape(-1, 1, 1, 1)
-    latents, unsure = pool.warps[chosen].float(), pool.unsure[chosen].float()
+def _warps(pool: Pool, chosen: Tensor, shown: Tensor) -> tuple[Warp, Warp]:
+    """The matcher's composites where they are shown, elsewhere those by landmarks."""
     b, c = (
-        Warp(
-            torch.where(seen, latents[:, k], mixed[k]),
-            torch.where(seen, unsure[:, k], torch.ones_like(unsure[:, k])),
-        )
-        for k in (0, 1)
+        Warp(pool.warps[chosen, which].float(), pool.unsure[chosen, which].float())
+        for which in (torch.where(shown, k, k + 2) for k in (0, 1))
     )
     return b, c

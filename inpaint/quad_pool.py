@@ -25,23 +25,25 @@ from inpaint.autoencoder import FACTOR, Autoencoder
 from inpaint.between import carried
 from inpaint.data import Material, sample_quads, to_unit
 from inpaint.guess import guesses, shared_matcher
+from inpaint.landmark_warp import LandmarkWarp
 from inpaint.mask import draw_occluder, matched_hole
 from inpaint.training import autocast
 
 logger = logging.getLogger(__name__)
 UNSURE = 0.5  # above it a matched pixel counts as a hole
 CHUNK = 16  # quads that are encoded together
-VIEWS = (0, 1, 2, 3, 1, 2)  # whose drawing belongs to the six pictures of a quad
+VIEWS = (0, 1, 2, 3, 1, 2, 1, 2)  # whose drawing belongs to the eight pictures of a quad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
     """What a pool is mixed of; shares lie in [0, 1]."""
 
-    filling: float = 0.3  # one view with a hole, and a reference
+    filling: float = 0.4  # one view with a hole, and a reference
     alone: float = 0.2  # of those: no reference
     edited: float = 0.5  # all pictures of a quad carry one random edit
     even: float = 0.5  # equal gaps
+    single: bool = False  # composites of the first view alone: for grids with one reference
 
     def __post_init__(self) -> None:
         check_shares(self)
@@ -56,8 +58,9 @@ class Pool:
         flipped: bool (N,), mirrored.
         filling: bool (N,), a fill: b and c are one view with a hole, d is the reference carried onto it.
         latents: of the four views, float16 (N, 4, C, h, w).
-        warps: of the composites of b and c, float16 (N, 2, C, h, w).
-        unsure: of those, float16 (N, 2, 1, h, w), [0, 1].
+        warps: of the composites of b and c, float16 (N, 4, C, h, w): two by the matcher, two by landmarks
+            alone (of fills twice the same two).
+        unsure: of those, float16 (N, 4, 1, h, w), [0, 1].
     """
 
     numbers: Tensor
@@ -72,7 +75,8 @@ class Pool:
 
     def prior_std(self) -> tuple[float, float]:
         """Deviation of b's and c's latents from their composites', where those are sure and where not."""
-        error = (self.latents[:, 1:3].float() - self.warps.float()).square().mean(dim=2, keepdim=True)
+        truth = self.latents[:, [1, 2, 1, 2]]
+        error = (truth.float() - self.warps.float()).square().mean(dim=2, keepdim=True)
         unsure = self.unsure.float()
         sure, lost = (error * w for w in (1 - unsure, unsure))
         parts = ((sure, 1 - unsure), (lost, unsure))
@@ -127,7 +131,7 @@ def build_pool(
             (np.ascontiguousarray(pictures[n]), _landmarks(points[n], pictures.shape[1])) for n in chosen[k]
         ]
         rng = np.random.default_rng((seed, k))
-        return _filling(mine, rng, without[k]) if filled[k] else _between(mine, chosen[k])
+        return _filling(mine, rng, without[k]) if filled[k] else _between(mine, chosen[k], config.single)
 
     encoded: list[Tensor] = []
     unsure: list[Tensor] = []
@@ -143,7 +147,7 @@ def build_pool(
                 flat = autoencoder.encode(views.flatten(0, 1))
             encoded.append(flat.half().reshape(*views.shape[:2], *flat.shape[1:]))
             doubts = torch.from_numpy(np.stack([p.unsure for p in part])[:, :, None]).to(frames.device)
-            small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 2, 1, *flat.shape[-2:])
+            small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 4, 1, *flat.shape[-2:])
             unsure.append(mirrored(small, flipped[rows]).half())
             if (start // CHUNK) % 20 == 0:
                 logger.info("%d of %d quads matched and encoded", start + len(part), count)
@@ -153,7 +157,7 @@ def build_pool(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pictures:
-    """Views a, b, c, d and the composites of b and c, uint8 (6, S, S, 3); float32 (2, S, S) of those."""
+    """Views a, b, c, d and the composites, uint8 (8, S, S, 3), as in `Pool`; float32 (4, S, S) of those."""
 
     views: Image
     unsure: Float
@@ -175,12 +179,16 @@ def _chunks(made: Iterator[_Pictures]) -> Iterator[tuple[int, list[_Pictures]]]:
         yield start, part
 
 
-def _between(views: Sequence[_Frame], numbers: Sequence[int]) -> _Pictures:
-    """b and c as the live path shows them from a and d."""
+def _between(views: Sequence[_Frame], numbers: Sequence[int], single: bool) -> _Pictures:
+    """b and c as the live path shows them from a and d (a alone), and as their landmarks would have them."""
     matcher = shared_matcher()
-    ends = [(image, matcher.prepare(image, landmarks)) for image, landmarks in (views[0], views[3])]
+    seen = views[:1] if single else (views[0], views[3])
+    ends = [(image, matcher.prepare(image, landmarks)) for image, landmarks in seen]
+    by_landmarks = LandmarkWarp(seen)
     whole = max(abs(numbers[3] - numbers[0]), 1)
-    composites = [carried(*views[k], ends, abs(numbers[k] - numbers[0]) / whole, matcher) for k in (1, 2)]
+    shares = [abs(numbers[k] - numbers[0]) / whole for k in (1, 2)]
+    composites = [carried(*views[k], ends, share, matcher) for k, share in zip((1, 2), shares, strict=True)]
+    composites += [by_landmarks.at(views[k][1], share) for k, share in zip((1, 2), shares, strict=True)]
     pictures = [image for image, _ in views] + [image for image, _ in composites]
     return _Pictures(np.stack(pictures), np.stack([unsure for _, unsure in composites]))
 
@@ -194,8 +202,8 @@ def _filling(views: Sequence[_Frame], rng: np.random.Generator, alone: bool) -> 
         hole = draw_occluder(size, None if here is None else here.box, rng)
     continued, warped = guesses(truth, hole, here, None if alone else reference, there)
     first = continued if alone else reference
-    pictures = np.stack([first, truth, truth, warped, continued, warped])
-    return _Pictures(pictures, np.stack([hole, hole]))
+    pictures = np.stack([first, truth, truth, warped, *(continued, warped) * 2])
+    return _Pictures(pictures, np.stack([hole] * 4))
 
 
 def _matched_hole(views: Sequence[_Frame]) -> Float | None:

@@ -26,7 +26,7 @@ from inpaint.sampler import add_noise
 
 logger = logging.getLogger(__name__)
 REFERENCE_WEIGHT = 0.2  # of the loss on quadrants a and d, which the grid already holds
-FIRST_SHARE = 0.4  # of the samples at t = 1, where sampling begins and, in few steps, does most of its work
+FIRST_SHARE = 0.5  # of the samples at t = 1, where sampling begins and, in few steps, does most of its work
 HELD_QUADS = 48
 WHOLE_EVERY = 3  # steps, where the others train on crops
 SCALINGS = {"vivid": VIVID, "mild": MILD, "none": NO_SCALING}
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the run."""
     training.add_arguments(parser, steps=12_000, batch=64)
     parser.add_argument("--autoencoder", type=Path, required=True, help="weights of `train autoencoder`")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="go on from a denoiser of this size")
     parser.add_argument("--size", choices=("small", "large"), default="small")
     parser.add_argument(
         "--arrangement", choices=sorted(LAYOUTS), default="two_references", help="Table 3's settings"
@@ -56,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, measure on the held-out part, write `denoiser.safetensors` and the curve into `--out`.
 
     Raises:
-        WeightsError: no usable autoencoder in `--autoencoder`.
-        ValueError: the cache has no clip of four frames or more.
+        WeightsError: no usable autoencoder in `--autoencoder`, no usable denoiser in `--start`.
+        ValueError: the cache has no clip of four frames or more; `--start` is of another size or mode.
     """
     config = training.run_config(args)
     autoencoder = checkpoints.load_autoencoder(args.autoencoder).to(config.device)
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     ]
 
     generator = training.seeded(config.seed, config.device)
-    mixture = PoolConfig(even=args.even_share)
+    mixture = PoolConfig(even=args.even_share, single=args.arrangement != "two_references")
 
     def drawn(some: list[data.Clip], variants: int, count: int) -> tuple[Material, Pool]:
         material = build_material(
@@ -98,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
     seen = drawn(held, 0, HELD_QUADS) if held else (material, pool)
     check = measure_on(*seen, autoencoder, args.arrangement)
     batches = BatchConfig(warp_share=0.0 if args.pure else BatchConfig().warp_share)
-    model, curve, about = train(material, pool, network, config, batches, check, args.crop)
+    start = None if args.start is None else checkpoints.load_denoiser(args.start)
+    model, curve, about = train(material, pool, network, config, batches, check, args.crop, start)
     about |= {
         "side": args.side,
         "stride": args.stride,
@@ -107,6 +109,7 @@ def run(args: argparse.Namespace) -> int:
         "held_out": bool(held),
         "scaling": args.scaling,
         "even_share": args.even_share,
+        "start": None if args.start is None else checkpoints.read_about(args.start),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoints.save(args.out / checkpoints.DENOISER, model, about, half=args.half)
@@ -123,14 +126,32 @@ def train(
     batches: BatchConfig,
     check: Callable[[Denoiser], dict[str, float]] | None = None,
     crop: int | None = None,
+    start: Denoiser | None = None,
 ) -> tuple[Denoiser, training.Curve, dict[str, object]]:
     """Train a denoiser on a pool of quads of `material`.
 
+    Args:
+        material, pool: what it is trained on.
+        network: its size and mode.
+        config, batches: the run, and what its batches are mixed of.
+        check: figures for the curve.
+        crop: see `--crop`.
+        start: go on from its weights; None: from random ones.
+
     Returns:
         The averaged denoiser, the curve, and the facts of the run.
+
+    Raises:
+        ValueError: `start` is of another size or mode.
     """
     generator = training.seeded(config.seed, config.device)
-    denoiser = Denoiser(network).to(config.device)
+    denoiser = Denoiser(network)
+    if start is not None:
+        was = replace(start.config, prior_std=network.prior_std)
+        if was != network:
+            raise ValueError(f"the denoiser to start from is {was}, this run is of {network}")
+        denoiser.load_state_dict(start.state_dict())
+    denoiser.to(config.device)
 
     # a window costs by its area: as many pixels in a step of crops as in one of whole views
     windows = 1 if crop is None else (8 * network.latent_size // crop) ** 2
@@ -216,17 +237,18 @@ def measure_on(
     autoencoder: Autoencoder,
     arrangement: Arrangement,
     count: int = 16,
-    steps: int = 2,
+    steps: int = 1,
 ) -> Callable[[Denoiser], dict[str, float]]:
     """A measure for the curve: PSNR of generated views, of fixed quads of a pool, dB.
 
-    "pure", "warped" and "filled" are the three uses; "composite" and "guess" the pictures that the last two
-    start from. The truth is the autoencoder's own reconstruction: the figures are the denoiser's alone.
+    "pure", "warped" and "filled" are the three uses; "landmarks", "composite" and "guess" the pictures that
+    they start from. The truth is the autoencoder's own reconstruction: the figures are the denoiser's alone.
     """
     device = str(material.frames.device)
     generator = torch.Generator(torch.device(device).type).manual_seed(1)
     between, fills = (torch.nonzero(kind)[:count, 0] for kind in (~pool.filling, pool.filling))
     cases = {"pure": (between, 0.0), "warped": (between, 1.0), "filled": (fills, 1.0)}
+    starts = {"pure": "landmarks", "warped": "composite", "filled": "guess"}
     drawn = {
         name: draw_batch(
             pool,
@@ -251,9 +273,8 @@ def measure_on(
         found = {}
         for name, batch in drawn.items():
             found[name] = compared(model.generate(batch.quads, seed=2, steps=steps), batch)
-            if name != "pure" and batch.quads.warps is not None:
-                start = {"warped": "composite", "filled": "guess"}[name]
-                found[start] = compared([w.latents for w in batch.quads.warps], batch)
+            if batch.quads.warps is not None:
+                found[starts[name]] = compared([w.latents for w in batch.quads.warps], batch)
         return found
 
     return measure

@@ -19,7 +19,7 @@ from inpaint.autoencoder import Autoencoder
 from inpaint.denoiser import DenoiserConfig
 from inpaint.fill import DiffusionFill, FillConfig
 from inpaint.gaps import GapConfig, fill_gap
-from inpaint.guess import guesses
+from inpaint.guess import ELSEWHERE, ON_FACE, guesses, reference_weight
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.propagation import plan_naive, plan_thirds
 from inpaint.types import FillContext
@@ -182,6 +182,12 @@ def test_guesses_do_not_look_into_the_hole(astronaut: Image) -> None:
         np.testing.assert_array_equal(one[mask == 0], image[mask == 0])
     errors = [np.abs(p.astype(float) - image)[mask > 0].mean() for p in (continued, carried)]
     assert errors[1] < 0.6 * errors[0], "the reference shows what the surroundings do not"
+    assert face is not None
+    weight = reference_weight(face, (256, 256))
+    nose = face.points[1, :2].round().astype(int)
+    assert weight[nose[1], nose[0]] == pytest.approx(ON_FACE, abs=0.02)
+    assert weight[2, 2] == pytest.approx(ELSEWHERE, abs=0.02)
+    assert (reference_weight(None, (8, 8)) == np.float32(ELSEWHERE)).all()
     alone = guesses(image, mask, face, None, None)
     np.testing.assert_array_equal(alone[0], alone[1])
 

@@ -10,6 +10,7 @@ import torch
 from torch import Generator
 
 from inpaint.data import Material, build_material, to_unit
+from inpaint.landmark_warp import LEAST_UNSURE
 from inpaint.mask import draw_occluder
 from inpaint.quad_batches import BatchConfig, cropped, draw_batch
 from inpaint.quad_pool import Pool, PoolConfig, build_pool
@@ -34,9 +35,12 @@ def test_views_are_the_frames_and_composites_come_near_them() -> None:
         mirrored = tiny_autoencoder().encode(to_unit(material.frames[pool.numbers[0]]).flip(-1))
     expected = mirrored if pool.flipped[0] else truth
     torch.testing.assert_close(pool.latents[0].float(), expected, atol=2e-3, rtol=2e-3)
-    error = (pool.warps - pool.latents[:, 1:3]).float().abs().mean()
+    error = (pool.warps[:, :2] - pool.latents[:, 1:3]).float().abs().mean()
     copied = (pool.latents[:, [0, 3]] - pool.latents[:, 1:3]).float().abs().mean()
     assert error < 0.8 * copied
+    by_landmarks = (pool.warps[:, 2:] - pool.latents[:, 1:3]).float().abs().mean()
+    assert by_landmarks < copied
+    assert float(pool.unsure[:, 2:].min()) >= LEAST_UNSURE - 1e-3
     assert 0 <= float(pool.unsure.min()) <= float(pool.unsure.max()) <= 1
     sure, lost = pool.prior_std()
     assert 0.05 <= sure <= lost
@@ -47,7 +51,8 @@ def test_fills_show_one_view_with_a_hole() -> None:
     assert pool.filling.all()
     assert torch.equal(pool.latents[:, 1], pool.latents[:, 2])
     assert torch.equal(pool.latents[:, 3], pool.warps[:, 1])  # the carried reference, in d and behind c
-    assert torch.equal(pool.unsure[:, 0], pool.unsure[:, 1])
+    assert all(torch.equal(pool.unsure[:, 0], pool.unsure[:, k]) for k in (1, 2, 3))
+    assert torch.equal(pool.warps[:, :2], pool.warps[:, 2:])  # a fill's guesses, whatever the mode
     assert (pool.unsure.amax(dim=(1, 2, 3, 4)) > 0.9).all()
     known = pool.unsure[:, :1] == 0
     far = (pool.warps[:, :1] - pool.latents[:, 1:2]).abs().amax(dim=2, keepdim=True)
@@ -55,6 +60,23 @@ def test_fills_show_one_view_with_a_hole() -> None:
     alone = pool.numbers[:, 0] == pool.numbers[:, 1]
     assert 0 < int(alone.sum()) < 10
     assert torch.equal(pool.latents[alone, 0], pool.warps[alone, 0])  # its own rough fill for a reference
+
+
+def test_a_grid_of_one_reference_sees_composites_of_one() -> None:
+    _, both = made(8, PoolConfig(filling=0, edited=0))
+    material, single = made(8, PoolConfig(filling=0, edited=0, single=True))
+    assert torch.equal(both.numbers, single.numbers)
+    assert torch.equal(both.latents, single.latents)
+    assert not torch.equal(both.warps, single.warps)
+    flat = replace(material, frames=material.frames.clone())
+    flat.frames[single.numbers[:, 3]] = 0  # the last views must not matter
+    generator = seeded(0)
+    again = build_pool(
+        flat, tiny_autoencoder(), 8, generator, PoolConfig(filling=0, edited=0, single=True), threads=2
+    )
+    firsts = ~torch.isin(single.numbers[:, :3], single.numbers[:, 3]).any(dim=1)
+    assert firsts.any()
+    assert torch.equal(again.warps[firsts][:, 2:], single.warps[firsts][:, 2:])
 
 
 def test_a_pool_repeats_with_its_seed() -> None:
@@ -81,9 +103,8 @@ def test_a_batch_hides_composites_in_pure_mode_and_never_those_of_fills() -> Non
     for k in (0, 1):
         assert torch.equal(shown.quads.warps[k].latents, pool.warps[:, k].float())
         assert torch.equal(pure.quads.warps[k].latents[pool.filling], pool.warps[pool.filling, k].float())
-        assert (pure.quads.warps[k].uncertainty[between] == 1).all()
-    first, last = pure.quads.first[between], pure.quads.last[between]
-    torch.testing.assert_close(pure.quads.warps[0].latents[between], (2 * first + last) / 3)
+        assert torch.equal(pure.quads.warps[k].latents[between], pool.warps[between, 2 + k].float())
+        assert torch.equal(pure.quads.warps[k].uncertainty[between], pool.unsure[between, 2 + k].float())
     assert (pure.quads.gap[pool.filling] == 0).all()
     assert (pure.quads.gap[between] == (pool.numbers[between, 3] - pool.numbers[between, 0]).abs()).all()
     assert pure.weight.shape == (16, 4, 1, 8, 8)

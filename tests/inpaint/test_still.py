@@ -7,6 +7,7 @@ import pytest
 
 from correspondence import Landmarks, detect_landmarks
 from correspondence.types import Image
+from inpaint.landmark_warp import LEAST_UNSURE, LandmarkWarp
 from inpaint.still import Still, mouth_opening, transferred, unlike
 
 
@@ -64,3 +65,30 @@ def test_a_mouth_opened_wider_shows_dark_and_says_it_guesses(portrait: tuple[Ima
     assert moved.image[y, x].mean() < 80
     assert moved.unsure[y, x] == 1
     assert moved.unsure.mean() < 0.2
+
+
+def test_two_pictures_meet_at_the_landmarks_between_them(portrait: tuple[Image, Landmarks]) -> None:
+    image, landmarks = portrait
+    target = shifted(landmarks, 4, 0)
+    truth = np.roll(image, 4, axis=1)
+    ends = [(image, landmarks), (np.roll(image, 8, axis=1), shifted(landmarks, 8, 0))]
+    made, unsure = LandmarkWarp(ends).at(target, 0.5)
+    x0, y0, x1, y1 = (round(v) for v in target.box)
+    face = np.s_[y0:y1, x0:x1]
+    error, still = (np.abs(p[face].astype(int) - truth[face]).mean() for p in (made, image))
+    assert error < 0.35 * still
+    assert unsure.min() >= LEAST_UNSURE
+    assert unsure.max() <= 1
+    for share, end in ((0.0, ends[0]), (1.0, ends[1])):
+        there, _ = LandmarkWarp(ends).at(end[1], share)
+        assert np.abs(there.astype(int) - end[0]).mean() < 1.0
+
+
+def test_without_a_face_pictures_stand_and_nothing_is_sure(portrait: tuple[Image, Landmarks]) -> None:
+    image, landmarks = portrait
+    for ends, target in (([(image, None)], landmarks), ([(image, landmarks)], None)):
+        made, unsure = LandmarkWarp(ends).at(target, 0.0)
+        np.testing.assert_array_equal(made, image)
+        assert (unsure == 1).all()
+    with pytest.raises(ValueError, match="from one picture or two, got 3"):
+        LandmarkWarp([(image, landmarks)] * 3)

@@ -19,6 +19,7 @@ from correspondence import data
 from correspondence.data import Clip
 from inpaint import checkpoints, train_autoencoder, train_denoiser, training
 from inpaint.data import build_material
+from inpaint.denoiser import Denoiser
 from inpaint.losses import gradient_l1, ms_ssim, psnr, ssim
 from inpaint.quad_batches import BatchConfig
 from inpaint.quad_pool import PoolConfig, build_pool
@@ -95,7 +96,7 @@ def test_the_denoiser_learns() -> None:
     first, last = curve.rows[0], curve.rows[-1]
     losses = [row["loss"] for row in curve.rows]
     assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
-    assert {"pure", "warped", "composite", "filled", "guess"} <= set(last)
+    assert {"pure", "landmarks", "warped", "composite", "filled", "guess"} <= set(last)
     assert last["composite"] == first["composite"]
     assert all(np.isfinite(value) for value in last.values())
 
@@ -128,8 +129,8 @@ def test_learning_rate_warms_up_and_falls() -> None:
 def test_stratified_times_cover_the_interval() -> None:
     times = train_denoiser.stratified_times(8, torch.Generator().manual_seed(0), torch.zeros(1))
     first = times == 1
-    assert int(first.sum()) in (3, 4)  # 40 % of 8 at the sampler's first step
-    assert (times[~first].sort().values.diff() - 1 / 8 / 0.6).abs().max() < 1e-5
+    assert int(first.sum()) in (4, 5)  # half of 8 at the sampler's first step
+    assert (times[~first].sort().values.diff() - 1 / 8 / 0.5).abs().max() < 1e-5
 
 
 @pytest.fixture
@@ -192,6 +193,22 @@ def test_both_commands_one_after_the_other(folder: Path) -> None:
     assert about["steps"] == 2
     assert json.dumps(about)
     lines = (out / "denoiser.csv").read_text().splitlines()
-    assert lines[0] == "step,seconds,loss,pure,warped,composite,filled,guess"
+    assert lines[0] == "step,seconds,loss,pure,landmarks,warped,composite,filled,guess"
     assert len(lines) == 3
     assert cv2.imread(str(out / "denoiser.png")) is not None
+
+
+def test_a_run_goes_on_from_another() -> None:
+    model, _ = denoise(0, 3)
+    material = build_material(tiny_clips(), side=SIDE, variants=0)
+    pool = build_pool(material, tiny_autoencoder(), 4, training.seeded(0, "cpu"))
+    frozen = replace(quick(1), learning_rate=0.0, weight_decay=0.0)
+    network = replace(TINY_DENOISER, prior_std=(0.2, 0.9))
+    assert isinstance(model, Denoiser)
+    on, _, _ = train_denoiser.train(material, pool, network, frozen, BatchConfig(), start=model)
+    assert on.config.prior_std == (0.2, 0.9)
+    for before, after in zip(model.state_dict().values(), on.state_dict().values(), strict=True):
+        torch.testing.assert_close(before, after)
+    other = replace(TINY_DENOISER, widths=(16, 16))
+    with pytest.raises(ValueError, match="denoiser to start from is"):
+        train_denoiser.train(material, pool, other, frozen, BatchConfig(), start=model)

@@ -25,6 +25,7 @@ from benchmarks.fill_times import measure_times
 from correspondence import Landmarks, Matcher, detect_landmarks
 from correspondence.types import Image
 from inpaint import weights as known
+from stream.worker_child import Setup
 
 GAP = 27
 LONG = 270
@@ -43,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="weights trained with another --arrangement, for Table 3's rows; may be given twice",
     )
     parser.add_argument("--device", default="cpu", help="of the diffusion model: cpu or cuda")
-    parser.add_argument("--steps", type=int, default=8, help="of the sampler")
+    parser.add_argument("--steps", type=int, default=known.STEPS, help="of the sampler")
     parser.add_argument("--matcher", default="auto", help="see `livery serve`")
     parser.add_argument(
         "--clips", nargs="*", metavar="NAME", help="only clips whose name contains one of these"
@@ -88,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
         write_results(args.out, results, metadata(vars(args)))
     if "times" in parts and paths:
         frames, landmarks = _clip(paths[0], 60)
-        results["times"] = measure_times(frames, landmarks, matcher, weights, args.device, args.seconds)
+        setup = Setup(weights=weights, device=args.device, steps=args.steps)
+        results["times"] = measure_times(frames, landmarks, matcher, setup, args.seconds)
         write_results(args.out, results, metadata(vars(args)))
     _report(results, rows, weights, args)
     return 0

@@ -14,6 +14,8 @@ from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
 from correspondence import Landmarks, Match, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
 from inpaint.between import RADIUS, Ends, carried, interpolate, mixed
+from inpaint.jobs import Filler, GapJob
+from stream.smooth import on_the_way
 
 if TYPE_CHECKING:
     from inpaint.model import QuadrantModel
@@ -157,7 +159,21 @@ def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> 
     ]
     if model.denoiser.config.warp:
         rows.append(Row("grid, warp mode", "frame", generated(model, plan_thirds, steps, matcher), ours=True))
+        filler = Filler(weights, device, steps)
+        rows.append(Row("interpolated, unsure places by the grid", "nothing", smoothed(filler), ours=True))
     return rows
+
+
+def smoothed(filler: Filler) -> Make:
+    """What `livery smooth` makes: the ends alone, its landmarks on their way between the ends'."""
+
+    def make(gap: Gap) -> dict[int, Image]:
+        a, d = gap.first, gap.last
+        ends = (gap.landmarks[a], gap.landmarks[d])
+        between = {n: on_the_way(ends, n, a, d) for n in range(a, d + 1)}
+        return filler.gap(GapJob(references={n: gap.frames[n] for n in (a, d)}, landmarks=between))
+
+    return make
 
 
 def reconstructed(model: QuadrantModel) -> Make:

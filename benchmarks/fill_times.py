@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +17,8 @@ from correspondence.types import Image
 from inpaint.jobs import GapJob, MaskedJob
 from inpaint.types import FillContext
 from reference import Edit, Propagator, PropagatorConfig, presets
-from stream.fill import make_worker
 from stream.worker import FillWorker
+from stream.worker_child import Setup
 from stream.worker_types import JobError, Priority
 
 LIVE_SIZE = (480, 640)
@@ -53,6 +53,41 @@ def live_steps(frames: Sequence[Image], matcher: Matcher, seconds: float) -> dic
         done = due + 1
     propagator.close()
     return {**percentiles(took), "dropped %": 100 * dropped / max(1, dropped + len(took))}
+
+
+def autoencoder_times(side: int = 256, repeats: int = 15) -> dict[str, float]:
+    """Encoding and decoding one picture on one CPU thread, median ms: ours beside diffusers' AutoencoderTiny.
+
+    Both with random weights, which take as long as trained ones, and turn about.
+    """
+    import torch
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    from inpaint.autoencoder import Autoencoder
+
+    ours = Autoencoder().eval()
+    tiny: Any = AutoencoderTiny(latent_channels=ours.config.latent_channels).eval()
+    picture = torch.rand(1, 3, side, side)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    took: dict[str, list[float]] = {}
+    try:
+        with torch.no_grad():
+            latents = ours.encode(picture)
+            runs: dict[str, Callable[[], object]] = {
+                "ours, encode": lambda: ours.encode(picture),
+                "ours, decode": lambda: ours.decode(latents),
+                "AutoencoderTiny, encode": lambda: tiny.encode(picture),
+                "AutoencoderTiny, decode": lambda: tiny.decode(latents),
+            }
+            for _ in range(repeats + 1):
+                for name, go in runs.items():
+                    began_s = time.perf_counter()
+                    go()
+                    took.setdefault(name, []).append(1e3 * (time.perf_counter() - began_s))
+    finally:
+        torch.set_num_threads(threads)
+    return {f"{name} ms": float(np.median(values[1:])) for name, values in took.items()}
 
 
 def requests(frames: Sequence[Image], landmarks: Sequence[Landmarks | None]) -> tuple[MaskedJob, GapJob]:
@@ -95,8 +130,7 @@ def measure_times(
     frames: Sequence[Image],
     landmarks: Sequence[Landmarks | None],
     matcher: Matcher,
-    weights: Path | None,
-    device: str,
+    setup: Setup,
     seconds: float,
 ) -> dict[str, object]:
     """Fill times idle and loaded, and the live step without and with the worker busy.
@@ -104,10 +138,10 @@ def measure_times(
     Args:
         frames, landmarks: of a clip at 256, four or more.
         matcher: of the live step.
-        weights, device: of the worker; None: the classical fill.
+        setup: of the worker.
         seconds: of each live run.
     """
-    worker = make_worker(weights, device)
+    worker = FillWorker(setup)
     masked, pair = requests(frames, landmarks)
     idle: dict[str, list[float]] = {"masked": [], "pair": []}
     try:
@@ -123,6 +157,7 @@ def measure_times(
         again = live_steps(frames, matcher, seconds)
         return {
             "method": worker.status().method,
+            "autoencoder": autoencoder_times() if setup.weights is not None else None,
             "masked fill ms, idle": float(np.median(idle["masked"])),
             "quadrant pair ms, idle": float(np.median(idle["pair"])),
             "masked fill ms, loaded": float(np.median(loaded)) if loaded else float("nan"),

@@ -21,6 +21,7 @@ from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_bo
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.types import FillContext, check_mask
 from inpaint.views import points_of, view, view_landmarks
+from inpaint.weights import STEPS
 
 RESAMPLED = 4  # steps from which on the jump is taken: it needs some on both sides
 
@@ -29,7 +30,7 @@ RESAMPLED = 4  # steps from which on the jump is taken: it needs some on both si
 class FillConfig:
     """How a hole is cut out, generated and pasted back."""
 
-    steps: int = 8  # network calls; one more for the resampling jump
+    steps: int = STEPS  # network calls; one more for the resampling jump
     resample_at: float | None = 0.5  # time of the one RePaint jump; None: none
     context_share: float = 0.5  # of the hole's longer side, added around it before it is cut out
     dilate_px: int = 2  # how far beyond the hole latents are invented, pixels of the picture

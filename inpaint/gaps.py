@@ -18,6 +18,7 @@ from inpaint.cyclic import CyclicConfig, smooth_border
 from inpaint.landmark_warp import LandmarkWarp
 from inpaint.model import QuadBatch, QuadrantModel, Warp
 from inpaint.propagation import Plan, Quad, plan_thirds, propagate
+from inpaint.weights import STEPS
 
 Points = Float | Mapping[int, Float | None]  # landmarks by frame number, pixels of the S x S view
 Warped = Callable[
@@ -29,7 +30,7 @@ Warped = Callable[
 class GapConfig:
     """How a gap is generated."""
 
-    steps: int = 8
+    steps: int = STEPS
     batch: int = 9  # quads of one network call: memory and latency against throughput
     seed: int = 0
     anchor: bool = False  # later levels also attend to the first reference as the first call saw it

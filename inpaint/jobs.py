@@ -18,7 +18,7 @@ from inpaint.classical import fill_classical
 from inpaint.mask import Box, match_boundary, paste, square_box
 from inpaint.types import Fill, FillContext
 from inpaint.views import points_of, view, view_landmarks
-from inpaint.weights import is_diffusers, require
+from inpaint.weights import STEPS, is_diffusers, require
 
 if TYPE_CHECKING:
     from inpaint.diffusers_fill import DiffusersFill
@@ -101,7 +101,7 @@ class Filler:
         ModuleNotFoundError: torch or diffusers is not installed.
     """
 
-    def __init__(self, weights: Path | None, device: str = "cpu", steps: int = 8) -> None:
+    def __init__(self, weights: Path | None, device: str = "cpu", steps: int = STEPS) -> None:
         self.diffusion: DiffusionFill | None = None
         self.masker: DiffusersFill | None = None  # fills masks alone
         self.steps = steps
@@ -119,7 +119,7 @@ class Filler:
             from inpaint.fill import FillConfig
 
             self.diffusion = load(weights, device=device, config=FillConfig(steps=steps))
-            self.method = f"diffusion on {device}, {steps} steps"
+            self.method = f"diffusion on {device}, {steps} step{'s' * (steps != 1)}"
 
     def masked(self, job: MaskedJob, check: Check = lambda: None) -> Image:
         """The picture with its hole filled, uint8 (H, W, 3)."""

@@ -20,6 +20,7 @@ from inpaint.denoiser import Denoiser
 from inpaint.prior import blended
 from inpaint.quadrants import LAYOUTS, Arrangement, assemble, cut, reference_grid
 from inpaint.sampler import PredictV, sample
+from inpaint.weights import STEPS
 
 if TYPE_CHECKING:
     from inpaint.onnx import OnnxAutoencoder, OnnxDenoiser
@@ -148,7 +149,7 @@ class QuadrantModel:
         quads: QuadBatch,
         *,
         seed: int = 0,
-        steps: int = 8,
+        steps: int = STEPS,
         given: Given | None = None,
         resample_at: float | None = None,
         anchor: AnchorBank | None = None,

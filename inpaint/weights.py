@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from correspondence.errors import WeightsError
@@ -11,6 +12,8 @@ from correspondence.errors import WeightsError
 SHIPPED_DIR = Path(__file__).parent / "weights"
 AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
+NEEDED = ("torch", "diffusers")  # packages
+STEPS = 1  # of the sampler, unless another number is asked for
 HUB = "hub:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HOW_TO_TRAIN = (
@@ -65,5 +68,13 @@ def is_diffusers(folder: Path) -> bool:
 
 
 def shipped() -> Path | None:
-    """The folder of the shipped weights; None while this version ships none."""
-    return SHIPPED_DIR if {AUTOENCODER, DENOISER} <= set(SHIPPED_SHA256) else None
+    """The folder of the shipped weights where this installation can run them, else None; see `missing`."""
+    return None if missing() else SHIPPED_DIR
+
+
+def missing() -> str:
+    """What the shipped weights need and this installation lacks, and the way out; "" where nothing is."""
+    lacking = [name for name in NEEDED if find_spec(name) is None]
+    if lacking:
+        return f"{' and '.join(lacking)} must be installed for it: python -m pip install 'livery[fill]'"
+    return ""

@@ -20,10 +20,7 @@ from stream.fill import masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
-NO_WEIGHTS = (
-    "no diffusion weights are given (--fill-weights DIR): pictures are warped and blended, and nothing that "
-    "was never seen is invented"
-)
+WITHOUT_MODEL = "pictures are warped and blended, and nothing that was never seen is invented"
 
 
 def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
@@ -34,7 +31,9 @@ def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
     """
     folder = weights if weights is not None else known.shipped()
     filler = Filler(folder, device)
-    return filler, NO_WEIGHTS if folder is None else f"unsure places are invented by {filler.method}"
+    if folder is None:
+        return filler, f"{WITHOUT_MODEL} ({known.missing()})"
+    return filler, f"unsure places are invented by {filler.method}"
 
 
 def as_fill(filler: Filler) -> Fill:

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from inpaint.weights import STEPS
+
 CANCEL_EVERY_S = 0.02  # the pipe is looked at this often at most while a job runs
 
 
@@ -40,7 +42,7 @@ class Setup:
 
     weights: Path | None = None
     device: str = "cpu"
-    steps: int = 8
+    steps: int = STEPS
     threads: int = 1
     memory_mb: int = 4000
 

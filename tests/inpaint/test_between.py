@@ -9,7 +9,7 @@ import pytest
 from correspondence import Landmarks
 from correspondence.types import Image
 from inpaint.between import Ends, interpolate, mixed
-from inpaint.fill import DiffusionFill
+from inpaint.fill import DiffusionFill, FillConfig
 from inpaint.jobs import Filler, GapJob, MaskedJob
 from tests.inpaint.tiny import tiny_model
 
@@ -22,7 +22,7 @@ def texture(shift: int) -> Image:
 
 def tiny_filler() -> Filler:
     filler = Filler(None, steps=2)
-    filler.diffusion = DiffusionFill(tiny_model())
+    filler.diffusion = DiffusionFill(tiny_model(), FillConfig(steps=2))
     return filler
 
 

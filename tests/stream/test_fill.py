@@ -18,6 +18,7 @@ from inpaint import fill_classical
 from reference.keyframes import FillHint, LaterFill
 from stream.fill import WorkerFill, make_worker
 from stream.worker import FillWorker
+from stream.worker_child import Setup
 from stream.worker_types import JobError, WorkerConfig
 
 WAIT_S = 60.0
@@ -25,7 +26,7 @@ WAIT_S = 60.0
 
 @pytest.fixture
 def worker() -> Iterator[FillWorker]:
-    made = make_worker(config=WorkerConfig(max_jobs=1, back_off_s=0.05))
+    made = FillWorker(Setup(), WorkerConfig(max_jobs=1, back_off_s=0.05))
     yield made
     made.close()
 

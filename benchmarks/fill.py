@@ -34,7 +34,7 @@ Figures = dict[str, float]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the benchmark."""
-    parser.add_argument("--weights", type=Path, metavar="DIR", help="of the diffusion model")
+    parser.add_argument("--weights", type=Path, metavar="DIR", help="of the diffusion model; none: no model")
     parser.add_argument(
         "--ablation",
         type=Path,
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--gap must be 3 or more and --stride 1 or more, got {args.gap} and {args.stride}")
     if os.environ.get("OMP_NUM_THREADS") is None and args.weights is not None and args.device == "cpu":
         print("hint: OMP_NUM_THREADS=1 leaves the other cores free")
-    weights = args.weights if args.weights is not None else known.shipped()
+    weights = known.chosen(args.weights)
     matcher = Matcher.load(args.matcher)
     parts = args.part or ["gaps", "masked", "times"]
     kept = _kept(args) if args.resume else {}

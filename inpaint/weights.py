@@ -14,7 +14,7 @@ AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
 NEEDED = ("torch", "diffusers")  # packages
 STEPS = 1  # of the sampler, unless another number is asked for
-HUB = "hub:"
+NO_WEIGHTS, HUB = "none", "hub:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HOW_TO_TRAIN = (
     "train them with `livery train autoencoder --cache CACHE --out DIR` and `livery train denoiser "
@@ -67,8 +67,18 @@ def is_diffusers(folder: Path) -> bool:
     return all((folder / part / "config.json").is_file() for part in ("unet", "vae"))
 
 
-def shipped() -> Path | None:
-    """The folder of the shipped weights where this installation can run them, else None; see `missing`."""
+def chosen(given: Path | None) -> Path | None:
+    """The weights to work with; None: none, so that the classical methods serve.
+
+    Args:
+        given: a folder or hub id, see `require`; "none": no weights; None: the shipped ones, where this
+            installation can run them (`missing`).
+
+    Raises:
+        WeightsError: as `require`.
+    """
+    if given is not None:
+        return None if str(given) == NO_WEIGHTS else require(given)
     return None if missing() else SHIPPED_DIR
 
 

@@ -69,7 +69,7 @@ class FileConfig:
         overwrite: replace an existing output.
         confidence: report each frame's mean confidence, which costs time.
         fill: invent what is shown without being sure of its place, where there are weights for it.
-        fill_weights: folder of the diffusion model's weights; None: the shipped ones, if any.
+        fill_weights: see `inpaint.weights.chosen`.
         encoder: how to compress the output.
     """
 

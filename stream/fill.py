@@ -93,12 +93,12 @@ def make_worker(
     No process is started before the first job.
 
     Args:
-        weights: folder of the weights; None: the shipped ones, where this version ships some.
+        weights: see `inpaint.weights.chosen`.
         device: where they run.
         config: limits.
 
     Raises:
         WeightsError: `weights` holds none.
     """
-    folder = known.require(weights) if weights is not None else known.shipped()
+    folder = known.chosen(weights)
     return FillWorker(Setup(weights=folder, device=device if folder is not None else "cpu"), config)

@@ -20,19 +20,19 @@ from stream.fill import masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
-WITHOUT_MODEL = "pictures are warped and blended, and nothing that was never seen is invented"
+WITHOUT_MODEL = "no diffusion model: pictures are warped and blended, and nothing that was never seen is invented"
 
 
 def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
-    """A filler for a file command and what it does, for the user.
+    """A filler for a file command and what it does, for the user; `weights` as `inpaint.weights.chosen`.
 
     Raises:
         WeightsError: `weights` holds none.
     """
-    folder = weights if weights is not None else known.shipped()
+    folder = known.chosen(weights)
     filler = Filler(folder, device)
     if folder is None:
-        return filler, f"{WITHOUT_MODEL} ({known.missing()})"
+        return filler, WITHOUT_MODEL if weights is not None else f"{WITHOUT_MODEL}: {known.missing()}"
     return filler, f"unsure places are invented by {filler.method}"
 
 

@@ -105,7 +105,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="weights of the diffusion fill, with --keyframes or --record, or hub:OWNER/NAME of an "
-        "inpainting model; without them OpenCV's is used",
+        "inpainting model (default: the shipped ones; none: OpenCV's fill)",
     )
     _prompt_options(parser, "edit by words on the page, with")
     parser.add_argument(
@@ -230,8 +230,8 @@ def _fill_options(parser: argparse.ArgumentParser) -> None:
         "--fill-weights",
         type=Path,
         metavar="DIR",
-        help="weights of the diffusion model, or hub:OWNER/NAME of an inpainting model; without "
-        "them pictures are warped and blended only",
+        help="weights of the diffusion model, or hub:OWNER/NAME of an inpainting model (default: the "
+        "shipped ones; none: pictures are warped and blended only)",
     )
 
 

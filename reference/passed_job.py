@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from correspondence.types import Image, Landmarks
@@ -15,9 +16,12 @@ from reference.keyframes import Drawn, Gap, GapFill, checked
 from reference.passed import Passed, PassedViews
 from reference.refusal import eyes_shut
 from reference.side_work import Worker
+from reference.sights import Sight
 from reference.view_job import Found, Swap, Tools, drawn_on, recognised
 
 logger = logging.getLogger(__name__)
+
+MORE = 0.03  # share of an edit that keyframes together must show more than each alone, to be drawn into one
 
 
 class PassedJob:
@@ -83,12 +87,17 @@ class PassedJob:
             logger.debug("the view of %.1f s makes no keyframe: %s", view.now_s, seen)
             return
         prepared, sights = seen
-        observed = tuple((s.keyframe, view.landmarks, s.covered) for s in sights)
-        if max(s.covered for s in sights) >= tools.enough:
+        # Not from what this job made: that knows no more than the ends, and errors would compound.
+        earlier = [s for s in sights if s.keyframe not in made]
+        covered = [s.covered for s in sights]
+        shown, together = shares(sights, earlier, tools.threshold)
+        if together >= max(shown) + MORE:  # then none of them is all that this view can have
+            covered = shown
+        observed = tuple((s.keyframe, view.landmarks, c) for s, c in zip(sights, covered, strict=True))
+        if max(covered) >= tools.enough:
             self._tools.report(Found(observed=observed))
             return
-        # Not from what this job made: that knows no more than the ends, and errors would compound.
-        drawn = drawn_on(view.frame, [s for s in sights if s.keyframe not in made], tools)
+        drawn = drawn_on(view.frame, earlier, tools)
         if isinstance(drawn, str):
             logger.debug("the view of %.1f s makes no keyframe: %s", view.now_s, drawn)
             self._tools.report(Found(observed=observed))
@@ -125,6 +134,27 @@ class PassedJob:
             return
         whole = self._tools.look.worn(replace(keyframe, edited=picture))
         self._tools.report(Found(swap=Swap(whole, "its hole was filled", replaces=keyframe)))
+
+
+def shares(sights: Sequence[Sight], earlier: Sequence[Sight], threshold: float) -> tuple[list[float], float]:
+    """What each keyframe alone shows of an edit, and what the earlier ones show together, [0, 1].
+
+    The edit is as large as all of them know it. `Sight.covered` asks a keyframe for its own edit only: one
+    that was made lacks what its view hid, and covers what it has.
+
+    Args:
+        sights: of one frame, the user's own first: where that edit lies counts however unsure its place is.
+        earlier: at least one of them.
+        threshold: confidence at which a place counts as shown.
+    """
+    rows, columns = sights[0].confidence.shape
+    lies = [cv2.resize(s.mask, (columns, rows), interpolation=cv2.INTER_AREA) for s in sights]
+    seen = [mask * (s.confidence >= threshold) for s, mask in zip(sights, lies, strict=True)]
+    total = float(np.max([lies[0], *seen], axis=0).sum())
+    if total == 0:
+        return [1.0] * len(sights), 1.0
+    theirs = [each for s, each in zip(sights, seen, strict=True) if s in earlier]
+    return [float(each.sum()) / total for each in seen], float(np.max(theirs, axis=0).sum()) / total
 
 
 class Passing(PassedViews):

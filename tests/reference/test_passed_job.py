@@ -49,12 +49,22 @@ class SidedMatcher(TurnMatcher):
 
     def match(self, frame: Image, prepared: Any, *args: Any, **named: Any) -> Any:
         match = super().match(frame, prepared, *args, **named)
-        if self.scene.yaw(frame) >= self.scene.yaw(prepared.image) or match.log_b.max() < 0:
+        if match.log_b.max() < 0 or not self.flips(self.scene.yaw(frame), self.scene.yaw(prepared.image)):
             return match
         log_b = np.ascontiguousarray(match.log_b)
         log_b[:] = -2.0
         log_b[2:56, 74:128] = 6.0
         return type(match).from_field(match.field, log_b, match.landmarks)
+
+    def flips(self, frame_deg: int, keyframe_deg: int) -> bool:
+        return frame_deg < keyframe_deg
+
+
+class HidingMatcher(SidedMatcher):
+    """What is hidden at 60 is seen at 50, and the other way round."""
+
+    def flips(self, frame_deg: int, keyframe_deg: int) -> bool:
+        return frame_deg == 50
 
 
 def played(propagator: Propagator, scene: Scene, turns: Sequence[int], start: int = 0) -> list[Any]:
@@ -133,6 +143,16 @@ def test_what_another_view_of_the_way_covers_does_not_join(scene: Scene) -> None
     propagator = passing(scene)
     played(propagator, scene, [0] * 10 + [20, 32, 32] + [60] * 30)
     assert turns_held(propagator, scene) == [0, 60, 20]
+
+
+def test_what_two_keyframes_show_together_alone_joins(scene: Scene) -> None:
+    """The end covers all of its own edit in a near view, but its own lacks the half that its view hid."""
+    propagator = passing(scene, matcher=HidingMatcher(scene))
+    played(propagator, scene, [0] * 10 + [20, 50, 50] + [60] * 30)
+    assert turns_held(propagator, scene) == [0, 60, 20, 50]
+    kept = propagator.keyframes()[3]
+    assert_near(kept.edited[LEFT], painted(kept.image)[LEFT])
+    assert_near(kept.edited[RIGHT], painted(kept.image)[RIGHT])
 
 
 def test_without_a_fill_the_unknown_stays_live(scene: Scene) -> None:

@@ -31,8 +31,8 @@ from reference.sights import confident, radius_px
 
 LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips of large movement
 COLUMNS = (
-    "frames", "covered >= 0.9 %", "coverage p5", "made", "made back", "per 5 s", "switches", "refused",
-    "called %", "held %", "known %", "known, all %",
+    "frames", "covered >= 0.9 %", "coverage p5", "made", "made back", "per 5 s", "passed", "switches",
+    "refused", "called %", "held %", "known %", "known, all %",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class Played:
 
     coverage: list[float] = field(default_factory=list)
     made: list[int] = field(default_factory=list)  # numbers of frames
+    passed: int = 0  # views on the way to one that joined the bank
     switches: int = 0
     refused: int = 0
     called: list[float] = field(default_factory=list)  # share of judged points called covered, each frame
@@ -60,6 +61,7 @@ class Played:
             forward,
             len(self.made) - forward,
             5 * forward / seconds,
+            self.passed,
             self.switches,
             self.refused,
             100 * float(np.mean(self.called)) if self.called else float("nan"),
@@ -136,8 +138,9 @@ def play(
         if decision is not None and decision.coverage is not None and landmarks[source] is not None:
             played.coverage.append(decision.coverage)
         for event in result.events:
-            if isinstance(event, KeyframeMade):
+            if isinstance(event, KeyframeMade) and not event.passed:
                 played.made.append(n)
+            played.passed += isinstance(event, KeyframeMade) and event.passed
             played.switches += isinstance(event, ReferenceSwitched)
             played.refused += isinstance(event, KeyframeRefused)
         seen = landmarks[source]

@@ -161,6 +161,11 @@ def _row(change: ViewChange, config: BankConfig) -> Float:
     )
 
 
+def apart(a: Landmarks, b: Landmarks, config: BankConfig) -> float:
+    """How far two views are from each other, in units of `nearby_deg` and what weighs as much."""
+    return float(np.linalg.norm(_row(view_change(a, b), config)))
+
+
 class Bank:
     """Keyframes within a count and a memory; the user's own stay, of the others the least useful goes."""
 
@@ -190,6 +195,11 @@ class Bank:
         self._check_room(len(held) + 1, sum(k.nbytes for k in held) + keyframe.nbytes)
         self._keyframes.append(keyframe)
         return self._trim(keyframe)
+
+    def has_room(self, nbytes: int) -> bool:
+        """Whether one more keyframe of this size fits and nothing has to leave for it."""
+        fits = self.nbytes + nbytes <= self.config.max_mib * 2**20
+        return fits and len(self._keyframes) < self.config.max_keyframes
 
     def _check_room(self, number: int, nbytes: int) -> None:
         if number > self.config.max_keyframes or nbytes > self.config.max_mib * 2**20:

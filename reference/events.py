@@ -49,11 +49,13 @@ class KeyframeMade:
         now_s: when.
         index: its place in `Propagator.keyframes()`.
         known: share of its edit that came from earlier keyframes, [0, 1].
+        passed: it is a view on the way to a keyframe, and does not serve before that view comes back.
     """
 
     now_s: float
     index: int
     known: float
+    passed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwit
 from reference.keeper_config import KeeperConfig
 from reference.keyframe_info import KeyframeInfo
 from reference.keyframes import Fill
-from reference.policy import Action, Decision, KeyframePolicy, coverage
-from reference.refusal import SHUT, eyes_shut
+from reference.lookout import Lookout
+from reference.passed_job import Passing
+from reference.policy import Action, Decision, coverage
 from reference.showing import Showing
 from reference.side_work import Worker
 from reference.sights import Look, Worn, confident, radius_px
@@ -52,9 +53,7 @@ class ReferenceKeeper:
         fill: Fill | None = None,
     ) -> None:
         self.config = config or KeeperConfig()
-        self.decision = Decision(Action.KEEP, "no frame yet")  # the last frame's, for the log and the page
         self._matcher, self._look, self._worker, self._fill = matcher, look, worker, fill
-        self._policy = KeyframePolicy(self.config.policy)
         self._bank = Bank(self.config.bank)
         self._bank.add(own.keyframe)
         self._lock = threading.Lock()  # guards what follows, and changes of the bank
@@ -64,10 +63,8 @@ class ReferenceKeeper:
         self._job: ViewJob | None = None
         self._showing = Showing(matcher, self.config)  # from here on of the step's thread alone
         self._now_s = -np.inf
-        self._looked_s = -np.inf
-        self._changed_s = -np.inf
-        self._other: tuple[Keyframe, float] | None = None  # may cover the view better, and how well
-        self._own: Keyframe | None = None  # the user's, that may serve again
+        self._lookout = Lookout(self.config, self._bank)
+        self._passing = Passing(self.config, worker)
         self._match_s = 0.0
         self._refused = ""
         self._resuming = False
@@ -78,8 +75,17 @@ class ReferenceKeeper:
         return self._worn
 
     @property
+    def decision(self) -> Decision:
+        """What the last frame's coverage led to, for the log and the page."""
+        return self._lookout.decision
+
+    @property
     def _first(self) -> Keyframe:
         return next(k for k in self._bank if k.pinned)
+
+    @property
+    def _face(self) -> Landmarks | None:
+        return self._first.prepared.landmarks
 
     def begin(self, now_s: float, last: Match | None) -> list[Event]:
         """Swap in what came meanwhile; call it first in a step.
@@ -89,8 +95,7 @@ class ReferenceKeeper:
             last: the last frame's match with `worn`.
         """
         if now_s < self._now_s:  # the source began anew
-            self._policy = KeyframePolicy(self.config.policy)
-            self._looked_s = self._changed_s = -np.inf
+            self._begin_anew()
         self._now_s = now_s
         events: list[Event] = []
         if self._found:
@@ -102,10 +107,13 @@ class ReferenceKeeper:
 
     def resume(self) -> None:
         """Begin anew after frames that wore something else: what came meanwhile is not faded in."""
-        self._policy = KeyframePolicy(self.config.policy)
+        self._begin_anew()
         self._showing.stop()
-        self._other, self._resuming = None, True
-        self._looked_s = self._changed_s = -np.inf
+        self._resuming = True
+
+    def _begin_anew(self) -> None:
+        self._lookout.begin_anew()
+        self._passing.begin_anew()
 
     def _apply(self, found: Found, last: Match | None, events: list[Event]) -> None:
         for keyframe, landmarks, covered in found.observed:
@@ -120,17 +128,23 @@ class ReferenceKeeper:
         if swap.replaces is not None and swap.replaces not in held:
             return  # it was edited or dropped meanwhile
         keyframe = swap.worn.keyframe
-        serves = swap.replaces is None or swap.replaces is self._worn.keyframe
+        serves = swap.serves if swap.replaces is None else swap.replaces is self._worn.keyframe
         if swap.replaces is not None:
             self._bank.replace(swap.replaces, keyframe)
+            self._passing.replaced(swap.replaces, keyframe)
         elif swap.known is not None:
+            if not swap.serves and not self._bank.has_room(keyframe.nbytes):
+                return  # a view that was only passed drives nothing out
             try:
                 self._bank.add(keyframe)
             except ValueError as error:
                 self._note_refusal(str(error), events)
                 return
             logger.info("new keyframe at %.1f s, %.0f %% of its edit known", self._now_s, 100 * swap.known)
-            events.append(KeyframeMade(self._now_s, list(self._bank).index(keyframe), swap.known))
+            index = list(self._bank).index(keyframe)
+            events.append(KeyframeMade(self._now_s, index, swap.known, passed=not swap.serves))
+            if swap.serves and self._bank.has_room(keyframe.nbytes):
+                self._passing.begin(swap, self._worn.keyframe, self._tools(), self._now_s)
         elif keyframe not in held or keyframe is self._worn.keyframe:
             return
         if serves:
@@ -141,14 +155,15 @@ class ReferenceKeeper:
         known = swap.apart is not None and swap.apart[0] is old.keyframe
         apart = swap.apart[1] if swap.apart is not None and known else None
         self._showing.change(old, swap.worn, last, apart, fades=not self._resuming, match_s=self._match_s)
-        self._policy.switched(now_s=self._now_s)
-        self._changed_s, self._other, self._own, self._refused = self._now_s, None, None, ""
+        self._lookout.switched(self._now_s)
+        self._passing.clear()
+        self._refused = ""
         index = list(self._bank).index(swap.worn.keyframe)
         logger.info("keyframe %d serves: %s", index, swap.reason)
         events.append(ReferenceSwitched(self._now_s, index, swap.reason))
 
     def _note_refusal(self, reason: str, events: list[Event]) -> None:
-        self._policy.refused(now_s=self._now_s)
+        self._lookout.refused(self._now_s)
         if reason != self._refused:  # once an episode
             self._refused = reason
             logger.info("no new keyframe: %s", reason)
@@ -179,61 +194,42 @@ class ReferenceKeeper:
         sure = confident(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
         if self._showing.fading:
-            self.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
+            self._lookout.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
             return
         self._bank.served(keyframe)
-        if self._now_s - self._looked_s >= config.look_every_s:
-            self._looked_s = self._now_s
-            keyframe.observe(landmarks, covered, config.bank)
-            low = covered < config.policy.recover
-            self._other = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None
-            self._own = None if low else self._home(landmarks)
-        other = None if self._other is None else self._other[1]
-        decision = self._policy.decide(coverage=covered, now_s=self._now_s, best_other=other)
-        self.decision = replace(decision, coverage=covered)
+        if self._lookout.look(keyframe, landmarks, covered, self._now_s):
+            start = keyframe.prepared.landmarks
+            self._passing.look(frame, landmarks, self._now_s, covered, start, self._face)
+        self._lookout.decide(covered, self._now_s)
         self._act(frame, landmarks, match, covered)
-
-    def _home(self, landmarks: Landmarks) -> Keyframe | None:
-        """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
-        if self._worn.keyframe.pinned or self._now_s - self._changed_s < self.config.home_s:
-            return None
-        best = self._bank.best(landmarks, pinned=True)
-        return best[0] if best is not None and best[1] >= self.config.home_coverage else None
 
     def _act(self, frame: Image, landmarks: Landmarks, match: Match, covered: float) -> None:
         """Hand a job over where one is due and none is being done."""
-        action, other, config = self.decision.action, self._other, self.config
-        own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
-        if (action is Action.KEEP and own is None) or (self._job is not None and self._job.running):
+        if self._passing.running or (self._job is not None and self._job.running):
             return
-        if self._match_s > config.max_match_s:
-            reason = f"{self.decision.reason}; a match takes {1e3 * self._match_s:.0f} ms, too long for more"
-            self.decision = Decision(Action.KEEP, reason, covered)
+        wanted = self._lookout.wanted(landmarks, self._face, covered, self._match_s, self._now_s)
+        if wanted is None:
+            if self._job is None or self._job.over:  # one that waits would lose its place
+                self._passing.go_on(self._now_s, covered, self._match_s)
             return
-        candidate, least, reason = None, 0.0, self.decision.reason
-        if own is not None:
-            candidate, least, reason = own, config.policy.recover, "the user's own covers the view again"
-            self._changed_s = self._now_s  # once in `home_s`
-        elif action is Action.SWITCH:
-            assert other is not None
-            candidate, least = other[0], min(1.0, covered + config.policy.switch_gain)
-        elif not config.make:
-            return
-        elif eyes_shut(landmarks, self._first.prepared.landmarks, config.refusal):  # until they open
-            self.decision = replace(self.decision, action=Action.KEEP, reason=f"{reason}; but {SHUT}")
-            return
-        else:
-            self._policy.made(now_s=self._now_s)
-        self._other = self._own = None
-        served = (self._worn.keyframe, match)
-        view = View(frame.copy(), landmarks, self._now_s, candidate, least, reason, served)
-        tools = Tools(self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill)
-        with self._lock:
-            sources = self._bank.sources(landmarks, config.max_sources)
-            report = partial(self.take, generation=self._generation)
-            wants = partial(self._wants, generation=self._generation)
-            self._job = ViewJob(view, sources, tools, config.policy.min_coverage, report, self._fresh, wants)
+        worn = self._worn.keyframe
+        passed = self._passing.before(self._now_s, worn.prepared.landmarks, landmarks)
+        view = View(frame.copy(), landmarks, self._now_s, wanted, (worn, match), passed)
+        self._job = ViewJob(view, self._tools(), self._fresh)
         self._worker.submit(self._job)
+
+    def _tools(self) -> Tools:
+        """What a job works with that brings nothing once the user has changed the keyframes."""
+        config, generation = self.config, self._generation
+        return Tools(
+            self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill,
+            config.policy.min_coverage, self._sources, partial(self.take, generation=generation),
+            partial(self._wants, generation=generation),
+        )  # fmt: skip
+
+    def _sources(self, landmarks: Landmarks) -> list[Keyframe]:
+        with self._lock:
+            return self._bank.sources(landmarks, self.config.max_sources)
 
     def _fresh(self, made_s: float) -> bool:
         return self._now_s - made_s <= self.config.stale_s
@@ -245,12 +241,12 @@ class ReferenceKeeper:
                 self._found.append(found)
 
     def _wants(self, keyframe: Keyframe, generation: int) -> bool:
-        """Whether a keyframe that a job made is still held, or about to be."""
+        """Whether a keyframe, or what it became when its hole was filled, is still held or about to be."""
         with self._lock:
             if generation != self._generation:
                 return False
             coming = [f.swap.worn.keyframe for f in self._found if f.swap is not None]
-            return any(keyframe is held for held in (*self._bank, *coming))
+            return any(keyframe.id == held.id for held in (*self._bank, *coming))
 
     def keyframes(self) -> list[KeyframeInfo]:
         """What the bank holds, oldest first."""

@@ -29,6 +29,9 @@ class KeeperConfig:
     pair_match_s: float = 0.0  # beside a made keyframe the user's own is matched too, and gives what it is
     # sure of, where a match takes no longer than this on average; 0: never
     max_sources: int = 4  # earlier keyframes that a new one is drawn from
+    passed_views: int = 2  # poorly covered views on the way to a new keyframe that join the bank with it; as
+    # many as the middle of a quadrant grid, which fills their holes; 0: none
+    passed_wait_s: float = 10.0  # they are drawn once the new keyframe's hole is filled, or after this long
 
     def __post_init__(self) -> None:
         for name in ("threshold", "home_coverage"):
@@ -39,5 +42,6 @@ class KeeperConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fade_frames < 0 or self.max_sources < 1 or min(self.look_every_s, self.home_s) < 0:
             raise ValueError("fade_frames, look_every_s and home_s must be >= 0, max_sources >= 1")
-        if self.pair_match_s < 0:
-            raise ValueError(f"pair_match_s must be at least 0, got {self.pair_match_s}")
+        for name in ("pair_match_s", "passed_views", "passed_wait_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -26,6 +26,8 @@ SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the con
 STRUCTURAL = (0.25, 0.45)  # share of an edit's energy beyond colour: from face paint with stripes to glasses
 LEAST_HOLE = 0.05  # a pixel less open than this needs no fill
 
+Posed = tuple[Image, Landmarks | None]  # a picture and the landmarks of its face
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FillHint:
@@ -76,6 +78,38 @@ class LaterFill(Protocol):
             image, mask, hint: as a `Fill` takes them.
             then: takes the filled picture, from another thread; not called where the fill fails.
             wanted: asked all along, from another thread; False stops the fill.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gap:
+    """Frames between two keyframes, the edit drawn on them as far as it is known.
+
+    Attributes:
+        ends: the keyframes' edited pictures, uint8 (h, w, 3), and their landmarks, the earlier first; their
+            size may differ from the frames' and from each other.
+        frames: edited pictures, uint8 (H, W, 3), and their landmarks, by time.
+        holes: of each, float32 (H, W) in [0, 1], 1: repaint.
+    """
+
+    ends: tuple[Posed, Posed]
+    frames: tuple[Posed, ...]
+    holes: tuple[Float, ...]
+
+
+@runtime_checkable
+class GapFill(Protocol):
+    """A fill that invents what is unknown of frames between two keyframes with both in sight."""
+
+    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+        """Fill the holes of a gap's frames, now or later; not at all where it knows no better than they.
+
+        Args:
+            gap: the frames and what they lie between.
+            then: takes the filled pictures in the gap's order, each equal to its frame wherever its hole is
+                exactly 0; perhaps from another thread, and not called where the fill fails.
+            wanted: asked all along, perhaps from another thread; False stops the fill.
         """
         ...
 

@@ -27,7 +27,7 @@ from reference import (
     StageError,
     align_edited,
 )
-from stream.made import Carrier, Inventing, Inventor, as_fill, make_filler
+from stream.made import Carrier, DirectFill, Inventing, Inventor, make_filler
 from stream.paths import check_output, check_paths
 from stream.pictures import Picture, encode_png
 from stream.probe import MediaError, VideoInfo, probe
@@ -219,7 +219,7 @@ def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher, f
     """What carries one edit, or the way from one to another."""
     if len(edits) == 1:
         worn = PropagatorConfig(references=REFERENCES)
-        return Propagator(edits[0], matcher, config=worn, fill=as_fill(filler))
+        return Propagator(edits[0], matcher, config=worn, fill=DirectFill(filler))
     start_s, end_s = references[0].time_s, references[1].time_s
     assert start_s is not None
     assert end_s is not None

@@ -75,8 +75,9 @@ def changes_strip(events: Iterable[Event]) -> bool:
 
 def _tell(event: Event) -> tuple[str, str] | None:
     match event:
-        case KeyframeMade(index=index, known=known):
-            return "make", f"Keyframe {index + 1} was made; {known:.0%} of its edit was known."
+        case KeyframeMade(index=index, known=known, passed=passed):
+            of = " of a view passed on the way" if passed else ""
+            return "make", f"Keyframe {index + 1} was made{of}; {known:.0%} of its edit was known."
         case ReferenceSwitched(index=index, reason=reason):
             return "switch", f"Keyframe {index + 1} serves: {reason}."
         case KeyframeRefused(reason=reason):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +15,8 @@ from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
 from inpaint.jobs import Check, Filler, GapJob
 from reference import Edit, Result
-from reference.keyframes import Fill, FillHint
-from stream.fill import masked_job
+from reference.keyframes import FillHint, Gap
+from stream.fill import gap_job, masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
@@ -36,13 +36,25 @@ def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
     return filler, f"unsure places are invented by {filler.method}"
 
 
-def as_fill(filler: Filler) -> Fill:
-    """The filler as what a `Propagator` fills new keyframes with."""
+class DirectFill:
+    """A filler as what a `Propagator` fills new keyframes with: `Fill` and `GapFill`, waited for.
 
-    def fill(image: Image, mask: Float, hint: FillHint) -> Image:
-        return filler.masked(masked_job(image, mask, hint))
+    Args:
+        filler: with a model or without.
+    """
 
-    return fill
+    def __init__(self, filler: Filler) -> None:
+        self._filler = filler
+
+    def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
+        """See `reference.keyframes.Fill`."""
+        return self._filler.masked(masked_job(image, mask, hint))
+
+    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+        """See `reference.keyframes.GapFill`; done before it returns."""
+        if self._filler.diffusion is not None and wanted():
+            made = self._filler.gap(gap_job(gap))
+            then([made[n] for n in sorted(made)])
 
 
 class Inventor:

@@ -87,11 +87,11 @@ class TurnTracker:
         return self.scene.landmarks(image)
 
 
-def turning(scene: Scene, *, fill: Any = None, **config: Any) -> Propagator:
+def turning(scene: Scene, *, fill: Any = None, matcher: Any = None, **config: Any) -> Propagator:
     """A propagator on the scene, its side jobs done inside `step` unless said otherwise."""
     usual = {"background": False, "max_match_s": 10.0, "refusal": RefusalConfig(hidden=1.0)}
     references = KeeperConfig(**{**usual, **config})
-    matcher: Any = TurnMatcher(scene)
+    matcher = matcher or TurnMatcher(scene)
     return Propagator(
         scene.edit(), matcher, TurnTracker(scene), PropagatorConfig(references=references), fill
     )

@@ -19,6 +19,7 @@ from inpaint.autoencoder import FACTOR
 from inpaint.guess import guesses
 from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box
 from inpaint.model import Given, QuadBatch, QuadrantModel, Warp
+from inpaint.prior import doubt
 from inpaint.types import FillContext, check_mask
 from inpaint.views import points_of, view, view_landmarks
 from inpaint.weights import STEPS
@@ -108,6 +109,9 @@ class DiffusionFill:
         open_share, invented = (
             torch.from_numpy(x)[None, None].to(model.device, model.dtype) for x in (share, repaint)
         )
+        unsure = open_share
+        if reference is not None:
+            unsure = doubt(latents[1], latents[2], open_share)
         drawing, person = model.draw(points_of(here))
         reference_drawing, reference_person = model.draw(points_of(here if reference is None else there))
         quads = QuadBatch(
@@ -116,7 +120,7 @@ class DiffusionFill:
             drawings=torch.stack([reference_drawing, drawing, drawing, drawing])[None],
             person=torch.stack([reference_person, person])[None],
             gap=torch.zeros(1, device=model.device),
-            warps=(Warp(latents[1], open_share), Warp(latents[2], open_share)),
+            warps=(Warp(latents[1], unsure), Warp(latents[2], unsure)),
         )
         _, generated = model.generate(
             quads,

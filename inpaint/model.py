@@ -201,7 +201,9 @@ class QuadrantModel:
             repaint = assemble([options[view][1].to(self.dtype) for view in shown], layout)
         predict = self.predictor(quads, shown, anchor)
         shape = (first.shape[1], layout[0] * first.shape[2], layout[1] * first.shape[3])
-        one = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        # one step gives a mean, which no noise belongs to: its input would only add to the error
+        seeded = torch.Generator().manual_seed(seed)
+        one = torch.randn(shape, generator=seeded) if steps > 1 else torch.zeros(shape)
         noise = one.to(self.device, self.dtype).expand(len(quads), *shape)
         grid = sample(
             predict,

@@ -17,7 +17,10 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+AGREEMENT = 0.4  # latents of two guesses that differ by this much or more say nothing for each other
 
 
 def around(noisy: Tensor, t: Tensor, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,6 +46,34 @@ def around(noisy: Tensor, t: Tensor, mean: Tensor, deviation: Tensor) -> tuple[T
     return base, deviation / spread.sqrt()
 
 
+def linear(noisy: Tensor, t: Tensor, prior: Tensor, deviations: tuple[float, float]) -> Tensor:
+    """v of the prior alone, see `around`.
+
+    Args:
+        noisy: x_t, (B, C, H, W); t: (B,).
+        prior: mean and uncertainty in [0, 1], (B, C + 1, H, W).
+        deviations: s where the mean is sure and where it is not.
+    """
+    sure, lost = deviations
+    return around(noisy, t, prior[:, :-1], sure + (lost - sure) * prior[:, -1:])[0]
+
+
 def blended(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     """The means of b and c where nothing is warped: their references mixed by thirds of the way."""
     return first + (last - first) / 3, first + (last - first) * 2 / 3
+
+
+def doubt(continued: Tensor, carried: Tensor, hole: Tensor) -> Tensor:
+    """How unsure a fill's guesses are: where surroundings and reference agree, both probably hold.
+
+    Args:
+        continued: latents of the surroundings continued into the hole, (B, C, h, w).
+        carried: of the reference carried into it, same shape.
+        hole: share of each latent that is unknown, (B, 1, h, w), [0, 1].
+
+    Returns:
+        (B, 1, h, w), [0, 1], nowhere above `hole`.
+    """
+    apart = (continued - carried).float().square().mean(dim=1, keepdim=True).sqrt()
+    smooth = F.avg_pool2d(apart, 3, stride=1, padding=1)
+    return hole * (smooth / AGREEMENT).clamp(max=1.0).to(hole.dtype)

@@ -27,6 +27,7 @@ from inpaint.data import Material, sample_quads, to_unit
 from inpaint.guess import guesses, shared_matcher
 from inpaint.landmark_warp import LandmarkWarp
 from inpaint.mask import draw_occluder, matched_hole
+from inpaint.prior import doubt
 from inpaint.training import autocast
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ VIEWS = (0, 1, 2, 3, 1, 2, 1, 2)  # whose drawing belongs to the eight pictures 
 class PoolConfig:
     """What a pool is mixed of; shares lie in [0, 1]."""
 
-    filling: float = 0.4  # one view with a hole, and a reference
+    filling: float = 0.5  # one view with a hole, and a reference
     alone: float = 0.2  # of those: no reference
     edited: float = 0.5  # all pictures of a quad carry one random edit
     even: float = 0.5  # equal gaps
@@ -56,7 +57,8 @@ class Pool:
     Attributes:
         numbers: of the frames of a, b, c, d, int64 (N, 4).
         flipped: bool (N,), mirrored.
-        filling: bool (N,), a fill: b and c are one view with a hole, d is the reference carried onto it.
+        filling: bool (N,), a fill: b and c are one view with a hole, d is the reference carried onto it, and
+            `unsure` is `prior.doubt` of both guesses.
         latents: of the four views, float16 (N, 4, C, h, w).
         warps: of the composites of b and c, float16 (N, 4, C, h, w): two by the matcher, two by landmarks
             alone (of fills twice the same two).
@@ -148,7 +150,11 @@ def build_pool(
             encoded.append(flat.half().reshape(*views.shape[:2], *flat.shape[1:]))
             doubts = torch.from_numpy(np.stack([p.unsure for p in part])[:, :, None]).to(frames.device)
             small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 4, 1, *flat.shape[-2:])
-            unsure.append(mirrored(small, flipped[rows]).half())
+            small = mirrored(small, flipped[rows])
+            guessed = filling[rows] & ~alone[rows]
+            doubted = doubt(encoded[-1][:, 4], encoded[-1][:, 5], small[:, 0])
+            small = torch.where(guessed[:, None, None, None, None], doubted[:, None], small)
+            unsure.append(small.half())
             if (start // CHUNK) % 20 == 0:
                 logger.info("%d of %d quads matched and encoded", start + len(part), count)
     latents = torch.cat(encoded)

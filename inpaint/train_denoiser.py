@@ -19,12 +19,14 @@ from inpaint.data import Material, build_material
 from inpaint.denoiser import LARGE, SMALL, Denoiser, DenoiserConfig
 from inpaint.losses import psnr
 from inpaint.model import QuadrantModel, identity_tokens, prior_grid
+from inpaint.prior import linear
 from inpaint.quad_batches import BatchConfig, TrainingBatch, cropped, draw_batch
 from inpaint.quad_pool import Pool, PoolConfig, build_pool
-from inpaint.quadrants import LAYOUTS, Arrangement, assemble, reference_grid
+from inpaint.quadrants import LAYOUTS, Arrangement, assemble, cut, reference_grid
 from inpaint.sampler import add_noise
 
 logger = logging.getLogger(__name__)
+LEAST_ERROR = 0.01  # mean squared, of latents: priors better than this count as if they were this bad
 REFERENCE_WEIGHT = 0.2  # of the loss on quadrants a and d, which the grid already holds
 FIRST_SHARE = 0.5  # of the samples at t = 1, where sampling begins and, in few steps, does most of its work
 HELD_QUADS = 48
@@ -163,7 +165,7 @@ def train(
         if crop is not None and not whole:
             drawn = cropped(drawn, crop // 8, generator)
         times = stratified_times(count, generator, drawn.latents)
-        return loss(step, drawn, times, generator)
+        return loss(step, drawn, times, generator, network.prior_std)
 
     module = Step(denoiser, config.bfloat16)
     averaged, curve, about = training.optimise(
@@ -199,25 +201,40 @@ class Step(nn.Module):
         return out
 
 
-def loss(network: nn.Module, batch: TrainingBatch, times: Tensor, generator: torch.Generator) -> Tensor:
-    """Qffusion section 4.2 with v-prediction, and eyes and mouth weighing double.
+def loss(
+    network: nn.Module,
+    batch: TrainingBatch,
+    times: Tensor,
+    generator: torch.Generator,
+    deviations: tuple[float, float],
+) -> Tensor:
+    """Qffusion section 4.2 with v-prediction, eyes and mouth double, each view relative to its prior.
+
+    A view's squared error is divided by that of its prior alone: what is nearly known already then counts as
+    much as what is not, and is not spoilt for a little gain there.
 
     Args:
         network: a `Step`, compiled or not.
         batch: clean latents and everything the grid is conditioned on.
         times: (B,), [0, 1].
         generator: of the noise.
+        deviations: `DenoiserConfig.prior_std`.
     """
     shown, layout = batch.shown, LAYOUTS[batch.arrangement]
     clean = assemble([batch.latents[:, view] for view in shown], layout)
     noise = torch.randn(clean.shape, generator=generator, device=generator.device).to(clean)
     noisy, target = add_noise(clean, noise, times)
     predicted = network(noisy, times, batch)
-    share = [REFERENCE_WEIGHT if view in (0, 3) else 1.0 for view in shown]
-    weight = assemble([batch.weight[:, view] * s for view, s in zip(shown, share, strict=True)], layout)
+    with torch.no_grad():
+        prior = prior_grid(batch.quads, shown, batch.arrangement)
+        before = (linear(noisy, times, prior, deviations) - target).square().mean(dim=1, keepdim=True)
     squared = (predicted - target).square().mean(dim=1, keepdim=True)
-    each = (squared * weight).sum(dim=(1, 2, 3)) / weight.sum(dim=(1, 2, 3))
-    return each.mean()
+    total = squared.new_zeros(())
+    for view, mine, base in zip(shown, cut(squared, layout), cut(before, layout), strict=True):
+        weight = batch.weight[:, view] / batch.weight[:, view].mean(dim=(1, 2, 3), keepdim=True)
+        error, known = ((x * weight).mean(dim=(1, 2, 3)) for x in (mine, base))
+        total = total + (REFERENCE_WEIGHT if view in (0, 3) else 1.0) * (error / (known + LEAST_ERROR)).mean()
+    return total / sum(REFERENCE_WEIGHT if view in (0, 3) else 1.0 for view in shown)
 
 
 def stratified_times(count: int, generator: torch.Generator, like: Tensor) -> Tensor:
@@ -263,18 +280,19 @@ def measure_on(
         if len(chosen)
     }
 
-    def compared(views: Sequence[Tensor], batch: TrainingBatch) -> float:
-        truth = torch.cat([autoencoder.decode(batch.latents[:, k]) for k in (1, 2)])
-        return psnr(torch.cat([autoencoder.decode(view) for view in views]), truth)
+    def compared(name: str, views: Sequence[Tensor], batch: TrainingBatch) -> float:
+        taken = (1,) if name == "filled" else (0, 1)  # of b and c
+        truth = torch.cat([autoencoder.decode(batch.latents[:, 1 + k]) for k in taken])
+        return psnr(torch.cat([autoencoder.decode(views[k]) for k in taken]), truth)
 
     @torch.no_grad()
     def measure(denoiser: Denoiser) -> dict[str, float]:
         model = QuadrantModel(autoencoder, denoiser, device, torch.float32)
         found = {}
         for name, batch in drawn.items():
-            found[name] = compared(model.generate(batch.quads, seed=2, steps=steps), batch)
+            found[name] = compared(name, model.generate(batch.quads, seed=2, steps=steps), batch)
             if batch.quads.warps is not None:
-                found[starts[name]] = compared([w.latents for w in batch.quads.warps], batch)
+                found[starts[name]] = compared(name, [w.latents for w in batch.quads.warps], batch)
         return found
 
     return measure

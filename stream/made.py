@@ -20,7 +20,7 @@ from stream.fill import gap_job, masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
-WITHOUT_MODEL = "no diffusion model: pictures are warped and blended, and nothing that was never seen is invented"
+WITHOUT_MODEL = "no diffusion model: pictures are warped and blended, nothing never seen is invented"
 
 
 def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:

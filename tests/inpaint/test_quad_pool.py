@@ -12,6 +12,7 @@ from torch import Generator
 from inpaint.data import Material, build_material, to_unit
 from inpaint.landmark_warp import LEAST_UNSURE
 from inpaint.mask import draw_occluder
+from inpaint.prior import doubt
 from inpaint.quad_batches import BatchConfig, cropped, draw_batch
 from inpaint.quad_pool import Pool, PoolConfig, build_pool
 from tests.inpaint.tiny import SIDE, tiny_autoencoder, tiny_clips
@@ -53,11 +54,13 @@ def test_fills_show_one_view_with_a_hole() -> None:
     assert torch.equal(pool.latents[:, 3], pool.warps[:, 1])  # the carried reference, in d and behind c
     assert all(torch.equal(pool.unsure[:, 0], pool.unsure[:, k]) for k in (1, 2, 3))
     assert torch.equal(pool.warps[:, :2], pool.warps[:, 2:])  # a fill's guesses, whatever the mode
-    assert (pool.unsure.amax(dim=(1, 2, 3, 4)) > 0.9).all()
     known = pool.unsure[:, :1] == 0
     far = (pool.warps[:, :1] - pool.latents[:, 1:2]).abs().amax(dim=2, keepdim=True)
     assert float(far[~known].float().mean()) > 2 * float(far[known].float().mean())
     alone = pool.numbers[:, 0] == pool.numbers[:, 1]
+    assert (pool.unsure[alone].amax(dim=(1, 2, 3, 4)) > 0.9).all()
+    guesses = doubt(*pool.warps[~alone, :2].unbind(dim=1), torch.ones_like(pool.unsure[~alone, 0]))
+    assert (pool.unsure[~alone, 0] <= guesses + 1e-3).all()
     assert 0 < int(alone.sum()) < 10
     assert torch.equal(pool.latents[alone, 0], pool.warps[alone, 0])  # its own rough fill for a reference
 

@@ -14,7 +14,7 @@ AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
 NEEDED = ("torch", "diffusers")  # packages
 STEPS = 1  # of the sampler, unless another number is asked for
-NO_WEIGHTS, HUB = "none", "hub:"
+NO_WEIGHTS, SHIPPED, HUB = "none", "shipped", "hub:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HOW_TO_TRAIN = (
     "train them with `livery train autoencoder --cache CACHE --out DIR` and `livery train denoiser "
@@ -27,14 +27,20 @@ def require(folder: Path) -> Path:
 
     Args:
         folder: of weights or of a model in diffusers' layout; "hub:OWNER/NAME": such a model by its id, from
-            the hub's cache on this machine or, where it is not there, from the hub.
+            the hub's cache on this machine or, where it is not there, from the hub; "shipped": the shipped
+            weights.
 
     Returns:
         A folder on this machine.
 
     Raises:
-        WeightsError: a file is missing, with how to train it; or the hub does not give the model.
+        WeightsError: a file is missing, with how to train it; the hub does not give the model; or this
+            installation cannot run the shipped weights.
     """
+    if str(folder) == SHIPPED:
+        if lacking := missing():
+            raise WeightsError(f"the shipped diffusion weights cannot run here: {lacking}")
+        return SHIPPED_DIR
     if str(folder).startswith(HUB):
         return _from_hub(str(folder).removeprefix(HUB))
     if is_diffusers(folder):

@@ -31,7 +31,7 @@ class ServerConfig:
             background with the camera; costs processor time
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
-            in new references and recordings, see `inpaint.weights.chosen`.
+            in new references and recordings, see `stream.fill.make_worker`.
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.

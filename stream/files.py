@@ -13,6 +13,7 @@ import numpy as np
 
 from correspondence import Matcher, confidence
 from inpaint.jobs import Filler
+from inpaint.weights import NO_WEIGHTS
 from reference import (
     MODES,
     Alignment,
@@ -69,7 +70,7 @@ class FileConfig:
         overwrite: replace an existing output.
         confidence: report each frame's mean confidence, which costs time.
         fill: invent what is shown without being sure of its place, where there are weights for it.
-        fill_weights: see `inpaint.weights.chosen`.
+        fill_weights: see `inpaint.weights.chosen`; without `fill` only those given here are used.
         encoder: how to compress the output.
     """
 
@@ -149,7 +150,8 @@ def edit_file(
     report = _report(source, output, info, config, references, alignments, matcher)
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
-    filler, about = make_filler(config.fill_weights, config.device)
+    weights = config.fill_weights if config.fill or config.fill_weights else Path(NO_WEIGHTS)
+    filler, about = make_filler(weights, config.device)
     carrier = _carrier(edits, references, matcher, filler)
     if config.fill:
         report.notes.append(about)

@@ -138,12 +138,12 @@ def make_worker(
     No process is started before the first job.
 
     Args:
-        weights: see `inpaint.weights.chosen`.
+        weights: see `inpaint.weights.require`; None: OpenCV's fill, which leaves a live stream the processor.
         device: where they run.
         config: limits.
 
     Raises:
         WeightsError: `weights` holds none.
     """
-    folder = known.chosen(weights)
+    folder = None if weights is None else known.chosen(weights)
     return FillWorker(Setup(weights=folder, device=device if folder is not None else "cpu"), config)

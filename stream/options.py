@@ -105,7 +105,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="weights of the diffusion fill, with --keyframes or --record, or hub:OWNER/NAME of an "
-        "inpainting model (default: the shipped ones; none: OpenCV's fill)",
+        "inpainting model, or shipped: ours (default: OpenCV's fill)",
     )
     _prompt_options(parser, "edit by words on the page, with")
     parser.add_argument(

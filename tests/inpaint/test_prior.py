@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from inpaint.prior import around, blended
+from inpaint.prior import AGREEMENT, around, blended, doubt, linear
 from inpaint.sampler import add_noise, sample
 
 
@@ -56,3 +56,24 @@ def test_one_step_of_a_silent_network_gives_the_mean_back() -> None:
 def test_references_are_mixed_by_thirds() -> None:
     b, c = blended(torch.zeros(1), torch.full((1,), 3.0))
     assert (b.item(), c.item()) == (1.0, 2.0)
+
+
+def test_guesses_that_agree_are_doubted_less() -> None:
+    continued = torch.zeros(1, 4, 8, 8)
+    carried = continued.clone()
+    carried[..., 4:] = 2 * AGREEMENT
+    hole = torch.ones(1, 1, 8, 8)
+    hole[..., 0, :] = 0
+    found = doubt(continued, carried, hole)
+    assert (found[..., 0, :] == 0).all()
+    assert (found[..., 1:, :3] == 0).all()
+    assert (found[..., 1:, 5:] == 1).all()
+    half = doubt(continued, continued + AGREEMENT / 2, hole)
+    torch.testing.assert_close(half[..., 2:6, 2:6], torch.full((1, 1, 4, 4), 0.5))
+
+
+def test_the_priors_own_estimate_is_what_a_silent_network_says() -> None:
+    noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 1.0])
+    prior = torch.cat([torch.randn(2, 4, 8, 8), torch.rand(2, 1, 8, 8)], dim=1)
+    expected, _ = around(noisy, t, prior[:, :4], 0.2 + 0.6 * prior[:, 4:])
+    torch.testing.assert_close(linear(noisy, t, prior, (0.2, 0.8)), expected)

@@ -59,7 +59,8 @@ def test_fills_show_one_view_with_a_hole() -> None:
     assert float(far[~known].float().mean()) > 2 * float(far[known].float().mean())
     alone = pool.numbers[:, 0] == pool.numbers[:, 1]
     assert (pool.unsure[alone].amax(dim=(1, 2, 3, 4)) > 0.9).all()
-    guesses = doubt(*pool.warps[~alone, :2].unbind(dim=1), torch.ones_like(pool.unsure[~alone, 0]))
+    continued, carried = (pool.warps[~alone, k] for k in (0, 1))
+    guesses = doubt(continued, carried, torch.ones_like(pool.unsure[~alone, 0]))
     assert (pool.unsure[~alone, 0] <= guesses + 1e-3).all()
     assert 0 < int(alone.sum()) < 10
     assert torch.equal(pool.latents[alone, 0], pool.warps[alone, 0])  # its own rough fill for a reference

@@ -75,5 +75,5 @@ def doubt(continued: Tensor, carried: Tensor, hole: Tensor) -> Tensor:
         (B, 1, h, w), [0, 1], nowhere above `hole`.
     """
     apart = (continued - carried).float().square().mean(dim=1, keepdim=True).sqrt()
-    smooth = F.avg_pool2d(apart, 3, stride=1, padding=1)
+    smooth = F.avg_pool2d(apart, 3, stride=1, padding=1, count_include_pad=False)
     return hole * (smooth / AGREEMENT).clamp(max=1.0).to(hole.dtype)

@@ -11,7 +11,10 @@ from correspondence.errors import WeightsError
 
 SHIPPED_DIR = Path(__file__).parent / "weights"
 AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
-SHIPPED_SHA256: Mapping[str, str] = {}  # file name to checksum, of the files in SHIPPED_DIR
+SHIPPED_SHA256: Mapping[str, str] = {
+    AUTOENCODER: "48754c0795bc4992d27473c9fb0e7319999f01aa56787dd82e22c114c613bf70",
+    DENOISER: "b4d5780e1668e7e49b63e5012b0e60d0f2c20cc0430638f6766b1a9a2ef015fc",
+}  # file name to checksum, of the files in SHIPPED_DIR
 NEEDED = ("torch", "diffusers")  # packages
 STEPS = 1  # of the sampler, unless another number is asked for
 NO_WEIGHTS, SHIPPED, HUB = "none", "shipped", "hub:"

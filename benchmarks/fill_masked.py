@@ -116,6 +116,9 @@ def methods(weights: Path | None, device: str, steps: int) -> dict[str, Callable
 
         diffusion = load(weights, device=device, config=FillConfig(steps=steps))
         table["diffusion"] = lambda hole: diffusion(hole.image, hole.mask, hole.context)
+        table["diffusion, no reference"] = lambda hole: diffusion(
+            hole.image, hole.mask, FillContext(landmarks=hole.context.landmarks)
+        )
     return table
 
 

@@ -80,7 +80,9 @@ def metadata(options: dict[str, Any] | None = None) -> dict[str, Any]:
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "options": {
-            k: v for k, v in (options or {}).items() if isinstance(v, str | int | float | list | None)
+            k: [x.name if isinstance(x, Path) else x for x in v] if isinstance(v, list) else v
+            for k, v in (options or {}).items()
+            if isinstance(v, str | int | float | list | None)
         },
     }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from benchmarks import fill, fill_masked, fill_measures, fill_rows
+from benchmarks.common import metadata
 from correspondence import Matcher
 from correspondence.types import Image
 
@@ -92,3 +95,10 @@ def test_a_seam_is_a_gradient_that_the_truth_has_not() -> None:
     assert fill_masked.seam(hole.image, hole) > 1.3
     assert (hole.image[mask > 0] == 127).all()
     assert fill_masked.measure(truth, hole)["PSNR"] == np.inf
+
+
+def test_results_name_folders_without_where_they_lie() -> None:
+    options = metadata({"ablation": [Path("/somewhere/one")], "weights": Path("/else"), "steps": 1})[
+        "options"
+    ]
+    assert options == {"ablation": ["one"], "steps": 1}

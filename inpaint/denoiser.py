@@ -11,7 +11,7 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 
 from inpaint.autoencoder import FACTOR
-from inpaint.prior import around
+from inpaint.prior import linear
 from inpaint.quadrants import LAYOUTS, Arrangement, stack_inputs
 
 TIME_SCALE = 1000.0  # t in [0, 1] times this goes into the UNet's own time embedding
@@ -217,7 +217,7 @@ class Denoiser(nn.Module):
         tokens: Tensor,
         prior: Tensor,
     ) -> Tensor:
-        """v of Z_t: Q_t of Eq. 5 through the network, around what is known before (`prior.around`).
+        """v of Z_t: Q_t of Eq. 5 through the network, around what is known before (`prior.linear`).
 
         Args:
             noisy: Z_t, (B, C, H, W), the whole grid.
@@ -231,9 +231,7 @@ class Denoiser(nn.Module):
         Returns:
             (B, C, H, W).
         """
-        mean, unsure = prior[:, :-1], prior[:, -1:]
-        sure_std, unsure_std = self.config.prior_std
-        base, scale = around(noisy, t, mean, sure_std + (unsure_std - sure_std) * unsure)
+        base, scale = linear(noisy, t, prior, self.config.prior_std)
         stacked = stack_inputs(references, conditions, noisy, prior if self.config.warp else None)
         predicted: Tensor = self.unet(stacked, t * TIME_SCALE, tokens).sample
         return base - scale * predicted

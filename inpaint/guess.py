@@ -1,7 +1,7 @@
 """What a hole probably holds before anything is invented: a reference of the person carried into it.
 
 On the face the carried reference is the better guess, elsewhere neither it nor the surroundings continued
-into the hole: there their mean is (PSNR and SSIM on holes of training clips).
+into the hole: there a mixture of both is (PSNR and SSIM on holes of training clips).
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def around(noisy: Tensor, t: Tensor, mean: Tensor, deviation: Tensor) -> tuple[T
     return base, deviation / spread.sqrt()
 
 
-def linear(noisy: Tensor, t: Tensor, prior: Tensor, deviations: tuple[float, float]) -> Tensor:
-    """v of the prior alone, see `around`.
+def linear(noisy: Tensor, t: Tensor, prior: Tensor, deviations: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """`around` a grid's prior; the first of its results is what the prior alone says.
 
     Args:
         noisy: x_t, (B, C, H, W); t: (B,).
@@ -55,7 +55,7 @@ def linear(noisy: Tensor, t: Tensor, prior: Tensor, deviations: tuple[float, flo
         deviations: s where the mean is sure and where it is not.
     """
     sure, lost = deviations
-    return around(noisy, t, prior[:, :-1], sure + (lost - sure) * prior[:, -1:])[0]
+    return around(noisy, t, prior[:, :-1], sure + (lost - sure) * prior[:, -1:])
 
 
 def blended(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

@@ -148,13 +148,8 @@ def build_pool(
             with autocast(views.device, bfloat16):
                 flat = autoencoder.encode(views.flatten(0, 1))
             encoded.append(flat.half().reshape(*views.shape[:2], *flat.shape[1:]))
-            doubts = torch.from_numpy(np.stack([p.unsure for p in part])[:, :, None]).to(frames.device)
-            small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 4, 1, *flat.shape[-2:])
-            small = mirrored(small, flipped[rows])
             guessed = filling[rows] & ~alone[rows]
-            doubted = doubt(encoded[-1][:, 4], encoded[-1][:, 5], small[:, 0])
-            small = torch.where(guessed[:, None, None, None, None], doubted[:, None], small)
-            unsure.append(small.half())
+            unsure.append(_unsure(part, encoded[-1][:, 4:6], flipped[rows], guessed))
             if (start // CHUNK) % 20 == 0:
                 logger.info("%d of %d quads matched and encoded", start + len(part), count)
     latents = torch.cat(encoded)
@@ -183,6 +178,21 @@ def _chunks(made: Iterator[_Pictures]) -> Iterator[tuple[int, list[_Pictures]]]:
             part = []
     if part:
         yield start, part
+
+
+def _unsure(part: Sequence[_Pictures], composites: Tensor, flipped: Tensor, guessed: Tensor) -> Tensor:
+    """`Pool.unsure` of a chunk.
+
+    Args:
+        part: the chunk's pictures.
+        composites: latents of the first two, (B, 2, C, h, w), mirrored already.
+        flipped: bool (B,); guessed: bool (B,), fills with a reference, whose two guesses are compared.
+    """
+    doubts = torch.from_numpy(np.stack([p.unsure for p in part])[:, :, None]).to(composites.device)
+    small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 4, 1, *composites.shape[-2:])
+    small = mirrored(small, flipped)
+    compared = doubt(composites[:, 0], composites[:, 1], small[:, 0])[:, None]
+    return torch.where(guessed[:, None, None, None, None], compared, small).half()
 
 
 def _between(views: Sequence[_Frame], numbers: Sequence[int], single: bool) -> _Pictures:

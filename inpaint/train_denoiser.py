@@ -227,14 +227,16 @@ def loss(
     predicted = network(noisy, times, batch)
     with torch.no_grad():
         prior = prior_grid(batch.quads, shown, batch.arrangement)
-        before = (linear(noisy, times, prior, deviations) - target).square().mean(dim=1, keepdim=True)
+        alone, _ = linear(noisy, times, prior, deviations)
+        before = (alone - target).square().mean(dim=1, keepdim=True)
     squared = (predicted - target).square().mean(dim=1, keepdim=True)
+    share = [REFERENCE_WEIGHT if view in (0, 3) else 1.0 for view in shown]
     total = squared.new_zeros(())
-    for view, mine, base in zip(shown, cut(squared, layout), cut(before, layout), strict=True):
+    for view, mine, base, s in zip(shown, cut(squared, layout), cut(before, layout), share, strict=True):
         weight = batch.weight[:, view] / batch.weight[:, view].mean(dim=(1, 2, 3), keepdim=True)
         error, known = ((x * weight).mean(dim=(1, 2, 3)) for x in (mine, base))
-        total = total + (REFERENCE_WEIGHT if view in (0, 3) else 1.0) * (error / (known + LEAST_ERROR)).mean()
-    return total / sum(REFERENCE_WEIGHT if view in (0, 3) else 1.0 for view in shown)
+        total = total + s * (error / (known + LEAST_ERROR)).mean()
+    return total / sum(share)
 
 
 def stratified_times(count: int, generator: torch.Generator, like: Tensor) -> Tensor:

@@ -75,5 +75,5 @@ def test_guesses_that_agree_are_doubted_less() -> None:
 def test_the_priors_own_estimate_is_what_a_silent_network_says() -> None:
     noisy, t = torch.randn(2, 4, 8, 8), torch.tensor([0.3, 1.0])
     prior = torch.cat([torch.randn(2, 4, 8, 8), torch.rand(2, 1, 8, 8)], dim=1)
-    expected, _ = around(noisy, t, prior[:, :4], 0.2 + 0.6 * prior[:, 4:])
+    expected = around(noisy, t, prior[:, :4], 0.2 + 0.6 * prior[:, 4:])
     torch.testing.assert_close(linear(noisy, t, prior, (0.2, 0.8)), expected)

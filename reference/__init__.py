@@ -2,7 +2,7 @@
 
 import reference.presets as presets
 from correspondence.types import Box
-from reference.align import Alignment, align_edited, flatten
+from reference.align import Alignment, Placement, align_edited, flatten
 from reference.bank import next_id
 from reference.between import Between
 from reference.composite import CompositeConfig, Composition, Compositor
@@ -55,6 +55,7 @@ __all__ = [
     "Mode",
     "Outfit",
     "Own",
+    "Placement",
     "Propagator",
     "PropagatorConfig",
     "ReferenceScore",

@@ -26,6 +26,41 @@ DETAIL = 60.0  # gradient of luma (Sobel) that counts as detail
 Transform = npt.NDArray[np.float64]  # (2, 3), places of the reference -> places of the edited picture
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where an edited picture lies on its reference.
+
+    Attributes:
+        x, y: its top left corner on the reference, pixels.
+        scale_x, scale_y: its pixels for one pixel of the reference.
+        turn_deg: how far it is turned, degrees, clockwise as seen.
+    """
+
+    x: float = 0.0
+    y: float = 0.0
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    turn_deg: float = 0.0
+
+    @classmethod
+    def of(cls, transform: Transform) -> Placement:
+        """Of a transform, float64 (2, 3), from places of the reference to places of the edited picture."""
+        linear = transform[:, :2]
+        corner = np.linalg.solve(linear, -0.5 - transform[:, 2]) + 0.5  # pixel centres lie on integers
+        turn = np.degrees(np.arctan2(linear[1, 0], linear[0, 0]))
+        return cls(
+            x=float(corner[0]),
+            y=float(corner[1]),
+            scale_x=float(np.hypot(*linear[:, 0])),
+            scale_y=float(np.hypot(*linear[:, 1])),
+            turn_deg=float(turn),
+        )
+
+    def __str__(self) -> str:
+        turned = f", turned by {self.turn_deg:.1f} degrees" if abs(self.turn_deg) > 0.05 else ""
+        return f"x {self.x:.1f}, y {self.y:.1f}, scale {self.scale_x:.3f} x {self.scale_y:.3f}{turned}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
     """An edited picture on its reference.
@@ -33,10 +68,12 @@ class Alignment:
     Attributes:
         image: RGB uint8 (H, W, 3), the reference's size.
         note: what was done, one sentence for the user; None where nothing was needed.
+        placement: where the edited picture lies on the reference.
     """
 
     image: Image
     note: str | None
+    placement: Placement = Placement()
 
 
 def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
@@ -94,14 +131,14 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
         likeness = similarity(_shrunk(reference, edited, scale), edited)
         if likeness >= SIMILARITY_NEEDED:
             note = f"The edited picture was {_size(edited)}; it was resized to {_size(reference)}."
-            return Alignment(_carry(reference, edited, scale), note)
+            return Alignment(_carry(reference, edited, scale), note, Placement.of(scale))
     found = _find(reference, edited)
     if found is not None:
         found = _snapped(reference, edited, found)
         inside = cv2.warpAffine(np.ones((h, w), np.uint8), found, (ew, eh))
         likeness = max(likeness, similarity(_shrunk(reference, edited, found), edited, inside > 0))
         if likeness >= SIMILARITY_NEEDED:
-            return Alignment(_carry(reference, edited, found), _placed_note(reference, edited, found))
+            return _placed(reference, edited, found)
     raise EditError(
         f"edited is {_size(edited)}, its reference {_size(reference)}, and it was not found on it "
         f"(similarity {likeness:.2f}, {SIMILARITY_NEEDED} needed): edit the downloaded reference without "
@@ -126,7 +163,7 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
                 similarity(reference, edited, None, SEARCH_SIDE),
             )
             if any(there >= max(MOVED[0], MOVED[1] * here) for there, here in (kept, fine)):
-                return Alignment(_carry(reference, edited, found), _placed_note(reference, edited, found))
+                return _placed(reference, edited, found)
     same = float((cv2.absdiff(reference, edited).max(axis=2) <= KEPT).mean())
     if same >= LIES_STILL or similarity(reference, edited) >= ALIKE:
         return Alignment(edited, None)
@@ -286,6 +323,11 @@ def _scale_and_turn(transform: Transform) -> tuple[float, float]:
     """Scale, and rotation in degrees."""
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     return scale, float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0])))
+
+
+def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
+    note = _placed_note(reference, edited, transform)
+    return Alignment(_carry(reference, edited, transform), note, Placement.of(transform))
 
 
 def _placed_note(reference: Image, edited: Image, transform: Transform) -> str:

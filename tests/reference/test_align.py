@@ -8,7 +8,7 @@ import pytest
 from skimage import data
 
 from correspondence.types import Image, Landmarks
-from reference import Edit, EditError, align_edited, flatten, presets
+from reference import Edit, EditError, Placement, align_edited, flatten, presets
 from tests.reference.helpers import grown
 
 BALL = (230, 150)
@@ -157,6 +157,7 @@ def test_a_crop_is_put_back_exactly(astronaut: Image, marked: Image) -> None:
     alignment = align_edited(astronaut, np.ascontiguousarray(marked[20:480, 40:500]))
     assert alignment.note is not None
     assert "x 40, y 20, scale 1.00" in alignment.note
+    assert alignment.placement == Placement(x=40, y=20)
     np.testing.assert_array_equal(alignment.image, marked)
 
 

@@ -17,15 +17,13 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from correspondence.types import Image
+from stream.untrusted import MediaError as MediaError
+from stream.untrusted import open_input as open_input
 
 RANGE_LIMITED, RANGE_FULL = 1, 2  # AVColorRange
 MATRIX_RGB, MATRIX_709, UNSPECIFIED, MATRIX_601 = 0, 1, 2, 6  # ITU-T H.273, table 4
 TRANSFERS_HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 HD_LINES = 720  # untagged video of at least this many lines is taken for BT.709, below for BT.601
-
-
-class MediaError(ValueError):
-    """A file that cannot be read, written or used as asked; says which, why and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +147,6 @@ class VideoInfo:
     frames: int
     declared: bool
     notes: tuple[str, ...] = ()
-
-
-def open_input(path: Path) -> InputContainer:
-    """Open a media file.
-
-    Raises:
-        MediaError: not there, a folder, not readable, or no media file.
-    """
-    if not path.exists():
-        raise MediaError(f"{path}: no such file")
-    if not path.is_file():
-        raise MediaError(f"{path}: not a file")
-    try:
-        return av.open(str(path), "r", metadata_errors="replace")
-    except (FFmpegError, OSError) as exc:
-        reason = exc.strerror or str(exc)
-        raise MediaError(
-            f"{path}: not a video file that can be read ({reason}); it may be damaged or cut short"
-        ) from exc
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:

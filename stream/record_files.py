@@ -13,6 +13,7 @@ from av.error import FFmpegError
 from correspondence.types import Image
 from stream.colour import Matrix, to_frame, to_rgb
 from stream.probe import MediaError
+from stream.untrusted import open_input
 
 TICK = Fraction(1, 90000)
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
@@ -73,7 +74,7 @@ def read_piece(path: Path) -> list[tuple[float, Image]]:
         MediaError: it cannot be read.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_input(path, "mpegts") as container:
             frames: Any = container.decode(video=0)
             return [(float(frame.pts * frame.time_base), to_rgb(frame)) for frame in frames]
     except (FFmpegError, OSError) as exc:
@@ -87,7 +88,7 @@ def size_of(path: Path) -> tuple[int, int]:
         MediaError: it cannot be read.
     """
     try:
-        with av.open(str(path)) as container:
+        with open_input(path, "mpegts") as container:
             stream = container.streams.video[0]
             return stream.height, stream.width
     except (FFmpegError, OSError, IndexError) as exc:
@@ -117,7 +118,7 @@ def join(pieces: Sequence[Path], output: Path) -> None:
             video: Any = None
             start: int | None = None
             for piece in pieces:
-                with av.open(str(piece)) as container:
+                with open_input(piece, "mpegts") as container:
                     stream: Any = container.streams.video[0]
                     if video is None:
                         video = out.add_stream_from_template(stream)

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.passes import Shown
 from correspondence import DETECT, Landmarks, Match, Matcher
-from correspondence.coarse import Begun
+from correspondence.matchers.coarse import Begun
 from correspondence.types import Float, Image, MaybeLandmarks, Prepared
 from inpaint.classical import fill_classical
 from reference import CompositeConfig, Compositor, Edit, KeeperConfig, Propagator, PropagatorConfig

@@ -14,7 +14,7 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from benchmarks.metrics import FloatAny
-from correspondence.topology import OVAL, topology
+from correspondence.face.topology import OVAL, topology
 from correspondence.types import Bool, Float, Image, Landmarks
 from reference.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size
 

@@ -19,8 +19,8 @@ from benchmarks.methods import Method
 from benchmarks.tally import Sums
 from benchmarks.truth import TruthPair, truth_pairs
 from correspondence import Landmarks, LandmarkTracker, Match, confidence, detect_landmarks, warp_image
-from correspondence.classical import gray_of
-from correspondence.synthetic import follow_points
+from correspondence.matchers.classical import gray_of
+from correspondence.training.synthetic import follow_points
 from correspondence.types import Bool, Float, Image
 from reference import Compositor, Edit
 

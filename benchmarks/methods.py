@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Landmarks, Match, Matcher, Prepared
-from correspondence.checkpoints import GRAPHS, Model, open_model, shipped_models
-from correspondence.classical import ClassicalReference, assemble, gray_of, prepare, still_field
-from correspondence.coarse import coarse_field
-from correspondence.doubt import own_word
-from correspondence.fine import NetworkReference, Runner, Step, Tables, enlarge
-from correspondence.mesh import landmark_field
-from correspondence.propose import Proposal
-from correspondence.region import GRID, choose_region
-from correspondence.runtime import NetworkMatcher, OnnxRunner
+from correspondence.certainty.doubt import own_word
+from correspondence.face.mesh import landmark_field
+from correspondence.geometry.region import GRID, choose_region
+from correspondence.geometry.warp import warp_image
+from correspondence.matchers.classical import ClassicalReference, assemble, gray_of, prepare, still_field
+from correspondence.matchers.coarse import coarse_field
+from correspondence.network.checkpoints import GRAPHS, Model, open_model, shipped_models
+from correspondence.network.fine import NetworkReference, Runner, Step, Tables, enlarge
+from correspondence.network.propose import Proposal
+from correspondence.network.runtime import NetworkMatcher, OnnxRunner
 from correspondence.types import Float, Image, Patch
-from correspondence.warp import warp_image
 from reference import Mode
 
 FloatAny = npt.NDArray[np.floating[Any]]

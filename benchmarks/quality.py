@@ -24,7 +24,7 @@ from benchmarks.footprint import FRAMES, footprint
 from benchmarks.measures import Clip, load_clip, load_known
 from benchmarks.methods import STREAM_EDIT, Method, ablations, factories, models
 from benchmarks.tally import Store, Sums, stamp
-from correspondence.checkpoints import digest
+from correspondence.network.checkpoints import digest
 from correspondence.types import Image
 
 COLUMNS = (
@@ -60,11 +60,11 @@ TRUTH_SEEDS = (0, 1)
 
 def step_times(folders: Iterable[Path]) -> dict[str, Sums]:
     """The network's step alone, each model and an S2 of random weights (the sketch's size), ms."""
-    from correspondence.checkpoints import open_model
-    from correspondence.encoder import build_encoder
-    from correspondence.export import export_model
-    from correspondence.network import SIZES, Network
-    from correspondence.runtime import OnnxRunner, random_step
+    from correspondence.network.checkpoints import open_model
+    from correspondence.network.encoder import build_encoder
+    from correspondence.network.export import export_model
+    from correspondence.network.model import SIZES, Network
+    from correspondence.network.runtime import OnnxRunner, random_step
 
     out: dict[str, Sums] = {}
     with tempfile.TemporaryDirectory() as folder:

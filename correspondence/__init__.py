@@ -1,11 +1,11 @@
 """Where each pixel of a live frame lies in a reference picture, and how sure that is."""
 
+from correspondence.certainty.uncertainty import confidence
 from correspondence.errors import WeightsError
-from correspondence.landmarks import LandmarkTracker, detect_landmarks
+from correspondence.face.landmarks import LandmarkTracker, detect_landmarks
+from correspondence.geometry.warp import warp_image
 from correspondence.matcher import Matcher
 from correspondence.types import DETECT, Landmarks, Match, Prepared
-from correspondence.uncertainty import confidence
-from correspondence.warp import warp_image
 
 __all__ = [
     "DETECT",

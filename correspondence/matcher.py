@@ -6,11 +6,11 @@ import logging
 import os
 from pathlib import Path
 
-from correspondence.backend import Backend
-from correspondence.classical import ClassicalMatcher
-from correspondence.coarse import Begun
 from correspondence.errors import WeightsError
-from correspondence.thorough import ThoroughMatcher
+from correspondence.matchers.backend import Backend
+from correspondence.matchers.classical import ClassicalMatcher
+from correspondence.matchers.coarse import Begun
+from correspondence.matchers.thorough import ThoroughMatcher
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
 
 logger = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ def _best(device: str, weights: str | Path | None) -> Backend:
 
 def _network(kind: str, device: str, weights: str | Path | None) -> Backend:
     """The network matcher; imported here, since it needs a runtime the classical one does not."""
-    from correspondence.runtime import NetworkMatcher
+    from correspondence.network.runtime import NetworkMatcher
 
     backend: Backend = NetworkMatcher.load(kind, device=device, weights=weights)
     return backend

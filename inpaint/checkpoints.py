@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from correspondence.checkpoints import digest
 from correspondence.errors import WeightsError
+from correspondence.network.checkpoints import digest
 from inpaint.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.denoiser import Denoiser, DenoiserConfig
 from inpaint.weights import AUTOENCODER as AUTOENCODER

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
-from correspondence.data import Clip
+from correspondence.training.data import Clip
 from correspondence.types import Float, Image
 from inpaint.augment import uniform
 from inpaint.autoencoder import FACTOR

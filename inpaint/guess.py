@@ -11,7 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from correspondence import Landmarks, Matcher, topology
+from correspondence import Landmarks, Matcher
+from correspondence.face import topology
 from correspondence.types import Float, Image
 from inpaint.between import carried
 from inpaint.classical import fill_classical

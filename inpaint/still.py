@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.mesh import face_reference, landmark_field
-from correspondence.region import GRID, Region, whole
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.geometry.region import GRID, Region, whole
 from correspondence.types import Bool, Float, Image, Landmarks, check_image
 from inpaint.face_parts import LIPS_INNER
 

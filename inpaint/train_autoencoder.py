@@ -8,7 +8,7 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from correspondence import data
+from correspondence.training import data
 from inpaint import augment, checkpoints, training
 from inpaint.augment import uniform
 from inpaint.autoencoder import FACTOR, Autoencoder, AutoencoderConfig

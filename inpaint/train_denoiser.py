@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from correspondence import data
+from correspondence.training import data
 from inpaint import checkpoints, training
 from inpaint.autoencoder import Autoencoder
 from inpaint.conditions import MILD, NO_SCALING, VIVID

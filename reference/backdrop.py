@@ -11,8 +11,8 @@ from collections import deque
 import cv2
 import numpy as np
 
-from correspondence.body import BodyWatcher, Finder
-from correspondence.mesh import similarity
+from correspondence.face.body import BodyWatcher, Finder
+from correspondence.face.mesh import similarity
 from correspondence.types import Bool, Float, Image, Landmarks, Match, Patch
 from reference.camera import CameraTracker, Homography, resized
 from reference.composite import CompositeConfig, Composition, Compositor

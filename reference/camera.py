@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.region import shrink
+from correspondence.geometry.region import shrink
 from correspondence.types import Float, Image
 
 SIDE = 360  # pictures are shrunk to this before points are followed

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from correspondence import Matcher
-from correspondence.mesh import similarity
+from correspondence.face.mesh import similarity
 from correspondence.types import Box, Float, Image, Landmarks, Match, Patch
 from reference.composite import Composition
 from reference.pair import cells_of, mix

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.topology import topology
+from correspondence.face.topology import topology
 from correspondence.types import Bool, Box, Float, Image, Landmarks
 from reference.parts import face_size
 

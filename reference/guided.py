@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.region import shrink
+from correspondence.geometry.region import shrink
 from correspondence.types import Float, Image
 
 RADIUS = 4  # of the filter's window, cells

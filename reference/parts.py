@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from correspondence import topology
+from correspondence.face import topology
 from correspondence.types import Float, Landmarks
 
 INNER_LIPS, OUTER_LIPS, FACE_OVAL = topology.INNER_LIPS, topology.LIPS, topology.OVAL

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from correspondence.body import Body
-from correspondence.mediapipe_graphs import segmenter
+from correspondence.face.body import Body
+from correspondence.face.mediapipe_graphs import segmenter
 from correspondence.types import Float, Image, Landmarks, check_image
 from reference.edits import Edit
 from reference.guided import guided_mask

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from correspondence import LandmarkTracker, Matcher
-from correspondence.coarse import Begun
+from correspondence.matchers.coarse import Begun
 from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig

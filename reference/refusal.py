@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.topology import topology
+from correspondence.face.topology import topology
 from correspondence.types import Float, Image, Landmarks
 from reference.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_size
 from reference.quality import GOOD, eyes_open, reference_score

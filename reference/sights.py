@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from correspondence import Matcher
-from correspondence.grid import pixel_grid
-from correspondence.mesh import face_reference, landmark_field
-from correspondence.region import ideal_region
-from correspondence.topology import OVAL
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.face.topology import OVAL
+from correspondence.geometry.grid import pixel_grid
+from correspondence.geometry.region import ideal_region
 from correspondence.types import Float, Image, Landmarks, Match
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig, Compositor

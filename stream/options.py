@@ -16,7 +16,7 @@ TRAININGS = {
     "autoencoder": "inpaint.train_autoencoder",
     "denoiser": "inpaint.train_denoiser",
     "graphs": "inpaint.onnx",
-    "matcher": "correspondence.train",
+    "matcher": "correspondence.training.train",
 }
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."
 EXIT_CODES = {"serve": STOP, "demo": STOP}

@@ -22,8 +22,8 @@ assert not loaded, loaded
     ("package", "banned"),
     [
         ("correspondence", (*EDGE, "torch", "onnxruntime")),
-        ("correspondence.classical", (*EDGE, "torch", "onnxruntime")),
-        ("correspondence.body", (*EDGE, "torch", "onnxruntime")),
+        ("correspondence.matchers.classical", (*EDGE, "torch", "onnxruntime")),
+        ("correspondence.face.body", (*EDGE, "torch", "onnxruntime")),
         ("reference", (*EDGE, "torch", "onnxruntime")),
         ("inpaint", EDGE),
     ],

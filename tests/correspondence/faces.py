@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from correspondence import Landmarks, detect_landmarks
-from correspondence.data import read_video
+from correspondence.training.data import read_video
 from correspondence.types import Image
 
 CLIPS = (

@@ -8,15 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, Match, Matcher, confidence, detect_landmarks, synthetic
-from correspondence import topology as topo
-from correspondence.calibrate_network import separation
-from correspondence.checkpoints import shipped_models
-from correspondence.mesh import face_reference, landmark_field
-from correspondence.region import Region
-from correspondence.runtime import NetworkMatcher, OnnxRunner
+from correspondence import Landmarks, LandmarkTracker, Match, Matcher, confidence, detect_landmarks
+from correspondence.face import topology as topo
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.geometry.region import Region
+from correspondence.geometry.warp import warp_image
+from correspondence.network.checkpoints import shipped_models
+from correspondence.network.runtime import NetworkMatcher, OnnxRunner
+from correspondence.training import synthetic
+from correspondence.training.calibrate_network import separation
 from correspondence.types import Bool, Image
-from correspondence.warp import warp_image
 from tests.correspondence.faces import clip_frames
 from tests.correspondence.material import moved
 

@@ -12,7 +12,7 @@ import pytest
 
 from correspondence import Matcher, WeightsError, detect_landmarks
 from correspondence import matcher as module
-from correspondence.thorough import ThoroughMatcher
+from correspondence.matchers.thorough import ThoroughMatcher
 from correspondence.types import Image
 
 
@@ -50,7 +50,7 @@ def test_auto_falls_back_without_a_runtime(monkeypatch: pytest.MonkeyPatch) -> N
     real = builtins.__import__
 
     def refusing(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "correspondence.runtime":
+        if name == "correspondence.network.runtime":
             raise ImportError("No module named 'onnxruntime'")
         return real(name, *arguments, **options)
 

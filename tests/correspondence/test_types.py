@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence.grid import pixel_grid
-from correspondence.region import Region
+from correspondence.geometry.grid import pixel_grid
+from correspondence.geometry.region import Region
 from correspondence.types import Box, Float, Landmarks, Match, Patch
 
 FRAME = (90, 120)

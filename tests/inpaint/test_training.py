@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from correspondence import data
-from correspondence.data import Clip
+from correspondence.training import data
+from correspondence.training.data import Clip
 from inpaint import checkpoints, train_autoencoder, train_denoiser, training
 from inpaint.data import build_material
 from inpaint.denoiser import Denoiser

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from correspondence.data import Clip
+from correspondence.training.data import Clip
 from correspondence.types import Float
 from inpaint import face_parts as parts
 from inpaint.autoencoder import Autoencoder, AutoencoderConfig

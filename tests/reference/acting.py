@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from correspondence import Landmarks
-from correspondence.grid import pixel_grid
-from correspondence.mesh import face_reference, landmark_field
-from correspondence.region import ideal_region
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.geometry.grid import pixel_grid
+from correspondence.geometry.region import ideal_region
 from correspondence.types import Image
 from reference.parts import (
     LEFT_LOWER_LID,

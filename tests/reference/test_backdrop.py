@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks, Matcher
-from correspondence.body import Body
+from correspondence.face.body import Body
 from correspondence.types import Float, Image
 from reference import CameraFound, CameraLost, Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.backdrop import Backdrop

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks
-from correspondence.topology import OVAL
+from correspondence.face.topology import OVAL
 from correspondence.types import Float, Image
 from reference.bank import Keyframe
 from reference.composite import CompositeConfig

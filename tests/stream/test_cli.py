@@ -257,7 +257,7 @@ def test_bench_knows_the_benchmarks_that_can_be_run(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("name", "module"),
     [
-        ("matcher", "correspondence.train"),
+        ("matcher", "correspondence.training.train"),
         ("autoencoder", "inpaint.train_autoencoder"),
         ("denoiser", "inpaint.train_denoiser"),
     ],

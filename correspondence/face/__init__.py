@@ -1,0 +1,1 @@
+"""The face in a picture: landmarks and their smoothing, the face mesh, person mask and shoulders."""

@@ -1,0 +1,312 @@
+"""FaceMesh landmarks: of one picture, or of a face followed over time and smoothed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from correspondence.face.mediapipe_graphs import face_detector, face_mesh
+from correspondence.face.smoothing import OneEuro, SmoothingConfig
+from correspondence.geometry.region import Region, crop
+from correspondence.types import LANDMARK_COUNT, Float, Image, Landmarks, check_image
+
+FaceBox = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
+
+LONGEST_SIDE = 1280  # larger pictures are shrunk to it: FaceMesh looks at 192 x 192 of the face
+MOST_FACES = 4  # faces told apart in a still picture
+SMALL_FACE = 0.15  # of the longer side: FaceMesh's own detector sees the whole picture at 128 x 128
+WINDOW_PER_FACE = 4.0  # side of the window in which a small face is followed, in its sides
+_SETTLING_RUNS = 3  # of FaceMesh on one picture, until its crop follows from its landmarks
+_SAME_FACE = 0.3  # face sides between what the runs see, at most
+_WIRE = np.dtype([("head", "u1", 2), ("axes", [("tag", "u1"), ("value", "<f4")], 3)])  # one of FaceMesh's
+_AXIS_TAGS = (0x0D, 0x15, 0x1D)  # of x, y and z in it: fields 1 to 3, of 32 bits
+_RIM = 0.5  # the window moves when the face comes this near its border, in face sides
+
+
+def detect_landmarks(image: Image) -> Landmarks | None:
+    """The landmarks of the largest face of a picture; None where there is none.
+
+    Stateless and thread-safe (one detector behind a lock).
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
+    check_image(image)
+    detector = _still_detector()
+    with _still_lock:
+        return detector.find(image)
+
+
+class _StillDetector:
+    """FaceMesh on unrelated pictures, one at a time."""
+
+    def __init__(self) -> None:
+        self._mesh = face_mesh(static=True, faces=MOST_FACES)
+        self._settling = face_mesh(static=False, faces=1)
+        self._boxes = face_detector()
+
+    def find(self, image: Image) -> Landmarks | None:
+        found = _run(self._mesh, image, None)
+        boxes = [] if found else _detect_boxes(self._boxes, image)
+        if boxes:
+            window = _window(max(boxes, key=_area), image.shape[0], image.shape[1])
+            found = _run(self._mesh, image, window)
+        largest = max(found, key=lambda face: _area(face.box), default=None)
+        return None if largest is None else self._settle(image, largest)
+
+    def _settle(self, image: Image, face: Landmarks) -> Landmarks:
+        """The same face as a tracker comes to see it.
+
+        FaceMesh places its crop by the detector's box at first and by the last landmarks then, which
+        moves them by up to 3 % of the face; a reference and the frames must be seen alike.
+        """
+        side = round(WINDOW_PER_FACE / 2 * _side(face.box))
+        x0, y0, x1, y1 = face.box
+        window = Region(round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2), max(side, 32))
+        self._settling.process(np.zeros((64, 64, 3), np.uint8))  # forget the last picture's face
+        settled = face
+        for _ in range(_SETTLING_RUNS):
+            found = next(iter(_run(self._settling, image, window)), None)
+            if found is None or _distance(found.box, face.box) > _SAME_FACE:
+                return face
+            settled = found
+        return settled
+
+
+_still_lock = threading.Lock()
+
+
+def _still_detector() -> _StillDetector:
+    with _still_lock:
+        return _make_still_detector()
+
+
+@lru_cache(maxsize=1)
+def _make_still_detector() -> _StillDetector:
+    return _StillDetector()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerConfig:
+    """Smoothing and patience of a tracker."""
+
+    smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
+    patience_s: float = 1.0  # a lost face is waited for this long before another may take its place
+    reach: float = 1.0  # where it may come back meanwhile: this many face sides from its last place
+
+    def __post_init__(self) -> None:
+        if self.patience_s < 0 or self.reach <= 0:
+            raise ValueError(f"patience_s must be at least 0 and reach positive, got {self}")
+
+
+class LandmarkTracker:
+    """Follows one face over time; one tracker a session, used from one thread at a time.
+
+    The largest face is taken first; FaceMesh then follows it without looking for others, so that a
+    second face costs nothing and cannot take over. A face that is lost is waited for near its last
+    place before another is taken.
+    """
+
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self._config = config or TrackerConfig()
+        self._mesh = face_mesh(static=False, faces=1)
+        self._boxes = face_detector()
+        self._filter = OneEuro(self._config.smoothing)
+        self._window: Region | None = None  # where the face is followed; None for the whole picture
+        self._followed = False
+        self._size = (0, 0)
+        self._last: FaceBox | None = None
+        self._seen_s = 0.0
+
+    def __call__(self, image: Image, now_s: float) -> Landmarks | None:
+        """The followed face's smoothed landmarks; None where it is not seen.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            now_s: time of the picture, seconds.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        size = check_image(image)
+        if size != self._size:
+            self._forget()
+            self._size = size
+        found = self._follow(image) if self._followed else None
+        if found is None:
+            self._filter.reset()
+            found = self._acquire(image, now_s)
+        self._followed = found is not None
+        if found is None:
+            return None
+        self._last, self._seen_s = found.box, now_s
+        return Landmarks(self._filter(found.points, _side(found.box), now_s), size)
+
+    def close(self) -> None:
+        """Free MediaPipe's graphs; the tracker cannot be used afterwards."""
+        self._mesh.close()
+        self._boxes.close()
+
+    def _forget(self) -> None:
+        self._followed, self._last, self._window = False, None, None
+        self._filter.reset()
+
+    def _follow(self, image: Image) -> Landmarks | None:
+        """The face where FaceMesh expects it, None where it was lost or jumped."""
+        assert self._last is not None
+        if self._window is not None and not _fits(self._last, self._window):
+            return None
+        found = next(iter(_run(self._mesh, image, self._window)), None)
+        if found is None or _distance(found.box, self._last) > self._config.reach:
+            return None
+        return found
+
+    def _acquire(self, image: Image, now_s: float) -> Landmarks | None:
+        """Look for a face: near the last place at first, then the largest anywhere."""
+        boxes = _detect_boxes(self._boxes, image)
+        waiting = self._last is not None and now_s - self._seen_s <= self._config.patience_s
+        near = [box for box in boxes if not waiting or self._is_near(box)]
+        if boxes and not near:
+            return None
+        chosen = max(near, key=_area, default=None)
+        place = chosen or (self._last if waiting else None)
+        self._window = _window(place, image.shape[0], image.shape[1]) if place else None
+        alone = _hide(image, boxes, chosen) if chosen else image
+        for _ in range(2):  # the first run may only clear what the graph still followed elsewhere
+            found = next(iter(_run(self._mesh, alone, self._window)), None)
+            if found is None:
+                continue
+            right = _distance(found.box, chosen) <= 1 if chosen else not waiting or self._is_near(found.box)
+            if right:
+                return self._settle(image, found)
+        return None
+
+    def _settle(self, image: Image, face: Landmarks) -> Landmarks:
+        """The face just found, as the frames to come will see it; see `_StillDetector`."""
+        for _ in range(_SETTLING_RUNS - 1):
+            face = next(iter(_run(self._mesh, image, self._window)), face)
+        return face
+
+    def _is_near(self, box: FaceBox) -> bool:
+        return self._last is None or _distance(box, self._last) <= self._config.reach
+
+
+def _area(box: FaceBox) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _side(box: FaceBox) -> float:
+    return max(box[2] - box[0], box[3] - box[1], 1.0)
+
+
+def _distance(box: FaceBox, other: FaceBox) -> float:
+    """Between the centres, in sides of `other`."""
+    across = (box[0] + box[2] - other[0] - other[2]) / 2
+    down = (box[1] + box[3] - other[1] - other[3]) / 2
+    return float(np.hypot(across, down)) / _side(other)
+
+
+def _fits(face: FaceBox, window: Region) -> bool:
+    """Whether a face can be followed inside its window: not near its border, not grown too large for it."""
+    rim = _RIM * _side(face)
+    x0, y0, x1, y1 = window.box
+    inside = face[0] - rim >= x0 and face[1] - rim >= y0 and face[2] + rim <= x1 and face[3] + rim <= y1
+    return inside and _side(face) * WINDOW_PER_FACE / 2 <= window.side <= _side(face) * WINDOW_PER_FACE * 2
+
+
+def _window(face: FaceBox, height: int, width: int) -> Region | None:
+    """Where to look for a small face; None (everywhere) for a large one."""
+    if _side(face) >= SMALL_FACE * max(height, width):
+        return None
+    side = max(round(WINDOW_PER_FACE * _side(face)), 32)
+    return Region(round((face[0] + face[2] - side) / 2), round((face[1] + face[3] - side) / 2), side)
+
+
+def _hide(image: Image, boxes: list[FaceBox], keep: FaceBox) -> Image:
+    """The picture with all faces but one painted over; the picture itself where there is no other."""
+    if len(boxes) < 2:
+        return image
+    out = image.copy()
+    for box in boxes:
+        x0, y0, x1, y1 = (max(0, round(value)) for value in box)
+        out[y0:y1, x0:x1] = 128
+    x0, y0, x1, y1 = (max(0, round(value)) for value in keep)
+    out[y0:y1, x0:x1] = image[y0:y1, x0:x1]
+    return out
+
+
+def _shrink(image: Image) -> Image:
+    """The picture with its longer side at most LONGEST_SIDE."""
+    longest = max(image.shape[:2])
+    if longest <= LONGEST_SIDE:
+        return np.ascontiguousarray(image)
+    ratio = LONGEST_SIDE / longest
+    size = (max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _detect_boxes(detector: Any, image: Image) -> list[FaceBox]:
+    """Boxes of all faces, pixels."""
+    height, width = image.shape[:2]
+    found = detector.process(_shrink(image)).detections or []
+    boxes = [detection.location_data.relative_bounding_box for detection in found]
+    return [
+        (
+            box.xmin * width,
+            box.ymin * height,
+            (box.xmin + box.width) * width,
+            (box.ymin + box.height) * height,
+        )
+        for box in boxes
+    ]
+
+
+def _run(mesh: Any, image: Image, window: Region | None) -> list[Landmarks]:
+    """All faces FaceMesh finds in a window of the picture, in pixels of the whole.
+
+    Its unit coordinates times the size are pixels with centres on integers (measured: pictures and their
+    halves and quarters agree to 0.01 pixel under this reading).
+    """
+    height, width = image.shape[:2]
+    seen = _shrink(image) if window is None else crop(image, window, max(64, min(window.side, 512)))
+    rows, columns = seen.shape[:2]
+    out = []
+    for face in mesh.process(seen).multi_face_landmarks or []:
+        points = _unit_points(face) * np.array(
+            [columns, rows, columns], np.float32
+        )  # z is in units of the width
+        if window is None:
+            ratio = np.array([width / columns, height / rows], np.float32)
+            points[:, :2] = (points[:, :2] + np.float32(0.5)) * ratio - np.float32(0.5)
+            points[:, 2] *= ratio[0]
+        else:
+            points[:, :2] = window.to_pixels(points[:, :2], rows)
+            points[:, 2] *= window.side / rows
+        out.append(Landmarks(points, (height, width)))
+    return out
+
+
+def _unit_points(face: Any) -> Float:
+    """A landmark list of FaceMesh in its own units: float32 (478, 3).
+
+    Read from its wire form, where each landmark is two bytes and then x, y and z, each a tag and a float:
+    reading the fields one by one holds the interpreter's lock twenty times as long.
+    """
+    wire = face.SerializeToString()
+    if len(wire) != LANDMARK_COUNT * _WIRE.itemsize:
+        raise ValueError(
+            f"FaceMesh with irises has {LANDMARK_COUNT} landmarks of {_WIRE.itemsize} bytes, "
+            f"got {len(face.landmark)} in {len(wire)} bytes: another version of MediaPipe?"
+        )
+    axes = np.frombuffer(wire, _WIRE)["axes"]
+    if not (axes["tag"] == _AXIS_TAGS).all():
+        raise ValueError(f"a landmark's fields are tagged {_AXIS_TAGS}, got {axes['tag'][0]}")
+    return np.asarray(axes["value"], np.float32)

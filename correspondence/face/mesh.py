@@ -1,0 +1,309 @@
+"""The landmark field: FaceMesh's triangles carry the frame's face onto the reference's (StreamEdit).
+
+Works on a square grid of cells (`region.Region`); points of the frame and of the reference are given in
+cells of their own grids, and so is the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.face import topology as topo
+from correspondence.geometry.grid import Float, pixel_grid
+from correspondence.geometry.region import GRID, Region
+from correspondence.types import Landmarks
+
+Indices = npt.NDArray[np.int32]
+
+HOLE_VALIDITY = 0.5  # of mouth interior and eyes: their border is known, what lies between is guessed
+OUTSIDE_VALIDITY = 0.3  # at the mesh's outline, falling to 0 with the distance from it
+REACH = 0.45  # distance over which the head's motion dies away outside the mesh, in face sides
+_GRACE = 0.02  # cells that a triangle reaches beyond its sides, so that neighbours leave no crack
+_SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
+_COARSE = 4  # the extension beyond the mesh is computed on a grid this much coarser
+_MOST_STRETCH = 4.0  # a triangle this much larger than in the reference is as good as hidden there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceReference:
+    """What the landmark field needs of the reference: made once, immutable.
+
+    Attributes:
+        points: float32 (478, 2), landmarks in cells of the reference's grid.
+        area: float32 (T,), signed area of each triangle, positive when it faces the camera.
+        visible: float32 (T,), share of each triangle that no nearer one hides, [0, 1].
+        region: the reference's region.
+        size: cells on a side of the grid.
+    """
+
+    points: Float
+    area: Float
+    visible: Float
+    region: Region
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LandmarkField:
+    """The landmark field of one frame.
+
+    Attributes:
+        field: float32 (N, N, 2), cells of the frame's grid to cells of the reference's.
+        validity: float32 (N, N), [0, 1]: 1 on skin seen by both, 0 where the mesh hides it from either.
+        inside: bool (N, N), covered by the mesh.
+    """
+
+    field: Float
+    validity: Float
+    inside: npt.NDArray[np.bool_]
+
+
+def face_reference(landmarks: Landmarks, region: Region, size: int = GRID) -> FaceReference:
+    """Prepare the reference's side of the landmark field."""
+    points = _on_grid(landmarks, region, size)
+    area = _areas(points)
+    index = _draw(points, area, size)
+    drawn = np.bincount(index[index >= 0].ravel(), minlength=len(area)).astype(np.float32)
+    visible = np.clip(drawn / np.maximum(0.5 * np.abs(area), 1.0), 0, 1)
+    visible[area <= 0] = 0
+    return FaceReference(points[:, :2].copy(), area, visible.astype(np.float32), region, size)
+
+
+def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -> LandmarkField:
+    """The field that the landmarks imply, on the frame's grid.
+
+    Piecewise affine inside the mesh, nearer triangles over farther ones; a triangle turned away in
+    either picture, hidden in the reference or much larger than there is invalid. Irises move as a
+    whole. Beyond the mesh the head's similarity motion, joined smoothly to the mesh's own at the
+    outline, dies away to standing still in the pictures.
+
+    Args:
+        frame: the frame's landmarks.
+        reference: from `face_reference`.
+        region: the frame's region; its grid has the reference's size.
+    """
+    size = reference.size
+    points = _on_grid(frame, region, size)
+    area = _areas(points)
+    index = _draw(points, area, size)
+    field = _extension(points, index, reference, region)
+    x, y, w, h = cv2.boundingRect((index >= 0).astype(np.uint8))
+    inside = index >= 0
+    validity = np.zeros((size, size), np.float32)
+    if w == 0 or h == 0:
+        return LandmarkField(field, validity, inside)
+    cut = np.s_[y : y + h, x : x + w]
+    within, chosen = inside[cut], np.maximum(index[cut], 0)
+    moved = np.take(_affine(points[:, :2], reference.points, area), chosen, axis=1)  # (6, h, w)
+    across, down = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)[:, None]
+    piece = np.empty((h, w, 2), np.float32)
+    for axis in range(2):
+        a, b, c = moved[3 * axis : 3 * axis + 3]
+        piece[..., axis] = a * across + b * down + c
+    cv2.copyTo(piece, within.view(np.uint8), field[cut])
+    trust = _trust(area, reference)
+    np.copyto(validity[cut], trust[chosen], where=within)
+    _draw_irises(field, validity, points[:, :2], reference.points)
+    _fade_validity(validity, inside, points)
+    return LandmarkField(field, validity, inside)
+
+
+def _on_grid(landmarks: Landmarks, region: Region, size: int) -> Float:
+    """Landmarks in cells, z in the same unit: float32 (478, 3)."""
+    out = np.empty_like(landmarks.points)
+    out[:, :2] = region.to_grid(landmarks.points[:, :2], size)
+    out[:, 2] = landmarks.points[:, 2] * (size / region.side)
+    return out
+
+
+def _areas(points: Float) -> Float:
+    """Twice the signed area of each triangle, halved: float32 (T,), cells squared."""
+    a, b, c = (points[topo.topology().triangles[:, k], :2] for k in range(3))
+    u, v = b - a, c - a
+    return np.asarray((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, np.float32)
+
+
+def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
+    """Which triangle is seen at each cell, -1 for none: int16 (size, size).
+
+    Those turned away are drawn first, then from far to near, a later one over an earlier one. Scan lines
+    of all triangles are computed at once: one OpenCV call a triangle would give up the interpreter's
+    lock 900 times a frame.
+    """
+    triangles = topo.topology().triangles
+    order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
+    corners = points[triangles[order], :2]  # (T, 3, 2)
+    heights = corners[..., 1]
+    top = np.clip(np.ceil(np.minimum.reduce(heights.T) - _GRACE), 0, size).astype(np.int32)
+    bottom = np.clip(np.floor(np.maximum.reduce(heights.T) + _GRACE), -1, size - 1).astype(np.int32)
+    rows = np.maximum(bottom - top + 1, 0)
+    owner, y = _runs(top, rows)
+    left, right = _spans(corners, area[order], owner, y, size)
+    span, x = _runs(left, np.maximum(right - left + 1, 0))
+    index = np.full(size * size, -1, np.int16)
+    index[y[span] * size + x] = order.astype(np.int16)[owner][span]
+    return index.reshape(size, size)
+
+
+def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
+    """Integers start[i], start[i] + 1, … of each run one after another, and which run each is of."""
+    of = np.repeat(np.arange(len(start), dtype=np.int32), length)
+    offset = start - np.cumsum(length, dtype=np.int32) + length
+    return of, np.arange(len(of), dtype=np.int32) + offset[of]
+
+
+def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -> tuple[Indices, Indices]:
+    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty where last < first.
+
+    A side that rises bounds a row's columns from below, one that falls from above; a level side bounds the
+    rows alone.
+    """
+    start, along = corners, np.roll(corners, -1, axis=1) - corners  # (T, 3, 2)
+    turn = np.where(area < 0, np.float32(-1), np.float32(1))[:, None]
+    scale = turn / np.maximum(np.hypot(along[..., 0], along[..., 1]), np.float32(1e-6))
+    a, b = -along[..., 1] * scale, along[..., 0] * scale  # inside: a x + b y >= c
+    c = a * start[..., 0] + b * start[..., 1] - np.float32(_GRACE)
+    slope = np.where(np.abs(a) < 1e-6, np.float32(1), a)
+    at, per_row = c / slope, b / slope
+    low, high = np.where(a > 1e-6, at, -np.inf), np.where(a < -1e-6, at, np.inf)
+    left, right = np.zeros(len(y), np.float32), np.full(len(y), size - 1, np.float32)
+    for k in range(3):
+        shift = per_row[owner, k] * y
+        np.maximum(left, low[owner, k] - shift, out=left)
+        np.minimum(right, high[owner, k] - shift, out=right)
+    return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)
+
+
+def _affine(source: Float, target: Float, area: Float) -> Float:
+    """Displacement x -> (dx, dy) of each triangle, (a, b, c, d, e, f): float32 (6, T).
+
+    dx = a x + b y + c, dy = d x + e y + f; a degenerate triangle moves with its first corner.
+    """
+    triangles = topo.topology().triangles
+    p0, p1, p2 = (source[triangles[:, k]] for k in range(3))
+    delta = target - source
+    d0, d1, d2 = (delta[triangles[:, k]] for k in range(3))
+    u, v = p1 - p0, p2 - p0
+    twice = 2 * area
+    inverse = np.where(np.abs(twice) > 0.05, 1 / np.where(np.abs(twice) > 0.05, twice, 1), 0)[:, None]
+    e, f = d1 - d0, d2 - d0
+    gx = (e * v[:, 1:] - f * u[:, 1:]) * inverse  # d(displacement)/dx
+    gy = (f * u[:, :1] - e * v[:, :1]) * inverse
+    c = d0 - gx * p0[:, :1] - gy * p0[:, 1:]
+    return np.stack([gx[:, 0], gy[:, 0], c[:, 0], gx[:, 1], gy[:, 1], c[:, 1]]).astype(np.float32)
+
+
+def _trust(area: Float, reference: FaceReference) -> Float:
+    """Validity of each triangle: float32 (T,), [0, 1]."""
+    stretch = area / np.maximum(reference.area, 1e-3)
+    even = np.clip((_MOST_STRETCH - stretch) / (_MOST_STRETCH - 2), 0, 1)
+    trust = np.where((area > 0) & (reference.area > 0), even * reference.visible, 0).astype(np.float32)
+    trust[topo.topology().skin :] *= HOLE_VALIDITY
+    return trust
+
+
+@lru_cache(maxsize=8)
+def _coarse_grid(size: int) -> Float:
+    """Centres of the coarse cells, in fine cells: float32 (n, n, 2)."""
+    n = size // _COARSE
+    return np.asarray((pixel_grid(n, n) + 0.5) * (size / n) - 0.5, np.float32)
+
+
+def similarity(source: Float, target: Float) -> Float:
+    """The least-squares similarity that takes `source` to `target` (Umeyama 1991, Eq. 40 in the plane).
+
+    Args:
+        source: float32 (N, 2).
+        target: float32 (N, 2).
+
+    Returns:
+        float32 (2, 3): [s R | t].
+    """
+    mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
+    s, t = source - mean_s, target - mean_t
+    power = max(float((s * s).sum()), 1e-6)
+    a = float((s * t).sum()) / power
+    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / power
+    turn = np.array([[a, -b], [b, a]], np.float32)
+    return np.column_stack([turn, mean_t - turn @ mean_s]).astype(np.float32)
+
+
+def _extension(
+    points: Float, index: npt.NDArray[np.int16], reference: FaceReference, region: Region
+) -> Float:
+    """The field beyond the mesh, on the whole grid: float32 (N, N, 2)."""
+    size = reference.size
+    at = _coarse_grid(size)
+    n = len(at)
+    rigid = list(topo.RIGID)
+    motion = similarity(points[rigid, :2], reference.points[rigid])
+    head = at @ motion[:, :2].T + motion[:, 2] - at
+    still = reference.region.to_grid(region.to_pixels(at, size), size) - at
+    inside = (index >= 0).astype(np.uint8)
+    distance = cv2.distanceTransform(
+        cv2.resize(1 - inside, (n, n), interpolation=cv2.INTER_NEAREST), cv2.DIST_L2, 3
+    )
+    outline = points[list(topo.OVAL), :2]
+    face = float((outline.max(axis=0) - outline.min(axis=0)).max())
+    fade = np.exp(-((distance * (_COARSE / max(REACH * face, 1.0))) ** 2))[..., None]
+    rest = reference.points[list(topo.OVAL)] - (outline @ motion[:, :2].T + motion[:, 2])
+    head += (
+        _spread(outline / _COARSE, rest, n, face / _COARSE)
+        * np.exp(-distance * (_COARSE / max(0.3 * face, 1.0)))[..., None]
+    )
+    coarse = still + fade * (head - still)
+    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
+    """Values known at a few points, spread smoothly over a grid: float32 (size, size, 2).
+
+    Normalised convolution (Knutsson and Westin 1993) with a narrow and a wide Gaussian.
+    """
+    known = np.zeros((size, size, 3), np.float32)
+    cells = np.clip(np.rint(at - 0.5 + 0.5 / _COARSE).astype(np.int32), 0, size - 1)
+    np.add.at(known, (cells[:, 1], cells[:, 0]), np.column_stack([values, np.ones(len(values))]))
+    near = cv2.GaussianBlur(known, (0, 0), max(scale * 0.05, 1.0), borderType=cv2.BORDER_CONSTANT)
+    far = cv2.GaussianBlur(known, (0, 0), max(scale * 0.2, 2.0), borderType=cv2.BORDER_CONSTANT)
+    total = near + 0.05 * far
+    return np.asarray(total[..., :2] / (total[..., 2:] + 1e-6), np.float32)
+
+
+def _draw_irises(field: Float, validity: Float, points: Float, reference: Float) -> None:
+    """Move each iris as a whole, inside the open eye, into `field`; its validity is that of a hole."""
+    size = len(field)
+    for iris, lids in ((topo.IRIS_A, topo.EYE_A), (topo.IRIS_B, topo.EYE_B)):
+        rim = points[list(iris[1:])]
+        centre = points[iris[0]]
+        radius = float(np.linalg.norm(rim - centre, axis=1).mean())
+        x0, y0 = np.maximum(np.floor(centre - radius - 1).astype(int), 0)
+        x1, y1 = np.minimum(np.ceil(centre + radius + 2).astype(int), size)
+        if x1 <= x0 or y1 <= y0:
+            continue
+        motion = similarity(points[list(iris)], reference[list(iris)])
+        at = pixel_grid(size, size)[y0:y1, x0:x1]
+        moved = at @ motion[:, :2].T + motion[:, 2] - at
+        opening = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        corners = np.rint((points[list(lids)] - (x0, y0)) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(opening, [corners], 1, 8, _SHIFT)
+        disc = ((at - centre) ** 2).sum(axis=2) <= radius * radius
+        where = disc & (opening > 0)
+        np.copyto(field[y0:y1, x0:x1], moved, where=where[..., None])
+        np.copyto(validity[y0:y1, x0:x1], np.float32(HOLE_VALIDITY), where=where)
+
+
+def _fade_validity(validity: Float, inside: npt.NDArray[np.bool_], points: Float) -> None:
+    """Give the surroundings of the mesh a validity that falls with the distance from it."""
+    outline = points[list(topo.OVAL), :2]
+    face = float((outline.max(axis=0) - outline.min(axis=0)).max())
+    n = len(validity) // _COARSE
+    outside = cv2.resize((~inside).astype(np.uint8), (n, n), interpolation=cv2.INTER_NEAREST)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3) * (_COARSE / max(REACH * face, 1.0))
+    fade = (OUTSIDE_VALIDITY * np.exp(-distance * distance)).astype(np.float32)
+    fine = cv2.resize(fade, validity.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    np.copyto(validity, fine, where=~inside)

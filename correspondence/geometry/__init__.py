@@ -1,0 +1,1 @@
+"""Coordinates, backward warps, the matched region, and optical flow between crops."""

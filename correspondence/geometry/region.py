@@ -1,0 +1,146 @@
+"""The square of the frame around head and shoulders that is matched on a fine grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.geometry.grid import Float
+from correspondence.types import Landmarks
+
+GRID = 256  # cells on a side of the fine grid
+SIDE_PER_FACE = 2.3  # side of the region over the face's longer side
+DOWNWARD = 0.12  # how far the region's centre lies below the face's, in face sides: shoulders
+KEEP_SHIFT = 0.05  # the last region is kept while its centre is this near to the ideal, in its sides
+KEEP_SCALE = 0.08  # and while its side differs by no more than this share
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A square of whole pixels: x, y of its first pixel (may lie outside the picture) and its side."""
+
+    x: int
+    y: int
+    side: int
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise ValueError(f"a region's side must be at least 1 pixel, got {self.side}")
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1), the last row and column excluded."""
+        return self.x, self.y, self.x + self.side, self.y + self.side
+
+    def to_grid(self, points: Float, size: int = GRID) -> Float:
+        """Pixels of the picture to cells of the region's grid, centres on integers; float32 (..., 2)."""
+        scale = np.float32(size / self.side)
+        offset = np.array([self.x - 0.5, self.y - 0.5], np.float32)
+        return np.asarray((points - offset) * scale - np.float32(0.5), np.float32)
+
+    def to_pixels(self, points: Float, size: int = GRID) -> Float:
+        """The inverse of `to_grid`: cells of the grid to pixels of the picture; float32 (..., 2)."""
+        scale = np.float32(self.side / size)
+        offset = np.array([self.x - 0.5, self.y - 0.5], np.float32)
+        return np.asarray((points + np.float32(0.5)) * scale + offset, np.float32)
+
+
+def whole(size: tuple[int, int]) -> Region:
+    """The smallest square around a whole picture of (H, W) `size`, centred on it."""
+    height, width = size
+    side = max(height, width)
+    return Region((width - side) // 2, (height - side) // 2, side)
+
+
+def ideal_region(landmarks: Landmarks | None, size: tuple[int, int]) -> Region:
+    """The square around head and shoulders; around the whole picture where there is no face.
+
+    Args:
+        landmarks: of the face, or None.
+        size: (H, W) of the picture.
+    """
+    if landmarks is None:
+        return whole(size)
+    height, width = size
+    x0, y0, x1, y1 = landmarks.box
+    face = max(x1 - x0, y1 - y0, 8.0)
+    side = round(min(SIDE_PER_FACE * face, max(height, width)))
+    side = max(side // 4 * 4, 16)  # halves twice without a remainder, see `shrink`
+    x = _inside((x0 + x1) / 2 - side / 2, side, width)
+    y = _inside((y0 + y1) / 2 + DOWNWARD * face - side / 2, side, height)
+    return Region(x, y, side)
+
+
+def _inside(start: float, side: int, extent: int) -> int:
+    """`start` moved so that [start, start + side) overlaps the picture's [0, extent) as far as it can."""
+    if side >= extent:
+        return (extent - side) // 2
+    return round(min(max(start, 0), extent - side))
+
+
+def choose_region(landmarks: Landmarks | None, size: tuple[int, int], previous: Region | None) -> Region:
+    """The ideal region, or the previous one while it still fits, so that the grid does not shimmer."""
+    ideal = ideal_region(landmarks, size)
+    if previous is None or landmarks is None:
+        return ideal
+    half = previous.side / 2 - ideal.side / 2
+    shift = max(abs(previous.x + half - ideal.x), abs(previous.y + half - ideal.y))
+    near = shift <= KEEP_SHIFT * ideal.side
+    alike = abs(previous.side - ideal.side) <= KEEP_SCALE * ideal.side
+    return previous if near and alike else ideal
+
+
+def crop(image: npt.NDArray[Any], region: Region, size: int = GRID) -> npt.NDArray[Any]:
+    """The region of a picture resampled to (size, size); border pixels repeat outside the picture.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or float32.
+        region: the square; any part of it may lie outside.
+        size: side of the result.
+    """
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = region.box
+    inner = image[
+        min(max(y0, 0), height - 1) : max(min(y1, height), 1),
+        min(max(x0, 0), width - 1) : max(min(x1, width), 1),
+    ]
+    above, below = max(0, -y0), max(0, y1 - height)
+    left, right = max(0, -x0), max(0, x1 - width)
+    if above or below or left or right:
+        inner = cv2.copyMakeBorder(inner, above, below, left, right, cv2.BORDER_REPLICATE)
+    return shrink(inner, size, size)
+
+
+def shrink(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """A picture resampled to (height, width): halved while it can be, then bilinear.
+
+    Halving averages 2 x 2 pixels, OpenCV's fast case; its general area resampling costs five times as much.
+    """
+    while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
+        rows, columns = image.shape[0] // 2, image.shape[1] // 2
+        even = image.shape[0] == 2 * rows and image.shape[1] == 2 * columns
+        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA if even else cv2.INTER_LINEAR)
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def square(image: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """`crop` of the `whole` picture, without a padded copy of its full size."""
+    (top, bottom), (left, right) = content((image.shape[0], image.shape[1]), size)
+    small = shrink(image, bottom - top, right - left)
+    return cv2.copyMakeBorder(small, top, size - bottom, left, size - right, cv2.BORDER_REPLICATE)
+
+
+def content(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last + 1 row, and column, of a picture of (H, W) `size` in its `square` of `side` cells."""
+    spans = []
+    for extent in size:
+        cells = max(1, round(extent * side / max(size)))
+        first = (side - cells) // 2
+        spans.append((first, first + cells))
+    return spans[0], spans[1]

@@ -1,0 +1,1 @@
+"""The probabilistic correspondence network: model, encoder, weights on disk, and its runtimes."""

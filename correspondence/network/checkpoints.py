@@ -1,0 +1,251 @@
+"""Weights on disk: what is shipped, its checksums, where it came from; loading refuses what differs.
+
+A model is a folder: `model.json` (kind, size, the judge of log_b, figures, sha256 of each file),
+`prepare.onnx`, `encode.onnx` and `frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher`
+leaves a `weights.pt`; `export.export_model` makes a folder of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from correspondence.certainty.doubt import COUNT
+from correspondence.certainty.uncertainty import Judge
+from correspondence.errors import WeightsError
+
+if TYPE_CHECKING:
+    from correspondence.network.model import Network
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+GRAPHS = ("prepare.onnx", "encode.onnx", "frame.onnx")
+FILES = (*GRAPHS, "state.pt")
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """A model that comes with the package.
+
+    Attributes:
+        name: its folder below `weights/`.
+        kind: "compact" or "dinov2".
+        size: one of `network.SIZES`.
+        licence: SPDX identifier of the weights.
+        origin: how they were made.
+        manifest: sha256 of `model.json`, which holds those of the files.
+    """
+
+    name: str
+    kind: str
+    size: str
+    licence: str
+    origin: str
+    manifest: str
+
+
+SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder tries them
+    Shipped(
+        name="compact-xs2",
+        kind="compact",
+        size="xs2",
+        licence="Apache-2.0",
+        origin="`livery train matcher` on portrait clips and photos, 174 minutes on a CPU; see its README.md",
+        manifest="04586f7b2f9a6aede2eafa0394e57583a78449a94b92135ba048dc895cd8d809",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model folder whose files were checked.
+
+    Attributes:
+        folder: where it lies.
+        kind: "compact" or "dinov2".
+        size: one of `network.SIZES`.
+        judge: of its errors, by what `doubt.features` gives.
+        encoder_model: timm's name of a dinov2 encoder.
+    """
+
+    folder: Path
+    kind: str
+    size: str
+    judge: Judge
+    encoder_model: str = ""
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> Model:
+    """Read and check a model folder.
+
+    Args:
+        folder: of `model.json` and its files.
+        manifest: sha256 that `model.json` must have; None accepts any.
+        files: which of them must be there and whole.
+
+    Raises:
+        WeightsError: something is missing or differs from its checksum.
+    """
+    said = read_card(folder, manifest, files)
+    if "judge" not in said:
+        raise WeightsError(
+            f"{folder / 'model.json'} holds no judge of the network's errors: it is of another version; fit "
+            f"one with `livery train matcher --refit {folder}`"
+        )
+    try:
+        judge = Judge.read(said["judge"])
+        model = Model(folder, said["kind"], said["size"], judge, said.get("encoder_model", ""))
+    except (KeyError, TypeError, ValueError) as failure:
+        raise WeightsError(
+            f"{folder / 'model.json'} is of another version ({failure}): export it again, "
+            "`livery train matcher --export`"
+        ) from failure
+    if judge.hidden.ndim != 2 or judge.hidden.shape[1] != COUNT + 1:
+        raise WeightsError(
+            f"the judge in {folder / 'model.json'} has weights of shape {judge.hidden.shape}, expected "
+            f"(units, {COUNT + 1}): fit another with `livery train matcher --refit {folder}`"
+        )
+    return model
+
+
+def read_card(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> dict[str, Any]:
+    """What a model folder's `model.json` says, its files checked; arguments and errors as `open_model`'s."""
+    card = folder / "model.json"
+    if not card.is_file():
+        raise WeightsError(
+            f"no model in {folder}: model.json is missing; export one with `livery train matcher`"
+        )
+    if manifest is not None and digest(card) != manifest:
+        raise WeightsError(
+            f"{card} has sha256 {digest(card)[:12]}..., expected {manifest[:12]}...: reinstall the package"
+        )
+    said: dict[str, Any] = json.loads(card.read_text())
+    for name in files:
+        path, expected = folder / name, said["files"].get(name)
+        if expected is None or not path.is_file():
+            raise WeightsError(f"{path} is missing: install the package again, or export the model again")
+        if digest(path) != expected:
+            raise WeightsError(
+                f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or another "
+                "version; reinstall the package, or export the model again"
+            )
+    return said
+
+
+def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:
+    """The checked models of a kind that come with the package, largest first.
+
+    Raises:
+        WeightsError: none is shipped (says how to train it), or one is damaged.
+    """
+    found = [s for s in SHIPPED if s.kind == kind]
+    if not found:
+        option = " --encoder dinov2" if kind == "dinov2" else ""
+        raise WeightsError(
+            f"no {kind} head is shipped: train one with `livery train matcher{option} --out DIR` and load it "
+            f'with Matcher.load("{kind}", weights="DIR/model")'
+        )
+    return [open_model(WEIGHTS / s.name, s.manifest, files) for s in found]
+
+
+def find_models(kind: str, weights: str | Path | None, files: tuple[str, ...] = FILES) -> list[Model]:
+    """The models to choose from: those shipped, or the one in the folder given.
+
+    Raises:
+        WeightsError: missing, damaged, or of another kind.
+    """
+    if weights is None:
+        return shipped_models(kind, files)
+    folder = Path(weights)
+    model = open_model(folder if folder.is_dir() else folder.parent, None, files)
+    if model.kind != kind:
+        raise WeightsError(
+            f'{folder} holds a {model.kind} matcher, expected {kind}: load it with load("{model.kind}")'
+        )
+    return [model]
+
+
+def load_network(source: str | Path, encoder_weights: Path | None = None) -> Network:
+    """A torch network with trained weights.
+
+    Args:
+        source: "compact" for the largest shipped model, a model folder, or a `weights.pt` of a training.
+        encoder_weights: local file of a dinov2 encoder; None asks the hub.
+
+    Raises:
+        WeightsError: missing, damaged, or not of the network's shape.
+    """
+    return network_from(read_state(state_file(source)), encoder_weights)
+
+
+def state_file(source: str | Path) -> Path:
+    """The checked file behind "compact", a model folder or a `weights.pt`.
+
+    Raises:
+        WeightsError: missing or damaged.
+    """
+    if str(source) == "compact":
+        return shipped_models("compact", ("state.pt",))[0].folder / "state.pt"
+    path = Path(source)
+    if not path.is_dir():
+        return path
+    read_card(path, None, ("state.pt",))
+    return path / "state.pt"
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What a `state.pt` or `weights.pt` holds: state, size, encoder, encoder_model, steps.
+
+    Raises:
+        WeightsError: not such a file.
+    """
+    import pickle
+
+    import torch
+
+    if not path.is_file():
+        raise WeightsError(f'no weights at {path}: give "compact", a model folder or a weights.pt')
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as failure:
+        raise WeightsError(f"{path} is no file of weights torch can read: {failure}") from failure
+    missing = {"state", "size", "encoder"} - set(saved if isinstance(saved, dict) else ())
+    if missing:
+        raise WeightsError(f"{path} holds no matcher: {', '.join(sorted(missing))} missing")
+    return saved
+
+
+def network_from(saved: dict[str, Any], encoder_weights: Path | None = None) -> Network:
+    """The network of a read file; a dinov2 transformer's own weights come from its file or the hub.
+
+    Raises:
+        WeightsError: the weights do not fit the network.
+    """
+    from correspondence.network.encoder import DINOV2, build_encoder
+    from correspondence.network.model import SIZES, Network
+
+    if saved["size"] not in SIZES:
+        raise WeightsError(f"weights of unknown size {saved['size']!r}, expected one of {', '.join(SIZES)}")
+    sizes = SIZES[saved["size"]]
+    encoder = build_encoder(
+        saved["encoder"], sizes.encoder, weights=encoder_weights, model=saved.get("encoder_model") or DINOV2
+    )
+    network = Network(sizes, encoder)
+    state = {k: v.float() if v.is_floating_point() else v for k, v in saved["state"].items()}
+    try:
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except RuntimeError as failure:
+        raise WeightsError(f"weights do not fit the {saved['size']} network: {failure}") from failure
+    absent = [name for name in missing if ".vit." not in name]
+    if absent or unexpected:
+        raise WeightsError(
+            f"weights do not fit the {saved['size']} network: {absent[:3]} missing, {unexpected[:3]} too many"
+        )
+    return network.eval()

@@ -1,0 +1,167 @@
+"""The candidates the network chooses from: the same code makes them in training and live.
+
+All work on the region's grid of 256 cells; fields are in cells, frame to reference, and are handed to the
+network as means over 4 x 4 cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.geometry.flow import detail, dis_flow
+from correspondence.geometry.grid import Float, compose, pixel_grid
+from correspondence.matchers.choice import CHOICE, belief
+
+Gray = npt.NDArray[np.uint8]
+
+CELL = 4  # grid cells in a cell of the network's output
+COUNT = 5  # landmark, direct, guided, temporal, identity
+SMOOTH = 2  # iterations of variational refinement of the guided flow
+SKIN_TRUST = 0.35  # of the landmark field on the mesh, at least
+CYCLE_CELLS = 2.0  # forward-backward error at which trust has fallen to 1/e
+
+LEAST_CLOSED = 1e-4  # trust in the guided flow that counts as none
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What the last frame leaves for the next one.
+
+    Attributes:
+        gray: uint8 (N, N), the last frame's region.
+        field: float32 (N, N, 2), cells, its field.
+        moved: float32 (N, N, 2), cells: what leads from the frame's grid to the last frame's where nothing
+            moved; None where both grids are the same.
+    """
+
+    gray: Gray
+    field: Float
+    moved: Float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """The network's input besides the pictures.
+
+    Attributes:
+        candidates: float32 (5, 2, N/4, N/4), cells: landmark, direct, guided, temporal, identity.
+        validity: float32 (3, N/4, N/4), [0, 1]: trust in landmark, guided and temporal.
+        fields: the candidates at full size, float32 (N, N, 2) each, cells.
+    """
+
+    candidates: Float
+    validity: Float
+    fields: tuple[Float, ...]
+
+
+def propose(
+    frame: Gray,
+    reference: Gray,
+    still: Float,
+    landmark: tuple[Float, Float] | None = None,
+    past: Past | None = None,
+    pool: Executor | None = None,
+    direct: Callable[[], Float] | None = None,
+) -> Proposal:
+    """All candidates for one frame.
+
+    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the pictures.
+    guided: DIS between the frame and the reference brought onto it by `landmark`. temporal: the last field,
+    reached by DIS to the last frame; without one, guided. identity: standing still.
+
+    Args:
+        frame: uint8 (N, N), the frame's region.
+        reference: uint8 (N, N), the reference's.
+        still: float32 (N, N, 2), the field where nothing moved.
+        landmark: its field (N, N, 2) and validity (N, N); None without a face.
+        past: of the last frame, None for none.
+        pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
+        direct: gives the direct candidate, asked last; None computes it from the two pictures.
+    """
+    flow = None if direct is not None else start(pool, dis_flow, frame, reference)
+    before = None if past is None else start(pool, temporal, frame, past)
+    field, trust = landmark if landmark is not None else (still, np.zeros(frame.shape, np.float32))
+    guided, cycle = _guided(frame, reference, field)
+    if landmark is not None:
+        trust = trust * _belief(frame, reference, field, guided, trust)
+    closed = np.exp(-cycle / CYCLE_CELLS)
+    carried, steady = (guided, np.zeros_like(closed)) if before is None else before.result()
+    found = direct() if direct is not None else flow.result() if flow is not None else guided
+    fields = (field, found, guided, carried, still)
+    small = np.stack([shrink(f) for f in fields]).transpose(0, 3, 1, 2)
+    validity = np.stack([shrink(v) for v in (trust, closed, steady)])
+    return Proposal(np.ascontiguousarray(small), validity, fields)
+
+
+def open_cells(proposal: Proposal) -> Float:
+    """How far the guided flow's way there and back misses its start, float32 (N/4, N/4), cells."""
+    return np.asarray(-CYCLE_CELLS * np.log(np.maximum(proposal.validity[1], LEAST_CLOSED)), np.float32)
+
+
+def shrink(values: Float) -> Float:
+    """Means over 4 x 4 cells: (N, N[, C]) to (N/4, N/4[, C])."""
+    size = (values.shape[1] // CELL, values.shape[0] // CELL)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def sample_gray(image: Gray, field: Float) -> Gray:
+    """`image` where `field` points, uint8 (H, W); its border repeats."""
+    at = pixel_grid(field.shape[0], field.shape[1]) + field
+    return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _belief(frame: Gray, reference: Gray, landmark: Float, guided: Float, trust: Float) -> Float:
+    """How far the landmark field is believed beside the guided flow, float32 (N, N); see `choice.belief`."""
+    n = frame.shape[0] // CHOICE
+    here, there = (detail(cv2.resize(p, (n, n), interpolation=cv2.INTER_AREA)) for p in (frame, reference))
+    misses = []
+    for field in (landmark, guided):
+        small = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA) * np.float32(1 / CHOICE)
+        misses.append(cv2.absdiff(here, sample_gray(there, small)))
+    skin = cv2.resize(np.where(trust > SKIN_TRUST, trust, 0), (n, n), interpolation=cv2.INTER_AREA)
+    believed = belief(misses[0], misses[1], skin)
+    return np.asarray(cv2.resize(believed, frame.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _guided(frame: Gray, reference: Gray, base: Float) -> tuple[Float, Float]:
+    near = sample_gray(reference, base)
+    forward, backward = dis_flow(frame, near, smooth=SMOOTH), dis_flow(near, frame, fine=False)
+    loop = compose(forward, backward)
+    return compose(forward, base), np.asarray(np.hypot(loop[..., 0], loop[..., 1]), np.float32)
+
+
+def temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
+    """The last frame's field, reached by flow to that frame.
+
+    Returns:
+        The field (N, N, 2), cells, and how well the last frame explains this one, (N, N) in [0, 1].
+    """
+    start = past.moved
+    near = past.gray if start is None else sample_gray(past.gray, start)
+    flow = dis_flow(frame, near)
+    there = flow if start is None else compose(flow, start)
+    unlike = cv2.absdiff(frame, sample_gray(past.gray, there))
+    steady = np.exp(cv2.blur(unlike, (5, 5)).astype(np.float32) * (-1 / 12))
+    return compose(there, past.field), np.asarray(steady, np.float32)
+
+
+class _Done:
+    """The result of work done at once, in the place of a future."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def result(self) -> Any:
+        return self._value
+
+
+def start(pool: Executor | None, function: Any, *arguments: Any) -> Future[Any] | _Done:
+    """A function's result to come, on a pool's thread, or at once without one."""
+    return _Done(function(*arguments)) if pool is None else pool.submit(function, *arguments)

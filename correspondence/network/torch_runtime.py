@@ -1,0 +1,183 @@
+"""The network on a GPU through torch: half precision, compiled, replayed as CUDA graphs, sessions batched.
+
+Everything but the graph capture also runs on a CPU, where the tests exercise it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from correspondence.network.checkpoints import Model, network_from, read_state
+from correspondence.network.export import OUTPUTS, example_inputs, fix_size
+from correspondence.network.fine import Step, Tables
+from correspondence.network.model import Network, Reference
+from correspondence.network.propose import Proposal
+from correspondence.types import Image
+
+WARM_UP = 3  # runs before a graph is captured
+MOST_TOGETHER = 8  # frames in one call; one graph is captured for each number of them
+Job = tuple[Image, Tables, Proposal]
+
+
+class TorchRunner:
+    """Runs a network with torch; frames of several sessions can share one call.
+
+    On CUDA the network is in half precision and compiled, and for each batch size one CUDA graph is captured
+    over fixed buffers: inputs are copied in, the graph is replayed, outputs are copied out.
+    """
+
+    def __init__(self, model: Model, device: str = "cuda", encoder_weights: Path | None = None) -> None:
+        network = network_from(read_state(model.folder / "state.pt"), encoder_weights)
+        self._start(fix_size(network), device)
+
+    @classmethod
+    def of(cls, network: Network, device: str) -> TorchRunner:
+        """A runner of a network that is in memory."""
+        runner = cls.__new__(cls)
+        runner._start(fix_size(network), device)
+        return runner
+
+    def _start(self, network: Network, device: str) -> None:
+        self._device = torch.device(device)
+        self._cuda = self._device.type == "cuda"
+        self._type = torch.float16 if self._cuda else torch.float32
+        self._network = network.to(self._device).eval()
+        self._lock = threading.Lock()
+        self._graphs: dict[int, _Captured] = {}
+        self._call: Any = torch.compile(self._run) if self._cuda else self._run
+
+    def prepare(self, image: Image) -> Tables:
+        """Tables of a reference's region, uint8 (256, 256, 3), as tensors on the device."""
+        with self._lock, torch.inference_mode(), self._autocast():
+            return tuple(t.to(self._type).clone() for t in self._network.prepare(self._images([image])))
+
+    def encode(self, image: Image) -> Image:
+        """The picture itself: on this device frames are encoded within their batch."""
+        return image
+
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+        """One frame's region against a prepared reference."""
+        return self.step_many([(image, tables, proposal)])[0]
+
+    def step_many(self, jobs: Sequence[Job]) -> list[Step]:
+        """Frames of several sessions in one call; the same results as one by one, up to rounding.
+
+        Args:
+            jobs: each a frame's region, its reference's tables and its proposal; at least one.
+        """
+        if not jobs:
+            raise ValueError("a batch needs at least one frame, got none")
+        with self._lock, torch.inference_mode():
+            inputs = (
+                self._images([image for image, _, _ in jobs]),
+                *(torch.cat(parts) for parts in zip(*(tables for _, tables, _ in jobs), strict=True)),
+                self._upload([proposal.candidates for _, _, proposal in jobs]),
+                self._upload([proposal.validity for _, _, proposal in jobs]),
+            )
+            outputs = [o.float().cpu().numpy() for o in self._compute(inputs)]
+        return [Step(*[o[i] for o in outputs]) for i in range(len(jobs))]
+
+    def _compute(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if not self._cuda:
+            return tuple(self._call(*inputs))
+        size = inputs[0].shape[0]
+        if size not in self._graphs:
+            self._graphs[size] = _Captured(self._call, inputs)
+        return self._graphs[size](inputs)
+
+    def _run(self, image: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        with self._autocast():
+            output = self._network(image, Reference(*rest[:6]), rest[6], rest[7])
+        return tuple(getattr(output, name) for name in OUTPUTS)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.float16, enabled=self._cuda)
+
+    def _images(self, images: list[Image]) -> Tensor:
+        stacked = torch.from_numpy(np.stack(images)).to(self._device, non_blocking=True)
+        return stacked.permute(0, 3, 1, 2).float() / 255
+
+    def _upload(self, arrays: list[Any]) -> Tensor:
+        return torch.from_numpy(np.stack(arrays)).to(self._device, non_blocking=True)
+
+
+class Batching:
+    """A runner whose callers on several threads share calls: whoever comes while one runs goes into the next.
+
+    Nobody waits for a batch to fill; alone, a frame runs at once.
+    """
+
+    def __init__(self, runner: TorchRunner, most: int = MOST_TOGETHER) -> None:
+        if most < 1:
+            raise ValueError(f"a batch holds at least 1 frame, got most={most}")
+        self._runner, self._most = runner, most
+        self._waiting: deque[tuple[Job, Future[Step]]] = deque()
+        self._turn = threading.Lock()
+
+    def prepare(self, image: Image) -> Tables:
+        """See `TorchRunner.prepare`."""
+        return self._runner.prepare(image)
+
+    def encode(self, image: Image) -> Image:
+        """See `TorchRunner.encode`."""
+        return image
+
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+        """One frame's region; computed together with those of other threads that wait."""
+        mine: Future[Step] = Future()
+        self._waiting.append(((image, tables, proposal), mine))
+        with self._turn:
+            while not mine.done():
+                self._run_waiting()
+        return mine.result()
+
+    def _run_waiting(self) -> None:
+        together = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        try:
+            said = self._runner.step_many([job for job, _ in together])
+        except Exception as failure:
+            for _, future in together:
+                future.set_exception(failure)
+            return
+        for (_, future), step in zip(together, said, strict=True):
+            future.set_result(step)
+
+
+class _Captured:
+    """One CUDA graph over fixed buffers."""
+
+    def __init__(self, call: Any, inputs: tuple[Tensor, ...]) -> None:
+        self._inputs = tuple(i.clone() for i in inputs)
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                call(*self._inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._outputs = call(*self._inputs)
+
+    def __call__(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        for fixed, given in zip(self._inputs, inputs, strict=True):
+            fixed.copy_(given)
+        self._graph.replay()
+        return tuple(o.clone() for o in self._outputs)
+
+
+def parity(network: Network, runner: TorchRunner, batch: int = 1) -> float:
+    """Largest difference of a runner's field from the network's own in single precision, pixels."""
+    image, *rest = example_inputs(network, batch)
+    with torch.inference_mode():
+        wanted = network(image, Reference(*rest[:6]), rest[6], rest[7]).field
+        said = runner._run(*[t.to(runner._device) for t in (image, *rest)])[0]
+    return float((said.float().cpu() - wanted).abs().max())

@@ -1,0 +1,245 @@
+"""Training material: portrait clips and photos with their landmarks, kept in one small cache folder.
+
+A cache holds the clips as they came (`clips/*.mp4`), the photos at 256 pixels (`stills.npz`), all landmarks
+(`landmarks.xz`: int16 steps of 1/16 pixel, coded as differences over time and squeezed), the face mesh's
+triangles and `index.json`, so that training needs torch, OpenCV and numpy only.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import lzma
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.face import topology
+from correspondence.types import LANDMARK_COUNT, Float, Image
+
+logger = logging.getLogger(__name__)
+
+GRID = 256  # side of every training picture, pixels
+STEPS = 16  # landmark steps in a pixel
+MISSING = np.iinfo(np.int16).min  # stands for a landmark of a frame without a face
+Int16 = npt.NDArray[np.int16]
+Detector = Callable[[Iterable[Image]], Iterator[Float | None]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One clip, or one photo (a clip of one frame).
+
+    Attributes:
+        name: file inside the portraits folder.
+        group: the source it came from; groups never sit on both sides of the hold-out.
+        frames: uint8 (N, 256, 256, 3) RGB.
+        points: float32 (N, 478, 3), pixels of the 256 grid; NaN where no face was found.
+    """
+
+    name: str
+    group: str
+    frames: npt.NDArray[np.uint8]
+    points: Float
+
+    @property
+    def faces(self) -> npt.NDArray[np.intp]:
+        """Numbers of the frames that show a face."""
+        return np.flatnonzero(np.isfinite(self.points[:, 0, 0]))
+
+
+def read_video(path: Path) -> Iterator[Image]:
+    """Frames of a video file, RGB uint8 (H, W, 3), in order.
+
+    Raises:
+        ValueError: OpenCV cannot read a single frame.
+    """
+    capture = cv2.VideoCapture(str(path))
+    empty = True
+    try:
+        while True:
+            good, frame = capture.read()
+            if not good:
+                break
+            empty = False
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        capture.release()
+    if empty:
+        raise ValueError(f"{path} has no frame OpenCV can decode: give a readable video file")
+
+
+def fit(image: Image, side: int = GRID) -> Image:
+    """The centred largest square of a picture, resized to (side, side, 3)."""
+    h, w = image.shape[:2]
+    s = min(h, w)
+    top, left = (h - s) // 2, (w - s) // 2
+    square = image[top : top + s, left : left + s]
+    if s == side:
+        return np.ascontiguousarray(square)
+    return np.asarray(
+        cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if s > side else cv2.INTER_CUBIC)
+    )
+
+
+def hold_out(sizes: dict[str, int], share: float = 0.1, seed: int = 0) -> set[str]:
+    """Which groups are kept from training for calibration: about `share` of all frames, fixed by `seed`.
+
+    Groups are taken in the order of a seeded hash of their name; one that would overshoot the share by more
+    than a fifth is passed over, so adding a source never moves the others across.
+
+    Args:
+        sizes: frames in each group.
+        share: part to hold out, (0, 1).
+        seed: of the hash.
+    """
+    budget = share * sum(sizes.values())
+    chosen: set[str] = set()
+    taken = 0
+    for group in sorted(sizes, key=lambda g: hashlib.sha256(f"{seed}/{g}".encode()).hexdigest()):
+        if taken + sizes[group] <= 1.2 * budget and taken < budget:
+            chosen.add(group)
+            taken += sizes[group]
+    return chosen
+
+
+def face_mesh(frames: Iterable[Image]) -> Iterator[Float | None]:
+    """MediaPipe's landmarks of each frame, tracked over time: float32 (478, 3) in pixels, or None."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    with FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1) as mesh:
+        for frame in frames:
+            found = mesh.process(frame).multi_face_landmarks
+            if not found:
+                yield None
+                continue
+            h, w = frame.shape[:2]
+            points = np.array(
+                [(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32
+            )
+            yield points
+
+
+def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
+    """Write the cache of a portraits folder (`train/`, `stills/`, `MANIFEST.csv`); `val/` is not read.
+
+    Args:
+        portraits: the folder of clips and photos.
+        out: where the cache goes; made if missing.
+        detect: finds landmarks in a run of frames.
+    """
+    with (portraits / "MANIFEST.csv").open(newline="") as file:
+        groups = {row["file"]: row["source_repo"] for row in csv.DictReader(file)}
+    (out / "clips").mkdir(parents=True, exist_ok=True)
+    index: list[dict[str, Any]] = []
+    points: list[Int16] = []
+    stills: list[Image] = []
+    for path in sorted((portraits / "train").glob("*.mp4")):
+        name = f"train/{path.name}"
+        coded = encode_points(list(detect(map(fit, read_video(path)))))
+        shutil.copyfile(path, out / "clips" / path.name)
+        index.append({"name": name, "group": groups[name], "frames": len(coded)})
+        points.append(coded)
+        logger.info("%s: %d frames", name, len(coded))
+    for path in sorted((portraits / "stills").glob("*.jpg")):
+        name = f"stills/{path.name}"
+        picture = fit(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
+        stills.append(picture)
+        index.append({"name": name, "group": groups[name], "frames": 1})
+        points.append(encode_points(list(detect([picture]))))
+    write_points(out / "landmarks.xz", np.concatenate(points))
+    jpegs = [
+        cv2.imencode(".jpg", cv2.cvtColor(s, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
+        for s in stills
+    ]
+    np.savez(out / "stills.npz", **{f"{i:04d}": j for i, j in enumerate(jpegs)})
+    mesh = topology.topology()
+    np.savez(out / "mesh.npz", triangles=mesh.triangles, skin=mesh.skin)
+    (out / "index.json").write_text(json.dumps(index, indent=0))
+
+
+def encode_points(found: Sequence[Float | None]) -> Int16:
+    """Landmarks of a run of frames as int16 (N, 478, 3) steps of 1/16 pixel; `MISSING` without a face."""
+    coded = np.full((len(found), LANDMARK_COUNT, 3), MISSING, np.int16)
+    for i, points in enumerate(found):
+        if points is not None:
+            coded[i] = np.clip(np.rint(points * STEPS), MISSING + 1, 32767).astype(np.int16)
+    return coded
+
+
+def decode_points(coded: Int16) -> Float:
+    """The reverse of `encode_points`: float32 (N, 478, 3) pixels, NaN without a face."""
+    points = coded.astype(np.float32) / STEPS
+    points[coded[:, 0, 0] == MISSING] = np.nan
+    return points
+
+
+def write_points(path: Path, coded: Int16) -> None:
+    """Store int16 (N, 478, 3) landmarks as squeezed differences over time, low bytes apart from high ones."""
+    steps = np.diff(coded, axis=0, prepend=np.zeros_like(coded[:1])).transpose(2, 1, 0)
+    planes = np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 2).T
+    header = np.array(coded.shape, np.int64).tobytes()
+    path.write_bytes(lzma.compress(header + planes.tobytes(), preset=6))
+
+
+def read_points(path: Path) -> Int16:
+    """The reverse of `write_points`."""
+    raw = lzma.decompress(path.read_bytes())
+    n, k, d = np.frombuffer(raw[:24], np.int64)
+    planes = np.frombuffer(raw[24:], np.uint8).reshape(2, -1)
+    steps = np.ascontiguousarray(planes.T).view(np.int16).reshape(d, k, n)
+    return np.cumsum(steps.transpose(2, 1, 0), axis=0, dtype=np.int16)
+
+
+def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = None) -> list[Clip]:
+    """Clips and photos of a cache, decoded.
+
+    Args:
+        cache: folder written by `prepare`.
+        part: "train", or "calibration" for the held-out groups.
+        stride: keep every stride-th frame of a clip.
+        limit: stop after this many clips and photos; None keeps all.
+
+    Raises:
+        ValueError: an unknown part, or no cache in that folder.
+    """
+    if part not in ("train", "calibration"):
+        raise ValueError(f'part must be "train" or "calibration", got {part!r}')
+    if not (cache / "index.json").is_file():
+        raise ValueError(f"no training cache in {cache}: write one with `livery train matcher --prepare`")
+    with np.load(cache / "mesh.npz") as mesh:
+        topology.lend(topology.Topology(mesh["triangles"], int(mesh["skin"])))
+    index = json.loads((cache / "index.json").read_text())
+    sizes: dict[str, int] = {}
+    for entry in index:
+        sizes[entry["group"]] = sizes.get(entry["group"], 0) + entry["frames"]
+    held = hold_out(sizes)
+    points = decode_points(read_points(cache / "landmarks.xz"))
+    clips: list[Clip] = []
+    start = still = 0
+    with np.load(cache / "stills.npz") as stills:
+        for entry in index:
+            mine = points[start : start + entry["frames"] : stride]
+            start += entry["frames"]
+            photo = entry["name"].startswith("stills/")
+            still += photo
+            if (entry["group"] in held) != (part == "calibration") or (
+                limit is not None and len(clips) >= limit
+            ):
+                continue
+            if photo:
+                decoded = cv2.imdecode(stills[f"{still - 1:04d}"], cv2.IMREAD_COLOR)
+                frames = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)[None]
+            else:
+                video = read_video(cache / "clips" / Path(entry["name"]).name)
+                frames = np.stack([fit(f) for i, f in enumerate(video) if i % stride == 0])
+            clips.append(Clip(entry["name"], entry["group"], frames, mine[: len(frames)]))
+    return clips

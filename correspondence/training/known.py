@@ -1,0 +1,199 @@
+"""Frames whose field is known or nearly so, and a matcher's errors on them: what its judge is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence.certainty.fit_judge import Samples
+from correspondence.face import topology as topo
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.geometry.grid import Float
+from correspondence.geometry.region import GRID, Region, whole
+from correspondence.matchers.choice import EVIDENCE
+from correspondence.training import synthetic
+from correspondence.types import Bool, Image, Landmarks
+
+COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
+HIDDEN_ERROR = 4.0  # likewise of skin that the reference hides: the mesh still knows about where it lies
+CELLS_PER_PAIR = 1200
+MOST_YAW_DEG = 75.0
+Generator = np.random.Generator
+Finder = Callable[[Image, Landmarks | None], Landmarks | None]  # of a frame, given where they truly are
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """A frame made from a square picture of side S.
+
+    Attributes:
+        frame: uint8 (S, S, 3).
+        field: float32 (S, S, 2), pixels, from the frame to the picture.
+        cover: float32 (S, S), 1 where the frame shows what the picture does not.
+        landmarks: as they are known in the frame.
+        covered_error: what the error of covered cells counts as at least, cells of 256.
+    """
+
+    frame: Image
+    field: Float
+    cover: Float
+    landmarks: Landmarks | None
+    covered_error: float = COVERED_ERROR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a matcher made of a frame.
+
+    Attributes:
+        field: float32 (N, N, 2), cells.
+        features: what its judge weighs, each float32 (N / EVIDENCE, N / EVIDENCE).
+        region: the frame's.
+        reference: the reference's.
+    """
+
+    field: Float
+    features: list[Float]
+    region: Region
+    reference: Region
+
+
+def turned_pair(rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder) -> Known:
+    """The face turned about the neck, by FaceMesh's depth; a warp where there is none.
+
+    Skin that the picture does not show counts as covered: no flow and no landmark can know it.
+    """
+    if face is None:
+        return warped_pair(rng, image, face, other, find)
+    side, square = image.shape[0], whole((image.shape[0], image.shape[0]))
+    there = Landmarks(synthetic.turn_head(rng, face.points, MOST_YAW_DEG), face.image_size)
+    driven = landmark_field(there, face_reference(face, square, side), square)
+    frame = synthetic.spoil(rng, synthetic.relight(rng, synthetic.sample(image, driven.field)))
+    hidden = (driven.inside & (driven.validity <= 0)).astype(np.float32)
+    known = there if rng.random() < 0.5 else find(frame, there)
+    return Known(frame, driven.field, hidden, known, HIDDEN_ERROR)
+
+
+def warped_pair(
+    rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder, strength: float = 1.0
+) -> Known:
+    """A random warp of a picture, in half of all cases with something of another before it.
+
+    Args:
+        rng: randomness.
+        image: uint8 (S, S, 3).
+        face: its landmarks, None without a face.
+        other: what lies before it is cut from this, uint8 (S, S, 3).
+        find: finds landmarks in the frame.
+        strength: of the warp.
+    """
+    size = image.shape[0]
+    field = np.asarray(synthetic.random_field(rng, 256) * np.float32(strength * size / 256), np.float32)
+    field = np.asarray(cv2.resize(field, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    carried = None if face is None else follow(field, face)
+    frame = synthetic.sample(image, field)
+    cover = np.zeros((size, size), np.float32)
+    if rng.random() < 0.5:
+        found = find(frame, carried)
+        box = found.box if found else (size * 0.3, size * 0.3, size * 0.7, size * 0.7)
+        frame, cover = synthetic.occlude(rng, frame, other, box)
+    frame = synthetic.spoil(rng, synthetic.relight(rng, frame))
+    return Known(frame, field, cover, find(frame, carried))
+
+
+def follow(field: Float, face: Landmarks) -> Landmarks:
+    """A picture's landmarks in the frame that `field` leads from."""
+    moved = synthetic.follow_points(field, face.points[:, :2])
+    return Landmarks(np.column_stack([moved, face.points[:, 2]]).astype(np.float32), face.image_size)
+
+
+def at_cells(planes: list[Float], x: Float, y: Float) -> Float:
+    """Bilinear values of each plane at cells (x, y): float32 (S, planes)."""
+    return np.stack(
+        [
+            cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
+            for plane in planes
+        ],
+        axis=1,
+    )
+
+
+def known_samples(rng: Generator, known: Known, seen: Seen) -> Samples:
+    """Samples of a known field at random cells of the region."""
+    cells = rng.uniform(0, seen.field.shape[0] - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
+    return judged(_features_at(seen, cells), cells, seen.field, seen.region, seen.reference, known)
+
+
+def judged(
+    features: Float, cells: Float, field: Float, region: Region, reference: Region, known: Known
+) -> Samples:
+    """Samples at cells of a field's grid, those that count; what is covered is wrong."""
+    size, side = field.shape[0], known.field.shape[0]
+    pixels = region.to_pixels(cells, size)
+    x, y = pixels[:, :1], pixels[:, 1:]
+    true = pixels + at_cells([known.field[..., 0], known.field[..., 1]], x, y)
+    within = ((np.minimum(true, pixels) >= 0) & (true <= side - 1) & (pixels < side)).all(axis=1)
+    errors = np.abs(_sent(field, cells) - reference.to_grid(true, size))
+    cover = at_cells([known.cover], x, y)[:, 0]
+    covered = cover > 0.5
+    wrong = np.float32(known.covered_error * size / GRID)
+    errors = np.where(covered[:, None], np.maximum(errors, wrong), errors)
+    return _samples(features, errors, covered, within & ((cover < 0.1) | covered))
+
+
+def landmark_samples(
+    here: Landmarks, there: Landmarks, chosen: list[int], seen: Seen, weight: float
+) -> Samples:
+    """Samples at the landmarks withheld from a matcher, where they were found in frame and reference.
+
+    Args:
+        here: the frame's.
+        there: the reference's.
+        chosen: numbers of those withheld.
+        seen: what the matcher made of the others.
+        weight: of each, of which a pair has 150, beside a cell.
+    """
+    size = seen.field.shape[0]
+    cells = seen.region.to_grid(here.points[chosen, :2], size)
+    errors = np.abs(_sent(seen.field, cells) - seen.reference.to_grid(there.points[chosen, :2], size))
+    within = ((cells >= 0) & (cells <= size - 1)).all(axis=1)
+    return _samples(_features_at(seen, cells), errors, np.zeros(len(cells), bool), within, weight)
+
+
+def _features_at(seen: Seen, cells: Float) -> Float:
+    """Features at cells of the field's grid, which lie on a coarser one: float32 (S, F)."""
+    at = ((cells + 0.5) / EVIDENCE - 0.5).astype(np.float32)
+    return at_cells(seen.features, at[:, :1], at[:, 1:])
+
+
+def _sent(field: Float, cells: Float) -> Float:
+    return cells + at_cells([field[..., 0], field[..., 1]], cells[:, :1], cells[:, 1:])
+
+
+def _samples(features: Float, errors: Float, covered: Bool, counts: Bool, weight: float = 1.0) -> Samples:
+    """Those that count, all with one weight."""
+    weights = np.full(int(counts.sum()), weight, np.float32)
+    return Samples(features[counts], errors[counts].astype(np.float32), weights, covered[counts])
+
+
+def withhold(
+    frame: Landmarks, reference: Landmarks, every: int = 3, first: int = 0
+) -> tuple[Landmarks, list[int]]:
+    """The frame's landmarks with every n-th moved to where its mesh neighbours' motion would put it."""
+    triangles = topo.topology().triangles
+    motion = frame.points - reference.points
+    total, count = np.zeros((468, 3), np.float32), np.zeros((468, 1), np.float32)
+    withheld = np.zeros(478, bool)
+    withheld[first:468:every] = True
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        for tail, head in ((a, b), (b, a)):
+            known = ~withheld[triangles[:, head]]
+            np.add.at(total, triangles[known, tail], motion[triangles[known, head]])
+            np.add.at(count, triangles[known, tail], 1)
+    chosen = [int(index) for index in np.flatnonzero(withheld) if count[index] > 0]
+    points = frame.points.copy()
+    points[chosen] = reference.points[chosen] + total[chosen] / count[chosen]
+    return Landmarks(points, frame.image_size), chosen

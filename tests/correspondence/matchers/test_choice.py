@@ -1,0 +1,57 @@
+"""Which candidate is believed: the landmarks on skin, unless a flow explains the frame clearly better."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from correspondence.face.mesh import LandmarkField
+from correspondence.geometry.grid import Float
+from correspondence.matchers.choice import CHOICE, PRICE, choose, loop, weigh
+
+SIZE = 64
+NOISE = 6  # gray levels: flow does not explain a frame without rest either
+STEP = 2.0  # cells between the flow, which is right, and the landmark field, which is not
+
+
+def chosen(contrast: float, inside: bool) -> Float:
+    """The field where a flow by STEP meets the picture and the landmarks, at 0, miss by `contrast`."""
+    n = SIZE // CHOICE
+    stripes = np.where(np.arange(n) % 2 == 0, 100, 100 + contrast).astype(np.uint8)
+    reference = np.ascontiguousarray(np.broadcast_to(stripes[None, :, None], (n, n, 4)))
+    noise = np.random.default_rng(0).integers(-NOISE, NOISE + 1, (n, n, 4))
+    frame = (np.roll(reference, -round(STEP / CHOICE), axis=1) + noise).astype(np.uint8)
+    flow = np.zeros((SIZE, SIZE, 2), np.float32)
+    flow[..., 0] = STEP
+    still = np.full((SIZE, SIZE, 2), 2 * STEP, np.float32)
+    face = LandmarkField(
+        np.zeros((SIZE, SIZE, 2), np.float32),
+        np.ones((SIZE, SIZE), np.float32),
+        np.full((SIZE, SIZE), inside),
+    )
+    parts = np.zeros((n, n), np.float32)
+    fields = zip([flow, flow, still, face.field], PRICE, strict=True)
+    field, spread = choose([weigh(f, price, frame, reference) for f, price in fields], face, parts)
+    assert field.shape == (SIZE, SIZE, 2)
+    assert (spread >= 0).all()
+    return field[SIZE // 4 : -SIZE // 4, SIZE // 4 : -SIZE // 4, 0]
+
+
+@pytest.mark.parametrize(
+    ("contrast", "inside", "expected"),
+    [(4, True, 0.0), (4, False, STEP), (50, True, STEP)],
+    ids=["a little better on skin", "a little better elsewhere", "clearly better on skin"],
+)
+def test_skin_follows_the_landmarks_unless_a_flow_is_clearly_better(
+    contrast: float, inside: bool, expected: float
+) -> None:
+    np.testing.assert_allclose(chosen(contrast, inside), expected, atol=0.1)
+
+
+def test_the_way_there_and_back_closes_for_the_inverse() -> None:
+    there = np.zeros((SIZE // CHOICE, SIZE // CHOICE, 2), np.float32)
+    there[..., 0] = 6
+    back = np.zeros((SIZE, SIZE, 2), np.float32)
+    back[..., 0] = -6
+    np.testing.assert_allclose(loop(there, back), 0, atol=1e-5)
+    np.testing.assert_allclose(loop(there, 0 * back), 6, atol=1e-5)

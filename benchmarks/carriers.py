@@ -14,13 +14,13 @@ from correspondence.matchers.coarse import Begun
 from correspondence.types import Float, Image, MaybeLandmarks, Prepared
 from inpaint.classical import fill_classical
 from reference import CompositeConfig, Compositor, Edit, KeeperConfig, Propagator, PropagatorConfig
-from reference.bank import Keyframe
-from reference.composite import Composition
+from reference.compose.composite import Composition
 from reference.events import KeyframeMade, ReferenceSwitched
-from reference.keyframes import FillHint, draw, filled
-from reference.parts import face_size
-from reference.policy import Action, KeyframePolicy, coverage
-from reference.sights import ALL_TRUST, Look, confident, radius_px, sight_of
+from reference.face.parts import face_size
+from reference.keyframes.bank import Keyframe
+from reference.keyframes.drawn import FillHint, draw, filled
+from reference.keyframes.policy import Action, KeyframePolicy, coverage
+from reference.keyframes.sights import ALL_TRUST, Look, confident, radius_px, sight_of
 
 ALL = CompositeConfig(trust_low=0.0, trust_high=ALL_TRUST)
 

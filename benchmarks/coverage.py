@@ -27,7 +27,7 @@ from correspondence import Landmarks, Match, Matcher, detect_landmarks
 from correspondence.types import Bool, Float, Image, Prepared
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig, presets
 from reference.events import KeyframeMade, KeyframeRefused, ReferenceSwitched
-from reference.sights import confident, radius_px
+from reference.keyframes.sights import confident, radius_px
 
 LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips of large movement
 COLUMNS = (

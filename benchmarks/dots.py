@@ -16,7 +16,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from benchmarks.metrics import FloatAny
 from correspondence.face.topology import OVAL, topology
 from correspondence.types import Bool, Float, Image, Landmarks
-from reference.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size
+from reference.face.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size
 
 RADIUS = 0.022  # of a dot, face sizes
 APART = 0.11  # least distance between two dots in the reference, face sizes

@@ -24,7 +24,7 @@ from benchmarks.metrics import psnr
 from correspondence import Landmarks, Match, detect_landmarks
 from correspondence.types import Bool, Image
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
-from reference.drawing import Canvas, blend, crop
+from reference.painters.drawing import Canvas, blend, crop
 
 MATCHERS = ("classical", "thorough", "DIS medium", "landmark-only")
 TONE = ((0.8, 0.03), (0.9, 0.0), (1.15, -0.03))  # gamma and lift of red, green, blue

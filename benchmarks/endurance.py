@@ -31,8 +31,8 @@ from benchmarks.passes import CLIP_FPS, Passes, Shown
 from correspondence import Matcher
 from correspondence.types import Image
 from reference import Edit, KeeperConfig
-from reference.parts import face_size
-from reference.policy import PolicyConfig
+from reference.face.parts import face_size
+from reference.keyframes.policy import PolicyConfig
 
 WARP_EVERY_S = 2.0
 COLUMNS = (

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.types import Bool, Float, Image, Landmarks
-from reference.parts import FACE_OVAL, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from reference.face.parts import FACE_OVAL, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 
 FloatAny = npt.NDArray[np.floating[Any]]
 

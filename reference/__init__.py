@@ -2,11 +2,9 @@
 
 import reference.presets as presets
 from correspondence.types import Box
-from reference.align import Alignment, Placement, align_edited, flatten
-from reference.bank import next_id
-from reference.between import Between
-from reference.composite import CompositeConfig, Composition, Compositor
-from reference.edits import MODES, Edit, Mode
+from reference.compose.composite import CompositeConfig, Composition, Compositor
+from reference.edits.align import Alignment, Placement, align_edited, flatten
+from reference.edits.edit import MODES, Edit, Mode
 from reference.errors import EditError, StageError
 from reference.events import (
     CameraFound,
@@ -19,14 +17,16 @@ from reference.events import (
     KeyframeRefused,
     ReferenceSwitched,
 )
-from reference.keeper_config import KeeperConfig
-from reference.keyframe_info import KeyframeInfo
-from reference.keyframes import Fill, FillHint
-from reference.outfit import Outfit, Own
-from reference.policy import Action, Decision
-from reference.propagator import Propagator, PropagatorConfig
-from reference.quality import ReferenceScore, reference_score
-from reference.result import Result, Settings
+from reference.face.quality import ReferenceScore, reference_score
+from reference.keyframes.bank import next_id
+from reference.keyframes.drawn import Fill, FillHint
+from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.policy import Action, Decision
+from reference.propagate.between import Between
+from reference.propagate.outfit import Outfit, Own
+from reference.propagate.propagator import Propagator, PropagatorConfig
+from reference.propagate.result import Result, Settings
 
 __all__ = [
     "MODES",

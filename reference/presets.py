@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from correspondence.types import Float, Image, Landmarks, check_image
-from reference import makeup, paint
-from reference.drawing import Canvas, Rgb, crop, parse_colour
 from reference.errors import EditError
+from reference.painters import makeup, paint
+from reference.painters.drawing import Canvas, Rgb, crop, parse_colour
 
 Painter = Callable[[Float, Canvas, Rgb], Float]
 

@@ -18,7 +18,7 @@ from correspondence import LandmarkTracker, detect_landmarks
 from correspondence.types import Image, Landmarks
 from inpaint.jobs import Filler, GapJob
 from inpaint.still import Still, transferred, unlike
-from reference.view import view_change
+from reference.face.view import view_change
 from stream.files import Progress
 from stream.made import make_filler
 from stream.paths import check_paths

@@ -9,7 +9,7 @@ from functools import partial
 from aiohttp import web
 
 from reference import MODES, Mode, presets
-from reference.bank import BankConfig
+from reference.keyframes.bank import BankConfig
 from stream.describe import thumbnail
 from stream.editor import Target
 from stream.errors import ConflictError, NotFoundError, RequestError

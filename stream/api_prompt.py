@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from reference.prompt import PromptConfig
+from reference.edits.prompt import PromptConfig
 from stream.api_looks import changed, target_in
 from stream.errors import NotFoundError, RequestError
 from stream.prompt_edits import Area, PromptEdits

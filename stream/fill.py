@@ -15,7 +15,7 @@ from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
 from inpaint.jobs import GapJob, MaskedJob
 from inpaint.types import FillContext
-from reference.keyframes import FillHint, Gap, Posed
+from reference.keyframes.drawn import FillHint, Gap, Posed
 from stream.worker import FillWorker
 from stream.worker_child import Setup
 from stream.worker_types import JobError, Priority, Request, WorkerConfig

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from correspondence import detect_landmarks
 from correspondence.types import Image, Landmarks, Prepared
 from reference import MODES, Edit, Mode, Outfit, Own, next_id, reference_score
-from reference.bank import BankConfig
+from reference.keyframes.bank import BankConfig
 from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]

@@ -15,7 +15,7 @@ from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
 from inpaint.jobs import Check, Filler, GapJob
 from reference import Edit, Result
-from reference.keyframes import FillHint, Gap
+from reference.keyframes.drawn import FillHint, Gap
 from stream.fill import gap_job, masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention

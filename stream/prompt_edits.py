@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from correspondence.types import Float, Image
-from reference.prompt import PromptConfig, face_area
+from reference.edits.prompt import PromptConfig, face_area
 from stream.editor import Editor, Target
 from stream.errors import CapacityError, ConflictError, NotFoundError, ServerError
 from stream.events import Message

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image
-from reference.prompt import PromptCancelled, PromptConfig, PromptEditor, require
+from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, require
 from stream.pictures import encode_png
 from stream.probe import MediaError, probe
 from stream.references import Stopped, frame_at, pick_reference

@@ -21,7 +21,7 @@ from correspondence import LandmarkTracker, Matcher
 from correspondence.types import Image, Landmarks
 from inpaint.jobs import Check, Filler, GapJob
 from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
-from reference.outfit import Own
+from reference.propagate.outfit import Own
 from stream.made import Inventor
 from stream.pictures import decode_picture
 from stream.record_files import Writer, read_piece

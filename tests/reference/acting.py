@@ -12,13 +12,8 @@ from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import ideal_region
 from correspondence.types import Image
-from reference.parts import (
-    LEFT_LOWER_LID,
-    LEFT_UPPER_LID,
-    RIGHT_LOWER_LID,
-    RIGHT_UPPER_LID,
-)
-from reference.sampling import read_grid
+from reference.compose.sampling import read_grid
+from reference.face.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 
 UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415)  # inner rims, corners left out, one above the other
 LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324)

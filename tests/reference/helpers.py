@@ -9,7 +9,7 @@ import numpy as np
 
 from correspondence import DETECT, Landmarks, Match
 from correspondence.types import Float, Image, MaybeLandmarks
-from reference.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
+from reference.face.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 
 
 def shift_match(

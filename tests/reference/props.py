@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.types import Float, Image, Landmarks
-from reference.parts import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size, take
+from reference.face.parts import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size, take
 
 Mask = npt.NDArray[np.uint8]
 BEARD: tuple[int, ...] = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397)

@@ -6,8 +6,9 @@ import pytest
 
 from correspondence import Landmarks
 from correspondence.types import Image
-from reference import EditError, parts, presets
-from reference.drawing import parse_colour
+from reference import EditError, presets
+from reference.face import parts
+from reference.painters.drawing import parse_colour
 from tests.reference.helpers import moved, scaled_face
 
 DRAWN = [entry["name"] for entry in presets.describe() if entry["needs_face"]]

@@ -9,7 +9,7 @@ import numpy as np
 from correspondence import DETECT, Landmarks, Match
 from correspondence.types import Image, MaybeLandmarks
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
-from reference.refusal import RefusalConfig
+from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face
 
 PAINT = (98, 22, 158, 36)  # a band above the face, where no mesh helps; the face is in the middle

@@ -28,7 +28,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from correspondence import detect_landmarks
 from correspondence.types import Image, Landmarks
-from reference.parts import INNER_LIPS, OUTER_LIPS
+from reference.face.parts import INNER_LIPS, OUTER_LIPS
 from stream.app import create_app
 from stream.colour import to_frame, to_rgb
 from stream.config import ServerConfig

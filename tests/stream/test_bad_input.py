@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image
 from reference import Edit
-from reference.bank import BankConfig, Keyframe
+from reference.keyframes.bank import BankConfig, Keyframe
 from stream.demo import DemoSource
 from stream.errors import MOST_TEXT, UploadError
 from stream.look import largest_px

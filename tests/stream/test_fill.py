@@ -18,7 +18,7 @@ from correspondence.errors import WeightsError
 from correspondence.types import Float, Image
 from inpaint import fill_classical
 from inpaint.jobs import Filler
-from reference.keyframes import FillHint, Gap, GapFill, LaterFill
+from reference.keyframes.drawn import FillHint, Gap, GapFill, LaterFill
 from stream.fill import WorkerFill, gap_job, make_worker
 from stream.made import DirectFill
 from stream.worker import FillWorker

@@ -11,7 +11,7 @@ import pytest
 from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image, Landmarks
 from reference import Edit, Propagator, PropagatorConfig, presets
-from reference.parts import face_size
+from reference.face.parts import face_size
 from stream.files import REFERENCES, FileConfig, edit_file, edit_frames, save_reference
 from stream.pictures import encode_png
 from stream.probe import probe

@@ -16,7 +16,7 @@ import pytest
 
 from correspondence import detect_landmarks
 from correspondence.types import Image
-from reference.prompt import face_area
+from reference.edits.prompt import face_area
 from stream.api_prompt import MOST_CHARACTERS
 from stream.cli import main
 from stream.prompting import PromptService

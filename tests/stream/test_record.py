@@ -16,7 +16,7 @@ from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image
 from inpaint.jobs import Filler
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
-from reference.outfit import Outfit, Own
+from reference.propagate.outfit import Outfit, Own
 from stream.cli import main
 from stream.demo import DemoSource
 from stream.probe import MediaError

@@ -1,0 +1,156 @@
+"""What an edit changed behind the person, carried by the camera's motion and shown behind the person.
+
+Two layers as in StreamEdit (fig. 5), each with a field of its own: the person's by the matcher, the
+background's by the camera, joined along the outline of the person in the frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+import numpy as np
+
+from correspondence.face.body import BodyWatcher, Finder
+from correspondence.face.mesh import similarity
+from correspondence.types import Bool, Float, Image, Landmarks, Match, Patch
+from reference.compose.camera import CameraTracker, Homography, resized
+from reference.compose.composite import CompositeConfig, Composition, Compositor
+from reference.compose.person import PersonDetector, Split, outline
+from reference.face.view import RIGID
+
+CELL_PX = 16  # grid on which the background's field is given; a homography is smooth over far more
+SURE, UNSURE = -1.5, 8.0  # log_b where the camera's motion is known, and where the reference shows nothing
+EVERY = 3  # frames between two looks for the person beside the path
+GONE = 6  # frames over which the background's edit goes when the camera is lost
+REMEMBERED = 32  # frames whose landmarks are kept, to move a late mask to the present
+
+
+class Backdrop:
+    """The background of one edit on one stream; `blend` belongs to the thread of `step`.
+
+    Args:
+        split: the edit in two.
+        config: how it meets a frame.
+        beside: look for the person in a thread of its own, every few frames; False looks in every frame,
+            in step.
+        finder: finds the person; a `PersonDetector` when None.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        config: CompositeConfig | None = None,
+        *,
+        beside: bool = True,
+        finder: Finder | None = None,
+    ) -> None:
+        self.split = split
+        self._beside = beside
+        self._compositor = Compositor(split.back, None, config)
+        self._camera = CameraTracker(split.front.reference, split.person < 0.02)
+        small = (max(1, split.person.shape[1] // 4), max(1, split.person.shape[0] // 4))
+        self._at_first = cv2.resize(split.person, small, interpolation=cv2.INTER_AREA)
+        self._finder = finder
+        self._watcher: BodyWatcher | None = None
+        self._seen: deque[tuple[float, Landmarks]] = deque(maxlen=REMEMBERED)
+        self._motion: Homography | None = None  # the last one known
+        self._shown = 1.0
+        self._lost = False
+
+    def blend(
+        self, frame: Image, now_s: float, landmarks: Landmarks | None, front: Composition, strength: float
+    ) -> Composition:
+        """The composed person before the composed background.
+
+        Args:
+            frame: uint8 (H, W, 3).
+            now_s: its time, seconds.
+            landmarks: of its face, None without one.
+            front: the frame with what the edit changed on the person.
+            strength: of the edit, [0, 1].
+        """
+        person = self._person(frame, now_s, landmarks)
+        full = outline(person, frame)
+        motion = self._follow(frame, full < 0.02)
+        self._motion = self._motion if motion is None else motion
+        self._shown = min(1.0, max(0.0, self._shown + (1 if motion is not None else -1) / GONE))
+        if self._motion is None:
+            return front
+        field = _field(self._motion, frame, self.split)
+        back = self._compositor.compose(frame, field, strength * self._shown)
+        if back.box is None and front.box is None:
+            return front
+        x, y, w, h = cv2.boundingRect((full > 0).astype(np.uint8))
+        cut = np.s_[y : y + h, x : x + w]
+        image = back.image.copy() if back.image is frame else back.image
+        share, before, behind = (np.ascontiguousarray(a[cut]) for a in (full, front.image, image))
+        if w and h:
+            image[cut] = cv2.blendLinear(before, behind, share, 1 - share)
+        box = (0, 0, frame.shape[1], frame.shape[0])
+        return Composition(image, box, max(front.coverage, back.coverage), front.seen)
+
+    @property
+    def lost(self) -> bool:
+        """The camera's motion is not known, and the edit of the background is gone or going."""
+        return self._lost
+
+    def _follow(self, frame: Image, behind: Bool) -> Homography | None:
+        """The camera's motion; a background too plain to tell is taken for that of a camera on a stand."""
+        if self._camera.blind:
+            own = self.split.front.reference
+            return resized((frame.shape[0], frame.shape[1]), (own.shape[0], own.shape[1]))
+        motion = self._camera(frame, behind)
+        self._lost = motion is None
+        return motion
+
+    def _person(self, frame: Image, now_s: float, landmarks: Landmarks | None) -> Float:
+        """Share of the person on a coarse grid over the frame; the reference's before the first answer."""
+        if not self._beside:
+            self._finder = self._finder or PersonDetector()
+            return self._finder(frame, now_s).mask
+        if self._watcher is None:
+            self._watcher = BodyWatcher(EVERY, self._finder or PersonDetector())
+        self._watcher.offer(frame, now_s)
+        if landmarks is not None:
+            self._seen.append((now_s, landmarks))
+        body = self._watcher.latest
+        if body is None or body.frame_size != frame.shape[:2]:  # not looked at yet
+            return self._at_first
+        then = next((found for time_s, found in self._seen if time_s == body.time_s), None)
+        return body.mask if then is None or landmarks is None else _brought(body.mask, then, landmarks)
+
+    def close(self) -> None:
+        """Stop looking for the person."""
+        if self._watcher is not None:
+            self._watcher.close(timeout_s=0)  # its thread ends by itself: a step must not wait
+        elif self._finder is not None:
+            self._finder.close()
+        self._watcher = self._finder = None
+
+
+def _brought(mask: Float, then: Landmarks, now: Landmarks) -> Float:
+    """A mask from a little earlier, moved as the head has moved since."""
+    rows, columns = mask.shape
+    height, width = now.image_size
+    cells = np.array([columns / width, rows / height], np.float32)
+    a, b = ((lm.points[list(RIGID), :2] + 0.5) * cells - 0.5 for lm in (then, now))
+    moved = cv2.warpAffine(mask, similarity(a, b), (columns, rows), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
+
+
+def _field(motion: Homography, frame: Image, split: Split) -> Match:
+    """The background's match: a homography's field, unsure where the reference shows nothing."""
+    height, width = frame.shape[:2]
+    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+    box = (0, 0, columns * CELL_PX, rows * CELL_PX)
+    x = (np.arange(columns, dtype=np.float64) + 0.5) * CELL_PX - 0.5
+    y = (np.arange(rows, dtype=np.float64) + 0.5) * CELL_PX - 0.5
+    at = np.stack([*np.meshgrid(x, y), np.ones((rows, columns))], axis=-1)
+    seen = at @ motion.T
+    seen = seen[..., :2] / seen[..., 2:]
+    own = split.back.reference.shape[:2]
+    beyond = np.maximum(-seen, seen - (own[1] - 1, own[0] - 1)).max(axis=-1)
+    log_b = np.where(beyond > CELL_PX / 2, UNSURE, SURE)
+    values = np.dstack([seen - at[..., :2], log_b]).astype(np.float32)
+    return Match((Patch(values, box),), None, (height, width), (own[0], own[1]))

@@ -1,0 +1,136 @@
+"""What weighs an edit on a frame: mask, light and trust on a coarse grid over a box of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from correspondence.types import Box, Float, Image
+from reference.compose.layers import Softness
+from reference.compose.live import Areas
+from reference.edits.mask import smoothstep
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Where an edit lands and how sure its place is, on a coarse grid over a box of the frame.
+
+    Attributes:
+        mask: the warped mask where the frame does not stay live, float32 (rows, columns), [0, 1].
+        log_b: natural log of the match's Laplace scale, float32 (rows, columns), pixels.
+    """
+
+    mask: Float
+    log_b: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What varies slowly over a box of the frame, on a coarse grid (rows, columns) over it.
+
+    Attributes:
+        box: of the frame.
+        mask: the warped mask, widened, float32, [0, 1].
+        gain: light gain, float32 (rows, columns, 3).
+        trust: how much of the edit is shown, float32, [0, 1].
+        coverage: share of the edited area that is trusted, [0, 1].
+        seen: what decides about references.
+        softness: by which the edit is blurred; None where the frame is as sharp as the reference.
+    """
+
+    box: Box
+    mask: Float  # the warped mask, widened
+    gain: Float  # (rows, columns, 3)
+    trust: Float
+    coverage: float
+    seen: Seen
+    softness: Softness | None = None
+
+    @property
+    def reach(self) -> float:
+        """How far the blurred edit reaches beyond its mask, pixels of the frame."""
+        return 0.0 if self.softness is None else self.softness.reach
+
+    def cut(self, box: Box) -> Weights:
+        """The same over a part of the box."""
+        if box == self.box:
+            return self
+        rows, columns = self.mask.shape
+        step_x, step_y = (self.box[2] - self.box[0]) / columns, (self.box[3] - self.box[1]) / rows
+        size = (max(1, round((box[3] - box[1]) / step_y)), max(1, round((box[2] - box[0]) / step_x)))
+        at = (centres(box, size) + 0.5 - self.box[:2]) / (step_x, step_y) - 0.5
+        gain, trust, mask = (
+            cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            for x in (self.gain, self.trust, self.mask)
+        )
+        return replace(self, box=box, mask=mask, gain=gain, trust=trust)
+
+
+def centres(box: Box, size: tuple[int, int]) -> Float:
+    """x and y of the cells' centres of an even grid over a box, float32 (rows, columns, 2), pixels."""
+    x0, y0, x1, y1 = box
+    rows, columns = size
+    x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
+    y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
+    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
+
+
+def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest: float) -> Float:
+    """How much brighter each channel is now than in the reference, float32 (rows, columns, 3).
+
+    Args:
+        now, before: the frame and the warped reference on a coarse grid, uint8 (rows, columns, 3).
+        confidence: of the match there, float32 (rows, columns), [0, 1].
+        sigma: of the neighbourhood that sets the gain, cells.
+        rest: log of the gain below which light counts as unchanged; it counts in full at 3 times it.
+    """
+    sure = (confidence + np.float32(1e-3))[..., None]
+    seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
+    live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
+    dark = np.float32(4) * live[..., 3:]  # keeps noise in black from counting as light
+    change = np.log((live[..., :3] + dark) / (past + dark))
+    change = change * smoothstep(np.abs(change), rest, 3 * rest)
+    return np.asarray(np.exp(change), np.float32)
+
+
+def less_live(mask: Float, areas: Areas, box: Box) -> Float:
+    """A mask on an even grid over a box, float32 (rows, columns), less what stays live there."""
+    rows, columns = mask.shape
+    step = ((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
+    out: Float = mask.copy()
+    for (x0, y0, x1, y1), share in areas:
+        x = ((np.arange(columns) + 0.5) * step[0] + box[0]).astype(np.intp)
+        y = ((np.arange(rows) + 0.5) * step[1] + box[1]).astype(np.intp)
+        across, down = (x >= x0) & (x < x1), (y >= y0) & (y < y1)
+        if across.any() and down.any():
+            out[np.ix_(down, across)] *= 1 - share[np.ix_(y[down] - y0, x[across] - x0)]
+    return out
+
+
+def union(a: Box | None, b: Box | None) -> Box | None:
+    """The smallest box around both; None for none."""
+    if a is None or b is None:
+        return a or b
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def tight(mask: Float, box: Box, beyond: float = 0.0) -> Box | None:
+    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none.
+
+    Args:
+        beyond: how far it also reaches around them, pixels.
+    """
+    x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
+    if not w or not h:
+        return None
+    rows, columns = mask.shape
+    x0, y0, x1, y1 = box
+    step_x, step_y = (x1 - x0) / columns, (y1 - y0) / rows
+    return (
+        max(x0, int(x0 + (x - 1) * step_x - beyond)),
+        max(y0, int(y0 + (y - 1) * step_y - beyond)),
+        min(x1, int(np.ceil(x0 + (x + w + 1) * step_x + beyond))),
+        min(y1, int(np.ceil(y0 + (y + h + 1) * step_y + beyond))),
+    )

@@ -1,0 +1,300 @@
+"""An edit on a live frame: warped, lit as the frame is, and nowhere but where it belongs.
+
+out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
+mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
+All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay. A pure
+change of tone needs no warp: its colour table is applied to the live pixel. Rigid objects go over all that,
+see `rigid`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from correspondence.types import Bool, Box, Float, Image, Landmarks, Match, check_image
+from reference.compose.blend import (
+    CELL,
+    UNIT,
+    Planes,
+    Tile,
+    add_change,
+    busy_cells,
+    lay_paint,
+    mix_tone,
+    parts,
+    tiles,
+    weigh_pixels,
+)
+from reference.compose.blend_weights import Seen, Weights, centres, less_live, light_gain, tight, union
+from reference.compose.gate import FaceGate
+from reference.compose.landing import landing_box, leaves_head
+from reference.compose.layers import Layers, Maps, fixed_maps, make_layers, soften
+from reference.compose.live import Areas, gap_between_lips, live_areas, openings
+from reference.compose.rigid import Placed, RigidLayer, on_face
+from reference.compose.sampling import coarse_values, window_field
+from reference.compose.softness import SoftnessMeter
+from reference.edits.edit import Edit
+from reference.edits.mask import smoothstep
+from reference.edits.objects import find_objects
+from reference.face.parts import face_size
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompositeConfig:
+    """How an edit meets the live frame; `__post_init__` checks the ranges."""
+
+    follow_light: bool = True
+    follow_blur: bool = True  # soften an edit of the face where it is softer than in the reference
+    gain_min: float = 0.5  # limits of the light gain
+    gain_max: float = 2.0
+    light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
+    light_rest: float = 0.05  # log of the gain below which light counts as unchanged; full at 3 times it
+    radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
+    trust_low: float = 0.15  # confidence at which the edit is gone: a hand before the face has 0.2 ...
+    trust_high: float = 0.5  # ... and at which it is whole
+    step_px: int = 8  # grid of gain and confidence
+
+    def __post_init__(self) -> None:
+        if not 0 < self.gain_min <= 1 <= self.gain_max <= 255 / UNIT:
+            raise ValueError(
+                f"gain limits must hold 0 < min <= 1 <= max <= 3.98, got {self.gain_min}, {self.gain_max}"
+            )
+        if not 0 <= self.trust_low < self.trust_high <= 1:
+            raise ValueError(f"trust must hold 0 <= low < high <= 1, got {self.trust_low}, {self.trust_high}")
+        if self.step_px < 1 or min(self.radius, self.light_reach, self.light_rest) <= 0:
+            raise ValueError("step_px must be >= 1, radius, light_reach and light_rest > 0")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composition:
+    """A composed frame.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3); the frame's own array where nothing landed.
+        box: the part of it that may differ from the frame, None where nothing does.
+        coverage: share of the edited area in the frame that is trusted, [0, 1].
+        seen: what decided, on a coarse grid; None where nothing lands or no place matters.
+    """
+
+    image: Image
+    box: Box | None
+    coverage: float
+    seen: Seen | None = None
+
+
+class Compositor:
+    """Composes one edit; made once per edit, holds no state of a stream and may be shared by threads.
+
+    Args:
+        edit: what to compose, in its mode.
+        landmarks: of its reference; None without a face.
+    """
+
+    def __init__(
+        self, edit: Edit, landmarks: Landmarks | None, config: CompositeConfig | None = None
+    ) -> None:
+        self.edit = edit
+        self.config = config or CompositeConfig()
+        self._landmarks = landmarks
+        self._places = openings(edit, landmarks)
+        objects = find_objects(edit, landmarks)
+        self._layers: Layers = make_layers(
+            edit, objects.soft, objects.rigid, gap_between_lips(self._places, landmarks)
+        )
+        self._rigid = None
+        if objects.rigid is not None and landmarks is not None:
+            self._rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
+        self._gate = None
+        carried = self._layers.touched.any(axis=2)
+        if landmarks is not None and not edit.is_global and carried.any():
+            gate = FaceGate(carried & edit.visible, landmarks)
+            self._gate = gate if gate.share > 0.5 else None
+        h, w = edit.mask.shape
+        small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
+        self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
+        # Widened by a cell on each side, so that no change slips between the cells.
+        near = np.ones((3, 3), np.uint8)
+        self._own_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
+        self._small_mask = cv2.dilate(self._own_mask, near)
+        cells = cv2.resize(self._layers.touched, small, interpolation=cv2.INTER_AREA)
+        self._small_work = cv2.dilate((cells > 0).astype(np.uint8), near)
+        self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
+        self._grid = np.empty((0, 0, 2), np.float32)
+        self._meter = None
+        bound = landmarks is not None and edit.box is not None and not leaves_head(edit.box, landmarks)
+        if self.config.follow_blur and landmarks is not None and bound:
+            self._meter = SoftnessMeter(edit.reference, landmarks)
+
+    @cached_property
+    def _tone(self) -> Image | None:
+        return self.edit.tone
+
+    def compose(self, frame: Image, match: Match, weight: float = 1.0) -> Composition:
+        """The edit on a frame.
+
+        Args:
+            frame: RGB uint8 (H, W, 3).
+            match: of this frame with the edit's reference.
+            weight: multiplies the edit's strength, [0, 1].
+
+        Raises:
+            ValueError: a match of another frame size or reference size.
+        """
+        size = check_image(frame, "frame")
+        if match.frame_size != size or match.reference_size != self.edit.mask.shape:
+            raise ValueError(
+                f"match is of a frame {match.frame_size} and a reference {match.reference_size}, "
+                f"got a frame {size} and a reference {self.edit.mask.shape}"
+            )
+        strength = weight * self.edit.strength
+        box = self._landing(match, size)
+        if box is None or strength <= 0:
+            return Composition(frame, None, 0.0)
+        if self._tone is not None and self.edit.is_tone:
+            toned = cv2.LUT(frame, self._tone[None])
+            image = toned if strength == 1 else cv2.addWeighted(frame, 1 - strength, toned, strength, 0)
+            return Composition(image, (0, 0, size[1], size[0]), 1.0)
+        live = live_areas(self._places, match.landmarks, size)
+        weights = self._weigh(frame, match, box, live)
+        box = tight(weights.mask, box, weights.reach)
+        placed = None
+        if self._rigid is not None and match.landmarks is not None:
+            placed = self._rigid.place(match.landmarks, size, weights.reach)
+        if box is None and placed is None:
+            return Composition(frame, None, 0.0)
+        image = frame.copy()
+        if box is not None:
+            self._fill(image, frame, match, weights.cut(box), strength)
+            self._keep_live(image, frame, box, live)
+        if placed is not None:
+            self._lay(image, placed, match, weights, strength)
+            box = union(box, placed.box)
+        return Composition(image, box, weights.coverage, weights.seen)
+
+    def _lay(self, image: Image, placed: Placed, match: Match, weights: Weights, strength: float) -> None:
+        """The rigid objects over a composed frame, in place; on the face behind what hides the face."""
+        assert self._rigid is not None
+        assert match.landmarks is not None
+        total = float(weights.mask.sum())
+        light = (weights.gain * weights.mask[..., None]).sum(axis=(0, 1)) / max(total, 1e-6)
+        gain = float(light @ LUMA) if total > 0 else 1.0
+        trust = on_face(np.asarray(weights.cut(placed.box).trust, np.float32), match.landmarks, placed.box)
+        self._rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
+
+    def _fill(self, image: Image, frame: Image, match: Match, weights: Weights, strength: float) -> None:
+        """Compose the tiles of the weights' box that have anything to do, in place."""
+        layers, small_work = self._layers, self._small_work
+        if weights.softness is not None:
+            layers = soften(layers, weights.softness)
+            cells = int(np.ceil(weights.softness.most * self._shrink.max()))
+            small_work = cv2.dilate(small_work, np.ones((2 * cells + 1, 2 * cells + 1), np.uint8))
+        x0, y0, x1, y1 = weights.box
+        size = (y1 - y0, x1 - x0)
+        live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
+        pixels = self._pixels(match.frame_size)[y0:y1, x0:x1]
+        field = window_field(match, weights.box)
+        doubt = None if self._tone is None else (1 - weights.trust) * np.float32(strength)
+        if doubt is not None and float(doubt.max()) < 0.02:
+            doubt = None
+        planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
+        work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
+        busy = work.any(axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        allowed = None
+        if self._gate is not None and match.landmarks is not None:
+            allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
+        for tile in tiles(busy, size):
+            at = cv2.add(pixels[tile], field[tile])
+            made = live[tile].copy()
+            _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
+            if self._tone is not None and planes.doubt is not None:
+                made = mix_tone(made, live[tile], self._tone, planes.doubt[tile])
+            if allowed is not None:
+                made = self._shut(made, live[tile], at, allowed[tile])
+            out[tile] = made
+
+    def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
+        if self.edit.box is None:
+            return None
+        reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
+        return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
+
+    def _pixels(self, size: tuple[int, int]) -> Float:
+        """x and y of each pixel, float32 (H, W, 2), kept for the last frame size."""
+        grid = self._grid
+        if grid.shape[:2] != size:
+            x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
+            grid = np.stack(np.meshgrid(x, y), axis=-1)
+            self._grid = grid
+        return grid
+
+    def _shut(self, out: Image, live: Image, at: Float, allowed: Image) -> Image:
+        """`out` with the live pixels back where paint of the face would land beside it."""
+        if self._gate is not None and self._gate.free is not None:
+            free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+            allowed = cv2.max(allowed, free)
+        if int(allowed.min()) == 255:
+            return out
+        share = allowed * np.float32(1 / 255)
+        return np.asarray(
+            cv2.blendLinear(np.ascontiguousarray(out), np.ascontiguousarray(live), share, 1 - share), np.uint8
+        )
+
+    def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> Weights:
+        """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
+        config = self.config
+        size = match.frame_size
+        x0, y0, x1, y1 = box
+        columns, rows = (max(1, round(side / config.step_px)) for side in (x1 - x0, y1 - y0))
+        values = coarse_values(match, box, (rows, columns))
+        one = -np.expm1(-np.float32(config.radius * min(size)) * np.exp(-values[..., 2]))
+        confidence = one * one
+        trust = smoothstep(confidence, config.trust_low, config.trust_high)
+        at = values[..., :2] + centres(box, (rows, columns))
+        at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
+        mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        total = float(mask.sum())
+        coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
+        own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        seen = Seen(less_live(own, live, box), values[..., 2])
+        gain = np.ones((rows, columns, 3), np.float32)
+        if config.follow_light:
+            border = cv2.BORDER_REPLICATE
+            before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
+            now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
+            side = 0.3 * min(size) if match.landmarks is None else face_size(match.landmarks)
+            sigma = max(1.0, config.light_reach * side / config.step_px)
+            gain = light_gain(now, before, confidence, sigma, config.light_rest)
+            gain = np.clip(gain, config.gain_min, config.gain_max)
+        softness = None
+        if self._meter is not None:
+            softness = self._meter.measure(frame, match, config.radius * min(size))
+        return Weights(box, mask, gain, trust, coverage, seen, softness)
+
+    def _keep_live(self, image: Image, frame: Image, box: Box, areas: Areas) -> None:
+        """Put mouth interior and eyeballs of the frame back, in place."""
+        for (x0, y0, x1, y1), share in areas:
+            if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
+                continue
+            live = np.ascontiguousarray(frame[y0:y1, x0:x1])
+            if self._tone is not None:
+                live = cv2.LUT(live, self._tone[None])
+            part = np.ascontiguousarray(image[y0:y1, x0:x1])
+            image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
+
+
+def _compose(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
+    """The change and over it the paint on a live tile, in place, where `work` says there is any."""
+    for part in parts(work[..., 0], tile):
+        weight = planes.cut(part).change
+        made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+    if layers.paint is None:
+        return
+    for part in parts(work[..., 1], tile):
+        weights, at = planes.cut(part), (maps[0][part], maps[1][part])
+        made[part] = lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)

@@ -1,0 +1,132 @@
+"""Where an edit of the face can be on a frame, by the mesh alone: what lands elsewhere is a wrong match.
+
+A field that sends hair, ear or neck to the painted cheek paints it a second time. Paint that lies on the
+mesh in the reference therefore shows only where the frame's own mesh, a little widened, carries it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.face.topology import topology
+from correspondence.types import Bool, Box, Float, Image, Landmarks
+from reference.face.parts import face_size
+
+CELLS = 96  # cells across the face in which the mask is carried
+BESIDE = 0.05  # paint this near to the mesh still moves with its rim, face sizes
+SLACK = 0.006  # how far the match may differ from the mesh, face sizes
+MOST_STRETCH = 4.0  # a triangle this much larger than in the reference was seen edge-on there: not gone by
+CANVAS_PX = 2  # cell of the drawing on the frame, pixels
+
+
+class FaceGate:
+    """The part of an edit that moves with the face's mesh.
+
+    Immutable once made, shared by threads. `free` marks what lies off the mesh: there the match decides.
+
+    Args:
+        edited: bool (H, W), the reference's pixels that the edit changes.
+        landmarks: of the reference.
+    """
+
+    def __init__(self, edited: Bool, landmarks: Landmarks) -> None:
+        size = face_size(landmarks)
+        owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
+        beyond = (edited & (owner < 0)).astype(np.uint8) * np.uint8(255)
+        self.free = beyond if beyond.any() else None  # uint8 (H, W), 255: edited off the mesh, not gated
+        self.share = 1 - np.count_nonzero(beyond) / max(np.count_nonzero(edited), 1)  # that is gated
+        self._step = max(1, round(size / CELLS))
+        y, x = _cells(edited & (owner >= 0), self._step)
+        self._corners = topology().triangles[owner[y, x]]  # of the triangle that carries each cell
+        corners = landmarks.points[self._corners, :2]
+        self._shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners)
+        self._most_area = MOST_STRETCH * _area(corners) / size**2  # at or below 0 for backs: never reached
+        self._size = size
+
+    def allowed(self, landmarks: Landmarks, box: Box, beyond: float = 0.0) -> Image:
+        """Where paint of the mesh may be, on a box of the frame.
+
+        Triangles that face away from the camera, or nearly did in the reference, carry nothing.
+
+        Args:
+            landmarks: of the frame.
+            box: (x0, y0, x1, y1) of the frame.
+            beyond: how far around it may be as well, pixels.
+
+        Returns:
+            uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not; between them over a few pixels, since a hard
+            rim would show in what it cuts off.
+        """
+        x0, y0, x1, y1 = box
+        corners = landmarks.points[self._corners, :2]  # (N, 3, 2)
+        area = _area(corners)
+        seen = (area > 0) & (area < self._most_area * face_size(landmarks) ** 2)
+        places = np.einsum("nk,nkd->nd", self._shares, corners)[seen]
+        scale = face_size(landmarks) / self._size
+        radius = 0.75 * self._step * scale + SLACK * face_size(landmarks) + beyond
+        reach = max(1, round(radius / CANVAS_PX))
+        gap = max(1, round(self._step * scale / CANVAS_PX))  # closed: where the mesh stretches, cells part
+        edge = reach + gap
+        columns, rows = (-(-(x1 - x0) // CANVAS_PX), -(-(y1 - y0) // CANVAS_PX))
+        canvas = np.zeros((rows + 2 * edge, columns + 2 * edge), np.uint8)
+        at = np.floor((places - (x0, y0)) / CANVAS_PX).astype(np.intp) + edge
+        inside = (at >= 0).all(axis=1) & (at[:, 0] < canvas.shape[1]) & (at[:, 1] < canvas.shape[0])
+        canvas[at[inside, 1], at[inside, 0]] = 255
+        grown = cv2.erode(cv2.dilate(canvas, _disc(edge)), _disc(gap))[
+            edge : edge + rows, edge : edge + columns
+        ]
+        soft = cv2.convertScaleAbs(cv2.blur(grown, (3, 3)), alpha=2)  # falls off outside of what was grown
+        full = cv2.resize(soft, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[: y1 - y0, : x1 - x0], np.uint8)
+
+
+def _disc(radius: int) -> Image:
+    disc: Image = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return disc
+
+
+def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.NDArray[np.int32]:
+    """The triangle at each pixel, or the nearest within `beside` pixels, -1 elsewhere; int32 (H, W)."""
+    triangles = topology().triangles
+    drawn = np.full(size, -1, np.float32)  # float32 holds the numbers exactly, and OpenCV draws on it
+    depth = landmarks.points[triangles, 2].mean(axis=1)
+    corners = np.rint(landmarks.points[triangles, :2] * 16).astype(np.int32)
+    for index in np.argsort(-depth):  # far to near
+        cv2.fillConvexPoly(drawn, corners[index], float(index), lineType=cv2.LINE_8, shift=4)
+    owner = drawn.astype(np.int32)
+    off = (owner < 0).astype(np.uint8)
+    if not off.any() or off.all():
+        return owner
+    far, label = cv2.distanceTransformWithLabels(off, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.zeros(int(label.max()) + 1, np.int32)
+    nearest[label[off == 0]] = owner[off == 0]
+    return np.where(far <= beside, nearest[label], -1).astype(np.int32)
+
+
+def _cells(where: Bool, step: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """A pixel of `where` in each step x step cell that has one: rows, columns."""
+    y, x = np.nonzero(where)
+    columns = -(-where.shape[1] // step)
+    _, first = np.unique((y // step) * columns + x // step, return_index=True)
+    return y[first], x[first]
+
+
+def _barycentric(points: Float, corners: Float) -> Float:
+    """Barycentric coordinates of (N, 2) points in (N, 3, 2) triangles, float32 (N, 3); 1 / 3 in flat ones."""
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    area = _area(corners)
+    flat = np.abs(area) < 1e-3
+    area = np.where(flat, 1, area)
+    v = _area(np.stack([a, points, c], axis=1)) / area
+    w = _area(np.stack([a, b, points], axis=1)) / area
+    shares = np.stack([1 - v - w, v, w], axis=1)
+    shares[flat] = 1 / 3
+    return shares.astype(np.float32)
+
+
+def _area(corners: Float) -> Float:
+    """Twice the signed area of triangles (N, 3, 2), positive where they face the camera."""
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return np.asarray(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], np.float32)

@@ -1,0 +1,64 @@
+"""Where in a frame an edit can land, known from landmarks before any field is read."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from correspondence.types import Box, Float, Landmarks
+from reference.face.parts import face_size
+
+HEAD_REACH = 0.35  # of the face's size: as far beyond the face's box things still move with the head
+
+
+def landing_box(
+    box: Box,
+    reference: Landmarks | None,
+    frame: Landmarks | None,
+    reference_size: tuple[int, int],
+    frame_size: tuple[int, int],
+) -> Box | None:
+    """The box of a frame outside of which an edit within `box` of the reference cannot appear.
+
+    On the head the affine map between the two sets of landmarks carries the box, with the landmarks near it
+    and its residual as margin. What lies off the head may also have stayed where it was. Without landmarks,
+    or for an edit on more than half of the picture, it is the whole frame.
+
+    Returns:
+        Box (x0, y0, x1, y1) inside the frame, None where it lies outside.
+    """
+    h, w = frame_size
+    rh, rw = reference_size
+    x0, y0, x1, y1 = box
+    if reference is None or frame is None or (x1 - x0) * (y1 - y0) > 0.5 * rh * rw:
+        return 0, 0, w, h
+    source, target = reference.points[:468, :2], frame.points[:468, :2]
+    basis = np.column_stack([source, np.ones(len(source), np.float32)]).astype(np.float64)
+    affine = np.linalg.lstsq(basis.T @ basis, basis.T @ target, rcond=None)[0]  # 3 x 3: far faster
+    corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)], np.float64)
+    places = [np.column_stack([corners, np.ones(4)]) @ affine]
+    reach = 0.1 * face_size(reference)
+    near = ((source >= (x0 - reach, y0 - reach)) & (source <= (x1 + reach, y1 + reach))).all(axis=1)
+    margin = 0.06 * face_size(frame) + 4
+    if near.any():
+        places.append(target[near].astype(np.float64))
+        margin += float(np.abs(target[near] - basis[near] @ affine).max())
+    if leaves_head(box, reference):
+        places.append(corners * (w / rw, h / rh))
+        margin += 0.05 * min(h, w)
+    return _clip(np.concatenate(places).astype(np.float32), margin, frame_size)
+
+
+def leaves_head(box: Box, landmarks: Landmarks) -> bool:
+    """Whether a box of a picture reaches beyond what moves with its head."""
+    left, top, right, bottom = landmarks.box
+    reach = HEAD_REACH * face_size(landmarks)
+    x0, y0, x1, y1 = box
+    return x0 < left - reach or y0 < top - reach or x1 > right + reach or y1 > bottom + reach / 3
+
+
+def _clip(points: Float, margin: float, size: tuple[int, int]) -> Box | None:
+    h, w = size
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    x0, y0 = max(0, int(np.floor(low[0]))), max(0, int(np.floor(low[1])))
+    x1, y1 = min(w, int(np.ceil(high[0])) + 1), min(h, int(np.ceil(high[1])) + 1)
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

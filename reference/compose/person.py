@@ -1,0 +1,133 @@
+"""Person and background of a picture, and an edit cut in two along the person's outline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from correspondence.face.body import Body
+from correspondence.face.mediapipe_graphs import segmenter
+from correspondence.types import Float, Image, Landmarks, check_image
+from reference.compose.guided import guided_mask
+from reference.compose.landing import leaves_head
+from reference.edits.edit import Edit
+from reference.edits.mask import smoothstep
+
+SEEN_SIDE = 256  # pictures are shrunk to this before the model looks at them
+LEAST_BEHIND = 0.1  # share of an edit on the background from which the two move apart
+EDGE = (0.3, 0.7)  # the model's answer below which there is none of the person, and above which nothing else
+SHARP = (0.2, 0.8)  # of the filtered mask: the filter leaves a veil where the picture has no edge
+LARGE_PX = 400_000  # larger pictures are outlined at half their size
+CLEAR = 0.012  # how far the person reaches beyond the mask, share of the shorter side: its rim is mixed
+
+
+class PersonDetector:
+    """MediaPipe's selfie segmentation alone, which `BodyWatcher` can run beside the path; not thread-safe."""
+
+    def __init__(self) -> None:
+        self._segmenter = segmenter()
+
+    def __call__(self, image: Image, now_s: float) -> Body:
+        """The person in a frame, without shoulders.
+
+        Args:
+            image: uint8 (H, W, 3).
+            now_s: its time, seconds.
+        """
+        height, width = check_image(image)
+        ratio = min(1.0, SEEN_SIDE / max(height, width))
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        seen = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        mask = np.asarray(self._segmenter.process(seen).segmentation_mask, np.float32)
+        return Body(None, smoothstep(mask, *EDGE), (height, width), now_s)
+
+    def close(self) -> None:
+        """Free MediaPipe's graph."""
+        self._segmenter.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """An edit in two.
+
+    Attributes:
+        front: what it changed on the person.
+        back: what it changed behind, on pictures without the person: the place is filled from around it.
+        person: share of the person in the reference, float32 (H, W), [0, 1].
+    """
+
+    front: Edit
+    back: Edit
+    person: Float
+
+
+def may_reach_behind(edit: Edit, landmarks: Landmarks | None) -> bool:
+    """Whether it is worth looking for the person: the edit leaves the head and needs a place at all."""
+    if edit.box is None or edit.is_tone:
+        return False
+    return landmarks is None or leaves_head(edit.box, landmarks)
+
+
+def split_edit(edit: Edit, person: Float) -> Split | None:
+    """Cut an edit in two; None where too little of it lies on the background, or there is no person.
+
+    Args:
+        edit: of any mode.
+        person: share of the person in the reference on a coarse grid over it, float32 (h, w), [0, 1].
+    """
+    total = float(edit.mask.sum())
+    full = outline(person, edit.reference)
+    behind = float((edit.mask * (1 - full)).sum())
+    if total <= 0 or behind < LEAST_BEHIND * total or float(full.mean()) < 0.01:
+        return None
+    share = full[..., None]
+    kept = edit.reference + edit.delta * share
+    front = replace(edit, edited=np.clip(np.rint(kept), 0, 255).astype(np.uint8), part=edit.is_global)
+    side = 2 * max(1, round(CLEAR * min(full.shape))) + 1
+    clear = 1 - cv2.dilate((full > 0.02).astype(np.float32), np.ones((side, side), np.uint8))
+    if not clear.any():
+        return None
+    before, after = (_filled(image, clear) for image in (edit.reference, edit.edited))
+    back = replace(edit, reference=before, edited=after, part=True)
+    for half in (front, back):
+        half.__dict__["tone"] = edit.tone
+    return Split(front, back, full)
+
+
+def outline(person: Float, image: Image) -> Float:
+    """The person's share of each pixel of a picture, along the picture's own edges: float32 (H, W), [0, 1].
+
+    Args:
+        person: the same on a coarse grid over it, float32 (h, w).
+        image: uint8 (H, W, 3).
+    """
+    height, width = image.shape[:2]
+    if height * width <= LARGE_PX:
+        return smoothstep(guided_mask(person, image), *SHARP)
+    half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    share = smoothstep(guided_mask(person, half), *SHARP)
+    return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _filled(image: Image, known: Float) -> Image:
+    """A picture whose unknown pixels continue what is around them, coarser the further in (push-pull).
+
+    Args:
+        image: uint8 (H, W, 3).
+        known: 1 or 0, float32 (H, W).
+    """
+    levels = [(image.astype(np.float32) * known[..., None], known)]
+    while min(levels[-1][1].shape) > 2:
+        colour, weight = (cv2.pyrDown(x) for x in levels[-1])
+        scale = 1 / np.maximum(weight, 1e-3) * np.minimum(1, 2 * weight)
+        levels.append((np.asarray(colour * scale[..., None], np.float32), np.minimum(1, 2 * weight)))
+    colour, weight = levels.pop()
+    below = colour / np.maximum(weight, 1e-3)[..., None]
+    for colour, weight in reversed(levels):
+        size = (weight.shape[1], weight.shape[0])
+        up = cv2.resize(below, size, interpolation=cv2.INTER_LINEAR)
+        below = colour + (1 - weight)[..., None] * up
+    out = np.clip(np.rint(below), 0, 255).astype(np.uint8)
+    return np.where(known[..., None] > 0, image, out)

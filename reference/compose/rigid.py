@@ -1,0 +1,269 @@
+"""A rigid object of an edit, carried by the head's motion and laid over the frame.
+
+The head moves as one piece: under weak perspective a point at (x, y) and depth z of the reference is seen at
+A (x, y, z, 1), A of 2 x 4 fitted to landmarks that keep their distances (Ullman and Basri 1991). The object
+lies where it can touch the head: on a smooth surface over brows, bridge, cheekbones, temples and forehead,
+since no single picture shows its own depth. A pixel of the frame shows what its line of sight meets first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.types import Box, Float, Image, Landmarks
+from reference.compose.blend import UNIT
+from reference.compose.layers import Softness, fixed_maps, soft_paint, warp
+from reference.edits.mask import smoothstep
+from reference.face.parts import FACE_OVAL, face_size, take
+from reference.face.view import RIGID
+
+REACH = 0.3  # landmarks within about this distance of the object decide where it goes, face sizes
+FAR = 0.05  # weight of the others
+# Where glasses and hats touch the head from before: the bridge of the nose, brows, cheekbones and forehead.
+CONTACT = RIGID[:8] + RIGID[18:] + (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
+CONTACT += (50, 280, 117, 118, 346, 347)
+# What the surface meets exactly: the temples, where it bends back sharply, and some of these.
+HELD = (127, 356, 162, 389, 168, 6, 70, 300, 116, 345, 10, 151, 54, 284)
+HELD_SIGMA = 0.06  # over which a held landmark pulls the surface, face sizes
+DEPTH_SIGMA = 0.07  # over which their depths are smoothed, face sizes
+CELL = 8  # grid on which places are computed, pixels
+DEPTHS = 24  # at which a line of sight looks for the object
+THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it is whole (60 degrees)
+MARGIN = 2  # pixels around the object's box
+RIM = 0.05  # as much around the object is kept for its blur to reach into, face sizes
+
+_Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """Where an object is in a frame.
+
+    Attributes:
+        box: of the frame, (x0, y0, x1, y1).
+        places: where on the reference each of its pixels is seen, float32 (h, w, 2), pixels.
+        share: how far it is shown, [0, 1]; it goes as the head turns away.
+    """
+
+    box: Box
+    places: Float
+    share: float
+
+
+class RigidLayer:
+    """The rigid objects of one edit; immutable once made, shared by threads.
+
+    Args:
+        edited: the edited picture, uint8 (H, W, 3).
+        alpha: cover of the objects, float32 (H, W) in [0, 1], above 0 somewhere.
+        landmarks: of the reference.
+    """
+
+    def __init__(self, edited: Image, alpha: Float, landmarks: Landmarks) -> None:
+        cover = np.rint(alpha * 255).astype(np.uint8)
+        x, y, w, h = cv2.boundingRect(cover)
+        self.box: Box = (x, y, x + w, y + h)
+        size = face_size(landmarks)
+        rim = round(RIM * size)
+        self._corner = (max(0, x - rim), max(0, y - rim))
+        cut = np.s_[self._corner[1] : y + h + rim, self._corner[0] : x + w + rim]
+        self._paint = np.dstack([edited[cut], cover[cut]])
+        points = np.asarray(landmarks.points[list(RIGID)], np.float64)
+        self._middle, self._size = points.mean(axis=0), size
+        far = cv2.distanceTransform((cover == 0).astype(np.uint8), cv2.DIST_L2, 5)
+        at = np.clip(np.rint(points[:, :2]).astype(int), 0, np.array(cover.shape[::-1]) - 1)
+        apart = far[at[:, 1], at[:, 0]] / (REACH * size)
+        self._weights = np.exp(-(apart**2)) + FAR
+        self._anchors = np.column_stack([(points - self._middle) / size, np.ones(len(points))])
+        self._depth, self._depth_box = _depths(landmarks, self.box)
+
+    def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
+        """Where the object is in a frame, None where it is out of it or turned away.
+
+        Args:
+            landmarks: of the frame.
+            size: its (H, W).
+            beyond: how far around the object the box reaches, pixels.
+        """
+        motion = self._motion(landmarks)
+        plane = motion[:2].T / self._size  # 2 x 2
+        singular = np.linalg.svd(plane, compute_uv=False)
+        thin = float(singular[1] / max(singular[0], 1e-9))
+        share = float(smoothstep(np.array(thin, np.float32), *THIN))
+        box = self._landing(motion, size, MARGIN + int(np.ceil(beyond)))
+        if box is None or share <= 0 or np.linalg.det(plane) <= 0:
+            return None
+        return Placed(box, self._places(motion, np.linalg.inv(plane), box), share)
+
+    def carry(self, landmarks: Landmarks, places: Float) -> Float:
+        """Where places of the object are seen in a frame.
+
+        Args:
+            landmarks: of the frame.
+            places: on the reference, float32 (N, 2), pixels.
+
+        Returns:
+            float32 (N, 2), pixels of the frame, hidden ones included.
+        """
+        seen = self._forward(self._motion(landmarks), np.asarray(places, np.float64))
+        return seen.astype(np.float32)
+
+    def _motion(self, landmarks: Landmarks) -> _Doubles:
+        """The head's motion A, (4, 2): from face sizes to the frame's pixels."""
+        weighted = self._anchors * self._weights[:, None]
+        target = np.asarray(landmarks.points[list(RIGID), :2], np.float64)
+        normal = self._anchors.T @ weighted + 1e-4 * np.diag([0.0, 0.0, 1.0, 0.0])
+        return np.asarray(np.linalg.solve(normal, weighted.T @ target))
+
+    def _forward(self, motion: _Doubles, places: _Doubles) -> _Doubles:
+        """Places (N, 2) of the reference seen in the frame, (N, 2)."""
+        depth = self._depth_at(places)
+        at = np.column_stack([(places - self._middle[:2]) / self._size, depth, np.ones(len(places))])
+        return np.asarray(at @ motion)
+
+    def _depth_at(self, places: _Doubles) -> _Doubles:
+        """Depth at places (N, 2) of the reference, face sizes from the landmarks' middle, (N,)."""
+        x0, y0, x1, y1 = self._depth_box
+        rows, columns = self._depth.shape
+        scale = np.array([columns / (x1 - x0), rows / (y1 - y0)])
+        at = ((places + 0.5 - (x0, y0)) * scale - 0.5).astype(np.float32)[None]
+        depth = cv2.remap(self._depth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(depth[0], np.float64)
+
+    def _landing(self, motion: _Doubles, size: tuple[int, int], margin: int) -> Box | None:
+        x0, y0, x1, y1 = self.box
+        across, down = np.linspace(x0, x1, 7), np.linspace(y0, y1, 7)
+        rim = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        seen = self._forward(motion, rim)
+        low, high = np.floor(seen.min(axis=0)).astype(int), np.ceil(seen.max(axis=0)).astype(int)
+        x0, y0 = max(0, int(low[0]) - margin), max(0, int(low[1]) - margin)
+        x1, y1 = min(size[1], int(high[0]) + margin + 1), min(size[0], int(high[1]) + margin + 1)
+        return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+    def _places(self, motion: _Doubles, inverse: _Doubles, box: Box) -> Float:
+        """Where on the reference each pixel of a box is seen: what its line of sight meets, (h, w, 2)."""
+        x0, y0, x1, y1 = box
+        columns, rows = -(-(x1 - x0) // CELL) + 2, -(-(y1 - y0) // CELL) + 2  # a cell more on each side
+        x = x0 + (np.arange(columns) - 0.5) * CELL - 0.5
+        y = y0 + (np.arange(rows) - 0.5) * CELL - 0.5
+        wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        start = (wanted - motion[3]) @ inverse.T + self._middle[:2]  # as if all lay at the middle's depth
+        step = inverse @ motion[2]  # the line of sight on the reference, from a depth to the next
+        low, high = float(self._depth.min()) - 1e-3, float(self._depth.max()) + 1e-3
+        depths = np.linspace(low, high, DEPTHS)
+        beyond = np.stack([d - self._depth_at(start - d * step) for d in depths])  # rises through 0 at a hit
+        hit = np.argmax(beyond >= 0, axis=0)  # the nearest, which the last depth is at the latest
+        hit = np.maximum(np.where(beyond[-1] < 0, DEPTHS - 1, hit), 1)
+        cell = np.arange(len(start))
+        before, after = beyond[hit - 1, cell], beyond[hit, cell]
+        part = np.clip(-before / np.where(after > before, after - before, 1), 0, 1)
+        depth = depths[hit - 1] + part * (depths[1] - depths[0])
+        grid = (start - depth[:, None] * step).reshape(rows, columns, 2).astype(np.float32)
+        full = cv2.resize(grid, (columns * CELL, rows * CELL), interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(full[CELL : CELL + y1 - y0, CELL : CELL + x1 - x0])
+
+    def lay(
+        self,
+        image: Image,
+        placed: Placed,
+        gain: float,
+        trust: Float | None,
+        softness: Softness | None = None,
+    ) -> None:
+        """Lay the object over a frame, in place; pixels it does not cover stay as they are.
+
+        Args:
+            image: uint8 (H, W, 3).
+            placed: where, of `place`.
+            gain: light on the frame over light on the reference.
+            trust: times its cover, float32 (h, w) over the box, [0, 1]; None for 1.
+            softness: of the frame, beside that of the reference; None for none.
+        """
+        x0, y0, x1, y1 = placed.box
+        places = placed.places - np.array(self._corner, np.float32)
+        paint = self._paint if softness is None else soft_paint(self._paint, softness)
+        warped = warp(paint, fixed_maps(places))
+        colour, cover = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
+        if abs(gain - 1) * UNIT >= 1:
+            colour = cv2.convertScaleAbs(colour, alpha=gain)
+        share = cover.astype(np.float32) * np.float32(placed.share / 255)
+        if trust is not None:
+            share *= trust
+        under = np.ascontiguousarray(image[y0:y1, x0:x1])
+        image[y0:y1, x0:x1] = cv2.blendLinear(colour, under, share, 1 - share)
+
+
+def on_face(trust: Float, landmarks: Landmarks, box: Box) -> Float:
+    """Trust in a match, coarse over a box of the frame, as it counts for an object there.
+
+    What hides the face hides the object too; beside the face, hair and background may be of any kind.
+
+    Returns:
+        float32 (h, w), `trust` on the face's oval, 1 beside it.
+    """
+    x0, y0, x1, y1 = box
+    shown = cv2.resize(trust, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    face = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    oval = (take(landmarks, FACE_OVAL) - np.array((x0, y0), np.float32)) * 16
+    cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1, shift=4)
+    return np.where(face > 0, shown, np.float32(1)).astype(np.float32)
+
+
+def _depths(landmarks: Landmarks, box: Box) -> tuple[Float, Box]:
+    """The surface on which an object in a box of the reference lies.
+
+    Local planes through the depths of `CONTACT`, bent so that it meets `HELD`; beside the face the
+    nearest place on it gives the depth.
+
+    Returns:
+        float32 (rows, columns), face sizes from the rigid landmarks' middle; and the box it covers.
+    """
+    size = face_size(landmarks)
+    reach = round(0.2 * size)
+    around = (box[0] - reach, box[1] - reach, box[2] + reach, box[3] + reach)
+    step = max(1.0, 0.025 * size)
+    columns, rows = (max(2, round((around[i + 2] - around[i]) / step)) for i in (0, 1))
+    x = around[0] + (np.arange(columns) + 0.5) * (around[2] - around[0]) / columns - 0.5
+    y = around[1] + (np.arange(rows) + 0.5) * (around[3] - around[1]) / rows - 0.5
+    at = _onto(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2), take(landmarks, FACE_OVAL))
+    contact, held = (np.asarray(landmarks.points[list(n)], np.float64) / size for n in (CONTACT, HELD))
+    pull = _kernel(held[:, :2], held[:, :2]) + 1e-6 * np.eye(len(HELD))
+    missed = np.linalg.solve(pull, held[:, 2] - _planes(contact, held[:, :2]))
+    depth = _planes(contact, at / size) + _kernel(at / size, held[:, :2]) @ missed
+    depth -= landmarks.points[list(RIGID), 2].mean() / size
+    return depth.reshape(rows, columns).astype(np.float32), around
+
+
+def _planes(known: _Doubles, places: _Doubles) -> _Doubles:
+    """Depth at places (N, 2) by local planes through known points (K, 3), all in face sizes, (N,)."""
+    apart = known[None, :, :2] - places[:, None]
+    square = (apart**2).sum(axis=2) / DEPTH_SIGMA**2
+    weight = np.exp(-0.5 * (square - square.min(axis=1, keepdims=True)))
+    basis = np.concatenate([np.ones((*apart.shape[:2], 1)), apart], axis=2)  # (N, K, 3)
+    weighted = (basis * weight[..., None]).transpose(0, 2, 1)
+    normal = weighted @ basis + 1e-3 * weight.sum(axis=1)[:, None, None] * np.diag([0.0, 1.0, 1.0])
+    return np.asarray(np.linalg.solve(normal, (weighted @ known[:, 2])[..., None])[:, 0, 0])
+
+
+def _kernel(a: _Doubles, b: _Doubles) -> _Doubles:
+    """Gaussian weights between places (N, 2) and (K, 2), face sizes: (N, K)."""
+    square = ((a[:, None] - b[None]) ** 2).sum(axis=2)
+    return np.asarray(np.exp(-0.5 * square / HELD_SIGMA**2))
+
+
+def _onto(places: _Doubles, outline: Float) -> _Doubles:
+    """Places (N, 2) outside a closed outline moved to its nearest corner-to-corner point."""
+    polygon = np.ascontiguousarray(outline, np.float32).reshape(-1, 1, 2)
+    out = places.copy()
+    start, step = outline, np.roll(outline, -1, axis=0) - outline
+    for i, place in enumerate(places):
+        if cv2.pointPolygonTest(polygon, (float(place[0]), float(place[1])), False) >= 0:
+            continue
+        t = np.clip(((place - start) * step).sum(axis=1) / np.maximum((step**2).sum(axis=1), 1e-9), 0, 1)
+        on = start + t[:, None] * step
+        out[i] = on[((on - place) ** 2).sum(axis=1).argmin()]
+    return out

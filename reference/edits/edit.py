@@ -1,0 +1,135 @@
+"""An edit: what the user changed on a reference, kept as difference and soft mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.types import Bool, Box, Float, Image, check_image
+from reference.edits.mask import change_mask, colour_table, opacity, visibly_changed
+from reference.errors import EditError
+
+Mode = Literal["auto", "delta", "replace", "layer"]
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference does not belong to the face alone
+WHOLE_COVERAGE = 0.95  # an edit on more than this share has no unedited area to keep
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What changed between a reference and its edited picture, and how it composes.
+
+    Nothing changed is a valid, empty edit. Everything derived is computed once, on first use.
+
+    Attributes:
+        reference: the picture before, RGB uint8 (H, W, 3).
+        edited: the picture after, RGB uint8 (H, W, 3), same size.
+        mode: "delta" adds the change to the live frame, "replace" lays the edited picture over it, "layer"
+            lays it over as one rigid object that rides on the head, "auto" decides per pixel by whether the
+            change tints or covers, and per object by what it is (see `objects`).
+        strength: how much of the change is applied, [0, 1].
+        part: one half of a larger edit, cut along the person's outline (see `person`): bound to no face.
+
+    Raises:
+        EditError: sizes that differ, a dtype or shape that is no RGB picture, an unknown mode, a strength
+            outside [0, 1].
+    """
+
+    reference: Image
+    edited: Image
+    mode: Mode = "auto"
+    strength: float = 1.0
+    part: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            before, after = check_image(self.reference, "reference"), check_image(self.edited, "edited")
+        except ValueError as error:
+            raise EditError(str(error)) from error
+        if before != after:
+            raise EditError(
+                f"edited is {after[1]}x{after[0]} but its reference is {before[1]}x{before[0]}; "
+                "bring it to that size first, or use align_edited(reference, edited)"
+            )
+        if self.mode not in MODES:
+            raise EditError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if not 0.0 <= self.strength <= 1.0:
+            raise EditError(f"strength must be in [0, 1], got {self.strength}")
+
+    @cached_property
+    def delta(self) -> npt.NDArray[np.int16]:
+        """edited - reference, int16 (H, W, 3)."""
+        return np.subtract(self.edited, self.reference, dtype=np.int16)
+
+    @cached_property
+    def visible(self) -> Bool:
+        """Where the change can be seen, see `visibly_changed`, bool (H, W)."""
+        return visibly_changed(self.reference, self.edited)
+
+    @cached_property
+    def mask(self) -> Float:
+        """Where something changed, float32 (H, W) in [0, 1], soft, exactly 0 where unedited."""
+        return change_mask(self.reference, self.edited)
+
+    @cached_property
+    def cover(self) -> Float:
+        """Share of replacement in the composition per pixel, float32 (H, W) in [0, 1]; 0: delta."""
+        if self.mode == "delta":
+            return np.zeros_like(self.mask)
+        if self.mode in ("replace", "layer"):
+            return (self.mask > 0).astype(np.float32)
+        return opacity(self.reference, self.edited, self.mask)
+
+    @cached_property
+    def box(self) -> Box | None:
+        """Bounding box (x0, y0, x1, y1) of mask > 0, end exclusive, pixels; None for an empty edit."""
+        x, y, width, height = cv2.boundingRect((self.mask > 0).astype(np.uint8))
+        return (x, y, x + width, y + height) if width and height else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing changed."""
+        return self.box is None
+
+    @cached_property
+    def coverage(self) -> float:
+        """Share of the reference the edit covers, [0, 1]."""
+        return float(self.mask.mean())
+
+    @property
+    def is_global(self) -> bool:
+        """It covers more than half of the reference: it goes on without a face."""
+        return self.part or self.coverage > GLOBAL_COVERAGE
+
+    @cached_property
+    def tone(self) -> Image | None:
+        """For an edit of the whole picture its best colour table per channel, uint8 (256, 3), else None.
+
+        It stands in where no place in the reference is known for a pixel.
+        """
+        if self.coverage < WHOLE_COVERAGE:
+            return None
+        return np.stack([colour_table(self.reference[..., c], self.edited[..., c]) for c in range(3)], -1)
+
+    @cached_property
+    def is_tone(self) -> bool:
+        """Its colour table alone makes the edited picture, to 2 levels: no pixel's place matters."""
+        if self.tone is None or self.mode in ("replace", "layer"):
+            return False
+        return int(cv2.absdiff(cv2.LUT(self.reference, self.tone[None]), self.edited).max()) <= 2
+
+    def with_mode(self, mode: Mode) -> Edit:
+        """The same edit composed in another mode; shares the mask."""
+        if mode == self.mode:
+            return self
+        other = replace(self, mode=mode)
+        for name in ("delta", "visible", "mask", "box", "coverage", "tone"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        return other

@@ -1,0 +1,120 @@
+"""Which better reference a stream should ask for, frame by frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from correspondence.types import Landmarks
+from reference.keyframes.bank import Bank, Keyframe
+from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.policy import Action, Decision, KeyframePolicy
+from reference.keyframes.refusal import SHUT, eyes_shut
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What should be done beside the path.
+
+    Attributes:
+        candidate: the keyframe to try, None to make one; least: what it must cover; reason: in words.
+    """
+
+    candidate: Keyframe | None
+    least: float
+    reason: str
+
+
+class Lookout:
+    """Asks the policy, and the bank now and then; of the step's thread alone.
+
+    Args:
+        config: how references are kept.
+        bank: what may serve.
+    """
+
+    def __init__(self, config: KeeperConfig, bank: Bank) -> None:
+        self.decision = Decision(Action.KEEP, "no frame yet")  # the last frame's, for the log and the page
+        self._config, self._bank = config, bank
+        self._other: tuple[Keyframe, float] | None = None  # may cover the view better, and how well
+        self._own: Keyframe | None = None  # the user's, that may serve again
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """The source began anew, or another edit was worn meanwhile."""
+        self._policy = KeyframePolicy(self._config.policy)
+        self._looked_s = self._changed_s = -np.inf
+        self._other = None
+
+    def switched(self, now_s: float) -> None:
+        """Another keyframe serves."""
+        self._policy.switched(now_s=now_s)
+        self._changed_s, self._other, self._own = now_s, None, None
+
+    def refused(self, now_s: float) -> None:
+        """The frame that was asked for is no good as keyframe."""
+        self._policy.refused(now_s=now_s)
+
+    def look(self, keyframe: Keyframe, landmarks: Landmarks, covered: float, now_s: float) -> bool:
+        """Ask the bank, once in `look_every_s`; whether it was asked.
+
+        Args:
+            keyframe: that serves; landmarks: of the frame; covered: share of the edit, [0, 1].
+        """
+        config = self._config
+        if now_s - self._looked_s < config.look_every_s:
+            return False
+        self._looked_s = now_s
+        keyframe.observe(landmarks, covered, config.bank)
+        low = covered < config.policy.recover
+        self._other = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None
+        self._own = None if low else self._home(keyframe, landmarks, now_s)
+        return True
+
+    def decide(self, covered: float, now_s: float) -> None:
+        """Make the frame's decision."""
+        other = None if self._other is None else self._other[1]
+        decision = self._policy.decide(coverage=covered, now_s=now_s, best_other=other)
+        self.decision = replace(decision, coverage=covered)
+
+    def _home(self, keyframe: Keyframe, landmarks: Landmarks, now_s: float) -> Keyframe | None:
+        """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
+        if keyframe.pinned or now_s - self._changed_s < self._config.home_s:
+            return None
+        best = self._bank.best(landmarks, pinned=True)
+        return best[0] if best is not None and best[1] >= self._config.home_coverage else None
+
+    def wanted(
+        self, landmarks: Landmarks, first: Landmarks | None, covered: float, match_s: float, now_s: float
+    ) -> Wanted | None:
+        """What to do by the last decision; None where nothing is due. Counts as done once it is asked.
+
+        Args:
+            landmarks: of the frame; first: of the user's first keyframe; covered: share of the edit, [0, 1].
+            match_s: how long a match takes on average.
+        """
+        config, action, reason = self._config, self.decision.action, self.decision.reason
+        own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
+        if action is Action.KEEP and own is None:
+            return None
+        if match_s > config.max_match_s:
+            reason = f"{reason}; a match takes {1e3 * match_s:.0f} ms, too long for more"
+            self.decision = Decision(Action.KEEP, reason, covered)
+            return None
+        if own is not None:
+            wanted = Wanted(own, config.policy.recover, "the user's own covers the view again")
+            self._changed_s = now_s  # once in `home_s`
+        elif action is Action.SWITCH:
+            assert self._other is not None
+            wanted = Wanted(self._other[0], min(1.0, covered + config.policy.switch_gain), reason)
+        elif not config.make:
+            return None
+        elif eyes_shut(landmarks, first, config.refusal):  # until they open
+            self.decision = replace(self.decision, action=Action.KEEP, reason=f"{reason}; but {SHUT}")
+            return None
+        else:
+            wanted = Wanted(None, 0.0, reason)
+            self._policy.made(now_s=now_s)
+        self._other = self._own = None
+        return wanted

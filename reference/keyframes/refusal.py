@@ -1,0 +1,127 @@
+"""Frames that would make a bad keyframe, and why: blur, closed eyes, a face half out, something in front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence.face.topology import topology
+from correspondence.types import Float, Image, Landmarks
+from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_size
+from reference.face.quality import GOOD, eyes_open, reference_score
+from reference.keyframes.sights import Sight
+
+SHUT = "the eyes are shut"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalConfig:
+    """What a frame needs to become a keyframe; `__post_init__` checks the ranges."""
+
+    blur: float = (
+        0.75  # share of the user's own sharpness that is enough, where the frame is not sharp itself
+    )
+    eyes_open: float = 0.2  # `ReferenceScore.eyes_open` below which they count as closed ...
+    eyes_share: float = 0.5  # ... unless the user's own are not wider by this share
+    in_frame: float = 0.5
+    size: float = 0.02
+    hidden: float = 0.15  # share of the face that should be recognised and is not: something covers it
+    unsure: float = 0.15  # confidence below which a part of the face is not recognised
+    least_known: float = 0.3  # share of the edit that must come from earlier keyframes
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+
+
+def why_not_by_looks(
+    image: Image, landmarks: Landmarks | None, own: tuple[Image, Landmarks | None], config: RefusalConfig
+) -> str | None:
+    """Why a frame should not become a keyframe by what it shows; None where it may.
+
+    Args:
+        image: uint8 (H, W, 3); landmarks: of its face.
+        own: the user's reference and its landmarks: what is good enough there is good enough here.
+    """
+    if landmarks is None:
+        return "no face found"
+    score, wanted = reference_score(image, landmarks), reference_score(*own)
+    if score.in_frame < config.in_frame:
+        return "the face is cut off by the frame"
+    if score.size < config.size:
+        return "the face is small"
+    if score.sharp < min(GOOD, config.blur * wanted.sharp):
+        return "the picture is blurred"
+    return SHUT if eyes_shut(landmarks, own[1], config) else None
+
+
+def eyes_shut(landmarks: Landmarks, own: Landmarks | None, config: RefusalConfig) -> bool:
+    """Whether the eyes are too far shut for a keyframe; `own`: of the user's reference."""
+    wanted = 0.0 if own is None else config.eyes_share * eyes_open(own)
+    return eyes_open(landmarks) < min(config.eyes_open, wanted)
+
+
+def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: RefusalConfig) -> str | None:
+    """Why a frame should not become a keyframe by how earlier keyframes recognise it; None where it may.
+
+    Args:
+        landmarks: of the frame.
+        sights: of the frame from earlier keyframes.
+    """
+    if hidden_share(landmarks, sights, config.unsure) > config.hidden:
+        return "something covers the face"
+    return None
+
+
+def hidden_share(landmarks: Landmarks, sights: list[Sight], unsure: float) -> float:
+    """Share of the face that a keyframe shows as well, yet none recognises, [0, 1].
+
+    A side of the head that is turned into view is not recognised either, but no keyframe shows it: a
+    triangle of the mesh counts where it faces the camera and is not much foreshortened in the frame and in
+    some keyframe. Mouth and eyes, which open and close, do not count, nor do small scattered places.
+
+    Args:
+        landmarks: of the frame.
+        sights: of the frame from keyframes with a face.
+        unsure: confidence below which a place is not recognised.
+    """
+    mesh = topology()
+    moving = np.isin(mesh.triangles, (*INNER_LIPS, *RIGHT_EYE, *LEFT_EYE)).any(axis=1)
+    moving[mesh.skin :] = True
+    area = _areas(landmarks)
+    centres = landmarks.points[mesh.triangles, :2].mean(axis=1)
+    shown = np.zeros(len(area), bool)
+    sure = np.zeros(len(area), np.float32)
+    for sight in sights:
+        if sight.keyframe.prepared.landmarks is None:
+            continue
+        ratio = _areas(sight.keyframe.prepared.landmarks) / np.maximum(area, 1e-3)
+        shown |= (area > 0) & (ratio > 0.4 * np.median(ratio[area > 0])) & ~moving
+        sure = np.maximum(sure, _at(_widely(sight.confidence, landmarks, sight), centres, sight))
+    counted = float(area[shown].sum())
+    return float(area[shown & (sure < unsure)].sum()) / counted if counted > 0 else 0.0
+
+
+def _areas(landmarks: Landmarks) -> Float:
+    """Signed area of each triangle of the mesh, positive towards the camera, float32 (T,), pixels squared."""
+    a, b, c = (landmarks.points[topology().triangles[:, k], :2] for k in range(3))
+    u, v = b - a, c - a
+    return np.asarray((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, np.float32)
+
+
+def _widely(confidence: Float, landmarks: Landmarks, sight: Sight) -> Float:
+    """Confidence averaged over a twelfth of the face, so that only broad doubt remains."""
+    cell = sight.match.frame_size[1] / confidence.shape[1]
+    side = max(1, round(face_size(landmarks) / 12 / cell))
+    return np.asarray(cv2.blur(confidence, (side, side)), np.float32)
+
+
+def _at(values: Float, centres: Float, sight: Sight) -> Float:
+    """Values of a coarse grid over the frame at points in pixels, float32 (N,)."""
+    height, width = sight.match.frame_size
+    scale = np.array([values.shape[1] / width, values.shape[0] / height], np.float32)
+    at = ((centres + 0.5) * scale - 0.5).astype(np.float32)[None]
+    return np.asarray(cv2.remap(values, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0])

@@ -1,0 +1,267 @@
+"""A frame seen from one keyframe: where the edit lies in it, how sure that is, and what it looks like."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from copy import copy
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from correspondence import Matcher
+from correspondence.face.mesh import face_reference, landmark_field
+from correspondence.face.topology import OVAL
+from correspondence.geometry.grid import pixel_grid
+from correspondence.geometry.region import ideal_region
+from correspondence.types import Float, Image, Landmarks, Match
+from reference.compose.blend_weights import centres, less_live
+from reference.compose.composite import CompositeConfig, Compositor
+from reference.compose.live import live_areas, openings
+from reference.compose.sampling import coarse_values, places, read_grid
+from reference.edits.edit import Edit, Mode
+from reference.face.parts import face_size
+from reference.keyframes.bank import Keyframe
+from reference.keyframes.policy import coverage
+
+RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
+HIDDEN = 0.5  # validity of the mesh below which what the keyframe shows at a place is less and less of it
+BROAD = 0.06  # an edit that reaches this far around a hidden place is thought to go on under it, face sizes
+SLIVER = 0.015  # what is narrower than twice this beside a hidden place is not the edit, face sizes
+CELL_PX = 8  # grid on which confidence is read
+MOST_KEPT = 4  # keyframes of a look that stay ready to serve
+ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is taken as given and weighed later
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How the edits of all keyframes are worn.
+
+    Attributes:
+        mode, strength: of their `Edit`s.
+        composite: how they meet a frame.
+    """
+
+    mode: Mode
+    strength: float
+    composite: CompositeConfig
+
+    _kept: OrderedDict[Keyframe, Worn] = field(default_factory=OrderedDict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def worn(self, keyframe: Keyframe) -> Worn:
+        """The keyframe made ready to serve frames; slow where it is not one of the last `MOST_KEPT`."""
+        with self._lock:
+            kept = self._kept.get(keyframe)
+            if kept is not None:
+                self._kept.move_to_end(keyframe)
+                return kept
+        if keyframe.edit is not None:
+            edit = keyframe.edit.with_mode(self.mode)
+        else:
+            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
+        made = Worn(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+        with self._lock:
+            self._kept[keyframe] = made
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Worn:
+    """A keyframe with all that a step needs of it."""
+
+    keyframe: Keyframe
+    edit: Edit
+    compositor: Compositor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """A frame matched with a keyframe.
+
+    Attributes:
+        worn, match: of which keyframe and how.
+        confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
+        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 where a mouth or an
+            eye stays live inside.
+        places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
+        shown: how well the keyframe's mesh shows what the frame's does there, float32 (H, W), [0, 1]; 0 off
+            the mesh, where it is turned away and where it is foreshortened.
+        covered: share of the edited area that is seen with confidence, [0, 1].
+    """
+
+    worn: Worn
+    match: Match
+    confidence: Float
+    mask: Float
+    places: Float
+    shown: Float
+    covered: float
+
+    @property
+    def keyframe(self) -> Keyframe:
+        """Whose sight it is."""
+        return self.worn.keyframe
+
+    @property
+    def edit(self) -> Edit:
+        """The keyframe's edit."""
+        return self.worn.edit
+
+    def composed(self, frame: Image, look: Look, *, by_mesh: bool = False) -> Image:
+        """The whole edit on the frame at full strength, wherever the match, or the mesh, puts it."""
+        if self.edit.strength <= 0:
+            return frame
+        match = self.match
+        if by_mesh:
+            height, width = match.frame_size
+            field = self.places - pixel_grid(*match.frame_size)
+            sure = np.zeros((height, width), np.float32)
+            match = Match.from_field(field, sure, match.landmarks, match.reference_size)
+        compositor = copy(self.worn.compositor)
+        compositor.config = replace(look.composite, trust_low=0.0, trust_high=ALL_TRUST)
+        return compositor.compose(frame, match, 1 / self.edit.strength).image
+
+
+def sight_of(
+    frame: Image,
+    landmarks: Landmarks | None,
+    keyframe: Keyframe,
+    matcher: Matcher,
+    look: Look,
+    radius: float,
+    threshold: float,
+) -> Sight:
+    """Match a frame with a keyframe.
+
+    Args:
+        frame: uint8 (H, W, 3); landmarks: of its face.
+        radius: of the confidence, share of the face, or of the frame's shorter side without one.
+        threshold: confidence at which a place counts as covered.
+    """
+    size = (frame.shape[0], frame.shape[1])
+    match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
+    worn = look.worn(keyframe)
+    whole = (0, 0, size[1], size[0])
+    pixels = pixel_grid(*size)
+    own = keyframe.prepared.landmarks
+    mask, at, shown = _lie(worn.edit.mask, own, landmarks, places(match, whole, pixels), pixels)
+    for (x0, y0, x1, y1), share in live_areas(openings(worn.edit, own), landmarks, size):
+        mask[y0:y1, x0:x1] *= 1 - share
+    cells = _cells(size)
+    sure = confident(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
+    weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA)
+    return Sight(worn, match, sure, mask, at, shown, coverage(sure, weight, threshold))
+
+
+def glance_at(
+    frame: Image, landmarks: Landmarks | None, worn: Worn, matcher: Matcher, radius: float, threshold: float
+) -> tuple[Match, float]:
+    """The match of a frame with a keyframe and how much of the edit it covers, [0, 1]: a sight at low cost.
+
+    Args:
+        frame, landmarks, radius, threshold: as `sight_of`'s.
+    """
+    size = (frame.shape[0], frame.shape[1])
+    match = matcher.match(frame, worn.keyframe.prepared, landmarks=landmarks)
+    whole, cells = (0, 0, size[1], size[0]), _cells(size)
+    values = coarse_values(match, whole, cells)
+    pixels = centres(whole, cells)
+    small = _cells((worn.edit.mask.shape[0], worn.edit.mask.shape[1]))
+    mask = cv2.resize(worn.edit.mask, small[::-1], interpolation=cv2.INTER_AREA)
+    own = worn.keyframe.prepared.landmarks
+    lies, _, _ = _lie(mask, own, landmarks, pixels + values[..., :2], pixels)
+    lies = less_live(lies, live_areas(openings(worn.edit, own), landmarks, size), whole)
+    sure = confident(values[..., 2], radius_px(radius, landmarks, size))
+    return match, coverage(sure, lies, threshold)
+
+
+def _cells(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a grid of about `CELL_PX` over a picture."""
+    return max(1, round(size[0] / CELL_PX)), max(1, round(size[1] / CELL_PX))
+
+
+def _lie(
+    mask: Float, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
+) -> tuple[Float, Float, Float]:
+    """Where an edit should lie in a frame, however unsure the match is: `Sight`'s mask, places and shown.
+
+    What lies on the face's mesh goes where the frame's mesh carries it and nowhere else; the match, which
+    may send an ear to a cheek it cannot see, places the rest. At skin that the keyframe hides, as under a
+    lip that is pulled in now, the keyframe shows something else: only a broad edit goes on there.
+
+    Args:
+        mask: of the edit, float32, of the keyframe's size, or smaller where the grid is coarse.
+        own, now: landmarks of the keyframe and of the frame.
+        matched: where in the keyframe each place is seen by the match, float32 (h, w, 2), pixels.
+        pixels: x and y of each place, an even grid over the frame, float32 (h, w, 2).
+    """
+    if own is None or now is None:
+        return _warped(mask, matched, None), matched, np.zeros(pixels.shape[:2], np.float32)
+    height, width = now.image_size
+    rows, columns = pixels.shape[:2]
+    here, there = ideal_region(now, (height, width)), ideal_region(own, own.image_size)
+    carried = landmark_field(now, face_reference(own, there), here)
+    size = carried.field.shape[0]
+    at = pixel_grid(size, size)
+    moved = there.to_pixels(at + carried.field, size) - here.to_pixels(at, size)
+    seen = cv2.erode(np.clip(carried.validity * np.float32(1 / HIDDEN), 0, 1), np.ones((3, 3), np.uint8))
+    known = np.dstack([moved, carried.inside.astype(np.float32), carried.validity, seen]).astype(np.float32)
+    by_mesh = read_grid(known, here.box, (0, 0, width, height), (rows, columns))
+    inside = by_mesh[..., 2] > 0.5
+    inside &= (pixels >= here.box[:2]).all(axis=2) & (pixels < here.box[2:]).all(axis=2)
+    places_ = np.where(inside[..., None], pixels + by_mesh[..., :2], matched).astype(np.float32)
+    off_face = _warped(mask * (1 - _face(mask, own, RIM)), matched, own)
+    on_face = _warped(mask, places_, own)
+    seen = by_mesh[..., 4]
+    if float(seen[inside].min(initial=1)) < 1:
+        on_face = seen * on_face + (1 - seen) * _warped(_broad(mask, own), places_, own)
+        sliver = _square(SLIVER, mask, own)  # of paint on triangles that the keyframe hides in part
+        beside = cv2.dilate(1 - seen, sliver) > 0
+        on_face = np.where(beside, cv2.morphologyEx(on_face, cv2.MORPH_OPEN, sliver), on_face)
+    lies = np.where(inside, on_face, off_face)
+    return lies.astype(np.float32), places_, np.where(inside, by_mesh[..., 3], np.float32(0))
+
+
+def _face(mask: Float, own: Landmarks, rim: float) -> Image:
+    """The face and a rim around it, in face sizes, on a grid like a mask's: uint8, 1: face."""
+    scale = mask.shape[1] / own.image_size[1]
+    face = np.zeros(mask.shape, np.uint8)
+    oval = (own.points[list(OVAL), :2] + 0.5) * scale - 0.5
+    cv2.fillPoly(face, [np.rint(oval * 16).astype(np.int32)], 1, shift=4)
+    return np.asarray(cv2.dilate(face, _square(rim, mask, own)), np.uint8)
+
+
+def _broad(mask: Float, own: Landmarks) -> Float:
+    """A mask without what is narrow; beside the face everything counts as edited, so that its rim stays."""
+    surely = np.where(_face(mask, own, 0) > 0, mask, np.float32(1))
+    return np.asarray(cv2.erode(surely, _square(BROAD, mask, own)), np.float32)
+
+
+def _square(reach: float, mask: Float, own: Landmarks) -> Image:
+    """The square within `reach` face sizes of a pixel, on a grid like a mask's."""
+    side = 2 * max(0, round(reach * face_size(own) * mask.shape[1] / own.image_size[1])) + 1
+    return np.ones((side, side), np.uint8)
+
+
+def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
+    """A mask of the keyframe's size or smaller at places of the keyframe, pixels."""
+    if own is not None and mask.shape != own.image_size:
+        scale = np.array([mask.shape[1] / own.image_size[1], mask.shape[0] / own.image_size[0]], np.float32)
+        at = (at + np.float32(0.5)) * scale - np.float32(0.5)
+    out = cv2.remap(mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(out, np.float32)
+
+
+def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:
+    """A radius in pixels: a share of the face, or of the frame's shorter side where there is none."""
+    return share * (min(size) if landmarks is None else face_size(landmarks))
+
+
+def confident(log_b: Float, radius_px: float) -> Float:
+    """P(both components err by less than `radius_px`), see `correspondence.confidence`; any shape."""
+    one = -np.expm1(-np.float32(radius_px) * np.exp(-log_b))
+    return np.asarray(one * one, np.float32)

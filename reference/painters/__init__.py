@@ -1,0 +1,1 @@
+"""Painters of presets: antialiased shapes, make-up and face paint."""

@@ -1,0 +1,362 @@
+"""One stream's edit from frame to frame: landmarks, match, composite; the frame itself where that fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from correspondence import LandmarkTracker, Matcher
+from correspondence.matchers.coarse import Begun
+from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
+from reference.compose.composite import CompositeConfig
+from reference.edits.edit import Edit, Mode
+from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
+from reference.keyframes.bank import Keyframe
+from reference.keyframes.drawn import Fill
+from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.policy import Decision
+from reference.keyframes.sights import Worn
+from reference.propagate.outfit import Outfit, Own, Workshop
+from reference.propagate.result import Result, Settings, Step
+from reference.side_work import Worker, make_worker
+
+LOST_CAMERA = "the camera's motion could not be followed, which carries what was edited behind the person"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PropagatorConfig:
+    """How an edit is carried along; `__post_init__` checks the ranges."""
+
+    fade_frames: int = 6  # frames an edit takes to go when the face is lost and to come back
+    confidence_radius: float = 0.02  # radius of `Result.confidence`, share of the frame's shorter side
+    composite: CompositeConfig = field(default_factory=CompositeConfig)
+    references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: the one reference serves
+    split: bool = True  # what an edit changed behind the person moves with the camera, see `person`
+
+    def __post_init__(self) -> None:
+        if self.fade_frames < 1 or self.confidence_radius <= 0:
+            raise ValueError(
+                f"fade_frames must be >= 1 and confidence_radius > 0, "
+                f"got {self.fade_frames} and {self.confidence_radius}"
+            )
+
+
+class Tracker(Protocol):
+    """Finds the landmarks of a stream's face in each frame; `LandmarkTracker` is one."""
+
+    def __call__(self, image: Image, now_s: float) -> Landmarks | None:
+        """Landmarks of the frame's face, None where there is none."""
+        ...
+
+
+class Propagator:
+    """Carries an edit from a reference onto the frames of one stream.
+
+    `step` belongs to one thread; the rest may be called from any other. An edit that is bound to a face gets
+    further references as the view changes, see `ReferenceKeeper`.
+
+    Args:
+        edit: what to wear; None until `set_edit`.
+        matcher: shared by any number of propagators; the best shipped one when None.
+        tracker: of this stream alone; a `LandmarkTracker` when None.
+        config: fading, composition, references.
+        fill: invents what no reference shows of the edit, in new keyframes; None leaves it live.
+    """
+
+    def __init__(
+        self,
+        edit: Edit | None = None,
+        matcher: Matcher | None = None,
+        tracker: Tracker | None = None,
+        config: PropagatorConfig | None = None,
+        fill: Fill | None = None,
+    ) -> None:
+        self.config = config or PropagatorConfig()
+        self._matcher = matcher or Matcher.load()
+        self._tracker: Tracker = tracker or LandmarkTracker()
+        references = self.config.references
+        self._worker: Worker = make_worker(references is None or references.background)
+        composite, split = self.config.composite, self.config.split
+        self._workshop = Workshop(self._matcher, self._worker, composite, references, fill, split)
+        self._settings = Settings()
+        self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
+        self._ticket = 0
+        self._wanted: tuple[Edit | None, MaybeLandmarks] = (None, None)  # what the last set_edit asked for
+        self._ready: Outfit | None = None
+        self._last: Outfit | None = None  # what the last step used
+        self._served: Keyframe | None = None  # the keyframe it matched
+        self._previous: Match | None = None
+        self._had_face: bool | None = None
+        self._lost_camera = False
+        self._fade = 1.0
+        self.set_edit(edit)
+        self._last = self._ready
+
+    @property
+    def edit(self) -> Edit | None:
+        """The edit that the next step uses."""
+        ready = self._ready
+        return ready.edit if ready else None
+
+    @property
+    def settings(self) -> Settings:
+        """What the next step uses."""
+        return self._settings
+
+    def change(self, **settings: Any) -> Settings:
+        """Replace some of the settings, from the next step on; returns all of them.
+
+        Args:
+            settings: fields of `Settings`.
+
+        Raises:
+            ValueError: a value out of range. TypeError: no such setting. Nothing changes then.
+        """
+        with self._lock:
+            new = replace(self._settings, **settings)
+            mode_changed = new.mode != self._settings.mode
+            self._settings = new
+        if mode_changed:
+            self._install()
+        return new
+
+    def set_edit(self, edit: Edit | None, landmarks: MaybeLandmarks = DETECT) -> None:
+        """Wear another edit, or none, from the next step on.
+
+        Prepares on the caller's thread, while steps go on with the old edit; of several calls at once the
+        last one made wins.
+
+        Args:
+            edit: None removes the edit.
+            landmarks: of the edit's reference; None for no face; DETECT to look for one.
+        """
+        with self._lock:
+            self._wanted = (edit, landmarks)
+        self._install()
+
+    def _install(self) -> None:
+        """Make ready what is wanted, in the mode that is set, unless a later call overtakes this one."""
+        with self._lock:
+            self._ticket += 1
+            ticket, old, mode = self._ticket, self._ready, self._settings.mode
+            edit, landmarks = self._wanted
+        ready = None
+        if edit is not None and old is not None and old.edit is edit:
+            ready = self._workshop.in_mode(old, mode or edit.mode)
+        elif edit is not None:
+            known = old is not None and old.edit.reference is edit.reference
+            prepared = old.own.keyframe.prepared if old is not None and known else None
+            ready = self._workshop.outfit([Own(edit=edit, landmarks=landmarks, prepared=prepared)], mode)
+        with self._lock:
+            if ticket != self._ticket:
+                return
+            if (
+                old is not None
+                and old.keeper is not None
+                and (ready is None or ready.keeper is not old.keeper)
+            ):
+                old.keeper.retire()
+            self._ready = ready
+
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        """Make an edit of several keyframes ready, see `Workshop.outfit`; slow, on any thread."""
+        return self._workshop.outfit(own, mode, before)
+
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        """An outfit's edit drawn on a frame, see `Workshop.carry`; slow, on any thread."""
+        return self._workshop.carry(outfit, frame, landmarks)
+
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        """Wear what `outfit` made from the next step on; only pointers are exchanged.
+
+        Outfits may be put on and off any number of times; their keyframes stay.
+
+        Args:
+            outfit: None for no edit.
+            enabled, strength: as in `Settings`.
+        """
+        settings = Settings(enabled=enabled, strength=strength)
+        with self._lock:
+            self._ticket += 1  # a `set_edit` under way is overtaken
+            self._ready, self._settings = outfit, settings
+            self._wanted = (None, None) if outfit is None else (outfit.edit, DETECT)
+
+    def keyframes(self) -> list[KeyframeInfo]:
+        """The references of the edit, oldest first; empty without an edit."""
+        ready = self._ready
+        return [] if ready is None else ready.keyframes()
+
+    def edit_keyframe(self, index: int, edited: Image) -> None:
+        """Edit one of `keyframes()` by hand: it is kept, and those made later from it are made anew.
+
+        Args:
+            index: in `keyframes()`.
+            edited: RGB uint8, of its size.
+
+        Raises:
+            IndexError: no such keyframe. EditError: a picture that does not fit.
+            ValueError: too many keyframes edited by hand.
+        """
+        ready = self._ready
+        if ready is None or (ready.keeper is None and index != 0):
+            raise IndexError(f"there are {len(self.keyframes())} keyframes, got index {index}")
+        if ready.keeper is None:
+            self.set_edit(replace(ready.edit, edited=edited), ready.own.keyframe.prepared.landmarks)
+            return
+        edit = ready.keeper.edit_keyframe(index, edited)
+        if index == 0:
+            with self._lock:
+                if self._ready is ready:
+                    self._ready = replace(ready, edit=edit, backdrop=None)
+                    self._wanted = (edit, self._wanted[1])
+
+    def remove_keyframe(self, index: int) -> None:
+        """Take one of `keyframes()` out.
+
+        Raises:
+            IndexError: no such keyframe. ValueError: it is the only one edited by hand.
+        """
+        ready = self._ready
+        if ready is None or ready.keeper is None:
+            raise ValueError("there is no keyframe beside the edit's own: remove the edit instead")
+        ready.keeper.remove_keyframe(index)
+
+    @property
+    def job_failures(self) -> int:
+        """How many jobs beside the path have raised; each was logged, and the old reference served on."""
+        return self._worker.failures
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the last frame's coverage led to, and why; None where one reference serves alone."""
+        ready = self._ready
+        return None if ready is None or ready.keeper is None else ready.keeper.decision
+
+    def step(self, frame: Image, now_s: float) -> Result:
+        """The edit on the next frame of the stream.
+
+        Args:
+            frame: RGB uint8 (H, W, 3), any size; never written to.
+            now_s: its time, seconds, growing from call to call.
+
+        Raises:
+            ValueError: a frame of another dtype or shape.
+            StageError: a stage failed; the frame should go out as it is. The next step starts afresh.
+        """
+        size = check_image(frame, "frame")
+        with self._lock:
+            ready, settings = self._ready, self._settings
+        step = Step(frame, now_s, {}, [])
+        if ready is not self._last:
+            step.events.append(EditChanged(now_s, ready is not None))
+            self._begin_wearing(ready)
+        if ready is None or not settings.enabled or ready.edit.is_empty:
+            self._previous = None
+            return step.passed(_why_idle(ready, settings))
+        if ready.keeper is not None:
+            step.events.extend(ready.keeper.begin(now_s, self._previous))
+        worn = ready.worn
+        if self._served is None or self._served.prepared is not worn.keyframe.prepared:
+            self._previous = None
+        self._served = worn.keyframe
+        with step.stage("landmarks"):
+            begun = self._matcher.begin(frame, worn.keyframe.prepared)
+            landmarks = self._tracker(frame, now_s)
+        self._note_face(landmarks is not None, step)
+        match = self._match(step, worn, landmarks, begun)
+        if match is None:
+            return step.passed("no face found")
+        strength = settings.strength * self._fade
+        with step.stage("composite"):
+            composition = worn.compositor.compose(frame, match, strength)
+        if ready.keeper is not None:
+            with step.stage("references"):
+                ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))
+                composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
+        radius = self.config.confidence_radius * min(size)
+        if ready.backdrop is not None:
+            with step.stage("background"):
+                composition = ready.backdrop.blend(frame, now_s, landmarks, composition, strength)
+            self._note_camera(ready.backdrop.lost, step)
+        reason = None
+        if composition.box is None:
+            reason = _why_nothing(strength * ready.edit.strength, self._lost_camera)
+        return Result(
+            composition.image, landmarks, match, composition.box, composition.coverage,
+            reason, step.events, step.seconds, radius,
+        )  # fmt: skip
+
+    def _begin_wearing(self, ready: Outfit | None) -> None:
+        """Another outfit from this frame on: another keeper begins anew."""
+        last, self._last = self._last, ready
+        self._lost_camera = False
+        keeper = None if ready is None else ready.keeper
+        if keeper is not None and (last is None or last.keeper is not keeper):
+            keeper.resume()
+        if last is not None and last.backdrop is not None:
+            last.backdrop.close()  # looks for the person anew once it is worn again
+
+    def _match(self, step: Step, worn: Worn, landmarks: Landmarks | None, begun: Begun) -> Match | None:
+        """The frame's match; the last one while a lost face's edit fades; None where no edit is due."""
+        previous = self._previous
+        if previous is not None and previous.frame_size != step.frame.shape[:2]:
+            previous = None
+        bound_to_face = worn.keyframe.prepared.landmarks is not None
+        bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
+        if landmarks is None and bound_to_face:
+            self._fade = 0.0 if previous is None else max(0.0, self._fade - 1 / self.config.fade_frames)
+            if self._fade < 1e-6:
+                self._previous = None
+                self._fade = 0.0
+                return None
+            return previous
+        if landmarks is not None:
+            self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
+        self._previous = None  # stays so where the match fails
+        with step.stage("match"):
+            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks, begun)
+        self._previous = match
+        return match
+
+    def _note_camera(self, lost: bool, step: Step) -> None:
+        if lost != self._lost_camera:
+            step.events.append(CameraLost(step.now_s) if lost else CameraFound(step.now_s))
+        self._lost_camera = lost
+
+    def _note_face(self, seen: bool, step: Step) -> None:
+        if self._had_face is None:
+            self._fade = 1.0  # a stream begins with the edit worn
+        if seen and self._had_face is not True:
+            step.events.append(FaceFound(step.now_s))
+        elif not seen and self._had_face is True:
+            step.events.append(FaceLost(step.now_s))
+        self._had_face = seen
+
+    def close(self) -> None:
+        """Stop the work beside the path, and free the tracker if it has anything to free."""
+        ready = self._ready
+        if ready is not None and ready.keeper is not None:
+            ready.keeper.retire()
+        if ready is not None and ready.backdrop is not None:
+            ready.backdrop.close()
+        self._worker.close()
+        close = getattr(self._tracker, "close", None)
+        if close is not None:
+            close()
+
+
+def _why_idle(ready: Outfit | None, settings: Settings) -> str:
+    if ready is None:
+        return "no edit yet"
+    return "the edit changes nothing" if settings.enabled else "the edit is switched off"
+
+
+def _why_nothing(strength: float, lost_camera: bool) -> str:
+    if strength <= 0:
+        return "strength is 0"
+    return LOST_CAMERA if lost_camera else "the edited part is out of the frame"

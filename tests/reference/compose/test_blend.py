@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from correspondence import Match
+from correspondence.types import Float, Image
+from reference import CompositeConfig, Compositor, Edit, Mode
+from reference.compose.blend import CELL, parts, tiles
+from reference.compose.layers import make_layers
+from reference.edits.mask import smoothstep
+
+
+def sampled(picture: Float, at: Float) -> Float:
+    """Bilinear values at places (h, w, 2), 0 outside; written out in float."""
+    h, w = picture.shape[:2]
+    padded = np.pad(picture, ((1, 1), (1, 1), (0, 0)))
+    x, y = np.clip(at[..., 0], -1, w) + 1, np.clip(at[..., 1], -1, h) + 1
+    x0, y0 = np.minimum(np.floor(x), w).astype(int), np.minimum(np.floor(y), h).astype(int)
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
+    top = padded[y0, x0] * (1 - fx) + padded[y0, x0 + 1] * fx
+    bottom = padded[y0 + 1, x0] * (1 - fx) + padded[y0 + 1, x0 + 1] * fx
+    return np.asarray(top * (1 - fy) + bottom * fy, np.float32)
+
+
+def smooth_noise(rng: np.random.Generator, size: tuple[int, int], scale: float, channels: int) -> Float:
+    coarse = rng.uniform(-scale, scale, (8, 9, channels)).astype(np.float32)
+    return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC).reshape(*size, channels)
+
+
+@pytest.mark.parametrize("mode", ["delta", "replace", "auto"])
+@pytest.mark.parametrize("spots", [4, 40])
+@pytest.mark.parametrize("size", [(300, 400), (413, 517)])  # below and above where fields are enlarged
+def test_tiles_agree_with_the_formula_in_float(
+    rng: np.random.Generator, mode: Mode, spots: int, size: tuple[int, int]
+) -> None:
+    reference = np.clip(128 + smooth_noise(rng, size, 70, 3), 0, 255).astype(np.uint8)
+    edited = reference.copy()
+    for _ in range(spots):
+        x, y = int(rng.integers(0, size[1])), int(rng.integers(0, size[0]))
+        cv2.circle(edited, (x, y), int(rng.integers(2, 30)), rng.integers(0, 256, 3).tolist(), -1)
+    edit = Edit(reference, edited, mode=mode)
+    frame: Image = rng.integers(0, 256, (*size, 3), np.uint8)
+    field = smooth_noise(rng, size, 14, 2)
+    log_b = smooth_noise(rng, size, 2, 1)[..., 0]
+    config = CompositeConfig(
+        follow_light=False, trust_low=0.03, trust_high=0.4
+    )  # gentle: it is read coarsely
+    match = Match.from_field(field, log_b)
+    out = Compositor(edit, None, config).compose(frame, match).image
+
+    layers = make_layers(edit)
+    y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
+    at = np.rint((np.dstack([x, y]) + field) * 32) / 32  # the places' step in fixed point
+    painted = (edit.mask * edit.cover)[..., None]
+    share = (edit.mask[..., None] - painted) / np.maximum(1 - painted, 1e-3)
+    confidence = (1 - np.exp(-config.radius * min(size) / np.exp(log_b))) ** 2
+    trust = smoothstep(confidence.astype(np.float32), config.trust_low, config.trust_high)[..., None]
+    wanted = np.clip(frame + trust * sampled((edit.delta * share).astype(np.float32), at), 0, 255)
+    if layers.paint is not None:
+        cover = trust * sampled(painted, at)
+        wanted += cover * (sampled(edited.astype(np.float32), at) - wanted)
+    error = np.abs(out - wanted)
+    level = 2 if size[0] * size[1] <= 200_000 else 4  # fields of large windows are read every third pixel
+    assert np.quantile(error, 0.999) <= level
+    assert error.mean() < 0.3
+    touched = sampled((edit.mask > 0).astype(np.float32)[..., None], at)[..., 0] > 0
+    outside = cv2.dilate(touched.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    np.testing.assert_array_equal(out[outside], frame[outside])
+
+
+def test_tiles_hold_each_busy_cell_once(rng: np.random.Generator) -> None:
+    size = (150, 333)
+    cells = (-(-size[0] // CELL), -(-size[1] // CELL))
+    for density in (0.0, 0.01, 0.2, 1.0):
+        busy = rng.random(cells) < density
+        held = np.zeros(size, int)
+        part_held = np.zeros(size, int)
+        for tile in tiles(busy, size):
+            held[tile] += 1
+            inner = part_held[tile]
+            for part in parts(busy, tile):
+                inner[part] += 1
+        pixels = np.kron(busy, np.ones((CELL, CELL), bool))[: size[0], : size[1]]
+        assert held.max(initial=0) <= 1
+        assert (held[pixels] == 1).all()
+        assert (part_held[pixels] == 1).all()
+        assert (part_held <= held).all()
+        assert held.any() == busy.any()

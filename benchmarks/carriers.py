@@ -12,7 +12,7 @@ from benchmarks.passes import Shown
 from correspondence import DETECT, Landmarks, Match, Matcher
 from correspondence.matchers.coarse import Begun
 from correspondence.types import Float, Image, MaybeLandmarks, Prepared
-from inpaint.classical import fill_classical
+from inpaint.classical.opencv import fill_classical
 from reference import CompositeConfig, Compositor, Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.compose.composite import Composition
 from reference.events import KeyframeMade, ReferenceSwitched

@@ -15,8 +15,8 @@ from benchmarks.fill_measures import ssim_map
 from correspondence import Landmarks, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
 from inpaint import FillContext, fill_classical, load, paste
-from inpaint.between import RADIUS
-from inpaint.guess import guesses
+from inpaint.classical.between import RADIUS
+from inpaint.fills.guess import guesses
 from inpaint.mask import draw_occluder, matched_hole
 
 DISTANCE = 50  # frames between the frame and its reference, at least
@@ -112,7 +112,7 @@ def methods(weights: Path | None, device: str, steps: int) -> dict[str, Callable
         "reference carried into the hole (ours)": _carried,
     }
     if weights is not None:
-        from inpaint.fill import FillConfig
+        from inpaint.fills.masked import FillConfig
 
         diffusion = load(weights, device=device, config=FillConfig(steps=steps))
         table["diffusion"] = lambda hole: diffusion(hole.image, hole.mask, hole.context)

@@ -13,12 +13,12 @@ import numpy as np
 from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
 from correspondence import Landmarks, Match, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
-from inpaint.between import RADIUS, Ends, carried, interpolate, mixed
-from inpaint.jobs import Filler, GapJob
+from inpaint.classical.between import RADIUS, Ends, carried, interpolate, mixed
+from inpaint.fills.jobs import Filler, GapJob
 from stream.smooth import on_the_way
 
 if TYPE_CHECKING:
-    from inpaint.model import QuadrantModel
+    from inpaint.model.diffusion import QuadrantModel
 
 SIDE = 256
 
@@ -145,7 +145,7 @@ def classical_rows(matcher: Matcher) -> list[Row]:
 def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> list[Row]:
     """The rows of one weights folder: what its denoiser's arrangement can do, and the autoencoder alone."""
     from inpaint import load
-    from inpaint.propagation import plan_naive, plan_thirds
+    from inpaint.model.propagation import plan_naive, plan_thirds
 
     model = load(weights, device=device).model
     arrangement = model.denoiser.config.arrangement
@@ -192,8 +192,8 @@ def generated(
     matcher: Matcher | None = None,
 ) -> Make:
     """The quadrant grid along a plan; with a matcher in warp mode."""
-    from inpaint.data import resized_points
-    from inpaint.gaps import GapConfig, fill_gap
+    from inpaint.fills.gaps import GapConfig, fill_gap
+    from inpaint.training.data import resized_points
 
     def make(gap: Gap) -> dict[int, Image]:
         ends = {n: _fit(gap.frames[n], model) for n in (gap.first, gap.last)}

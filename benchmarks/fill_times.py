@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.common import percentiles
 from correspondence import Landmarks, Matcher
 from correspondence.types import Image
-from inpaint.jobs import GapJob, MaskedJob
+from inpaint.fills.jobs import GapJob, MaskedJob
 from inpaint.types import FillContext
 from reference import Edit, Propagator, PropagatorConfig, presets
 from stream.worker import FillWorker
@@ -63,7 +63,7 @@ def autoencoder_times(side: int = 256, repeats: int = 15) -> dict[str, float]:
     import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
-    from inpaint.autoencoder import Autoencoder
+    from inpaint.model.autoencoder import Autoencoder
 
     ours = Autoencoder().eval()
     tiny: Any = AutoencoderTiny(latent_channels=ours.config.latent_channels).eval()

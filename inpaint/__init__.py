@@ -8,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inpaint.classical import fill_classical
+from inpaint.classical.opencv import fill_classical
 from inpaint.mask import dilate, feather, fill_delta, hole_box, match_boundary, paste
 from inpaint.types import Fill, FillContext
 
 if TYPE_CHECKING:
-    from inpaint.fill import DiffusionFill, FillConfig
+    from inpaint.fills.masked import DiffusionFill, FillConfig
 
 __all__ = [
     "Fill",
@@ -48,14 +48,14 @@ def load(
 
     folder = known.require(weights or known.SHIPPED_DIR)
 
-    from inpaint import checkpoints
-    from inpaint.fill import DiffusionFill
-    from inpaint.model import QuadrantModel
+    from inpaint.fills.masked import DiffusionFill
+    from inpaint.model import checkpoints
+    from inpaint.model.diffusion import QuadrantModel
 
     autoencoder = checkpoints.load_autoencoder(folder / checkpoints.AUTOENCODER)
     denoiser = checkpoints.load_denoiser(folder / checkpoints.DENOISER)
     if device == "cpu" and (folder / "onnx.json").is_file():
-        from inpaint.onnx import OnnxAutoencoder, OnnxDenoiser
+        from inpaint.model.onnx import OnnxAutoencoder, OnnxDenoiser
 
         model = QuadrantModel(OnnxAutoencoder(autoencoder, folder), OnnxDenoiser(denoiser, folder), device)
         return DiffusionFill(model, config)

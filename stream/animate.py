@@ -16,8 +16,8 @@ import numpy as np
 
 from correspondence import LandmarkTracker, detect_landmarks
 from correspondence.types import Image, Landmarks
-from inpaint.jobs import Filler, GapJob
-from inpaint.still import Still, transferred, unlike
+from inpaint.classical.still import Still, transferred, unlike
+from inpaint.fills.jobs import Filler, GapJob
 from reference.face.view import view_change
 from stream.files import Progress
 from stream.made import make_filler

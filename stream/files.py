@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from correspondence import Matcher, confidence
-from inpaint.jobs import Filler
+from inpaint.fills.jobs import Filler
 from inpaint.weights import NO_WEIGHTS
 from reference import (
     MODES,

@@ -13,7 +13,7 @@ import numpy as np
 
 from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
-from inpaint.jobs import GapJob, MaskedJob
+from inpaint.fills.jobs import GapJob, MaskedJob
 from inpaint.types import FillContext
 from reference.keyframes.drawn import FillHint, Gap, Posed
 from stream.worker import FillWorker

@@ -13,7 +13,7 @@ import numpy as np
 from correspondence import detect_landmarks
 from correspondence.types import Float, Image, Landmarks
 from inpaint import weights as known
-from inpaint.jobs import Check, Filler, GapJob
+from inpaint.fills.jobs import Check, Filler, GapJob
 from reference import Edit, Result
 from reference.keyframes.drawn import FillHint, Gap
 from stream.fill import gap_job, masked_job

@@ -13,9 +13,9 @@ MODES = ("auto", "delta", "replace", "layer")
 CODECS = ("h264", "vp9", "ffv1")
 LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {
-    "autoencoder": "inpaint.train_autoencoder",
-    "denoiser": "inpaint.train_denoiser",
-    "graphs": "inpaint.onnx",
+    "autoencoder": "inpaint.training.autoencoder",
+    "denoiser": "inpaint.training.denoiser",
+    "graphs": "inpaint.model.onnx",
     "matcher": "correspondence.training.train",
 }
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."

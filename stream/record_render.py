@@ -19,7 +19,7 @@ import numpy as np
 
 from correspondence import LandmarkTracker, Matcher
 from correspondence.types import Image, Landmarks
-from inpaint.jobs import Check, Filler, GapJob
+from inpaint.fills.jobs import Check, Filler, GapJob
 from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
 from reference.propagate.outfit import Own
 from stream.made import Inventor

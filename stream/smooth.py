@@ -15,7 +15,7 @@ import numpy as np
 
 from correspondence import detect_landmarks
 from correspondence.types import Float, Image, Landmarks
-from inpaint.jobs import Filler, GapJob
+from inpaint.fills.jobs import Filler, GapJob
 from stream.files import Progress
 from stream.made import make_filler
 from stream.paths import check_paths

@@ -96,7 +96,7 @@ def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
     import cv2
 
     cv2.setNumThreads(setup.threads)
-    from inpaint.jobs import Filler
+    from inpaint.fills.jobs import Filler
 
     filler = Filler(setup.weights, setup.device, setup.steps)
     if setup.weights is not None:

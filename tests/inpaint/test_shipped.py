@@ -12,7 +12,8 @@ import inpaint
 from correspondence import detect_landmarks
 from correspondence.errors import WeightsError
 from correspondence.types import Image
-from inpaint import FillContext, checkpoints, fill_classical, weights
+from inpaint import FillContext, fill_classical, weights
+from inpaint.model import checkpoints
 
 LIMIT_BYTES = 14_000_000
 

@@ -8,10 +8,10 @@ import torch
 
 from correspondence.training.data import Clip
 from correspondence.types import Float
-from inpaint import face_parts as parts
-from inpaint.autoencoder import Autoencoder, AutoencoderConfig
-from inpaint.denoiser import Denoiser, DenoiserConfig
-from inpaint.model import QuadrantModel
+from inpaint.model import face_parts as parts
+from inpaint.model.autoencoder import Autoencoder, AutoencoderConfig
+from inpaint.model.denoiser import Denoiser, DenoiserConfig
+from inpaint.model.diffusion import QuadrantModel
 
 SIDE = 64
 TINY_AUTOENCODER = AutoencoderConfig(

@@ -258,8 +258,8 @@ def test_bench_knows_the_benchmarks_that_can_be_run(capsys: pytest.CaptureFixtur
     ("name", "module"),
     [
         ("matcher", "correspondence.training.train"),
-        ("autoencoder", "inpaint.train_autoencoder"),
-        ("denoiser", "inpaint.train_denoiser"),
+        ("autoencoder", "inpaint.training.autoencoder"),
+        ("denoiser", "inpaint.training.denoiser"),
     ],
 )
 def test_train_hands_over(name: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from correspondence import Landmarks
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Image
 from inpaint import fill_classical
-from inpaint.jobs import Filler
+from inpaint.fills.jobs import Filler
 from reference.keyframes.drawn import FillHint, Gap, GapFill, LaterFill
 from stream.fill import WorkerFill, gap_job, make_worker
 from stream.made import DirectFill
@@ -94,7 +94,7 @@ def test_asked_for_weights_must_be_there(tmp_path: Any) -> None:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch")
-    from inpaint.checkpoints import AUTOENCODER, DENOISER, save
+    from inpaint.model.checkpoints import AUTOENCODER, DENOISER, save
     from tests.inpaint.tiny import tiny_autoencoder, tiny_denoiser
 
     folder: Path = tmp_path_factory.mktemp("weights")

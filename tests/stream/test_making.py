@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from correspondence.types import Image, Match
-from inpaint import checkpoints
-from inpaint.fill import DiffusionFill
-from inpaint.jobs import Filler
-from inpaint.model import QuadrantModel
+from inpaint.fills.jobs import Filler
+from inpaint.fills.masked import DiffusionFill
+from inpaint.model import checkpoints
+from inpaint.model.diffusion import QuadrantModel
 from reference import Edit, Result
 from stream.cli import main
 from stream.demo import DemoSource

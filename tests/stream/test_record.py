@@ -14,7 +14,7 @@ import pytest
 
 from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image
-from inpaint.jobs import Filler
+from inpaint.fills.jobs import Filler
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.propagate.outfit import Outfit, Own
 from stream.cli import main

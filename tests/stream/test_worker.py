@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inpaint.jobs import GapJob, MaskedJob
+from inpaint.fills.jobs import GapJob, MaskedJob
 from stream.worker import FillWorker
 from stream.worker_child import Setup, gpu_turn
 from stream.worker_types import Job, JobError, Priority, WorkerConfig

@@ -28,9 +28,9 @@ from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpCodecParameters, RT
 from benchmarks import live
 from benchmarks.common import metadata, percentiles, print_table, write_results
 from benchmarks.relay import Relay
-from stream import aiortc_patch
-from stream.codecs import H264Sender, Vp8Sender
-from stream.colour import to_frame
+from stream.media.colour import to_frame
+from stream.rtc import aiortc_patch
+from stream.rtc.codecs import H264Sender, Vp8Sender
 
 Figures = dict[str, Any]
 ALL = tuple(aiortc_patch.PARTS)

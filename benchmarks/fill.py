@@ -25,7 +25,7 @@ from benchmarks.fill_times import measure_times
 from correspondence import Landmarks, Matcher, detect_landmarks
 from correspondence.types import Image
 from inpaint import weights as known
-from stream.worker_child import Setup
+from stream.filling.child import Setup
 
 GAP = 27
 LONG = 270

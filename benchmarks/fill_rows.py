@@ -15,7 +15,7 @@ from correspondence import Landmarks, Match, Matcher, confidence, warp_image
 from correspondence.types import Float, Image
 from inpaint.classical.between import RADIUS, Ends, carried, interpolate, mixed
 from inpaint.fills.jobs import Filler, GapJob
-from stream.smooth import on_the_way
+from stream.offline.smooth import on_the_way
 
 if TYPE_CHECKING:
     from inpaint.model.diffusion import QuadrantModel

@@ -17,9 +17,9 @@ from correspondence.types import Image
 from inpaint.fills.jobs import GapJob, MaskedJob
 from inpaint.types import FillContext
 from reference import Edit, Propagator, PropagatorConfig, presets
-from stream.worker import FillWorker
-from stream.worker_child import Setup
-from stream.worker_types import JobError, Priority
+from stream.filling.child import Setup
+from stream.filling.types import JobError, Priority
+from stream.filling.worker import FillWorker
 
 LIVE_SIZE = (480, 640)
 FPS = 30.0

@@ -24,7 +24,7 @@ import psutil
 
 from benchmarks import live
 from benchmarks.common import RESULTS, metadata, percentiles, print_table, write_results
-from stream import aiortc_patch
+from stream.rtc import aiortc_patch
 
 CLIP = "lp_d6"
 LOOP_S = 10.0

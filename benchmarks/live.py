@@ -24,10 +24,10 @@ from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 from benchmarks import timecode
 from benchmarks.common import ROOT, portraits_dir, read_clip
 from correspondence.types import Image
-from stream import ice
-from stream.codecs import EncoderConfig, LiveEncoder
-from stream.colour import to_frame
-from stream.demo import DemoSource
+from stream.media.colour import to_frame
+from stream.media.demo import DemoSource
+from stream.rtc import ice
+from stream.rtc.codecs import EncoderConfig, LiveEncoder
 
 FPS = 30
 SIZE = (720, 1280)

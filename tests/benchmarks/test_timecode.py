@@ -10,8 +10,8 @@ from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from benchmarks import timecode
 from correspondence.types import Image
-from stream.codecs import EncoderConfig, LiveEncoder
-from stream.colour import to_frame
+from stream.media.colour import to_frame
+from stream.rtc.codecs import EncoderConfig, LiveEncoder
 
 VALUES = [0, 1, 33, 12_345, 2**31, 2**32 - 1, 0xAAAAAAAA, 0x55555555]
 

@@ -15,11 +15,11 @@ import pytest
 
 from correspondence import detect_landmarks
 from correspondence.types import Float, Image, Landmarks
-from stream.demo import DemoSource
-from stream.files import FileConfig
-from stream.pictures import encode_png
-from stream.probe import probe
-from stream.video import VideoReader
+from stream.media.demo import DemoSource
+from stream.media.pictures import encode_png
+from stream.media.probe import probe
+from stream.media.video import VideoReader
+from stream.offline.files import FileConfig
 
 SIZE = (240, 320)
 RATE = 25

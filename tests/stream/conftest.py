@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream import aiortc_patch
+from stream.rtc import aiortc_patch
 
 
 @pytest.fixture

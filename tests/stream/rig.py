@@ -29,13 +29,13 @@ from aiortc.mediastreams import MediaStreamError
 from correspondence import detect_landmarks
 from correspondence.types import Image, Landmarks
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
-from stream.app import create_app
-from stream.colour import to_frame, to_rgb
 from stream.config import ServerConfig
-from stream.demo import DemoSource
-from stream.services import Services, load_services
-from stream.session import Session
-from stream.web_base import STORE
+from stream.http.app import create_app
+from stream.http.base import STORE
+from stream.media.colour import to_frame, to_rgb
+from stream.media.demo import DemoSource
+from stream.session.services import Services, load_services
+from stream.session.session import Session
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = (480, 640)

@@ -17,8 +17,8 @@ import av
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from stream.colour import to_frame
-from stream.demo import DemoSource
+from stream.media.colour import to_frame
+from stream.media.demo import DemoSource
 
 SIZE = (480, 640)
 FPS = 15

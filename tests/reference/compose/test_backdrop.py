@@ -19,8 +19,8 @@ from reference import CameraFound, CameraLost, Edit, KeeperConfig, Propagator, P
 from reference.compose.backdrop import Backdrop
 from reference.compose.composite import Composition
 from reference.compose.person import Split, split_edit
-from stream.probe import probe
-from stream.video import VideoReader
+from stream.media.probe import probe
+from stream.media.video import VideoReader
 from tests.reference.helpers import FakeMatcher, FakeTracker, moved
 
 SIZE = (270, 480)

@@ -18,8 +18,8 @@ from correspondence import detect_landmarks
 from correspondence.errors import WeightsError
 from correspondence.types import Image
 from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, face_area, require
-from stream.cli import main
-from stream.prompting import PromptBusyError, PromptModel, PromptService, PromptStatus
+from stream.cli.main import main
+from stream.prompting.service import PromptBusyError, PromptModel, PromptService, PromptStatus
 from tests.reference.tiny_prompt import save_inpainter, save_pix2pix
 from tests.stream.clips import Clip, make_clip, read_back
 

@@ -21,7 +21,7 @@ from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import LAG, Apart, CrossFade
 from reference.keyframes.policy import PolicyConfig
 from reference.keyframes.sights import Look, Worn
-from stream.demo import DemoSource
+from stream.media.demo import DemoSource
 from tests.reference.helpers import FakeMatcher, FakePrepared, moved, paint_square, shift_match, translated
 
 SIZE = (96, 96)

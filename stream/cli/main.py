@@ -1,0 +1,183 @@
+"""The command line: one verb each for serving, files, measuring, training and checking the machine."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from stream.cli import file_verbs
+from stream.cli.device import check_device
+from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
+from stream.cli.options import TRAININGS, parser
+
+QUIET = (  # verbs that do not show what native libraries log
+    *("serve", "demo", "edit", "reference", "smooth", "animate", "refine", "doctor"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments, `sys.argv[1:]` when None.
+
+    Returns:
+        0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted. A server that serves is done when
+        it is stopped, by Ctrl-C or SIGTERM.
+    """
+    args = parser(RUNS).parse_args(argv)
+    if args.verb not in QUIET or args.verbose:
+        return _run(args)
+    from stream.cli.progress import native_chatter_hidden
+
+    with native_chatter_hidden():
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    logging.basicConfig(
+        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        run: Callable[[argparse.Namespace], int] = args.run
+        check_device(getattr(args, "device", "cpu"))
+        return run(args)
+    except KeyboardInterrupt:
+        print("livery: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing
+        return FAILED
+    except Exception as exc:
+        if args.verbose:
+            traceback.print_exc()
+        return _complain(exc)
+
+
+def _complain(exc: Exception) -> int:
+    """One line for the user; usage and input errors apart from failures inside."""
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    if isinstance(exc, ModuleNotFoundError):
+        hint = "python -m pip install 'livery[cpu]', or [train] for training and benchmarks"
+        print(f"livery: {text}; {hint}", file=sys.stderr)
+        return USAGE
+    from correspondence.errors import WeightsError
+    from stream.errors import StartError
+
+    if isinstance(exc, (UsageError, ValueError, OSError, WeightsError, StartError)):
+        print(f"livery: {text}", file=sys.stderr)
+        return USAGE
+    print(f"livery: failed: {type(exc).__name__}: {text} (--verbose shows where)", file=sys.stderr)
+    return FAILED
+
+
+def _serve(args: argparse.Namespace, demo: bool = False) -> int:
+    from stream.config import ServerConfig
+    from stream.http.app import serve
+
+    serve(
+        ServerConfig(
+            host=args.host,
+            port=args.port,
+            token=args.token,
+            public_url=args.public_url,
+            udp_ports=args.udp_ports,
+            public_address=args.public_address,
+            ice_servers=tuple(args.ice_server),
+            max_sessions=args.max_sessions,
+            opens_per_minute=args.opens_per_minute,
+            failures_per_minute=args.failures_per_minute,
+            matcher=args.matcher,
+            device=args.device,
+            keyframes=args.keyframes,
+            fill_weights=args.fill_weights,
+            prompt_model=args.prompt_model,
+            prompt_controlnet=args.prompt_controlnet,
+            record=args.record,
+            bitrate_bps=args.bitrate,
+            demo=demo,
+        )
+    )
+    return OK
+
+
+def _demo(args: argparse.Namespace) -> int:
+    return _serve(args, demo=True)
+
+
+def _bench(args: argparse.Namespace) -> int:
+    names = _benchmarks()
+    if args.name is None:
+        print("\n".join(names))
+        return OK
+    if args.name not in names:
+        raise UsageError(f"no benchmark {args.name!r}; there are {', '.join(names)}")
+    return _hand_over(args, f"benchmarks.{args.name}")
+
+
+def _benchmarks() -> list[str]:
+    """Modules of `benchmarks` that can be run, found without importing them."""
+    import benchmarks
+
+    names = []
+    for module in pkgutil.iter_modules(benchmarks.__path__):
+        path = Path(benchmarks.__path__[0]) / f"{module.name}.py"
+        if path.is_file() and "\ndef configure(" in path.read_text(encoding="utf-8"):
+            names.append(module.name)
+    return sorted(names)
+
+
+def _train(args: argparse.Namespace) -> int:
+    if args.name is None:
+        print("\n".join(sorted(TRAININGS)))
+        return OK
+    return _hand_over(args, TRAININGS[args.name])
+
+
+def _hand_over(args: argparse.Namespace, module_name: str) -> int:
+    """Run a module that offers `configure(parser)` and `run(args) -> int`."""
+    module: ModuleType = importlib.import_module(module_name)
+    summary = (module.__doc__ or "").strip().partition("\n")[0]
+    options = argparse.ArgumentParser(prog=f"livery {args.verb} {args.name}", description=summary)
+    module.configure(options)
+    chosen = options.parse_args(args.rest)
+    check_device(getattr(chosen, "device", "cpu"))
+    code: int = module.run(chosen)
+    return code
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from stream.cli.doctor import examine
+
+    failed = []
+    for finding in examine():
+        sign = {True: "ok  ", None: "--  ", False: "FAIL"}[finding.ok]
+        print(f"{sign} {finding.name}: {finding.text}", flush=True)
+        if finding.ok is False:
+            failed.append(finding.name)
+    if failed:
+        print(f"livery: failed: {', '.join(failed)}", file=sys.stderr)
+        return FAILED
+    return OK
+
+
+RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "edit": file_verbs.edit,
+    "reference": file_verbs.reference,
+    "smooth": file_verbs.smooth,
+    "animate": file_verbs.animate,
+    "refine": file_verbs.refine,
+    "bench": _bench,
+    "train": _train,
+    "doctor": _doctor,
+}

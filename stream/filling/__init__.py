@@ -1,0 +1,1 @@
+"""Fill jobs beside the live path: the queue, the worker process, and what it is asked for."""

@@ -1,0 +1,211 @@
+"""The fill process itself: lowest scheduling class, one job at a time, asked to stop through its pipe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from inpaint.weights import STEPS
+
+CANCEL_EVERY_S = 0.02  # the pipe is looked at this often at most while a job runs
+
+
+class Stopped(Exception):  # noqa: N818  # what a check says, no error
+    """The job is no longer wanted."""
+
+
+class Ended(Exception):  # noqa: N818
+    """The process is told to end, or who started it has gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the fill process works with; `__post_init__` checks the ranges.
+
+    Attributes:
+        weights: folder of the diffusion model's weights; None: classical methods.
+        device: "cpu" or a CUDA device.
+        steps: of the sampler.
+        threads: of torch and OpenCV, on the CPU.
+        memory_mb: resident memory at which the process is replaced after a job; on CUDA also the card's
+            memory it may use.
+    """
+
+    weights: Path | None = None
+    device: str = "cpu"
+    steps: int = STEPS
+    threads: int = 1
+    memory_mb: int = 4000
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or self.memory_mb < 100 or not 1 <= self.steps <= 50:
+            raise ValueError(f"threads >= 1, memory_mb >= 100 and steps in 1 to 50 are needed, got {self}")
+
+
+Handler = Callable[[Any, Callable[[], None]], Any]  # request, check -> result
+
+
+def main(pipe: Connection, setup: Setup) -> None:
+    """Run jobs until told to end; what the fill process executes.
+
+    Messages in: ("job", number, kind, request), ("cancel", number), None to end. Messages out:
+    ("ready", method), ("refused", why), ("done", number, result, seconds, replace me),
+    ("failed", number, why), ("stopped", number).
+    """
+    step_back()
+    try:
+        handlers, method = _handlers(setup)
+    except Exception as exc:  # the border of the process: whatever is wrong is told, once
+        _tell(pipe, ("refused", f"{type(exc).__name__}: {exc}"))
+        return
+    if not _tell(pipe, ("ready", method)):
+        return
+    with lowest_stream(setup.device if setup.weights is not None else "cpu"):
+        while True:
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                return
+            if message is None:
+                return
+            if message[0] == "job" and not _one(pipe, message, handlers, setup):
+                return
+
+
+def step_back() -> None:
+    """Leave the processor to everyone else, and Ctrl-C to the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(19)
+    with contextlib.suppress(AttributeError, OSError):  # Linux alone has the idle class
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(setup.threads)  # read when the libraries are loaded, which is below
+    import cv2
+
+    cv2.setNumThreads(setup.threads)
+    from inpaint.fills.jobs import Filler
+
+    filler = Filler(setup.weights, setup.device, setup.steps)
+    if setup.weights is not None:
+        import torch
+
+        torch.set_num_threads(setup.threads)
+        if setup.device.startswith("cuda"):
+            total = torch.cuda.get_device_properties(setup.device).total_memory
+            share = min(1.0, setup.memory_mb * 1e6 / total)
+            torch.cuda.set_per_process_memory_fraction(share, torch.device(setup.device))
+
+    def render(job: Any, check: Callable[[], None]) -> Any:
+        from stream.recording.render import render as make  # the matcher comes in with it
+
+        return make(job, filler, check)
+
+    return {"masked": filler.masked, "gap": filler.gap, "render": render}, filler.method
+
+
+def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Handler], setup: Setup) -> bool:
+    """Do one job and tell how it went; False: end."""
+    _, number, kind, request = message
+    looked_s = 0.0
+
+    def check() -> None:
+        nonlocal looked_s
+        now_s = time.monotonic()
+        if now_s - looked_s < CANCEL_EVERY_S:
+            return
+        looked_s = now_s
+        while pipe.poll():
+            try:
+                told = pipe.recv()
+            except (EOFError, OSError):
+                raise Ended from None
+            if told is None:
+                raise Ended
+            if told == ("cancel", number):
+                raise Stopped
+
+    try:
+        with gpu_turn(setup.device, check):
+            started_s = time.perf_counter()
+            result = handlers[kind](request, check)
+            seconds = time.perf_counter() - started_s
+    except Ended:
+        return False
+    except Stopped:
+        return _tell(pipe, ("stopped", number))
+    except Exception as exc:  # the border of the process: the job failed, the process goes on
+        return _tell(pipe, ("failed", number, f"{type(exc).__name__}: {exc}"))
+    full = resident_mb() > setup.memory_mb
+    return _tell(pipe, ("done", number, result, seconds, full)) and not full
+
+
+def _tell(pipe: Connection, message: tuple[Any, ...]) -> bool:
+    """Send a message; False where nobody is there any more."""
+    try:
+        pipe.send(message)
+    except OSError:
+        return False
+    return True
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in megabytes; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return 0.0
+
+
+@contextlib.contextmanager
+def lowest_stream(device: str) -> Iterator[None]:
+    """On CUDA, a stream of the lowest priority for everything that follows."""
+    if not device.startswith("cuda"):
+        yield
+        return
+    import torch
+
+    lowest = torch.cuda.Stream.priority_range()[0]  # type: ignore[call-arg]  # static, the stub says else
+    stream = torch.cuda.Stream(torch.device(device), priority=lowest)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        yield
+
+
+@contextlib.contextmanager
+def gpu_turn(device: str, check: Callable[[], None] = lambda: None, wait_s: float = 0.05) -> Iterator[None]:
+    """Hold this machine's one turn for fills on a GPU; processes that serve the same card take turns.
+
+    Args:
+        device: "cpu" needs no turn.
+        check: called while waiting; raises to give up.
+        wait_s: between two attempts.
+    """
+    if device == "cpu" or sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    owner = os.getuid()
+    path = Path(tempfile.gettempdir()) / f"livery-fill-{owner}-{device.replace(':', '')}.lock"
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # nobody else's link is followed
+    with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                check()
+                time.sleep(wait_s)
+        yield  # closing the file gives the turn back, and so does a crash

@@ -1,0 +1,176 @@
+"""The JSON interface: sessions, their sources, settings and events."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from stream.errors import AuthError, RequestError
+from stream.events import Message, serve_events
+from stream.http.base import LIMITS, SERVICES, STORE, json_of, number_of, png, session_of, token_of
+from stream.http.looks import add_look_routes
+from stream.http.prompt import add_prompt_routes
+from stream.session.session import Session
+from stream.session.store import same
+
+MAX_STALL_S = 30.0
+FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
+
+
+def add_routes(app: web.Application) -> None:
+    """Everything below `/api`, `/healthz` and `/metrics`."""
+    one = "/api/sessions/{id}"
+    app.add_routes(
+        [
+            web.post("/api/sessions", open_session),
+            web.get(one, read_session),
+            web.delete(one, end_session),
+            web.get(f"{one}/frame.png", frame_png),
+            web.patch(f"{one}/settings", change_settings),
+            web.post(f"{one}/demo", start_demo),
+            web.delete(f"{one}/demo", stop_demo),
+            web.get(f"{one}/events", events),
+            web.get("/healthz", health),
+            web.get("/metrics", metrics),
+        ]
+    )
+    add_look_routes(app)
+    add_prompt_routes(app)
+    if app[SERVICES].config.debug:
+        app.router.add_post(f"{one}/debug/stall", stall)
+
+
+async def open_session(request: web.Request) -> web.Response:
+    """A new session and its tokens."""
+    wanted = request.app[SERVICES].config.token
+    given = token_of(request)
+    if wanted is not None and (given is None or not same(given, wanted)):
+        raise AuthError("this server asks for its token to open a session", "it was set with --token")
+    request.app[LIMITS].open(request)
+    session = await request.app[STORE].open()
+    return web.json_response(tickets(session), status=201)
+
+
+def tickets(session: Session) -> dict[str, str]:
+    """Id, tokens and addresses of a session."""
+    return {
+        "id": session.id,
+        "token": session.token,
+        "view_token": session.view_token,
+        "whip": f"/whip/{session.id}",
+        "whep": f"/whep/{session.id}",
+        "viewer": f"/view/{session.id}?token={session.view_token}",
+    }
+
+
+async def read_session(request: web.Request) -> web.Response:
+    """The state; the owner also gets the addresses, so that a reload has all it needs."""
+    session = session_of(request, "view")
+    owner = same(token_of(request) or "", session.token)
+    return web.json_response({**(tickets(session) if owner else {}), **session.state()})
+
+
+async def end_session(request: web.Request) -> web.Response:
+    """End a session and everything in it."""
+    await request.app[STORE].end(session_of(request))
+    return web.Response(status=204)
+
+
+async def frame_png(request: web.Request) -> web.Response:
+    """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
+    newest = session_of(request).newest
+    return web.Response(status=204) if newest is None else await png(request, newest.image)
+
+
+async def change_settings(request: web.Request) -> web.Response:
+    """Mode, strength, on or off, overlay."""
+    session = session_of(request)
+    await session.apply_settings(session.wardrobe.settings.patched(await json_of(request)))
+    return web.json_response(session.state())
+
+
+async def start_demo(request: web.Request) -> web.Response:
+    """The demo instead of a camera."""
+    session = session_of(request)
+    await session.start_demo()
+    return web.json_response(session.state())
+
+
+async def stop_demo(request: web.Request) -> web.Response:
+    """End the demo."""
+    session = session_of(request)
+    await session.connections.stop_demo()
+    return web.json_response(session.state())
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """The socket of the page; viewers may listen but not control."""
+    session = session_of(request, "view")
+    owner = same(token_of(request) or "", session.token)
+    return await serve_events(request, session.events, session, Control(session) if owner else None)
+
+
+class Control:
+    """What one page may do over its socket: what must take effect within a frame, or ends with the page."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._holding = False
+
+    async def __call__(self, kind: str, message: Message) -> None:
+        """Act on a message.
+
+        Raises:
+            RequestError: it makes no sense. NotFoundError: no such look.
+        """
+        if kind == "settings":
+            await self._session.apply_settings(self._session.wardrobe.settings.patched(message))
+        elif kind == "wear":
+            self._session.wear(number_of(message, "look"))
+        elif kind == "compare":
+            holding = message.get("on")
+            if not isinstance(holding, bool):
+                raise RequestError(f"on must be true or false, got {holding!r}")
+            self.hold(holding)
+        else:
+            raise RequestError(f"type must be settings, wear or compare, got {kind!r}")
+
+    def hold(self, holding: bool) -> None:
+        """Hold the live picture, or let it go."""
+        if holding != self._holding:
+            self._holding = holding
+            self._session.compare(holding)
+
+    def close(self) -> None:
+        """The page has gone, and with it what it held."""
+        self.hold(False)
+
+
+async def health(request: web.Request) -> web.Response:
+    """That the server answers, for load balancers."""
+    return web.json_response({"status": "ok", "sessions": len(request.app[STORE])})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus' text; sums over all sessions, nothing that tells one from another."""
+    sessions = request.app[STORE].sessions
+    gauges = {
+        "sessions": float(len(sessions)),
+        "publishers": float(sum(session.connections.publishing for session in sessions)),
+        "viewers": float(sum(session.connections.viewers for session in sessions)),
+    }
+    filler = request.app[SERVICES].filler
+    if filler is not None:
+        status = filler.status()
+        gauges |= {f"fill_{name}": float(getattr(status, name)) for name in FILL_GAUGES}
+    text = request.app[SERVICES].registry.render(gauges)
+    return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+async def stall(request: web.Request) -> web.Response:
+    """Hold the pipeline, to measure how it recovers; only with `ServerConfig.debug`."""
+    session = session_of(request)
+    seconds = (await json_of(request)).get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_STALL_S:
+        raise RequestError(f"seconds must lie in (0, {MAX_STALL_S:g}], got {seconds!r}")
+    session.stall(float(seconds))
+    return web.Response(status=204)

@@ -1,0 +1,222 @@
+"""The server: its application, start and stop."""
+
+from __future__ import annotations
+
+import stream.rtc.dtls  # noqa: F401  # first: it decides how the OpenSSL that aiortc loads is configured
+
+# isort: split
+import asyncio
+import errno
+import ipaddress
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from stream.config import ServerConfig
+from stream.errors import StartError
+from stream.http import api, signaling
+from stream.http.base import (
+    LIMITS,
+    SERVICES,
+    STORE,
+    Handler,
+    add_headers,
+    errors_as_json,
+    same_site,
+    slow_guessing,
+)
+from stream.http.limits import Limits
+from stream.rtc import aiortc_patch, ice
+from stream.session.services import Services, load_services
+from stream.session.session import Session
+from stream.session.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+WEB = Path(__file__).parents[1] / "web"
+STOP_S = 5.0  # longest stop; what hangs then is left behind
+CLOSE_S = 2.5  # of it, for the sessions' goodbyes
+INTERRUPTED = 130  # exit code of a second Ctrl-C
+LOCAL_HOSTS = ("0.0.0.0", "::", "")
+
+
+def create_app(services: Services) -> web.Application:
+    """The application over `services`; ends them with itself."""
+    aiortc_patch.install()
+    ice.configure(services.config.udp_ports, services.config.public_address)
+    app = web.Application(
+        middlewares=[errors_as_json, same_site, slow_guessing], client_max_size=services.config.upload_bytes
+    )
+    app[SERVICES] = services
+    app[LIMITS] = Limits(services.config)
+    app.cleanup_ctx.append(_store)
+    app.on_response_prepare.append(add_headers)
+    api.add_routes(app)
+    signaling.add_routes(app)
+    app.router.add_get("/", _page("index.html"))
+    app.router.add_get("/view/{id}", _page("view.html"))
+    app.router.add_static("/static/", WEB)
+    return app
+
+
+async def _store(app: web.Application) -> AsyncIterator[None]:
+    app[STORE] = store = SessionStore(app[SERVICES])
+    store.start()
+    app.on_shutdown.append(_end_sessions)
+    yield
+    app[SERVICES].shutdown()
+
+
+async def _end_sessions(app: web.Application) -> None:
+    try:
+        await asyncio.wait_for(app[STORE].close(), CLOSE_S)
+    except TimeoutError:
+        logger.warning("sessions took over %.1f s to close", CLOSE_S)
+
+
+def _page(name: str) -> Handler:
+    async def page(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(WEB / name)
+
+    return page
+
+
+def serve(config: ServerConfig) -> None:
+    """Serve until SIGINT (Ctrl-C) or SIGTERM; peers are then closed and told.
+
+    Returning after either is the usual end, exit code 0. The process ends within `STOP_S` of the signal: if
+    something hangs, by force and with exit code 1. A second Ctrl-C ends it at once, exit code 130.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C before it serves.
+        StartError: the port is taken or the address is not this machine's.
+        WeightsError: weights that were asked for are missing or damaged.
+        MediaError: nothing can be recorded where it was asked.
+    """
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
+    services = load_services(config)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run_until_stopped(services, print_line=_print_line, stopping=_leave_in_time))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _print_line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _leave_in_time() -> None:
+    """See to it that the process ends within `STOP_S`, whatever hangs, and at once with another Ctrl-C."""
+
+    def leave() -> None:
+        print(f"livery: it did not stop within {STOP_S:g} s; what hangs is left behind", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+    timer = threading.Timer(STOP_S, leave)
+    timer.daemon = True
+    timer.start()
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(INTERRUPTED))
+
+
+async def run_until_stopped(
+    services: Services, print_line: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+) -> None:
+    """Start, print the address, wait for a signal, stop.
+
+    Args:
+        services: what to serve with.
+        print_line: shows a line to whoever started the server.
+        stopping: called when the signal has come.
+
+    Raises:
+        StartError: the port is taken or the address is not this machine's.
+    """
+    config = services.config
+    stop = _stop_event()
+    app = create_app(services)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        port = await _listen(runner, config)
+        host = "localhost" if config.host in (*LOCAL_HOSTS, "127.0.0.1") else config.host
+        origin = config.public_url.rstrip("/") if config.public_url else f"http://{host}:{port}"
+        print_line(f"Livery is at {origin}/")
+        if (warning := exposure(config)) is not None:
+            print(f"livery: warning: {warning}", file=sys.stderr, flush=True)
+        if config.demo:
+            session = await _open_demo(app[STORE])
+            print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
+        print_line("Stop with Ctrl-C.")
+        await stop.wait()
+        stopping()
+        logger.info("stopping")
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, config: ServerConfig) -> int:
+    site = web.TCPSite(runner, config.host, config.port)
+    try:
+        await site.start()
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {config.port} on {config.host} is in use; stop the other program "
+                "or choose another port with --port"
+            ) from exc
+        raise StartError(f"cannot listen on {config.host}:{config.port}: {exc.strerror or exc}") from exc
+    port: int = runner.addresses[0][1]
+    return port
+
+
+async def _open_demo(store: SessionStore) -> Session:
+    session = await store.open(pinned=True)
+    await session.start_demo()
+    return session
+
+
+def exposure(config: ServerConfig) -> str | None:
+    """What to warn of where strangers can reach a server that asks for no token; None where all is well."""
+    if config.token is not None or _is_loopback(config.host):
+        return None
+    return (
+        f"listening on {config.host or 'every address'} without --token: anyone who can reach "
+        "it may open sessions, send pictures and use this machine's processor and UDP ports; "
+        "set --token (or LIVERY_TOKEN), or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or every address
+        return False
+
+
+def _stop_event() -> asyncio.Event:
+    """Set by SIGINT or SIGTERM from now on."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            logger.debug("no handler for %s here", number)
+    return stop

@@ -1,0 +1,173 @@
+"""What every route shares: keys, tokens, JSON bodies, errors as JSON, security headers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from correspondence.types import Image
+from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
+from stream.http.limits import Limits
+from stream.json_text import read_json
+from stream.media.pictures import encode_png
+from stream.session.services import Services
+from stream.session.session import Session
+from stream.session.store import Right, SessionStore
+
+logger = logging.getLogger(__name__)
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
+LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+JSON_BYTES = 64_000
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(self), geolocation=()",
+    "Referrer-Policy": "no-referrer",  # the viewer link carries its token
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def token_of(request: web.Request) -> str | None:
+    """The bearer token; for GET also the `token` parameter, since images and sockets send no headers."""
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and value.strip():
+        return value.strip()
+    return request.query.get("token") if request.method == "GET" else None
+
+
+def session_of(request: web.Request, right: Right = "own") -> Session:
+    """The session of the address, see `SessionStore.find`."""
+    return request.app[STORE].find(request.match_info["id"], token_of(request), right)
+
+
+async def json_of(request: web.Request) -> dict[str, object]:
+    """The body as a JSON object; an empty body is an empty object.
+
+    Raises:
+        RequestError: not JSON, or not an object. UploadError: too long.
+    """
+    body = await limited_body(request, JSON_BYTES)
+    value = read_json(body, "the body") if body.strip() else {}
+    if not isinstance(value, dict):
+        raise RequestError(f"the body must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def number_of(body: Mapping[str, object], name: str) -> int:
+    """A whole number of a JSON object.
+
+    Raises:
+        RequestError: it is missing or something else.
+    """
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"{name} must be a whole number, got {value!r}")
+    return value
+
+
+async def png(request: web.Request, image: Image) -> web.Response:
+    """A picture as PNG."""
+    data = await asyncio.get_running_loop().run_in_executor(request.app[SERVICES].heavy, encode_png, image)
+    return web.Response(body=data, content_type="image/png")
+
+
+async def limited_body(request: web.Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        UploadError: more than `limit` bytes.
+    """
+    if request.content_length is not None and request.content_length > limit:
+        raise _too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.content.iter_chunked(65_536):
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> UploadError:
+    return UploadError(f"the body is larger than {limit / 1e6:g} MB", "send a smaller one", status=413)
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every error as `{"error": …, "hint": …}`; what nobody foresaw is logged and becomes a 500."""
+    try:
+        return await handler(request)
+    except ServerError as exc:
+        logger.debug("%s %s refused: %d %s", request.method, request.rel_url.path, exc.status, exc.text)
+        return _error(exc.status, exc.text, exc.hint, exc.headers)
+    except web.HTTPException as exc:
+        if exc.status < 400:
+            raise
+        allow = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
+        return _error(exc.status, exc.reason, "", allow)
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.match_info.handler)
+        return _error(500, "the server failed at this request", "its log says why", {})
+
+
+def _error(status: int, text: str, hint: str, headers: dict[str, str]) -> web.Response:
+    return web.json_response({"error": text, "hint": hint}, status=status, headers=headers)
+
+
+@web.middleware
+async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what pages of other sites send, sockets included; programs without an Origin are let in."""
+    origin = request.headers.get("Origin")
+    if origin is not None and (request.method not in ("GET", "HEAD") or "Upgrade" in request.headers):
+        public = request.app[SERVICES].config.public_url
+        allowed = {request.host, urlsplit(public).netloc if public else request.host}
+        if _host(origin) not in allowed:
+            raise ForbiddenError("requests of other sites' pages are refused", "open the server's own page")
+    return await handler(request)
+
+
+def _host(origin: str) -> str | None:
+    """Host and port of an Origin; None where it is no URL."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+@web.middleware
+async def slow_guessing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse tokens of an address that has sent many wrong ones, right or wrong, until it has waited."""
+    limits = request.app[LIMITS]
+    given = token_of(request) is not None
+    if given:
+        limits.check(request)
+    try:
+        return await handler(request)
+    except AuthError:
+        if given:
+            limits.failed(request)
+        raise
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Security headers on every answer; answers of the interface are never cached."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault(
+        "Cache-Control", "no-cache" if request.path.startswith("/static/") else "no-store"
+    )

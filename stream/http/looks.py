@@ -1,0 +1,303 @@
+"""The JSON interface to what a session wears: reference, edit, presets, looks, keyframes, undo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from aiohttp import web
+
+from reference import MODES, Mode, presets
+from reference.keyframes.bank import BankConfig
+from stream.errors import ConflictError, NotFoundError, RequestError
+from stream.http.base import SERVICES, json_of, limited_body, number_of, png, session_of
+from stream.looks.describe import thumbnail
+from stream.looks.editor import Target
+from stream.looks.look import NO_FACE, Edited, PresetChoice, Reference, largest_px
+from stream.media.pictures import Picture, decode_picture
+from stream.session.session import Session
+
+
+def add_look_routes(app: web.Application) -> None:
+    """The routes of looks and keyframes."""
+    one = "/api/sessions/{id}"
+    look, keyframe = f"{one}/looks/{{look}}", f"{one}/keyframes/{{keyframe}}"
+    app.add_routes(
+        [
+            web.get("/api/presets", list_presets),
+            web.post(f"{one}/reference", take_reference),
+            web.get(f"{one}/reference.png", reference_png),
+            web.get(f"{one}/edit.png", edit_png),
+            web.put(f"{one}/edit", put_edit),
+            web.delete(f"{one}/edit", remove_edit),
+            web.post(f"{one}/preset", wear_preset),
+            web.post(f"{one}/undo", undo),
+            web.post(f"{one}/redo", redo),
+            web.post(f"{one}/looks", create_look),
+            web.patch(look, rename_look),
+            web.delete(look, discard_look),
+            web.post(f"{look}/wear", wear_look),
+            web.get(f"{look}/thumb.jpg", look_thumb),
+            web.post(f"{one}/keyframes", take_keyframe),
+            web.put(f"{one}/focus", focus),
+            web.delete(keyframe, remove_keyframe),
+            web.get(f"{keyframe}/thumb.jpg", keyframe_thumb),
+            web.get(f"{keyframe}/reference.png", keyframe_reference),
+            web.get(f"{keyframe}/edit.png", keyframe_edit),
+        ]
+    )
+
+
+async def list_presets(request: web.Request) -> web.Response:
+    """What can be drawn on a face."""
+    return web.json_response(presets.describe())
+
+
+async def take_reference(request: web.Request) -> web.Response:
+    """The live frame, the best of the next seconds, or an uploaded picture as reference."""
+    session = session_of(request)
+    if request.content_type.startswith("image/"):
+        target = Target(look=session.wardrobe.active.id)
+        config = request.app[SERVICES].config
+        largest = largest_px(config.looks_mib * 2**20, BankConfig())
+        picture = await _picture(request, min(largest, config.upload_pixels))
+        taken = await session.editor.examine(picture.image)
+        await session.editor.take(taken, target)
+        session.changed()
+    else:
+        auto = (await json_of(request)).get("auto", False)
+        if not isinstance(auto, bool):
+            raise RequestError(f"auto must be true or false, got {auto!r}")
+        taken = await session.take_reference(auto=auto)
+    return _taken(session, taken)
+
+
+async def reference_png(request: web.Request) -> web.Response:
+    """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
+    reference = session_of(request).wardrobe.active.reference
+    if _is_other(request, reference):
+        return web.Response(status=204)
+    if reference is None:
+        raise NotFoundError("there is no reference yet", "take one first")
+    return await png(request, reference.image)
+
+
+async def edit_png(request: web.Request) -> web.Response:
+    """The edited picture, in its reference's size; of another version than asked for 204."""
+    edited = session_of(request).wardrobe.active.edited
+    if _is_other(request, edited):
+        return web.Response(status=204)
+    if edited is None:
+        raise NotFoundError("there is no edit yet")
+    return await png(request, edited.image)
+
+
+async def put_edit(request: web.Request) -> web.Response:
+    """Wear an edited picture of the reference, or of the keyframe that is named."""
+    session = session_of(request)
+    target = _target(session, request.query)
+    mode = _mode(request.query.get("mode"))
+    if session.wardrobe.look(target.look).reference is None:
+        raise ConflictError("there is no reference yet", "take a reference first")
+    picture = await _picture(request, request.app[SERVICES].config.upload_pixels)
+    await session.editor.put(picture, mode, target)
+    return changed(session)
+
+
+async def remove_edit(request: web.Request) -> web.Response:
+    """Take the look's edit off."""
+    session = session_of(request)
+    await session.editor.remove(_target(session, request.query))
+    return changed(session)
+
+
+async def wear_preset(request: web.Request) -> web.Response:
+    """Wear a preset."""
+    session = session_of(request)
+    body = await json_of(request)
+    name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
+    if not isinstance(name, str):
+        raise RequestError(f"name must be a string, got {name!r}", f"known are {', '.join(presets.NAMES)}")
+    if colour is not None and not isinstance(colour, str):
+        raise RequestError(f'colour must be "#rrggbb" or null, got {colour!r}')
+    if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
+        raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
+    await session.editor.preset(PresetChoice(name, colour, strength), target_in(session, body))
+    return changed(session)
+
+
+async def undo(request: web.Request) -> web.Response:
+    """Take the session's last edit back."""
+    session = session_of(request)
+    await session.wardrobe.undo()
+    return changed(session)
+
+
+async def redo(request: web.Request) -> web.Response:
+    """Do it again."""
+    session = session_of(request)
+    await session.wardrobe.redo()
+    return changed(session)
+
+
+async def create_look(request: web.Request) -> web.Response:
+    """A further look, or a copy of the active one; worn at once."""
+    session = session_of(request)
+    body = await json_of(request)
+    copy = body.get("copy", False)
+    if not isinstance(copy, bool):
+        raise RequestError(f"copy must be true or false, got {copy!r}")
+    await session.wardrobe.create(body.get("name"), copy=copy)
+    return changed(session, status=201)
+
+
+async def rename_look(request: web.Request) -> web.Response:
+    """Another name for a look."""
+    session = session_of(request)
+    session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
+    return changed(session)
+
+
+async def discard_look(request: web.Request) -> web.Response:
+    """Take a look out."""
+    session = session_of(request)
+    await session.wardrobe.discard(_number(request, "look"))
+    return changed(session)
+
+
+async def wear_look(request: web.Request) -> web.Response:
+    """Wear a look from the next frame on."""
+    session = session_of(request)
+    session.wear(_number(request, "look"))
+    return web.json_response(session.state())
+
+
+async def look_thumb(request: web.Request) -> web.Response:
+    """A look's first keyframe, small; its reference where nothing is edited yet; 204 without either."""
+    number = _number(request, "look")
+    look = next((look for look in session_of(request).wardrobe.looks if look.id == number), None)
+    if look is None:
+        return web.Response(status=204)
+    return await _small(request, look.pictures.anchor or look.pictures.reference)
+
+
+async def take_keyframe(request: web.Request) -> web.Response:
+    """The live frame as a further keyframe of the active look, in focus."""
+    session = session_of(request)
+    return _taken(session, await session.take_keyframe())
+
+
+async def focus(request: web.Request) -> web.Response:
+    """Edit this keyframe from now on; null for the reference."""
+    session = session_of(request)
+    body = await json_of(request)
+    keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
+    session.editor.focus(Target(keyframe=keyframe))
+    return changed(session)
+
+
+async def remove_keyframe(request: web.Request) -> web.Response:
+    """Take a keyframe of the active look out."""
+    session = session_of(request)
+    target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
+    await session.editor.remove_keyframe(target)
+    return changed(session)
+
+
+async def keyframe_thumb(request: web.Request) -> web.Response:
+    """A keyframe's edited picture, small; 204 where it has gone, which is no error: they come and go."""
+    return await _small(request, session_of(request).wardrobe.active.keyframe(_number(request, "keyframe")))
+
+
+async def keyframe_reference(request: web.Request) -> web.Response:
+    """A keyframe as it was before it was edited."""
+    return await png(request, _keyframe(request).reference.image)
+
+
+async def keyframe_edit(request: web.Request) -> web.Response:
+    """A keyframe's edited picture."""
+    return await png(request, _keyframe(request).image)
+
+
+def _is_other(request: web.Request, shown: Edited | Reference | None) -> bool:
+    """Whether the picture has changed since the page was told of it, which is no error: it is told again."""
+    wanted = request.query.get("version")
+    return wanted is not None and (shown is None or str(shown.version) != wanted)
+
+
+def _keyframe(request: web.Request) -> Edited:
+    number = _number(request, "keyframe")
+    found = session_of(request).wardrobe.active.keyframe(number)
+    if found is None:
+        raise NotFoundError(f"there is no keyframe {number} in this look", "it was removed or dropped")
+    return found
+
+
+def _number(request: web.Request, name: str) -> int:
+    text = request.match_info[name]
+    if (number := _whole(text)) is None:
+        raise NotFoundError(f"there is no {name} {text[:20]!r}", "its name is a whole number, see the state")
+    return number
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+
+
+def _target(session: Session, named: Mapping[str, str]) -> Target:
+    """The look and keyframe that a request names; without a look the active one, whatever is worn later."""
+    numbers: dict[str, int | None] = {"look": None, "keyframe": None}
+    for key in numbers:
+        if key in named and (number := _whole(named[key])) is not None:
+            numbers[key] = number
+        elif key in named:
+            raise RequestError(f"{key} must be a whole number, got {named[key][:20]!r}")
+    look = numbers["look"]
+    return Target(session.wardrobe.active.id if look is None else look, numbers["keyframe"])
+
+
+def target_in(session: Session, body: Mapping[str, object]) -> Target:
+    """The same of a JSON object.
+
+    Raises:
+        RequestError: one of them is no whole number.
+    """
+    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
+    return _target(session, named)
+
+
+def _mode(text: str | None) -> Mode | None:
+    if text is None:
+        return None
+    mode = next((mode for mode in MODES if mode == text), None)
+    if mode is None:
+        raise RequestError(f"mode must be one of {', '.join(MODES)}, got {text!r}")
+    return mode
+
+
+def _taken(session: Session, taken: Reference) -> web.Response:
+    warning = None if taken.landmarks is not None else NO_FACE
+    return web.json_response({**session.state(), "warning": warning})
+
+
+def changed(session: Session, status: int = 200) -> web.Response:
+    """Tell all pages the new state, and this one in its answer."""
+    session.changed()
+    return web.json_response(session.state(), status=status)
+
+
+async def _small(request: web.Request, shown: Edited | Reference | None) -> web.Response:
+    if shown is None:
+        return web.Response(status=204)
+    landmarks = shown.landmarks if isinstance(shown, Reference) else shown.reference.landmarks
+    heavy = request.app[SERVICES].heavy
+    data = await asyncio.get_running_loop().run_in_executor(heavy, thumbnail, shown.image, landmarks)
+    return web.Response(body=data, content_type="image/jpeg")
+
+
+async def _picture(request: web.Request, max_pixels: int) -> Picture:
+    services = request.app[SERVICES]
+    data = await limited_body(request, services.config.upload_bytes)
+    decode = partial(decode_picture, data, max_pixels)
+    return await asyncio.get_running_loop().run_in_executor(services.heavy, decode)

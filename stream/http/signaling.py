@@ -1,0 +1,103 @@
+"""WHIP (RFC 9725) and WHEP: an SDP offer in, an answer out."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+
+from stream.errors import MediaTypeError, NotFoundError, OfferError, SignalingError
+from stream.http.base import SERVICES, limited_body, session_of
+from stream.rtc.offers import MAX_SDP_BYTES, Purpose, parse_fragment, parse_offer
+from stream.rtc.peer import HUNG_UP, Peer
+from stream.session.session import Session
+
+logger = logging.getLogger(__name__)
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+
+
+def add_routes(app: web.Application) -> None:
+    """The endpoints `/whip/ID` and `/whep/ID` and the resources below them."""
+    for kind in ("whip", "whep"):
+        app.router.add_post(f"/{kind}/{{id}}", offer_whip if kind == "whip" else offer_whep)
+        app.router.add_options(f"/{kind}/{{id}}", options_endpoint)
+        app.router.add_patch(f"/{kind}/{{id}}/{{peer}}", trickle)
+        app.router.add_delete(f"/{kind}/{{id}}/{{peer}}", hang_up)
+        app.router.add_options(f"/{kind}/{{id}}/{{peer}}", options_resource)
+
+
+async def offer_whip(request: web.Request) -> web.Response:
+    """A publisher's offer: 201, the answer, and where to end it."""
+    return await _offer(request, session_of(request), "publish")
+
+
+async def offer_whep(request: web.Request) -> web.Response:
+    """A viewer's offer; the owner's token is as good as the viewers'."""
+    return await _offer(request, session_of(request, "view"), "view")
+
+
+async def _offer(request: web.Request, session: Session, purpose: Purpose) -> web.Response:
+    text = await _body(request, SDP)
+    offer = parse_offer(text, purpose)
+    peer, answer = await (session.publish(offer) if purpose == "publish" else session.connections.view(offer))
+    public = request.app[SERVICES].config.public_url
+    origin = public.rstrip("/") if public else str(request.url.origin())
+    headers = {"Location": f"{origin}{request.path}/{peer.id}", "Accept-Patch": FRAGMENT}
+    return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
+
+
+async def options_endpoint(request: web.Request) -> web.Response:
+    """What the endpoint takes."""
+    return web.Response(status=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
+
+
+async def options_resource(request: web.Request) -> web.Response:
+    """What a connection's resource takes."""
+    return web.Response(status=204, headers={"Accept-Patch": FRAGMENT, "Allow": "PATCH, DELETE, OPTIONS"})
+
+
+async def trickle(request: web.Request) -> web.Response:
+    """More candidates: 204. An ICE restart is refused, since a new POST does the same."""
+    _, peer = _resource(request)
+    text = await _body(request, FRAGMENT)
+    if peer is None:
+        raise NotFoundError("this connection has ended", "open a new one with a new POST")
+    if request.headers.get("If-Match") == "*":
+        raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+    await peer.trickle(parse_fragment(text, peer.mid))
+    return web.Response(status=204)
+
+
+async def hang_up(request: web.Request) -> web.Response:
+    """End a connection; again and again the same answer."""
+    _, peer = _resource(request)
+    if peer is not None:
+        await peer.close(HUNG_UP)
+    return web.Response(status=200)
+
+
+def _resource(request: web.Request) -> tuple[Session, Peer | None]:
+    """Session and connection of the address; None for a connection that has ended.
+
+    Raises:
+        NotFoundError: no such connection has ever been.
+    """
+    publishes = request.path.startswith("/whip/")
+    session = session_of(request, "own" if publishes else "view")
+    peer_id = request.match_info["peer"]
+    peer = session.connections.peer(peer_id)
+    wrong_kind = peer is not None and (peer.purpose == "publish") != publishes
+    if wrong_kind or (peer is None and not session.connections.has_ended(peer_id)):
+        raise NotFoundError("there is no such connection in this session")
+    return session, peer
+
+
+async def _body(request: web.Request, content_type: str) -> str:
+    if request.content_type != content_type:
+        raise MediaTypeError(f"Content-Type is {request.content_type}", f"send {content_type}")
+    try:
+        return (await limited_body(request, MAX_SDP_BYTES)).decode()
+    except UnicodeDecodeError as exc:
+        raise SignalingError(f"malformed SDP: {exc}") from exc

@@ -1,0 +1,1 @@
+"""The looks of a session: the wardrobe, the editor, undo, and how the page is told of them."""

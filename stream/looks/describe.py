@@ -1,0 +1,149 @@
+"""A wardrobe in words and numbers, as the page is told it: bounded in size, pictures by address only."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+
+from correspondence.types import Image, Landmarks
+from reference import KeyframeInfo
+from stream.events import Message
+from stream.looks.look import Edited, Look, Reference
+from stream.looks.wardrobe import Wardrobe
+
+THUMB_PX = 144  # height of a thumbnail
+THUMB_ROOM = 1.7  # its height in faces
+THUMB_SHAPE = 1.4  # its width in heights
+THUMB_QUALITY = 80
+LIVE_BEGAN_S = time.time() - time.monotonic()  # the pipeline's time 0, since 1970
+
+
+def describe(wardrobe: Wardrobe) -> Message:
+    """The session state's `reference`, `edit`, `settings`, `looks`, `active`, `keyframes`, `focus`, `undo`
+    and `redo`; the first two are of the keyframe in focus."""
+    look, settings, history = wardrobe.active, wardrobe.settings, wardrobe.history
+    reference, edited = look.reference, look.edited
+    return {
+        "reference": reference and _reference(reference),
+        "edit": edited
+        and {
+            **_edit(edited),
+            "mode": settings.mode,
+            "strength": settings.strength,
+            "enabled": settings.enabled,
+        },
+        "settings": {
+            "mode": settings.mode,
+            "strength": settings.strength,
+            "enabled": settings.enabled,
+            "overlay": settings.overlay,
+        },
+        "looks": [_look(each) for each in wardrobe.looks],
+        "max_looks": wardrobe.max_looks,
+        "active": look.id,
+        "keyframes": strip(look),
+        "focus": look.focus,
+        "undo": history.undo and history.undo.label,
+        "redo": history.redo and history.redo.label,
+    }
+
+
+def _reference(reference: Reference) -> Message:
+    height, width = reference.image.shape[:2]
+    return {
+        "width": width,
+        "height": height,
+        "version": reference.version,
+        "landmarks": reference.landmarks is not None,
+        "score": reference.score,
+    }
+
+
+def _edit(edited: Edited) -> Message:
+    preset = edited.preset
+    return {
+        "version": edited.version,
+        "reference_version": edited.reference.version,
+        "preset": preset and preset.name,
+        "preset_colour": preset and preset.colour,
+        "preset_strength": preset and preset.strength,
+        "note": edited.note,
+    }
+
+
+def _look(look: Look) -> Message:
+    anchor, reference = look.pictures.anchor, look.pictures.reference
+    return {
+        "id": look.id,
+        "name": look.name,
+        "edited": anchor is not None,
+        "picture": anchor.version if anchor else reference and reference.version,
+        "preset": anchor and anchor.preset and anchor.preset.name,
+        "keyframes": len(look.pictures.edits),
+    }
+
+
+def strip(look: Look) -> list[Message]:
+    """A look's keyframes, oldest first, and last those of the user's that change nothing yet."""
+    serving = look.outfit.keyframes() if look.outfit is not None else []
+    shown = []
+    for info in serving:
+        own = look.pictures.find(info.id)
+        shown.append(_keyframe(info) if own is None else _own(own, info))
+    ids = {info.id for info in serving}
+    return shown + [_own(own) for own in look.pictures.edits if own.reference.version not in ids]
+
+
+def _own(own: Edited, info: KeyframeInfo | None = None) -> Message:
+    """A keyframe that the user edited."""
+    waiting: Message = {
+        "id": own.reference.version,
+        "pinned": True,
+        "active": False,
+        "made_at": _clock_ms(own.reference.taken_s),
+        "turn_deg": None,
+        "covered": None,
+    }
+    told = waiting if info is None else _keyframe(info)
+    return {**told, "version": own.version, "was_made": own.was is not None}
+
+
+def _keyframe(info: KeyframeInfo) -> Message:
+    return {
+        "id": info.id,
+        "version": info.version,
+        "pinned": info.pinned,
+        "active": info.active,
+        "made_at": _clock_ms(info.made_s),
+        "turn_deg": info.turn_deg and [round(angle) for angle in info.turn_deg],
+        "covered": None if info.covered is None else round(info.covered, 2),
+        "was_made": False,
+    }
+
+
+def _clock_ms(live_s: float) -> int | None:
+    """A time of the pipeline as milliseconds since 1970; None for what was never live."""
+    return round((LIVE_BEGAN_S + live_s) * 1000) if live_s > 0 else None
+
+
+def thumbnail(image: Image, landmarks: Landmarks | None) -> bytes:
+    """A small JPEG of the face in a picture, uint8 (H, W, 3); of the whole picture without one."""
+    height, width = image.shape[:2]
+    box = (0, 0, width, height)
+    if landmarks is not None:
+        left, top, right, bottom = landmarks.box
+        half = THUMB_ROOM * max(right - left, bottom - top) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        wide = half * THUMB_SHAPE
+        box = (
+            max(0, round(x - wide)), max(0, round(y - half)),
+            min(width, round(x + wide)), min(height, round(y + half)),
+        )  # fmt: skip
+    part = image[box[1] : box[3], box[0] : box[2]]
+    scale = min(1.0, THUMB_PX / part.shape[0])
+    size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, THUMB_QUALITY]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
+    return bytes(data)

@@ -1,0 +1,267 @@
+"""What a user does to the pictures of a look: take, paint, upload, make up, add and remove keyframes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from correspondence.types import Image
+from reference import Edit, EditError, Mode, align_edited, presets
+from stream.errors import ConflictError, NotFoundError, RequestError, UploadError
+from stream.looks.look import Edited, Look, Pictures, PresetChoice, Reference, examine
+from stream.looks.wardrobe import Wardrobe
+from stream.media.pictures import Picture
+
+MAX_KEYFRAMES = 8  # edited by hand, of one look
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an edit is meant for.
+
+    Attributes:
+        look: its id; None for the active one.
+        keyframe: its id; None for the one in focus.
+    """
+
+    look: int | None = None
+    keyframe: int | None = None
+
+
+class Editor:
+    """Edits the looks of one wardrobe."""
+
+    def __init__(self, wardrobe: Wardrobe) -> None:
+        self._wardrobe = wardrobe
+
+    async def examine(self, image: Image, taken_s: float = 0.0) -> Reference:
+        """Landmarks and score of a picture, as a reference that is not taken yet."""
+        return await self._wardrobe.run(partial(examine, image, taken_s))
+
+    async def take(self, candidate: Reference, target: Target | None = None) -> None:
+        """Make `candidate` a look's reference. A preset moves over to it; a painted edit stays on its own."""
+        wardrobe = self._wardrobe
+        look = wardrobe.look((target or Target()).look)
+        async with wardrobe.changing:
+            pictures = Pictures(candidate, look.pictures.edits)
+            anchor = look.pictures.anchor
+            if anchor is not None and anchor.preset is not None:
+                try:
+                    image = await self._made_up(candidate, anchor.preset)
+                    edit = Edited(Edit(candidate.image, image), candidate, anchor.preset)
+                    pictures = Pictures(candidate, (edit,))
+                except ConflictError:
+                    pass  # no face: the preset stays on the earlier reference, as the page says
+            await wardrobe.install(look, pictures, "new reference")
+
+    async def put(self, picture: Picture, mode: Mode | None = None, target: Target | None = None) -> None:
+        """Wear an edited picture of the reference, or of a keyframe.
+
+        Raises:
+            ConflictError: no reference yet, or no room.
+            NotFoundError: the look or keyframe has gone.
+            UploadError: it shows something else.
+        """
+        wardrobe, target = self._wardrobe, target or Target()
+        look = wardrobe.look(target.look)
+        async with wardrobe.changing:
+            reference, old = self._aim(look, target.keyframe)
+
+            def aligned() -> tuple[Image, str | None]:
+                alignment = align_edited(reference.image, picture.over(reference.image))
+                return alignment.image, alignment.note
+
+            try:
+                image, note = await wardrobe.run(aligned)
+            except EditError as exc:
+                raise UploadError(str(exc), "edit a copy of the downloaded reference") from exc
+            before, look.mode = look.mode, mode or look.mode
+            try:
+                await self._replace(look, reference, old, image, "picture", note=note)
+            except ConflictError:
+                look.mode = before
+                raise
+
+    def aim(self, target: Target | None = None) -> tuple[Target, Reference]:
+        """What a target means now, by name, for an edit that takes longer; and the picture to edit.
+
+        Raises:
+            ConflictError: no reference yet. NotFoundError: the look or keyframe has gone.
+        """
+        target = target or Target()
+        look = self._wardrobe.look(target.look)
+        reference, _ = self._aim(look, target.keyframe)
+        return Target(look.id, reference.version), reference
+
+    async def put_made(self, image: Image, target: Target, label: str) -> None:
+        """Wear an edited picture that was made here, of what `aim` gave, pixel for pixel.
+
+        Raises:
+            ConflictError: no room. NotFoundError: the look or keyframe has gone.
+        """
+        wardrobe = self._wardrobe
+        async with wardrobe.changing:
+            look = wardrobe.look(target.look)
+            reference, old = self._aim(look, target.keyframe)
+            await self._replace(look, reference, old, image, label)
+
+    async def preset(self, choice: PresetChoice, target: Target | None = None) -> None:
+        """Wear a preset drawn on the reference, or on a keyframe.
+
+        Raises:
+            ConflictError: no reference, or none with the face it needs, or no room.
+            NotFoundError: the look or keyframe has gone.
+            RequestError: an unknown preset, colour or strength.
+        """
+        wardrobe, target = self._wardrobe, target or Target()
+        look = wardrobe.look(target.look)
+        async with wardrobe.changing:
+            reference, old = self._aim(look, target.keyframe)
+            image = await self._made_up(reference, choice)
+            await self._replace(look, reference, old, image, choice.name, choice)
+
+    def _aim(self, look: Look, keyframe: int | None) -> tuple[Reference, Edited | None]:
+        """The picture to edit, and its edit so far."""
+        wanted = look.focus if keyframe is None else keyframe
+        reference = look.pictures.reference
+        if wanted is None or (reference is not None and reference.version == wanted):
+            if reference is None:
+                raise ConflictError("there is no reference yet", "take a reference first")
+            return reference, look.pictures.find(reference.version)
+        edited = look.keyframe(wanted)
+        if edited is None:
+            raise _gone(wanted)
+        return edited.reference, edited
+
+    async def _replace(
+        self,
+        look: Look,
+        reference: Reference,
+        old: Edited | None,
+        image: Image,
+        label: str,
+        preset: PresetChoice | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Give a keyframe another edit; without an `old` one it begins the look anew."""
+        new = Edited(Edit(reference.image, image), reference, preset, note, old.was if old else None)
+        pictures = look.pictures.with_edit(new) if old is not None else Pictures(reference, (new,))
+        self._check_number(pictures)
+        merges = f"{label} {reference.version}" if preset is not None else None
+        await self._wardrobe.install(look, pictures, label, focus=look.focus, merges=merges)
+
+    def _check_number(self, pictures: Pictures) -> None:
+        if len(pictures.edits) > MAX_KEYFRAMES:
+            raise ConflictError(
+                f"a look holds at most {MAX_KEYFRAMES} keyframes edited by hand", "remove one first"
+            )
+
+    async def _made_up(self, reference: Reference, choice: PresetChoice) -> Image:
+        if choice.name not in presets.NAMES:
+            raise RequestError(f"unknown preset {choice.name!r}", f"known are {', '.join(presets.NAMES)}")
+        draw = partial(
+            presets.apply,
+            choice.name, reference.image, reference.landmarks, choice.colour, choice.strength,
+        )  # fmt: skip
+        try:
+            return await self._wardrobe.run(draw)
+        except EditError as exc:
+            if reference.landmarks is None:
+                raise ConflictError(str(exc), "take another reference, facing the camera") from exc
+            raise RequestError(str(exc)) from exc
+
+    async def remove(self, target: Target | None = None) -> None:
+        """Take a look's edit off, all its keyframes with it; the reference stays."""
+        wardrobe = self._wardrobe
+        look = wardrobe.look((target or Target()).look)
+        async with wardrobe.changing:
+            if look.pictures.edits:
+                await wardrobe.install(look, Pictures(look.pictures.reference), "removal of the edit")
+
+    async def add_keyframe(self, candidate: Reference, target: Target | None = None) -> None:
+        """Edit another view: the look's edit is drawn on it, to be edited further. It is in focus then.
+
+        A look without an edit takes it as its reference.
+
+        Raises:
+            ConflictError: too many, no face in it or in the reference, or no room.
+        """
+        wardrobe = self._wardrobe
+        look = wardrobe.look((target or Target()).look)
+        anchor, outfit = look.pictures.anchor, look.outfit
+        if anchor is None or outfit is None:
+            await self.take(candidate, target)
+            return
+        if candidate.landmarks is None:
+            raise ConflictError(
+                "no face was found in this picture, so the edit cannot be carried to it",
+                "face the camera and try again",
+            )
+        if anchor.reference.landmarks is None:
+            raise ConflictError(
+                "this look's edit follows no face, so one picture of it is all it can have",
+                "take a new reference instead",
+            )
+        async with wardrobe.changing:
+            tailor = await wardrobe.tailor()
+            carry = partial(tailor.carry, outfit, candidate.image, candidate.landmarks)
+            prepared, image = await wardrobe.run(carry)
+            new = Edited(Edit(candidate.image, image), replace(candidate, prepared=prepared))
+            pictures = look.pictures.with_edit(new)
+            self._check_number(pictures)
+            await wardrobe.install(look, pictures, "new keyframe", focus=candidate.version)
+
+    async def remove_keyframe(self, target: Target) -> None:
+        """Take a keyframe out; one that Livery had made and the user edited becomes again what it was.
+
+        Raises:
+            NotFoundError: the look or keyframe has gone. ConflictError: it is the only one edited by hand.
+        """
+        wardrobe = self._wardrobe
+        look = wardrobe.look(target.look)
+        async with wardrobe.changing:
+            _, old = self._aim(look, target.keyframe)
+            if old is None:
+                raise _gone(target.keyframe)
+            keyframe = old.reference.version
+            focus = None if look.focus == keyframe else look.focus
+            if look.pictures.find(keyframe) is None:
+                await self._drop_made(look, keyframe)
+                look.focus = focus
+                return
+            pictures = look.pictures.without(keyframe)
+            if not pictures.edits:
+                raise ConflictError(
+                    "the only keyframe edited by hand stays", "remove the look's edit instead"
+                )
+            await wardrobe.install(look, pictures, "removal of a keyframe", focus=focus)
+
+    async def _drop_made(self, look: Look, keyframe: int) -> None:
+        try:
+            if look.outfit is not None:
+                await self._wardrobe.run(partial(look.outfit.remove, keyframe))
+        except ValueError as exc:
+            raise _gone(keyframe) from exc
+        look.held = None
+
+    def focus(self, target: Target) -> None:
+        """Edit this keyframe from now on, the reference for None.
+
+        Raises:
+            NotFoundError: the look or keyframe has gone.
+        """
+        look = self._wardrobe.look(target.look)
+        keyframe, reference = target.keyframe, look.pictures.reference
+        if keyframe is None or (reference is not None and reference.version == keyframe):
+            look.focus = look.held = None
+            return
+        edited = look.keyframe(keyframe)
+        if edited is None:
+            raise _gone(keyframe)
+        look.focus, look.held = keyframe, edited if look.pictures.find(keyframe) is None else None
+
+
+def _gone(keyframe: int | None) -> NotFoundError:
+    return NotFoundError(
+        f"there is no keyframe {keyframe}", "it was removed, or dropped for better ones; choose another"
+    )

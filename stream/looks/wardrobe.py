@@ -1,0 +1,289 @@
+"""The looks of a session: each made ready beside the path, one of them worn; edits can be undone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Protocol, TypeVar
+
+from correspondence.types import Image, MaybeLandmarks, Prepared
+from reference import Mode, Outfit, Own
+from stream.errors import ConflictError, NotFoundError
+from stream.looks.history import Change, History
+from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, memory
+
+T = TypeVar("T")
+
+
+class Tailor(Protocol):
+    """Makes outfits; slow, on any thread. A `Pipeline` is one."""
+
+    def outfit(self, own: Sequence[Own], mode: Mode, before: Outfit | None) -> Outfit:
+        """Make an edit ready, see `reference.Propagator.outfit`."""
+        ...
+
+    def carry(self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks) -> tuple[Prepared, Image]:
+        """An edit drawn on a frame, see `reference.Propagator.carry`."""
+        ...
+
+
+class Wardrobe:
+    """Named looks, one of them active.
+
+    Every look is made ready when it is edited, so that `wear` only exchanges pointers. Slow work runs in
+    `executor`, one piece after the other; reading and `wear` never wait for it.
+
+    Args:
+        tailor: gives what makes outfits; built when it is first needed.
+        put_on: makes the pipeline wear `active` as it is now; quick.
+        executor: runs the slow work.
+        max_looks, max_bytes: how many looks, and about how much memory their pictures and undo may take.
+    """
+
+    def __init__(
+        self,
+        tailor: Callable[[], Awaitable[Tailor]],
+        put_on: Callable[[], None],
+        executor: Executor,
+        *,
+        max_looks: int,
+        max_bytes: int,
+    ) -> None:
+        self.tailor = tailor
+        self._put_on = put_on
+        self._executor = executor
+        self._max_bytes = max_bytes
+        self._ids = count(1)
+        self.changing = asyncio.Lock()  # held while pictures change
+        self.history = History()
+        self.max_looks = max_looks
+        self.active = self._new("Look 1")
+        self.looks = [self.active]
+        self.enabled = True
+        self.overlay: Overlay = "none"
+
+    def _new(self, name: str) -> Look:
+        return Look(next(self._ids), name)
+
+    @property
+    def settings(self) -> Settings:
+        """How the active look is worn."""
+        look = self.active
+        return Settings(look.mode, look.strength, self.enabled, self.overlay)
+
+    def look(self, look_id: int | None = None) -> Look:
+        """A look, the active one for None.
+
+        Raises:
+            NotFoundError: no such look.
+        """
+        if look_id is None:
+            return self.active
+        found = next((look for look in self.looks if look.id == look_id), None)
+        if found is None:
+            known = ", ".join(str(look.id) for look in self.looks)
+            raise NotFoundError(f"there is no look {look_id}", f"the looks of this session are {known}")
+        return found
+
+    def wear(self, look_id: int) -> Look:
+        """Wear a look from the next frame on; waits for nothing.
+
+        Raises:
+            NotFoundError: no such look.
+        """
+        self.active = self.look(look_id)
+        self.enabled = True
+        self._put_on()
+        return self.active
+
+    async def change(self, settings: Settings) -> None:
+        """Apply settings to the active look and the session; a new mode takes a moment."""
+        look = self.active
+        self.enabled, self.overlay, look.strength = settings.enabled, settings.overlay, settings.strength
+        self._put_on()
+        if settings.mode == look.mode:
+            return
+        look.mode = settings.mode
+        async with self.changing:
+            if look.mode == settings.mode and look in self.looks:  # else a newer one waits
+                await self.fit(look, look.pictures)
+
+    async def create(self, name: object = None, *, copy: bool = False) -> Look:
+        """A further look, worn at once: a copy of the active one, or only its reference, unedited.
+
+        Raises:
+            ConflictError: as many as allowed, or no memory for it. RequestError: a bad name.
+        """
+        named = None if name is None else checked_name(name)
+        async with self.changing:
+            self._check_number()
+            source = self.active
+            look = self._new(named or self._free_name(f"{source.name} copy"[:40] if copy else None))
+            if copy:
+                look.mode, look.strength = source.mode, source.strength
+                await self.fit(look, source.pictures)
+            else:
+                look.pictures = Pictures(source.pictures.reference)
+            self.looks.append(look)
+            self.wear(look.id)
+            return look
+
+    def _check_number(self) -> None:
+        if len(self.looks) >= self.max_looks:
+            raise ConflictError(f"a session holds at most {self.max_looks} looks", "remove one first")
+
+    def _free_name(self, wanted: str | None) -> str:
+        taken = {look.name for look in self.looks}
+        if wanted is not None and wanted not in taken:
+            return wanted
+        return next(name for number in count(2) if (name := f"Look {number}") not in taken)
+
+    def rename(self, look_id: int, name: object) -> None:
+        """Give a look another name.
+
+        Raises:
+            NotFoundError: no such look. RequestError: a bad name.
+        """
+        self.look(look_id).name = checked_name(name)
+
+    async def discard(self, look_id: int) -> None:
+        """Take a look out; its neighbour is worn where it was the active one. Can be undone.
+
+        Raises:
+            NotFoundError: no such look. ConflictError: it is the only one.
+        """
+        async with self.changing:
+            look = self.look(look_id)
+            place = self.looks.index(look)
+            self._take_out(look)
+            self.history.add(Change(look, look.pictures, None, f"removal of “{look.name}”", place))
+
+    def _take_out(self, look: Look) -> None:
+        if len(self.looks) == 1:
+            raise ConflictError("the only look stays", "remove its edit instead")
+        place = self.looks.index(look)
+        self.looks.remove(look)
+        if self.active is look:
+            self.active = self.looks[min(place, len(self.looks) - 1)]
+            self._put_on()
+        look.outfit = look.held = look.focus = None
+
+    async def install(
+        self,
+        look: Look,
+        pictures: Pictures,
+        label: str,
+        *,
+        focus: int | None = None,
+        merges: str | None = None,
+    ) -> None:
+        """Give a look other pictures and remember the old ones; call it holding `changing`.
+
+        Args:
+            label: what was done, for the undo button.
+            focus: the keyframe that is edited from now on.
+            merges: see `history.Change`.
+
+        Raises:
+            ConflictError: no memory for them, or the look has gone.
+        """
+        if look not in self.looks:
+            raise ConflictError(f"the look “{look.name}” was removed meanwhile", "undo that, or edit another")
+        before = look.pictures
+        if pictures.edits == before.edits:  # only another reference
+            look.pictures = pictures
+        else:
+            await self.fit(look, pictures)
+        look.focus = focus
+        self.history.add(Change(look, before, pictures, label, self.looks.index(look), merges))
+
+    async def fit(self, look: Look, pictures: Pictures) -> None:
+        """Make a look's pictures ready; it is worn on with its old ones until then."""
+        self._check_room(look, pictures)
+        own = await self.run(partial(self._own, look, pictures))
+        outfit = None
+        if own:
+            tailor = await self.tailor()
+            try:
+                outfit = await self.run(partial(tailor.outfit, own, look.mode, look.outfit))
+            except ValueError as exc:  # the bank's words
+                raise ConflictError(str(exc), "remove a keyframe, or use smaller pictures") from exc
+        look.pictures, look.outfit = pictures, outfit
+        if look.focus is not None and look.keyframe(look.focus) is None:
+            look.focus = None
+        if look is self.active:
+            self._put_on()
+
+    def _own(self, look: Look, pictures: Pictures) -> list[Own]:
+        """A look's keyframes for the propagator, those that change nothing left out; slow."""
+        edits = [e for e in pictures.edits if not e.edit.is_empty] or pictures.edits[:1]
+        own = [e.own(self._prepared(e.reference.version)) for e in edits]
+        for e in look.pictures.edits:  # what Livery had made comes back where the user's edit of it goes
+            if e.was is not None and own and pictures.find(e.reference.version) is None:
+                own.append(replace(e.own(self._prepared(e.reference.version)), edit=e.was, pinned=False))
+        return own
+
+    def _prepared(self, keyframe: int) -> Prepared | None:
+        outfits = (look.outfit for look in self.looks if look.outfit is not None)
+        found = (outfit.keyframe(keyframe) for outfit in outfits)
+        return next((k.prepared for k in found if k is not None), None)
+
+    def _check_room(self, look: Look, pictures: Pictures) -> None:
+        """Forget the oldest undo steps until the pictures fit; refuse them where that is not enough."""
+        held = [pictures, *(other.pictures for other in self.looks if other is not look)]
+        while memory([*held, *self.history.pictures()]) > self._max_bytes and self.history.forget_oldest():
+            pass
+        if (needed := memory(held)) > self._max_bytes:
+            raise ConflictError(
+                f"this session's pictures would take {needed / 2**20:.0f} MiB, "
+                f"{self._max_bytes / 2**20:.0f} MiB are allowed",
+                "remove a look or a keyframe, or use smaller pictures",
+            )
+
+    async def undo(self) -> None:
+        """Take the last edit back and wear its look.
+
+        Raises:
+            ConflictError: nothing to take back, or no room for it.
+        """
+        async with self.changing:
+            change = self.history.undo
+            if change is None:
+                raise ConflictError("there is nothing to undo")
+            await self._bring(change, change.before)
+            self.history.undone()
+
+    async def redo(self) -> None:
+        """Do the edit again that was taken back last.
+
+        Raises:
+            ConflictError: there is none, or no room for it.
+        """
+        async with self.changing:
+            change = self.history.redo
+            if change is None:
+                raise ConflictError("there is nothing to redo")
+            await self._bring(change, change.after)
+            self.history.redone()
+
+    async def _bring(self, change: Change, pictures: Pictures | None) -> None:
+        look = change.look
+        if pictures is None:
+            self._take_out(look)
+            return
+        if look not in self.looks:
+            self._check_number()
+            await self.fit(look, pictures)
+            self.looks.insert(change.place, look)
+        else:
+            await self.fit(look, pictures)
+        if self.active is not look:
+            self.wear(look.id)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something slow off the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

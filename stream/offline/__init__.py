@@ -1,0 +1,1 @@
+"""Recorded clips: edit, reference, smooth and animate, and their reports."""

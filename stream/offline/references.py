@@ -1,0 +1,266 @@
+"""Which frame of a clip is the reference: asked for, the best, or the one an edited picture was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from correspondence import detect_landmarks
+from correspondence.types import Float, Image
+from reference import ReferenceScore, flatten, reference_score
+from stream.errors import UploadError
+from stream.media.pictures import TYPES_HINT, Picture, decode_picture
+from stream.media.probe import MediaError, VideoInfo
+from stream.media.video import Frame, VideoReader
+
+MAX_PIXELS = 40_000_000
+LOOKS = 90  # frames scored in a clip, evenly spaced
+STEP_UNKNOWN = 5  # every so many where the clip's length is unknown
+THUMB = 64  # side of the pictures compared to find an edited picture's frame
+CAP = 0.5  # difference of standardised thumbnails beyond which a pixel counts as edited
+NEAREST = "nearest to the edited picture"
+CLEARLY = (1.25, 0.004)  # another frame must be nearer by this factor and this much to be preferred
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the user asked
+    """Asked to stop before anything was written."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """The picture an edit is made on.
+
+    Attributes:
+        image: uint8 (H, W, 3), upright.
+        index: of its frame, None for a picture from a file.
+        note: which it is and why, for the user.
+        score: its worth, None where it was not asked.
+        time_s: of its frame, seconds, None for a picture from a file.
+    """
+
+    image: Image
+    index: int | None
+    note: str
+    score: ReferenceScore | None = None
+    time_s: float | None = None
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a PNG, JPEG or WebP file.
+
+    Raises:
+        MediaError: not there, no such picture, damaged or too large.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise MediaError(f"{path}: cannot be read ({exc.strerror})") from exc
+    try:
+        return decode_picture(data, MAX_PIXELS)
+    except UploadError as exc:
+        if exc.status == 415:
+            raise MediaError(f"{path}: is not a PNG, JPEG or WebP picture; save it as one") from exc
+        hint = "save it again as PNG, JPEG or WebP" if exc.hint == TYPES_HINT else exc.hint
+        raise MediaError(f"{path}: {exc.text}" + (f"; {hint}" if hint else "")) from exc
+
+
+def picture_reference(path: Path) -> Reference:
+    """A picture file as reference.
+
+    Raises:
+        MediaError: not there, damaged, too large or see-through.
+    """
+    picture = read_picture(path)
+    if picture.alpha is not None and not (picture.alpha == 255).all():
+        raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
+    return Reference(picture.image, None, str(path))
+
+
+def over(picture: Picture, reference: Image) -> Image:
+    """An edited picture without transparency: what is see-through shows the reference.
+
+    Raises:
+        EditError: see-through parts in a picture of another size.
+    """
+    if picture.alpha is None:
+        return picture.image
+    return flatten(np.dstack([picture.image, picture.alpha]), reference)
+
+
+def frame_at(info: VideoInfo, index: int) -> Reference:
+    """Frame `index` of the clip, counted from 0.
+
+    Raises:
+        MediaError: the clip is shorter.
+    """
+    seen = 0
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if frame.index == index:
+                return _scored(frame, "as asked")
+            seen += 1
+    raise MediaError(f"{info.path}: has no frame {index}; its frames are 0 to {seen - 1}")
+
+
+def pick_reference(
+    info: VideoInfo,
+    edited: Picture | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Reference:
+    """The best frame of a clip as reference; or the frame `edited` was made from where that is another one.
+
+    Up to `LOOKS` frames are scored by `reference_score`. Where an edited picture is given, every frame is
+    also compared with it, at thumbnail size and with large differences capped, so that what was painted
+    does not decide.
+
+    Args:
+        info: of the clip.
+        edited: a picture made from one of its frames.
+        stop: asked at each frame.
+        progress: told how many frames were read.
+
+    Raises:
+        MediaError: no face in any frame looked at.
+        Stopped: `stop` said so.
+    """
+    step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
+    likeness = None if edited is None else _Likeness.of(edited, info.size)
+    best: tuple[float, float, Frame, ReferenceScore] | None = None
+    nearest: tuple[float, Frame] | None = None
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if stop():
+                raise Stopped
+            distance = 0.0 if likeness is None else likeness.distance(frame.image)
+            if likeness is not None and (nearest is None or distance < nearest[0]):
+                nearest = (distance, frame)
+            if frame.index % step == 0:
+                score = reference_score(frame.image, detect_landmarks(frame.image))
+                if best is None or score.total > best[0]:
+                    best = (score.total, distance, frame, score)
+            progress(frame.index + 1)
+    if nearest is not None and (best is None or best[1] > CLEARLY[0] * nearest[0] + CLEARLY[1]):
+        return _scored(nearest[1], NEAREST)
+    if best is None or best[0] == 0.0:
+        raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
+    frame, score = best[2], best[3]
+    return Reference(frame.image, frame.index, _describe(frame, score, "the best"), score, frame.time_s)
+
+
+def pick_pair(
+    info: VideoInfo,
+    pictures: tuple[Picture, Picture],
+    asked: tuple[int | None, int | None],
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Reference, Reference]:
+    """The frames of a clip that two edited pictures were made from, the start's and the end's.
+
+    Where no number is asked for it is the frame nearest to the picture, by `pick_reference`'s measure; for a
+    picture that cannot be compared (a crop, mostly see-through) the clip's first or last frame.
+
+    Args:
+        info: of the clip.
+        pictures: the edited ones.
+        asked: numbers of their frames, None to look.
+        stop: asked at each frame.
+        progress: told how many frames were read.
+
+    Raises:
+        MediaError: no such frame, or an end that does not lie after the start.
+        Stopped: `stop` said so.
+    """
+    like = [
+        None if n is not None else _Likeness.of(p, info.size) for p, n in zip(pictures, asked, strict=True)
+    ]
+    kept: list[tuple[float, Frame] | None] = [None, None]
+    seen = 0
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if stop():
+                raise Stopped
+            for side, number in enumerate(asked):
+                if number is not None and frame.index != number:
+                    continue
+                likeness, best = like[side], kept[side]
+                distance = 0.0 if likeness is None else likeness.distance(frame.image)
+                if best is None or distance < best[0] or (side == 1 and distance == best[0]):
+                    kept[side] = (distance, frame)
+            seen += 1
+            progress(seen)
+    start, end = (
+        _paired(info, kept[side], asked[side], like[side] is None, seen, which)
+        for side, which in enumerate(("first", "last"))
+    )
+    if start.time_s is None or end.time_s is None or not end.time_s > start.time_s:
+        raise MediaError(
+            f"{info.path}: the end's frame {end.index} does not lie after the start's, {start.index}; swap "
+            "--edited and --edited-end, or name the frames with --reference and --reference-end"
+        )
+    return start, end
+
+
+def _paired(
+    info: VideoInfo,
+    kept: tuple[float, Frame] | None,
+    asked: int | None,
+    blind: bool,
+    seen: int,
+    which: str,
+) -> Reference:
+    if kept is None:
+        raise MediaError(f"{info.path}: has no frame {asked}; its frames are 0 to {seen - 1}")
+    why = f"the {which}, since the edited picture cannot be compared with frames" if blind else NEAREST
+    return _scored(kept[1], why if asked is None else "as asked")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Likeness:
+    """Compares frames with an edited picture; both standardised, so that tone does not decide."""
+
+    thumb: Float
+    weight: Float
+
+    @classmethod
+    def of(cls, edited: Picture, size: tuple[int, int]) -> _Likeness | None:
+        """None where the picture cannot be compared: another shape (a crop), or mostly see-through."""
+        h, w = edited.image.shape[:2]
+        if abs(w * size[0] - h * size[1]) > 0.01 * h * size[1]:
+            return None
+        weight = np.ones((THUMB, THUMB), np.float32)
+        if edited.alpha is not None:
+            small = cv2.resize(edited.alpha, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+            weight = small.astype(np.float32) / 255
+        return cls(_thumb(edited.image), weight) if weight.mean() > 0.5 else None
+
+    def distance(self, image: Image) -> float:
+        """Mean difference, capped at `CAP`, in standard deviations of the picture."""
+        difference = np.minimum(np.abs(_thumb(image) - self.thumb), CAP)
+        return float((difference * self.weight).sum() / self.weight.sum())
+
+
+def _thumb(image: Image) -> Float:
+    small = cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    standard: Float = (grey - grey.mean()) / max(float(grey.std()), 1.0)
+    return standard
+
+
+def _scored(frame: Frame, why: str) -> Reference:
+    score = reference_score(frame.image, detect_landmarks(frame.image))
+    return Reference(frame.image, frame.index, _describe(frame, score, why), score, frame.time_s)
+
+
+def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:
+    which = f"frame {frame.index} ({frame.time_s:.2f} s), {why}"
+    if score.total == 0.0:
+        return f"{which}: {score.reason}"
+    return (
+        f"{which}: score {score.total:.2f} (frontal {score.frontal:.2f}, sharp {score.sharp:.2f}, "
+        f"eyes open {score.eyes_open:.2f}); {score.reason}"
+    )

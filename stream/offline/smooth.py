@@ -1,0 +1,194 @@
+"""`livery smooth`: a jump cut turned into a short motion from the picture before it to the one after it.
+
+The frames around the cut are made anew between two that stay, so that the clip keeps its length, its time
+stamps and its sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from correspondence import detect_landmarks
+from correspondence.types import Float, Image, Landmarks
+from inpaint.fills.jobs import Filler, GapJob
+from stream.media.probe import MediaError, VideoInfo, probe
+from stream.media.video import Frame, VideoReader
+from stream.media.writer import EncoderConfig, VideoWriter
+from stream.offline.files import Progress
+from stream.offline.made import make_filler
+from stream.offline.paths import check_paths
+from stream.offline.references import Stopped
+from stream.offline.report import damage_notes
+
+MOST_FRAMES = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmoothConfig:
+    """How `smooth_file` works; `__post_init__` checks the ranges.
+
+    Attributes:
+        cuts: numbers of the first frame after each cut, from 0.
+        frames: made anew around each cut, half before and half after it; even.
+        weights, device: of the diffusion model; None: warp and blend.
+        overwrite: replace an existing output.
+        encoder: how to compress the output.
+    """
+
+    cuts: Sequence[int]
+    frames: int = 8
+    weights: Path | None = None
+    device: str = "cpu"
+    overwrite: bool = False
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.frames <= MOST_FRAMES or self.frames % 2:
+            raise ValueError(f"frames must be even and lie in 2 to {MOST_FRAMES}, got {self.frames}")
+        if not self.cuts:
+            raise ValueError("name at least one cut: the number of the first frame after it")
+        spans = sorted(self.span(cut) for cut in self.cuts)
+        if spans[0][0] < 0:
+            least = self.frames // 2 + 1
+            raise ValueError(f"a cut needs {least} frames before it: {min(self.cuts)} is too early")
+        for (_, end), (start, _) in pairwise(spans):
+            if start < end:
+                raise ValueError(
+                    f"cuts must lie {self.frames + 1} frames apart or more, got {sorted(self.cuts)}: "
+                    "name fewer, or make fewer --frames"
+                )
+
+    def span(self, cut: int) -> tuple[int, int]:
+        """The two frames that stay, before and after a cut."""
+        return cut - self.frames // 2 - 1, cut + self.frames // 2
+
+
+@dataclass(slots=True)
+class SmoothReport:
+    """What `smooth_file` did: frames written and made, whether the end was reached, and what to know."""
+
+    frames: int = 0
+    made: int = 0
+    complete: bool = True
+    notes: list[str] = field(default_factory=list)
+
+
+def smooth_file(
+    source: Path,
+    output: Path,
+    config: SmoothConfig,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda phase, done, expected: None,
+) -> SmoothReport:
+    """Smooth the jump cuts of a clip.
+
+    Args:
+        source: a video file. output: see `files.edit_file`.
+        config: which cuts, and how.
+        stop: asked at each frame; True finishes the file with what was done.
+        progress: told after each frame.
+
+    Raises:
+        MediaError: a file that cannot be read, written or used so; a cut that is not in the clip.
+        WeightsError: no weights where they were asked for.
+        Stopped: before the first frame was written.
+    """
+    check_paths((source,), output, config.overwrite)
+    config.encoder.resolve(output)
+    info = probe(source)
+    filler, about = make_filler(config.weights, config.device)
+    report = SmoothReport(notes=[about, *info.notes])
+    with (
+        VideoReader(info) as reader,
+        VideoWriter(output, reader, info.size, config.encoder) as writer,
+    ):
+        report.notes += writer.notes
+        others = tuple(reader.container.streams[index] for index in writer.copied)
+
+        def frames() -> Iterator[Frame]:
+            for item in reader.items(others):
+                if stop():
+                    report.complete = False
+                    return
+                if isinstance(item, Frame):
+                    yield item
+                else:
+                    writer.copy(item)
+
+        for frame, image in smoothed(frames(), config, filler, report):
+            writer.write(frame, image)
+            report.frames += 1
+            progress("edit", report.frames, info.frames)
+        if report.frames == 0:
+            if not report.complete:
+                raise Stopped
+            raise MediaError(f"{info.path}: no frame of it could be decoded")
+        if report.complete:
+            _check_cuts(config, report, info)
+        report.notes += damage_notes(reader)
+        writer.finish(report.complete)
+    return report
+
+
+def smoothed(
+    frames: Iterator[Frame], config: SmoothConfig, filler: Filler, report: SmoothReport
+) -> Iterator[tuple[Frame, Image]]:
+    """Each frame and the picture to show at its time; holds `frames` + 2 of them at most."""
+    spans = sorted(config.span(cut) for cut in config.cuts)
+    held: list[Frame] = []
+    for frame in frames:
+        if spans and frame.index >= spans[0][0]:
+            held.append(frame)
+            if frame.index < spans[0][1]:
+                continue
+            yield from _bridged(held, filler, report)
+            spans.pop(0)
+            # one frame may end a span and begin the next
+            held = [frame] if spans and spans[0][0] == frame.index else []
+            if not held:
+                yield frame, frame.image
+        else:
+            yield frame, frame.image
+    for frame in held:  # the clip ended before the cut did
+        yield frame, frame.image
+
+
+def _bridged(held: Sequence[Frame], filler: Filler, report: SmoothReport) -> Iterator[tuple[Frame, Image]]:
+    """The first of the frames as it is and those up to the last, made anew; the last is not given out."""
+    first, last = held[0], held[-1]
+    ends = [detect_landmarks(f.image) for f in (first, last)]
+    between = {f.index: on_the_way(ends, f.index, first.index, last.index) for f in held}
+    made = filler.gap(
+        GapJob(references={first.index: first.image, last.index: last.image}, landmarks=between)
+    )
+    if any(end is None for end in ends):
+        report.notes.append(f"frames {first.index} to {last.index}: no face on one side of the cut")
+    report.made += len(made)
+    yield first, first.image
+    for frame in held[1:-1]:
+        yield frame, made[frame.index]
+
+
+def on_the_way(ends: Sequence[Landmarks | None], number: int, first: int, last: int) -> Landmarks | None:
+    """Landmarks between two, starting and arriving gently; None where one is missing."""
+    start, end = ends
+    if start is None or end is None:
+        return None
+    t = np.float32((number - first) / (last - first))
+    points: Float = start.points + (t * t * (3 - 2 * t)) * (end.points - start.points)
+    return Landmarks(np.asarray(points, np.float32), start.image_size)
+
+
+def _check_cuts(config: SmoothConfig, report: SmoothReport, info: VideoInfo) -> None:
+    late = [cut for cut in config.cuts if config.span(cut)[1] >= report.frames]
+    if late:
+        raise MediaError(
+            f"{info.path}: a cut needs {config.frames // 2 + 1} frames from it on, and the clip has "
+            f"{report.frames} frames; too late: {', '.join(map(str, late))}"
+        )

@@ -1,0 +1,135 @@
+"""Files of a recording: one that can be played at any moment, short pieces to be worked on, their joining."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from correspondence.types import Image
+from stream.media.colour import Matrix, to_frame, to_rgb
+from stream.media.probe import MediaError
+from stream.media.untrusted import open_input
+
+TICK = Fraction(1, 90000)
+FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
+
+
+class Writer:
+    """H.264 pictures with their own times in a container that is whole after each group of pictures.
+
+    Args:
+        path: .mp4 (fragmented) or .ts.
+        size: (H, W), even.
+        crf, preset: of x264.
+        group: pictures from one key frame to the next, at most.
+
+    Raises:
+        MediaError: the file cannot be created.
+    """
+
+    def __init__(
+        self, path: Path, size: tuple[int, int], *, crf: int = 20, preset: str = "veryfast", group: int = 30
+    ) -> None:
+        self.path, self.size = path, size
+        self.frames = 0
+        self._last = -1
+        kind = "mpegts" if path.suffix == ".ts" else "mp4"
+        options = {"flush_packets": "1"} | ({"movflags": FRAGMENTED} if kind == "mp4" else {})
+        try:
+            self._out = av.open(str(path), "w", format=kind, options=options)
+        except (FFmpegError, OSError) as exc:
+            raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        video: Any = self._out.add_stream("libx264", options={"crf": str(crf), "preset": preset})
+        context = video.codec_context
+        context.height, context.width = size
+        context.pix_fmt, context.time_base = "yuv420p", TICK
+        context.gop_size, context.max_b_frames = group, 0
+        context.thread_count = 1
+        context.colorspace, context.color_primaries, context.color_trc = Matrix.BT601.codes
+        context.color_range = 1  # limited
+        self._video = video
+
+    def write(self, image: Image, time_s: float) -> None:
+        """Encode a picture uint8 (H, W, 3) at its time; one whose time does not rise follows the last."""
+        pts = max(self._last + 1, round(time_s / TICK))
+        self._last = pts
+        self._out.mux(self._video.encode(to_frame(image, pts, TICK)))
+        self.frames += 1
+
+    def close(self) -> None:
+        """End the file."""
+        self._out.mux(self._video.encode(None))
+        self._out.close()
+
+
+def read_piece(path: Path) -> list[tuple[float, Image]]:
+    """Times in seconds and pictures uint8 (H, W, 3) of a piece.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    try:
+        with open_input(path, "mpegts") as container:
+            frames: Any = container.decode(video=0)
+            return [(float(frame.pts * frame.time_base), to_rgb(frame)) for frame in frames]
+    except (FFmpegError, OSError) as exc:
+        raise MediaError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(H, W) of a piece.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    try:
+        with open_input(path, "mpegts") as container:
+            stream = container.streams.video[0]
+            return stream.height, stream.width
+    except (FFmpegError, OSError, IndexError) as exc:
+        raise MediaError(f"{path}: cannot be read ({exc})") from exc
+
+
+def playlist(pieces: Sequence[Path], longest_s: float, *, ended: bool) -> str:
+    """An HLS playlist of pieces in its own folder (RFC 8216), so that they play as one while more come."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(longest_s + 0.5))}"]
+    lines += ["#EXT-X-PLAYLIST-TYPE:EVENT", "#EXT-X-MEDIA-SEQUENCE:0"]
+    for piece in pieces:
+        lines += [f"#EXTINF:{longest_s:.3f},", piece.name]
+    return "\n".join([*lines, *(["#EXT-X-ENDLIST"] if ended else []), ""])
+
+
+def join(pieces: Sequence[Path], output: Path) -> None:
+    """Pieces of transport stream one after the other in one .mp4, nothing encoded again; times stay.
+
+    The pieces must have one size: many players cannot show a change of it.
+
+    Raises:
+        MediaError: a piece that cannot be read, or a file that cannot be written.
+    """
+    temporary = output.with_name(f".{output.stem}.part{output.suffix}")
+    try:
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out:
+            video: Any = None
+            start: int | None = None
+            for piece in pieces:
+                with open_input(piece, "mpegts") as container:
+                    stream: Any = container.streams.video[0]
+                    if video is None:
+                        video = out.add_stream_from_template(stream)
+                    for packet in container.demux(stream):
+                        if packet.dts is None or packet.pts is None:
+                            continue
+                        start = packet.dts if start is None else start
+                        packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                        packet.stream = video
+                        out.mux(packet)
+        temporary.replace(output)
+    except (FFmpegError, OSError, ValueError) as exc:
+        temporary.unlink(missing_ok=True)
+        raise MediaError(f"{output}: cannot be joined ({exc})") from exc

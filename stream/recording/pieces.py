@@ -1,0 +1,148 @@
+"""The pieces of a recording, made anew one after the other, and their joining."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from stream.filling.types import JobError, Priority, WorkerClosedError
+from stream.filling.worker import FillWorker
+from stream.media.probe import MediaError
+from stream.recording.files import join, playlist, size_of
+from stream.recording.render import RenderJob
+
+logger = logging.getLogger(__name__)
+
+RENDER_S = 600.0  # longest time for a piece
+
+
+class Pieces:
+    """Source pieces on their way through the worker, one at a time, in order.
+
+    Args:
+        folder: of the recording.
+        worker: makes them.
+        piece_s: their length.
+        most: how many may wait.
+    """
+
+    def __init__(self, folder: Path, worker: FillWorker, piece_s: float, most: int) -> None:
+        self._folder, self._worker, self._piece_s, self._most = folder, worker, piece_s, most
+        self._lock = threading.Lock()
+        self._waiting: list[RenderJob] = []
+        self._busy = self._finishing = False
+        self._done: list[Path] = []
+        self._failed = 0
+        self._number = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether as many wait as may."""
+        return len(self._waiting) >= self._most
+
+    def next_number(self) -> int:
+        """Of the next piece, from 1."""
+        self._number += 1
+        return self._number
+
+    def counts(self) -> tuple[int, int, int]:
+        """Pieces done, waiting or under way, and failed."""
+        with self._lock:
+            return len(self._done), len(self._waiting) + self._busy, self._failed
+
+    def add(self, job: RenderJob) -> None:
+        """Have one made when its turn comes: after the next one has come, whose keyframes it may use."""
+        with self._lock:
+            if self._waiting and self._waiting[-1].mode == job.mode and self._waiting[-1].keyframes:
+                last = self._waiting[-1]
+                if set(last.keyframes) < set(job.keyframes):  # the same look, better known by now
+                    self._waiting[-1] = replace(last, keyframes=job.keyframes)
+            self._waiting.append(job)
+        self._go_on()
+
+    def finish(self) -> None:
+        """No more will come."""
+        with self._lock:
+            self._finishing = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        with self._lock:
+            if self._busy:
+                return
+            if len(self._waiting) <= (0 if self._finishing else 1):
+                ended = self._finishing and not self._waiting
+                job = None
+            else:
+                job, ended = self._waiting.pop(0), False
+                self._busy = True
+        if job is not None:
+            self._submit(job)
+        elif ended:
+            self._end()
+
+    def _submit(self, job: RenderJob) -> None:
+        try:
+            asked = self._worker.submit(Priority.RENDER, job, deadline_s=RENDER_S)
+        except JobError as exc:
+            self._settle(job, exc)
+            return
+        asked.future.add_done_callback(lambda future: self._settled(job, future))
+
+    def _settled(self, job: RenderJob, future: Future[Any]) -> None:
+        self._settle(job, future.exception())
+
+    def _settle(self, job: RenderJob, error: BaseException | None) -> None:
+        with self._lock:
+            self._busy = False
+            if error is None:
+                self._done.append(self._folder / job.output)
+            else:
+                self._failed += 1
+                level = logging.INFO if isinstance(error, WorkerClosedError) else logging.WARNING
+                logger.log(
+                    level, "%s stays: %s; `livery refine %s` makes it", job.source, error, self._folder
+                )
+            pieces = list(self._done)
+        if error is None:
+            forget(self._folder, job)
+            text = playlist(pieces, self._piece_s, ended=False)
+            (self._folder / "refined.m3u8").write_text(text)
+        if not isinstance(error, WorkerClosedError):  # the rest is for `livery refine`
+            threading.Thread(target=self._go_on, name="recording", daemon=True).start()
+
+    def _end(self) -> None:
+        if self._failed == 0 and self._done:
+            try:
+                finish(self._folder)
+            except MediaError as exc:
+                logger.warning("the pieces stay apart: %s", exc)
+
+
+def forget(folder: Path, job: RenderJob) -> None:
+    """Remove the source of a piece that is done."""
+    if (folder / job.output).is_file():
+        (folder / job.source).unlink(missing_ok=True)
+        (folder / job.source.replace(".source.ts", ".json")).unlink(missing_ok=True)
+
+
+def finish(folder: Path) -> list[Path]:
+    """Join the pieces of a recording, all done, into `refined.mp4`, and one more for each change of size.
+
+    Raises:
+        MediaError: a piece that cannot be read.
+    """
+    pieces = sorted(p for p in folder.glob("piece-*.ts") if not p.name.endswith(".source.ts"))
+    outputs: list[Path] = []
+    for number, (_, group) in enumerate(groupby(pieces, key=size_of), 1):
+        outputs.append(folder / ("refined.mp4" if number == 1 else f"refined-{number}.mp4"))
+        join(list(group), outputs[-1])
+    for piece in pieces:
+        piece.unlink()
+    (folder / "refined.m3u8").unlink(missing_ok=True)
+    return outputs

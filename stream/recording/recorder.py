@@ -1,0 +1,278 @@
+"""`livery serve --record`: what a session showed, as it was and made anew, in a folder of its own.
+
+`live.mp4` holds the pictures that were sent, whole at every moment. Beside it the source is kept in short
+pieces, which the fill worker makes anew one by one (see `record_render`); they play as `refined.m3u8` while
+they come, and become `refined.mp4` when the session ends. `livery refine FOLDER` does what was left undone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from correspondence.types import Image
+from reference import Outfit
+from reference.side_work import step_aside
+from stream.filling.worker import FillWorker
+from stream.media.probe import MediaError
+from stream.recording.files import Writer
+from stream.recording.pieces import Pieces
+from stream.recording.render import KeyframeFile, RenderJob, save_picture
+
+logger = logging.getLogger(__name__)
+
+WAITING = 30  # pictures that may wait to be encoded; more are dropped, and counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordConfig:
+    """How sessions are recorded; `__post_init__` checks the ranges.
+
+    Attributes:
+        folder: where each recording gets a folder.
+        piece_s: length of the pieces that are made anew.
+        max_pieces: source pieces that may wait to be made anew; then the refined recording pauses.
+        matcher: of the refined recording.
+    """
+
+    folder: Path
+    piece_s: float = 2.0
+    max_pieces: int = 900
+    matcher: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.piece_s <= 0 or self.max_pieces < 1:
+            raise ValueError(f"piece_s must be positive and max_pieces 1 or more, got {self}")
+
+    def require(self) -> None:
+        """Make the folder and see whether files can be written in it.
+
+        Raises:
+            MediaError: they cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as exc:
+            raise MediaError(
+                f"nothing can be recorded in {self.folder} ({exc.strerror}): "
+                "name a folder that this user may write to"
+            ) from exc
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatus:
+    """A recording so far: frames in both files, pictures dropped, pieces done, waiting and failed."""
+
+    live: int
+    source: int
+    dropped: int
+    done: int
+    waiting: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Worn:
+    outfit: Outfit | None
+    strength: float
+
+
+class Recorder:
+    """Records one session; every method but `close` returns at once and may be called from any thread.
+
+    Args:
+        config: where and how.
+        name: of the recording's folder.
+        worker: makes the pieces anew.
+        clock: of the pictures' times, seconds.
+
+    Raises:
+        MediaError: the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        config: RecordConfig,
+        name: str,
+        worker: FillWorker,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = config.folder / name
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as exc:
+            raise MediaError(f"{self.folder}: cannot be made ({exc.strerror})") from exc
+        self._config, self._worker = config, worker
+        self._start_s = clock()
+        self._inbox: queue.Queue[tuple[str, Image, float] | _Worn | None] = queue.Queue(WAITING)
+        self._dropped = 0
+        self._live: Writer | None = None
+        self._piece: _Piece | None = None
+        self._worn = _Worn(None, 1.0)
+        self._saved: dict[tuple[int, int], KeyframeFile] = {}
+        self._pieces = Pieces(self.folder, worker, config.piece_s, config.max_pieces)
+        self._counts = {"live": 0, "source": 0}
+        self._numbers = 0
+        self._broken = ""
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def source(self, image: Image, captured_s: float) -> None:
+        """A frame as it arrived, uint8 (H, W, 3); dropped where the disk or the encoder is too slow."""
+        self._put(("source", image, captured_s))
+
+    def live(self, image: Image, captured_s: float) -> None:
+        """A picture as it was sent."""
+        self._put(("live", image, captured_s))
+
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
+        """What is worn from now on."""
+        self._put(_Worn(outfit if enabled else None, strength))
+
+    def _put(self, item: tuple[str, Image, float] | _Worn) -> None:
+        try:
+            self._inbox.put_nowait(item)
+        except queue.Full:
+            self._dropped += 1
+
+    def status(self) -> RecordStatus:
+        """How it is."""
+        done, waiting, failed = self._pieces.counts()
+        return RecordStatus(
+            self._counts["live"], self._counts["source"], self._dropped, done, waiting, failed
+        )
+
+    def describe(self) -> dict[str, object]:
+        """`status()` as JSON values, and what went wrong, empty where nothing did."""
+        return {**asdict(self.status()), "error": self._broken}
+
+    def close(self, wait_s: float = 1.5) -> None:
+        """End the files; pieces still to be made are made afterwards, as long as the worker lives."""
+        with contextlib.suppress(queue.Full):
+            self._inbox.put(None, timeout=wait_s)
+        self._thread.join(wait_s)
+
+    def _run(self) -> None:
+        step_aside()
+        while (item := self._inbox.get()) is not None:
+            if self._broken:
+                continue
+            try:
+                self._take(item)
+            except Exception as exc:
+                # A border: a full disk or a broken encoder must end the recording, never the session.
+                self._broken = str(exc) or type(exc).__name__
+                logger.exception("the recording in %s ends here", self.folder)
+            del item
+        with contextlib.suppress(Exception):  # what could be written has been; the pieces close as they are
+            self._end_piece()
+            if self._live is not None:
+                self._live.close()
+        self._pieces.finish()
+
+    def _take(self, item: tuple[str, Image, float] | _Worn) -> None:
+        if isinstance(item, _Worn):
+            self._end_piece()  # a piece wears one outfit
+            self._worn = item
+            return
+        kind, image, captured_s = item
+        image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
+        time_s = max(0.0, captured_s - self._start_s)
+        self._counts[kind] += 1
+        if kind == "live":
+            self._write_live(image, time_s)
+        else:
+            self._write_source(image, time_s)
+
+    def _write_live(self, image: Image, time_s: float) -> None:
+        size = (image.shape[0], image.shape[1])
+        if self._live is None or self._live.size != size:
+            if self._live is not None:
+                self._live.close()
+            self._numbers += 1
+            name = "live.mp4" if self._numbers == 1 else f"live-{self._numbers}.mp4"
+            self._live = Writer(self.folder / name, size, preset="superfast")
+        self._live.write(image, time_s)
+
+    def _write_source(self, image: Image, time_s: float) -> None:
+        piece = self._piece
+        size = (image.shape[0], image.shape[1])
+        if piece is not None and (time_s - piece.start_s > self._config.piece_s or piece.writer.size != size):
+            self._end_piece()
+            piece = None
+        if piece is None:
+            if self._pieces.full:
+                return
+            path = self.folder / f"piece-{self._pieces.next_number():05d}.source.ts"
+            piece = self._piece = _Piece(Writer(path, size, crf=14, preset="ultrafast"), time_s)
+        piece.writer.write(image, time_s)
+        piece.end_s = time_s
+
+    def _end_piece(self) -> None:
+        piece, self._piece = self._piece, None
+        if piece is None:
+            return
+        piece.writer.close()
+        worn = self._worn
+        name = piece.writer.path.name
+        frames = piece.writer.frames
+        length_s = max(piece.end_s - piece.start_s, 1e-3)
+        job = RenderJob(
+            folder=str(self.folder),
+            source=name,
+            output=name.replace(".source", ""),
+            keyframes=self._keyframes(worn.outfit),
+            mode=worn.outfit.edit.mode if worn.outfit is not None else "auto",
+            strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
+            matcher=self._config.matcher,
+            fps=min(120.0, max(1.0, (frames - 1) / length_s)),
+        )
+        job.write(self.folder / name.replace(".source.ts", ".json"))
+        self._pieces.add(job)
+
+    def _keyframes(self, outfit: Outfit | None) -> tuple[KeyframeFile, ...]:
+        """The outfit's keyframes, each saved once."""
+        if outfit is None:
+            return ()
+        files = []
+        for info in outfit.keyframes():
+            key = (info.id, info.version)
+            if key not in self._saved:
+                stem = f"keyframe-{info.id}-{info.version}"
+                save_picture(self.folder / f"{stem}.png", info.image)
+                save_picture(self.folder / f"{stem}-edited.png", info.edited)
+                self._saved[key] = KeyframeFile(
+                    image=f"{stem}.png",
+                    edited=f"{stem}-edited.png",
+                    made_s=max(0.0, info.made_s - self._start_s),
+                )
+            files.append(self._saved[key])
+        return tuple(files)
+
+
+@dataclass(slots=True, eq=False)
+class _Piece:
+    writer: Writer
+    start_s: float
+    end_s: float = 0.0
+
+
+def recorder_of(config: RecordConfig | None, session: str, worker: FillWorker | None) -> Recorder | None:
+    """A recorder in a folder named by the time and the session; None where nothing is recorded.
+
+    Raises:
+        MediaError: the folder cannot be made.
+    """
+    if config is None or worker is None:
+        return None
+    return Recorder(config, f"{datetime.now():%Y%m%d-%H%M%S}-{session[:6]}", worker)

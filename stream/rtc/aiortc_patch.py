@@ -1,0 +1,326 @@
+"""The few names of aiortc that stand between it and a live edge, replaced at run time.
+
+`install` exchanges, in aiortc 1.16, and refuses any other version:
+
+- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.jitter`)
+- "nack": missing packets are asked for again until they come
+- "history": 2048 sent packets can be repeated, in place of 128
+- "encoders": x264 veryfast with a live bit rate (`stream.codecs`)
+- "receiver": newest decoded frame only, bounded decoder backlog, decoders joined off the loop
+- "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports
+  speak of capture time
+- "ciphers": peers with an RSA certificate (FFmpeg over OpenSSL makes one) pass the DTLS handshake
+
+aiortc's classes themselves stay as they are; peer connections made afterwards use the new ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import aiortc
+import av
+from aiortc import rtcdtlstransport, rtcpeerconnection, rtcrtpreceiver, rtcrtpsender, rtp
+from aiortc.codecs import get_decoder, get_encoder
+from aiortc.codecs.base import Encoder
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from OpenSSL import SSL
+
+from stream.rtc import codecs, jitter
+
+logger = logging.getLogger(__name__)
+
+VERSION = "1.16."
+CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-SHA:"
+    b"ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
+    b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+)
+BACKLOG = 30  # encoded frames waiting for a decoder; beyond, all is dropped up to the next key frame
+AUDIO_QUEUE = 50  # decoded audio frames waiting for their reader: one second
+NTP_SECOND = 1 << 32
+CODEC_THREADS = 2
+
+
+class UnsupportedAiortcError(ImportError):
+    """This aiortc is not the one the patch was written for."""
+
+
+_executor: Executor | None = None
+_installed: set[str] = set()
+_originals: list[tuple[Any, str, Any]] = []
+
+
+def codec_executor() -> Executor:
+    """The threads in which senders encode; made on first use."""
+    global _executor
+    if _executor is None:
+        _executor = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
+    return _executor
+
+
+class NewestQueue(asyncio.Queue[Any]):
+    """Never full: a new item replaces the oldest. None, which ends a track, is never replaced."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self.dropped = 0
+        self.encoded = False  # hand audio packets over as they came, see `pass_through`
+
+    def put_newest(self, item: Any) -> None:
+        """Queue an item, on the loop."""
+        if self.full():
+            oldest = self.get_nowait()
+            if oldest is None:
+                item = None
+            else:
+                self.dropped += 1
+        self.put_nowait(item)
+
+
+class NewestTrack(rtcrtpreceiver.RemoteStreamTrack):
+    """A remote track that keeps the newest video frame, or one second of audio, for its reader."""
+
+    def __init__(self, kind: str, id: str | None = None) -> None:
+        super().__init__(kind, id)
+        self._queue = NewestQueue(AUDIO_QUEUE if kind == "audio" else 1)
+
+
+def pass_through(track: aiortc.MediaStreamTrack) -> bool:
+    """Let a remote Opus track return `av.Packet`s as they arrived, undecoded.
+
+    Returns:
+        Whether the track can: it is a remote track of a patched connection.
+    """
+    queued = getattr(track, "_queue", None)
+    if not isinstance(queued, NewestQueue):
+        return False
+    queued.encoded = True
+    return True
+
+
+def decoder_worker(
+    loop: asyncio.AbstractEventLoop,
+    input_q: queue.Queue[Any],
+    output_q: asyncio.Queue[Any],
+    decode_error: threading.Event,
+) -> None:
+    """Decode what the receiver queues until it queues None; aiortc's arguments.
+
+    Args:
+        loop: where frames are delivered.
+        input_q: (codec, encoded frame or batch of frames).
+        output_q: the track's queue.
+        decode_error: set to make the receiver ask for a key frame.
+    """
+    decoder, name, behind = None, "", False
+    while (task := input_q.get()) is not None:
+        codec, encoded = task
+        if codec.name != name:
+            decoder, name = get_decoder(codec), codec.name
+        for frame in encoded.frames() if isinstance(encoded, jitter.FrameBatch) else [encoded]:
+            if codec.mimeType.lower().startswith("video/"):
+                behind = behind or input_q.qsize() > BACKLOG
+                if behind and not jitter.is_keyframe(frame.data):
+                    decode_error.set()
+                    continue
+                behind = False
+            for item in _decode(decoder, codec, frame, output_q, decode_error):
+                _deliver(loop, output_q, item)
+    _deliver(loop, output_q, None)
+
+
+def _decode(
+    decoder: Any,
+    codec: RTCRtpCodecParameters,
+    frame: Any,
+    output_q: asyncio.Queue[Any],
+    decode_error: threading.Event,
+) -> list[Any]:
+    if getattr(output_q, "encoded", False) and codec.name.lower() == "opus":
+        packet = av.Packet(frame.data)
+        packet.pts, packet.time_base = frame.timestamp, aiortc.codecs.opus.TIME_BASE
+        return [packet]
+    try:
+        return list(decoder.decode(frame))
+    except av.FFmpegError as exc:
+        logger.debug("a %s frame does not decode: %s", codec.name, exc)
+        decode_error.set()
+        return []
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, output_q: asyncio.Queue[Any], item: Any) -> None:
+    put = output_q.put_newest if isinstance(output_q, NewestQueue) else output_q.put_nowait
+    try:
+        loop.call_soon_threadsafe(put, item)
+    except RuntimeError:
+        logger.debug("the loop has closed before its decoder")
+
+
+class Receiver(rtcrtpreceiver.RTCRtpReceiver):
+    """A receiver whose decoder thread is told to end, and waited for, off the loop."""
+
+    _ending: threading.Thread | None = None
+
+    def _RTCRtpReceiver__stop_decoder(self) -> None:  # noqa: N802 - the name aiortc calls
+        thread: threading.Thread | None = getattr(self, "_RTCRtpReceiver__decoder_thread")  # noqa: B009
+        if thread is not None:
+            getattr(self, "_RTCRtpReceiver__decoder_queue").put(None)  # noqa: B009 - mypy cannot see it
+            self._RTCRtpReceiver__decoder_thread = None
+            self._ending = thread
+
+    async def stop(self) -> None:
+        """Stop the receiver, and wait for its decoder without holding up the loop."""
+        await super().stop()
+        ending, self._ending = self._ending, None
+        if ending is not None:
+            await asyncio.to_thread(ending.join)
+
+
+class _CodecLoop:
+    """The loop as a sender sees it: what it runs in the default executor goes to the codecs' threads."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def run_in_executor(
+        self, executor: Executor | None, function: Callable[..., Any], *arguments: Any
+    ) -> asyncio.Future[Any]:
+        return self._loop.run_in_executor(executor or codec_executor(), function, *arguments)
+
+
+class Sender(rtcrtpsender.RTCRtpSender):
+    """A sender that tells its track what the receiver asks for, and reports capture time.
+
+    A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s` (from capture to the
+    last packet it gave, seconds); see `stream.egress.PacketTrack`.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._RTCRtpSender__loop = _CodecLoop(asyncio.get_event_loop())
+
+    def _send_keyframe(self) -> None:
+        super()._send_keyframe()
+        request = getattr(self.track, "request_keyframe", None)
+        if request is not None:
+            request()
+
+    async def _handle_rtcp_packet(self, packet: rtp.AnyRtcpPacket) -> None:
+        await super()._handle_rtcp_packet(packet)
+        limit = getattr(self.track, "set_remb", None)
+        if limit is None or not isinstance(packet, rtp.RtcpPsfbPacket) or packet.fmt != rtp.RTCP_PSFB_APP:
+            return
+        try:
+            bitrate_bps, sources = rtp.unpack_remb_fci(packet.fci)
+        except ValueError:
+            return  # another application's feedback
+        if self._ssrc in sources:
+            limit(bitrate_bps)
+
+    async def _send_rtcp(self, packets: list[rtp.AnyRtcpPacket]) -> None:
+        delay_s = getattr(self.track, "last_delay_s", None)
+        for packet in packets:
+            if delay_s and isinstance(packet, rtp.RtcpSrPacket) and packet.sender_info.ntp_timestamp:
+                packet.sender_info.ntp_timestamp -= round(delay_s * NTP_SECOND)
+                # the receiver echoes this part of the time, and the round trip is found by it
+                self._RTCRtpSender__lsr = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF
+        await super()._send_rtcp(packets)
+
+
+def make_encoder(codec: RTCRtpCodecParameters) -> Encoder:
+    """Our encoder for H.264 and VP8, aiortc's for everything else."""
+    name = codec.mimeType.lower()
+    if name == "video/h264":
+        return codecs.H264Sender()
+    if name == "video/vp8":
+        return codecs.Vp8Sender()
+    return get_encoder(codec)
+
+
+_create_ssl_context = rtcdtlstransport.RTCCertificate._create_ssl_context
+
+
+def create_ssl_context(
+    self: rtcdtlstransport.RTCCertificate, srtp_profiles: list[rtcdtlstransport.SRTPProtectionProfile]
+) -> SSL.Context:
+    """aiortc's DTLS context with suites for RSA certificates besides those for ECDSA."""
+    context = _create_ssl_context(self, srtp_profiles)
+    context.set_cipher_list(CIPHERS)
+    return context
+
+
+PARTS: dict[str, list[tuple[Any, str, Any]]] = {
+    "jitter": [(rtcrtpreceiver, "JitterBuffer", jitter.jitter_buffer)],
+    "nack": [(rtcrtpreceiver, "NackGenerator", jitter.NackGenerator)],
+    "history": [
+        (module, "RTP_HISTORY_SIZE", jitter.HISTORY) for module in (rtp, rtcrtpsender, rtcrtpreceiver)
+    ],
+    "encoders": [(rtcrtpsender, "get_encoder", make_encoder)],
+    "receiver": [
+        (rtcrtpreceiver, "decoder_worker", decoder_worker),
+        (rtcpeerconnection, "RemoteStreamTrack", NewestTrack),
+        (rtcpeerconnection, "RTCRtpReceiver", Receiver),
+    ],
+    "sender": [(rtcpeerconnection, "RTCRtpSender", Sender)],
+    "ciphers": [(rtcdtlstransport.RTCCertificate, "_create_ssl_context", create_ssl_context)],
+}
+
+
+def install(parts: Iterable[str] = tuple(PARTS)) -> None:
+    """Replace the names; a second call does nothing.
+
+    Args:
+        parts: which of `PARTS`; all by default. "jitter" brings "receiver", whose decoder takes its batches.
+
+    Raises:
+        UnsupportedAiortcError: another aiortc than 1.16, or a name is not there.
+    """
+    chosen = set(parts)
+    if unknown := chosen - set(PARTS):
+        raise ValueError(f"parts must be among {sorted(PARTS)}, got {sorted(unknown)}")
+    if "jitter" in chosen:
+        chosen.add("receiver")
+    check_version(aiortc.__version__)
+    replacements = [entry for part in PARTS if part in chosen - _installed for entry in PARTS[part]]
+    for owner, name, _ in replacements:
+        if not hasattr(owner, name):
+            raise UnsupportedAiortcError(f"aiortc {aiortc.__version__} has no {owner.__name__}.{name}")
+    for owner, name, replacement in replacements:
+        _originals.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, replacement)
+    _installed.update(chosen)
+
+
+def installed() -> frozenset[str]:
+    """Which parts are in place."""
+    return frozenset(_installed)
+
+
+def stock(owner: Any, name: str) -> Any:
+    """aiortc's own object of a name that may have been replaced."""
+    return next(
+        (kept for where, what, kept in _originals if (where, what) == (owner, name)), getattr(owner, name)
+    )
+
+
+def uninstall() -> None:
+    """Put aiortc's own names back, for tests and measurements beside it."""
+    while _originals:
+        setattr(*_originals.pop())
+    _installed.clear()
+
+
+def check_version(version: str) -> None:
+    """Raise UnsupportedAiortcError unless `version` is one the patch was written and tested for."""
+    if not version.startswith(VERSION):
+        raise UnsupportedAiortcError(
+            f"aiortc {version} is not supported: the live edge replaces internals of aiortc {VERSION}x; "
+            f"install it with: pip install 'aiortc=={VERSION}*'"
+        )

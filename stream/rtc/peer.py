@@ -1,0 +1,155 @@
+"""One WebRTC connection of a session, from offer to close."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Literal
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidStateError, OperationError
+
+from stream.errors import OfferError
+from stream.rtc.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
+
+logger = logging.getLogger(__name__)
+
+HUNG_UP = "the client ended it"
+CLOSE_TIMEOUT_S = 5.0  # longest wait for a connection's own goodbye
+
+
+class Peer:
+    """A publisher or a viewer.
+
+    Args:
+        purpose: "publish" or "view".
+        ice_servers: URLs asked for candidates; none keeps gathering local and quick.
+        on_closed: called once with the peer and the reason when it has ended.
+    """
+
+    def __init__(
+        self,
+        purpose: Purpose,
+        ice_servers: tuple[str, ...],
+        on_closed: Callable[[Peer, str], Awaitable[None]],
+    ) -> None:
+        self.id = secrets.token_urlsafe(18)
+        self.purpose = purpose
+        self.connected = asyncio.Event()
+        self.closed = False
+        self.media_at_s: float | None = None  # monotonic time of its last sign of life, None before the first
+        self.connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=[RTCIceServer(urls=url) for url in ice_servers])
+        )
+        self.connection.on("connectionstatechange", self._state_changed)
+        self._on_closed = on_closed
+        self._offer: Offer | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, track: MediaStreamTrack, codec: Codec | Literal["opus"]) -> None:
+        """Send a track to this peer in `codec` and no other; call before `answer`."""
+        transceiver = self.connection.addTransceiver(track, direction="sendonly")
+        capabilities = RTCRtpSender.getCapabilities(track.kind).codecs
+        first = [c for c in capabilities if c.name == codec]
+        transceiver.setCodecPreferences(first + [c for c in capabilities if c.name == "rtx"])
+
+    def on_track(self, take: Callable[[MediaStreamTrack], None]) -> None:
+        """Call `take` with each track the peer sends; call before `answer`."""
+        self.connection.on("track", take)
+
+    async def answer(self, offer: Offer) -> str:
+        """Apply the offer; returns the answer's SDP with complete candidates.
+
+        Raises:
+            OfferError: the offer is readable but cannot be answered.
+        """
+        self._offer = offer
+        try:
+            await self.connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            await self.connection.setLocalDescription()
+        except (ValueError, InvalidStateError, InternalError, OperationError) as exc:
+            raise OfferError(f"the offer cannot be answered: {exc}") from exc
+        except UNREADABLE as exc:
+            logger.warning("aiortc tripped over an offer to %s: %r", self.purpose, exc)
+            raise OfferError("the offer cannot be answered: a part of it could not be understood") from exc
+        if offer.candidates:
+            self.spawn(self._add(Fragment(offer.candidates, None)))
+        return str(self.connection.localDescription.sdp)
+
+    async def trickle(self, fragment: Fragment) -> None:
+        """Add trickled candidates.
+
+        Raises:
+            OfferError: the fragment asks for an ICE restart, which needs a new connection here.
+        """
+        if self._offer is None or (fragment.ufrag is not None and fragment.ufrag != self._offer.ufrag):
+            raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+        await self._add(fragment)
+
+    @property
+    def mid(self) -> str:
+        """The m-section that candidates belong to."""
+        return self._offer.mid if self._offer is not None else "0"
+
+    async def _add(self, fragment: Fragment) -> None:
+        for candidate in fragment.candidates:
+            candidate.sdpMid = self.mid
+            await self.connection.addIceCandidate(candidate)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run a task that ends with the peer."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task of %s %s failed", self.purpose, self.id[:6], exc_info=error)
+
+    def touch(self) -> None:
+        """Note a sign of life."""
+        self.media_at_s = time.monotonic()
+
+    async def _state_changed(self) -> None:
+        state = self.connection.connectionState
+        logger.debug("%s %s is %s", self.purpose, self.id[:6], state)
+        if state == "connected":
+            self.touch()
+            self.connected.set()
+        elif state == "failed":
+            await self.close("the connection failed")
+        elif state == "closed":
+            await self.close("the other side hung up")
+
+    async def close(self, reason: str) -> None:
+        """End the connection; later calls do nothing."""
+        if self.closed:
+            return
+        self.closed = True
+        current = asyncio.current_task()
+        for task in list(self._tasks):
+            if task is not current:
+                task.cancel()
+        self.connection.remove_all_listeners()
+        for sender in self.connection.getSenders():
+            if sender.track is not None:
+                sender.track.stop()  # one that never began to send would not do so itself
+        try:
+            await asyncio.wait_for(self.connection.close(), CLOSE_TIMEOUT_S)
+        except TimeoutError:
+            logger.warning("%s %s took over %.0f s to close", self.purpose, self.id[:6], CLOSE_TIMEOUT_S)
+        except Exception:  # a border: one that was only half built still leaves its session
+            logger.exception("%s %s did not close in order", self.purpose, self.id[:6])
+        logger.info("%s %s closed: %s", self.purpose, self.id[:6], reason)
+        await self._on_closed(self, reason)

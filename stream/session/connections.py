@@ -1,0 +1,251 @@
+"""Who sends to a session and who watches it: one publisher or the demo, any number of viewers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+
+from aiortc import MediaStreamTrack
+
+from stream.errors import ConflictError
+from stream.events import EventHub
+from stream.media.demo import DemoSource
+from stream.metrics import SessionMetrics
+from stream.rtc.audio import DelayedAudioTrack
+from stream.rtc.codecs import EncoderConfig
+from stream.rtc.offers import Offer, Purpose, with_start_bitrate
+from stream.rtc.peer import HUNG_UP, Peer
+from stream.rtc.sound import Sound
+from stream.rtc.watchdog import watch
+from stream.session.egress import Broadcast
+from stream.session.ingest import ingest, play_demo
+from stream.session.pipeline import LiveFrame
+from stream.session.services import Services
+
+logger = logging.getLogger(__name__)
+
+MAX_VIEWERS = 50
+ENDED_KEPT = (
+    256  # ids of ended connections remembered, so that a second DELETE is told apart from a wrong one
+)
+
+
+class Connections:
+    """The peers of one session and what flows between them and its pipeline.
+
+    Args:
+        services: shared by all sessions.
+        metrics: the session's.
+        events: the session's; its listeners count as watching.
+        submit: takes each arriving frame, on the loop.
+        changed: called on the loop when the session's state has changed.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        metrics: SessionMetrics,
+        events: EventHub,
+        submit: Callable[[LiveFrame], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.note: str | None = None  # why the last publisher left
+        self.used_s = time.monotonic()  # when a peer was last there
+        self.size: tuple[int, int] | None = None  # (H, W) of the arriving pictures
+        self.broadcast = Broadcast(services.codecs, EncoderConfig(bitrate_bps=services.config.bitrate_bps))
+        self._services = services
+        self._metrics = metrics
+        self._events = events
+        self._deliver = submit
+        self._changed = changed
+        self._publisher: Peer | None = None
+        self._viewers: dict[str, Peer] = {}
+        self._ended: dict[str, None] = {}
+        self._demo: asyncio.Task[None] | None = None
+        self._sound = Sound()
+        self._closed = False
+
+    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a publisher, who replaces the present one; returns its connection and the answer's SDP.
+
+        Raises:
+            OfferError: the offer cannot be answered; the present publisher stays.
+            CapacityError: no UDP port is free; the present publisher stays.
+        """
+        async with self._new_peer("publish") as peer:
+            peer.on_track(lambda track: self._take_track(peer, track))
+            answer = await peer.answer(offer)
+        before, self._publisher = self._publisher, peer
+        await self._stop_demo()
+        if before is not None:
+            self._ended[before.id] = None  # its page may say goodbye before it is closed
+            await before.close("a newer connection replaced it")
+        self.note = None
+        self.size = None
+        self._start_watch(peer)
+        return peer, with_start_bitrate(answer, self._services.config.bitrate_bps)
+
+    def _take_track(self, peer: Peer, track: MediaStreamTrack) -> None:
+        if track.kind == "audio":
+            peer.spawn(self._sound.drain(track))
+            return
+
+        def submit(frame: LiveFrame) -> None:
+            if self._publisher is peer:
+                self._submit(frame)
+
+        async def run() -> None:
+            await ingest(track, submit, peer.touch, self._services.codecs, self._metrics)
+            await peer.close("the publisher stopped sending")
+
+        peer.spawn(run())
+
+    def _submit(self, frame: LiveFrame) -> None:
+        """Hand a frame to the pipeline, on the loop; tell the page when the picture's size changes."""
+        self._deliver(frame)
+        size = (frame.image.shape[0], frame.image.shape[1])
+        if size != self.size:
+            self.size = size
+            self._changed()
+
+    async def start_demo(self) -> None:
+        """Publish the demo source instead of a camera."""
+        if self._demo is not None:
+            return
+        source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            self._ended[publisher.id] = None
+            await publisher.close("the demo replaced it")
+        if self._demo is None:
+            self._demo = asyncio.create_task(
+                play_demo(source, self._submit, self._is_watched, self._services.codecs)
+            )
+        self.note = None
+        self._changed()
+
+    async def stop_demo(self) -> None:
+        """End the demo source; nothing is published then."""
+        await self._stop_demo()
+        self._changed()
+
+    async def _stop_demo(self) -> None:
+        demo, self._demo = self._demo, None
+        if demo is not None:
+            demo.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await demo
+            self.size = None
+
+    async def view(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a viewer; all viewers share one encode.
+
+        Raises:
+            OfferError: the offer cannot be answered.
+            CapacityError: no UDP port is free.
+            ConflictError: too many viewers, or the session has ended.
+        """
+        if len(self._viewers) >= MAX_VIEWERS:
+            raise ConflictError(f"the session has {MAX_VIEWERS} viewers, its limit", "try again later")
+        async with self._new_peer("view") as peer:
+            video = self.broadcast.track(offer.codec)
+            peer.send(video, offer.codec)
+            if offer.audio:
+                peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s), "opus")
+            answer = await peer.answer(offer)
+        self._viewers[peer.id] = peer
+        self._start_watch(peer)
+        return peer, answer
+
+    @contextlib.asynccontextmanager
+    async def _new_peer(self, purpose: Purpose) -> AsyncIterator[Peer]:
+        """A connection to answer with; whatever fails meanwhile closes it, and frees its ports."""
+        peer = Peer(purpose, self._services.config.ice_servers, self._peer_closed)
+        try:
+            yield peer
+            if self._closed:
+                raise ConflictError("the session has ended")
+        except BaseException:
+            await peer.close("it could not be answered")
+            raise
+
+    def _start_watch(self, peer: Peer) -> None:
+        config = self._services.config
+        peer.spawn(
+            watch(
+                peer, connect_timeout_s=config.connect_timeout_s, silence_timeout_s=config.silence_timeout_s
+            )
+        )
+        peer.spawn(self._announce(peer))
+        self._changed()
+
+    async def _announce(self, peer: Peer) -> None:
+        await peer.connected.wait()
+        logger.info("%s %s connected", peer.purpose, peer.id[:6])
+        self._changed()
+
+    async def _peer_closed(self, peer: Peer, reason: str) -> None:
+        self._ended[peer.id] = None
+        while len(self._ended) > ENDED_KEPT:
+            self._ended.pop(next(iter(self._ended)))
+        self._viewers.pop(peer.id, None)
+        if self._publisher is peer:
+            self._publisher = None
+            self.size = None
+            if reason != HUNG_UP:
+                self.note = reason
+                self._events.say(f"the camera's connection ended: {reason}", "warning")
+        self.used_s = time.monotonic()
+        if not self._closed:
+            self._changed()
+
+    def peer(self, peer_id: str) -> Peer | None:
+        """The live connection with this id."""
+        if self._publisher is not None and self._publisher.id == peer_id:
+            return self._publisher
+        return self._viewers.get(peer_id)
+
+    def has_ended(self, peer_id: str) -> bool:
+        """Whether a connection with this id existed and is over."""
+        return peer_id in self._ended
+
+    @property
+    def demo(self) -> bool:
+        """Whether the demo is the source."""
+        return self._demo is not None
+
+    @property
+    def publishing(self) -> bool:
+        """Whether a connected publisher or the demo is there."""
+        return self.demo or (self._publisher is not None and self._publisher.connected.is_set())
+
+    @property
+    def expecting(self) -> bool:
+        """Whether pictures come or are about to: a publisher, connected or not yet, or the demo."""
+        return self.demo or self._publisher is not None
+
+    @property
+    def viewers(self) -> int:
+        """Connected viewers."""
+        return sum(peer.connected.is_set() for peer in self._viewers.values())
+
+    @property
+    def busy(self) -> bool:
+        """Whether any peer is there, connected or about to."""
+        return self._publisher is not None or bool(self._viewers)
+
+    def _is_watched(self) -> bool:
+        return bool(self._viewers or self._events.listeners)
+
+    async def close(self) -> None:
+        """End everything."""
+        self._closed = True
+        await self._stop_demo()
+        publisher, self._publisher = self._publisher, None
+        peers = [peer for peer in (publisher, *self._viewers.values()) if peer is not None]
+        await asyncio.gather(*(peer.close("the session ended") for peer in peers))
+        self._sound.close()
+        await self.broadcast.close()

@@ -1,0 +1,195 @@
+"""One session's frames through the propagator, in a thread of their own, or back unedited."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Event, Mode, Outfit, Own, Result, StageError
+from stream.metrics import SessionMetrics
+from stream.session.overlay import draw_confidence
+from stream.session.slot import LatestSlot, SlotClosed
+
+logger = logging.getLogger(__name__)
+
+JOIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LiveFrame:
+    """A frame as it arrived.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        captured_s: monotonic time of its arrival, seconds.
+    """
+
+    image: Image
+    captured_s: float
+
+
+class Stepper(Protocol):
+    """What the pipeline needs of `reference.Propagator`."""
+
+    def step(self, frame: Image, now_s: float) -> Result:
+        """The edited frame."""
+        ...
+
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        """Make an edit ready; slow, on any thread."""
+        ...
+
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        """An edit drawn on a frame; slow, on any thread."""
+        ...
+
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        """Wear it from the next step on; quick, on any thread."""
+        ...
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the last frame's coverage led to; None where one reference serves alone."""
+        ...
+
+    def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
+class Pipeline:
+    """Newest frame in, edited frame out; a failing stage passes the frame and is counted.
+
+    Args:
+        propagator: edits the frames; its `step` is called from one thread only.
+        deliver: takes the outgoing picture and its capture time, from the pipeline's thread.
+        metrics: where times and drops go.
+        name: of the thread.
+        happened: takes what a step tells, where it tells anything, from the pipeline's thread.
+    """
+
+    def __init__(
+        self,
+        propagator: Stepper,
+        deliver: Callable[[Image, float], None],
+        metrics: SessionMetrics,
+        name: str = "pipeline",
+        happened: Callable[[list[Event]], None] | None = None,
+    ) -> None:
+        self._propagator = propagator
+        self._deliver = deliver
+        self._happened = happened
+        self._metrics = metrics
+        self._inbox: LatestSlot[LiveFrame] = LatestSlot()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._failing = False
+        self._stall = threading.Event()
+        self._stall_s = 0.0
+        self.overlay = False  # whether the confidence is drawn over the picture
+        self.latest: LiveFrame | None = None  # the newest frame that arrived
+        self.reason: str | None = None  # why frames pass unedited
+        self.coverage: float | None = None  # trusted share of the edited area, [0, 1]
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def submit(self, frame: LiveFrame) -> None:
+        """Offer a frame, from any thread; replaces one that was not taken yet."""
+        self.latest = frame
+        self._metrics.frame_in()
+        self._inbox.put_threadsafe(frame)
+        self._metrics.dropped("pipeline", self._inbox.dropped)
+
+    def outfit(self, own: Sequence[Own], mode: Mode, before: Outfit | None) -> Outfit:
+        """Make an edit ready, see `reference.Propagator.outfit`; blocks, so call it in an executor."""
+        return self._propagator.outfit(own, mode, before)
+
+    def carry(self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks) -> tuple[Prepared, Image]:
+        """An edit drawn on a frame, see `reference.Propagator.carry`; blocks likewise."""
+        return self._propagator.carry(outfit, frame, landmarks)
+
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
+        """Wear it from the next frame on; only pointers are exchanged, so that it may be called on the loop.
+
+        Args:
+            outfit: None for no edit.
+            enabled, strength: see `reference.Settings`.
+        """
+        self._propagator.put_on(outfit, enabled=enabled, strength=strength)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the policy said of the last frame; None where one reference serves alone."""
+        return self._propagator.decision
+
+    def stall(self, seconds: float) -> None:
+        """Hold the thread this long before its next frame, as a hanging stage would (for measurements)."""
+        self._stall_s = seconds
+
+    def close(self) -> None:
+        """End the thread and wait for it; blocks, so call it in an executor."""
+        self._inbox.close()
+        self._stall.set()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_S)
+        if self._thread.is_alive():
+            logger.warning("%s still runs %.0f s after it was told to end", self._thread.name, JOIN_S)
+        else:
+            self._propagator.close()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                frame = self._inbox.take()
+            except SlotClosed:
+                return
+            if self._stall_s > 0:
+                seconds, self._stall_s = self._stall_s, 0.0
+                self._stall.wait(seconds)
+            image, edited = self._edited(frame)
+            self._deliver(image, frame.captured_s)
+            self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
+
+    def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:
+        """The picture to send, and whether it went through the edit."""
+        started_s = time.perf_counter()
+        try:
+            result = self._propagator.step(frame.image, frame.captured_s)
+            image = draw_confidence(result.image, result.confidence) if self.overlay else result.image
+        except Exception as exc:
+            # The border of the live path: whatever a model does, the frame goes out.
+            self._note_failure(exc)
+            return frame.image, False
+        self._metrics.stage("step", time.perf_counter() - started_s)
+        for stage, seconds in result.stages.items():
+            self._metrics.stage(stage, seconds)
+        self._note_success(result)
+        if result.events and self._happened is not None:
+            self._happened(result.events)
+        return image, result.reason is None
+
+    def _note_failure(self, exc: Exception) -> None:
+        stage = exc.stage if isinstance(exc, StageError) else "step"
+        self._metrics.failed(stage)
+        self.reason = f"the {stage} stage failed; the live picture is shown"
+        self.coverage = None
+        if not self._failing:
+            self._failing = True
+            logger.warning(
+                "the %s stage failed; frames pass unedited until it works again", stage, exc_info=exc
+            )
+
+    def _note_success(self, result: Result) -> None:
+        if self._failing:
+            self._failing = False
+            logger.info("all stages work again")
+        self.reason = result.reason
+        self.coverage = result.coverage if result.match is not None else None

@@ -1,0 +1,104 @@
+"""What all sessions of a server share: configuration, matcher, thread pools and counters."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from correspondence import Matcher
+from reference import KeeperConfig, Propagator, PropagatorConfig
+from stream.config import ServerConfig
+from stream.filling.fill import WorkerFill, make_worker
+from stream.filling.worker import FillWorker
+from stream.metrics import Registry
+from stream.prompting.service import PromptModel, PromptService
+from stream.recording.recorder import RecordConfig
+from stream.session.pipeline import Stepper
+
+logger = logging.getLogger(__name__)
+
+PAIR_MATCH_S = 0.012  # two matches of this length leave time to encode at 30 frames a second
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Services:
+    """Shared by the sessions of one server.
+
+    Attributes:
+        config: how to serve.
+        new_propagator: makes the propagator of a session; slow.
+        registry: counters over all sessions.
+        codecs: runs encoders and colour conversion.
+        heavy: runs what a user waits for: picture decoding, presets, preparing an edit.
+        filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
+            nothing asks for it.
+        recording: how sessions are recorded; None: they are not.
+        prompts: edits by words, in a process of its own; None where no model was given.
+    """
+
+    config: ServerConfig
+    new_propagator: Callable[[], Stepper]
+    registry: Registry = field(default_factory=Registry)
+    codecs: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(max(2, os.cpu_count() or 2), "codec")
+    )
+    heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
+    filler: FillWorker | None = None
+    recording: RecordConfig | None = None
+    prompts: PromptService | None = None
+
+    def shutdown(self) -> None:
+        """End the pools and the processes; what has not begun is dropped."""
+        if self.prompts is not None:
+            self.prompts.close()
+        if self.filler is not None:
+            self.filler.close()
+        self.heavy.shutdown(wait=False, cancel_futures=True)
+        self.codecs.shutdown(wait=False, cancel_futures=True)
+
+
+def load_services(config: ServerConfig) -> Services:
+    """Load the matcher and make the pools; slow, once per server.
+
+    Raises:
+        WeightsError: the matcher's weights are missing or damaged, or the fill's or the editor's by words are
+            missing.
+        MediaError: nothing can be recorded where it was asked.
+    """
+    prompts = _prompts(config)
+    recording = _recording(config)
+    started_s = time.perf_counter()
+    matcher = Matcher.load(config.matcher, device=config.device)
+    logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
+    keeping = KeeperConfig(make=config.keyframes, pair_match_s=PAIR_MATCH_S)
+    worn = PropagatorConfig(references=keeping, split=config.keyframes)
+    wanted = config.keyframes or config.record is not None
+    filler = make_worker(config.fill_weights, config.device) if wanted else None
+    fill = WorkerFill(filler) if filler is not None else None
+    return Services(
+        config=config,
+        new_propagator=lambda: Propagator(matcher=matcher, config=worn, fill=fill),
+        filler=filler,
+        recording=recording,
+        prompts=prompts,
+    )
+
+
+def _recording(config: ServerConfig) -> RecordConfig | None:
+    if config.record is None:
+        return None
+    recording = RecordConfig(folder=config.record, matcher=config.matcher)
+    recording.require()
+    return recording
+
+
+def _prompts(config: ServerConfig) -> PromptService | None:
+    if config.prompt_model is None:
+        return None
+    model = PromptModel(model=config.prompt_model, controlnet=config.prompt_controlnet, device=config.device)
+    model.require()
+    return PromptService(model)

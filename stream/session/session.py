@@ -1,0 +1,310 @@
+"""One session: who may use it, what it wears, and its pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+
+from correspondence.types import Image
+from reference import Event
+from stream.errors import ConflictError
+from stream.events import EventHub, Message
+from stream.looks.describe import describe
+from stream.looks.editor import Editor, Target
+from stream.looks.look import Reference, Settings
+from stream.looks.wardrobe import Wardrobe
+from stream.metrics import SessionMetrics
+from stream.prompting.edits import PromptEdits
+from stream.recording.recorder import Recorder, recorder_of
+from stream.rtc.offers import Offer
+from stream.rtc.peer import Peer
+from stream.session.connections import Connections
+from stream.session.journal import Journal, changes_strip
+from stream.session.pipeline import LiveFrame, Pipeline
+from stream.session.services import Services
+
+logger = logging.getLogger(__name__)
+
+GOOD_SCORE = 0.8  # a reference frame this good ends the search
+SEARCH_STEP_S = 0.1
+FRAME_WAIT_S = 5.0  # longest wait for the first frame of a source that has just begun
+
+
+class Session:
+    """Builds its stages when first needed and closes them in reverse order.
+
+    Args:
+        services: shared by all sessions.
+        pinned: it is kept without peers (the demo's).
+    """
+
+    def __init__(self, services: Services, *, pinned: bool = False) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self.token = secrets.token_urlsafe(24)
+        self.view_token = secrets.token_urlsafe(24)
+        self.events = EventHub()
+        self.metrics = SessionMetrics(services.registry)
+        self.journal = Journal()
+        self.wardrobe = Wardrobe(
+            self._ready_pipeline,
+            self._put_on,
+            services.heavy,
+            max_looks=services.config.max_looks,
+            max_bytes=services.config.looks_mib * 2**20,
+        )
+        self.editor = Editor(self.wardrobe)
+        self.prompts = (
+            PromptEdits(services.prompts, self.wardrobe, self.editor, self.changed, self._note)
+            if services.prompts is not None
+            else None
+        )
+        self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
+        self._services = services
+        self._pinned = pinned
+        self._used_s = time.monotonic()
+        self._pipeline: Pipeline | None = None
+        self._recorder: Recorder | None = None
+        self._building = asyncio.Lock()
+        self._closed = False
+        self._comparing = 0  # pages that hold the live picture to compare
+        self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
+
+    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+        """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
+        answered = await self.connections.publish(offer)
+        answered[0].spawn(self._build())
+        return answered
+
+    async def _build(self) -> None:
+        await self._ready_pipeline()
+
+    async def start_demo(self) -> None:
+        """Publish the demo source instead of a camera."""
+        await self._ready_pipeline()
+        await self.connections.start_demo()
+
+    def _submit(self, frame: LiveFrame) -> None:
+        if self._recorder is not None:
+            self._recorder.source(frame.image, frame.captured_s)
+        if self._pipeline is not None:
+            self._pipeline.submit(frame)
+
+    @property
+    def newest(self) -> LiveFrame | None:
+        """The newest live frame; None where nothing is published or no frame has arrived."""
+        latest = self._pipeline.latest if self._pipeline is not None else None
+        return latest if self.connections.publishing else None
+
+    def live_frame(self) -> LiveFrame:
+        """The newest frame.
+
+        Raises:
+            ConflictError: nothing is published, or no frame has arrived yet.
+        """
+        if (newest := self.newest) is None:
+            raise ConflictError("no live picture has arrived yet", "start the camera or the demo first")
+        return newest
+
+    async def take_reference(self, *, auto: bool = False) -> Reference:
+        """Make the newest frame the reference, or with `auto` the best of the next few seconds.
+
+        Raises:
+            ConflictError: no frame has arrived.
+        """
+        target = Target(look=self.wardrobe.active.id)
+        best = await self._examined(await self._await_frame())
+        until_s = time.monotonic() + self._services.config.auto_reference_s
+        while auto and (best.score or 0.0) < GOOD_SCORE and time.monotonic() < until_s:
+            await asyncio.sleep(SEARCH_STEP_S)
+            other = await self._examined(self.live_frame())
+            if (other.score or 0.0) > (best.score or 0.0):
+                best = other
+        await self.editor.take(best, target)
+        self.changed()
+        return best
+
+    async def take_keyframe(self) -> Reference:
+        """Make the newest frame a further keyframe of the active look, see `Editor.add_keyframe`.
+
+        Raises:
+            ConflictError: no frame has arrived, or it cannot be one.
+        """
+        target = Target(look=self.wardrobe.active.id)
+        taken = await self._examined(await self._await_frame())
+        await self.editor.add_keyframe(taken, target)
+        self.changed()
+        return taken
+
+    async def _examined(self, frame: LiveFrame) -> Reference:
+        return await self.editor.examine(frame.image, frame.captured_s)
+
+    async def _await_frame(self) -> LiveFrame:
+        """The newest frame; waits a moment for the first one of a source that has just begun."""
+        until_s = time.monotonic() + FRAME_WAIT_S
+        while self.connections.expecting and not self._has_frame():
+            if time.monotonic() > until_s:
+                break
+            await asyncio.sleep(0.05)
+        return self.live_frame()
+
+    def _has_frame(self) -> bool:
+        """Whether the present source's pictures have reached the pipeline."""
+        arrived = self._pipeline is not None and self._pipeline.latest is not None
+        return arrived and self.connections.publishing and self.connections.size is not None
+
+    async def apply_settings(self, settings: Settings) -> None:
+        """Take settings over."""
+        await self.wardrobe.change(settings)
+        self.changed()
+
+    def wear(self, look: int) -> None:
+        """Wear another look from the next frame on.
+
+        Raises:
+            NotFoundError: no such look.
+        """
+        self.wardrobe.wear(look)
+        self.changed()
+
+    def compare(self, holding: bool) -> None:
+        """Show the live picture for as long as a page holds it; each page ends what it began."""
+        self._comparing += 1 if holding else -1
+        self._put_on()
+        self.changed()
+
+    def _put_on(self) -> None:
+        """Make the pipeline wear the active look as it is now; exchanges pointers only."""
+        pipeline, wardrobe = self._pipeline, self.wardrobe
+        if pipeline is None:
+            return
+        enabled = wardrobe.enabled and self._comparing == 0
+        pipeline.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
+        if self._recorder is not None:
+            self._recorder.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
+        pipeline.overlay = wardrobe.overlay == "confidence"
+
+    def _deliver(self, image: Image, captured_s: float) -> None:
+        """Take an outgoing picture from the pipeline's thread."""
+        self.connections.broadcast.put(image, captured_s)
+        if self._recorder is not None:
+            self._recorder.live(image, captured_s)
+
+    def _happened(self, events: list[Event]) -> None:
+        """Pass a step's news from the pipeline's thread to the loop."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell, events)
+
+    def _tell(self, events: list[Event]) -> None:
+        self._log(self.journal.note(events))
+        if changes_strip(events):
+            self.changed()
+
+    async def _ready_pipeline(self) -> Pipeline:
+        async with self._building:
+            if self._closed:
+                raise ConflictError("the session has ended")
+            if self._pipeline is None:
+                self._loop = asyncio.get_running_loop()
+                propagator = await self._loop.run_in_executor(
+                    self._services.heavy, self._services.new_propagator
+                )
+                self._recorder = await self._loop.run_in_executor(
+                    self._services.heavy,
+                    recorder_of,
+                    self._services.recording,
+                    self.id,
+                    self._services.filler,
+                )
+                self._pipeline = Pipeline(
+                    propagator,
+                    self._deliver,
+                    self.metrics,
+                    name=f"pipeline-{self.id[:6]}",
+                    happened=self._happened,
+                )
+                self._put_on()
+                self._pipeline.start()
+            return self._pipeline
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since a peer or page was last there; 0 while one is, or where it is pinned."""
+        if self._pinned or self.connections.busy or self.events.listeners:
+            self._used_s = time.monotonic()
+        return time.monotonic() - max(self._used_s, self.connections.used_s)
+
+    def state(self) -> Message:
+        """What `GET /api/sessions/ID` answers."""
+        size = self.connections.size if self.connections.publishing else None
+        return {
+            "id": self.id,
+            "publishing": self.connections.publishing,
+            "demo": self.connections.demo,
+            "source": size and {"width": size[1], "height": size[0], "fps": round(self.metrics.fps_in(), 1)},
+            **describe(self.wardrobe),
+            "comparing": self._comparing > 0,
+            "viewers": self.connections.viewers,
+            "note": self.connections.note,
+            "prompt": self.prompts.describe() if self.prompts is not None else None,
+        }
+
+    def log(self) -> list[Message]:
+        """What happened to the references lately."""
+        return self.journal.entries
+
+    def stats(self) -> Message:
+        """What the events socket sends twice a second."""
+        pipeline, out = self._pipeline, self.connections.broadcast.stats()
+        self.metrics.dropped("encoder", out.replaced)
+        self.metrics.dropped("viewers", out.viewer_drops)
+        reason = pipeline.reason if pipeline is not None else None
+        decision = pipeline.decision if pipeline is not None else None
+        self._log(self.journal.follow(decision))
+        if not self.connections.publishing:
+            reason = self.connections.note or "nothing is published"
+        return {
+            **self.metrics.snapshot(out.encode_s if out.viewers else 0.0),
+            "coverage": pipeline.coverage if pipeline is not None else None,
+            "reason": reason,
+            "decision": decision and {"action": decision.action.value, "reason": decision.reason},
+            "viewers": self.connections.viewers,
+            "bitrate_bps": out.sent_bps,
+            "target_bps": out.bitrate_bps,
+            "fill": self._services.filler.describe() if self._services.filler is not None else None,
+            "recording": self._recorder.describe() if self._recorder is not None else None,
+        }
+
+    def _note(self, kind: str, text: str) -> None:
+        self._log(self.journal.tell(kind, text))
+
+    def _log(self, fresh: list[Message]) -> None:
+        if fresh:
+            self.events.publish({"type": "log", "entries": fresh})
+
+    def changed(self) -> None:
+        """Tell the pages the new state."""
+        self.events.publish({"type": "state", **self.state()})
+
+    def stall(self, seconds: float) -> None:
+        """Hold the pipeline, see `Pipeline.stall`."""
+        if self._pipeline is not None:
+            self._pipeline.stall(seconds)
+
+    async def close(self) -> None:
+        """End everything, connections first."""
+        if self._closed:
+            return
+        self._closed = True
+        if self.prompts is not None:
+            await self.prompts.close()
+        await self.connections.close()
+        if self._pipeline is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._pipeline.close)
+        if self._recorder is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._recorder.close)
+        self.events.say("the session ended")
+        self.events.closed.set()
+        logger.info("session %s closed", self.id[:6])

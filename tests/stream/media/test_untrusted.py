@@ -1,0 +1,86 @@
+"""Media files that strangers made: nothing but the named file is opened, and a frame's size is bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import pytest
+
+from stream.cli import main
+from stream.media.probe import MediaError, probe
+from stream.media.untrusted import MAX_STREAMS, open_input
+from stream.offline.files import save_reference
+from stream.recording.files import read_piece
+from tests.stream.clips import Clip, make_clip
+
+CONCAT = "ffconcat version 1.0\nfile {}\n"
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.2,\n{}\n#EXT-X-ENDLIST\n"
+SDP = "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 26\n"
+DASH = '<?xml version="1.0"?><MPD><Period><BaseURL>{}</BaseURL></Period></MPD>'
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A neighbour that nobody named."""
+    return make_clip(tmp_path / "secret.mp4", Clip(frames=4))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "what"),
+    [
+        ("list.mp4", CONCAT, "an ffconcat list"),
+        ("list.mov", "\n" + CONCAT, "an ffconcat list"),
+        ("list.m3u8", HLS, "an HLS playlist"),
+        ("list.mpd", DASH, "a text in XML"),
+        ("list.sdp", SDP, "a session description"),
+    ],
+)
+def test_a_list_of_files_opens_none_of_them(
+    tmp_path: Path, secret: Path, name: str, text: str, what: str
+) -> None:
+    (tmp_path / name).write_text(text.format(secret.name))
+    with pytest.raises(MediaError, match=f"{name}: is {what}.*not opened. Name the video file itself"):
+        probe(tmp_path / name)
+
+
+def test_the_verbs_refuse_it_before_the_work(
+    tmp_path: Path, secret: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.mp4").write_text(CONCAT.format(secret.name))
+    assert main(["reference", str(tmp_path / "in.mp4"), "-o", str(tmp_path / "out.png"), "--at", "0"]) == 2
+    assert "an ffconcat list" in capsys.readouterr().err
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_piece_of_a_recording_is_a_transport_stream_and_nothing_else(tmp_path: Path, secret: Path) -> None:
+    piece = tmp_path / "piece-00001.source.ts"
+    piece.write_text(CONCAT.format(secret.name))
+    with pytest.raises(MediaError, match="an ffconcat list"):
+        read_piece(piece)
+
+
+def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "in.mp4", Clip(frames=3)).rename(tmp_path / "http:clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    reference = save_reference(Path("http:clip.mp4"), Path("out.png"), 0)
+    assert reference.index == 0
+
+
+def test_a_frame_larger_than_the_limit_is_refused_by_its_header(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=2))
+    with pytest.raises(MediaError, match=r"megapixels; at most .* are taken: scale the video down"):
+        open_input(clip, max_pixels=1000)
+
+
+def test_more_streams_than_anybody_needs_are_not_read(tmp_path: Path) -> None:
+    """A transport stream may announce thousands; their tables alone would take the memory."""
+    path = tmp_path / "many.mkv"
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream("mpeg4", rate=25) for _ in range(80)]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for stream in streams:
+            out.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+    with open_input(path) as container:
+        assert len(container.streams) <= MAX_STREAMS

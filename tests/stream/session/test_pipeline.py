@@ -1,0 +1,178 @@
+"""The pipeline's thread: newest frame only, failures passed through, stalls left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Mode, Outfit, Own, Result, StageError
+from stream.metrics import Registry, SessionMetrics
+from stream.session.pipeline import LiveFrame, Pipeline
+from tests.stream.rig import publishing, serving, watching
+
+
+class Brighter:
+    """A propagator that adds one to every pixel, and fails or dawdles when told to."""
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
+        self.error: Exception | None = None
+        self.threads: set[str] = set()
+        self.closed = False
+
+    def step(self, frame: Image, now_s: float) -> Result:
+        self.threads.add(threading.current_thread().name)
+        time.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        return Result(frame + np.uint8(1), None, None, None, 0.5, None, [], {"match": 0.001})
+
+    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+        raise AssertionError("not used here")
+
+    def carry(
+        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
+    ) -> tuple[Prepared, Image]:
+        raise AssertionError("not used here")
+
+    def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
+        raise AssertionError("not used here")
+
+    @property
+    def decision(self) -> Decision | None:
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Sink:
+    """Collects what the pipeline delivers: first pixel, capture time and delay of each picture."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[int, float, float]] = []
+
+    def __call__(self, image: Image, captured_s: float) -> None:
+        self.got.append((int(image[0, 0, 0]), captured_s, time.monotonic() - captured_s))
+
+    def wait(self, count: int) -> None:
+        end_s = time.monotonic() + 5
+        while len(self.got) < count:
+            assert time.monotonic() < end_s, f"{len(self.got)} of {count} pictures came"
+            time.sleep(0.002)
+
+
+def frame(value: int) -> LiveFrame:
+    return LiveFrame(np.full((4, 6, 3), value, np.uint8), time.monotonic())
+
+
+Made = tuple[Pipeline, Brighter, Sink, SessionMetrics]
+
+
+@pytest.fixture
+def make() -> Callable[[], Made]:
+    def build() -> Made:
+        propagator, sink, metrics = Brighter(), Sink(), SessionMetrics(Registry())
+        pipeline = Pipeline(propagator, sink, metrics, name="pipeline-test")
+        pipeline.start()
+        return pipeline, propagator, sink, metrics
+
+    return build
+
+
+def test_frames_go_through_in_its_own_thread(make: Callable[[], Made]) -> None:
+    pipeline, propagator, sink, metrics = make()
+    for value in range(3):
+        pipeline.submit(frame(value))
+        sink.wait(value + 1)
+    pipeline.close()
+    assert [value for value, *_ in sink.got] == [1, 2, 3]
+    assert propagator.threads == {"pipeline-test"}
+    assert propagator.closed
+    figures = metrics.snapshot(0.0)
+    assert figures["dropped"] == 0
+    assert set(figures["stages_ms"]) == {"match", "step"}  # type: ignore[call-overload]
+
+
+def test_a_slow_stage_costs_frames_not_time(make: Callable[[], Made]) -> None:
+    pipeline, propagator, sink, metrics = make()
+    propagator.delay_s = 0.05
+    for value in range(40):
+        pipeline.submit(frame(value))
+        time.sleep(0.005)
+    sink.wait(3)
+    time.sleep(0.3)
+    pipeline.close()
+    assert 3 <= len(sink.got) < 40
+    assert sink.got[-1][0] == 40, "the newest frame is never lost"
+    assert max(delay for *_, delay in sink.got) < 1.0, "a queue would have grown to 2 s"
+    assert metrics.snapshot(0.0)["dropped"] == 40 - len(sink.got)
+
+
+def test_a_failing_stage_passes_the_frame_and_says_so_once(
+    make: Callable[[], Made], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "stream.session.pipeline")
+    pipeline, propagator, sink, metrics = make()
+    for episode in range(2):
+        propagator.error = StageError("match")
+        for _ in range(3):
+            pipeline.submit(frame(7))
+            sink.wait(len(sink.got) + 1)
+        assert [value for value, *_ in sink.got[-3:]] == [7, 7, 7], "unedited"
+        assert "match" in str(pipeline.reason)
+        propagator.error = None
+        pipeline.submit(frame(7))
+        sink.wait(4 * (episode + 1))
+        assert sink.got[-1][0] == 8
+        assert pipeline.reason is None
+    pipeline.close()
+    assert metrics.snapshot(0.0)["failed"] == {"match": 6}
+    warned = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warned) == 2, "once per episode"
+
+
+def test_any_exception_stays_inside(make: Callable[[], Made]) -> None:
+    pipeline, propagator, sink, metrics = make()
+    propagator.error = MemoryError("no room")
+    pipeline.submit(frame(1))
+    sink.wait(1)
+    pipeline.close()
+    assert sink.got[0][0] == 1
+    assert metrics.snapshot(0.0)["failed"] == {"step": 1}
+
+
+def test_after_a_stall_the_newest_frame_comes_first(make: Callable[[], Made]) -> None:
+    pipeline, _, sink, _ = make()
+    pipeline.stall(2.0)
+    for value in range(200):
+        pipeline.submit(frame(value))
+        time.sleep(0.015)
+    sink.wait(5)
+    pipeline.close()
+    assert len(sink.got) < 190, "what came meanwhile is gone, but for one"
+    assert sink.got[0][2] >= 2.0, "the frame that was stalled"
+    assert max(delay for *_, delay in sink.got[1:]) < 1.0, "fresh again at once"
+
+
+async def test_viewers_are_live_again_after_a_stall() -> None:
+    async with serving(debug=True) as server:
+        client = await server.open()
+        session = server.session(client)
+        async with publishing(client), watching(client) as screen:
+            await screen.after(10)
+            await client.ok("POST", "/debug/stall", json={"seconds": 2.0})
+            await screen.after(2, limit_s=10)  # the stalled frame, then the first after it
+            await asyncio.sleep(0.2)
+            await screen.after(8)
+            figures = session.stats()
+            assert figures["dropped_at"]["pipeline"] >= 10  # type: ignore[index]
+            newest = list(session.metrics._latency._samples)[-8:]
+            assert max(newest) < 1.0, f"soon after a stall of 2 s the latency is back: {newest}"

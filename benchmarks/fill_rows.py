@@ -114,7 +114,7 @@ def interpolated_by_dis(gap: Gap) -> dict[int, Image]:
 
 
 def interpolated(matcher: Matcher) -> Make:
-    """What the product does without weights where it has no frame (`inpaint.between`)."""
+    """What the product does without weights where it has no frame (`inpaint.classical.between`)."""
 
     def make(gap: Gap) -> dict[int, Image]:
         a, d = gap.first, gap.last

@@ -29,7 +29,7 @@ from stream.rtc import aiortc_patch
 CLIP = "lp_d6"
 LOOP_S = 10.0
 SERVE = (
-    "import sys; from stream.app import serve; from stream.config import ServerConfig; "
+    "import sys; from stream.http.app import serve; from stream.config import ServerConfig; "
     "serve(ServerConfig(port=0, debug=True, matcher=sys.argv[1], keyframes=sys.argv[2] == 'True'))"
 )
 STALL_S = 5.0

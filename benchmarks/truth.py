@@ -2,7 +2,7 @@
 
 The frame is made from the reference by a backward warp, frame(x) = reference(x + field(x)), so that the field
 is the truth itself, to the precision of bilinear sampling, and whatever is pasted over the frame afterwards
-is occlusion. Independent of the generator that the matcher is trained on (`correspondence.synthetic`).
+is occlusion. The matcher is trained on another generator (`correspondence.training.synthetic`).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ __all__ = [
 def load(
     weights: Path | None = None, *, device: str = "cpu", config: FillConfig | None = None
 ) -> DiffusionFill:
-    """The diffusion fill, ready to call; its `model` generates gaps too (`gaps.fill_gap`).
+    """The diffusion fill, ready to call; its `model` generates gaps too (`inpaint.fills.gaps.fill_gap`).
 
     On the CPU the ONNX graphs of `livery train graphs` are used where they lie beside the weights.
 

@@ -31,7 +31,7 @@ class ServerConfig:
             background with the camera; costs processor time
             that two cores do not have at 720p.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
-            in new references and recordings, see `stream.fill.make_worker`.
+            in new references and recordings, see `stream.filling.fill.make_worker`.
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
@@ -44,7 +44,7 @@ class ServerConfig:
         auto_reference_s: longest search for a good reference frame.
         upload_bytes: largest body of an upload.
         upload_pixels: largest picture, checked before it is decoded; a reference is also bounded by what its
-            edit would take, see `stream.look.largest_px`.
+            edit would take, see `stream.looks.look.largest_px`.
     """
 
     host: str = "127.0.0.1"

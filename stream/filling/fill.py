@@ -27,7 +27,7 @@ FILE_DEADLINE_S = 600.0
 
 
 def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
-    """A keyframe's fill, see `reference.keyframes.Fill`, as a job for a `Filler`."""
+    """A keyframe's fill, see `reference.keyframes.drawn.Fill`, as a job for a `Filler`."""
     context = FillContext(
         landmarks=hint.landmarks,
         reference=hint.reference,
@@ -37,7 +37,7 @@ def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
 
 
 def gap_job(gap: Gap) -> GapJob:
-    """Frames between two keyframes, see `reference.keyframes.Gap`, as a job for a `Filler`."""
+    """Frames between two keyframes, see `reference.keyframes.drawn.Gap`, as a job for a `Filler`."""
     size = (gap.frames[0][0].shape[0], gap.frames[0][0].shape[1])
     start, end = (_fitted(posed, size) for posed in gap.ends)
     shown = (start, *gap.frames, end)
@@ -82,7 +82,7 @@ class WorkerFill:
         self._deadline_s = deadline_s
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        """Fill and wait for it; see `reference.keyframes.Fill`.
+        """Fill and wait for it; see `reference.keyframes.drawn.Fill`.
 
         Raises:
             JobError: nothing came; the message says why.
@@ -100,11 +100,11 @@ class WorkerFill:
         then: Callable[[Image], None],
         wanted: Callable[[], bool],
     ) -> None:
-        """Begin to fill; see `reference.keyframes.LaterFill`. A failure is logged and shown by the worker."""
+        """Begin to fill; see `reference.keyframes.drawn.LaterFill`. The worker logs and shows a failure."""
         self._later(Priority.MASKED, masked_job(image, mask, hint), then, wanted)
 
     def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
-        """Begin to fill; see `reference.keyframes.GapFill`. Nothing is begun where no weights invent."""
+        """Begin to fill; see `reference.keyframes.drawn.GapFill`. Without weights nothing is begun."""
         if self._worker.setup.weights is None:
             return
 

@@ -62,7 +62,7 @@ class FillWorker:
 
         Args:
             kind: what to do, and how urgent it is.
-            request: `inpaint.jobs.MaskedJob` or `GapJob`.
+            request: `inpaint.fills.jobs.MaskedJob` or `GapJob`.
             deadline_s: from now; later the result is worth nothing.
             fresh: asked before the job starts and while it runs; False stops it. Called from the worker's
                 thread; must return at once.

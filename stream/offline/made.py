@@ -47,11 +47,11 @@ class DirectFill:
         self._filler = filler
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        """See `reference.keyframes.Fill`."""
+        """See `reference.keyframes.drawn.Fill`."""
         return self._filler.masked(masked_job(image, mask, hint))
 
     def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
-        """See `reference.keyframes.GapFill`; done before it returns."""
+        """See `reference.keyframes.drawn.GapFill`; done before it returns."""
         if self._filler.diffusion is not None and wanted():
             made = self._filler.gap(gap_job(gap))
             then([made[n] for n in sorted(made)])
@@ -76,7 +76,7 @@ class Inventor:
 
         Args:
             frame: uint8 (H, W, 3); result: of it.
-            check: see `inpaint.jobs`.
+            check: see `inpaint.fills.jobs`.
         """
         picture = result.image
         if self._filler.diffusion is None or result.box is None or result.match is None:

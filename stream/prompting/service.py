@@ -47,7 +47,7 @@ class PromptModel:
     device: str = "cpu"
 
     def require(self) -> None:
-        """Refuse what is not there, without loading it; see `reference.prompt.require`."""
+        """Refuse what is not there, without loading it; see `reference.edits.prompt.require`."""
         require(self.model, self.controlnet)
 
     def load(self) -> PromptEditor:

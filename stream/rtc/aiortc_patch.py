@@ -2,10 +2,10 @@
 
 `install` exchanges, in aiortc 1.16, and refuses any other version:
 
-- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.jitter`)
+- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.rtc.jitter`)
 - "nack": missing packets are asked for again until they come
 - "history": 2048 sent packets can be repeated, in place of 128
-- "encoders": x264 veryfast with a live bit rate (`stream.codecs`)
+- "encoders": x264 veryfast with a live bit rate (`stream.rtc.codecs`)
 - "receiver": newest decoded frame only, bounded decoder backlog, decoders joined off the loop
 - "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports
   speak of capture time
@@ -199,7 +199,7 @@ class Sender(rtcrtpsender.RTCRtpSender):
     """A sender that tells its track what the receiver asks for, and reports capture time.
 
     A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s` (from capture to the
-    last packet it gave, seconds); see `stream.egress.PacketTrack`.
+    last packet it gave, seconds); see `stream.session.egress.PacketTrack`.
     """
 
     def __init__(self, *arguments: Any) -> None:

@@ -166,8 +166,8 @@ def test_the_training_module_needs_torch_numpy_and_opencv_alone() -> None:
         "import sys\n"
         "for name in ('mediapipe', 'av', 'aiortc', 'kornia', 'timm', 'onnx', 'onnxruntime', 'matplotlib'):\n"
         "    sys.modules[name] = None\n"
-        "import correspondence.train\n"
-        "import correspondence.export\n"
+        "import correspondence.training.train\n"
+        "import correspondence.network.export\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -52,7 +52,7 @@ async def test_either_signal_ends_it_cleanly_with_peers_connected(number: signal
 async def hanging() -> asyncio.subprocess.Process:
     """A server with a job in its pool that takes a minute, serving."""
     code = (
-        "import sys, time; from stream import app; load = app.load_services\n"
+        "import sys, time; from stream.http import app; load = app.load_services\n"
         "def hang(config):\n    services = load(config)\n"
         "    services.heavy.submit(time.sleep, 60); return services\n"
         "app.load_services = hang\n"
@@ -113,7 +113,7 @@ async def test_demo_prints_the_address_of_a_ready_session() -> None:
         _, said = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     lines = said.decode().splitlines()
-    assert any(" INFO stream.store: session" in line for line in lines), "our own log is shown"
+    assert any(" INFO stream.session.store: session" in line for line in lines), "our own log is shown"
     assert [line for line in lines if " stream." not in line] == [], "and nobody else's"
 
 

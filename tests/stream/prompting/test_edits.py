@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from tests.stream.test_looks import PNG, painted, png, with_reference
 
 from correspondence import detect_landmarks
 from correspondence.types import Image
@@ -23,6 +22,7 @@ from stream.http.base import SERVICES
 from stream.http.prompt import MOST_CHARACTERS
 from stream.prompting.service import PromptService
 from tests.reference.tiny_prompt import save_pix2pix
+from tests.stream.looks.test_looks import PNG, painted, png, with_reference
 from tests.stream.rig import Client, Json, Server, publishing, server_process, serving, until, watching
 
 LIMIT_S = 120.0

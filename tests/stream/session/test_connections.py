@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from aiortc import RTCPeerConnection
-from tests.stream.test_ice import free_range
 
 from stream.rtc import ice
 from stream.rtc.offers import Offer
 from stream.rtc.peer import Peer
 from stream.session import connections
 from tests.stream.rig import new_peer, serving, until
+from tests.stream.rtc.test_ice import free_range
 
 
 @pytest.fixture

@@ -16,9 +16,7 @@ Overlay = Literal["none", "confidence"]
 MAX_NAME = 40  # characters
 EDIT_BYTES = 30  # of each pixel of an edit: two pictures, difference, masks and layers
 REFERENCE_BYTES = 6  # of each pixel of a reference: it, and what is prepared of it
-KEYFRAME_BYTES = (
-    17  # of each pixel of an edited keyframe in the bank, see `reference.keyframes.bank.Keyframe.nbytes`
-)
+KEYFRAME_BYTES = 17  # of each pixel of a keyframe in the bank
 NO_FACE = "no face was found in this picture: presets need one, and the edit will not follow a face"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from stream.cli import main
+from stream.cli.main import main
 from stream.media.probe import MediaError, probe
 from stream.media.untrusted import MAX_STREAMS, open_input
 from stream.offline.files import save_reference

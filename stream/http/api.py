@@ -9,6 +9,7 @@ from stream.events import Message, serve_events
 from stream.http.base import LIMITS, SERVICES, STORE, json_of, number_of, png, session_of, token_of
 from stream.http.looks import add_look_routes
 from stream.http.prompt import add_prompt_routes
+from stream.refused import refused
 from stream.session.session import Session
 from stream.session.store import same
 
@@ -162,7 +163,7 @@ async def metrics(request: web.Request) -> web.Response:
     if filler is not None:
         status = filler.status()
         gauges |= {f"fill_{name}": float(getattr(status, name)) for name in FILL_GAUGES}
-    text = request.app[SERVICES].registry.render(gauges)
+    text = request.app[SERVICES].registry.render(gauges) + refused.render()
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

@@ -2,13 +2,14 @@
 
 `install` exchanges, in aiortc 1.16, and refuses any other version:
 
-- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.rtc.jitter`)
+- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.jitter`)
 - "nack": missing packets are asked for again until they come
 - "history": 2048 sent packets can be repeated, in place of 128
-- "encoders": x264 veryfast with a live bit rate (`stream.rtc.codecs`)
-- "receiver": newest decoded frame only, bounded decoder backlog, decoders joined off the loop
+- "encoders": x264 veryfast with a live bit rate (`stream.codecs`)
+- "receiver": newest decoded frame only, bounded decoders, joined off the loop (`stream.rtc.receivers`)
 - "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports
   speak of capture time
+- "strangers": packets that cannot be parsed, come from elsewhere or cost too much (`stream.rtc.strangers`)
 - "ciphers": peers with an RSA certificate (FFmpeg over OpenSSL makes one) pass the DTLS handshake
 
 aiortc's classes themselves stay as they are; peer connections made afterwards use the new ones.
@@ -18,21 +19,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
-import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import aiortc
-import av
 from aiortc import rtcdtlstransport, rtcpeerconnection, rtcrtpreceiver, rtcrtpsender, rtp
-from aiortc.codecs import get_decoder, get_encoder
+from aiortc.codecs import get_encoder
 from aiortc.codecs.base import Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from OpenSSL import SSL
 
-from stream.rtc import codecs, jitter
+from stream.refused import refused
+from stream.rtc import codecs, jitter, receivers, strangers
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ CIPHERS = (
     b"ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
 )
-BACKLOG = 30  # encoded frames waiting for a decoder; beyond, all is dropped up to the next key frame
-AUDIO_QUEUE = 50  # decoded audio frames waiting for their reader: one second
 NTP_SECOND = 1 << 32
+REPEATS_PER_S = 300  # packets repeated to one peer, on average: 3 Mb/s
+MOST_REPEATS = jitter.HISTORY  # and at once
 CODEC_THREADS = 2
 
 
@@ -65,124 +65,6 @@ def codec_executor() -> Executor:
     return _executor
 
 
-class NewestQueue(asyncio.Queue[Any]):
-    """Never full: a new item replaces the oldest. None, which ends a track, is never replaced."""
-
-    def __init__(self, maxsize: int) -> None:
-        super().__init__(maxsize)
-        self.dropped = 0
-        self.encoded = False  # hand audio packets over as they came, see `pass_through`
-
-    def put_newest(self, item: Any) -> None:
-        """Queue an item, on the loop."""
-        if self.full():
-            oldest = self.get_nowait()
-            if oldest is None:
-                item = None
-            else:
-                self.dropped += 1
-        self.put_nowait(item)
-
-
-class NewestTrack(rtcrtpreceiver.RemoteStreamTrack):
-    """A remote track that keeps the newest video frame, or one second of audio, for its reader."""
-
-    def __init__(self, kind: str, id: str | None = None) -> None:
-        super().__init__(kind, id)
-        self._queue = NewestQueue(AUDIO_QUEUE if kind == "audio" else 1)
-
-
-def pass_through(track: aiortc.MediaStreamTrack) -> bool:
-    """Let a remote Opus track return `av.Packet`s as they arrived, undecoded.
-
-    Returns:
-        Whether the track can: it is a remote track of a patched connection.
-    """
-    queued = getattr(track, "_queue", None)
-    if not isinstance(queued, NewestQueue):
-        return False
-    queued.encoded = True
-    return True
-
-
-def decoder_worker(
-    loop: asyncio.AbstractEventLoop,
-    input_q: queue.Queue[Any],
-    output_q: asyncio.Queue[Any],
-    decode_error: threading.Event,
-) -> None:
-    """Decode what the receiver queues until it queues None; aiortc's arguments.
-
-    Args:
-        loop: where frames are delivered.
-        input_q: (codec, encoded frame or batch of frames).
-        output_q: the track's queue.
-        decode_error: set to make the receiver ask for a key frame.
-    """
-    decoder, name, behind = None, "", False
-    while (task := input_q.get()) is not None:
-        codec, encoded = task
-        if codec.name != name:
-            decoder, name = get_decoder(codec), codec.name
-        for frame in encoded.frames() if isinstance(encoded, jitter.FrameBatch) else [encoded]:
-            if codec.mimeType.lower().startswith("video/"):
-                behind = behind or input_q.qsize() > BACKLOG
-                if behind and not jitter.is_keyframe(frame.data):
-                    decode_error.set()
-                    continue
-                behind = False
-            for item in _decode(decoder, codec, frame, output_q, decode_error):
-                _deliver(loop, output_q, item)
-    _deliver(loop, output_q, None)
-
-
-def _decode(
-    decoder: Any,
-    codec: RTCRtpCodecParameters,
-    frame: Any,
-    output_q: asyncio.Queue[Any],
-    decode_error: threading.Event,
-) -> list[Any]:
-    if getattr(output_q, "encoded", False) and codec.name.lower() == "opus":
-        packet = av.Packet(frame.data)
-        packet.pts, packet.time_base = frame.timestamp, aiortc.codecs.opus.TIME_BASE
-        return [packet]
-    try:
-        return list(decoder.decode(frame))
-    except av.FFmpegError as exc:
-        logger.debug("a %s frame does not decode: %s", codec.name, exc)
-        decode_error.set()
-        return []
-
-
-def _deliver(loop: asyncio.AbstractEventLoop, output_q: asyncio.Queue[Any], item: Any) -> None:
-    put = output_q.put_newest if isinstance(output_q, NewestQueue) else output_q.put_nowait
-    try:
-        loop.call_soon_threadsafe(put, item)
-    except RuntimeError:
-        logger.debug("the loop has closed before its decoder")
-
-
-class Receiver(rtcrtpreceiver.RTCRtpReceiver):
-    """A receiver whose decoder thread is told to end, and waited for, off the loop."""
-
-    _ending: threading.Thread | None = None
-
-    def _RTCRtpReceiver__stop_decoder(self) -> None:  # noqa: N802 - the name aiortc calls
-        thread: threading.Thread | None = getattr(self, "_RTCRtpReceiver__decoder_thread")  # noqa: B009
-        if thread is not None:
-            getattr(self, "_RTCRtpReceiver__decoder_queue").put(None)  # noqa: B009 - mypy cannot see it
-            self._RTCRtpReceiver__decoder_thread = None
-            self._ending = thread
-
-    async def stop(self) -> None:
-        """Stop the receiver, and wait for its decoder without holding up the loop."""
-        await super().stop()
-        ending, self._ending = self._ending, None
-        if ending is not None:
-            await asyncio.to_thread(ending.join)
-
-
 class _CodecLoop:
     """The loop as a sender sees it: what it runs in the default executor goes to the codecs' threads."""
 
@@ -199,12 +81,24 @@ class Sender(rtcrtpsender.RTCRtpSender):
     """A sender that tells its track what the receiver asks for, and reports capture time.
 
     A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s` (from capture to the
-    last packet it gave, seconds); see `stream.session.egress.PacketTrack`.
+    last packet it gave, seconds); see `stream.egress.PacketTrack`.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._RTCRtpSender__loop = _CodecLoop(asyncio.get_event_loop())
+        self._repeats, self._repeated_at_s = float(MOST_REPEATS), time.monotonic()
+
+    async def _retransmit(self, sequence_number: int) -> None:
+        """Repeat a packet; one NACK may ask for six thousand, which is more than anybody lost."""
+        now_s = time.monotonic()
+        earned = (now_s - self._repeated_at_s) * REPEATS_PER_S
+        self._repeats, self._repeated_at_s = min(self._repeats + earned, MOST_REPEATS), now_s
+        if self._repeats < 1:
+            refused.note("repeated_packets")
+            return
+        self._repeats -= 1
+        await super()._retransmit(sequence_number)
 
     def _send_keyframe(self) -> None:
         super()._send_keyframe()
@@ -264,11 +158,12 @@ PARTS: dict[str, list[tuple[Any, str, Any]]] = {
     ],
     "encoders": [(rtcrtpsender, "get_encoder", make_encoder)],
     "receiver": [
-        (rtcrtpreceiver, "decoder_worker", decoder_worker),
-        (rtcpeerconnection, "RemoteStreamTrack", NewestTrack),
-        (rtcpeerconnection, "RTCRtpReceiver", Receiver),
+        (rtcrtpreceiver, "decoder_worker", receivers.decoder_worker),
+        (rtcpeerconnection, "RemoteStreamTrack", receivers.NewestTrack),
+        (rtcpeerconnection, "RTCRtpReceiver", receivers.Receiver),
     ],
     "sender": [(rtcpeerconnection, "RTCRtpSender", Sender)],
+    "strangers": strangers.PARTS,
     "ciphers": [(rtcdtlstransport.RTCCertificate, "_create_ssl_context", create_ssl_context)],
 }
 

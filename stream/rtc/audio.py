@@ -48,7 +48,7 @@ class Hold:
 class DelayedAudioTrack(MediaStreamTrack):
     """Gives what `source` gives, the measured video delay later.
 
-    Packets (Opus passed through, see `stream.rtc.aiortc_patch.pass_through`) and frames are both handed on as
+    Packets (Opus passed through, see `stream.rtc.receivers.pass_through`) and frames are both handed on as
     they are, time stamps included; only when they leave is changed. The source is read from the moment
     this track is made, so that nothing gathers before the viewer has connected.
 

@@ -20,7 +20,8 @@ from aiortc.codecs.opus import SAMPLE_RATE, SAMPLES_PER_FRAME, TIME_BASE, OpusEn
 from aiortc.mediastreams import MediaStreamError
 from av.stream import Stream
 
-from stream.rtc.aiortc_patch import codec_executor, pass_through
+from stream.rtc.aiortc_patch import codec_executor
+from stream.rtc.receivers import pass_through
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from stream.rtc.audio import DelayedAudioTrack
 from stream.rtc.codecs import EncoderConfig
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
 from stream.rtc.peer import HUNG_UP, Peer
+from stream.rtc.receivers import end_reason
 from stream.rtc.sound import Sound
 from stream.rtc.watchdog import watch
 from stream.session.egress import Broadcast
@@ -99,7 +100,7 @@ class Connections:
 
         async def run() -> None:
             await ingest(track, submit, peer.touch, self._services.codecs, self._metrics)
-            await peer.close("the publisher stopped sending")
+            await peer.close(end_reason(track) or "the publisher stopped sending")
 
         peer.spawn(run())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 H264 = RTCRtpCodecParameters(mimeType="video/H264", clockRate=90000, payloadType=101)
+VP8 = RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90000, payloadType=97)
 OPUS = RTCRtpCodecParameters(mimeType="audio/opus", clockRate=48000, channels=2, payloadType=96)
 
 

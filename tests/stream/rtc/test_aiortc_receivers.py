@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import struct
 import threading
 from typing import Any
 
@@ -18,10 +19,10 @@ from aiortc.rtcrtpparameters import (
 )
 
 from stream.media.colour import to_frame
-from stream.rtc import aiortc_patch, jitter
-from stream.rtc.aiortc_patch import NewestTrack, decoder_worker, pass_through
+from stream.rtc import jitter, receivers
 from stream.rtc.codecs import EncoderConfig, LiveEncoder
-from tests.stream.aiortc_rig import H264, OPUS, Transport
+from stream.rtc.receivers import NewestTrack, decoder_worker, pass_through
+from tests.stream.aiortc_rig import H264, OPUS, VP8, Transport
 
 
 async def test_an_unread_track_keeps_the_newest_frame_where_aiortc_keeps_all() -> None:
@@ -36,7 +37,7 @@ async def test_an_unread_track_keeps_the_newest_frame_where_aiortc_keeps_all() -
     sound: Any = NewestTrack("audio")
     for number in range(100):
         sound._queue.put_newest(number)
-    assert sound._queue.qsize() == aiortc_patch.AUDIO_QUEUE
+    assert sound._queue.qsize() == receivers.AUDIO_QUEUE
 
 
 async def test_the_end_of_a_track_is_never_pushed_out() -> None:
@@ -83,7 +84,7 @@ async def test_batches_and_single_frames_are_decoded_in_order() -> None:
 
 
 async def test_a_decoder_that_is_behind_goes_on_at_the_next_key_frame_and_asks_for_one() -> None:
-    count = aiortc_patch.BACKLOG + 30
+    count = receivers.BACKLOG + 30
     keyframe = count - 20
     output: asyncio.Queue[Any] = asyncio.Queue()
     error = await work([(H264, frame) for frame in encoded(count, (keyframe,))], output)
@@ -98,6 +99,44 @@ async def test_what_does_not_decode_asks_for_a_key_frame_and_goes_on() -> None:
     error = await work([(H264, JitterFrame(b"\0\0\0\1\x65\xff\xff", 0)), (H264, frames[0])], output)
     assert error.is_set()
     assert output.qsize() >= 2  # the good frame and the end
+
+
+@pytest.mark.parametrize(("name", "kind"), [("libx264", H264), ("libvpx", VP8)])
+async def test_a_picture_beyond_the_limit_ends_the_track_with_its_size(name: str, kind: Any) -> None:
+    encoder: Any = av.CodecContext.create(name, "w")
+    encoder.width, encoder.height, encoder.pix_fmt = 4112, 2320, "yuv420p"
+    encoder.time_base = VIDEO_TIME_BASE
+    frame = av.VideoFrame(4112, 2320, "yuv420p")
+    frame.pts, frame.time_base = 0, VIDEO_TIME_BASE
+    data = bytes((encoder.encode(frame) + encoder.encode(None))[0])
+    track: Any = NewestTrack("video")
+    await work([(kind, JitterFrame(data, 0)), (H264, encoded(1)[0])], track._queue)
+    with pytest.raises(MediaStreamError):
+        await track.recv()
+    assert "4112x2320" in receivers.end_reason(track)
+
+
+class Broken:
+    def decode(self, _: JitterFrame) -> list[Any]:
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+
+async def test_a_decoder_that_breaks_does_not_end_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receivers, "get_decoder", lambda _: Broken())
+    output: asyncio.Queue[Any] = asyncio.Queue()
+    error = await work([(H264, frame) for frame in encoded(3)], output)
+    assert error.is_set()
+    assert output.get_nowait() is None
+
+
+def test_a_hanging_decoder_keeps_so_many_frames_and_its_end() -> None:
+    waiting = receivers.DecoderQueue()
+    for number in range(1000):
+        waiting.put(number)
+    waiting.put(None)
+    held = [waiting.get() for _ in range(waiting.qsize())]
+    assert len(held) == 2 * receivers.BACKLOG + 1
+    assert held[-1] is None
 
 
 async def test_opus_passes_through_when_asked() -> None:
@@ -127,7 +166,7 @@ async def test_a_busy_decoder_does_not_hold_up_the_loop_when_its_peer_leaves(
             return []
 
     monkeypatch.setattr(rtcrtpreceiver, "get_decoder", lambda _: Slow())
-    monkeypatch.setattr(aiortc_patch, "get_decoder", lambda _: Slow())
+    monkeypatch.setattr(receivers, "get_decoder", lambda _: Slow())
     made: Any = rtcpeerconnection
     receiver = made.RTCRtpReceiver("video", Transport())
     receiver._track = made.RemoteStreamTrack(kind="video")

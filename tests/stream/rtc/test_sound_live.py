@@ -19,7 +19,7 @@ from correspondence.types import Image
 from reference import Propagator, Result
 from stream.config import ServerConfig
 from stream.media.colour import to_rgb
-from stream.rtc.aiortc_patch import pass_through
+from stream.rtc.receivers import pass_through
 from stream.session.services import load_services
 from tests.stream.rig import Client, Pictures, new_peer, serving, until
 from tests.stream.voices import RATE, Voice, Voices, Wave, decoded, opus, pitch, steps, tone

@@ -1,0 +1,217 @@
+"""The receiving side of a connection: newest decoded frame, decoders bounded in backlog and picture size.
+
+`stream.aiortc_patch` puts these in the place of aiortc's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from typing import Any
+
+import aiortc
+import av
+from aiortc import rtcrtpreceiver, rtp
+from aiortc.codecs import get_decoder
+from aiortc.codecs.base import Decoder
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+
+from stream.refused import refused
+from stream.rtc import jitter
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 30  # encoded frames waiting for a decoder; beyond, all is dropped up to the next key frame
+AUDIO_QUEUE = 50  # decoded audio frames waiting for their reader: one second
+MAX_PIXELS = 4096 * 2304  # of a frame
+
+
+class NewestQueue(asyncio.Queue[Any]):
+    """Never full: a new item replaces the oldest. None, which ends a track, is never replaced."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(maxsize)
+        self.dropped = 0
+        self.encoded = False  # hand audio packets over as they came, see `pass_through`
+        self.ended_for = ""  # why no more comes, where the decoder gave the stream up
+
+    def put_newest(self, item: Any) -> None:
+        """Queue an item, on the loop."""
+        if self.full():
+            oldest = self.get_nowait()
+            if oldest is None:
+                item = None
+            else:
+                self.dropped += 1
+        self.put_nowait(item)
+
+
+class NewestTrack(rtcrtpreceiver.RemoteStreamTrack):
+    """A remote track that keeps the newest video frame, or one second of audio, for its reader."""
+
+    def __init__(self, kind: str, id: str | None = None) -> None:
+        super().__init__(kind, id)
+        self._queue = NewestQueue(AUDIO_QUEUE if kind == "audio" else 1)
+
+
+def pass_through(track: aiortc.MediaStreamTrack) -> bool:
+    """Let a remote Opus track return `av.Packet`s as they arrived, undecoded.
+
+    Returns:
+        Whether the track can: it is a remote track of a patched connection.
+    """
+    queued = getattr(track, "_queue", None)
+    if not isinstance(queued, NewestQueue):
+        return False
+    queued.encoded = True
+    return True
+
+
+def end_reason(track: aiortc.MediaStreamTrack) -> str:
+    """Why a remote track was ended here; empty where the peer ended it."""
+    return getattr(getattr(track, "_queue", None), "ended_for", "")
+
+
+def decoder_worker(
+    loop: asyncio.AbstractEventLoop,
+    input_q: queue.Queue[Any],
+    output_q: asyncio.Queue[Any],
+    decode_error: threading.Event,
+) -> None:
+    """Decode what the receiver queues until it queues None; aiortc's arguments.
+
+    Args:
+        loop: where frames are delivered.
+        input_q: (codec, encoded frame or batch of frames).
+        output_q: the track's queue.
+        decode_error: set to make the receiver ask for a key frame.
+    """
+    decoder, name, behind, given_up = None, "", False, False
+    while (task := input_q.get()) is not None:
+        codec, encoded = task
+        if given_up:
+            continue
+        if codec.name != name:
+            decoder, name = bounded_decoder(codec), codec.name
+        for frame in encoded.frames() if isinstance(encoded, jitter.FrameBatch) else [encoded]:
+            if codec.mimeType.lower().startswith("video/"):
+                behind = behind or input_q.qsize() > BACKLOG
+                if behind and not jitter.is_keyframe(frame.data):
+                    decode_error.set()
+                    continue
+                behind = False
+            try:
+                items = _decode(decoder, codec, frame, output_q, decode_error)
+            except TooLargeError as exc:
+                refused.note("large_video", exc)
+                given_up = True
+                if isinstance(output_q, NewestQueue):
+                    output_q.ended_for = str(exc)
+                _deliver(loop, output_q, None)
+                break
+            for item in items:
+                _deliver(loop, output_q, item)
+    if not given_up:
+        _deliver(loop, output_q, None)
+
+
+class TooLargeError(Exception):
+    """A video stream whose pictures are larger than anybody's camera; says its size and the limit."""
+
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(
+            f"its video has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.4g} million are taken"
+        )
+
+
+def bounded_decoder(codec: RTCRtpCodecParameters) -> Decoder:
+    """aiortc's decoder of a codec, which takes no memory for a picture of more than `MAX_PIXELS`."""
+    decoder = get_decoder(codec)
+    context = getattr(decoder, "codec", None)
+    if isinstance(context, av.VideoCodecContext):
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+    return decoder
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise TooLargeError(width, height)
+
+
+def _decode(
+    decoder: Any,
+    codec: RTCRtpCodecParameters,
+    frame: Any,
+    output_q: asyncio.Queue[Any],
+    decode_error: threading.Event,
+) -> list[Any]:
+    if getattr(output_q, "encoded", False) and codec.name.lower() == "opus":
+        packet = av.Packet(frame.data)
+        packet.pts, packet.time_base = frame.timestamp, aiortc.codecs.opus.TIME_BASE
+        return [packet]
+    if codec.name.upper() == "VP8" and frame.data[3:6] == jitter.VP8_START:  # libvpx does not ask FFmpeg
+        _check_size(*(int.from_bytes(frame.data[at : at + 2], "little") & 0x3FFF for at in (6, 8)))
+    try:
+        return list(decoder.decode(frame))
+    except av.FFmpegError as exc:
+        context = getattr(decoder, "codec", None)
+        if isinstance(context, av.VideoCodecContext):
+            _check_size(context.width, context.height)
+        logger.debug("a %s frame does not decode: %s", codec.name, exc)
+    except Exception as exc:
+        # A border: the thread must go on reading its queue, which would grow without end.
+        refused.note("undecodable_frame", repr(exc))
+    decode_error.set()
+    return []
+
+
+def _deliver(loop: asyncio.AbstractEventLoop, output_q: asyncio.Queue[Any], item: Any) -> None:
+    put = output_q.put_newest if isinstance(output_q, NewestQueue) else output_q.put_nowait
+    try:
+        loop.call_soon_threadsafe(put, item)
+    except RuntimeError:
+        logger.debug("the loop has closed before its decoder")
+
+
+class DecoderQueue(queue.Queue[Any]):
+    """Encoded frames on their way to the decoder: while it hangs, no more are kept."""
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Queue a frame; None, which ends the decoder, always fits."""
+        if item is not None and self.qsize() >= 2 * BACKLOG:
+            refused.note("decoder_backlog")
+        else:
+            super().put(item, block, timeout)
+
+
+class Receiver(rtcrtpreceiver.RTCRtpReceiver):
+    """A receiver whose decoder thread is told to end, and waited for, off the loop."""
+
+    _ending: threading.Thread | None = None
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._RTCRtpReceiver__decoder_queue = DecoderQueue()
+
+    async def _send_rtcp(self, packet: rtp.AnyRtcpPacket) -> None:
+        try:
+            await super()._send_rtcp(packet)
+        except Exception as exc:
+            # A border: a report that cannot be packed would end the task of all reports, and `stop` hang.
+            refused.note("rtcp_report", repr(exc))
+
+    def _RTCRtpReceiver__stop_decoder(self) -> None:  # noqa: N802 - the name aiortc calls
+        thread: threading.Thread | None = getattr(self, "_RTCRtpReceiver__decoder_thread")  # noqa: B009
+        if thread is not None:
+            getattr(self, "_RTCRtpReceiver__decoder_queue").put(None)  # noqa: B009 - mypy cannot see it
+            self._RTCRtpReceiver__decoder_thread = None
+            self._ending = thread
+
+    async def stop(self) -> None:
+        """Stop the receiver, and wait for its decoder without holding up the loop."""
+        await super().stop()
+        ending, self._ending = self._ending, None
+        if ending is not None:
+            await asyncio.to_thread(ending.join)

@@ -1,0 +1,177 @@
+"""Packets of strangers, and what a peer's own may cost: dropped and counted, never the end of a stream.
+
+The UDP ports of a connection are open to everyone. aioice and aiortc 1.16 end the connection, or stop a task
+of it, where a datagram is empty or a field cannot be unpacked; they queue and remember without bound what
+comes from any address and any source. `PARTS` are the names that `stream.aiortc_patch` replaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pylibsrtp
+from aioice import ice, stun
+from aiortc import clock, rate, rtcdtlstransport, rtcpeerconnection, rtcrtpreceiver, rtcrtpsender
+
+from stream.refused import refused
+
+MAX_CANDIDATES = 100  # of a peer, signalled and learnt; RFC 8445, section 6.1.2.5 keeps 100 pairs
+MAX_DATAGRAMS = 2048  # of a connection that wait to be read: 2.5 MB
+MAX_SOURCES = 16  # SSRCs that a peer may send from
+FIRST_STUN, FIRST_DTLS = range(4), 20  # first bytes, RFC 7983, section 7
+
+Address = tuple[str, int]
+
+
+class StunProtocol(ice.StunProtocol):
+    """A socket whose datagrams can be anybody's."""
+
+    def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
+        """Take a datagram; one that says nothing, or is not the peer's, is dropped."""
+        if not data:
+            refused.note("empty_datagram")
+            return
+        if data[0] not in FIRST_STUN and not _is_peer(self.receiver, (addr[0], addr[1])):
+            refused.note("stranger_datagram")
+            return
+        try:
+            super().datagram_received(data, addr)
+        except Exception as exc:
+            # A border: fields are unpacked with whatever length they have, by struct, codecs and indexing.
+            refused.note("stun_packet", repr(exc))
+
+
+def _is_peer(connection: ice.Connection, address: Address) -> bool:
+    """Whether an address is one of the peer's: it was signalled, or has answered for itself in a check."""
+    if any(pair.remote_addr == address for pair in connection._nominated.values()):
+        return True
+    return _is_candidate(connection, address) or any(
+        check[1] == address for check in connection._early_checks
+    )
+
+
+def _is_candidate(connection: ice.Connection, address: Address) -> bool:
+    return any((c._network_host, c.port) == address for c in connection._remote_candidates)
+
+
+def data_received(self: ice.Connection, data: bytes, component: int) -> None:
+    """Queue a datagram of the peer for DTLS and SRTP; what is neither, or too much, is dropped."""
+    if data[0] < FIRST_DTLS:
+        refused.note("stun_packet", "cannot be parsed")
+    elif self._queue.qsize() >= MAX_DATAGRAMS:
+        refused.note("datagram_backlog")
+    else:
+        self._queue.put_nowait((data, component))
+
+
+_check_incoming = ice.Connection.check_incoming
+
+
+def check_incoming(self: ice.Connection, message: stun.Message, addr: Address, protocol: Any) -> None:
+    """Act on an authenticated check; addresses beyond `MAX_CANDIDATES` are not learnt."""
+    if "PRIORITY" not in message.attributes:
+        refused.note("stun_packet", "a check without PRIORITY")
+    elif len(self._remote_candidates) >= MAX_CANDIDATES and not _is_candidate(self, addr):
+        refused.note("too_many_candidates")
+    else:
+        _check_incoming(self, message, addr, protocol)
+
+
+class BoundedSession:
+    """An SRTP session for reading that learns no more than `MAX_SOURCES` sources; libsrtp keeps them all."""
+
+    def __init__(self, session: pylibsrtp.Session) -> None:
+        self._session = session
+        self._sources: set[bytes] = set()
+
+    def unprotect(self, packet: bytes) -> bytes:
+        """The RTP packet in an SRTP packet; raises pylibsrtp.Error where it is no packet of the peer."""
+        return self._unprotect(self._session.unprotect, packet, packet[8:12])
+
+    def unprotect_rtcp(self, packet: bytes) -> bytes:
+        """The same of an SRTCP packet."""
+        return self._unprotect(self._session.unprotect_rtcp, packet, packet[4:8])
+
+    def _unprotect(self, unprotect: Callable[[bytes], bytes], packet: bytes, source: bytes) -> bytes:
+        if source not in self._sources and len(self._sources) >= MAX_SOURCES:
+            refused.note("too_many_sources")
+            raise pylibsrtp.Error(f"more than {MAX_SOURCES} sources")
+        data = unprotect(packet)
+        self._sources.add(source)  # only now it is the peer's own
+        return data
+
+
+class DtlsTransport(rtcdtlstransport.RTCDtlsTransport):
+    """A transport that outlives packets which cannot be parsed."""
+
+    def _setup_srtp(self) -> None:
+        super()._setup_srtp()
+        if self._rx_srtp is not None:
+            self._rx_srtp = BoundedSession(self._rx_srtp)  # type: ignore[assignment]
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        with _counted("rtcp_packet"):
+            await super()._handle_rtcp_data(data)
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        with _counted("rtp_packet"):
+            await super()._handle_rtp_data(data, arrival_time_ms)
+
+
+@contextlib.contextmanager
+def _counted(cause: str) -> Iterator[None]:
+    """A border, as in `StunProtocol`: an error in the block is counted, where it would end the connection."""
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Exception as exc:
+        refused.note(cause, repr(exc))
+
+
+class StreamStatistics(rtcrtpreceiver.StreamStatistics):
+    """Statistics that fit into a receiver report whatever the peer sends."""
+
+    @property
+    def fraction_lost(self) -> int:
+        """Share lost since the last report, in 1/256."""
+        return min(super().fraction_lost, 255)
+
+    @property
+    def jitter(self) -> int:
+        """In ticks of the stream's clock."""
+        return min(super().jitter, 0xFFFFFFFF)
+
+
+class RateCounter(rate.RateCounter):
+    """Bytes of the last second; a pause costs nothing, where aiortc counts its milliseconds one by one."""
+
+    def _erase_old(self, now_ms: int) -> None:
+        if self._origin_ms is not None and not 0 <= now_ms - self._origin_ms < 2 * self._window_size:
+            self.reset()
+            self._origin_ms = now_ms
+        super()._erase_old(now_ms)
+
+
+def monotonic_ms() -> int:
+    """Milliseconds that rise steadily, in place of the wall clock, which may be set."""
+    return time.monotonic_ns() // 1_000_000
+
+
+_steady = SimpleNamespace(time=time.monotonic)  # what aiortc calls time.time() for
+
+PARTS: list[tuple[Any, str, Any]] = [
+    (ice, "StunProtocol", StunProtocol),
+    (ice.Connection, "data_received", data_received),
+    (ice.Connection, "check_incoming", check_incoming),
+    (rtcpeerconnection, "RTCDtlsTransport", DtlsTransport),
+    (rtcrtpreceiver, "StreamStatistics", StreamStatistics),
+    (rate, "RateCounter", RateCounter),
+    (clock, "current_ms", monotonic_ms),
+    (rtcrtpreceiver, "time", _steady),
+    (rtcrtpsender, "time", _steady),
+]

@@ -8,8 +8,9 @@ from aiohttp import web
 
 from stream.errors import MediaTypeError, NotFoundError, OfferError, SignalingError
 from stream.http.base import SERVICES, limited_body, session_of
-from stream.rtc.offers import MAX_SDP_BYTES, Purpose, parse_fragment, parse_offer
+from stream.rtc.offers import Purpose, parse_fragment, parse_offer
 from stream.rtc.peer import HUNG_UP, Peer
+from stream.rtc.sdp_bounds import MAX_FRAGMENT_BYTES, MAX_SDP_BYTES
 from stream.session.session import Session
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ async def _body(request: web.Request, content_type: str) -> str:
     if request.content_type != content_type:
         raise MediaTypeError(f"Content-Type is {request.content_type}", f"send {content_type}")
     try:
-        return (await limited_body(request, MAX_SDP_BYTES)).decode()
+        most = MAX_SDP_BYTES if content_type == SDP else MAX_FRAGMENT_BYTES
+        return (await limited_body(request, most)).decode()
     except UnicodeDecodeError as exc:
         raise SignalingError(f"malformed SDP: {exc}") from exc

@@ -10,14 +10,16 @@ from aiortc import RTCIceCandidate
 from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream.errors import OfferError, SignalingError
+from stream.rtc.sdp_bounds import check_fragment, check_offer, is_usable
 
-MAX_SDP_BYTES = 64_000
 VIDEO_CODECS = ("H264", "VP8")
 Purpose = Literal["publish", "view"]
 Codec = Literal["H264", "VP8"]
 
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
 UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
+_MID = re.compile("[!-~]{0,64}")  # aiortc's own where it is empty; it goes into an RTP header extension
+MAX_CREDENTIAL = 256
 _MEDIA_LINE = "m={} 9 UDP/TLS/RTP/SAVPF 96"
 
 
@@ -27,8 +29,7 @@ class Offer:
 
     Attributes:
         sdp: the offer without its candidates, so that the answer waits for none of them.
-        candidates: the offer's candidates; host names of the .local kind are left out, since such a peer
-            is learnt from its own checks.
+        candidates: the offer's candidates that checks may be sent to, see `sdp_bounds.is_usable`.
         mid: the m-section candidates belong to (the first; everything is bundled).
         ufrag: the ICE user name fragment; another one later means an ICE restart.
         audio: whether audio is offered.
@@ -83,10 +84,7 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         names = sorted({codec.name for codec in video[0].rtp.codecs}) or ["none"]
         raise OfferError(f"no video codec in common: offered {', '.join(names)}; taken are H264 and VP8")
     candidates = tuple(
-        candidate
-        for media in description.media
-        for candidate in media.ice_candidates
-        if not candidate.ip.endswith(".local")
+        candidate for media in description.media for candidate in media.ice_candidates if is_usable(candidate)
     )
     first = description.media[0]
     return Offer(
@@ -104,6 +102,7 @@ def _parse(text: str) -> SessionDescription:
         raise SignalingError("the offer is empty", "send the SDP offer as the body")
     if not text.lstrip().startswith("v=0"):
         raise SignalingError("malformed SDP: it does not begin with v=0")
+    check_offer(text)
     try:
         description = SessionDescription.parse(text)
     except UNREADABLE as exc:
@@ -158,6 +157,10 @@ def _check_media(media: MediaDescription) -> None:
         raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
         raise SignalingError(f"the {media.kind} section has no DTLS parameters (a=fingerprint, a=setup)")
+    if max(len(media.ice.usernameFragment), len(media.ice.password)) > MAX_CREDENTIAL:
+        raise SignalingError(f"ICE credentials have at most {MAX_CREDENTIAL} characters (RFC 8839, 5.4)")
+    if media.rtp.muxId is None or not _MID.fullmatch(media.rtp.muxId):
+        raise SignalingError("malformed SDP: a=mid must name its section by 1 to 64 printable characters")
 
 
 def _check_bundle(description: SessionDescription) -> None:
@@ -209,6 +212,7 @@ def parse_fragment(text: str, mid: str) -> Fragment:
     Raises:
         SignalingError: a line that cannot be read.
     """
+    check_fragment(text)
     candidates: list[RTCIceCandidate] = []
     ufrag: str | None = None
     for line in text.splitlines():
@@ -221,7 +225,7 @@ def parse_fragment(text: str, mid: str) -> Fragment:
             except UNREADABLE as exc:
                 raise SignalingError(f"malformed candidate: {line.strip()[:100]!r}") from exc
             candidate.sdpMid = mid
-            if not candidate.ip.endswith(".local"):
+            if is_usable(candidate):
                 candidates.append(candidate)
         elif name and not re.match(r"[a-z]=", name):
             raise SignalingError(f"malformed fragment line: {line.strip()[:100]!r}")

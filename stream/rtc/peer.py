@@ -20,7 +20,9 @@ from aiortc import (
 from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 
 from stream.errors import OfferError
+from stream.refused import refused
 from stream.rtc.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
+from stream.rtc.sdp_bounds import MAX_CANDIDATES
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Peer:
         self._on_closed = on_closed
         self._offer: Offer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._candidates = 0  # of the client, taken so far
 
     def send(self, track: MediaStreamTrack, codec: Codec | Literal["opus"]) -> None:
         """Send a track to this peer in `codec` and no other; call before `answer`."""
@@ -82,6 +85,7 @@ class Peer:
         except UNREADABLE as exc:
             logger.warning("aiortc tripped over an offer to %s: %r", self.purpose, exc)
             raise OfferError("the offer cannot be answered: a part of it could not be understood") from exc
+        self._candidates = len(offer.candidates)
         if offer.candidates:
             self.spawn(self._add(Fragment(offer.candidates, None)))
         return str(self.connection.localDescription.sdp)
@@ -90,10 +94,17 @@ class Peer:
         """Add trickled candidates.
 
         Raises:
-            OfferError: the fragment asks for an ICE restart, which needs a new connection here.
+            OfferError: the fragment asks for an ICE restart, which needs a new connection here, or there
+                are too many candidates.
         """
         if self._offer is None or (fragment.ufrag is not None and fragment.ufrag != self._offer.ufrag):
             raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+        if self._candidates + len(fragment.candidates) > MAX_CANDIDATES:
+            refused.note("too_many_candidates")
+            raise OfferError(
+                f"a connection takes at most {MAX_CANDIDATES} candidates; it has {self._candidates} already"
+            )
+        self._candidates += len(fragment.candidates)
         await self._add(fragment)
 
     @property

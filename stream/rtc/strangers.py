@@ -18,8 +18,8 @@ from aioice import ice, stun
 from aiortc import clock, rate, rtcdtlstransport, rtcpeerconnection, rtcrtpreceiver, rtcrtpsender
 
 from stream.refused import refused
+from stream.rtc.sdp_bounds import MAX_CANDIDATES
 
-MAX_CANDIDATES = 100  # of a peer, signalled and learnt; RFC 8445, section 6.1.2.5 keeps 100 pairs
 MAX_DATAGRAMS = 2048  # of a connection that wait to be read: 2.5 MB
 MAX_SOURCES = 16  # SSRCs that a peer may send from
 FIRST_STUN, FIRST_DTLS = range(4), 20  # first bytes, RFC 7983, section 7

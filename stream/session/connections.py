@@ -117,11 +117,13 @@ class Connections:
         if self._demo is not None:
             return
         source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
+        if self._closed:
+            raise ConflictError("the session has ended")
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             self._ended[publisher.id] = None
             await publisher.close("the demo replaced it")
-        if self._demo is None:
+        if self._demo is None and not self._closed:
             self._demo = asyncio.create_task(
                 play_demo(source, self._submit, self._is_watched, self._services.codecs)
             )

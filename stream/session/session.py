@@ -17,13 +17,13 @@ from stream.looks.look import Reference, Settings
 from stream.looks.wardrobe import Wardrobe
 from stream.metrics import SessionMetrics
 from stream.prompting.edits import PromptEdits
-from stream.recording.recorder import Recorder, recorder_of
 from stream.rtc.offers import Offer
 from stream.rtc.peer import Peer
 from stream.session.connections import Connections
 from stream.session.journal import Journal, changes_strip
-from stream.session.pipeline import LiveFrame, Pipeline
+from stream.session.pipeline import LiveFrame, Pipeline, Stepper
 from stream.session.services import Services
+from stream.session.stages import Stages
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,9 @@ class Session:
         self.events = EventHub()
         self.metrics = SessionMetrics(services.registry)
         self.journal = Journal()
+        self._stages = Stages(services, self.id, self._new_pipeline, self._put_on, self._warn)
         self.wardrobe = Wardrobe(
-            self._ready_pipeline,
+            self._stages.ready,
             self._put_on,
             services.heavy,
             max_looks=services.config.max_looks,
@@ -64,9 +65,6 @@ class Session:
         self._services = services
         self._pinned = pinned
         self._used_s = time.monotonic()
-        self._pipeline: Pipeline | None = None
-        self._recorder: Recorder | None = None
-        self._building = asyncio.Lock()
         self._closed = False
         self._comparing = 0  # pages that hold the live picture to compare
         self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
@@ -78,23 +76,23 @@ class Session:
         return answered
 
     async def _build(self) -> None:
-        await self._ready_pipeline()
+        await self._stages.ready()
 
     async def start_demo(self) -> None:
         """Publish the demo source instead of a camera."""
-        await self._ready_pipeline()
+        await self._stages.ready()
         await self.connections.start_demo()
 
     def _submit(self, frame: LiveFrame) -> None:
-        if self._recorder is not None:
-            self._recorder.source(frame.image, frame.captured_s)
-        if self._pipeline is not None:
-            self._pipeline.submit(frame)
+        if self._stages.recorder is not None:
+            self._stages.recorder.source(frame.image, frame.captured_s)
+        if self._stages.pipeline is not None:
+            self._stages.pipeline.submit(frame)
 
     @property
     def newest(self) -> LiveFrame | None:
         """The newest live frame; None where nothing is published or no frame has arrived."""
-        latest = self._pipeline.latest if self._pipeline is not None else None
+        latest = self._stages.pipeline.latest if self._stages.pipeline is not None else None
         return latest if self.connections.publishing else None
 
     def live_frame(self) -> LiveFrame:
@@ -151,7 +149,7 @@ class Session:
 
     def _has_frame(self) -> bool:
         """Whether the present source's pictures have reached the pipeline."""
-        arrived = self._pipeline is not None and self._pipeline.latest is not None
+        arrived = self._stages.pipeline is not None and self._stages.pipeline.latest is not None
         return arrived and self.connections.publishing and self.connections.size is not None
 
     async def apply_settings(self, settings: Settings) -> None:
@@ -176,20 +174,21 @@ class Session:
 
     def _put_on(self) -> None:
         """Make the pipeline wear the active look as it is now; exchanges pointers only."""
-        pipeline, wardrobe = self._pipeline, self.wardrobe
+        pipeline, wardrobe = self._stages.pipeline, self.wardrobe
         if pipeline is None:
             return
         enabled = wardrobe.enabled and self._comparing == 0
-        pipeline.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
-        if self._recorder is not None:
-            self._recorder.wear(wardrobe.active.outfit, enabled=enabled, strength=wardrobe.active.strength)
+        outfit, strength = wardrobe.active.outfit, wardrobe.active.strength
+        pipeline.wear(outfit, enabled=enabled, strength=strength)
+        if self._stages.recorder is not None:
+            self._stages.recorder.wear(outfit, enabled=enabled, strength=strength)
         pipeline.overlay = wardrobe.overlay == "confidence"
 
     def _deliver(self, image: Image, captured_s: float) -> None:
         """Take an outgoing picture from the pipeline's thread."""
         self.connections.broadcast.put(image, captured_s)
-        if self._recorder is not None:
-            self._recorder.live(image, captured_s)
+        if self._stages.recorder is not None:
+            self._stages.recorder.live(image, captured_s)
 
     def _happened(self, events: list[Event]) -> None:
         """Pass a step's news from the pipeline's thread to the loop."""
@@ -202,32 +201,19 @@ class Session:
         if changes_strip(events):
             self.changed()
 
-    async def _ready_pipeline(self) -> Pipeline:
-        async with self._building:
-            if self._closed:
-                raise ConflictError("the session has ended")
-            if self._pipeline is None:
-                self._loop = asyncio.get_running_loop()
-                propagator = await self._loop.run_in_executor(
-                    self._services.heavy, self._services.new_propagator
-                )
-                self._recorder = await self._loop.run_in_executor(
-                    self._services.heavy,
-                    recorder_of,
-                    self._services.recording,
-                    self.id,
-                    self._services.filler,
-                )
-                self._pipeline = Pipeline(
-                    propagator,
-                    self._deliver,
-                    self.metrics,
-                    name=f"pipeline-{self.id[:6]}",
-                    happened=self._happened,
-                )
-                self._put_on()
-                self._pipeline.start()
-            return self._pipeline
+    def _new_pipeline(self, propagator: Stepper) -> Pipeline:
+        self._loop = asyncio.get_running_loop()
+        return Pipeline(
+            propagator,
+            self._deliver,
+            self.metrics,
+            name=f"pipeline-{self.id[:6]}",
+            happened=self._happened,
+        )
+
+    def _warn(self, text: str) -> None:
+        self.events.say(text, "warning")
+        self._note("warning", text)
 
     @property
     def idle_s(self) -> float:
@@ -257,7 +243,7 @@ class Session:
 
     def stats(self) -> Message:
         """What the events socket sends twice a second."""
-        pipeline, out = self._pipeline, self.connections.broadcast.stats()
+        pipeline, out = self._stages.pipeline, self.connections.broadcast.stats()
         self.metrics.dropped("encoder", out.replaced)
         self.metrics.dropped("viewers", out.viewer_drops)
         reason = pipeline.reason if pipeline is not None else None
@@ -274,8 +260,15 @@ class Session:
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
             "fill": self._services.filler.describe() if self._services.filler is not None else None,
-            "recording": self._recorder.describe() if self._recorder is not None else None,
+            "recording": self._recording(),
         }
+
+    def _recording(self) -> Message | None:
+        """How the recording is; None where nothing is to be recorded."""
+        if self._stages.recorder is not None:
+            return self._stages.recorder.describe()
+        error = self._stages.recording_error
+        return {"error": error} if error else None
 
     def _note(self, kind: str, text: str) -> None:
         self._log(self.journal.tell(kind, text))
@@ -290,8 +283,8 @@ class Session:
 
     def stall(self, seconds: float) -> None:
         """Hold the pipeline, see `Pipeline.stall`."""
-        if self._pipeline is not None:
-            self._pipeline.stall(seconds)
+        if self._stages.pipeline is not None:
+            self._stages.pipeline.stall(seconds)
 
     async def close(self) -> None:
         """End everything, connections first."""
@@ -301,10 +294,7 @@ class Session:
         if self.prompts is not None:
             await self.prompts.close()
         await self.connections.close()
-        if self._pipeline is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._pipeline.close)
-        if self._recorder is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._recorder.close)
+        await self._stages.close()
         self.events.say("the session ended")
         self.events.closed.set()
         logger.info("session %s closed", self.id[:6])

@@ -35,7 +35,7 @@ async def two_looks(client: Client) -> tuple[int, int]:
 
 def watch_steps(session: Session) -> list[tuple[Image, float]]:
     """Collects what the session's pipeline makes of each frame, and the thread time of the step."""
-    pipeline = session._pipeline
+    pipeline = session._stages.pipeline
     assert pipeline is not None
     step, seen = pipeline._propagator.step, []
 

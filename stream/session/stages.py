@@ -1,0 +1,98 @@
+"""What a session builds when it is first needed, and closes whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from stream.errors import ConflictError
+from stream.media.probe import MediaError
+from stream.recording.recorder import Recorder, recorder_of
+from stream.session.pipeline import Pipeline, Stepper
+from stream.session.services import Services
+
+logger = logging.getLogger(__name__)
+
+
+class Stages:
+    """The pipeline of a session, and its recorder where it is recorded.
+
+    The build belongs to the session, not to whoever waits for it: a client that hangs up meanwhile leaves
+    it as it is for the next one, and `close` waits for it and closes what came of it.
+
+    Args:
+        services: shared by all sessions.
+        name: of the session.
+        make_pipeline: makes a pipeline around a propagator, on the loop; it is started here.
+        started: called on the loop before the first frame.
+        failed: told on the loop, in a sentence, what could not be built.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        name: str,
+        make_pipeline: Callable[[Stepper], Pipeline],
+        started: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self.pipeline: Pipeline | None = None
+        self.recorder: Recorder | None = None
+        self.recording_error = ""  # why nothing is recorded though it should be
+        self._services, self._name = services, name
+        self._make_pipeline, self._started, self._failed = make_pipeline, started, failed
+        self._task: asyncio.Task[Pipeline] | None = None
+        self._closed = False
+
+    async def ready(self) -> Pipeline:
+        """The pipeline, built by the first call; a build that failed is tried again by the next one.
+
+        Raises:
+            ConflictError: the session has ended.
+        """
+        if self._closed:
+            raise ConflictError("the session has ended")
+        if self._task is None or (self._task.done() and self.pipeline is None):
+            self._task = asyncio.get_running_loop().create_task(self._build())
+            self._task.add_done_callback(self._settled)
+        return await asyncio.shield(self._task)
+
+    def _settled(self, task: asyncio.Task[Pipeline]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConflictError):
+            logger.error("the pipeline of session %s could not be built", self._name[:6], exc_info=error)
+            self._failed("the edit could not be prepared; the server's log says why")
+
+    async def _build(self) -> Pipeline:
+        loop = asyncio.get_running_loop()
+        propagator, self.recorder, self.recording_error = await loop.run_in_executor(
+            self._services.heavy, self._make
+        )
+        if self.recording_error:
+            self._failed(f"this session is not recorded: {self.recording_error}")
+        self.pipeline = self._make_pipeline(propagator)
+        self._started()
+        self.pipeline.start()
+        return self.pipeline
+
+    def _make(self) -> tuple[Stepper, Recorder | None, str]:
+        """The slow part; for a session that ended while it waited for its turn, nothing is made."""
+        if self._closed:
+            raise ConflictError("the session has ended")
+        propagator = self._services.new_propagator()
+        try:
+            recorder = recorder_of(self._services.recording, self._name, self._services.filler)
+        except MediaError as exc:
+            logger.warning("session %s is not recorded: %s", self._name[:6], exc)
+            return propagator, None, str(exc)
+        return propagator, recorder, ""
+
+    async def close(self) -> None:
+        """Wait for a build under way, then end what there is."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        for stage in (self.pipeline, self.recorder):
+            if stage is not None:
+                await asyncio.get_running_loop().run_in_executor(None, stage.close)

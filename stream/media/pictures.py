@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,12 @@ from stream.errors import UploadError
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 MIN_SIDE = 16  # pixels
+MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
+JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
+BROKEN = (  # what Pillow's readers raise over bad data
+    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError),
+    *(struct.error, zlib.error, Pillow.DecompressionBombError),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,13 +124,23 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
         )
     if min(width, height) < MIN_SIDE:
         raise UploadError(f"the picture is {width}x{height}; each side must have at least {MIN_SIDE} pixels")
+    if kind == "JPEG" and data.count(JPEG_SCAN) > MAX_SCANS:
+        raise UploadError(
+            f"the JPEG picture is coded in {data.count(JPEG_SCAN)} scans; at most {MAX_SCANS} are read",
+            "save it again and retry",
+        )
     try:
         with Pillow.open(io.BytesIO(data), formats=[kind]) as opened:
+            if opened.size != (width, height):  # a second header, of another size
+                raise UploadError(
+                    f"the {kind} picture says two sizes, {width}x{height} and {opened.width}x{opened.height}",
+                    "save it again and retry",
+                )
             upright = ImageOps.exif_transpose(opened)
             return _split(upright)
     except UnidentifiedImageError as exc:  # its own words name a buffer's address
         raise UploadError(f"the {kind} picture's header is damaged", "save it again and retry") from exc
-    except (OSError, SyntaxError, ValueError, struct.error, Pillow.DecompressionBombError) as exc:
+    except BROKEN as exc:
         raise UploadError(f"the {kind} picture is damaged: {exc}", "save it again and retry") from exc
 
 

@@ -73,6 +73,36 @@ def test_huge_picture_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) 
     assert refused.value.status == 413
 
 
+def second_header(kind: str, width: int, height: int) -> bytes:
+    """A picture of 64 x 64 by its first header, of another size by its second."""
+    if kind == "PNG":
+        small, large = huge_png(64, 64), huge_png(width, height)
+        return small[:33] + large[8:]
+    small, large = (saved(Pillow.new("RGB", size), "JPEG") for size in ((64, 64), (width, height)))
+    at, end = (data.index(b"\xff\xc0") for data in (small, large))
+    return large[:end] + small[at : at + 19] + large[end:]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_second_header_does_not_pass_the_limit(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(self: object) -> None:
+        raise AssertionError("it was decoded")
+
+    data = second_header(kind, 1500, 1200)
+    assert picture_size(data) == (kind, 64, 64)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decode)
+    with pytest.raises(UploadError, match="says two sizes, 64x64 and 1500x1200"):
+        decode_picture(data, 100_000)
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused_by_counting_them() -> None:
+    data = saved(Pillow.new("RGB", (64, 64)), "JPEG", progressive=True)
+    at = data.index(b"\xff\xda")
+    scan = data[at : data.index(b"\xff", at + 12)]
+    with pytest.raises(UploadError, match="1000 scans; at most 100"):
+        decode_picture(data[:at] + scan * (1000 - data.count(b"\xff\xda")) + data[at:], LIMIT)
+
+
 async def test_200_megapixels_are_refused_and_the_server_lives() -> None:
     async with serving() as server:
         client = await server.open()

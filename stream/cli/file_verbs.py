@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stream.cli.exits import INTERRUPTED, OK, UsageError
+from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
 
 
 def edit(args: argparse.Namespace) -> int:
@@ -151,6 +151,9 @@ def refine(args: argparse.Namespace) -> int:
     if not report.complete:
         print("livery: interrupted; the rest can be made later", file=sys.stderr)
         return INTERRUPTED
+    if report.failed:
+        print(f"livery: {len(report.failed)} of the folder's files could not be used", file=sys.stderr)
+        return FAILED
     return OK
 
 

@@ -14,8 +14,10 @@ from correspondence.types import Image
 from stream.media.colour import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
 from stream.media.untrusted import open_input
+from stream.recording.folder import begin
 
 TICK = Fraction(1, 90000)
+MAX_PIECE_BYTES = 3 * 2**30  # of a piece's decoded pictures: two seconds of 4K at 60 a second
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 
 
@@ -41,6 +43,8 @@ class Writer:
         kind = "mpegts" if path.suffix == ".ts" else "mp4"
         options = {"flush_packets": "1"} | ({"movflags": FRAGMENTED} if kind == "mp4" else {})
         try:
+            path.unlink(missing_ok=True)
+            path.touch(0o600, exist_ok=False)
             self._out = av.open(str(path), "w", format=kind, options=options)
         except (FFmpegError, OSError) as exc:
             raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
@@ -67,18 +71,31 @@ class Writer:
         self._out.close()
 
 
-def read_piece(path: Path) -> list[tuple[float, Image]]:
-    """Times in seconds and pictures uint8 (H, W, 3) of a piece.
+def read_piece(path: Path, most_bytes: int = MAX_PIECE_BYTES) -> list[tuple[float, Image]]:
+    """Times in seconds, rising, and pictures uint8 (H, W, 3) of one size, of a piece.
 
     Raises:
-        MediaError: it cannot be read.
+        MediaError: it cannot be read, its pictures would take more than `most_bytes`, or differ in size.
     """
+    read: list[tuple[float, Image]] = []
     try:
         with open_input(path, "mpegts") as container:
             frames: Any = container.decode(video=0)
-            return [(float(frame.pts * frame.time_base), to_rgb(frame)) for frame in frames]
-    except (FFmpegError, OSError) as exc:
-        raise MediaError(f"{path}: cannot be read ({exc.strerror or exc})") from exc
+            for frame in frames:
+                if frame.pts is None or (read and float(frame.time) <= read[-1][0]):
+                    continue
+                image = to_rgb(frame)
+                if read and image.shape != read[0][1].shape:
+                    raise MediaError(f"{path}: its pictures differ in size, which a piece's never do")
+                read.append((float(frame.time), image))
+                if len(read) * image.nbytes > most_bytes:
+                    raise MediaError(
+                        f"{path}: its pictures take more than {most_bytes / 2**30:.3g} GiB; a piece is two "
+                        "seconds long"
+                    )
+    except (FFmpegError, OSError, IndexError) as exc:
+        raise MediaError(f"{path}: cannot be read ({getattr(exc, 'strerror', None) or exc})") from exc
+    return read
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -112,7 +129,7 @@ def join(pieces: Sequence[Path], output: Path) -> None:
     Raises:
         MediaError: a piece that cannot be read, or a file that cannot be written.
     """
-    temporary = output.with_name(f".{output.stem}.part{output.suffix}")
+    temporary = begin(output)
     try:
         with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as out:
             video: Any = None
@@ -130,6 +147,6 @@ def join(pieces: Sequence[Path], output: Path) -> None:
                         packet.stream = video
                         out.mux(packet)
         temporary.replace(output)
-    except (FFmpegError, OSError, ValueError) as exc:
+    except (FFmpegError, OSError, ValueError, IndexError) as exc:
         temporary.unlink(missing_ok=True)
         raise MediaError(f"{output}: cannot be joined ({exc})") from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from itertools import groupby
@@ -14,6 +15,7 @@ from stream.filling.types import JobError, Priority, WorkerClosedError
 from stream.filling.worker import FillWorker
 from stream.media.probe import MediaError
 from stream.recording.files import join, playlist, size_of
+from stream.recording.folder import write_whole
 from stream.recording.render import RenderJob
 
 logger = logging.getLogger(__name__)
@@ -112,14 +114,17 @@ class Pieces:
         if error is None:
             forget(self._folder, job)
             text = playlist(pieces, self._piece_s, ended=False)
-            (self._folder / "refined.m3u8").write_text(text)
+            try:
+                write_whole(self._folder / "refined.m3u8", text.encode())
+            except MediaError as exc:
+                logger.warning("the pieces play one by one only: %s", exc)
         if not isinstance(error, WorkerClosedError):  # the rest is for `livery refine`
             threading.Thread(target=self._go_on, name="recording", daemon=True).start()
 
     def _end(self) -> None:
         if self._failed == 0 and self._done:
             try:
-                finish(self._folder)
+                finish(self._folder, made_pieces(self._folder))
             except MediaError as exc:
                 logger.warning("the pieces stay apart: %s", exc)
 
@@ -131,18 +136,28 @@ def forget(folder: Path, job: RenderJob) -> None:
         (folder / job.source.replace(".source.ts", ".json")).unlink(missing_ok=True)
 
 
-def finish(folder: Path) -> list[Path]:
-    """Join the pieces of a recording, all done, into `refined.mp4`, and one more for each change of size.
+def made_pieces(folder: Path) -> list[Path]:
+    """The pieces of a recording that are done, in order."""
+    return sorted(p for p in folder.glob("piece-*.ts") if not p.name.endswith(".source.ts"))
+
+
+def finish(folder: Path, pieces: Sequence[Path], *, keep: bool = False) -> list[Path]:
+    """Join pieces of a recording into `refined.mp4`, and one more for each change of size.
+
+    Args:
+        folder: of the recording.
+        pieces: in order.
+        keep: leave the pieces there, since more of them may come.
 
     Raises:
         MediaError: a piece that cannot be read.
     """
-    pieces = sorted(p for p in folder.glob("piece-*.ts") if not p.name.endswith(".source.ts"))
     outputs: list[Path] = []
     for number, (_, group) in enumerate(groupby(pieces, key=size_of), 1):
         outputs.append(folder / ("refined.mp4" if number == 1 else f"refined-{number}.mp4"))
         join(list(group), outputs[-1])
-    for piece in pieces:
-        piece.unlink()
-    (folder / "refined.m3u8").unlink(missing_ok=True)
+    if not keep:
+        for piece in pieces:
+            piece.unlink()
+        (folder / "refined.m3u8").unlink(missing_ok=True)
     return outputs

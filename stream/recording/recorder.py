@@ -25,7 +25,7 @@ from stream.filling.worker import FillWorker
 from stream.media.probe import MediaError
 from stream.recording.files import Writer
 from stream.recording.pieces import Pieces
-from stream.recording.render import KeyframeFile, RenderJob, save_picture
+from stream.recording.render import FPS, KeyframeFile, RenderJob, save_picture
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,8 @@ class Recorder:
     ) -> None:
         self.folder = config.folder / name
         try:
-            self.folder.mkdir(parents=True)
+            config.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(0o700)
         except OSError as exc:
             raise MediaError(f"{self.folder}: cannot be made ({exc.strerror})") from exc
         self._config, self._worker = config, worker
@@ -235,7 +236,7 @@ class Recorder:
             mode=worn.outfit.edit.mode if worn.outfit is not None else "auto",
             strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
             matcher=self._config.matcher,
-            fps=min(120.0, max(1.0, (frames - 1) / length_s)),
+            fps=min(FPS[1], max(FPS[0], (frames - 1) / length_s)),
         )
         job.write(self.folder / name.replace(".source.ts", ".json"))
         self._pieces.add(job)

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from inpaint.fills.jobs import Filler
 from stream.media.probe import MediaError
 from stream.offline.files import Progress
 from stream.offline.made import make_filler
-from stream.recording.pieces import finish, forget
+from stream.recording.files import size_of
+from stream.recording.folder import inside
+from stream.recording.pieces import finish, forget, made_pieces
 from stream.recording.render import RenderJob, render
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class RefineReport:
-    """What `refine_folder` did: pieces, frames, bridged and with invented parts; the files; what to know."""
+    """What `refine_folder` did.
+
+    Attributes:
+        pieces, frames: that were made; bridged, invented: frames of them interpolated, with invented parts.
+        complete: whether it was not stopped.
+        outputs: files that were written.
+        notes: what a user should know.
+        failed: files that could not be used, by name, and the source each is about.
+    """
 
     pieces: int = 0
     frames: int = 0
@@ -24,6 +38,7 @@ class RefineReport:
     complete: bool = True
     outputs: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def refine_folder(
@@ -37,7 +52,8 @@ def refine_folder(
     """Make the pieces of a recording that were left, and join all of them.
 
     A source piece without a description (the server was killed while it was written) has lost what was worn,
-    and is left where it is.
+    and is left where it is. So is a piece that cannot be made; the others are joined without it, and stay
+    so that they can be joined again when it can.
 
     Args:
         folder: of one recording, as `livery serve --record` leaves it.
@@ -46,30 +62,58 @@ def refine_folder(
         progress: told after each piece.
 
     Raises:
-        MediaError: no recording in the folder, or a piece that cannot be read or written.
+        MediaError: no recording in the folder, or the film cannot be written.
         WeightsError: no weights where they were asked for.
     """
     if not folder.is_dir():
         raise MediaError(f"{folder}: no such folder")
-    jobs = [RenderJob.read(path) for path in sorted(folder.glob("piece-*.json"))]
-    done = [p for p in folder.glob("piece-*.ts") if not p.name.endswith(".source.ts")]
-    if not jobs and not done:
+    described = sorted(folder.glob("piece-*.json"))
+    if not described and not made_pieces(folder):
         raise MediaError(f"{folder}: nothing is left to be refined here")
     filler, about = make_filler(weights, device)
     report = RefineReport(notes=[about])
-    for job in jobs:
+    for number, path in enumerate(described, 1):
         if stop():
             report.complete = False
             return report
-        made = render(job, filler)
-        forget(folder, job)
-        report.pieces += 1
-        report.frames += made.frames
-        report.bridged += made.bridged
-        report.invented += made.invented
-        progress("edit", report.pieces, len(jobs))
-    lost = sorted(p.name for p in folder.glob("piece-*.source.ts"))
+        _make(path, filler, report)
+        progress("edit", number, len(described))
+    lost = sorted({p.name for p in folder.glob("piece-*.source.ts")} - set(report.failed.values()))
     if lost:
         report.notes.append(f"what was worn is not known of {', '.join(lost)}: left as they are")
-    report.outputs = finish(folder)
+    pieces = [piece for piece in made_pieces(folder) if _is_readable(piece, report)]
+    report.outputs = finish(folder, pieces, keep=bool(report.failed)) if pieces else []
     return report
+
+
+def _make(path: Path, filler: Filler, report: RefineReport) -> None:
+    """Make the piece that a file describes; one that cannot be made stays and is told of."""
+    source = path.name.replace(".json", ".source.ts")
+    try:
+        job = RenderJob.read(path)
+        made = render(job, filler)
+        if made.frames == 0:
+            raise MediaError(f"{source} holds no picture")
+    except Exception as exc:
+        # A border: a folder may hold anything, and one bad piece must not stop the others.
+        logger.debug("%s", path, exc_info=exc)
+        text = str(exc) if isinstance(exc, MediaError) else f"{type(exc).__name__}: {exc}"
+        report.failed[path.name] = source
+        report.notes.append(f"{path.name}: left as it is, it cannot be made: {text}")
+        return
+    forget(path.parent, job)
+    report.pieces += 1
+    report.frames += made.frames
+    report.bridged += made.bridged
+    report.invented += made.invented
+
+
+def _is_readable(piece: Path, report: RefineReport) -> bool:
+    """Whether a piece can be joined; what cannot is told of."""
+    try:
+        size_of(inside(piece.parent, piece.name, "a piece"))
+    except MediaError as exc:
+        report.failed[piece.name] = piece.name
+        report.notes.append(f"left out of the film: {exc}")
+        return False
+    return True

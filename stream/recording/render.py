@@ -7,28 +7,39 @@ with all keyframes made until shortly after it, and where the network lost frame
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from correspondence import LandmarkTracker, Matcher
+from correspondence.matcher import KINDS
 from correspondence.types import Image, Landmarks
 from inpaint.fills.jobs import Check, Filler, GapJob
-from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
+from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
 from reference.propagate.outfit import Own
+from stream.errors import UploadError
 from stream.media.pictures import decode_picture
+from stream.media.probe import MediaError
 from stream.offline.made import Inventor
 from stream.recording.files import Writer, read_piece
+from stream.recording.folder import begin, inside, read_bounded, write_whole
 
 LOST = 1.75  # frame times between neighbours from which frames count as lost
 LONGEST_S = 1.0  # a longer stall is no motion to be interpolated
 MAX_PIXELS = 40_000_000
+MAX_JOB_BYTES, MAX_PICTURE_BYTES = 1_000_000, 200_000_000
+MAX_KEYFRAMES = 64  # of a piece
+MAX_S = 1e9  # latest time of a keyframe, seconds
+FPS = (1.0, 120.0)
+PIECE = re.compile(r"piece-\d{1,9}\.source\.ts")
+N = TypeVar("N", bound=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,22 +78,66 @@ class RenderJob:
         return 0
 
     def write(self, path: Path) -> None:
-        """Keep it beside its piece, so that `livery refine` can do it later."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        """Keep it beside its piece, so that `livery refine` can do it later.
+
+        Raises:
+            MediaError: it cannot be written.
+        """
+        write_whole(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> RenderJob:
         """What `write` kept; the folder is the file's own, wherever it was moved to.
 
+        The file may be anybody's: names in it are bare ones, numbers are in their ranges.
+
         Raises:
-            ValueError: not such a file.
+            MediaError: not such a file.
         """
+        folder = path.parent
         try:
-            held = json.loads(path.read_text())
-            frames = tuple(KeyframeFile(**each) for each in held.pop("keyframes"))
-            return cls(**{**held, "keyframes": frames, "folder": str(path.parent)})
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as exc:
-            raise ValueError(f"{path}: is no description of a piece ({exc})") from exc
+            held = json.loads(read_bounded(path, MAX_JOB_BYTES))
+            frames = tuple(_keyframe(folder, each) for each in held["keyframes"])
+            source = inside(folder, held["source"], "source").name
+            if not PIECE.fullmatch(source):
+                raise ValueError(f"source must be named piece-NUMBER.source.ts, got {source!r}")
+            job = cls(
+                folder=str(folder),
+                source=source,
+                output=source.replace(".source", ""),
+                keyframes=frames,
+                mode=_one_of(MODES, held["mode"], "mode"),
+                strength=_number(held["strength"], "strength", 0.0, 1.0),
+                matcher=_one_of(KINDS, held["matcher"], "matcher"),
+                fps=_number(held["fps"], "fps", *FPS),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
+            reason = f"it has no {exc}" if isinstance(exc, KeyError) else exc
+            raise MediaError(f"{path}: is no description of a piece ({reason})") from exc
+        if len(frames) > MAX_KEYFRAMES:
+            raise MediaError(f"{path}: names {len(frames)} keyframes; at most {MAX_KEYFRAMES} are used")
+        return job
+
+
+def _keyframe(folder: Path, held: dict[str, object]) -> KeyframeFile:
+    return KeyframeFile(
+        image=inside(folder, held["image"], "image").name,
+        edited=inside(folder, held["edited"], "edited").name,
+        made_s=_number(held["made_s"], "made_s", 0.0, MAX_S),
+    )
+
+
+def _number(value: object, name: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number in [{low:g}, {high:g}], got {str(value)[:30]}")
+    return float(value)
+
+
+def _one_of(names: Sequence[N], value: object, what: str) -> N:
+    found = next((name for name in names if name == value), None)
+    if found is None:
+        raise ValueError(f"{what} must be one of {', '.join(names)}, got {str(value)[:30]!r}")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +153,16 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
     """Make one piece; writes `job.output` when it is whole.
 
     Raises:
-        MediaError: the source piece cannot be read, or the output not be written.
+        MediaError: the source piece or a keyframe cannot be read, or the output not be written.
     """
     folder = Path(job.folder)
-    frames = read_piece(folder / job.source)
+    frames = read_piece(inside(folder, job.source, "source"))
     if not frames:
         return Rendered(frames=0, bridged=0, invented=0)
     edited, invented = _edited(job, frames, filler, check)
     shown = _bridged(edited, job.fps, filler, check)
     output = folder / job.output
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}.ts")
+    temporary = begin(output)
     height, width = shown[0][1].shape[:2]
     writer = Writer(temporary, (height, width), crf=18)
     try:
@@ -168,7 +223,11 @@ def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
 
 
 def _picture(job: RenderJob, name: str) -> Image:
-    return decode_picture((Path(job.folder) / name).read_bytes(), MAX_PIXELS).image
+    path = inside(Path(job.folder), name, "a keyframe")
+    try:
+        return decode_picture(read_bounded(path, MAX_PICTURE_BYTES), MAX_PIXELS).image
+    except UploadError as exc:
+        raise MediaError(f"{path}: {exc.text}") from exc
 
 
 def _bridged(
@@ -220,4 +279,4 @@ def save_picture(path: Path, image: Image) -> None:
     done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise ValueError(f"{path}: the picture could not be encoded")
-    path.write_bytes(data.tobytes())
+    write_whole(path, data.tobytes())

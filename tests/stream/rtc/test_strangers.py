@@ -19,7 +19,8 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpRecei
 
 from stream.refused import Refusals, refused
 from stream.rtc import receivers
-from stream.rtc.strangers import MAX_CANDIDATES, MAX_DATAGRAMS, MAX_SOURCES, BoundedSession
+from stream.rtc.sdp_bounds import MAX_CANDIDATES
+from stream.rtc.strangers import MAX_DATAGRAMS, MAX_SOURCES, BoundedSession
 from tests.stream.aiortc_rig import H264, Transport
 from tests.stream.rig import publishing, serving, until, until_state, watching
 

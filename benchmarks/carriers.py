@@ -9,18 +9,26 @@ from typing import Protocol, cast
 import numpy as np
 
 from benchmarks.passes import Shown
-from correspondence import DETECT, Landmarks, Match, Matcher
+from correspondence import DETECT, Float, Image, Landmarks, Match, Matcher, MaybeLandmarks, Prepared
 from correspondence.matchers.coarse import Begun
-from correspondence.types import Float, Image, MaybeLandmarks, Prepared
-from inpaint.classical.opencv import fill_classical
-from reference import CompositeConfig, Compositor, Edit, KeeperConfig, Propagator, PropagatorConfig
-from reference.compose.composite import Composition
-from reference.events import KeyframeMade, ReferenceSwitched
+from inpaint import fill_classical
+from reference import (
+    CompositeConfig,
+    Composition,
+    Compositor,
+    Edit,
+    FillHint,
+    KeeperConfig,
+    KeyframeMade,
+    Propagator,
+    PropagatorConfig,
+    ReferenceSwitched,
+)
 from reference.face.parts import face_size
 from reference.keyframes.bank import Keyframe
-from reference.keyframes.drawn import FillHint, draw, filled
+from reference.keyframes.drawn import draw, filled
 from reference.keyframes.policy import Action, KeyframePolicy, coverage
-from reference.keyframes.sights import ALL_TRUST, Look, confident, radius_px, sight_of
+from reference.keyframes.sights import ALL_TRUST, EditStyle, confident, radius_px, sight_of
 
 ALL = CompositeConfig(trust_low=0.0, trust_high=ALL_TRUST)
 
@@ -166,9 +174,9 @@ class Rolling:
         self._matcher = cast("Matcher", self._given)
         self._rule, self._own_way = rule, own_way
         self._config = KeeperConfig()
-        self._look = Look("auto" if own_way else "replace", 1.0, CompositeConfig())
+        self._style = EditStyle("auto" if own_way else "replace", 1.0, CompositeConfig())
         prepared = self._given.prepare(edit.reference)
-        self._worn = self._look.worn(Keyframe(prepared.image, edit.edited, prepared))
+        self._worn = self._style.ready(Keyframe(prepared.image, edit.edited, prepared))
         self._previous: Match | None = None
         self.counts = Counts()
         self.covered = float("nan")
@@ -200,7 +208,7 @@ class Rolling:
     def _replace(self, shown: Shown, match: Match) -> None:
         edited = self._drawn(shown) if self._own_way else self._warped(shown, match)
         prepared = self._given.prepare(shown.frame)
-        self._worn = self._look.worn(Keyframe(prepared.image, edited, prepared))
+        self._worn = self._style.ready(Keyframe(prepared.image, edited, prepared))
         self._previous = None
         self.counts.keyframes += 1
 
@@ -211,11 +219,11 @@ class Rolling:
             shown.given,
             self._worn.keyframe,
             self._matcher,
-            self._look,
+            self._style,
             config.radius,
             config.threshold,
         )
-        drawn = draw(shown.frame, [own], self._look)
+        drawn = draw(shown.frame, [own], self._style)
         return filled(drawn, shown.given, own, fill) if drawn.hole.any() else drawn.edited
 
     def _warped(self, shown: Shown, match: Match) -> Image:

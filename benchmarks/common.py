@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from correspondence.types import Image
+from correspondence import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

@@ -23,10 +23,17 @@ from benchmarks.measures import withheld_points
 from benchmarks.metrics import sample, withhold
 from benchmarks.passes import CLIP_FPS
 from benchmarks.truth import TruthPair, truth_pairs
-from correspondence import Landmarks, Match, Matcher, detect_landmarks
-from correspondence.types import Bool, Float, Image, Prepared
-from reference import Edit, KeeperConfig, Propagator, PropagatorConfig, presets
-from reference.events import KeyframeMade, KeyframeRefused, ReferenceSwitched
+from correspondence import Bool, Float, Image, Landmarks, Match, Matcher, Prepared, detect_landmarks
+from reference import (
+    Edit,
+    KeeperConfig,
+    KeyframeMade,
+    KeyframeRefused,
+    Propagator,
+    PropagatorConfig,
+    ReferenceSwitched,
+    presets,
+)
 from reference.keyframes.sights import confident, radius_px
 
 LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips of large movement
@@ -73,7 +80,7 @@ class Played:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class CoverageJudge:
     """Checks what a match calls covered against places it was not given."""
 
     matcher: Matcher
@@ -120,7 +127,11 @@ class Judge:
 
 
 def play(
-    frames: Sequence[Image], landmarks: Sequence[Landmarks | None], name: str, judge: Judge, every: int
+    frames: Sequence[Image],
+    landmarks: Sequence[Landmarks | None],
+    name: str,
+    judge: CoverageJudge,
+    every: int,
 ) -> Played | None:
     """One clip, forward and backward, worn one edit; None where its first frame shows no face."""
     first = landmarks[0]
@@ -179,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print one table an edit, write JSON; 0."""
     paths = sorted((portraits_dir() / args.part).glob("*.mp4"))
     paths = [p for p in paths if not args.clips or p.stem in args.clips]
-    judge = Judge(
+    judge = CoverageJudge(
         Matcher.load(args.matcher), KeeperConfig(background=False, max_match_s=10.0), withheld_points()
     )
     results: list[dict[str, Any]] = []

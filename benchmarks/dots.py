@@ -14,8 +14,8 @@ import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from benchmarks.metrics import FloatAny
+from correspondence import Bool, Float, Image, Landmarks
 from correspondence.face.topology import OVAL, topology
-from correspondence.types import Bool, Float, Image, Landmarks
 from reference.face.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size
 
 RADIUS = 0.022  # of a dot, face sizes

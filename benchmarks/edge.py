@@ -112,7 +112,7 @@ def show(title: str, rows: list[Figures]) -> None:
     print_table(list(rows[0]), [list(one.values()) for one in rows])
 
 
-def measure(wanted: list[Case], clip: live.Clip, at_once: int) -> list[Figures]:
+def measure(wanted: list[Case], clip: live.EncodedClip, at_once: int) -> list[Figures]:
     """Run cases in processes of their own, since the patch changes the whole process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=context, max_tasks_per_child=1) as pool:
@@ -120,13 +120,13 @@ def measure(wanted: list[Case], clip: live.Clip, at_once: int) -> list[Figures]:
         return [one.result(timeout=300) for one in running]
 
 
-def measure_case(case: Case, clip: live.Clip) -> Figures:
+def measure_case(case: Case, clip: live.EncodedClip) -> Figures:
     """One case, in this process."""
     aiortc_patch.install(case.parts)
     return asyncio.run(connection(case, clip))
 
 
-async def connection(case: Case, clip: live.Clip) -> Figures:
+async def connection(case: Case, clip: live.EncodedClip) -> Figures:
     """Send through the relay and see what arrives, and when."""
     address = get_host_addresses(use_ipv4=True, use_ipv6=False)[0]
     relay, source, arrivals = Relay(case.delay_s, case.loss), live.ClipTrack(clip, case.fps), live.Arrivals()
@@ -240,7 +240,7 @@ class _Void:
 
 async def _repeat(size: int) -> Figures:
     made: Any = rtcpeerconnection
-    clip = live.Clip([b"\0\0\0\1\x65" + bytes([7]) * size], [0])
+    clip = live.EncodedClip([b"\0\0\0\1\x65" + bytes([7]) * size], [0])
     void = _Void()
     sender = made.RTCRtpSender(live.ClipTrack(clip, fps=0.1), void)
     h264 = RTCRtpCodecParameters(mimeType="video/H264", clockRate=90000, payloadType=101)

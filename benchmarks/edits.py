@@ -21,8 +21,7 @@ import numpy as np
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
 from benchmarks.methods import Method, baselines
 from benchmarks.metrics import psnr
-from correspondence import Landmarks, Match, detect_landmarks
-from correspondence.types import Bool, Image
+from correspondence import Bool, Image, Landmarks, Match, detect_landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.painters.drawing import Canvas, blend, crop
 

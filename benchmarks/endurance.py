@@ -28,8 +28,7 @@ from benchmarks.dots import Dots, choose_dots, measure
 from benchmarks.measures import withheld_points
 from benchmarks.metrics import warp_error
 from benchmarks.passes import CLIP_FPS, Passes, Shown
-from correspondence import Matcher
-from correspondence.types import Image
+from correspondence import Image, Matcher
 from reference import Edit, KeeperConfig
 from reference.face.parts import face_size
 from reference.keyframes.policy import PolicyConfig

@@ -19,8 +19,7 @@ from benchmarks.common import RESULTS, ROOT
 from benchmarks.measures import LEVELS
 from benchmarks.methods import Method, find
 from benchmarks.truth import TruthPair, truth_pair
-from correspondence import detect_landmarks, warp_image
-from correspondence.types import Float, Image
+from correspondence import Float, Image, detect_landmarks, warp_image
 
 ROWS = ("DIS medium", "classical", "ours xs2", "thorough")
 LABELS = {"ours xs2": "network (xs2)"}

@@ -20,10 +20,9 @@ import numpy as np
 
 from benchmarks import fill_masked, fill_measures, metrics
 from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.fill_rows import SIDE, Gap, Row, classical_rows, diffusion_rows
+from benchmarks.fill_rows import SIDE, ClipGap, Row, classical_rows, diffusion_rows
 from benchmarks.fill_times import measure_times
-from correspondence import Landmarks, Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from inpaint import weights as known
 from stream.filling.child import Setup
 
@@ -134,11 +133,13 @@ def _gaps(path: Path, rows: Sequence[Row], args: argparse.Namespace, results: di
     frames, landmarks = _clip(path, LONG + 1 if args.long else 3 * args.gap + 1)
     spans = [(0, len(frames) - 1)] if args.long else gap_numbers(len(frames), args.gap)
     gaps = [
-        Gap(frames, landmarks, a, d, wanted_numbers(a, d, args.stride if not args.long else 5 * args.stride))
+        ClipGap(
+            frames, landmarks, a, d, wanted_numbers(a, d, args.stride if not args.long else 5 * args.stride)
+        )
         for a, d in spans
     ]
     truths = {
-        n: fill_measures.Truth.of(frames[n], landmarks[n], (frames[g.first], frames[g.last]))
+        n: fill_measures.TrueFrame.of(frames[n], landmarks[n], (frames[g.first], frames[g.last]))
         for g in gaps
         for n in g.wanted[::2]
     }
@@ -158,7 +159,7 @@ def _gaps(path: Path, rows: Sequence[Row], args: argparse.Namespace, results: di
         print(f"{path.stem}: {row.name}: {mine[row.name].get('PSNR', np.nan):.2f} dB", flush=True)
 
 
-def _sheet(out: str, clip: str, row: str, gap: Gap, made: dict[int, Image]) -> None:
+def _sheet(out: str, clip: str, row: str, gap: ClipGap, made: dict[int, Image]) -> None:
     """Two made frames beside their truth, for looking at; under benchmarks/results/OUT-sheets (untracked)."""
     folder = RESULTS / f"{out}-sheets"
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,7 @@ import numpy as np
 
 from benchmarks import metrics
 from benchmarks.fill_measures import ssim_map
-from correspondence import Landmarks, Matcher, confidence, warp_image
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks, Matcher, confidence, warp_image
 from inpaint import FillContext, fill_classical, load, paste
 from inpaint.classical.between import RADIUS
 from inpaint.fills.guess import guesses

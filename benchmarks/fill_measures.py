@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from benchmarks import metrics
-from correspondence import Landmarks, detect_landmarks
-from correspondence.types import Bool, Float, Image
+from correspondence import Bool, Float, Image, Landmarks, detect_landmarks
 
 EXPRESSIVE = tuple(sorted({*metrics.GROUPS["lips"], *metrics.GROUPS["eyes"]}))
 COLUMNS = (
@@ -28,7 +27,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class TrueFrame:
     """A true frame and what is known of it once for all rows.
 
     Attributes:
@@ -43,7 +42,7 @@ class Truth:
     energy: float
 
     @classmethod
-    def of(cls, image: Image, landmarks: Landmarks | None, references: Sequence[Image]) -> Truth:
+    def of(cls, image: Image, landmarks: Landmarks | None, references: Sequence[Image]) -> TrueFrame:
         """Measure a frame against its two references."""
         lost = np.logical_and.reduce([cycle_error(image, reference) > 1 for reference in references])
         return cls(image, landmarks, np.asarray(lost, bool), gradient_energy(image))
@@ -78,7 +77,7 @@ def ssim_map(a: Image, b: Image) -> Float:
     return np.asarray(full.mean(axis=2), np.float32)
 
 
-def measure(made: Image, truth: Truth) -> dict[str, float]:
+def measure(made: Image, truth: TrueFrame) -> dict[str, float]:
     """All columns of one frame but "warp"; NaN where there is nothing to measure."""
     similar = ssim_map(made, truth.image)
     found = detect_landmarks(made)

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
-from correspondence import Landmarks, Match, Matcher, confidence, warp_image
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks, Match, Matcher, confidence, warp_image
 from inpaint.classical.between import RADIUS, Ends, carried, interpolate, mixed
 from inpaint.fills.jobs import Filler, GapJob
 from stream.offline.smooth import on_the_way
@@ -24,7 +23,7 @@ SIDE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class Gap:
+class ClipGap:
     """Frames first to last of a clip, both ends given as references.
 
     Attributes:
@@ -44,7 +43,7 @@ class Gap:
         return (n - self.first) / (self.last - self.first)
 
 
-Make = Callable[[Gap], dict[int, Image]]
+Make = Callable[[ClipGap], dict[int, Image]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +63,12 @@ class Row:
     ours: bool = False
 
 
-def copy_nearest(gap: Gap) -> dict[int, Image]:
+def copy_nearest(gap: ClipGap) -> dict[int, Image]:
     """The nearer reference as it is."""
     return {n: gap.frames[gap.first if gap.share(n) <= 0.5 else gap.last] for n in gap.wanted}
 
 
-def blend(gap: Gap) -> dict[int, Image]:
+def blend(gap: ClipGap) -> dict[int, Image]:
     """Both references mixed by distance in time."""
     a, d = gap.frames[gap.first].astype(np.float32), gap.frames[gap.last].astype(np.float32)
     return {n: np.rint(a + gap.share(n) * (d - a)).astype(np.uint8) for n in gap.wanted}
@@ -83,7 +82,7 @@ def warped(method: Method, *, trust: bool) -> Make:
         trust: mix by confidence and nearness; else by nearness alone.
     """
 
-    def make(gap: Gap) -> dict[int, Image]:
+    def make(gap: ClipGap) -> dict[int, Image]:
         ends = (gap.first, gap.last)
         states = [method.prepare(gap.frames[end], gap.landmarks[end]) for end in ends]
         made = {}
@@ -102,7 +101,7 @@ def _trust(match: Match) -> Float:
     return confidence(match, RADIUS * SIDE)
 
 
-def interpolated_by_dis(gap: Gap) -> dict[int, Image]:
+def interpolated_by_dis(gap: ClipGap) -> dict[int, Image]:
     """DIS flow between the two references, half warped from each side: sees no other frame."""
     a, d = gap.frames[gap.first], gap.frames[gap.last]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -116,7 +115,7 @@ def interpolated_by_dis(gap: Gap) -> dict[int, Image]:
 def interpolated(matcher: Matcher) -> Make:
     """What the product does without weights where it has no frame (`inpaint.classical.between`)."""
 
-    def make(gap: Gap) -> dict[int, Image]:
+    def make(gap: ClipGap) -> dict[int, Image]:
         a, d = gap.first, gap.last
         ends = Ends.of(gap.frames[a], gap.frames[d], gap.landmarks[a], gap.landmarks[d], matcher)
         return {n: interpolate(ends, gap.share(n))[0] for n in gap.wanted}
@@ -167,7 +166,7 @@ def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> 
 def smoothed(filler: Filler) -> Make:
     """What `livery smooth` makes: the ends alone, its landmarks on their way between the ends'."""
 
-    def make(gap: Gap) -> dict[int, Image]:
+    def make(gap: ClipGap) -> dict[int, Image]:
         a, d = gap.first, gap.last
         ends = (gap.landmarks[a], gap.landmarks[d])
         between = {n: on_the_way(ends, n, a, d) for n in range(a, d + 1)}
@@ -179,7 +178,7 @@ def smoothed(filler: Filler) -> Make:
 def reconstructed(model: QuadrantModel) -> Make:
     """The true frames through the autoencoder: what a perfect denoiser would give."""
 
-    def make(gap: Gap) -> dict[int, Image]:
+    def make(gap: ClipGap) -> dict[int, Image]:
         return {n: model.decode(model.encode([_fit(gap.frames[n], model)]))[0] for n in gap.wanted}
 
     return make
@@ -195,7 +194,7 @@ def generated(
     from inpaint.fills.gaps import GapConfig, fill_gap
     from inpaint.training.data import resized_points
 
-    def make(gap: Gap) -> dict[int, Image]:
+    def make(gap: ClipGap) -> dict[int, Image]:
         ends = {n: _fit(gap.frames[n], model) for n in (gap.first, gap.last)}
         scale = model.side / SIDE
         points = {
@@ -216,7 +215,7 @@ def generated(
     return make
 
 
-def _bases(gap: Gap, matcher: Matcher, model: QuadrantModel) -> dict[int, tuple[Image, Float]]:
+def _bases(gap: ClipGap, matcher: Matcher, model: QuadrantModel) -> dict[int, tuple[Image, Float]]:
     ends = [(gap.frames[n], matcher.prepare(gap.frames[n], gap.landmarks[n])) for n in (gap.first, gap.last)]
     side = (model.side, model.side)
     made = {}

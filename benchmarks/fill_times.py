@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from benchmarks.common import percentiles
-from correspondence import Landmarks, Matcher
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Matcher
+from inpaint import FillContext
 from inpaint.fills.jobs import GapJob, MaskedJob
-from inpaint.types import FillContext
 from reference import Edit, Propagator, PropagatorConfig, presets
 from stream.filling.child import Setup
 from stream.filling.types import JobError, Priority

@@ -20,8 +20,7 @@ import numpy as np
 
 from benchmarks.common import ROOT
 from benchmarks.methods import find
-from correspondence import Landmarks, Match
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Match
 
 FRAMES = 8
 

@@ -152,7 +152,7 @@ async def observe(
     one.delays, one.sent, one.received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
 
 
-async def measure_server(clip: live.Clip, args: argparse.Namespace) -> Run:
+async def measure_server(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
     """Livery: publish, wear the preset, watch."""
     one = Run("livery", args.seconds)
     async with contextlib.AsyncExitStack() as stack:
@@ -162,7 +162,7 @@ async def measure_server(clip: live.Clip, args: argparse.Namespace) -> Run:
     return one
 
 
-async def measure_echo(clip: live.Clip, args: argparse.Namespace) -> Run:
+async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
     """aiortc's echo: the same source, sent back."""
     one = Run("aiortc echo", args.seconds)
     async with contextlib.AsyncExitStack() as stack:
@@ -181,7 +181,7 @@ async def measure_echo(clip: live.Clip, args: argparse.Namespace) -> Run:
 
 
 @dataclass(slots=True)
-class Session:
+class MeasuredSession:
     """A session that is published, edited and watched by this process."""
 
     http: aiohttp.ClientSession
@@ -221,8 +221,8 @@ class Session:
 
 
 async def open_session(
-    stack: contextlib.AsyncExitStack, clip: live.Clip, args: argparse.Namespace
-) -> Session:
+    stack: contextlib.AsyncExitStack, clip: live.EncodedClip, args: argparse.Namespace
+) -> MeasuredSession:
     """Start the server, publish, take a reference, wear the preset, watch."""
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server.log"
     url, process = stack.enter_context(
@@ -232,7 +232,7 @@ async def open_session(
     async with http.post(f"{url}/api/sessions") as answer:
         tickets = await answer.json()
     source, arrivals = live.ClipTrack(clip), live.Arrivals()
-    session = Session(
+    session = MeasuredSession(
         http, f"{url}/api/sessions/{tickets['id']}", tickets["token"], process, source, arrivals
     )
     publisher = await stack.enter_async_context(live.new_peer())
@@ -292,7 +292,7 @@ def longest_gap(times_s: list[float]) -> tuple[float, float]:
     return times_s[at], times_s[at + 1]
 
 
-async def measure_stall(clip: live.Clip, args: argparse.Namespace) -> Stall:
+async def measure_stall(clip: live.EncodedClip, args: argparse.Namespace) -> Stall:
     """Hold the server's pipeline as a hanging model would, and watch latency and memory."""
     async with contextlib.AsyncExitStack() as stack:
         session = await open_session(stack, clip, args)

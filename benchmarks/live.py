@@ -23,11 +23,11 @@ from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
 from benchmarks import timecode
 from benchmarks.common import ROOT, portraits_dir, read_clip
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import to_frame
 from stream.media.demo import DemoSource
 from stream.rtc import ice
-from stream.rtc.codecs import EncoderConfig, LiveEncoder
+from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 
 FPS = 30
 SIZE = (720, 1280)
@@ -36,7 +36,7 @@ START_S = 120.0  # longest start of a server
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class EncodedClip:
     """A loop of encoded frames, each with its own time code.
 
     Attributes:
@@ -70,9 +70,11 @@ def widen(image: Image) -> Image:
     return np.asarray(wide, dtype=np.uint8)
 
 
-def encode_clip(name: str | None, seconds: float, bitrate_bps: int = 4_000_000) -> Clip:
+def encode_clip(name: str | None, seconds: float, bitrate_bps: int = 4_000_000) -> EncodedClip:
     """Draw the codes and encode, before anything is measured, so that the client costs little."""
-    encoder = LiveEncoder("H264", EncoderConfig(bitrate_bps=bitrate_bps, keyframe_every_s=KEYFRAME_EVERY_S))
+    encoder = LiveEncoder(
+        "H264", LiveEncoderConfig(bitrate_bps=bitrate_bps, keyframe_every_s=KEYFRAME_EVERY_S)
+    )
     packets, codes = [], []
     for index, picture in enumerate(source_pictures(name, round(seconds * FPS))):
         code = round(1000 * index / FPS)
@@ -80,7 +82,7 @@ def encode_clip(name: str | None, seconds: float, bitrate_bps: int = 4_000_000) 
         frame = to_frame(picture, index * 90_000 // FPS, VIDEO_TIME_BASE)
         packets.append(b"".join(bytes(packet) for packet in encoder.encode(frame)))
         codes.append(code)
-    return Clip(packets, codes)
+    return EncodedClip(packets, codes)
 
 
 class ClipTrack(MediaStreamTrack):
@@ -88,7 +90,7 @@ class ClipTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, clip: Clip, fps: float = FPS) -> None:
+    def __init__(self, clip: EncodedClip, fps: float = FPS) -> None:
         super().__init__()
         self.sent: list[tuple[float, int]] = []  # (monotonic time, code) of every frame
         self.started = asyncio.Event()

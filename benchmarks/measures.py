@@ -18,10 +18,19 @@ from benchmarks.edits import CEILING_DB, EDITS, edited_region
 from benchmarks.methods import Method
 from benchmarks.tally import Sums
 from benchmarks.truth import TruthPair, truth_pairs
-from correspondence import Landmarks, LandmarkTracker, Match, confidence, detect_landmarks, warp_image
+from correspondence import (
+    Bool,
+    Float,
+    Image,
+    Landmarks,
+    LandmarkTracker,
+    Match,
+    confidence,
+    detect_landmarks,
+    warp_image,
+)
 from correspondence.matchers.classical import gray_of
 from correspondence.training.synthetic import follow_points
-from correspondence.types import Bool, Float, Image
 from reference import Compositor, Edit
 
 WITHHELD_SEED = 7
@@ -35,7 +44,7 @@ LEVELS = np.arange(1, 10) / 10  # nominal coverages
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class TrackedClip:
     """Frames of a clip with their landmarks; None where no face was found."""
 
     name: str
@@ -48,7 +57,7 @@ class Clip:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class KnownPair:
     """A pair of known field with the landmarks FaceMesh finds in it, and those carried by the field."""
 
     pair: TruthPair
@@ -58,16 +67,16 @@ class Known:
     back: Float
 
 
-def load_clip(path: Path, frames: int, last_third: bool = False) -> Clip:
+def load_clip(path: Path, frames: int, last_third: bool = False) -> TrackedClip:
     """The first `frames` frames, of the clip or of its last third, at 512 x 512 with FaceMesh on each."""
     pictures = read_clip(path, None if last_third else frames, SIZE)
     if last_third:  # `livery train matcher --data CLIP` learns from what comes before
         start = int(len(pictures) * 2 / 3)
         pictures = pictures[start : start + frames]
-    return Clip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
+    return TrackedClip(path.stem, pictures, [detect_landmarks(p) for p in pictures])
 
 
-def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[Known]:
+def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[KnownPair]:
     """Pairs of known field; a pair for each picture and seed."""
     medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     out = []
@@ -81,7 +90,7 @@ def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[Known]:
                 carried = Landmarks(points, there.image_size)
             behind, here = (gray_of(p) for p in (pair.reference, pair.frame))
             back = np.asarray(medium.calc(behind, here, None), np.float32)
-            out.append(Known(pair, there, detect_landmarks(pair.frame), carried, back))
+            out.append(KnownPair(pair, there, detect_landmarks(pair.frame), carried, back))
     return out
 
 
@@ -92,7 +101,7 @@ def withheld_points() -> Bool:
     return held
 
 
-def measure_clip(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+def measure_clip(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
     """Landmark errors, part IoU, PSNR and SSIM of every `stride`-th frame."""
     reference, first = clip.frames[0], clip.landmarks[0]
     state = method.prepare(reference, first)
@@ -115,7 +124,7 @@ def measure_clip(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
         sums.add("held", float(np.nanmean(metrics.landmark_errors(half.field, seen, first)[held[:468]])))
 
 
-def stillest_span(clip: Clip, length: int = STILL_FRAMES) -> range | None:
+def stillest_span(clip: TrackedClip, length: int = STILL_FRAMES) -> range | None:
     """The run of frames whose landmarks move least, None where the face is not seen for as long."""
     best: tuple[float, range] | None = None
     for start in range(1, len(clip.frames) - length + 1):
@@ -138,7 +147,7 @@ def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) 
     return at
 
 
-def followed(clip: Clip, span: range) -> list[tuple[int, Landmarks]]:
+def followed(clip: TrackedClip, span: range) -> list[tuple[int, Landmarks]]:
     """Landmarks of a span's frames as a session's tracker gives them, which has seen ten frames before."""
     tracker = LandmarkTracker()
     seen = {i: tracker(clip.frames[i], i / FPS) for i in range(max(0, span.start - 10), span.stop)}
@@ -146,7 +155,7 @@ def followed(clip: Clip, span: range) -> list[tuple[int, Landmarks]]:
     return [(i, found) for i in span if (found := seen[i]) is not None]
 
 
-def measure_motion(method: Method, clip: Clip, sums: Sums) -> None:
+def measure_motion(method: Method, clip: TrackedClip, sums: Sums) -> None:
     """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span.
 
     Landmarks come from a session's tracker, smoothed as live, since jitter is a matter of time.
@@ -168,7 +177,7 @@ def measure_motion(method: Method, clip: Clip, sums: Sums) -> None:
         sums.add("warp", metrics.warp_error(pictures[i - 1 : i + 1], clip.frames[t - 1 : t + 1]))
 
 
-def measure_edits(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+def measure_edits(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
     """PSNR of carried edits where the same edit of the live frame changes it; see `benchmarks.edits`."""
     reference, first = clip.frames[0], clip.landmarks[0]
     if first is None:
@@ -189,7 +198,7 @@ def measure_edits(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
             sums.add(f"edit {name}", min(found, CEILING_DB))
 
 
-def measure_truth(method: Method, known: Sequence[Known], sums: Sums) -> None:
+def measure_truth(method: Method, known: Sequence[KnownPair], sums: Sums) -> None:
     """Error, outliers, AUSE, AUROC and coverage on pairs of known field; see `quality.COLUMNS`."""
     rng = np.random.default_rng(0)
     for item in known:
@@ -228,7 +237,7 @@ def _cycle(field: Float, back: Float) -> Float:
     return np.asarray(np.linalg.norm(returned, axis=-1), np.float32)
 
 
-def measure_replacing(method: Method, clip: Clip, stride: int, sums: Sums) -> None:
+def measure_replacing(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
     """Reconstruction where a true frame becomes the reference once too little is confident (as StreamEdit's).
 
     Adds PSNR and SSIM with replacing, and replacements for a hundred judged frames.
@@ -260,7 +269,7 @@ def measure_time(run: Callable[[int], Any], sums: Sums, repeats: int = 30) -> No
                     sums.add(f"ms {count}", 1e3 * (time.perf_counter() - start))
 
 
-def matching(method: Method, clip: Clip) -> Callable[[int], Any]:
+def matching(method: Method, clip: TrackedClip) -> Callable[[int], Any]:
     """`match` of the i-th frame with landmarks and the last match given, for `measure_time`."""
     state = method.prepare(clip.frames[0], clip.landmarks[0])
     last: list[Match | None] = [None]

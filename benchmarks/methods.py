@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence import Landmarks, Match, Matcher, Prepared
+from correspondence import Float, Image, Landmarks, Match, Matcher, Prepared
 from correspondence.certainty.doubt import own_word
 from correspondence.face.mesh import landmark_field
 from correspondence.geometry.region import GRID, choose_region
@@ -19,10 +19,10 @@ from correspondence.geometry.warp import warp_image
 from correspondence.matchers.classical import ClassicalReference, assemble, gray_of, prepare, still_field
 from correspondence.matchers.coarse import coarse_field
 from correspondence.network.checkpoints import GRAPHS, Model, open_model, shipped_models
-from correspondence.network.fine import NetworkReference, Runner, Step, Tables, enlarge
+from correspondence.network.fine import NetworkAnswer, NetworkReference, Runner, Tables, enlarge
 from correspondence.network.propose import Proposal
 from correspondence.network.runtime import NetworkMatcher, OnnxRunner
-from correspondence.types import Float, Image, Patch
+from correspondence.types import Patch
 from reference import Mode
 
 FloatAny = npt.NDArray[np.floating[Any]]
@@ -238,7 +238,7 @@ class CandidatesOnly:
         """See `Runner`."""
         return self.runner.encode(image)
 
-    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> NetworkAnswer:
         """The weights without the network's share, and the mean they make."""
         said = self.runner.step(seen, tables, proposal)
         shares = said.weights[1:] / np.maximum(said.weights[1:].sum(axis=0), 1e-6)

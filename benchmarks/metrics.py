@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Bool, Float, Image, Landmarks
+from correspondence import Bool, Float, Image, Landmarks
 from reference.face.parts import FACE_OVAL, INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 
 FloatAny = npt.NDArray[np.floating[Any]]

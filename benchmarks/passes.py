@@ -11,8 +11,7 @@ import numpy as np
 from benchmarks.common import read_clip
 from benchmarks.measures import withheld_points
 from benchmarks.metrics import FloatAny, withhold
-from correspondence import Landmarks, detect_landmarks
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks, detect_landmarks
 
 CLIP_FPS = 25
 EASE_S = 1.0  # a pass's camera takes over from the last one's during this time

@@ -21,11 +21,11 @@ from typing import Any
 from benchmarks import measures
 from benchmarks.common import ROOT, metadata, portraits_dir, print_table, write_results
 from benchmarks.footprint import FRAMES, footprint
-from benchmarks.measures import Clip, load_clip, load_known
+from benchmarks.measures import TrackedClip, load_clip, load_known
 from benchmarks.methods import STREAM_EDIT, Method, ablations, factories, models
 from benchmarks.tally import Store, Sums, stamp
+from correspondence import Image
 from correspondence.network.checkpoints import digest
-from correspondence.types import Image
 
 COLUMNS = (
     ("lm", "landmark error, mean px"),
@@ -158,7 +158,7 @@ class Bench:
         own = self.weights.get(name.split(",")[0])
         return name if own is None else f"{name}@{own}"
 
-    def _parts(self, name: str, method: Method, clip: Clip) -> Iterator[tuple[str, Sums]]:
+    def _parts(self, name: str, method: Method, clip: TrackedClip) -> Iterator[tuple[str, Sums]]:
         stride, key = self.args.stride, f"{clip.name}/{self._key(name)}"
         get = self.store.get
         yield "clip", get(f"clip/{key}", lambda s: measures.measure_clip(method, clip, stride, s))
@@ -174,7 +174,7 @@ class Bench:
         if timed and clip.name == self.paths[0].stem:
             yield "time", get(f"time/{key}", lambda s: self._cost(name, method, clip, s))
 
-    def _cost(self, name: str, method: Method, clip: Clip, sums: Sums) -> None:
+    def _cost(self, name: str, method: Method, clip: TrackedClip, sums: Sums) -> None:
         measures.measure_time(measures.matching(method, clip), sums)
         seen = [(f, lm) for f, lm in zip(clip.frames, clip.landmarks, strict=True) if lm is not None][:FRAMES]
         sums.add("MB", footprint(name, [f for f, _ in seen], [lm for _, lm in seen], self.args.models))

@@ -22,8 +22,7 @@ import numpy as np
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
 from benchmarks.methods import Dis, Method, OfMatcher
 from benchmarks.metrics import psnr, ssim
-from correspondence import Landmarks, Matcher, detect_landmarks, warp_image
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks, Matcher, detect_landmarks, warp_image
 
 MOST = 12  # references a bank keeps
 THUMB = 32  # side of the small pictures that choose among them, pixels

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from benchmarks.common import metadata, percentiles, portraits_dir, print_table, read_clip, write_results
-from correspondence import Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Matcher, detect_landmarks
 from reference import Edit, Propagator, presets
 
 STAGES = ("landmarks", "match", "composite")

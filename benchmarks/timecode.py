@@ -12,7 +12,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Image
+from correspondence import Image
 
 BITS, CHECK_BITS = 32, 8
 CELLS = BITS + CHECK_BITS

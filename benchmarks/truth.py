@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Bool, Float, Image
+from correspondence import Bool, Float, Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,16 +5,33 @@ from correspondence.errors import WeightsError
 from correspondence.face.landmarks import LandmarkTracker, detect_landmarks
 from correspondence.geometry.warp import warp_image
 from correspondence.matcher import Matcher
-from correspondence.types import DETECT, Landmarks, Match, Prepared
+from correspondence.types import (
+    DETECT,
+    Bool,
+    Box,
+    Float,
+    Image,
+    Landmarks,
+    Match,
+    MaybeLandmarks,
+    Prepared,
+    check_image,
+)
 
 __all__ = [
     "DETECT",
+    "Bool",
+    "Box",
+    "Float",
+    "Image",
     "LandmarkTracker",
     "Landmarks",
     "Match",
     "Matcher",
+    "MaybeLandmarks",
     "Prepared",
     "WeightsError",
+    "check_image",
     "confidence",
     "detect_landmarks",
     "warp_image",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Bool, Float, Image, check_image
+from correspondence import Bool, Float, Image, check_image
 from inpaint.types import Fill, FillContext, check_mask
 
 Box = tuple[int, int, int, int]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, check_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

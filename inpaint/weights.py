@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 
 SHIPPED_DIR = Path(__file__).parent / "weights"
 AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"

@@ -1,7 +1,6 @@
 """Edits on a reference: what changed, and how it goes onto live frames."""
 
 import reference.presets as presets
-from correspondence.types import Box
 from reference.compose.composite import CompositeConfig, Composition, Compositor
 from reference.edits.align import Alignment, Placement, align_edited, flatten
 from reference.edits.edit import MODES, Edit, Mode
@@ -19,21 +18,20 @@ from reference.events import (
 )
 from reference.face.quality import ReferenceScore, reference_score
 from reference.keyframes.bank import next_id
-from reference.keyframes.drawn import Fill, FillHint
+from reference.keyframes.drawn import FillHint, KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Action, Decision
 from reference.propagate.between import Between
-from reference.propagate.outfit import Outfit, Own
+from reference.propagate.outfit import Outfit, UserKeyframe
 from reference.propagate.propagator import Propagator, PropagatorConfig
-from reference.propagate.result import Result, Settings
+from reference.propagate.result import Result, StepSettings
 
 __all__ = [
     "MODES",
     "Action",
     "Alignment",
     "Between",
-    "Box",
     "CameraFound",
     "CameraLost",
     "CompositeConfig",
@@ -46,23 +44,23 @@ __all__ = [
     "Event",
     "FaceFound",
     "FaceLost",
-    "Fill",
     "FillHint",
     "KeeperConfig",
+    "KeyframeFill",
     "KeyframeInfo",
     "KeyframeMade",
     "KeyframeRefused",
     "Mode",
     "Outfit",
-    "Own",
     "Placement",
     "Propagator",
     "PropagatorConfig",
     "ReferenceScore",
     "ReferenceSwitched",
     "Result",
-    "Settings",
     "StageError",
+    "StepSettings",
+    "UserKeyframe",
     "align_edited",
     "flatten",
     "next_id",

@@ -60,7 +60,7 @@ class KeyframeMade:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRefused:
-    """A frame was looked at and not made a keyframe; `reason` says why, in words for the user."""
+    """A frame was examined and not made a keyframe; `reason` says why, in words for the user."""
 
     now_s: float
     reason: str

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, check_image
 from reference.errors import EditError
 from reference.painters import makeup, paint
 from reference.painters.drawing import Canvas, Rgb, crop, parse_colour

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY = [sys.executable, "-c", "import sys; from server import main; sys.exit(main())"]  # run in ROOT

@@ -78,7 +78,7 @@ def _shoulders(found: Any, height: int, width: int) -> Float | None:
     return np.array([(point.x * width, point.y * height) for point in points], np.float32)
 
 
-class Finder(Protocol):
+class PersonFinder(Protocol):
     """Finds the person in a picture; `BodyDetector` is one."""
 
     def __call__(self, image: Image, now_s: float) -> Body:
@@ -97,7 +97,7 @@ class BodyWatcher:
     in the models ends the watching and is raised by the next `offer`.
     """
 
-    def __init__(self, every: int = 5, detector: Finder | None = None) -> None:
+    def __init__(self, every: int = 5, detector: PersonFinder | None = None) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, got {every}")
         self._every = every

@@ -17,7 +17,7 @@ from correspondence.certainty.uncertainty import Judge
 from correspondence.geometry.region import GRID
 from correspondence.network.checkpoints import FILES, GRAPHS, digest, network_from, read_state
 from correspondence.network.encoder import Features
-from correspondence.network.model import CELL, PROPOSED, Network, Reference
+from correspondence.network.model import CELL, PROPOSED, Network, ReferenceFeatures
 
 OPSET = 17
 OUTPUTS = ("field", "log_b", "log_sigma", "visibility", "gain", "weights")
@@ -25,7 +25,7 @@ SMALLEST_HALVED = 512  # values; smaller tables stay in single precision
 
 
 class PrepareGraph(nn.Module):
-    """What is computed once for a reference: image (1, 3, N, N) to the six tables of `network.Reference`."""
+    """What is computed once for a reference: image (1, 3, N, N) to the six tables of `ReferenceFeatures`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class FrameGraph(nn.Module):
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        features, reference = Features(*given[:4]), Reference(*given[4:10])
+        features, reference = Features(*given[:4]), ReferenceFeatures(*given[4:10])
         output = self.network.matcher(features, reference, given[10], given[11])
         return tuple(getattr(output, name) for name in OUTPUTS)
 
@@ -157,12 +157,14 @@ def export_model(
     fixed = fix_size(network)
     fixed.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
     inputs = example_inputs(fixed)
-    write_graph(PrepareGraph(fixed), inputs[:1], ("image",), Reference._fields, folder / "prepare.onnx")
+    write_graph(
+        PrepareGraph(fixed), inputs[:1], ("image",), ReferenceFeatures._fields, folder / "prepare.onnx"
+    )
     seen = tuple(f"seen_{name}" for name in Features._fields)
     write_graph(EncodeGraph(fixed), inputs[:1], ("image",), seen, folder / "encode.onnx")
     with torch.no_grad():
         features = tuple(fixed.encode(inputs[0]))
-    names = (*seen, *Reference._fields, "candidates", "validity")
+    names = (*seen, *ReferenceFeatures._fields, "candidates", "validity")
     write_graph(FrameGraph(fixed), (*features, *inputs[1:]), names, OUTPUTS, folder / "frame.onnx")
     for name in GRAPHS:
         halve(folder / name)

@@ -27,7 +27,7 @@ LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class NetworkAnswer:
     """What the network said of one frame, on CELLS x CELLS cells, in cells of the grid of 256.
 
     Attributes:
@@ -58,7 +58,7 @@ class Runner(Protocol):
         """A frame's region, uint8 (256, 256, 3), in the form `step` takes; needs no candidates yet."""
         ...
 
-    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> NetworkAnswer:
         """One encoded frame against a prepared reference."""
         ...
 
@@ -103,7 +103,7 @@ def fine_field(
     outer: Callable[[], CoarseField],
     past: Past | None = None,
     pool: Executor | None = None,
-) -> tuple[Step, Float, list[Float]]:
+) -> tuple[NetworkAnswer, Float, list[Float]]:
     """What the network says, the field on the region's grid, and what a judge weighs of its errors.
 
     Args:
@@ -166,7 +166,7 @@ def enlarge(values: Float) -> Float:
     return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def reblend(said: Step, proposal: Proposal) -> Float:
+def reblend(said: NetworkAnswer, proposal: Proposal) -> Float:
     """The network's field with the candidates in it at their full size, float32 (256, 256, 2), cells.
 
     The network blends means over 4 x 4 cells; its weights and what it adds are smooth, but a lip's border in

@@ -65,7 +65,7 @@ SIZES = {
 }
 
 
-class Reference(NamedTuple):
+class ReferenceFeatures(NamedTuple):
     """What is kept of a reference: everything that does not depend on the frame.
 
     Attributes:
@@ -106,7 +106,7 @@ class Output(NamedTuple):
     coarse: list[Tensor]
 
 
-class Matcher(nn.Module):
+class MatcherNetwork(nn.Module):
     """Features of frame and reference, and candidates, to a field and its uncertainty.
 
     Candidates are blended at 1/8 (FOMM's mask), refined there against the correlation, refined once more at
@@ -150,10 +150,10 @@ class Matcher(nn.Module):
             self.step_quarter.bias[-2] = -3.0  # type: ignore[index]  # sigma of 0.05
             self.step_quarter.bias[-1] = 2.0  # type: ignore[index]  # mostly visible
 
-    def remember(self, features: Features) -> Reference:
+    def remember(self, features: Features) -> ReferenceFeatures:
         """What to keep of a reference's features."""
         keys, values = zip(*[block.keys_values(features.tokens) for block in self._cross()], strict=True)
-        return Reference(
+        return ReferenceFeatures(
             quarter=torch.cat([rows(features.quarter), rows(features.descriptor)], dim=2),
             eighth=features.eighth.flatten(2),
             tokens=features.tokens,
@@ -162,7 +162,9 @@ class Matcher(nn.Module):
             match=self.match_key(features.tokens),
         )
 
-    def forward(self, frame: Features, reference: Reference, candidates: Tensor, validity: Tensor) -> Output:
+    def forward(
+        self, frame: Features, reference: ReferenceFeatures, candidates: Tensor, validity: Tensor
+    ) -> Output:
         """Match a frame with a remembered reference.
 
         Args:
@@ -194,7 +196,7 @@ class Matcher(nn.Module):
         return [block for block in self.cross if isinstance(block, Attention)]
 
     def _global(
-        self, tokens: Tensor, reference: Reference, landmark: Tensor, trust: Tensor
+        self, tokens: Tensor, reference: ReferenceFeatures, landmark: Tensor, trust: Tensor
     ) -> tuple[Tensor, Tensor]:
         """StreamEdit Eq. 1, CrossAttn(F_curr, F_ref, F_warp), then one soft match over all tokens.
 
@@ -259,7 +261,7 @@ class Matcher(nn.Module):
     def _quarter(
         self,
         frame: Features,
-        reference: Reference,
+        reference: ReferenceFeatures,
         fine: Tensor,
         validity: Tensor,
         coarse: Tensor,
@@ -315,18 +317,20 @@ class Network(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder
-        self.matcher = Matcher(config)
+        self.matcher = MatcherNetwork(config)
 
     def encode(self, image: Tensor) -> Features:
         """Features of a picture, float (B, 3, H, W) in [0, 1], H and W multiples of 16."""
         encoder: Encoder = self.encoder
         return encoder(image)
 
-    def prepare(self, image: Tensor) -> Reference:
+    def prepare(self, image: Tensor) -> ReferenceFeatures:
         """What to keep of a reference picture; see `encode` for its form."""
         return self.matcher.remember(self.encode(image))
 
-    def forward(self, image: Tensor, reference: Reference, candidates: Tensor, validity: Tensor) -> Output:
-        """Match a frame `image` with a prepared reference; see `Matcher.forward`."""
+    def forward(
+        self, image: Tensor, reference: ReferenceFeatures, candidates: Tensor, validity: Tensor
+    ) -> Output:
+        """Match a frame `image` with a prepared reference; see `MatcherNetwork.forward`."""
         output: Output = self.matcher(self.encode(image), reference, candidates, validity)
         return output

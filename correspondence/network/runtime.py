@@ -21,7 +21,15 @@ from correspondence.matchers.classical import FEATHER, gray_of, region_of, resol
 from correspondence.matchers.classical import prepare as prepare_classical
 from correspondence.matchers.coarse import Begun, grid_patch
 from correspondence.network.checkpoints import GRAPHS, Model, find_models
-from correspondence.network.fine import CELLS, NetworkReference, Runner, Step, Tables, enlarge, fine_field
+from correspondence.network.fine import (
+    CELLS,
+    NetworkAnswer,
+    NetworkReference,
+    Runner,
+    Tables,
+    enlarge,
+    fine_field,
+)
 from correspondence.network.propose import COUNT, Past, Proposal, temporal
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, check_image
 
@@ -69,10 +77,12 @@ class OnnxRunner:
         """See `Runner`."""
         return self._encode.run(None, {"image": to_network(image)})
 
-    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> Step:
+    def step(self, seen: Any, tables: Tables, proposal: Proposal) -> NetworkAnswer:
         """See `Runner`."""
         inputs = (*seen, *tables, proposal.candidates[None], proposal.validity[None])
-        return Step(*[o[0] for o in self._frame.run(None, dict(zip(self._names, inputs, strict=True)))])
+        return NetworkAnswer(
+            *[o[0] for o in self._frame.run(None, dict(zip(self._names, inputs, strict=True)))]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +100,7 @@ class NetworkMatch(Match):
     region: Region
     gray: Any
     prepared: NetworkReference
-    said: Step | None
+    said: NetworkAnswer | None
     values: Float
 
 
@@ -221,7 +231,7 @@ def carry(gray: Any, past: Past, values: Float) -> Float:
     return np.dstack([field, values[..., 2] + np.log(2 - steady) + 0.1]).astype(np.float32)
 
 
-def random_step(runner: Runner) -> Callable[[], Step]:
+def random_step(runner: Runner) -> Callable[[], NetworkAnswer]:
     """A network step on random input, encoding included, to be timed; called once already: that allocates."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
@@ -230,7 +240,7 @@ def random_step(runner: Runner) -> Callable[[], Step]:
         np.zeros((COUNT, 2, CELLS, CELLS), np.float32), np.ones((3, CELLS, CELLS), np.float32), ()
     )
 
-    def step() -> Step:
+    def step() -> NetworkAnswer:
         return runner.step(runner.encode(image), tables, proposal)
 
     step()

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from correspondence.network.checkpoints import Model, network_from, read_state
 from correspondence.network.export import OUTPUTS, example_inputs, fix_size
-from correspondence.network.fine import Step, Tables
-from correspondence.network.model import Network, Reference
+from correspondence.network.fine import NetworkAnswer, Tables
+from correspondence.network.model import Network, ReferenceFeatures
 from correspondence.network.propose import Proposal
 from correspondence.types import Image
 
@@ -64,11 +64,11 @@ class TorchRunner:
         """The picture itself: on this device frames are encoded within their batch."""
         return image
 
-    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> NetworkAnswer:
         """One frame's region against a prepared reference."""
         return self.step_many([(image, tables, proposal)])[0]
 
-    def step_many(self, jobs: Sequence[Job]) -> list[Step]:
+    def step_many(self, jobs: Sequence[Job]) -> list[NetworkAnswer]:
         """Frames of several sessions in one call; the same results as one by one, up to rounding.
 
         Args:
@@ -84,7 +84,7 @@ class TorchRunner:
                 self._upload([proposal.validity for _, _, proposal in jobs]),
             )
             outputs = [o.float().cpu().numpy() for o in self._compute(inputs)]
-        return [Step(*[o[i] for o in outputs]) for i in range(len(jobs))]
+        return [NetworkAnswer(*[o[i] for o in outputs]) for i in range(len(jobs))]
 
     def _compute(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         if not self._cuda:
@@ -96,7 +96,7 @@ class TorchRunner:
 
     def _run(self, image: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         with self._autocast():
-            output = self._network(image, Reference(*rest[:6]), rest[6], rest[7])
+            output = self._network(image, ReferenceFeatures(*rest[:6]), rest[6], rest[7])
         return tuple(getattr(output, name) for name in OUTPUTS)
 
     def _autocast(self) -> torch.autocast:
@@ -120,7 +120,7 @@ class Batching:
         if most < 1:
             raise ValueError(f"a batch holds at least 1 frame, got most={most}")
         self._runner, self._most = runner, most
-        self._waiting: deque[tuple[Job, Future[Step]]] = deque()
+        self._waiting: deque[tuple[Job, Future[NetworkAnswer]]] = deque()
         self._turn = threading.Lock()
 
     def prepare(self, image: Image) -> Tables:
@@ -131,9 +131,9 @@ class Batching:
         """See `TorchRunner.encode`."""
         return image
 
-    def step(self, image: Image, tables: Tables, proposal: Proposal) -> Step:
+    def step(self, image: Image, tables: Tables, proposal: Proposal) -> NetworkAnswer:
         """One frame's region; computed together with those of other threads that wait."""
-        mine: Future[Step] = Future()
+        mine: Future[NetworkAnswer] = Future()
         self._waiting.append(((image, tables, proposal), mine))
         with self._turn:
             while not mine.done():
@@ -178,6 +178,6 @@ def parity(network: Network, runner: TorchRunner, batch: int = 1) -> float:
     """Largest difference of a runner's field from the network's own in single precision, pixels."""
     image, *rest = example_inputs(network, batch)
     with torch.inference_mode():
-        wanted = network(image, Reference(*rest[:6]), rest[6], rest[7]).field
+        wanted = network(image, ReferenceFeatures(*rest[:6]), rest[6], rest[7]).field
         said = runner._run(*[t.to(runner._device) for t in (image, *rest)])[0]
     return float((said.float().cpu() - wanted).abs().max())

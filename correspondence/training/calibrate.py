@@ -36,8 +36,8 @@ from correspondence.training.data import hold_out, read_video
 from correspondence.training.known import (
     CELLS_PER_PAIR,
     Generator,
-    Known,
-    Seen,
+    KnownFrame,
+    MatchedFrame,
     at_cells,
     judged,
     landmark_samples,
@@ -54,16 +54,18 @@ LIGHT = 0.8  # the same for the thorough matcher
 FIELDS = ("fine", "coarse", "thorough")
 
 
-def _match(frame: Image, landmarks: Landmarks | None, prepared: classical.ClassicalReference) -> Seen:
+def _match(frame: Image, landmarks: Landmarks | None, prepared: classical.ClassicalReference) -> MatchedFrame:
     size = frame.shape[0], frame.shape[1]
     both = landmarks if prepared.face is not None else None
     region = ideal_region(both, size)
     outer = coarse_field(frame, prepared.coarse)
     field, evidence = classical.fine_field(crop(frame, region), region, both, prepared, size, lambda: outer)
-    return Seen(field, evidence.features(), region, prepared.region)
+    return MatchedFrame(field, evidence.features(), region, prepared.region)
 
 
-def known_samples(rng: Generator, image: Image, face: Landmarks | None, known: Known) -> dict[str, Samples]:
+def known_samples(
+    rng: Generator, image: Image, face: Landmarks | None, known: KnownFrame
+) -> dict[str, Samples]:
     """Samples of one known field, of the fine field in its region and of the coarse one everywhere."""
     prepared = classical.prepare(image, face)
     fine = fine_samples(rng, known, _match(known.frame, known.landmarks, prepared))
@@ -84,10 +86,12 @@ def withheld_samples(rng: Generator, frame: Image, reference: Image) -> dict[str
     return {"fine": landmark_samples(here, there, chosen, seen, LANDMARK_WEIGHT)}
 
 
-def _refined(matcher: ThoroughMatcher, frame: Image, landmarks: Landmarks | None, prepared: Prepared) -> Seen:
+def _refined(
+    matcher: ThoroughMatcher, frame: Image, landmarks: Landmarks | None, prepared: Prepared
+) -> MatchedFrame:
     size = frame.shape[0], frame.shape[1]
     found = matcher.refine(frame, prepared, None, landmarks, None, size)
-    return Seen(found.field, found.features, whole(size), whole(size))
+    return MatchedFrame(found.field, found.features, whole(size), whole(size))
 
 
 def draw_thorough(rng: Generator, clips: list[list[Image]], pairs: int) -> Samples:

@@ -17,7 +17,7 @@ from correspondence.network.fine import NetworkReference, Runner, fine_field
 from correspondence.training.data import Clip
 from correspondence.training.known import (
     Generator,
-    Seen,
+    MatchedFrame,
     known_samples,
     landmark_samples,
     turned_pair,
@@ -60,13 +60,13 @@ def separation(score: Float, positive: npt.NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Finder:
+class SimulatedFaceMesh:
     """Finds landmarks in made frames as FaceMesh does: a little off, or not at all."""
 
     rng: Generator
 
     def __call__(self, frame: Image, true: Landmarks | None) -> Landmarks | None:
-        """See `known.Finder`."""
+        """See `known.SimulatedFaceMesh`."""
         if true is None or self.rng.random() < UNSEEN:
             return None
         if self.rng.random() < MISTAKEN:
@@ -76,7 +76,7 @@ class Finder:
 
 def look(
     runner: Runner, frame: Image, landmarks: Landmarks | None, reference: Image, there: Landmarks | None
-) -> Seen:
+) -> MatchedFrame:
     """What a network makes of a frame, both pictures' landmarks given."""
     base = prepare(reference, there)
     inner = crop(base.image, base.region)
@@ -85,7 +85,7 @@ def look(
     both = landmarks if there is not None else None
     region, outer = ideal_region(both, size), coarse_field(frame, base.coarse)
     _, field, features = fine_field(runner, crop(frame, region), region, both, prepared, size, lambda: outer)
-    return Seen(field, features, region, base.region)
+    return MatchedFrame(field, features, region, base.region)
 
 
 def collect(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> Samples:
@@ -110,7 +110,7 @@ def collect(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> Sam
             continue
         image, face = _frame(rng, _any(rng, shown))
         other, _ = _frame(rng, _any(rng, shown))
-        finder = Finder(rng)
+        finder = SimulatedFaceMesh(rng)
         if make is warped_pair:
             known = warped_pair(rng, image, face, other, finder, rng.uniform(1, STRONGEST))
         else:

@@ -26,7 +26,7 @@ Finder = Callable[[Image, Landmarks | None], Landmarks | None]  # of a frame, gi
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class KnownFrame:
     """A frame made from a square picture of side S.
 
     Attributes:
@@ -45,7 +45,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class MatchedFrame:
     """What a matcher made of a frame.
 
     Attributes:
@@ -61,7 +61,9 @@ class Seen:
     reference: Region
 
 
-def turned_pair(rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder) -> Known:
+def turned_pair(
+    rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder
+) -> KnownFrame:
     """The face turned about the neck, by FaceMesh's depth; a warp where there is none.
 
     Skin that the picture does not show counts as covered: no flow and no landmark can know it.
@@ -74,12 +76,12 @@ def turned_pair(rng: Generator, image: Image, face: Landmarks | None, other: Ima
     frame = synthetic.spoil(rng, synthetic.relight(rng, synthetic.sample(image, driven.field)))
     hidden = (driven.inside & (driven.validity <= 0)).astype(np.float32)
     known = there if rng.random() < 0.5 else find(frame, there)
-    return Known(frame, driven.field, hidden, known, HIDDEN_ERROR)
+    return KnownFrame(frame, driven.field, hidden, known, HIDDEN_ERROR)
 
 
 def warped_pair(
     rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder, strength: float = 1.0
-) -> Known:
+) -> KnownFrame:
     """A random warp of a picture, in half of all cases with something of another before it.
 
     Args:
@@ -101,7 +103,7 @@ def warped_pair(
         box = found.box if found else (size * 0.3, size * 0.3, size * 0.7, size * 0.7)
         frame, cover = synthetic.occlude(rng, frame, other, box)
     frame = synthetic.spoil(rng, synthetic.relight(rng, frame))
-    return Known(frame, field, cover, find(frame, carried))
+    return KnownFrame(frame, field, cover, find(frame, carried))
 
 
 def follow(field: Float, face: Landmarks) -> Landmarks:
@@ -121,14 +123,14 @@ def at_cells(planes: list[Float], x: Float, y: Float) -> Float:
     )
 
 
-def known_samples(rng: Generator, known: Known, seen: Seen) -> Samples:
+def known_samples(rng: Generator, known: KnownFrame, seen: MatchedFrame) -> Samples:
     """Samples of a known field at random cells of the region."""
     cells = rng.uniform(0, seen.field.shape[0] - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
     return judged(_features_at(seen, cells), cells, seen.field, seen.region, seen.reference, known)
 
 
 def judged(
-    features: Float, cells: Float, field: Float, region: Region, reference: Region, known: Known
+    features: Float, cells: Float, field: Float, region: Region, reference: Region, known: KnownFrame
 ) -> Samples:
     """Samples at cells of a field's grid, those that count; what is covered is wrong."""
     size, side = field.shape[0], known.field.shape[0]
@@ -145,7 +147,7 @@ def judged(
 
 
 def landmark_samples(
-    here: Landmarks, there: Landmarks, chosen: list[int], seen: Seen, weight: float
+    here: Landmarks, there: Landmarks, chosen: list[int], seen: MatchedFrame, weight: float
 ) -> Samples:
     """Samples at the landmarks withheld from a matcher, where they were found in frame and reference.
 
@@ -163,7 +165,7 @@ def landmark_samples(
     return _samples(_features_at(seen, cells), errors, np.zeros(len(cells), bool), within, weight)
 
 
-def _features_at(seen: Seen, cells: Float) -> Float:
+def _features_at(seen: MatchedFrame, cells: Float) -> Float:
     """Features at cells of the field's grid, which lie on a coarser one: float32 (S, F)."""
     at = ((cells + 0.5) / EVIDENCE - 0.5).astype(np.float32)
     return at_cells(seen.features, at[:, :1], at[:, 1:])

@@ -17,7 +17,7 @@ from correspondence.geometry.region import Region
 from correspondence.network.propose import Past, propose, shrink
 from correspondence.training import synthetic
 from correspondence.training.data import GRID, Clip
-from correspondence.training.synthetic import Truth
+from correspondence.training.synthetic import PairTruth
 from correspondence.training.windows import Sample, cut, flip, guess_withheld, mistake
 from correspondence.types import Image, Landmarks
 
@@ -53,7 +53,7 @@ class PairConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
+class PairSide:
     """One side of a pair: picture, landmarks (None where kept back), last frame and its rough field."""
 
     image: Image
@@ -106,7 +106,9 @@ class Pairs:
         out = flip(out) if rng.random() < 0.5 else out
         return out if self.config.side == GRID else cut(rng, out, self.config.side)
 
-    def _real(self, rng: np.random.Generator) -> tuple[View, View, tuple[Float, Float], Truth | None]:
+    def _real(
+        self, rng: np.random.Generator
+    ) -> tuple[PairSide, PairSide, tuple[Float, Float], PairTruth | None]:
         clip = self.moving[int(rng.choice(len(self.moving), p=self._share))]
         a = int(rng.choice(clip.faces))
         gap = np.exp(rng.uniform(0, np.log(max(self.config.longest_gap / self.stride, 1.5))))
@@ -121,7 +123,7 @@ class Pairs:
         views = []
         for number, matrix in ((a, to_a), (b, to_b)):
             image, points = _look(clip, number, matrix)
-            views.append(View(image, points))
+            views.append(PairSide(image, points))
         if rng.random() < self.config.past:
             views[0] = self._remember(rng, clip, a, to_a, views[0], views[1])
         if rng.random() < self.config.occluded / 3:
@@ -130,8 +132,14 @@ class Pairs:
         return views[0], views[1], (_affine(ways[0]), _affine(ways[1])), None
 
     def _remember(
-        self, rng: np.random.Generator, clip: Clip, number: int, matrix: Any, view: View, reference: View
-    ) -> View:
+        self,
+        rng: np.random.Generator,
+        clip: Clip,
+        number: int,
+        matrix: Any,
+        view: PairSide,
+        reference: PairSide,
+    ) -> PairSide:
         """The view with a last frame, whose field is as rough as live ones can be."""
         before = number + int(rng.choice((-2, -1, 1, 2)))
         if not 0 <= before < len(clip.frames) or not np.isfinite(clip.points[before, 0, 0]):
@@ -141,11 +149,13 @@ class Pairs:
         by_mesh = _mesh(points, reference.points)[0]
         by_flow = dis_flow(_gray(image), _gray(reference.image), fine=False)
         part = np.float32(rng.choice((0.0, 0.5, 1.0)))
-        return View(
+        return PairSide(
             view.image, view.points, Past(_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover
         )
 
-    def _synthetic(self, rng: np.random.Generator) -> tuple[View, View, tuple[Float, Float], Truth | None]:
+    def _synthetic(
+        self, rng: np.random.Generator
+    ) -> tuple[PairSide, PairSide, tuple[Float, Float], PairTruth | None]:
         clip = self.clips[int(rng.integers(len(self.clips)))]
         number = int(rng.choice(clip.faces))
         image, points = _look(clip, number, self._view(rng))
@@ -165,7 +175,7 @@ class Pairs:
             moved = synthetic.follow_points(field, target[:, :2])
             depth = target[:, 2]
             field = compose(field, driven)
-        reference = View(image, points)
+        reference = PairSide(image, points)
         hidden_there = None
         if rng.random() < 0.25:
             reference = self._cover(rng, reference)
@@ -174,19 +184,19 @@ class Pairs:
         seen = seen * synthetic.in_picture(field)
         if hidden_there is not None:
             seen = seen * (synthetic.sample(hidden_there, field) < 0.5)
-        frame = View(frame_image, np.column_stack([moved, depth]).astype(np.float32))
+        frame = PairSide(frame_image, np.column_stack([moved, depth]).astype(np.float32))
         if rng.random() < self.config.past:
             step = synthetic.random_field(rng, GRID) * np.float32(0.3)
             rough = compose(step, field) + synthetic.smooth_noise(rng, GRID, 8, rng.uniform(0, 1.5))
             past = Past(
                 _gray(np.asarray(synthetic.sample(frame_image, step), np.uint8)), rough.astype(np.float32)
             )
-            frame = View(frame.image, frame.points, past)
+            frame = PairSide(frame.image, frame.points, past)
         if rng.random() < self.config.occluded:
             frame = self._cover(rng, frame)
         known = np.ones_like(seen)
         still = np.zeros((GRID, GRID, 2), np.float32)
-        return frame, reference, (still, still), Truth(field, known, np.asarray(seen > 0.5, np.float32))
+        return frame, reference, (still, still), PairTruth(field, known, np.asarray(seen > 0.5, np.float32))
 
     def _other_face(self, rng: np.random.Generator, clip: Clip, points: Float) -> Float:
         """Landmarks of another frame of the clip (any clip for a photo), brought to where `points` are."""
@@ -195,27 +205,35 @@ class Pairs:
         scale = np.ptp(points[:, 0]) / max(np.ptp(a[:, 0]), 1.0)
         return np.asarray(points + (b - a - 0.7 * (b - a).mean(axis=0)) * scale, np.float32)
 
-    def _cover(self, rng: np.random.Generator, view: View) -> View:
+    def _cover(self, rng: np.random.Generator, view: PairSide) -> PairSide:
         other = self.clips[int(rng.integers(len(self.clips)))]
         texture = other.frames[int(rng.integers(len(other.frames)))]
         assert view.points is not None
         low, high = view.points[:468, :2].min(axis=0), view.points[:468, :2].max(axis=0)
         image, cover = synthetic.occlude(rng, view.image, texture, (low[0], low[1], high[0], high[1]))
-        return View(image, view.points, view.past, cover)
+        return PairSide(image, view.points, view.past, cover)
 
-    def _light(self, rng: np.random.Generator, first: View, second: View, strong: bool) -> tuple[View, View]:
+    def _light(
+        self, rng: np.random.Generator, first: PairSide, second: PairSide, strong: bool
+    ) -> tuple[PairSide, PairSide]:
         images = synthetic.shift_hue(rng, [first.image, second.image])
         if rng.random() < (0.6 if strong else 0.2):
             images[0] = synthetic.relight(rng, images[0])
         images = [synthetic.spoil(rng, i) if rng.random() < 0.4 else i for i in images]
         noise = [rng.normal(0, 0.25, (478, 3)).astype(np.float32) * rng.uniform(0, 1) for _ in range(2)]
         return tuple(  # type: ignore[return-value]
-            View(image, None if v.points is None else v.points + n * strong, v.past, v.cover)
+            PairSide(image, None if v.points is None else v.points + n * strong, v.past, v.cover)
             for v, image, n in zip((first, second), images, noise, strict=True)
         )
 
     def _direction(
-        self, rng: np.random.Generator, frame: View, reference: View, still: Float, truth: Truth, kept: bool
+        self,
+        rng: np.random.Generator,
+        frame: PairSide,
+        reference: PairSide,
+        still: Float,
+        truth: PairTruth,
+        kept: bool,
     ) -> Sample:
         assert frame.points is not None
         assert reference.points is not None
@@ -311,24 +329,24 @@ def _affine(matrix: Any) -> Float:
     )
 
 
-def _turned(truth: Truth | None) -> Truth | None:
+def _turned(truth: PairTruth | None) -> PairTruth | None:
     """What is known of the other direction."""
     if truth is None:
         return None
     back, held = synthetic.invert_field(truth.field)
     seen = np.asarray(synthetic.sample(truth.visible, back) > 0.5, np.float32)
-    return Truth(back, held, np.where(held > 0, seen, np.float32(NO_TRUTH)))
+    return PairTruth(back, held, np.where(held > 0, seen, np.float32(NO_TRUTH)))
 
 
-def _hide(truth: Truth | None, frame: View, reference: View) -> Truth:
+def _hide(truth: PairTruth | None, frame: PairSide, reference: PairSide) -> PairTruth:
     """The truth with what lies under pasted things made invisible; nothing known but that for real pairs."""
     if truth is None:
         nothing = np.zeros((GRID, GRID), np.float32)
-        truth = Truth(np.zeros((GRID, GRID, 2), np.float32), nothing, np.full_like(nothing, NO_TRUTH))
+        truth = PairTruth(np.zeros((GRID, GRID, 2), np.float32), nothing, np.full_like(nothing, NO_TRUTH))
     visible = truth.visible
     if frame.cover is not None:
         visible = np.where(frame.cover > 0.5, np.float32(0), visible)
     if reference.cover is not None and truth.known.any():
         there = synthetic.sample(reference.cover, truth.field)
         visible = np.where((there > 0.5) & (visible >= 0), np.float32(0), visible)
-    return Truth(truth.field, truth.known, np.asarray(visible, np.float32))
+    return PairTruth(truth.field, truth.known, np.asarray(visible, np.float32))

@@ -17,7 +17,7 @@ Any_ = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
+class PairTruth:
     """What is known about a pair.
 
     Attributes:

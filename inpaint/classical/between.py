@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence import Matcher, Prepared, confidence, warp_image
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, Matcher, Prepared, check_image, confidence, warp_image
 
 RADIUS = 0.02  # error up to which a place counts as found, share of the picture's shorter side
 

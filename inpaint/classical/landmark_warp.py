@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
 from inpaint.classical.between import mixed
 from inpaint.classical.still import Moved, Still
 

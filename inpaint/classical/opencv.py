@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image, check_image
+from correspondence import Float, Image, check_image
 from inpaint.mask import hole_box, paste
 from inpaint.types import FillContext, check_mask
 

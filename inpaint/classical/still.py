@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from correspondence import Bool, Float, Image, Landmarks, check_image
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.region import GRID, Region, whole
-from correspondence.types import Bool, Float, Image, Landmarks, check_image
 from inpaint.model.face_parts import LIPS_INNER
 
 MOUTH_RGB = (58, 24, 26)  # of a mouth opened wider than the still's; a guess, and said so

@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from correspondence.errors import WeightsError
-from correspondence.types import Float, Image, check_image
+from correspondence import Float, Image, WeightsError, check_image
 from inpaint.classical.opencv import fill_classical
 from inpaint.mask import dilate, hole_box, match_boundary, paste, square_box
 from inpaint.model.sampler import trailing_times

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
 from inpaint.classical.landmark_warp import LandmarkWarp
 from inpaint.model.anchor import AnchorBank, Mode
 from inpaint.model.autoencoder import FACTOR

@@ -11,9 +11,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from correspondence import Landmarks, Matcher
+from correspondence import Float, Image, Landmarks, Matcher
 from correspondence.face import topology
-from correspondence.types import Float, Image
 from inpaint.classical.between import carried
 from inpaint.classical.opencv import fill_classical
 from inpaint.mask import paste

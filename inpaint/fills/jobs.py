@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
 from inpaint.classical.between import Ends, interpolate
 from inpaint.classical.opencv import fill_classical
 from inpaint.fills.views import points_of, view, view_landmarks

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, check_image
 from inpaint.fills.guess import guesses
 from inpaint.fills.views import points_of, view, view_landmarks
 from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box

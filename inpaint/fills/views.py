@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, check_image
 
 
 def view_landmarks(

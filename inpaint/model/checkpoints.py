@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from correspondence.network.checkpoints import digest
 from inpaint.model.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.model.denoiser import Denoiser, DenoiserConfig

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from inpaint.model import face_parts as parts
 from inpaint.model.face_parts import Ring
 

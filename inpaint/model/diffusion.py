@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from inpaint.model.anchor import AnchorBank
 from inpaint.model.autoencoder import FACTOR, Autoencoder
 from inpaint.model.conditions import draw_conditions, person_mask

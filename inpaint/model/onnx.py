@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from inpaint.model.autoencoder import Autoencoder
 from inpaint.model.denoiser import Denoiser
 

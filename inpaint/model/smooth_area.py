@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from correspondence.types import Bool, Float
+from correspondence import Bool, Float
 
 GRADIENT_LIMIT = 0.001  # the paper's Sobel threshold, per pixel, pictures in [0, 1]
 NOISE_SCALE = 0.005  # the paper's alpha

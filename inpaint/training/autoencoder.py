@@ -79,7 +79,7 @@ def train(
     """
     generator = training.seeded(config.seed, config.device)
     model = Autoencoder(network).to(config.device)
-    module = Step(model, config.bfloat16)
+    module = AutoencoderStep(model, config.bfloat16)
 
     def loss_of(step: nn.Module, _number: int) -> Tensor:
         loss: Tensor = step(batch(pictures, config.batch, generator, crop))
@@ -91,7 +91,7 @@ def train(
     return best, curve, about
 
 
-class Step(nn.Module):
+class AutoencoderStep(nn.Module):
     """One pass of the autoencoder with noise on its latents, down to the loss."""
 
     def __init__(self, model: Autoencoder, bfloat16: bool) -> None:
@@ -161,6 +161,6 @@ def _some_latents(model: Autoencoder, pictures: Tensor, generator: torch.Generat
 
 
 def _inner(step: nn.Module) -> Autoencoder:
-    if not isinstance(step, Step):
+    if not isinstance(step, AutoencoderStep):
         raise TypeError(f"expected a training step, got {type(step).__name__}")
     return step.model

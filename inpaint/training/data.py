@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
+from correspondence import Float, Image
 from correspondence.training.data import Clip
-from correspondence.types import Float, Image
 from inpaint.model.autoencoder import FACTOR
 from inpaint.model.conditions import (
     MILD,

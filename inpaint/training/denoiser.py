@@ -168,14 +168,14 @@ def train(
         times = stratified_times(count, generator, drawn.latents)
         return loss(step, drawn, times, generator, network.prior_std)
 
-    module = Step(denoiser, config.bfloat16)
+    module = DenoiserStep(denoiser, config.bfloat16)
     averaged, curve, about = training.optimise(
         module, loss_of, config, None if check is None else lambda m: check(inner(m))
     )
     return averaged.denoiser, curve, about
 
 
-class Step(nn.Module):
+class DenoiserStep(nn.Module):
     """The denoiser with everything in front of it, so that one call takes a batch to its prediction."""
 
     def __init__(self, denoiser: Denoiser, bfloat16: bool = False) -> None:
@@ -215,7 +215,7 @@ def loss(
     much as what is not, and is not spoilt for a little gain there.
 
     Args:
-        network: a `Step`, compiled or not.
+        network: a `DenoiserStep`, compiled or not.
         batch: clean latents and everything the grid is conditioned on.
         times: (B,), [0, 1].
         generator: of the noise.
@@ -303,6 +303,6 @@ def measure_on(
 
 def inner(step: nn.Module) -> Denoiser:
     """The denoiser inside a training step."""
-    if not isinstance(step, Step):
+    if not isinstance(step, DenoiserStep):
         raise TypeError(f"expected a training step, got {type(step).__name__}")
     return step.denoiser

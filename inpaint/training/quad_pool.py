@@ -17,8 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from correspondence import Landmarks
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks
 from inpaint.classical.between import carried
 from inpaint.classical.landmark_warp import LandmarkWarp
 from inpaint.fills.guess import guesses, shared_matcher

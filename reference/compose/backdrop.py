@@ -11,9 +11,10 @@ from collections import deque
 import cv2
 import numpy as np
 
-from correspondence.face.body import BodyWatcher, Finder
+from correspondence import Bool, Float, Image, Landmarks, Match
+from correspondence.face.body import BodyWatcher, PersonFinder
 from correspondence.face.mesh import similarity
-from correspondence.types import Bool, Float, Image, Landmarks, Match, Patch
+from correspondence.types import Patch
 from reference.compose.camera import CameraTracker, Homography, resized
 from reference.compose.composite import CompositeConfig, Composition, Compositor
 from reference.compose.person import PersonDetector, Split, outline
@@ -43,7 +44,7 @@ class Backdrop:
         config: CompositeConfig | None = None,
         *,
         beside: bool = True,
-        finder: Finder | None = None,
+        finder: PersonFinder | None = None,
     ) -> None:
         self.split = split
         self._beside = beside

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Bool, Float, Image
+from correspondence import Bool, Float, Image
 from reference.compose.layers import Layers, Maps, warp, warp_change
 
 UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64

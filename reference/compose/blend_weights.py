@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Image
+from correspondence import Box, Float, Image
 from reference.compose.layers import Softness
 from reference.compose.live import Areas
 from reference.edits.mask import smoothstep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class LandingGrid:
     """Where an edit lands and how sure its place is, on a coarse grid over a box of the frame.
 
     Attributes:
@@ -45,7 +45,7 @@ class Weights:
     gain: Float  # (rows, columns, 3)
     trust: Float
     coverage: float
-    seen: Seen
+    seen: LandingGrid
     softness: Softness | None = None
 
     @property

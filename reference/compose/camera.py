@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from correspondence import Float, Image
 from correspondence.geometry.region import shrink
-from correspondence.types import Float, Image
 
 SIDE = 360  # pictures are shrunk to this before points are followed
 POINTS = 160

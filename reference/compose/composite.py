@@ -15,7 +15,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from correspondence.types import Bool, Box, Float, Image, Landmarks, Match, check_image
+from correspondence import Bool, Box, Float, Image, Landmarks, Match, check_image
 from reference.compose.blend import (
     CELL,
     UNIT,
@@ -29,7 +29,7 @@ from reference.compose.blend import (
     tiles,
     weigh_pixels,
 )
-from reference.compose.blend_weights import Seen, Weights, centres, less_live, light_gain, tight, union
+from reference.compose.blend_weights import LandingGrid, Weights, centres, less_live, light_gain, tight, union
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
 from reference.compose.layers import Layers, Maps, fixed_maps, make_layers, soften
@@ -85,7 +85,7 @@ class Composition:
     image: Image
     box: Box | None
     coverage: float
-    seen: Seen | None = None
+    seen: LandingGrid | None = None
 
 
 class Compositor:
@@ -261,7 +261,7 @@ class Compositor:
         total = float(mask.sum())
         coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
         own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        seen = Seen(less_live(own, live, box), values[..., 2])
+        seen = LandingGrid(less_live(own, live, box), values[..., 2])
         gain = np.ones((rows, columns, 3), np.float32)
         if config.follow_light:
             border = cv2.BORDER_REPLICATE

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from correspondence import Bool, Box, Float, Image, Landmarks
 from correspondence.face.topology import topology
-from correspondence.types import Bool, Box, Float, Image, Landmarks
 from reference.face.parts import face_size
 
 CELLS = 96  # cells across the face in which the mask is carried

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from correspondence import Float, Image
 from correspondence.geometry.region import shrink
-from correspondence.types import Float, Image
 
 RADIUS = 4  # of the filter's window, cells
 FIRM = 1e-3  # variance of the guide, in [0, 1] squared, below which it has no edge to follow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from correspondence.types import Box, Float, Landmarks
+from correspondence import Box, Float, Landmarks
 from reference.face.parts import face_size
 
 HEAD_REACH = 0.35  # of the face's size: as far beyond the face's box things still move with the head

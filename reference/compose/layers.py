@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Box, Float, Image
+from correspondence import Box, Float, Image
 from reference.edits.edit import Edit
 
 BIAS = 128

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Image, Landmarks
+from correspondence import Box, Float, Image, Landmarks
 from reference.edits.edit import Edit
 from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, eye_openings, lip_gap, take
 

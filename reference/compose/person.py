@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from correspondence import Float, Image, Landmarks, check_image
 from correspondence.face.body import Body
 from correspondence.face.mediapipe_graphs import segmenter
-from correspondence.types import Float, Image, Landmarks, check_image
 from reference.compose.guided import guided_mask
 from reference.compose.landing import leaves_head
 from reference.edits.edit import Edit

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Box, Float, Image, Landmarks
+from correspondence import Box, Float, Image, Landmarks
 from reference.compose.blend import UNIT
 from reference.compose.layers import Softness, fixed_maps, soft_paint, warp
 from reference.edits.mask import smoothstep

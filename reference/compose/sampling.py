@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Match, Patch
+from correspondence import Box, Float, Match
+from correspondence.types import Patch
 
 LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enlarged
 LARGE_STEP = 3  # its cells, pixels: no coarser than a matcher's own grid on a frame that large

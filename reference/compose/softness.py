@@ -13,7 +13,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Box, Float, Image, Landmarks, Match
+from correspondence import Box, Float, Image, Landmarks, Match
 from reference.compose.blend_weights import centres
 from reference.compose.layers import FADED, Softness
 from reference.compose.sampling import coarse_values

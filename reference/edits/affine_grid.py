@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Box, Float, Image, check_image
+from correspondence import Box, Float, Image, check_image
 from reference.edits.mask import smoothstep
 
 DEPTH = 8  # cells along the luma

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Image, check_image
+from correspondence import Image, check_image
 from reference.edits.mask import smoothstep
 from reference.errors import EditError
 

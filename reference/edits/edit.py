@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Bool, Box, Float, Image, check_image
+from correspondence import Bool, Box, Float, Image, check_image
 from reference.edits.mask import change_mask, colour_table, opacity, visibly_changed
 from reference.errors import EditError
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Bool, Float, Image
+from correspondence import Bool, Float, Image
 
 SCALE_PX = 512  # sizes below are pixels of a picture whose shorter side is this long
 DILATE_PX = 3

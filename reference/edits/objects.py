@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Bool, Float, Image, Landmarks
+from correspondence import Bool, Float, Image, Landmarks
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, LEFT_EYE, RIGHT_EYE, face_size, take

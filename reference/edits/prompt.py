@@ -18,8 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from correspondence.errors import WeightsError
-from correspondence.types import Float, Image, Landmarks, check_image
+from correspondence import Float, Image, Landmarks, WeightsError, check_image
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 

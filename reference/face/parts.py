@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from correspondence import Float, Landmarks
 from correspondence.face import topology
-from correspondence.types import Float, Landmarks
 
 INNER_LIPS, OUTER_LIPS, FACE_OVAL = topology.INNER_LIPS, topology.LIPS, topology.OVAL
 # Right and left are the person's own: the right eye is on the left of the picture.

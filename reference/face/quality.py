@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Image, Landmarks, check_image
+from correspondence import Image, Landmarks, check_image
 from reference.face.parts import distance, eye_openings, face_size
 
 FACE_SIDE = 192  # a larger face is shrunk to this before its sharpness is measured, pixels

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Landmarks
+from correspondence import Landmarks
 from reference.face.parts import eye_openings, lip_gap
 
 # Points that keep their distances: forehead, nose bridge, temples, eye corners, cheekbones.

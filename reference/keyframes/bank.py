@@ -8,7 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks, Prepared
+from correspondence import Float, Image, Landmarks, Prepared
 from reference.edits.edit import Edit
 from reference.face.view import ViewChange, view_change
 from reference.keyframes.keyframe_info import KeyframeInfo

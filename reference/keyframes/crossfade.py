@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence import Matcher
+from correspondence import Box, Float, Image, Landmarks, Match, Matcher
 from correspondence.face.mesh import similarity
-from correspondence.types import Box, Float, Image, Landmarks, Match, Patch
+from correspondence.types import Patch
 from reference.compose.blend_weights import union
 from reference.compose.composite import Composition
 from reference.compose.sampling import coarse_values
 from reference.face.view import RIGID
 from reference.keyframes.pair import cells_of, mix
-from reference.keyframes.sights import Worn, confident, radius_px
+from reference.keyframes.sights import ReadyKeyframe, confident, radius_px
 
 STEP_PX = 4  # grid on which the two references' places are compared
 LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
@@ -32,7 +32,7 @@ class CrossFade:
     """
 
     def __init__(
-        self, old: Worn, match: Match | None, frames: int, radius: float, apart: Apart | None = None
+        self, old: ReadyKeyframe, match: Match | None, frames: int, radius: float, apart: Apart | None = None
     ) -> None:
         self._old = old
         self._match = match
@@ -51,7 +51,7 @@ class CrossFade:
         frame: Image,
         match: Match,
         new: Composition,
-        worn: Worn,
+        worn: ReadyKeyframe,
         landmarks: Landmarks | None,
         strength: float,
         matcher: Matcher,
@@ -80,7 +80,7 @@ class CrossFade:
         return Composition(image, box, new.coverage, new.seen)
 
     def _match_old(
-        self, frame: Image, match: Match, worn: Worn, landmarks: Landmarks | None, matcher: Matcher
+        self, frame: Image, match: Match, worn: ReadyKeyframe, landmarks: Landmarks | None, matcher: Matcher
     ) -> Match | None:
         """The frame's match with the old keyframe; None where there is none to go on."""
         if self._old.keyframe.prepared is worn.keyframe.prepared:

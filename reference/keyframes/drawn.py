@@ -14,10 +14,10 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
 from reference.edits.affine_grid import fit_affine_grid, structure
 from reference.edits.mask import scaled, smoothstep
-from reference.keyframes.sights import Look, Sight
+from reference.keyframes.sights import EditStyle, Sight
 
 SURE = (0.2, 0.6)  # confidence from which a keyframe starts to give a pixel, and gives all of it
 SHOWN = (0.3, 0.6)  # validity of the mesh from which it starts to give a pixel, and gives all of it
@@ -43,7 +43,7 @@ class FillHint:
     reference_landmarks: Landmarks | None
 
 
-class Fill(Protocol):
+class KeyframeFill(Protocol):
     """Invents what a mask covers."""
 
     def __call__(self, image: Image, mask: Float, hint: FillHint, /) -> Image:
@@ -72,10 +72,10 @@ class LaterFill(Protocol):
         then: Callable[[Image], None],
         wanted: Callable[[], bool],
     ) -> None:
-        """Begin to fill; see `Fill`. Returns at once.
+        """Begin to fill; see `KeyframeFill`. Returns at once.
 
         Args:
-            image, mask, hint: as a `Fill` takes them.
+            image, mask, hint: as a `KeyframeFill` takes them.
             then: takes the filled picture, from another thread; not called where the fill fails.
             wanted: asked all along, from another thread; False stops the fill.
         """
@@ -83,7 +83,7 @@ class LaterFill(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Gap:
+class KeyframeGap:
     """Frames between two keyframes, the edit drawn on them as far as it is known.
 
     Attributes:
@@ -102,7 +102,9 @@ class Gap:
 class GapFill(Protocol):
     """A fill that invents what is unknown of frames between two keyframes with both in sight."""
 
-    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+    def between(
+        self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
+    ) -> None:
         """Fill the holes of a gap's frames, now or later; not at all where it knows no better than they.
 
         Args:
@@ -129,13 +131,13 @@ class Drawn:
     known: float
 
 
-def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
+def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
     """The edited picture of a frame, each pixel from the earliest keyframe that is sure of it.
 
     Args:
         frame: uint8 (H, W, 3).
         sights: of the frame, the earliest keyframe first and at least one; the first is the user's own.
-        look: how the edits are worn.
+        style: how the edits are worn.
 
     Raises:
         ValueError: no sights.
@@ -152,7 +154,7 @@ def draw(frame: Image, sights: Sequence[Sight], look: Look) -> Drawn:
             left -= given
             if float((given * sight.mask).max()) < LEAST_HOLE:
                 continue
-            there = sight.composed(frame, look, by_mesh=by_mesh)
+            there = sight.composed(frame, style, by_mesh=by_mesh)
             near = (given * _reach(sight.mask))[..., None]
             change += near * cv2.subtract(there, frame, dtype=cv2.CV_32F)
             landed += given * sight.mask
@@ -204,7 +206,7 @@ def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Ima
     return out, rest
 
 
-def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Fill) -> Image:
+def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: KeyframeFill) -> Image:
     """The drawn edit with its hole filled.
 
     Args:

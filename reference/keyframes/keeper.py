@@ -10,21 +10,20 @@ from functools import partial
 
 import numpy as np
 
-from correspondence import Matcher
-from correspondence.types import Image, Landmarks, Match
+from correspondence import Image, Landmarks, Match, Matcher
 from reference.compose.composite import Composition
 from reference.edits.edit import Edit, Mode
 from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
 from reference.keyframes.bank import Bank, Keyframe
-from reference.keyframes.drawn import Fill
+from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.lookout import Lookout
 from reference.keyframes.passed_job import Passing
 from reference.keyframes.policy import Action, Decision, coverage
 from reference.keyframes.showing import Showing
-from reference.keyframes.sights import Look, Worn, confident, radius_px
-from reference.keyframes.view_job import Found, Refused, Swap, Tools, View, ViewJob
+from reference.keyframes.sights import EditStyle, ReadyKeyframe, confident, radius_px
+from reference.keyframes.view_job import Found, FrameRefused, JobTools, JobView, Swap, ViewJob
 from reference.side_work import Worker
 
 logger = logging.getLogger(__name__)
@@ -38,22 +37,22 @@ class ReferenceKeeper:
     Args:
         own: the user's keyframe and edit, made ready.
         matcher: as the stream's.
-        look: how edits are worn.
+        style: how edits are worn.
         worker: where the slow work is done.
         fill: invents what no keyframe knows; None leaves it live.
     """
 
     def __init__(
         self,
-        own: Worn,
+        own: ReadyKeyframe,
         matcher: Matcher,
-        look: Look,
+        style: EditStyle,
         worker: Worker,
         config: KeeperConfig | None = None,
-        fill: Fill | None = None,
+        fill: KeyframeFill | None = None,
     ) -> None:
         self.config = config or KeeperConfig()
-        self._matcher, self._look, self._worker, self._fill = matcher, look, worker, fill
+        self._matcher, self._style, self._worker, self._fill = matcher, style, worker, fill
         self._bank = Bank(self.config.bank)
         self._bank.add(own.keyframe)
         self._lock = threading.Lock()  # guards what follows, and changes of the bank
@@ -70,7 +69,7 @@ class ReferenceKeeper:
         self._resuming = False
 
     @property
-    def worn(self) -> Worn:
+    def worn(self) -> ReadyKeyframe:
         """What serves the next frame."""
         return self._worn
 
@@ -118,7 +117,7 @@ class ReferenceKeeper:
     def _apply(self, found: Found, last: Match | None, events: list[Event]) -> None:
         for keyframe, landmarks, covered in found.observed:
             keyframe.observe(landmarks, covered, self.config.bank)
-        if isinstance(found, Refused):
+        if isinstance(found, FrameRefused):
             self._note_refusal(found.reason, events)
             return
         swap = found.swap
@@ -197,9 +196,9 @@ class ReferenceKeeper:
             self._lookout.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
             return
         self._bank.served(keyframe)
-        if self._lookout.look(keyframe, landmarks, covered, self._now_s):
+        if self._lookout.ask(keyframe, landmarks, covered, self._now_s):
             start = keyframe.prepared.landmarks
-            self._passing.look(frame, landmarks, self._now_s, covered, start, self._face)
+            self._passing.note_covered(frame, landmarks, self._now_s, covered, start, self._face)
         self._lookout.decide(covered, self._now_s)
         self._act(frame, landmarks, match, covered)
 
@@ -214,15 +213,15 @@ class ReferenceKeeper:
             return
         worn = self._worn.keyframe
         passed = self._passing.before(self._now_s, worn.prepared.landmarks, landmarks)
-        view = View(frame.copy(), landmarks, self._now_s, wanted, (worn, match), passed)
+        view = JobView(frame.copy(), landmarks, self._now_s, wanted, (worn, match), passed)
         self._job = ViewJob(view, self._tools(), self._fresh)
         self._worker.submit(self._job)
 
-    def _tools(self) -> Tools:
+    def _tools(self) -> JobTools:
         """What a job works with that brings nothing once the user has changed the keyframes."""
         config, generation = self.config, self._generation
-        return Tools(
-            self._matcher, self._look, config.radius, config.threshold, config.refusal, self._fill,
+        return JobTools(
+            self._matcher, self._style, config.radius, config.threshold, config.refusal, self._fill,
             config.policy.min_coverage, self._sources, partial(self.take, generation=generation),
             partial(self._wants, generation=generation),
         )  # fmt: skip
@@ -267,20 +266,20 @@ class ReferenceKeeper:
         """Memory of the keyframes, bytes."""
         return self._bank.nbytes
 
-    def follow(self, own: Sequence[Keyframe], look: Look) -> None:
+    def follow(self, own: Sequence[Keyframe], style: EditStyle) -> None:
         """Hold the user's keyframes as they are now, see `Bank.follow`, and serve next what changed last.
 
         Args:
             own: at least one.
-            look: how all edits are worn from now on.
+            style: how all edits are worn from now on.
 
         Raises:
             ValueError: they do not fit into the bank.
         """
         changed = self._bank.changed(own)
-        if look.mode != self._look.mode:
-            self.wear(look.mode)
-        worn = look.worn(changed[-1] if changed else own[0])
+        if style.mode != self._style.mode:
+            self.wear(style.mode)
+        worn = style.ready(changed[-1] if changed else own[0])
         with self._lock:
             self._bank.follow(own)
             if changed:
@@ -300,9 +299,9 @@ class ReferenceKeeper:
             ValueError: the keyframes edited by hand would not fit into the bank.
         """
         old = self._at(index)
-        edit = Edit(old.image, edited, self._look.mode, self._look.strength)
+        edit = Edit(old.image, edited, self._style.mode, self._style.strength)
         new = replace(old, edited=edited, pinned=True, edit=edit)
-        self.follow([*(k for k in self._bank if k.pinned and k is not old), new], self._look)
+        self.follow([*(k for k in self._bank if k.pinned and k is not old), new], self._style)
         return edit
 
     def remove_keyframe(self, index: int) -> None:
@@ -325,14 +324,14 @@ class ReferenceKeeper:
         if not keyframe.pinned:
             with self._lock:
                 self._bank.remove(keyframe)
-        self.follow(own, self._look)
+        self.follow(own, self._style)
 
     def wear(self, mode: Mode) -> None:
         """Compose in another mode from the next step on."""
-        self._look = look = replace(self._look, mode=mode)
+        self._style = style = replace(self._style, mode=mode)
         waiting = self._found[-1].swap if self._found else None  # perhaps what the user edited last
-        worn = look.worn(self._worn.keyframe)
-        other = None if waiting is None else Swap(look.worn(waiting.worn.keyframe), waiting.reason)
+        worn = style.ready(self._worn.keyframe)
+        other = None if waiting is None else Swap(style.ready(waiting.worn.keyframe), waiting.reason)
         with self._lock:
             self._generation += 1
             self._found = [] if other is None else [Found(swap=other)]
@@ -350,7 +349,7 @@ class ReferenceKeeper:
             raise IndexError(f"there are {len(held)} keyframes, got index {index}")
         return held[index]
 
-    def _supersede(self, worn: Worn, reason: str) -> None:
+    def _supersede(self, worn: ReadyKeyframe, reason: str) -> None:
         """Serve this next, whatever jobs are under way; under the lock."""
         self._generation += 1
         self._found = [Found(swap=Swap(worn, reason))]

@@ -21,7 +21,7 @@ class KeeperConfig:
     radius: float = 0.04  # error up to which a place counts as covered, share of the face
     threshold: float = 0.5  # at this probability of a smaller error
     fade_frames: int = 5  # frames that show both references of a switch
-    look_every_s: float = 0.1  # how often the bank is asked for a better keyframe
+    ask_every_s: float = 0.1  # how often the bank is asked for a better keyframe
     home_s: float = 2.0  # after this long on a made keyframe, the user's own is preferred where ...
     home_coverage: float = 0.9  # ... it is expected to cover this much, and covers `policy.recover`
     stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
@@ -40,8 +40,8 @@ class KeeperConfig:
         for name in ("radius", "stale_s", "max_match_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.fade_frames < 0 or self.max_sources < 1 or min(self.look_every_s, self.home_s) < 0:
-            raise ValueError("fade_frames, look_every_s and home_s must be >= 0, max_sources >= 1")
+        if self.fade_frames < 0 or self.max_sources < 1 or min(self.ask_every_s, self.home_s) < 0:
+            raise ValueError("fade_frames, ask_every_s and home_s must be >= 0, max_sources >= 1")
         for name in ("pair_match_s", "passed_views", "passed_wait_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

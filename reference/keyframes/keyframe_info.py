@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

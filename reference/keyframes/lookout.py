@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from correspondence.types import Landmarks
+from correspondence import Landmarks
 from reference.keyframes.bank import Bank, Keyframe
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.policy import Action, Decision, KeyframePolicy
@@ -44,7 +44,7 @@ class Lookout:
     def begin_anew(self) -> None:
         """The source began anew, or another edit was worn meanwhile."""
         self._policy = KeyframePolicy(self._config.policy)
-        self._looked_s = self._changed_s = -np.inf
+        self._asked_s = self._changed_s = -np.inf
         self._other = None
 
     def switched(self, now_s: float) -> None:
@@ -56,16 +56,16 @@ class Lookout:
         """The frame that was asked for is no good as keyframe."""
         self._policy.refused(now_s=now_s)
 
-    def look(self, keyframe: Keyframe, landmarks: Landmarks, covered: float, now_s: float) -> bool:
-        """Ask the bank, once in `look_every_s`; whether it was asked.
+    def ask(self, keyframe: Keyframe, landmarks: Landmarks, covered: float, now_s: float) -> bool:
+        """Ask the bank, once in `ask_every_s`; whether it was asked.
 
         Args:
             keyframe: that serves; landmarks: of the frame; covered: share of the edit, [0, 1].
         """
         config = self._config
-        if now_s - self._looked_s < config.look_every_s:
+        if now_s - self._asked_s < config.ask_every_s:
             return False
-        self._looked_s = now_s
+        self._asked_s = now_s
         keyframe.observe(landmarks, covered, config.bank)
         low = covered < config.policy.recover
         self._other = self._bank.best(landmarks, without=keyframe, hopeful=True) if low else None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence import Matcher
-from correspondence.types import Box, Float, Image, Landmarks, Match
+from correspondence import Box, Float, Image, Landmarks, Match, Matcher
 from reference.compose.blend_weights import union
 from reference.compose.composite import CompositeConfig, Composition
 from reference.compose.sampling import coarse_values
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
-from reference.keyframes.sights import CELL_PX, Worn, confident
+from reference.keyframes.sights import CELL_PX, ReadyKeyframe, confident
 
 SEAM_CELLS = 1.5  # sigma over which one keyframe hands over to the other in space, cells
 
@@ -72,14 +71,14 @@ class Partner:
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        self._own: Worn | None = None  # the user's keyframe that served last
+        self._own: ReadyKeyframe | None = None  # the user's keyframe that served last
         self._last: Match | None = None
 
     def over(
         self,
         shown: Composition,
         frame: Image,
-        worn: Worn,
+        worn: ReadyKeyframe,
         served: tuple[Match, Composition],
         landmarks: Landmarks | None,
         strength: float,

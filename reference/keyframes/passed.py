@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks
 from reference.keyframes.bank import SAME_VIEW, BankConfig, apart
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks
 from reference.keyframes.bank import Keyframe
-from reference.keyframes.drawn import Drawn, Gap, GapFill, checked
+from reference.keyframes.drawn import Drawn, GapFill, KeyframeGap, checked
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.passed import Passed, PassedViews
 from reference.keyframes.refusal import eyes_shut
 from reference.keyframes.sights import Sight
-from reference.keyframes.view_job import Found, Swap, Tools, drawn_on, recognised
+from reference.keyframes.view_job import Found, JobTools, Swap, drawn_on, recognised
 from reference.side_work import Worker
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class PassedJob:
         self,
         views: Sequence[Passed],
         ends: tuple[Keyframe, Keyframe],
-        tools: Tools,
+        tools: JobTools,
         due_s: float = -np.inf,
     ) -> None:
         self._left, self._ends, self._tools = list(views), ends, tools
@@ -104,7 +104,7 @@ class PassedJob:
             return
         # As old as the keyframe it is drawn from: an edit of that takes both out, see `Bank.follow`.
         keyframe = Keyframe(prepared.image, drawn.edited, prepared, made_s=self._ends[1].made_s)
-        worn = tools.look.worn(keyframe)
+        worn = tools.style.ready(keyframe)
         swap = Swap(worn, "its view was passed", known=drawn.known, serves=False)
         self._made.append((keyframe, drawn))
         self._tools.report(Found(observed=observed, swap=swap))
@@ -116,7 +116,7 @@ class PassedJob:
         if not holed or not isinstance(fill, GapFill):
             return
         start, end = ((k.edited, k.prepared.landmarks) for k in self._ends)
-        gap = Gap(
+        gap = KeyframeGap(
             ends=(start, end),
             frames=tuple((drawn.edited, k.prepared.landmarks) for k, drawn in holed),
             holes=tuple(drawn.hole for _, drawn in holed),
@@ -132,7 +132,7 @@ class PassedJob:
         """Report the keyframe with its hole filled, if that changed anything."""
         if (picture == drawn.edited).all():
             return
-        whole = self._tools.look.worn(replace(keyframe, edited=picture))
+        whole = self._tools.style.ready(replace(keyframe, edited=picture))
         self._tools.report(Found(swap=Swap(whole, "its hole was filled", replaces=keyframe)))
 
 
@@ -175,7 +175,7 @@ class Passing(PassedViews):
         """Whether a view is being drawn on."""
         return self._job is not None and self._job.running
 
-    def look(
+    def note_covered(
         self,
         frame: Image,
         landmarks: Landmarks,
@@ -195,7 +195,7 @@ class Passing(PassedViews):
         elif self._keeping.make and not eyes_shut(landmarks, first, self._keeping.refusal):
             self.note(frame, landmarks, now_s, start)
 
-    def begin(self, swap: Swap, start: Keyframe, tools: Tools, now_s: float) -> None:
+    def begin(self, swap: Swap, start: Keyframe, tools: JobTools, now_s: float) -> None:
         """A keyframe was made: what was passed before it may join the bank too.
 
         Args:

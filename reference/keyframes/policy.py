@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from correspondence.types import Float
+from correspondence import Float
 
 MOST_DOUBLINGS = 4  # of the time after which a refused keyframe is tried again
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from correspondence import Float, Image, Landmarks
 from correspondence.face.topology import topology
-from correspondence.types import Float, Image, Landmarks
 from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_size
 from reference.face.quality import GOOD, eyes_open, reference_score
 from reference.keyframes.sights import Sight

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from correspondence import Matcher
-from correspondence.types import Image, Landmarks, Match
+from correspondence import Image, Landmarks, Match, Matcher
 from reference.compose.composite import Composition
 from reference.keyframes.crossfade import Apart, CrossFade
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.pair import Partner
-from reference.keyframes.sights import Worn
+from reference.keyframes.sights import ReadyKeyframe
 
 
 class Showing:
@@ -35,7 +34,14 @@ class Showing:
         self._fade = None
 
     def change(
-        self, old: Worn, new: Worn, last: Match | None, apart: Apart | None, *, fades: bool, match_s: float
+        self,
+        old: ReadyKeyframe,
+        new: ReadyKeyframe,
+        last: Match | None,
+        apart: Apart | None,
+        *,
+        fades: bool,
+        match_s: float,
     ) -> None:
         """Another keyframe serves from the next frame on.
 
@@ -56,7 +62,7 @@ class Showing:
         frame: Image,
         match: Match,
         new: Composition,
-        worn: Worn,
+        worn: ReadyKeyframe,
         landmarks: Landmarks | None,
         strength: float,
     ) -> Composition:

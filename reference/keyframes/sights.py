@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from correspondence import Matcher
+from correspondence import Float, Image, Landmarks, Match, Matcher
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.face.topology import OVAL
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import ideal_region
-from correspondence.types import Float, Image, Landmarks, Match
 from reference.compose.blend_weights import centres, less_live
 from reference.compose.composite import CompositeConfig, Compositor
 from reference.compose.live import live_areas, openings
@@ -35,7 +34,7 @@ ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is take
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class EditStyle:
     """How the edits of all keyframes are worn.
 
     Attributes:
@@ -47,10 +46,10 @@ class Look:
     strength: float
     composite: CompositeConfig
 
-    _kept: OrderedDict[Keyframe, Worn] = field(default_factory=OrderedDict, init=False, repr=False)
+    _kept: OrderedDict[Keyframe, ReadyKeyframe] = field(default_factory=OrderedDict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def worn(self, keyframe: Keyframe) -> Worn:
+    def ready(self, keyframe: Keyframe) -> ReadyKeyframe:
         """The keyframe made ready to serve frames; slow where it is not one of the last `MOST_KEPT`."""
         with self._lock:
             kept = self._kept.get(keyframe)
@@ -61,7 +60,7 @@ class Look:
             edit = keyframe.edit.with_mode(self.mode)
         else:
             edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
-        made = Worn(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+        made = ReadyKeyframe(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
         with self._lock:
             self._kept[keyframe] = made
             while len(self._kept) > MOST_KEPT:
@@ -70,7 +69,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Worn:
+class ReadyKeyframe:
     """A keyframe with all that a step needs of it."""
 
     keyframe: Keyframe
@@ -93,7 +92,7 @@ class Sight:
         covered: share of the edited area that is seen with confidence, [0, 1].
     """
 
-    worn: Worn
+    worn: ReadyKeyframe
     match: Match
     confidence: Float
     mask: Float
@@ -111,7 +110,7 @@ class Sight:
         """The keyframe's edit."""
         return self.worn.edit
 
-    def composed(self, frame: Image, look: Look, *, by_mesh: bool = False) -> Image:
+    def composed(self, frame: Image, style: EditStyle, *, by_mesh: bool = False) -> Image:
         """The whole edit on the frame at full strength, wherever the match, or the mesh, puts it."""
         if self.edit.strength <= 0:
             return frame
@@ -122,7 +121,7 @@ class Sight:
             sure = np.zeros((height, width), np.float32)
             match = Match.from_field(field, sure, match.landmarks, match.reference_size)
         compositor = copy(self.worn.compositor)
-        compositor.config = replace(look.composite, trust_low=0.0, trust_high=ALL_TRUST)
+        compositor.config = replace(style.composite, trust_low=0.0, trust_high=ALL_TRUST)
         return compositor.compose(frame, match, 1 / self.edit.strength).image
 
 
@@ -131,7 +130,7 @@ def sight_of(
     landmarks: Landmarks | None,
     keyframe: Keyframe,
     matcher: Matcher,
-    look: Look,
+    style: EditStyle,
     radius: float,
     threshold: float,
 ) -> Sight:
@@ -144,7 +143,7 @@ def sight_of(
     """
     size = (frame.shape[0], frame.shape[1])
     match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
-    worn = look.worn(keyframe)
+    worn = style.ready(keyframe)
     whole = (0, 0, size[1], size[0])
     pixels = pixel_grid(*size)
     own = keyframe.prepared.landmarks
@@ -158,7 +157,12 @@ def sight_of(
 
 
 def glance_at(
-    frame: Image, landmarks: Landmarks | None, worn: Worn, matcher: Matcher, radius: float, threshold: float
+    frame: Image,
+    landmarks: Landmarks | None,
+    worn: ReadyKeyframe,
+    matcher: Matcher,
+    radius: float,
+    threshold: float,
 ) -> tuple[Match, float]:
     """The match of a frame with a keyframe and how much of the edit it covers, [0, 1]: a sight at low cost.
 

@@ -1,4 +1,4 @@
-"""A look beside the frame's path at a view that is badly covered: a keyframe that covers it, or a new one."""
+"""Beside the frame's path: a view that is badly covered gets a keyframe that covers it, or a new one."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from correspondence import Matcher
-from correspondence.types import Image, Landmarks, Match, Prepared
+from correspondence import Image, Landmarks, Match, Matcher, Prepared
 from reference.face.parts import face_size
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import Apart
-from reference.keyframes.drawn import Drawn, Fill, LaterFill, checked, draw, filled, hint_of
+from reference.keyframes.drawn import Drawn, KeyframeFill, LaterFill, checked, draw, filled, hint_of
 from reference.keyframes.lookout import Wanted
 from reference.keyframes.passed import Passed
 from reference.keyframes.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights
-from reference.keyframes.sights import Look, Sight, Worn, glance_at, sight_of
+from reference.keyframes.sights import EditStyle, ReadyKeyframe, Sight, glance_at, sight_of
 
 Observed = tuple[Keyframe, Landmarks, float]  # a keyframe, a view, and what it covered of it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What a job looks at.
+class JobView:
+    """The view that a job works on.
 
     Attributes:
         frame: uint8 (H, W, 3); landmarks: of its face; now_s: its time.
@@ -41,7 +40,7 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tools:
+class JobTools:
     """What a job works with; see `KeeperConfig`.
 
     Attributes:
@@ -52,11 +51,11 @@ class Tools:
     """
 
     matcher: Matcher
-    look: Look
+    style: EditStyle
     radius: float
     threshold: float
     refusal: RefusalConfig
-    fill: Fill | None
+    fill: KeyframeFill | None
     enough: float
     sources: Callable[[Landmarks], list[Keyframe]]
     report: Callable[[Found], None]
@@ -77,7 +76,7 @@ class Swap:
         passed: views on the way to a new one that may join the bank after it.
     """
 
-    worn: Worn
+    worn: ReadyKeyframe
     reason: str
     known: float | None = None
     replaces: Keyframe | None = None
@@ -96,27 +95,27 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Refused(Found):
+class FrameRefused(Found):
     """The frame is no good as keyframe."""
 
     reason: str
 
 
 class ViewJob:
-    """One look; called once, by a worker.
+    """One job on one view; called once, by a worker.
 
     Args:
-        view: what at.
-        tools: what with.
-        fresh: tells by a frame's time whether it is still worth looking at.
+        view: the view.
+        tools: what the job works with.
+        fresh: tells by a frame's time whether it is still worth the work.
     """
 
-    def __init__(self, view: View, tools: Tools, fresh: Callable[[float], bool]) -> None:
+    def __init__(self, view: JobView, tools: JobTools, fresh: Callable[[float], bool]) -> None:
         self._view, self._tools, self._fresh = view, tools, fresh
         self.running = self.over = False
 
     def __call__(self) -> None:
-        """Look, and report; a failure leaves everything as it was."""
+        """Try or make a keyframe, and report; a failure leaves everything as it was."""
         try:
             if not self._fresh(self._view.now_s):
                 return
@@ -131,7 +130,7 @@ class ViewJob:
     def _glance(self, keyframe: Keyframe) -> tuple[Swap, float]:
         """The change to a keyframe of the bank, and what it covers of the view."""
         view, tools = self._view, self._tools
-        worn = tools.look.worn(keyframe)
+        worn = tools.style.ready(keyframe)
         match, covered = glance_at(
             view.frame, view.landmarks, worn, tools.matcher, tools.radius, tools.threshold
         )
@@ -164,13 +163,13 @@ class ViewJob:
         seen = recognised(view.frame, view.landmarks, sources, tools)
         drawn = seen if isinstance(seen, str) else drawn_on(view.frame, seen[1], tools)
         if isinstance(seen, str) or isinstance(drawn, str):
-            self._tools.report(Refused(observed=observed, reason=str(drawn)))
+            self._tools.report(FrameRefused(observed=observed, reason=str(drawn)))
             return
         prepared, sights = seen
         keyframe = Keyframe(prepared.image, drawn.edited, prepared, made_s=view.now_s)
         fill = tools.fill if drawn.hole.any() else None
         swap = Swap(
-            tools.look.worn(keyframe), view.wanted.reason, known=drawn.known, apart=self._apart(None),
+            tools.style.ready(keyframe), view.wanted.reason, known=drawn.known, apart=self._apart(None),
             fills=fill is not None, passed=view.passed,
         )  # fmt: skip
         self._tools.report(Found(observed=observed, swap=swap))
@@ -178,7 +177,7 @@ class ViewJob:
             self._fill(keyframe, drawn, prepared.landmarks, sights[0], fill)
 
     def _fill(
-        self, keyframe: Keyframe, drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Fill
+        self, keyframe: Keyframe, drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: KeyframeFill
     ) -> None:
         """Have what is unknown invented."""
         if isinstance(fill, LaterFill):
@@ -195,12 +194,12 @@ class ViewJob:
     def _whole(self, keyframe: Keyframe, picture: Image) -> None:
         """Report the keyframe with its hole filled."""
         whole = replace(keyframe, edited=picture)
-        swap = Swap(self._tools.look.worn(whole), "its hole was filled", replaces=keyframe)
+        swap = Swap(self._tools.style.ready(whole), "its hole was filled", replaces=keyframe)
         self._tools.report(Found(swap=swap))
 
 
 def recognised(
-    frame: Image, landmarks: Landmarks, sources: Sequence[Keyframe], tools: Tools
+    frame: Image, landmarks: Landmarks, sources: Sequence[Keyframe], tools: JobTools
 ) -> tuple[Prepared, list[Sight]] | str:
     """A frame made ready and seen from earlier keyframes; or why it should not become one, in words.
 
@@ -216,14 +215,14 @@ def recognised(
     if not _same_face(found, landmarks):
         return "another face is more in view"
     sights = [
-        sight_of(frame, found, k, tools.matcher, tools.look, tools.radius, tools.threshold) for k in sources
+        sight_of(frame, found, k, tools.matcher, tools.style, tools.radius, tools.threshold) for k in sources
     ]
     return why_not_by_sights(found, sights, tools.refusal) or (prepared, sights)
 
 
-def drawn_on(frame: Image, sights: Sequence[Sight], tools: Tools) -> Drawn | str:
+def drawn_on(frame: Image, sights: Sequence[Sight], tools: JobTools) -> Drawn | str:
     """The edit drawn on a frame, see `keyframes.draw`; or why it is not enough for a keyframe, in words."""
-    drawn = draw(frame, sights, tools.look)
+    drawn = draw(frame, sights, tools.style)
     known = drawn.known >= tools.refusal.least_known
     return drawn if known else "too little of the edit is known from this side"
 

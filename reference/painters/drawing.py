@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Box, Float, Image, Landmarks
+from correspondence import Box, Float, Image, Landmarks
 from reference.face.parts import face_size
 
 BITS = 4  # sub-pixel bits of OpenCV's drawing

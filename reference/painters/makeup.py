@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from correspondence.types import Float
+from correspondence import Float
 from reference.face import parts
 from reference.painters.drawing import Canvas, Rgb, curve, flush, screen, stain, tint
 

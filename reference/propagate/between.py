@@ -12,8 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from correspondence import LandmarkTracker, Matcher
-from correspondence.types import Box, Float, Image, Landmarks, Match
+from correspondence import Box, Float, Image, Landmarks, LandmarkTracker, Match, Matcher
 from reference.compose.blend_weights import union
 from reference.edits.edit import Edit
 from reference.keyframes.keeper_config import KeeperConfig

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from correspondence import Matcher
-from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
+from correspondence import DETECT, Image, Matcher, MaybeLandmarks, Prepared
 from reference.compose.backdrop import Backdrop
 from reference.compose.composite import CompositeConfig
 from reference.compose.person import PersonDetector, may_reach_behind, split_edit
 from reference.edits.edit import Edit, Mode
 from reference.keyframes.bank import Keyframe, next_id
-from reference.keyframes.drawn import Fill, draw
+from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe_info import KeyframeInfo
-from reference.keyframes.sights import Look, Worn, sight_of
+from reference.keyframes.sights import EditStyle, ReadyKeyframe, sight_of
 from reference.side_work import Worker
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Own:
+class UserKeyframe:
     """A keyframe that the user edited.
 
     Attributes:
@@ -53,12 +52,12 @@ class Outfit:
     """
 
     edit: Edit
-    own: Worn
+    own: ReadyKeyframe
     keeper: ReferenceKeeper | None
     backdrop: Backdrop | None = None
 
     @property
-    def worn(self) -> Worn:
+    def worn(self) -> ReadyKeyframe:
         """The keyframe that serves the next frame."""
         return self.own if self.keeper is None else self.keeper.worn
 
@@ -106,10 +105,12 @@ class Workshop:
     worker: Worker
     composite: CompositeConfig
     references: KeeperConfig | None
-    fill: Fill | None
+    fill: KeyframeFill | None
     split: bool = True  # carry what lies behind the person by the camera's motion
 
-    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+    def outfit(
+        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
+    ) -> Outfit:
         """Make an edit ready.
 
         Args:
@@ -124,28 +125,28 @@ class Workshop:
         if not own:
             raise ValueError("an outfit needs at least one edited keyframe, got none")
         edit = own[0].edit
-        look = Look(mode or edit.mode, edit.strength, self.composite)
+        style = EditStyle(mode or edit.mode, edit.strength, self.composite)
         keyframes = [self._keyframe(each) for each in own]
-        backdrop = self._backdrop(edit, keyframes[0], look) if len(own) == 1 else None
+        backdrop = self._backdrop(edit, keyframes[0], style) if len(own) == 1 else None
         if backdrop is not None:
             keyframes[0] = replace(keyframes[0], edit=backdrop.split.front)
-        anchor = look.worn(keyframes[0])
+        anchor = style.ready(keyframes[0])
         keeper = None
         if self._wants_keeper(anchor, len(own)):
             keeper = before.keeper if before is not None else None
             if keeper is None or not keeper.holds(own[0].id):
                 assert self.references is not None
-                keeper = ReferenceKeeper(anchor, self.matcher, look, self.worker, self.references, self.fill)
-            keeper.follow(keyframes, look)
+                keeper = ReferenceKeeper(anchor, self.matcher, style, self.worker, self.references, self.fill)
+            keeper.follow(keyframes, style)
         return Outfit(edit, anchor, keeper, backdrop)
 
-    def _backdrop(self, edit: Edit, keyframe: Keyframe, look: Look) -> Backdrop | None:
+    def _backdrop(self, edit: Edit, keyframe: Keyframe, style: EditStyle) -> Backdrop | None:
         """What the edit changed behind the person, None where that is little or needs no place."""
         if not self.split or not may_reach_behind(edit, keyframe.prepared.landmarks):
             return None
         detector = PersonDetector()
         try:
-            split = split_edit(edit.with_mode(look.mode), detector(edit.reference, 0.0).mask)
+            split = split_edit(edit.with_mode(style.mode), detector(edit.reference, 0.0).mask)
         finally:
             detector.close()
         return None if split is None else Backdrop(split, self.composite, beside=self._beside)
@@ -154,13 +155,13 @@ class Workshop:
     def _beside(self) -> bool:
         return self.references is None or self.references.background
 
-    def _wants_keeper(self, anchor: Worn, count: int) -> bool:
+    def _wants_keeper(self, anchor: ReadyKeyframe, count: int) -> bool:
         references, edit = self.references, anchor.edit
         if references is None or anchor.keyframe.prepared.landmarks is None or edit.is_empty:
             return False
         return count > 1 or (references.make and not edit.is_global)
 
-    def _keyframe(self, own: Own) -> Keyframe:
+    def _keyframe(self, own: UserKeyframe) -> Keyframe:
         edit = own.edit
         prepared = own.prepared or self.matcher.prepare(edit.reference, landmarks=own.landmarks)
         return Keyframe(
@@ -170,14 +171,14 @@ class Workshop:
 
     def in_mode(self, outfit: Outfit, mode: Mode) -> Outfit:
         """The same keyframes, composed in another mode."""
-        look = Look(mode, outfit.edit.strength, self.composite)
+        style = EditStyle(mode, outfit.edit.strength, self.composite)
         if outfit.keeper is not None:
             outfit.keeper.wear(mode)
         backdrop = outfit.backdrop
         if backdrop is not None:
             split = replace(backdrop.split, back=backdrop.split.back.with_mode(mode))
             backdrop = Backdrop(split, self.composite, beside=self._beside)
-        return Outfit(outfit.edit, look.worn(outfit.own.keyframe), outfit.keeper, backdrop)
+        return Outfit(outfit.edit, style.ready(outfit.own.keyframe), outfit.keeper, backdrop)
 
     def carry(
         self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
@@ -193,11 +194,11 @@ class Workshop:
             The frame made ready, and its edited picture, uint8 (H, W, 3): live where no keyframe knows it.
         """
         config = self.references or KeeperConfig()
-        look = Look(outfit.worn.edit.mode, outfit.edit.strength, self.composite)
+        style = EditStyle(outfit.worn.edit.mode, outfit.edit.strength, self.composite)
         prepared = self.matcher.prepare(frame, landmarks=landmarks)
         sources = sorted(outfit.held(), key=lambda k: not k.pinned)[: config.max_sources]
         sights = [
-            sight_of(frame, prepared.landmarks, k, self.matcher, look, config.radius, config.threshold)
+            sight_of(frame, prepared.landmarks, k, self.matcher, style, config.radius, config.threshold)
             for k in sources
         ]
-        return prepared, draw(frame, sights, look).edited
+        return prepared, draw(frame, sights, style).edited

@@ -7,20 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from correspondence import LandmarkTracker, Matcher
+from correspondence import (
+    DETECT,
+    Image,
+    Landmarks,
+    LandmarkTracker,
+    Match,
+    Matcher,
+    MaybeLandmarks,
+    Prepared,
+    check_image,
+)
 from correspondence.matchers.coarse import Begun
-from correspondence.types import DETECT, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
 from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit, Mode
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
 from reference.keyframes.bank import Keyframe
-from reference.keyframes.drawn import Fill
+from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Decision
-from reference.keyframes.sights import Worn
-from reference.propagate.outfit import Outfit, Own, Workshop
-from reference.propagate.result import Result, Settings, Step
+from reference.keyframes.sights import ReadyKeyframe
+from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
+from reference.propagate.result import Result, Step, StepSettings
 from reference.side_work import Worker, make_worker
 
 LOST_CAMERA = "the camera's motion could not be followed, which carries what was edited behind the person"
@@ -72,7 +81,7 @@ class Propagator:
         matcher: Matcher | None = None,
         tracker: Tracker | None = None,
         config: PropagatorConfig | None = None,
-        fill: Fill | None = None,
+        fill: KeyframeFill | None = None,
     ) -> None:
         self.config = config or PropagatorConfig()
         self._matcher = matcher or Matcher.load()
@@ -81,7 +90,7 @@ class Propagator:
         self._worker: Worker = make_worker(references is None or references.background)
         composite, split = self.config.composite, self.config.split
         self._workshop = Workshop(self._matcher, self._worker, composite, references, fill, split)
-        self._settings = Settings()
+        self._settings = StepSettings()
         self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
         self._ticket = 0
         self._wanted: tuple[Edit | None, MaybeLandmarks] = (None, None)  # what the last set_edit asked for
@@ -102,15 +111,15 @@ class Propagator:
         return ready.edit if ready else None
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> StepSettings:
         """What the next step uses."""
         return self._settings
 
-    def change(self, **settings: Any) -> Settings:
+    def change(self, **settings: Any) -> StepSettings:
         """Replace some of the settings, from the next step on; returns all of them.
 
         Args:
-            settings: fields of `Settings`.
+            settings: fields of `StepSettings`.
 
         Raises:
             ValueError: a value out of range. TypeError: no such setting. Nothing changes then.
@@ -149,7 +158,9 @@ class Propagator:
         elif edit is not None:
             known = old is not None and old.edit.reference is edit.reference
             prepared = old.own.keyframe.prepared if old is not None and known else None
-            ready = self._workshop.outfit([Own(edit=edit, landmarks=landmarks, prepared=prepared)], mode)
+            ready = self._workshop.outfit(
+                [UserKeyframe(edit=edit, landmarks=landmarks, prepared=prepared)], mode
+            )
         with self._lock:
             if ticket != self._ticket:
                 return
@@ -161,7 +172,9 @@ class Propagator:
                 old.keeper.retire()
             self._ready = ready
 
-    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+    def outfit(
+        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
+    ) -> Outfit:
         """Make an edit of several keyframes ready, see `Workshop.outfit`; slow, on any thread."""
         return self._workshop.outfit(own, mode, before)
 
@@ -178,9 +191,9 @@ class Propagator:
 
         Args:
             outfit: None for no edit.
-            enabled, strength: as in `Settings`.
+            enabled, strength: as in `StepSettings`.
         """
-        settings = Settings(enabled=enabled, strength=strength)
+        settings = StepSettings(enabled=enabled, strength=strength)
         with self._lock:
             self._ticket += 1  # a `set_edit` under way is overtaken
             self._ready, self._settings = outfit, settings
@@ -301,7 +314,9 @@ class Propagator:
         if last is not None and last.backdrop is not None:
             last.backdrop.close()  # looks for the person anew once it is worn again
 
-    def _match(self, step: Step, worn: Worn, landmarks: Landmarks | None, begun: Begun) -> Match | None:
+    def _match(
+        self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None, begun: Begun
+    ) -> Match | None:
         """The frame's match; the last one while a lost face's edit fades; None where no edit is due."""
         previous = self._previous
         if previous is not None and previous.frame_size != step.frame.shape[:2]:
@@ -350,7 +365,7 @@ class Propagator:
             close()
 
 
-def _why_idle(ready: Outfit | None, settings: Settings) -> str:
+def _why_idle(ready: Outfit | None, settings: StepSettings) -> str:
     if ready is None:
         return "no edit yet"
     return "the edit changes nothing" if settings.enabled else "the edit is switched off"

@@ -9,15 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from correspondence import confidence
-from correspondence.types import Box, Float, Image, Landmarks, Match
+from correspondence import Box, Float, Image, Landmarks, Match, confidence
 from reference.edits.edit import MODES, Mode
 from reference.errors import StageError
 from reference.events import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class StepSettings:
     """What the user may change while it runs."""
 
     enabled: bool = True

@@ -15,9 +15,9 @@ from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
 def edit(args: argparse.Namespace) -> int:
     """Carry an edit through a clip."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import EncoderConfig
+    from stream.media.writer import FileEncoderConfig
     from stream.offline.files import FileConfig, edit_file
-    from stream.offline.references import Stopped
+    from stream.offline.references import SearchStopped
 
     if (args.edited is None) == (args.prompt is None):
         raise UsageError("give either --edited, the edited frame, or --prompt, the words to edit it by")
@@ -39,7 +39,7 @@ def edit(args: argparse.Namespace) -> int:
         confidence=args.report is not None,
         fill=args.fill or args.fill_weights is not None,
         fill_weights=args.fill_weights,
-        encoder=EncoderConfig(codec=args.codec, crf=args.crf),
+        encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     _check_report(args)
     with (
@@ -63,7 +63,7 @@ def edit(args: argparse.Namespace) -> int:
                 args.source, edited, args.output, config,
                 edited_end=args.edited_end, stop=stop, progress=progress,
             )  # fmt: skip
-        except Stopped:
+        except SearchStopped:
             return _nothing_written()
     print("\n".join(report.summary()))
     if args.report is not None:
@@ -78,14 +78,14 @@ def reference(args: argparse.Namespace) -> int:
     """Take a frame out of a clip, to be edited."""
     from stream.cli.progress import interruptible, progress_bar
     from stream.offline.files import save_reference
-    from stream.offline.references import Stopped
+    from stream.offline.references import SearchStopped
 
     with interruptible() as stop, progress_bar(args.progress) as progress:
         try:
             picked = save_reference(
                 args.source, args.output, args.at, overwrite=args.overwrite, stop=stop, progress=progress
             )
-        except Stopped:
+        except SearchStopped:
             return _nothing_written()
     print(f"{args.output}: {picked.note}")
     return OK
@@ -94,8 +94,8 @@ def reference(args: argparse.Namespace) -> int:
 def smooth(args: argparse.Namespace) -> int:
     """Make the frames around cuts anew."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import EncoderConfig
-    from stream.offline.references import Stopped
+    from stream.media.writer import FileEncoderConfig
+    from stream.offline.references import SearchStopped
     from stream.offline.smooth import SmoothConfig, smooth_file
 
     config = SmoothConfig(
@@ -104,12 +104,12 @@ def smooth(args: argparse.Namespace) -> int:
         weights=args.fill_weights,
         device=args.device,
         overwrite=args.overwrite,
-        encoder=EncoderConfig(codec=args.codec, crf=args.crf),
+        encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     with interruptible() as stop, progress_bar(args.progress) as progress:
         try:
             report = smooth_file(args.source, args.output, config, stop=stop, progress=progress)
-        except Stopped:
+        except SearchStopped:
             return _nothing_written()
     print(f"{args.output}: {report.frames} frames, {report.made} of them made anew")
     return _told(args, report.notes, report.frames, complete=report.complete)
@@ -118,20 +118,20 @@ def smooth(args: argparse.Namespace) -> int:
 def animate(args: argparse.Namespace) -> int:
     """Move a still as the face in a clip moves."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import EncoderConfig
+    from stream.media.writer import FileEncoderConfig
     from stream.offline.animate import AnimateConfig, animate_file
-    from stream.offline.references import Stopped
+    from stream.offline.references import SearchStopped
 
     config = AnimateConfig(
         weights=args.fill_weights,
         device=args.device,
         overwrite=args.overwrite,
-        encoder=EncoderConfig(codec=args.codec, crf=args.crf),
+        encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     with interruptible() as stop, progress_bar(args.progress) as progress:
         try:
             report = animate_file(args.still, args.drive, args.output, config, stop=stop, progress=progress)
-        except Stopped:
+        except SearchStopped:
             return _nothing_written()
     print(f"{args.output}: {report.frames} frames; the drive rests at frame {report.rest}")
     return _told(args, report.notes, report.frames, complete=report.complete)

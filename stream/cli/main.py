@@ -69,7 +69,7 @@ def _complain(exc: Exception) -> int:
         hint = "python -m pip install 'livery[cpu]', or [train] for training and benchmarks"
         print(f"livery: {text}; {hint}", file=sys.stderr)
         return USAGE
-    from correspondence.errors import WeightsError
+    from correspondence import WeightsError
     from stream.errors import StartError
 
     if isinstance(exc, (UsageError, ValueError, OSError, WeightsError, StartError)):

@@ -19,7 +19,7 @@ from inpaint.weights import STEPS
 CANCEL_EVERY_S = 0.02  # the pipe is looked at this often at most while a job runs
 
 
-class Stopped(Exception):  # noqa: N818  # what a check says, no error
+class JobStopped(Exception):  # noqa: N818  # what a check says, no error
     """The job is no longer wanted."""
 
 
@@ -135,7 +135,7 @@ def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Hand
             if told is None:
                 raise Ended
             if told == ("cancel", number):
-                raise Stopped
+                raise JobStopped
 
     try:
         with gpu_turn(setup.device, check):
@@ -144,7 +144,7 @@ def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Hand
             seconds = time.perf_counter() - started_s
     except Ended:
         return False
-    except Stopped:
+    except JobStopped:
         return _tell(pipe, ("stopped", number))
     except Exception as exc:  # the border of the process: the job failed, the process goes on
         return _tell(pipe, ("failed", number, f"{type(exc).__name__}: {exc}"))

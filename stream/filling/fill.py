@@ -11,11 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
+from inpaint import FillContext
 from inpaint import weights as known
 from inpaint.fills.jobs import GapJob, MaskedJob
-from inpaint.types import FillContext
-from reference.keyframes.drawn import FillHint, Gap, Posed
+from reference import FillHint
+from reference.keyframes.drawn import KeyframeGap, Posed
 from stream.filling.child import Setup
 from stream.filling.types import JobError, Priority, Request, WorkerConfig
 from stream.filling.worker import FillWorker
@@ -27,7 +28,7 @@ FILE_DEADLINE_S = 600.0
 
 
 def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
-    """A keyframe's fill, see `reference.keyframes.drawn.Fill`, as a job for a `Filler`."""
+    """A keyframe's fill, see `reference.keyframes.drawn.KeyframeFill`, as a job for a `Filler`."""
     context = FillContext(
         landmarks=hint.landmarks,
         reference=hint.reference,
@@ -36,8 +37,8 @@ def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
     return MaskedJob(image=image, mask=mask, context=context)
 
 
-def gap_job(gap: Gap) -> GapJob:
-    """Frames between two keyframes, see `reference.keyframes.drawn.Gap`, as a job for a `Filler`."""
+def gap_job(gap: KeyframeGap) -> GapJob:
+    """Frames between two keyframes, see `reference.keyframes.drawn.KeyframeGap`, as a job for a `Filler`."""
     size = (gap.frames[0][0].shape[0], gap.frames[0][0].shape[1])
     start, end = (_fitted(posed, size) for posed in gap.ends)
     shown = (start, *gap.frames, end)
@@ -82,7 +83,7 @@ class WorkerFill:
         self._deadline_s = deadline_s
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        """Fill and wait for it; see `reference.keyframes.drawn.Fill`.
+        """Fill and wait for it; see `reference.keyframes.drawn.KeyframeFill`.
 
         Raises:
             JobError: nothing came; the message says why.
@@ -103,7 +104,9 @@ class WorkerFill:
         """Begin to fill; see `reference.keyframes.drawn.LaterFill`. The worker logs and shows a failure."""
         self._later(Priority.MASKED, masked_job(image, mask, hint), then, wanted)
 
-    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+    def between(
+        self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
+    ) -> None:
         """Begin to fill; see `reference.keyframes.drawn.GapFill`. Without weights nothing is begun."""
         if self._worker.setup.weights is None:
             return

@@ -11,7 +11,7 @@ from typing import Any
 
 from stream.filling.child import Setup, main
 
-LOOK_S = 0.05  # how often a running job is asked whether it is still wanted
+POLL_S = 0.05  # how often a running job is asked whether it is still wanted
 START_S = 120.0  # longest start: imports and weights at the lowest priority
 
 
@@ -19,7 +19,7 @@ class Crashed(Exception):  # noqa: N818  # caught by the worker alone
     """The process died, or was killed since it did not answer."""
 
 
-class Refused(Exception):  # noqa: N818
+class ProcessRefused(Exception):  # noqa: N818
     """The process started and says it cannot work: weights or packages are missing."""
 
 
@@ -64,7 +64,7 @@ class FillProcess:
                 raise Crashed(f"it was not ready within {START_S:.0f} s")
         kind, text = self._receive()
         if kind == "refused":
-            raise Refused(text)
+            raise ProcessRefused(text)
         self.ready = True
         return str(text)
 
@@ -111,7 +111,7 @@ class FillProcess:
 
     def _readable(self) -> bool:
         try:
-            ready = wait([self._pipe, self._process.sentinel], LOOK_S)
+            ready = wait([self._pipe, self._process.sentinel], POLL_S)
         except OSError:  # closed by another thread
             raise Crashed("it was ended") from None
         if self._pipe in ready:

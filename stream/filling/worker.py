@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 from stream.filling.child import Setup
-from stream.filling.process import Crashed, FillProcess, Refused
+from stream.filling.process import Crashed, FillProcess, ProcessRefused
 from stream.filling.types import (
     Job,
     JobError,
@@ -187,7 +187,7 @@ class FillWorker:
                 answer = process.converse(
                     job.number, job.kind.name.lower(), job.request, lambda: self._why_not(job)
                 )
-            except Refused as exc:
+            except ProcessRefused as exc:
                 self._set_state("refused", str(exc))
                 self._fail(job, f"the fill process cannot work: {exc}")
                 return

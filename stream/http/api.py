@@ -107,10 +107,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
     owner = same(token_of(request) or "", session.token)
-    return await serve_events(request, session.events, session, Control(session) if owner else None)
+    return await serve_events(request, session.events, session, PageControl(session) if owner else None)
 
 
-class Control:
+class PageControl:
     """What one page may do over its socket: what must take effect within a frame, or ends with the page."""
 
     def __init__(self, session: Session) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
 from stream.http.limits import Limits
 from stream.json_text import read_json

@@ -14,7 +14,7 @@ from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.http.base import SERVICES, json_of, limited_body, number_of, png, session_of
 from stream.looks.describe import thumbnail
 from stream.looks.editor import Target
-from stream.looks.look import NO_FACE, Edited, PresetChoice, Reference, largest_px
+from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
 from stream.media.pictures import Picture, decode_picture
 from stream.session.session import Session
 
@@ -76,7 +76,7 @@ async def take_reference(request: web.Request) -> web.Response:
 async def reference_png(request: web.Request) -> web.Response:
     """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
     reference = session_of(request).wardrobe.active.reference
-    if _is_other(request, reference):
+    if _is_other(request, reference.id if reference else None):
         return web.Response(status=204)
     if reference is None:
         raise NotFoundError("there is no reference yet", "take one first")
@@ -86,7 +86,7 @@ async def reference_png(request: web.Request) -> web.Response:
 async def edit_png(request: web.Request) -> web.Response:
     """The edited picture, in its reference's size; of another version than asked for 204."""
     edited = session_of(request).wardrobe.active.edited
-    if _is_other(request, edited):
+    if _is_other(request, edited.version if edited else None):
         return web.Response(status=204)
     if edited is None:
         raise NotFoundError("there is no edit yet")
@@ -220,13 +220,13 @@ async def keyframe_edit(request: web.Request) -> web.Response:
     return await png(request, _keyframe(request).image)
 
 
-def _is_other(request: web.Request, shown: Edited | Reference | None) -> bool:
+def _is_other(request: web.Request, shown: int | None) -> bool:
     """Whether the picture has changed since the page was told of it, which is no error: it is told again."""
     wanted = request.query.get("version")
-    return wanted is not None and (shown is None or str(shown.version) != wanted)
+    return wanted is not None and str(shown) != wanted
 
 
-def _keyframe(request: web.Request) -> Edited:
+def _keyframe(request: web.Request) -> LookKeyframe:
     number = _number(request, "keyframe")
     found = session_of(request).wardrobe.active.keyframe(number)
     if found is None:
@@ -276,7 +276,7 @@ def _mode(text: str | None) -> Mode | None:
     return mode
 
 
-def _taken(session: Session, taken: Reference) -> web.Response:
+def _taken(session: Session, taken: ReferencePicture) -> web.Response:
     warning = None if taken.landmarks is not None else NO_FACE
     return web.json_response({**session.state(), "warning": warning})
 
@@ -287,10 +287,10 @@ def changed(session: Session, status: int = 200) -> web.Response:
     return web.json_response(session.state(), status=status)
 
 
-async def _small(request: web.Request, shown: Edited | Reference | None) -> web.Response:
+async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | None) -> web.Response:
     if shown is None:
         return web.Response(status=204)
-    landmarks = shown.landmarks if isinstance(shown, Reference) else shown.reference.landmarks
+    landmarks = shown.landmarks if isinstance(shown, ReferencePicture) else shown.reference.landmarks
     heavy = request.app[SERVICES].heavy
     data = await asyncio.get_running_loop().run_in_executor(heavy, thumbnail, shown.image, landmarks)
     return web.Response(body=data, content_type="image/jpeg")

@@ -6,10 +6,10 @@ import time
 
 import cv2
 
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks
 from reference import KeyframeInfo
 from stream.events import Message
-from stream.looks.look import Edited, Look, Reference
+from stream.looks.look import Look, LookKeyframe, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 
 THUMB_PX = 144  # height of a thumbnail
@@ -49,22 +49,22 @@ def describe(wardrobe: Wardrobe) -> Message:
     }
 
 
-def _reference(reference: Reference) -> Message:
+def _reference(reference: ReferencePicture) -> Message:
     height, width = reference.image.shape[:2]
     return {
         "width": width,
         "height": height,
-        "version": reference.version,
+        "version": reference.id,
         "landmarks": reference.landmarks is not None,
         "score": reference.score,
     }
 
 
-def _edit(edited: Edited) -> Message:
+def _edit(edited: LookKeyframe) -> Message:
     preset = edited.preset
     return {
         "version": edited.version,
-        "reference_version": edited.reference.version,
+        "reference_version": edited.reference.id,
         "preset": preset and preset.name,
         "preset_colour": preset and preset.colour,
         "preset_strength": preset and preset.strength,
@@ -78,7 +78,7 @@ def _look(look: Look) -> Message:
         "id": look.id,
         "name": look.name,
         "edited": anchor is not None,
-        "picture": anchor.version if anchor else reference and reference.version,
+        "picture": anchor.version if anchor else reference and reference.id,
         "preset": anchor and anchor.preset and anchor.preset.name,
         "keyframes": len(look.pictures.edits),
     }
@@ -92,13 +92,13 @@ def strip(look: Look) -> list[Message]:
         own = look.pictures.find(info.id)
         shown.append(_keyframe(info) if own is None else _own(own, info))
     ids = {info.id for info in serving}
-    return shown + [_own(own) for own in look.pictures.edits if own.reference.version not in ids]
+    return shown + [_own(own) for own in look.pictures.edits if own.reference.id not in ids]
 
 
-def _own(own: Edited, info: KeyframeInfo | None = None) -> Message:
+def _own(own: LookKeyframe, info: KeyframeInfo | None = None) -> Message:
     """A keyframe that the user edited."""
     waiting: Message = {
-        "id": own.reference.version,
+        "id": own.reference.id,
         "pinned": True,
         "active": False,
         "made_at": _clock_ms(own.reference.taken_s),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import Edit, EditError, Mode, align_edited, presets
 from stream.errors import ConflictError, NotFoundError, RequestError, UploadError
-from stream.looks.look import Edited, Look, Pictures, PresetChoice, Reference, examine
+from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture, examine
 from stream.looks.wardrobe import Wardrobe
 from stream.media.pictures import Picture
 
@@ -34,11 +34,11 @@ class Editor:
     def __init__(self, wardrobe: Wardrobe) -> None:
         self._wardrobe = wardrobe
 
-    async def examine(self, image: Image, taken_s: float = 0.0) -> Reference:
+    async def examine(self, image: Image, taken_s: float = 0.0) -> ReferencePicture:
         """Landmarks and score of a picture, as a reference that is not taken yet."""
         return await self._wardrobe.run(partial(examine, image, taken_s))
 
-    async def take(self, candidate: Reference, target: Target | None = None) -> None:
+    async def take(self, candidate: ReferencePicture, target: Target | None = None) -> None:
         """Make `candidate` a look's reference. A preset moves over to it; a painted edit stays on its own."""
         wardrobe = self._wardrobe
         look = wardrobe.look((target or Target()).look)
@@ -48,7 +48,7 @@ class Editor:
             if anchor is not None and anchor.preset is not None:
                 try:
                     image = await self._made_up(candidate, anchor.preset)
-                    edit = Edited(Edit(candidate.image, image), candidate, anchor.preset)
+                    edit = LookKeyframe(Edit(candidate.image, image), candidate, anchor.preset)
                     pictures = Pictures(candidate, (edit,))
                 except ConflictError:
                     pass  # no face: the preset stays on the earlier reference, as the page says
@@ -82,7 +82,7 @@ class Editor:
                 look.mode = before
                 raise
 
-    def aim(self, target: Target | None = None) -> tuple[Target, Reference]:
+    def aim(self, target: Target | None = None) -> tuple[Target, ReferencePicture]:
         """What a target means now, by name, for an edit that takes longer; and the picture to edit.
 
         Raises:
@@ -91,7 +91,7 @@ class Editor:
         target = target or Target()
         look = self._wardrobe.look(target.look)
         reference, _ = self._aim(look, target.keyframe)
-        return Target(look.id, reference.version), reference
+        return Target(look.id, reference.id), reference
 
     async def put_made(self, image: Image, target: Target, label: str) -> None:
         """Wear an edited picture that was made here, of what `aim` gave, pixel for pixel.
@@ -120,14 +120,14 @@ class Editor:
             image = await self._made_up(reference, choice)
             await self._replace(look, reference, old, image, choice.name, choice)
 
-    def _aim(self, look: Look, keyframe: int | None) -> tuple[Reference, Edited | None]:
+    def _aim(self, look: Look, keyframe: int | None) -> tuple[ReferencePicture, LookKeyframe | None]:
         """The picture to edit, and its edit so far."""
         wanted = look.focus if keyframe is None else keyframe
         reference = look.pictures.reference
-        if wanted is None or (reference is not None and reference.version == wanted):
+        if wanted is None or (reference is not None and reference.id == wanted):
             if reference is None:
                 raise ConflictError("there is no reference yet", "take a reference first")
-            return reference, look.pictures.find(reference.version)
+            return reference, look.pictures.find(reference.id)
         edited = look.keyframe(wanted)
         if edited is None:
             raise _gone(wanted)
@@ -136,18 +136,18 @@ class Editor:
     async def _replace(
         self,
         look: Look,
-        reference: Reference,
-        old: Edited | None,
+        reference: ReferencePicture,
+        old: LookKeyframe | None,
         image: Image,
         label: str,
         preset: PresetChoice | None = None,
         note: str | None = None,
     ) -> None:
         """Give a keyframe another edit; without an `old` one it begins the look anew."""
-        new = Edited(Edit(reference.image, image), reference, preset, note, old.was if old else None)
+        new = LookKeyframe(Edit(reference.image, image), reference, preset, note, old.was if old else None)
         pictures = look.pictures.with_edit(new) if old is not None else Pictures(reference, (new,))
         self._check_number(pictures)
-        merges = f"{label} {reference.version}" if preset is not None else None
+        merges = f"{label} {reference.id}" if preset is not None else None
         await self._wardrobe.install(look, pictures, label, focus=look.focus, merges=merges)
 
     def _check_number(self, pictures: Pictures) -> None:
@@ -156,7 +156,7 @@ class Editor:
                 f"a look holds at most {MAX_KEYFRAMES} keyframes edited by hand", "remove one first"
             )
 
-    async def _made_up(self, reference: Reference, choice: PresetChoice) -> Image:
+    async def _made_up(self, reference: ReferencePicture, choice: PresetChoice) -> Image:
         if choice.name not in presets.NAMES:
             raise RequestError(f"unknown preset {choice.name!r}", f"known are {', '.join(presets.NAMES)}")
         draw = partial(
@@ -178,7 +178,7 @@ class Editor:
             if look.pictures.edits:
                 await wardrobe.install(look, Pictures(look.pictures.reference), "removal of the edit")
 
-    async def add_keyframe(self, candidate: Reference, target: Target | None = None) -> None:
+    async def add_keyframe(self, candidate: ReferencePicture, target: Target | None = None) -> None:
         """Edit another view: the look's edit is drawn on it, to be edited further. It is in focus then.
 
         A look without an edit takes it as its reference.
@@ -206,10 +206,10 @@ class Editor:
             tailor = await wardrobe.tailor()
             carry = partial(tailor.carry, outfit, candidate.image, candidate.landmarks)
             prepared, image = await wardrobe.run(carry)
-            new = Edited(Edit(candidate.image, image), replace(candidate, prepared=prepared))
+            new = LookKeyframe(Edit(candidate.image, image), replace(candidate, prepared=prepared))
             pictures = look.pictures.with_edit(new)
             self._check_number(pictures)
-            await wardrobe.install(look, pictures, "new keyframe", focus=candidate.version)
+            await wardrobe.install(look, pictures, "new keyframe", focus=candidate.id)
 
     async def remove_keyframe(self, target: Target) -> None:
         """Take a keyframe out; one that Livery had made and the user edited becomes again what it was.
@@ -223,7 +223,7 @@ class Editor:
             _, old = self._aim(look, target.keyframe)
             if old is None:
                 raise _gone(target.keyframe)
-            keyframe = old.reference.version
+            keyframe = old.reference.id
             focus = None if look.focus == keyframe else look.focus
             if look.pictures.find(keyframe) is None:
                 await self._drop_made(look, keyframe)
@@ -252,7 +252,7 @@ class Editor:
         """
         look = self._wardrobe.look(target.look)
         keyframe, reference = target.keyframe, look.pictures.reference
-        if keyframe is None or (reference is not None and reference.version == keyframe):
+        if keyframe is None or (reference is not None and reference.id == keyframe):
             look.focus = look.held = None
             return
         edited = look.keyframe(keyframe)

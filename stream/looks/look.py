@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from correspondence import detect_landmarks
-from correspondence.types import Image, Landmarks, Prepared
-from reference import MODES, Edit, Mode, Outfit, Own, next_id, reference_score
+from correspondence import Image, Landmarks, Prepared, detect_landmarks
+from reference import MODES, Edit, Mode, Outfit, UserKeyframe, next_id, reference_score
 from reference.keyframes.bank import BankConfig
 from stream.errors import RequestError
 
@@ -66,13 +65,13 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class ReferencePicture:
     """A picture to edit, with what was found in it.
 
     Attributes:
         image: uint8 (H, W, 3); landmarks: of its face; score: in [0, 1], None without a face.
         taken_s: when it was live, as the pipeline counts; 0 for an upload.
-        version: its name among all keyframes.
+        id: its name among all keyframes.
         prepared: made ready for matching, where that was done already.
     """
 
@@ -80,7 +79,7 @@ class Reference:
     landmarks: Landmarks | None
     score: float | None
     taken_s: float = 0.0
-    version: int = field(default_factory=next_id)
+    id: int = field(default_factory=next_id)
     prepared: Prepared | None = None
 
 
@@ -94,12 +93,12 @@ class PresetChoice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Edited:
+class LookKeyframe:
     """A keyframe that the user edited.
 
     Attributes:
         edit: of the reference's picture.
-        reference: which was edited; its version names the keyframe.
+        reference: the picture that was edited; its id names the keyframe.
         preset: that it wears; None where it was painted or uploaded.
         note: what was done to bring it to the reference's size.
         was: the edit it had before, where Livery had made it.
@@ -107,7 +106,7 @@ class Edited:
     """
 
     edit: Edit
-    reference: Reference
+    reference: ReferencePicture
     preset: PresetChoice | None = None
     note: str | None = None
     was: Edit | None = None
@@ -118,12 +117,12 @@ class Edited:
         """The edited picture, uint8 (H, W, 3)."""
         return self.edit.edited
 
-    def own(self, prepared: Prepared | None) -> Own:
-        """It for the propagator."""
+    def user_keyframe(self, prepared: Prepared | None) -> UserKeyframe:
+        """The keyframe as the propagator takes it; `prepared` serves where it was not prepared before."""
         reference = self.reference
-        return Own(
+        return UserKeyframe(
             edit=self.edit, landmarks=reference.landmarks, prepared=reference.prepared or prepared,
-            id=reference.version, made_s=reference.taken_s,
+            id=reference.id, made_s=reference.taken_s,
         )  # fmt: skip
 
 
@@ -136,30 +135,30 @@ class Pictures:
         edits: the keyframes edited by hand, the anchor of the rest first.
     """
 
-    reference: Reference | None = None
-    edits: tuple[Edited, ...] = ()
+    reference: ReferencePicture | None = None
+    edits: tuple[LookKeyframe, ...] = ()
 
     @property
-    def anchor(self) -> Edited | None:
+    def anchor(self) -> LookKeyframe | None:
         """The first edit."""
         return self.edits[0] if self.edits else None
 
-    def find(self, keyframe: int) -> Edited | None:
+    def find(self, keyframe: int) -> LookKeyframe | None:
         """The edit of a keyframe, None where it was not edited by hand."""
-        return next((e for e in self.edits if e.reference.version == keyframe), None)
+        return next((e for e in self.edits if e.reference.id == keyframe), None)
 
-    def with_edit(self, new: Edited) -> Pictures:
+    def with_edit(self, new: LookKeyframe) -> Pictures:
         """With one keyframe edited: in its place, or as a further one."""
-        if self.find(new.reference.version) is None:
+        if self.find(new.reference.id) is None:
             return replace(self, edits=(*self.edits, new))
-        same = new.reference.version
-        return replace(self, edits=tuple(new if e.reference.version == same else e for e in self.edits))
+        same = new.reference.id
+        return replace(self, edits=tuple(new if e.reference.id == same else e for e in self.edits))
 
     def without(self, keyframe: int) -> Pictures:
         """Without one keyframe; the next one is the anchor where the first goes."""
-        edits = tuple(e for e in self.edits if e.reference.version != keyframe)
+        edits = tuple(e for e in self.edits if e.reference.id != keyframe)
         reference = self.reference
-        if reference is not None and reference.version == keyframe and edits:
+        if reference is not None and reference.id == keyframe and edits:
             reference = edits[0].reference
         return Pictures(reference, edits)
 
@@ -184,36 +183,36 @@ class Look:
     pictures: Pictures = field(default_factory=Pictures)
     outfit: Outfit | None = None
     focus: int | None = None
-    held: Edited | None = None
+    held: LookKeyframe | None = None
 
-    def keyframe(self, keyframe: int) -> Edited | None:
+    def keyframe(self, keyframe: int) -> LookKeyframe | None:
         """A keyframe as something to edit: the user's, or one that Livery made and did not drop since."""
         found = self.pictures.find(keyframe)
         if found is not None:
             return found
         made = self.outfit.keyframe(keyframe) if self.outfit is not None else None
         if made is not None:
-            reference = Reference(
+            reference = ReferencePicture(
                 made.image, made.prepared.landmarks, None, made.made_s, made.id, made.prepared
             )
             edit = Edit(made.image, made.edited)
-            return Edited(edit, reference, was=edit, version=made.version)
+            return LookKeyframe(edit, reference, was=edit, version=made.version)
         held = self.held
-        return held if held is not None and held.reference.version == keyframe else None
+        return held if held is not None and held.reference.id == keyframe else None
 
     @property
-    def focused(self) -> Edited | None:
+    def focused(self) -> LookKeyframe | None:
         """The keyframe being edited, None where that is the reference."""
         return None if self.focus is None else self.keyframe(self.focus)
 
     @property
-    def reference(self) -> Reference | None:
+    def reference(self) -> ReferencePicture | None:
         """The picture that is edited now."""
         focused = self.focused
         return self.pictures.reference if focused is None else focused.reference
 
     @property
-    def edited(self) -> Edited | None:
+    def edited(self) -> LookKeyframe | None:
         """The edit of that picture, or the one that is worn until it has one."""
         return self.focused or self.pictures.anchor
 
@@ -243,7 +242,7 @@ def memory(pictures: Iterable[Pictures]) -> int:
             edits[id(edit)] = EDIT_BYTES * (edit.edited.size // 3)
         for reference in (each.reference, *(e.reference for e in each.edits)):
             if reference is not None:
-                references[reference.version] = REFERENCE_BYTES * (reference.image.size // 3)
+                references[reference.id] = REFERENCE_BYTES * (reference.image.size // 3)
     return sum(edits.values()) + sum(references.values())
 
 
@@ -252,8 +251,8 @@ def largest_px(max_bytes: int, bank: BankConfig) -> int:
     return min(max_bytes // (EDIT_BYTES + REFERENCE_BYTES), int(bank.max_mib * 2**20) // KEYFRAME_BYTES)
 
 
-def examine(image: Image, taken_s: float = 0.0) -> Reference:
+def examine(image: Image, taken_s: float = 0.0) -> ReferencePicture:
     """Landmarks and score of a picture, as a reference that is not taken yet; slow."""
     landmarks = detect_landmarks(image)
     score = round(reference_score(image, landmarks).total, 3) if landmarks is not None else None
-    return Reference(image, landmarks, score, taken_s)
+    return ReferencePicture(image, landmarks, score, taken_s)

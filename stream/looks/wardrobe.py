@@ -10,8 +10,8 @@ from functools import partial
 from itertools import count
 from typing import Protocol, TypeVar
 
-from correspondence.types import Image, MaybeLandmarks, Prepared
-from reference import Mode, Outfit, Own
+from correspondence import Image, MaybeLandmarks, Prepared
+from reference import Mode, Outfit, UserKeyframe
 from stream.errors import ConflictError, NotFoundError
 from stream.looks.history import Change, History
 from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, memory
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Tailor(Protocol):
     """Makes outfits; slow, on any thread. A `Pipeline` is one."""
 
-    def outfit(self, own: Sequence[Own], mode: Mode, before: Outfit | None) -> Outfit:
+    def outfit(self, own: Sequence[UserKeyframe], mode: Mode, before: Outfit | None) -> Outfit:
         """Make an edit ready, see `reference.Propagator.outfit`."""
         ...
 
@@ -218,13 +218,13 @@ class Wardrobe:
         if look is self.active:
             self._put_on()
 
-    def _own(self, look: Look, pictures: Pictures) -> list[Own]:
+    def _own(self, look: Look, pictures: Pictures) -> list[UserKeyframe]:
         """A look's keyframes for the propagator, those that change nothing left out; slow."""
         edits = [e for e in pictures.edits if not e.edit.is_empty] or pictures.edits[:1]
-        own = [e.own(self._prepared(e.reference.version)) for e in edits]
+        own = [e.user_keyframe(self._prepared(e.reference.id)) for e in edits]
         for e in look.pictures.edits:  # what Livery had made comes back where the user's edit of it goes
-            if e.was is not None and own and pictures.find(e.reference.version) is None:
-                own.append(replace(e.own(self._prepared(e.reference.version)), edit=e.was, pinned=False))
+            if e.was is not None and own and pictures.find(e.reference.id) is None:
+                own.append(replace(e.user_keyframe(self._prepared(e.reference.id)), edit=e.was, pinned=False))
         return own
 
     def _prepared(self, keyframe: int) -> Prepared | None:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from correspondence.types import Image, check_image
+from correspondence import Image, check_image
 
 UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED (ITU-T H.273: matrix coefficients unspecified)
 HD_LINES = 720  # players take untagged video of at least so many lines as BT.709

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 
 SIZES = (
     (480, 640),

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import flatten
 from stream.errors import UploadError
 

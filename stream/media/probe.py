@@ -16,7 +16,7 @@ from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.untrusted import MediaError as MediaError
 from stream.media.untrusted import open_input as open_input
 

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.probe import MATRIX_709, MATRIX_RGB, VideoInfo, open_input, video_stream
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.matroska import ROOM, set_display_size
 from stream.media.probe import MATRIX_709, MATRIX_RGB, MediaError, VideoInfo
 from stream.media.video import Frame, FromRgb, VideoReader
@@ -25,7 +25,7 @@ COPIED = ("audio", "subtitle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
+class FileEncoderConfig:
     """How the video is compressed; `__post_init__` checks the ranges.
 
     Attributes:
@@ -108,7 +108,7 @@ class VideoWriter:
         path: Path,
         reader: VideoReader,
         size: tuple[int, int],
-        encoder: EncoderConfig,
+        encoder: FileEncoderConfig,
         turn: bool = True,
     ) -> None:
         self.path = path
@@ -177,7 +177,7 @@ class VideoWriter:
             raise MediaError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
         self._done = True
 
-    def _add_video(self, size: tuple[int, int], encoder: EncoderConfig, turn: bool) -> VideoStream:
+    def _add_video(self, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool) -> VideoStream:
         info = self._info
         name, options = encoder.options(self._codec)
         stored = (size[1], size[0]) if turn and info.orientation.transpose else size

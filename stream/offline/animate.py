@@ -14,19 +14,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence import LandmarkTracker, detect_landmarks
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks, LandmarkTracker, detect_landmarks
 from inpaint.classical.still import Still, transferred, unlike
 from inpaint.fills.jobs import Filler, GapJob
 from reference.face.view import view_change
 from stream.media.pictures import Picture
 from stream.media.probe import MediaError, VideoInfo, probe
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import EncoderConfig, VideoWriter
+from stream.media.writer import FileEncoderConfig, VideoWriter
 from stream.offline.files import Progress
 from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
-from stream.offline.references import Stopped, read_picture
+from stream.offline.references import SearchStopped, read_picture
 from stream.offline.report import damage_notes
 
 LIMIT_DEG = 20.0  # a head turned further than this from the still shows what the still does not
@@ -47,7 +46,7 @@ class AnimateConfig:
     weights: Path | None = None
     device: str = "cpu"
     overwrite: bool = False
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
 
 @dataclass(slots=True)
@@ -135,7 +134,7 @@ def animate_file(
                 writer.copy(item)
         portrait.close()
         if report.frames == 0:
-            raise Stopped
+            raise SearchStopped
         report.notes += damage_notes(reader)
         writer.finish(report.complete)
     report.notes += report.limits()
@@ -201,7 +200,7 @@ def _rest(
     with VideoReader(info) as reader:
         for frame in _every(reader.frames(), step):
             if stop():
-                raise Stopped
+                raise SearchStopped
             progress("reference", frame.index, info.frames)
             seen = detect_landmarks(frame.image)
             if seen is not None and (best is None or unlike(still, seen) < best[0]):

@@ -31,12 +31,12 @@ from reference import (
 from stream.media.pictures import Picture, encode_png
 from stream.media.probe import MediaError, VideoInfo, probe
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import EncoderConfig, VideoWriter
-from stream.offline.made import Carrier, DirectFill, Inventing, Inventor, make_filler
+from stream.media.writer import FileEncoderConfig, VideoWriter
+from stream.offline.made import DirectFill, FrameEditor, Inventing, Inventor, make_filler
 from stream.offline.paths import check_output, check_paths
 from stream.offline.references import (
-    Reference,
-    Stopped,
+    ClipReference,
+    SearchStopped,
     frame_at,
     over,
     pick_pair,
@@ -85,7 +85,7 @@ class FileConfig:
     confidence: bool = False
     fill: bool = False
     fill_weights: Path | None = None
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
     def __post_init__(self) -> None:
         for name in ("reference", "reference_end"):
@@ -168,7 +168,7 @@ def _report(
     output: Path,
     info: VideoInfo,
     config: FileConfig,
-    references: list[Reference],
+    references: list[ClipReference],
     alignments: list[Alignment],
     matcher: Matcher,
 ) -> EditReport:
@@ -197,7 +197,7 @@ def _references(
     config: FileConfig,
     stop: Callable[[], bool],
     progress: Progress,
-) -> list[Reference]:
+) -> list[ClipReference]:
     """The frames that the edited pictures were made from, one for each."""
 
     def seen(done: int) -> None:
@@ -217,7 +217,9 @@ def _references(
     return [picture_reference(Path(config.reference))]
 
 
-def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher, filler: Filler) -> Carrier:
+def _carrier(
+    edits: list[Edit], references: list[ClipReference], matcher: Matcher, filler: Filler
+) -> FrameEditor:
     """What carries one edit, or the way from one to another."""
     if len(edits) == 1:
         worn = PropagatorConfig(references=REFERENCES)
@@ -228,7 +230,7 @@ def _carrier(edits: list[Edit], references: list[Reference], matcher: Matcher, f
     return Between(edits[0], edits[1], start_s=start_s, end_s=end_s, matcher=matcher)
 
 
-def edit_frames(frames: Iterable[Frame], propagator: Carrier) -> Iterator[tuple[Frame, Result]]:
+def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tuple[Frame, Result]]:
     """Each frame beside what the propagator makes of it, before anything is encoded.
 
     A stage that fails gives the frame back as it came, with the reason.
@@ -252,7 +254,7 @@ def save_reference(
     overwrite: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
-) -> Reference:
+) -> ClipReference:
     """Save the frame of a clip that serves best as reference, to be edited.
 
     Args:
@@ -303,7 +305,7 @@ class _Run:
         self._seconds: dict[str, list[float]] = defaultdict(list)
         self._lost_camera = False
 
-    def edit(self, propagator: Carrier, output: Path) -> None:
+    def edit(self, propagator: FrameEditor, output: Path) -> None:
         """Read, edit and write all frames; fills the report."""
         height, width = self._info.size
         beside = self._config.side_by_side
@@ -324,7 +326,7 @@ class _Run:
                 self._progress("edit", report.frames, self._info.frames)
             if report.frames == 0:
                 if not report.complete:
-                    raise Stopped
+                    raise SearchStopped
                 raise MediaError(f"{self._info.path}: no frame of it could be decoded")
             writer.finish(report.complete)
             report.note_shortfall()

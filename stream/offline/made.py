@@ -10,12 +10,11 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from correspondence import detect_landmarks
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks, detect_landmarks
 from inpaint import weights as known
 from inpaint.fills.jobs import Check, Filler, GapJob
-from reference import Edit, Result
-from reference.keyframes.drawn import FillHint, Gap
+from reference import Edit, FillHint, Result
+from reference.keyframes.drawn import KeyframeGap
 from stream.filling.fill import gap_job, masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
@@ -47,10 +46,12 @@ class DirectFill:
         self._filler = filler
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        """See `reference.keyframes.drawn.Fill`."""
+        """See `reference.keyframes.drawn.KeyframeFill`."""
         return self._filler.masked(masked_job(image, mask, hint))
 
-    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+    def between(
+        self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
+    ) -> None:
         """See `reference.keyframes.drawn.GapFill`; done before it returns."""
         if self._filler.diffusion is not None and wanted():
             made = self._filler.gap(gap_job(gap))
@@ -107,7 +108,7 @@ class Inventor:
         return edited, detect_landmarks(reference)
 
 
-class Carrier(Protocol):
+class FrameEditor(Protocol):
     """Carries edits onto frames: a `Propagator`, a `Between`."""
 
     def step(self, frame: Image, now_s: float) -> Result:
@@ -127,7 +128,7 @@ class Inventing:
         inventor: see there.
     """
 
-    def __init__(self, carrier: Carrier, inventor: Inventor) -> None:
+    def __init__(self, carrier: FrameEditor, inventor: Inventor) -> None:
         self._carrier, self._inventor = carrier, inventor
 
     def step(self, frame: Image, now_s: float) -> Result:

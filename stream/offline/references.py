@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence import detect_landmarks
-from correspondence.types import Float, Image
+from correspondence import Float, Image, detect_landmarks
 from reference import ReferenceScore, flatten, reference_score
 from stream.errors import UploadError
 from stream.media.pictures import TYPES_HINT, Picture, decode_picture
@@ -26,12 +25,12 @@ NEAREST = "nearest to the edited picture"
 CLEARLY = (1.25, 0.004)  # another frame must be nearer by this factor and this much to be preferred
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the user asked
+class SearchStopped(Exception):  # noqa: N818 - not an error: the user asked
     """Asked to stop before anything was written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class ClipReference:
     """The picture an edit is made on.
 
     Attributes:
@@ -68,7 +67,7 @@ def read_picture(path: Path) -> Picture:
         raise MediaError(f"{path}: {exc.text}" + (f"; {hint}" if hint else "")) from exc
 
 
-def picture_reference(path: Path) -> Reference:
+def picture_reference(path: Path) -> ClipReference:
     """A picture file as reference.
 
     Raises:
@@ -77,7 +76,7 @@ def picture_reference(path: Path) -> Reference:
     picture = read_picture(path)
     if picture.alpha is not None and not (picture.alpha == 255).all():
         raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
-    return Reference(picture.image, None, str(path))
+    return ClipReference(picture.image, None, str(path))
 
 
 def over(picture: Picture, reference: Image) -> Image:
@@ -91,7 +90,7 @@ def over(picture: Picture, reference: Image) -> Image:
     return flatten(np.dstack([picture.image, picture.alpha]), reference)
 
 
-def frame_at(info: VideoInfo, index: int) -> Reference:
+def frame_at(info: VideoInfo, index: int) -> ClipReference:
     """Frame `index` of the clip, counted from 0.
 
     Raises:
@@ -111,7 +110,7 @@ def pick_reference(
     edited: Picture | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
-) -> Reference:
+) -> ClipReference:
     """The best frame of a clip as reference; or the frame `edited` was made from where that is another one.
 
     Up to `LOOKS` frames are scored by `reference_score`. Where an edited picture is given, every frame is
@@ -135,7 +134,7 @@ def pick_reference(
     with VideoReader(info) as reader:
         for frame in reader.frames():
             if stop():
-                raise Stopped
+                raise SearchStopped
             distance = 0.0 if likeness is None else likeness.distance(frame.image)
             if likeness is not None and (nearest is None or distance < nearest[0]):
                 nearest = (distance, frame)
@@ -149,7 +148,7 @@ def pick_reference(
     if best is None or best[0] == 0.0:
         raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
     frame, score = best[2], best[3]
-    return Reference(frame.image, frame.index, _describe(frame, score, "the best"), score, frame.time_s)
+    return ClipReference(frame.image, frame.index, _describe(frame, score, "the best"), score, frame.time_s)
 
 
 def pick_pair(
@@ -158,7 +157,7 @@ def pick_pair(
     asked: tuple[int | None, int | None],
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
-) -> tuple[Reference, Reference]:
+) -> tuple[ClipReference, ClipReference]:
     """The frames of a clip that two edited pictures were made from, the start's and the end's.
 
     Where no number is asked for it is the frame nearest to the picture, by `pick_reference`'s measure; for a
@@ -183,7 +182,7 @@ def pick_pair(
     with VideoReader(info) as reader:
         for frame in reader.frames():
             if stop():
-                raise Stopped
+                raise SearchStopped
             for side, number in enumerate(asked):
                 if number is not None and frame.index != number:
                     continue
@@ -212,7 +211,7 @@ def _paired(
     blind: bool,
     seen: int,
     which: str,
-) -> Reference:
+) -> ClipReference:
     if kept is None:
         raise MediaError(f"{info.path}: has no frame {asked}; its frames are 0 to {seen - 1}")
     why = f"the {which}, since the edited picture cannot be compared with frames" if blind else NEAREST
@@ -251,9 +250,9 @@ def _thumb(image: Image) -> Float:
     return standard
 
 
-def _scored(frame: Frame, why: str) -> Reference:
+def _scored(frame: Frame, why: str) -> ClipReference:
     score = reference_score(frame.image, detect_landmarks(frame.image))
-    return Reference(frame.image, frame.index, _describe(frame, score, why), score, frame.time_s)
+    return ClipReference(frame.image, frame.index, _describe(frame, score, why), score, frame.time_s)
 
 
 def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from correspondence import detect_landmarks
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks, detect_landmarks
 from inpaint.fills.jobs import Filler, GapJob
 from stream.media.probe import MediaError, VideoInfo, probe
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import EncoderConfig, VideoWriter
+from stream.media.writer import FileEncoderConfig, VideoWriter
 from stream.offline.files import Progress
 from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
-from stream.offline.references import Stopped
+from stream.offline.references import SearchStopped
 from stream.offline.report import damage_notes
 
 MOST_FRAMES = 30
@@ -45,7 +44,7 @@ class SmoothConfig:
     weights: Path | None = None
     device: str = "cpu"
     overwrite: bool = False
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
     def __post_init__(self) -> None:
         if not 2 <= self.frames <= MOST_FRAMES or self.frames % 2:
@@ -127,7 +126,7 @@ def smooth_file(
             progress("edit", report.frames, info.frames)
         if report.frames == 0:
             if not report.complete:
-                raise Stopped
+                raise SearchStopped
             raise MediaError(f"{info.path}: no frame of it could be decoded")
         if report.complete:
             _check_cuts(config, report, info)

@@ -13,12 +13,12 @@ from typing import Literal
 
 import numpy as np
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from reference.edits.prompt import PromptConfig, face_area
 from stream.errors import CapacityError, ConflictError, NotFoundError, ServerError
 from stream.events import Message
 from stream.looks.editor import Editor, Target
-from stream.looks.look import NO_FACE, Reference
+from stream.looks.look import NO_FACE, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 from stream.prompting.service import PromptBusyError, PromptService, PromptStatus
 
@@ -39,7 +39,7 @@ class _Begun:
     """An edit under way: what it is of, and its number at the service."""
 
     target: Target
-    reference: Reference
+    reference: ReferencePicture
     number: int = 0
 
 
@@ -120,7 +120,7 @@ class PromptEdits:
         self._begun, self._state, self._status = begun, "loading", None
         self._changed()
 
-    async def _mask(self, reference: Reference) -> Float:
+    async def _mask(self, reference: ReferencePicture) -> Float:
         if reference.landmarks is None:
             raise ConflictError(NO_FACE, "edit the whole picture, or take another reference")
         height, width = reference.image.shape[:2]

@@ -13,13 +13,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-from correspondence.errors import WeightsError
-from correspondence.types import Float, Image
+from correspondence import Float, Image, WeightsError
 from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, require
 from stream.filling.child import lowest_stream, step_back
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
-from stream.offline.references import Stopped, frame_at, pick_reference
+from stream.offline.references import SearchStopped, frame_at, pick_reference
 
 logger = logging.getLogger(__name__)
 
@@ -234,7 +233,7 @@ def edit_by_words(
     try:
         made = editor.edit(picked.image, words, progress=lambda *at: progress("words", *at), stop=stop)
     except PromptCancelled as error:
-        raise Stopped from error
+        raise SearchStopped from error
     path = folder / "edited.png"
     path.write_bytes(encode_png(made))
     return picked.index, path

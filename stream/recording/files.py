@@ -10,7 +10,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
 from stream.media.untrusted import open_input

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import Outfit
 from reference.side_work import step_aside
 from stream.filling.worker import FillWorker

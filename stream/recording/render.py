@@ -18,12 +18,10 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from correspondence import LandmarkTracker, Matcher
+from correspondence import Image, Landmarks, LandmarkTracker, Matcher
 from correspondence.matcher import KINDS
-from correspondence.types import Image, Landmarks
 from inpaint.fills.jobs import Check, Filler, GapJob
-from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError
-from reference.propagate.outfit import Own
+from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError, UserKeyframe
 from stream.errors import UploadError
 from stream.media.pictures import decode_picture
 from stream.media.probe import MediaError
@@ -217,7 +215,7 @@ def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
     room = replace(keeping.bank, max_keyframes=max(keeping.bank.max_keyframes, len(edits)))
     keeping = replace(keeping, bank=room)
     propagator = Propagator(matcher=_matcher(job.matcher), config=PropagatorConfig(references=keeping))
-    own = [Own(edit=edit, made_s=k.made_s) for edit, k in zip(edits, job.keyframes, strict=True)]
+    own = [UserKeyframe(edit=edit, made_s=k.made_s) for edit, k in zip(edits, job.keyframes, strict=True)]
     propagator.put_on(propagator.outfit(own))
     return propagator
 

@@ -27,7 +27,7 @@ VP8_REBUILD_GAP_S = 5.0  # ... and it was not rebuilt within this time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncoderConfig:
+class LiveEncoderConfig:
     """How the edited stream is encoded; `__post_init__` checks the ranges.
 
     Rates hold for 1280 x 720 and follow the number of pixels to the power 0.75 at other sizes.
@@ -78,7 +78,7 @@ class FrameEncoder(Protocol):
 class X264:
     """H.264 Constrained Baseline, which every browser decodes, without delay (zerolatency)."""
 
-    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: EncoderConfig) -> None:
+    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
         highest = config.rates((frame.height, frame.width))[2]
         context = _context("libx264", frame, config)
         context.bit_rate = highest  # VBV and rate must agree at opening for later changes to be followed
@@ -112,7 +112,7 @@ class X264:
 class Vpx:
     """VP8 in libvpx's real-time mode. It takes no live rate, so a large change rebuilds it, seldom."""
 
-    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: EncoderConfig) -> None:
+    def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
         self._config = config
         self.bitrate_bps = bitrate_bps
         self._open(frame)
@@ -155,7 +155,7 @@ class LiveEncoder:
         config: rates and key frame distances.
     """
 
-    def __init__(self, codec: VideoCodec, config: EncoderConfig) -> None:
+    def __init__(self, codec: VideoCodec, config: LiveEncoderConfig) -> None:
         self.codec = codec
         self.keyframes = 0
         self.bitrate_bps: int | None = None  # wanted; None: the config's, and always within its limits
@@ -220,9 +220,9 @@ class _LiveRate:
 class H264Sender(_LiveRate, h264.H264Encoder):
     """What aiortc's sender calls for H.264: frames through `LiveEncoder`, packets as they are."""
 
-    def __init__(self, config: EncoderConfig | None = None) -> None:
+    def __init__(self, config: LiveEncoderConfig | None = None) -> None:
         super().__init__()
-        self.live = LiveEncoder("H264", config or EncoderConfig())
+        self.live = LiveEncoder("H264", config or LiveEncoderConfig())
 
     def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """RTP payloads and timestamp of a frame."""
@@ -233,9 +233,9 @@ class H264Sender(_LiveRate, h264.H264Encoder):
 class Vp8Sender(_LiveRate, vpx.Vp8Encoder):
     """What aiortc's sender calls for VP8."""
 
-    def __init__(self, config: EncoderConfig | None = None) -> None:
+    def __init__(self, config: LiveEncoderConfig | None = None) -> None:
         super().__init__()
-        self.live = LiveEncoder("VP8", config or EncoderConfig())
+        self.live = LiveEncoder("VP8", config or LiveEncoderConfig())
 
     def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """RTP payloads and timestamp of a frame."""
@@ -269,7 +269,7 @@ def _prepare(frame: av.VideoFrame) -> av.VideoFrame:
     return frame
 
 
-def _context(name: str, frame: av.VideoFrame, config: EncoderConfig) -> VideoCodecContext:
+def _context(name: str, frame: av.VideoFrame, config: LiveEncoderConfig) -> VideoCodecContext:
     context = av.CodecContext.create(name, "w")
     if not isinstance(context, VideoCodecContext):
         raise TypeError(f"{name} is no video encoder")

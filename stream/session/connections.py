@@ -15,7 +15,7 @@ from stream.events import EventHub
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
 from stream.rtc.audio import DelayedAudioTrack
-from stream.rtc.codecs import EncoderConfig
+from stream.rtc.codecs import LiveEncoderConfig
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
 from stream.rtc.peer import HUNG_UP, Peer
 from stream.rtc.receivers import end_reason
@@ -56,7 +56,9 @@ class Connections:
         self.note: str | None = None  # why the last publisher left
         self.used_s = time.monotonic()  # when a peer was last there
         self.size: tuple[int, int] | None = None  # (H, W) of the arriving pictures
-        self.broadcast = Broadcast(services.codecs, EncoderConfig(bitrate_bps=services.config.bitrate_bps))
+        self.broadcast = Broadcast(
+            services.codecs, LiveEncoderConfig(bitrate_bps=services.config.bitrate_bps)
+        )
         self._services = services
         self._metrics = metrics
         self._events = events

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import to_frame
-from stream.rtc.codecs import EncoderConfig, LiveEncoder, VideoCodec, VideoPacket
+from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig, VideoCodec, VideoPacket
 
 logger = logging.getLogger(__name__)
 
@@ -139,12 +139,12 @@ class Broadcast:
     def __init__(
         self,
         executor: Executor,
-        config: EncoderConfig | None = None,
+        config: LiveEncoderConfig | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor = executor
-        self._config = config or EncoderConfig()
+        self._config = config or LiveEncoderConfig()
         self._loop = loop or asyncio.get_running_loop()
         self._clock = clock
         self._lock = threading.Lock()

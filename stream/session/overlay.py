@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 
 OPACITY = 0.55
 CONTOURS = (0.5,)  # confidence levels outlined

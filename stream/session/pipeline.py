@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Event, Mode, Outfit, Own, Result, StageError
+from correspondence import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Event, Mode, Outfit, Result, StageError, UserKeyframe
 from stream.metrics import SessionMetrics
 from stream.session.overlay import draw_confidence
 from stream.session.slot import LatestSlot, SlotClosed
@@ -40,7 +40,9 @@ class Stepper(Protocol):
         """The edited frame."""
         ...
 
-    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+    def outfit(
+        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
+    ) -> Outfit:
         """Make an edit ready; slow, on any thread."""
         ...
 
@@ -108,7 +110,7 @@ class Pipeline:
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
 
-    def outfit(self, own: Sequence[Own], mode: Mode, before: Outfit | None) -> Outfit:
+    def outfit(self, own: Sequence[UserKeyframe], mode: Mode, before: Outfit | None) -> Outfit:
         """Make an edit ready, see `reference.Propagator.outfit`; blocks, so call it in an executor."""
         return self._propagator.outfit(own, mode, before)
 
@@ -121,7 +123,7 @@ class Pipeline:
 
         Args:
             outfit: None for no edit.
-            enabled, strength: see `reference.Settings`.
+            enabled, strength: see `reference.StepSettings`.
         """
         self._propagator.put_on(outfit, enabled=enabled, strength=strength)
 

@@ -7,13 +7,13 @@ import logging
 import secrets
 import time
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import Event
 from stream.errors import ConflictError
 from stream.events import EventHub, Message
 from stream.looks.describe import describe
 from stream.looks.editor import Editor, Target
-from stream.looks.look import Reference, Settings
+from stream.looks.look import ReferencePicture, Settings
 from stream.looks.wardrobe import Wardrobe
 from stream.metrics import SessionMetrics
 from stream.prompting.edits import PromptEdits
@@ -105,7 +105,7 @@ class Session:
             raise ConflictError("no live picture has arrived yet", "start the camera or the demo first")
         return newest
 
-    async def take_reference(self, *, auto: bool = False) -> Reference:
+    async def take_reference(self, *, auto: bool = False) -> ReferencePicture:
         """Make the newest frame the reference, or with `auto` the best of the next few seconds.
 
         Raises:
@@ -123,7 +123,7 @@ class Session:
         self.changed()
         return best
 
-    async def take_keyframe(self) -> Reference:
+    async def take_keyframe(self) -> ReferencePicture:
         """Make the newest frame a further keyframe of the active look, see `Editor.add_keyframe`.
 
         Raises:
@@ -135,7 +135,7 @@ class Session:
         self.changed()
         return taken
 
-    async def _examined(self, frame: LiveFrame) -> Reference:
+    async def _examined(self, frame: LiveFrame) -> ReferencePicture:
         return await self.editor.examine(frame.image, frame.captured_s)
 
     async def _await_frame(self) -> LiveFrame:

@@ -85,7 +85,7 @@ def test_a_description_without_a_way_in_is_refused() -> None:
 
 
 async def test_figures_of_a_lossy_connection() -> None:
-    source = live.ClipTrack(live.Clip([b""], [0]))
+    source = live.ClipTrack(live.EncodedClip([b""], [0]))
     source.sent = [(index / 30, index) for index in range(60)]
     arrivals = live.Arrivals([(at_s + 0.05, code) for at_s, code in source.sent if not 20 <= code < 35])
     arrivals.seen.append((1.9999, None))

@@ -5,8 +5,7 @@ import pytest
 
 from benchmarks import edits
 from benchmarks.methods import OfMatcher
-from correspondence import Landmarks, Matcher
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Matcher
 from tests.reference.helpers import translated
 
 

@@ -11,8 +11,7 @@ from benchmarks.dots import Dots, choose_dots, colour_differences, measure
 from benchmarks.endurance import best_rows, dotted, endure, rows_of, summary, times
 from benchmarks.measures import withheld_points
 from benchmarks.passes import CLIP_FPS, Passes, carry
-from correspondence import Landmarks, Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from tests.reference.helpers import translated
 
 

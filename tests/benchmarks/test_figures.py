@@ -11,7 +11,7 @@ from benchmarks import figures
 from benchmarks.measures import LEVELS
 from benchmarks.methods import Copy
 from benchmarks.truth import truth_pair
-from correspondence.types import Image
+from correspondence import Image
 
 
 def test_calibration_shows_the_rows_it_is_asked_for(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 
 from benchmarks import fill, fill_masked, fill_measures, fill_rows
 from benchmarks.common import metadata
-from correspondence import Matcher
-from correspondence.types import Image
+from correspondence import Image, Matcher
 
 
 def texture(shift: int = 0) -> Image:
@@ -22,8 +21,8 @@ def texture(shift: int = 0) -> Image:
     return np.ascontiguousarray(smooth[:, 16 - shift : 80 - shift])
 
 
-def a_gap(shifts: list[int], wanted: list[int]) -> fill_rows.Gap:
-    return fill_rows.Gap([texture(s) for s in shifts], [None] * len(shifts), 0, len(shifts) - 1, wanted)
+def a_gap(shifts: list[int], wanted: list[int]) -> fill_rows.ClipGap:
+    return fill_rows.ClipGap([texture(s) for s in shifts], [None] * len(shifts), 0, len(shifts) - 1, wanted)
 
 
 def test_gaps_and_their_measured_frames() -> None:
@@ -37,7 +36,7 @@ def test_gaps_and_their_measured_frames() -> None:
 
 
 def test_a_true_frame_measures_perfect() -> None:
-    truth = fill_measures.Truth.of(texture(), None, (texture(), texture(1)))
+    truth = fill_measures.TrueFrame.of(texture(), None, (texture(), texture(1)))
     assert not truth.lost.any()
     values = fill_measures.measure(texture(), truth)
     assert values["PSNR"] == np.inf
@@ -48,11 +47,11 @@ def test_a_true_frame_measures_perfect() -> None:
 
 def test_lost_is_what_neither_reference_shows() -> None:
     other = np.ascontiguousarray(texture()[::-1, ::-1])  # nothing of it is found again
-    assert fill_measures.Truth.of(texture(), None, (other, other)).lost.mean() > 0.3
-    assert not fill_measures.Truth.of(texture(), None, (other, texture())).lost.any()
+    assert fill_measures.TrueFrame.of(texture(), None, (other, other)).lost.mean() > 0.3
+    assert not fill_measures.TrueFrame.of(texture(), None, (other, texture())).lost.any()
     half = texture()
     half[:, 32:] = other[:, 32:]
-    truth = fill_measures.Truth.of(half, None, (texture(), texture(2)))
+    truth = fill_measures.TrueFrame.of(half, None, (texture(), texture(2)))
     assert truth.lost[:, :24].mean() < 0.1 < truth.lost[:, 40:].mean()
     values = fill_measures.measure(texture(), truth)
     assert values["gap PSNR"] < values["PSNR"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import common, latency, live, timecode
-from correspondence.types import Image
+from correspondence import Image
 
 
 def test_frames_are_matched_through_the_loop_and_counted_once() -> None:
@@ -53,7 +53,7 @@ def test_the_source_carries_its_codes_and_begins_with_a_key_frame() -> None:
 
 
 async def test_the_source_keeps_its_rate_and_says_when_frames_left() -> None:
-    track = live.ClipTrack(live.Clip([b"a", b"b"], [0, 33]), fps=100)
+    track = live.ClipTrack(live.EncodedClip([b"a", b"b"], [0, 33]), fps=100)
     packets = [await asyncio.wait_for(track.recv(), 1) for _ in range(5)]
     assert [packet.pts for packet in packets] == [0, 900, 1800, 2700, 3600]
     assert [code for _, code in track.sent] == [0, 33, 0, 33, 0]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.measures import Known, _cycle, measure_truth
+from benchmarks.measures import KnownPair, _cycle, measure_truth
 from benchmarks.methods import STREAM_EDIT, ablations, factories, find, models
 from benchmarks.tally import Sums
 from benchmarks.truth import truth_pair
-from correspondence import Landmarks, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, detect_landmarks
 
 Scene = tuple[Image, Landmarks, Image, Landmarks]
 
@@ -73,7 +72,7 @@ def test_known_truth_is_judged_in_every_column(scene: Scene) -> None:
     image, there, _, _ = scene
     pair = truth_pair(image, image[::-1], np.random.default_rng(2))
     sums = Sums()
-    measure_truth(find("classical"), [Known(pair, there, None, there, -pair.field)], sums)
+    measure_truth(find("classical"), [KnownPair(pair, there, None, there, -pair.field)], sums)
     assert {"EPE", "EPE lm", "out%", "AUSE", "AUSE cyc", "AUROC", "AUROC cyc", "cov", "covered 0.5"} <= set(
         sums.values
     )

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import metrics
 from benchmarks.metrics import FloatAny
-from correspondence.types import Landmarks
+from correspondence import Landmarks
 
 
 def landmarks(points: FloatAny, size: tuple[int, int] = (100, 100)) -> Landmarks:

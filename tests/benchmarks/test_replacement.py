@@ -5,7 +5,7 @@ import numpy as np
 
 from benchmarks.methods import Dis, Method
 from benchmarks.replacement import Score, blend, fair, reconstruct
-from correspondence.types import Image
+from correspondence import Image
 from tests.reference.helpers import translated
 
 DIS: Method = Dis("DIS", cv2.DISOPTICAL_FLOW_PRESET_FAST)

@@ -9,9 +9,9 @@ import pytest
 from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from benchmarks import timecode
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import to_frame
-from stream.rtc.codecs import EncoderConfig, LiveEncoder
+from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 
 VALUES = [0, 1, 33, 12_345, 2**31, 2**32 - 1, 0xAAAAAAAA, 0x55555555]
 
@@ -32,7 +32,7 @@ def test_what_is_drawn_is_read(value: int, size: tuple[int, int]) -> None:
 
 def test_it_survives_two_encoders_and_noise(astronaut: Image) -> None:
     wide = cv2.resize(astronaut, (1280, 1280))
-    first, second = (LiveEncoder("H264", EncoderConfig()) for _ in range(2))
+    first, second = (LiveEncoder("H264", LiveEncoderConfig()) for _ in range(2))
     decoders = [av.CodecContext.create("h264", "r") for _ in range(2)]
     for index in range(20):
         image = np.ascontiguousarray(np.roll(wide, 9 * index, axis=1)[200:920])

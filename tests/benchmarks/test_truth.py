@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.truth import TruthConfig, truth_pair, truth_pairs
-from correspondence.types import Image
+from correspondence import Image
 
 PLAIN = TruthConfig(gain=0, noise=0, jpeg_quality=(100, 100))
 

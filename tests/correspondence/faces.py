@@ -9,9 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence import Landmarks, detect_landmarks
+from correspondence import Image, Landmarks, detect_landmarks
 from correspondence.training.data import read_video
-from correspondence.types import Image
 
 CLIPS = (
     "dfl_yc0", "faceblit_target2", "hyperreenact_1", "latentsync_demo3", "liax_7",

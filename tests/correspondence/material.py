@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from correspondence import detect_landmarks
+from correspondence import Float, Image, detect_landmarks
 from correspondence.network.encoder import build_encoder
 from correspondence.network.model import SIZES, Network
 from correspondence.training import synthetic
 from correspondence.training.data import GRID, Clip, fit
-from correspondence.types import Float, Image
 
 torch.set_num_threads(1)  # tiny networks: threads that wait for each other cost more than they bring
 

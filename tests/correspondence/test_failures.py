@@ -8,7 +8,16 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, Match, Matcher, confidence, detect_landmarks
+from correspondence import (
+    Bool,
+    Image,
+    Landmarks,
+    LandmarkTracker,
+    Match,
+    Matcher,
+    confidence,
+    detect_landmarks,
+)
 from correspondence.face import topology as topo
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.region import Region
@@ -17,7 +26,6 @@ from correspondence.network.checkpoints import shipped_models
 from correspondence.network.runtime import NetworkMatcher, OnnxRunner
 from correspondence.training import synthetic
 from correspondence.training.calibrate_network import separation
-from correspondence.types import Bool, Image
 from tests.correspondence.faces import clip_frames
 from tests.correspondence.material import moved
 

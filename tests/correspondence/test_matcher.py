@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Matcher, WeightsError, detect_landmarks
+from correspondence import Image, Matcher, WeightsError, detect_landmarks
 from correspondence import matcher as module
 from correspondence.matchers.thorough import ThoroughMatcher
-from correspondence.types import Image
 
 
 def test_the_classical_matcher_needs_no_weights() -> None:

@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, detect_landmarks
+from correspondence import Image, Landmarks, detect_landmarks
 from correspondence.face.topology import EYE_A, EYE_B, LIPS
 from correspondence.network.checkpoints import SHIPPED, WEIGHTS, open_model
 from correspondence.network.propose import shrink
 from correspondence.network.runtime import NetworkMatch, NetworkMatcher, OnnxRunner
 from correspondence.training import synthetic
 from correspondence.training.calibrate_network import separation
-from correspondence.types import Image
 from tests.correspondence.material import moved
 
 PARTS = sorted({*LIPS, *EYE_A, *EYE_B})

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from correspondence import Box, Float, Landmarks, Match
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import Region
-from correspondence.types import Box, Float, Landmarks, Match, Patch
+from correspondence.types import Patch
 
 FRAME = (90, 120)
 

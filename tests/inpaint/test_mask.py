@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from inpaint import fill_classical
 from inpaint.mask import dilate, feather, fill_delta, hole_box, match_boundary, paste, square_box
 

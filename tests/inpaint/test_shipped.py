@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import inpaint
-from correspondence import detect_landmarks
-from correspondence.errors import WeightsError
-from correspondence.types import Image
+from correspondence import Image, WeightsError, detect_landmarks
 from inpaint import FillContext, fill_classical, weights
 from inpaint.model import checkpoints
 

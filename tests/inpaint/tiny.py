@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import torch
 
+from correspondence import Float
 from correspondence.training.data import Clip
-from correspondence.types import Float
 from inpaint.model import face_parts as parts
 from inpaint.model.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.model.denoiser import Denoiser, DenoiserConfig

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from correspondence.types import Image
+from correspondence import Image
 from tests.conftest import ROOT, portraits_dir
 from tests.page.desk import Desk, OpenBrowser
 from tests.page.frames import clip_frames, swaying, write_y4m

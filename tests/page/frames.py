@@ -10,8 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from correspondence import detect_landmarks
-from correspondence.types import Bool, Image
+from correspondence import Bool, Image, detect_landmarks
 
 SIZE = (480, 640)  # (H, W) of the fake camera
 FPS = 25

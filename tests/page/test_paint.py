@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Dialog, Page
 
-from correspondence.types import Image
+from correspondence import Image
 from tests.page.desk import Desk, ask, shoot, start_camera, state_of, take_reference, until
 
 GREEN = (0, 200, 60)

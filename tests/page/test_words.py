@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
-from correspondence.types import Image
+from correspondence import Image
 from tests.page.conftest import running
 from tests.page.desk import (
     Desk,

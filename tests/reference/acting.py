@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from correspondence import Landmarks
+from correspondence import Image, Landmarks
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import ideal_region
-from correspondence.types import Image
 from reference.compose.sampling import read_grid
 from reference.face.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from correspondence import Landmarks, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, detect_landmarks
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from correspondence import DETECT, Landmarks, Match
-from correspondence.types import Float, Image, MaybeLandmarks
+from correspondence import DETECT, Float, Image, Landmarks, Match, MaybeLandmarks
 from reference.face.parts import LEFT_LOWER_LID, LEFT_UPPER_LID, RIGHT_LOWER_LID, RIGHT_UPPER_LID
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks
 from reference.face.parts import LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size, take
 
 Mask = npt.NDArray[np.uint8]

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import EditError, presets
 from reference.face import parts
 from reference.painters.drawing import parse_colour

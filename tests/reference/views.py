@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from correspondence import DETECT, Landmarks, Match
-from correspondence.types import Image, MaybeLandmarks
+from correspondence import DETECT, Image, Landmarks, Match, MaybeLandmarks
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face

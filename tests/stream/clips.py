@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks, detect_landmarks
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 from stream.media.probe import probe

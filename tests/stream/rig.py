@@ -26,8 +26,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
-from correspondence import detect_landmarks
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks, detect_landmarks
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
 from stream.config import ServerConfig
 from stream.http.app import create_app

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence import Match, confidence
+from correspondence import Landmarks, Match, confidence
 from correspondence.certainty.fit_judge import Samples, coverage_error, fit, scales
 from correspondence.certainty.uncertainty import Judge, shipped_judge
 from correspondence.training.calibrate import draw, draw_thorough
 from correspondence.training.known import withhold
-from correspondence.types import Landmarks
 from tests.correspondence.faces import CLIPS, clip_frames
 
 

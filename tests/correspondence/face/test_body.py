@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from correspondence import Image
 from correspondence.face.body import Body, BodyDetector, BodyWatcher
-from correspondence.types import Image
 
 
 class Slow(BodyDetector):

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, LandmarkTracker, detect_landmarks
 from tests.correspondence.faces import on_canvas
 
 BIG, SMALL = (0, 0, 480), (600, 100, 300)  # x, y, side

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from skimage import data
 
-from correspondence import Landmarks, detect_landmarks
+from correspondence import Float, Landmarks, detect_landmarks
 from correspondence.face import topology as topo
 from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field, similarity
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import GRID, Region, ideal_region
-from correspondence.types import Float
 
 CROWDED = 50.0  # ms: what the field may take on a machine busy with other things
 

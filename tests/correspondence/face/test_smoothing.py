@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from correspondence import Float
 from correspondence.face.landmarks import _run
 from correspondence.face.mediapipe_graphs import face_mesh
 from correspondence.face.smoothing import OneEuro, SmoothingConfig
-from correspondence.types import Float
 from tests.correspondence.faces import CLIPS, clip_frames
 
 FPS = 25.0

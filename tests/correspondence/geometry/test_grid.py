@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from correspondence import Float
 from correspondence.geometry.grid import compose, from_unit, pixel_grid, resize_field, to_unit
-from correspondence.types import Float
 
 
 def linear_field(height: int, width: int) -> Float:

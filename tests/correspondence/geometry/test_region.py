@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from correspondence import Landmarks
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import GRID, Region, choose_region, crop, ideal_region, whole
-from correspondence.types import Landmarks
 
 SIZE = (720, 1280)
 

@@ -9,12 +9,21 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Matcher, confidence, detect_landmarks, warp_image
+from correspondence import (
+    Bool,
+    Float,
+    Image,
+    Landmarks,
+    Match,
+    Matcher,
+    confidence,
+    detect_landmarks,
+    warp_image,
+)
 from correspondence.face import topology as topo
 from correspondence.geometry.flow import dis_flow, rough_inverse
 from correspondence.geometry.grid import compose, pixel_grid
 from correspondence.matchers.classical import ClassicalMatcher, region_of
-from correspondence.types import Bool, Float, Image, Match
 from tests.correspondence.faces import CLIPS, clip_faces, on_canvas
 
 

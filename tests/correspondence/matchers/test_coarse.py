@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from correspondence import Image
 from correspondence.geometry import flow
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import Region, content, whole
 from correspondence.matchers.coarse import CELLS, coarse_field, coarse_reference
-from correspondence.types import Image
 from tests.correspondence.material import checker
 
 

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Matcher, confidence, warp_image
+from correspondence import Float, Image, Matcher, confidence, warp_image
 from correspondence.geometry.flow import SMALLEST_SIDE
 from correspondence.matchers.thorough import LONGEST_SIDE, ThoroughMatch
-from correspondence.types import Float, Image
 from tests.correspondence.faces import CLIPS, clip_faces
 
 

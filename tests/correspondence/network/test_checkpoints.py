@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from correspondence.network import checkpoints
 from correspondence.network.checkpoints import (
     Shipped,

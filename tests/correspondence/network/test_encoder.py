@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from correspondence.network.encoder import (
     DINOV2,
     CompactEncoder,

@@ -12,7 +12,7 @@ from correspondence import Matcher
 from correspondence.network.checkpoints import load_network, open_model
 from correspondence.network.encoder import DINOV2, DinoEncoder, load_vit
 from correspondence.network.export import OUTPUTS, example_inputs, export_model, export_weights, fix_size
-from correspondence.network.model import SIZES, Network, Reference
+from correspondence.network.model import SIZES, Network, ReferenceFeatures
 from correspondence.training.trainer import TrainConfig, Trainer
 from tests.correspondence.material import SMALL_VIT, checker, tiny_network, write_small_vit
 
@@ -31,7 +31,7 @@ def run_onnx(folder: Path, inputs: tuple[torch.Tensor, ...], graph: str) -> list
 def differences(network: Network, folder: Path) -> dict[str, float]:
     inputs = example_inputs(network)
     with torch.no_grad():
-        wanted = network(inputs[0], Reference(*inputs[1:7]), *inputs[7:])
+        wanted = network(inputs[0], ReferenceFeatures(*inputs[1:7]), *inputs[7:])
     seen = [torch.from_numpy(f) for f in run_onnx(folder, inputs[:1], "encode.onnx")]
     said = run_onnx(folder, (*seen, *inputs[1:]), "frame.onnx")
     return {

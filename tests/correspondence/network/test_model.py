@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from correspondence.network.model import BLENDED, SIZES, NetworkConfig, Reference, prior
+from correspondence.network.model import BLENDED, SIZES, NetworkConfig, ReferenceFeatures, prior
 from correspondence.network.sampling import blend, look_up, rows, sample_rows, score, unrows
 from tests.correspondence.material import checker, moved, tiny_network
 
@@ -151,7 +151,7 @@ def test_sizes_are_checked() -> None:
 def test_a_reference_is_kept_whole() -> None:
     network = tiny_network()
     kept = network.prepare(torch.rand(1, 3, 256, 256))
-    assert isinstance(kept, Reference)
+    assert isinstance(kept, ReferenceFeatures)
     assert kept.quarter.shape[1] == 64 * 64
     assert kept.eighth.shape[2] == 32 * 32
     assert kept.keys.shape == kept.values.shape

@@ -11,19 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Matcher, confidence
+from correspondence import Image, Landmarks, Matcher, WeightsError, confidence
 from correspondence.certainty.doubt import COUNT, OWN, own_word
 from correspondence.certainty.uncertainty import Judge
-from correspondence.errors import WeightsError
 from correspondence.geometry.region import GRID, ideal_region
 from correspondence.network.checkpoints import Model, load_network, open_model
 from correspondence.network.export import export_model
-from correspondence.network.fine import Step, enlarge, reblend
+from correspondence.network.fine import NetworkAnswer, enlarge, reblend
 from correspondence.network.propose import Past, Proposal, propose, shrink, temporal
 from correspondence.network.runtime import NetworkMatch, NetworkMatcher, OnnxRunner, climb, measure
 from correspondence.network.torch_runtime import Batching, TorchRunner, parity
 from correspondence.training.calibrate_network import look
-from correspondence.types import Image
 from tests.correspondence.material import checker, demo_clip, moved, tiny_network
 
 
@@ -135,7 +133,7 @@ class CountingRunner:
         self.runner, self.steps = runner, 0
         self.prepare, self.encode = runner.prepare, runner.encode
 
-    def step(self, *arguments: Any) -> Step:
+    def step(self, *arguments: Any) -> NetworkAnswer:
         self.steps += 1
         return self.runner.step(*arguments)
 
@@ -182,7 +180,7 @@ def test_torch_says_what_onnx_runtime_says(folder: Path) -> None:
     proposal = propose(gray[0], gray[1], np.zeros((GRID, GRID, 2), np.float32))
     one = onnx_runner.step(onnx_runner.encode(frame), onnx_runner.prepare(reference), proposal)
     two = torch_runner.step(frame, torch_runner.prepare(reference), proposal)
-    for name in Step.__slots__:
+    for name in NetworkAnswer.__slots__:
         assert np.abs(getattr(one, name) - getattr(two, name)).max() <= 1e-3, name
 
 
@@ -292,7 +290,9 @@ def test_a_blend_keeps_the_fine_structure_of_its_candidates(rng: np.random.Gener
     weights = np.zeros((6, 64, 64), np.float32)
     weights[1] = 1
     nothing = np.zeros((1, 64, 64), np.float32)
-    said = Step(candidates[0] + 1, nothing, nothing, nothing, np.zeros((3, 32, 32), np.float32), weights)
+    said = NetworkAnswer(
+        candidates[0] + 1, nothing, nothing, nothing, np.zeros((3, 32, 32), np.float32), weights
+    )
     field = reblend(said, Proposal(candidates, np.ones((3, 64, 64), np.float32), fields))
     assert np.allclose(field, fields[0] + 1, atol=1e-4)
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from correspondence import Float, Image
 from correspondence.training import data
-from correspondence.types import Float, Image
 from tests.correspondence.material import checker
 
 

@@ -183,7 +183,7 @@ def test_wrong_settings_are_named() -> None:
 
 
 def test_a_network_of_other_weights_is_refused() -> None:
-    from correspondence.errors import WeightsError
+    from correspondence import WeightsError
 
     state = tiny_network().state_dict()
     state.pop("matcher.compare.weight")

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from inpaint.classical.between import Ends, interpolate, mixed
 from inpaint.fills.jobs import Filler, GapJob, MaskedJob
 from inpaint.fills.masked import DiffusionFill, FillConfig

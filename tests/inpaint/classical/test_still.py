@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, detect_landmarks
 from inpaint.classical.landmark_warp import LEAST_UNSURE, LandmarkWarp
 from inpaint.classical.still import Still, mouth_opening, transferred, unlike
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from inpaint.fills.diffusers_fill import DiffusersFill
 from inpaint.fills.jobs import Filler, MaskedJob
 

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 import inpaint
-from correspondence import detect_landmarks
-from correspondence.errors import WeightsError
-from correspondence.types import Float, Image, Landmarks
+from correspondence import Float, Image, Landmarks, WeightsError, detect_landmarks
+from inpaint import FillContext
 from inpaint.fills.gaps import GapConfig, fill_gap
 from inpaint.fills.guess import ELSEWHERE, ON_FACE, guesses, reference_weight
 from inpaint.fills.masked import DiffusionFill, FillConfig
@@ -22,7 +21,6 @@ from inpaint.model.autoencoder import Autoencoder
 from inpaint.model.denoiser import DenoiserConfig
 from inpaint.model.diffusion import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.model.propagation import plan_naive, plan_thirds
-from inpaint.types import FillContext
 from tests.inpaint.tiny import SIDE, TINY_DENOISER, tiny_autoencoder, tiny_clips, tiny_denoiser, tiny_model
 
 QUICK = FillConfig(steps=2, resample_at=None)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from inpaint.model import face_parts as parts
 from inpaint.model.conditions import (
     COMPONENTS,

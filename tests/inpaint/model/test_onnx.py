@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from correspondence.errors import WeightsError
+from correspondence import WeightsError
 from inpaint import load
 from inpaint.model import checkpoints, onnx
 from inpaint.model.anchor import AnchorBank

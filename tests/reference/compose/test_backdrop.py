@@ -12,12 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Matcher
+from correspondence import Float, Image, Landmarks, Matcher
 from correspondence.face.body import Body
-from correspondence.types import Float, Image
-from reference import CameraFound, CameraLost, Edit, KeeperConfig, Propagator, PropagatorConfig
+from reference import CameraFound, CameraLost, Composition, Edit, KeeperConfig, Propagator, PropagatorConfig
 from reference.compose.backdrop import Backdrop
-from reference.compose.composite import Composition
 from reference.compose.person import Split, split_edit
 from stream.media.probe import probe
 from stream.media.video import VideoReader

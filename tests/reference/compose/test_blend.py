@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Match
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Match
 from reference import CompositeConfig, Compositor, Edit, Mode
 from reference.compose.blend import CELL, parts, tiles
 from reference.compose.layers import make_layers

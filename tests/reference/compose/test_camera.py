@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from reference.compose.camera import CameraTracker
 
 SIZE = (360, 640)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.edits import clarity, tone
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.face.parts import INNER_LIPS, RIGHT_EYE, RIGHT_UPPER_LID, take
 from tests.reference import props

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Match, detect_landmarks
-from correspondence.types import Image
-from reference.compose.composite import Compositor
+from correspondence import Image, Landmarks, Match, detect_landmarks
+from reference import Compositor
 from reference.compose.gate import FaceGate
 from reference.edits.edit import Edit
 from reference.face.parts import face_size

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import Edit, presets
 from reference.compose.guided import guided_mask
 from reference.compose.person import PersonDetector, may_reach_behind, outline, split_edit

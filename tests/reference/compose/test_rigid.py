@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker
-from correspondence.types import Image
+from correspondence import Image, Landmarks, LandmarkTracker
 from reference import CompositeConfig, Compositor, Edit
 from reference.compose.rigid import RigidLayer
 from reference.edits.objects import find_objects

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.edits import mark
-from correspondence import Landmarks
-from correspondence.types import Bool, Image
+from correspondence import Bool, Image, Landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.compose.layers import Softness, soft_paint
 from reference.compose.softness import SoftnessMeter

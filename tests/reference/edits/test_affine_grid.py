@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from reference.edits.affine_grid import fit_affine_grid, structure
 
 CUT = np.s_[60:200, 160:300]

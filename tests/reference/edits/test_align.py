@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks
 from reference import Edit, EditError, Placement, align_edited, flatten, presets
 from tests.reference.helpers import grown
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import Edit, EditError
 from tests.reference.helpers import paint_square
 

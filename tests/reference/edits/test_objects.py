@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.edits import mark
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import Edit, presets
 from reference.edits.objects import find_objects
 from tests.reference import props

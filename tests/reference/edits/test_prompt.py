@@ -14,9 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.errors import WeightsError
-from correspondence.types import Image
+from correspondence import Image, WeightsError, detect_landmarks
 from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, face_area, require
 from stream.cli.main import main
 from stream.prompting.service import PromptBusyError, PromptModel, PromptService, PromptStatus

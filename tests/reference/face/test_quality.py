@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import reference_score
 from tests.reference.helpers import moved, scaled_face, shut
 

@@ -5,9 +5,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, LandmarkTracker, Matcher, detect_landmarks
 from reference import (
+    CompositeConfig,
     Edit,
     KeeperConfig,
     KeyframeMade,
@@ -16,23 +16,22 @@ from reference import (
     ReferenceSwitched,
     presets,
 )
-from reference.compose.composite import CompositeConfig
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import LAG, Apart, CrossFade
 from reference.keyframes.policy import PolicyConfig
-from reference.keyframes.sights import Look, Worn
+from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from stream.media.demo import DemoSource
 from tests.reference.helpers import FakeMatcher, FakePrepared, moved, paint_square, shift_match, translated
 
 SIZE = (96, 96)
 PAINT = (30, 30, 66, 66)
-LOOK = Look("delta", 1.0, CompositeConfig(follow_light=False))
+LOOK = EditStyle("delta", 1.0, CompositeConfig(follow_light=False))
 FRAMES = 4
 
 
-def worn(image: Image, colour: tuple[int, int, int]) -> Worn:
+def worn(image: Image, colour: tuple[int, int, int]) -> ReadyKeyframe:
     prepared: Any = FakePrepared(image, None)
-    return LOOK.worn(Keyframe(image, paint_square(image, PAINT, colour), prepared))
+    return LOOK.ready(Keyframe(image, paint_square(image, PAINT, colour), prepared))
 
 
 @pytest.mark.parametrize(("sure_old", "sure_new"), [(-3.0, -3.0), (6.0, -3.0), (-3.0, 6.0)])
@@ -63,7 +62,7 @@ def test_one_reference_with_two_edits_is_matched_once() -> None:
     frame = np.full((*SIZE, 3), 120, np.uint8)
     old = worn(frame, (200, 120, 120))
     twin = Keyframe(frame, paint_square(frame, PAINT, (120, 120, 200)), old.keyframe.prepared)
-    new = LOOK.worn(twin)
+    new = LOOK.ready(twin)
     matcher: Any = FakeMatcher(None)
     match = shift_match(SIZE, (0, 0))
     fade = CrossFade(old, None, FRAMES, radius=0.03)
@@ -79,9 +78,9 @@ def test_the_old_reference_is_matched_once_and_then_carried_with_the_head(
     x, y = (int(v) for v in face.points[50, :2])
     spot = (x - 6, y - 6, x + 6, y + 6)
 
-    def wearing(image: Image, colour: tuple[int, int, int]) -> Worn:
+    def wearing(image: Image, colour: tuple[int, int, int]) -> ReadyKeyframe:
         prepared: Any = FakePrepared(image, face)
-        return LOOK.worn(Keyframe(image, paint_square(image, spot, colour), prepared))
+        return LOOK.ready(Keyframe(image, paint_square(image, spot, colour), prepared))
 
     old, new = wearing(astronaut, (20, 200, 40)), wearing(astronaut.copy(), (20, 40, 200))
     matcher: Any = FakeMatcher(face)
@@ -175,7 +174,7 @@ def test_what_a_job_knows_of_the_old_reference_spares_matching_it(astronaut: Ima
     spot = (x - 6, y - 6, x + 6, y + 6)
     old_prepared, new_prepared = (FakePrepared(image, face) for image in (astronaut, astronaut.copy()))
     old, new = (
-        LOOK.worn(Keyframe(p.image, paint_square(p.image, spot, colour), cast("Any", p)))
+        LOOK.ready(Keyframe(p.image, paint_square(p.image, spot, colour), cast("Any", p)))
         for p, colour in ((old_prepared, (20, 200, 40)), (new_prepared, (20, 40, 200)))
     )
     before, after = (shift_match((512, 512), shift, face) for shift in ((3, 0), (0, 0)))

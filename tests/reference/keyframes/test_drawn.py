@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
+from correspondence import Float, Image, Landmarks
 from correspondence.face.topology import OVAL
-from correspondence.types import Float, Image
-from reference.compose.composite import CompositeConfig
+from reference import CompositeConfig, FillHint
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
 from reference.keyframes.bank import Keyframe
-from reference.keyframes.drawn import FillHint, draw, filled
-from reference.keyframes.sights import Look, Sight, sight_of
+from reference.keyframes.drawn import draw, filled
+from reference.keyframes.sights import EditStyle, Sight, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, MapMatcher, paint_square
 
 SIZE = (128, 128)
-LOOK = Look("delta", 1.0, CompositeConfig(follow_light=False))
+LOOK = EditStyle("delta", 1.0, CompositeConfig(follow_light=False))
 PAINT = (32, 32, 96, 96)
 SURE, UNSURE = -3.0, 7.0
 

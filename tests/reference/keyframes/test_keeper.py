@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks
 from reference import (
     EditError,
     KeeperConfig,

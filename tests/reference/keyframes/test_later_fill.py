@@ -7,9 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image, Landmarks
-from reference.events import ReferenceSwitched
-from reference.keyframes.drawn import FillHint
+from correspondence import Float, Image, Landmarks
+from reference import FillHint, ReferenceSwitched
 from tests.reference.views import Scene, turning
 
 FPS = 25

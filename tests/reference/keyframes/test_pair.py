@@ -5,18 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Match
-from correspondence.types import Float, Image
-from reference.compose.composite import CompositeConfig, Composition
+from correspondence import Float, Image, Landmarks, Match
+from reference import CompositeConfig, Composition
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.pair import Partner
-from reference.keyframes.sights import Look, Worn
+from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from tests.reference.helpers import FakePrepared, MapMatcher, paint_square
 
 SIZE = (128, 128)
 PAINT = (32, 32, 96, 96)
 GREEN, RED = (20, 200, 40), (200, 30, 30)
-LOOK = Look("replace", 1.0, CompositeConfig(follow_light=False))
+LOOK = EditStyle("replace", 1.0, CompositeConfig(follow_light=False))
 SURE, UNSURE = -3.0, 7.0
 LEFT, RIGHT = np.s_[40:88, 36:40], np.s_[40:88, 88:92]  # of the paint, away from the border between them
 
@@ -25,11 +24,11 @@ def frame() -> Image:
     return np.random.default_rng(1).integers(60, 120, (*SIZE, 3)).astype(np.uint8)
 
 
-def worn(colour: tuple[int, int, int] | None, *, pinned: bool) -> Worn:
+def worn(colour: tuple[int, int, int] | None, *, pinned: bool) -> ReadyKeyframe:
     picture = frame()
     prepared: Any = FakePrepared(picture, None)
     edited = picture if colour is None else paint_square(picture, PAINT, colour)
-    return LOOK.worn(Keyframe(picture, edited, prepared, pinned=pinned))
+    return LOOK.ready(Keyframe(picture, edited, prepared, pinned=pinned))
 
 
 def sure(columns: slice) -> Float:
@@ -41,14 +40,16 @@ def sure(columns: slice) -> Float:
 class Stream:
     """A partner of a stream whose own keyframe is sure of some columns and the made one of all."""
 
-    def __init__(self, own: Worn, made: Worn, columns: slice, face: Landmarks) -> None:
+    def __init__(self, own: ReadyKeyframe, made: ReadyKeyframe, columns: slice, face: Landmarks) -> None:
         self.face = Landmarks(np.clip(face.points / 4, 0, 127).astype(np.float32), SIZE)
         self.matcher = MapMatcher(
             {id(own.keyframe.prepared): sure(columns), id(made.keyframe.prepared): sure(np.s_[:])}
         )
         self.partner = Partner(self.matcher)  # type: ignore[arg-type]
 
-    def show(self, serving: Worn, image: Image, face: bool = True) -> tuple[Composition, Composition]:
+    def show(
+        self, serving: ReadyKeyframe, image: Image, face: bool = True
+    ) -> tuple[Composition, Composition]:
         """What the serving keyframe shows alone, and what is shown."""
         landmarks = self.face if face else None
         match: Match = self.matcher.match(image, serving.keyframe.prepared, landmarks=landmarks)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import KeeperConfig
 from reference.keyframes.bank import BankConfig
 from reference.keyframes.passed import PassedViews
@@ -69,7 +68,7 @@ def test_the_way_is_forgotten_when_the_edit_is_covered_again(turned: Any) -> Non
     config = KeeperConfig()
     passing = Passing(config, worker=None)  # type: ignore[arg-type]  # nothing is drawn here
     for n, (yaw, covered, held) in enumerate([(20, 0.94, 1), (30, 0.7, 2), (30, 0.95, 0), (40, 0.9, 1)]):
-        passing.look(frame(yaw), turned(yaw), float(n), covered, turned(0), turned(0))
+        passing.note_covered(frame(yaw), turned(yaw), float(n), covered, turned(0), turned(0))
         assert len(passing) == held
     passing.begin_anew()
     assert len(passing) == 0
@@ -77,8 +76,8 @@ def test_the_way_is_forgotten_when_the_edit_is_covered_again(turned: Any) -> Non
 
 def test_shut_eyes_and_streams_that_make_nothing_leave_nothing(turned: Any) -> None:
     passing = Passing(KeeperConfig(), worker=None)  # type: ignore[arg-type]
-    passing.look(frame(30), shut(turned(30)), 0.0, 0.5, turned(0), turned(0))
+    passing.note_covered(frame(30), shut(turned(30)), 0.0, 0.5, turned(0), turned(0))
     assert len(passing) == 0
     passing = Passing(KeeperConfig(make=False), worker=None)  # type: ignore[arg-type]
-    passing.look(frame(30), turned(30), 0.0, 0.5, turned(0), turned(0))
+    passing.note_covered(frame(30), turned(30), 0.0, 0.5, turned(0), turned(0))
     assert len(passing) == 0

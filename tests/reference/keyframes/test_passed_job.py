@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Float, Image
-from reference import Edit, KeyframeMade, KeyframeRefused, Propagator, ReferenceSwitched
+from correspondence import Float, Image, Landmarks
+from reference import Edit, FillHint, KeyframeMade, KeyframeRefused, Propagator, ReferenceSwitched
 from reference.keyframes.bank import BankConfig
-from reference.keyframes.drawn import FillHint, Gap
+from reference.keyframes.drawn import KeyframeGap
 from reference.keyframes.passed_job import PassedJob
 from tests.reference.helpers import paint_square
 from tests.reference.views import PAINT, Scene, TurnMatcher, turning
@@ -90,13 +89,15 @@ class Inventing:
     """Fills keyframes at once, and a gap's frames with another colour when told to."""
 
     def __init__(self, reach: int = 0) -> None:
-        self.asked: list[tuple[Gap, Callable[[Sequence[Image]], None], Callable[[], bool]]] = []
+        self.asked: list[tuple[KeyframeGap, Callable[[Sequence[Image]], None], Callable[[], bool]]] = []
         self._reach = reach
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
         return truly(image, mask, hint)
 
-    def between(self, gap: Gap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]) -> None:
+    def between(
+        self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
+    ) -> None:
         self.asked.append((gap, then, wanted))
 
     def answer(self) -> None:
@@ -113,7 +114,7 @@ def assert_near(shown: Image, truth: Image) -> None:
 
 
 def passing(scene: Scene, **config: Any) -> Propagator:
-    return turning(scene, **{"look_every_s": 0.0, **config})
+    return turning(scene, **{"ask_every_s": 0.0, **config})
 
 
 def test_views_on_the_way_join_the_bank_and_the_keyframe_goes_on_serving(scene: Scene) -> None:

@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Match
-from correspondence.types import Float, Image
-from reference.compose.composite import CompositeConfig
+from correspondence import Float, Image, Landmarks, Match
+from reference import CompositeConfig
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.refusal import RefusalConfig, hidden_share, why_not_by_looks, why_not_by_sights
-from reference.keyframes.sights import Look, Sight, sight_of
+from reference.keyframes.sights import EditStyle, Sight, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, moved, scaled_face
 
 CONFIG = RefusalConfig()
@@ -55,8 +54,8 @@ def sight(keyframe: Keyframe, landmarks: Landmarks, doubt: Float | None = None) 
             return Match.from_field(np.zeros((512, 512, 2), np.float32), doubt, landmarks)
 
     matcher: Any = Doubtful(landmarks)
-    look = Look("auto", 1.0, CompositeConfig())
-    return sight_of(keyframe.image, landmarks, keyframe, matcher, look, radius=0.03, threshold=0.5)
+    style = EditStyle("auto", 1.0, CompositeConfig())
+    return sight_of(keyframe.image, landmarks, keyframe, matcher, style, radius=0.03, threshold=0.5)
 
 
 def test_a_hand_over_the_face_is_noticed(keyframe: Keyframe, face: Landmarks) -> None:

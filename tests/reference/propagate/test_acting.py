@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, Matcher
-from correspondence.types import Image
+from correspondence import Image, Landmarks, LandmarkTracker, Matcher
 from reference import Edit, KeeperConfig, Propagator, PropagatorConfig, presets
 from reference.face.parts import LEFT_EYE, RIGHT_EYE, RIGHT_UPPER_LID, eye_openings, lip_gap, take
 from tests.reference.acting import LOWER_LIP, UPPER_LIP, acted, blinked, enlarged, mouthed

@@ -7,8 +7,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from correspondence import DETECT, Landmarks, Match, Matcher
-from correspondence.types import Image, MaybeLandmarks
+from correspondence import DETECT, Image, Landmarks, Match, Matcher, MaybeLandmarks
 from reference import Between, Edit
 from tests.reference.helpers import FakeMatcher, FakePrepared, FakeTracker, paint_square
 

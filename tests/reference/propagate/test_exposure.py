@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, Matcher
-from correspondence.types import Image
+from correspondence import Image, Landmarks, Matcher
 from reference import (
     Edit,
     KeeperConfig,

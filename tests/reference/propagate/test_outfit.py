@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
-from reference import Edit, EditChanged, KeyframeMade, Own, Propagator, ReferenceSwitched
+from correspondence import Image, Landmarks
+from reference import Edit, EditChanged, KeyframeMade, Propagator, ReferenceSwitched, UserKeyframe
 from tests.reference.helpers import paint_square
 from tests.reference.views import PAINT, Scene, turning
 
@@ -23,9 +22,9 @@ def scene(astronaut: Image, face: Landmarks) -> Scene:
     return Scene(np.ascontiguousarray(astronaut[:256, 96:352]), face)
 
 
-def own(scene: Scene, colour: tuple[int, int, int], yaw: int = 0, **more: Any) -> Own:
+def own(scene: Scene, colour: tuple[int, int, int], yaw: int = 0, **more: Any) -> UserKeyframe:
     frame = scene.frame(yaw)
-    return Own(edit=Edit(frame, paint_square(frame, PAINT, colour)), **more)
+    return UserKeyframe(edit=Edit(frame, paint_square(frame, PAINT, colour)), **more)
 
 
 def steps(propagator: Propagator, scene: Scene, yaw: int, start_s: float, count: int = 10) -> list[Any]:
@@ -38,16 +37,16 @@ def kinds(results: list[Any], kind: type) -> list[Any]:
 
 def test_the_next_step_shows_the_outfit_put_on(scene: Scene) -> None:
     propagator = turning(scene)
-    looks = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
-    for turn, (look, colour) in enumerate(zip(looks * 3, (RED, BLUE) * 3, strict=True)):
-        propagator.put_on(look)
+    outfits = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
+    for turn, (outfit, colour) in enumerate(zip(outfits * 3, (RED, BLUE) * 3, strict=True)):
+        propagator.put_on(outfit)
         shown = propagator.step(scene.frame(0), float(turn))
         np.testing.assert_allclose(shown.image[SPOT], colour, atol=3)  # at once: nothing is faded
         assert kinds([shown], EditChanged)
-    propagator.put_on(looks[0], strength=0.5)
+    propagator.put_on(outfits[0], strength=0.5)
     half = propagator.step(scene.frame(0), 9.0).image[SPOT]
     np.testing.assert_allclose(half, (np.array(RED) + scene.frame(0)[SPOT]) / 2, atol=4)
-    propagator.put_on(looks[0], enabled=False)
+    propagator.put_on(outfits[0], enabled=False)
     assert propagator.step(scene.frame(0), 9.1).reason == "the edit is switched off"
     propagator.put_on(None)
     assert propagator.step(scene.frame(0), 9.2).reason == "no edit yet"
@@ -55,11 +54,11 @@ def test_the_next_step_shows_the_outfit_put_on(scene: Scene) -> None:
 
 def test_putting_on_exchanges_pointers_only(scene: Scene) -> None:
     propagator = turning(scene)
-    looks = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
+    outfits = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
     begun_s = time.thread_time()
     for _ in range(100):
-        for look in looks:
-            propagator.put_on(look)
+        for outfit in outfits:
+            propagator.put_on(outfit)
     assert (time.thread_time() - begun_s) / 200 < 0.001
 
 
@@ -82,24 +81,24 @@ def test_each_outfit_keeps_the_keyframes_made_for_it(scene: Scene) -> None:
 def test_the_users_keyframes_follow_by_id(scene: Scene) -> None:
     propagator = turning(scene)
     anchor, side = own(scene, RED), own(scene, GREEN, 25, made_s=2.0)
-    look = propagator.outfit([anchor])
-    propagator.put_on(look)
+    outfit = propagator.outfit([anchor])
+    propagator.put_on(outfit)
     steps(propagator, scene, 0, 0.0)
-    look = propagator.outfit([anchor, side], before=look)
-    propagator.put_on(look)
-    assert look.keyframe(side.id) is not None
+    outfit = propagator.outfit([anchor, side], before=outfit)
+    propagator.put_on(outfit)
+    assert outfit.keyframe(side.id) is not None
     shown = steps(propagator, scene, 25, 1.0, 12)
     assert [e.reason for e in kinds(shown, ReferenceSwitched)] == ["this keyframe was edited"]
     np.testing.assert_allclose(shown[-1].image[SPOT], GREEN, atol=3)
 
     blue = own(scene, BLUE, 25, id=side.id, made_s=2.0)
-    versions = [k.version for k in look.keyframes()]
-    look = propagator.outfit([anchor, blue], before=look)
-    assert [k.id for k in look.keyframes()] == [anchor.id, side.id]
-    assert [a == b.version for a, b in zip(versions, look.keyframes(), strict=True)] == [True, False]
-    look = propagator.outfit([anchor], before=look)
-    assert [k.id for k in look.keyframes()] == [anchor.id]
-    propagator.put_on(look)
+    versions = [k.version for k in outfit.keyframes()]
+    outfit = propagator.outfit([anchor, blue], before=outfit)
+    assert [k.id for k in outfit.keyframes()] == [anchor.id, side.id]
+    assert [a == b.version for a, b in zip(versions, outfit.keyframes(), strict=True)] == [True, False]
+    outfit = propagator.outfit([anchor], before=outfit)
+    assert [k.id for k in outfit.keyframes()] == [anchor.id]
+    propagator.put_on(outfit)
     back = steps(propagator, scene, 0, 3.0, 12)
     np.testing.assert_allclose(back[-1].image[SPOT], RED, atol=3)
     with pytest.raises(ValueError, match="at least one"):
@@ -109,21 +108,23 @@ def test_the_users_keyframes_follow_by_id(scene: Scene) -> None:
 def test_a_made_keyframe_is_edited_given_back_and_removed(scene: Scene) -> None:
     propagator = turning(scene)
     anchor = own(scene, RED)
-    look = propagator.outfit([anchor])
-    propagator.put_on(look)
+    outfit = propagator.outfit([anchor])
+    propagator.put_on(outfit)
     steps(propagator, scene, 0, 0.0)
     steps(propagator, scene, 25, 1.0, 40)
-    made = look.keyframes()[1]
-    edited = Own(edit=Edit(made.image, paint_square(made.image, PAINT, BLUE)), id=made.id, made_s=made.made_s)
-    look = propagator.outfit([anchor, edited], before=look)
-    assert [(k.id, k.pinned) for k in look.keyframes()] == [(anchor.id, True), (made.id, True)]
-    as_it_was = Own(edit=Edit(made.image, made.edited), id=made.id, made_s=made.made_s, pinned=False)
-    look = propagator.outfit([anchor, as_it_was], before=look)
-    assert [(k.id, k.pinned) for k in look.keyframes()] == [(anchor.id, True), (made.id, False)]
+    made = outfit.keyframes()[1]
+    edited = UserKeyframe(
+        edit=Edit(made.image, paint_square(made.image, PAINT, BLUE)), id=made.id, made_s=made.made_s
+    )
+    outfit = propagator.outfit([anchor, edited], before=outfit)
+    assert [(k.id, k.pinned) for k in outfit.keyframes()] == [(anchor.id, True), (made.id, True)]
+    as_it_was = UserKeyframe(edit=Edit(made.image, made.edited), id=made.id, made_s=made.made_s, pinned=False)
+    outfit = propagator.outfit([anchor, as_it_was], before=outfit)
+    assert [(k.id, k.pinned) for k in outfit.keyframes()] == [(anchor.id, True), (made.id, False)]
     with pytest.raises(ValueError, match="no made keyframe"):
-        look.remove(anchor.id)
-    look.remove(made.id)
-    assert [k.id for k in look.keyframes()] == [anchor.id]
+        outfit.remove(anchor.id)
+    outfit.remove(made.id)
+    assert [k.id for k in outfit.keyframes()] == [anchor.id]
 
 
 def test_where_nothing_is_made_the_users_keyframes_still_serve_in_turn(scene: Scene) -> None:
@@ -143,19 +144,21 @@ def test_where_nothing_is_made_the_users_keyframes_still_serve_in_turn(scene: Sc
 def test_another_mode_keeps_what_was_edited_but_not_yet_shown(scene: Scene) -> None:
     propagator = turning(scene)
     anchor = own(scene, RED)
-    look = propagator.outfit([anchor])
+    outfit = propagator.outfit([anchor])
     blue = own(scene, BLUE, id=anchor.id)
-    look = propagator.outfit([blue], "replace", before=look)
-    propagator.put_on(look)
+    outfit = propagator.outfit([blue], "replace", before=outfit)
+    propagator.put_on(outfit)
     np.testing.assert_allclose(steps(propagator, scene, 0, 0.0)[-1].image[SPOT], BLUE, atol=3)
 
 
 def test_an_edit_is_carried_to_a_frame_for_further_editing(scene: Scene) -> None:
     propagator = turning(scene)
-    look = propagator.outfit([own(scene, RED)])
+    outfit = propagator.outfit([own(scene, RED)])
     frame = scene.frame(0)
-    prepared, edited = propagator.carry(look, frame)
+    prepared, edited = propagator.carry(outfit, frame)
     np.testing.assert_allclose(edited[SPOT], RED, atol=3)
     np.testing.assert_array_equal(prepared.image, frame)
     np.testing.assert_array_equal(edited[PAINT[3] + 40 :], frame[PAINT[3] + 40 :])
-    assert (look.keyframes()[0].id,) == tuple(k.id for k in look.keyframes()), "the outfit stays as it was"
+    assert (outfit.keyframes()[0].id,) == tuple(k.id for k in outfit.keyframes()), (
+        "the outfit stays as it was"
+    )

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks, LandmarkTracker, Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks, LandmarkTracker, Matcher, detect_landmarks
 from reference import (
     Edit,
     EditChanged,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.types import Image
+from correspondence import Image, Landmarks
 from reference import KeyframeMade, ReferenceSwitched, Result
 from tests.reference.views import PAINT, Scene, turning
 
@@ -21,7 +20,7 @@ def scene(astronaut: Image, face: Landmarks) -> Scene:
 
 @pytest.mark.parametrize("passed_views", [2, 0])
 def test_a_view_passed_on_the_way_is_served_when_it_comes_back(scene: Scene, passed_views: int) -> None:
-    propagator = turning(scene, look_every_s=0.0, passed_views=passed_views)
+    propagator = turning(scene, ask_every_s=0.0, passed_views=passed_views)
     results: list[Result] = []
     for n, yaw in enumerate(THERE_AND_HALF_WAY_BACK):
         results.append(propagator.step(scene.frame(yaw), n / FPS))

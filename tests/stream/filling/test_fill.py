@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from correspondence import Landmarks
-from correspondence.errors import WeightsError
-from correspondence.types import Float, Image
+from correspondence import Float, Image, Landmarks, WeightsError
 from inpaint import fill_classical
 from inpaint.fills.jobs import Filler
-from reference.keyframes.drawn import FillHint, Gap, GapFill, LaterFill
+from reference import FillHint
+from reference.keyframes.drawn import GapFill, KeyframeGap, LaterFill
 from stream.filling.child import Setup
 from stream.filling.fill import WorkerFill, gap_job, make_worker
 from stream.filling.types import JobError, WorkerConfig
@@ -103,7 +102,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def gap(size: tuple[int, int] = (96, 96)) -> Gap:
+def gap(size: tuple[int, int] = (96, 96)) -> KeyframeGap:
     """Two frames between two larger pictures, each with another hole."""
     rng = np.random.default_rng(7)
 
@@ -115,7 +114,7 @@ def gap(size: tuple[int, int] = (96, 96)) -> Gap:
     holes = [np.zeros(size, np.float32) for _ in range(2)]
     holes[0][30:50, 20:50], holes[1][50:70, 40:80] = 1, 1
     frames = (posed(*size), posed(*size))
-    return Gap(ends=(posed(192, 256), posed(*size)), frames=frames, holes=tuple(holes))
+    return KeyframeGap(ends=(posed(192, 256), posed(*size)), frames=frames, holes=tuple(holes))
 
 
 def test_a_gap_becomes_a_job_of_one_size() -> None:
@@ -139,7 +138,7 @@ def test_a_gap_becomes_a_job_of_one_size() -> None:
     np.testing.assert_allclose(points.points[:, 1], (there.points[:, 1] + 0.5) * scale + 11.5, atol=1e-3)
 
 
-def check_filled(asked: Gap, made: Sequence[Image]) -> None:
+def check_filled(asked: KeyframeGap, made: Sequence[Image]) -> None:
     assert len(made) == 2
     for (picture, _), hole, new in zip(asked.frames, asked.holes, made, strict=True):
         np.testing.assert_array_equal(new[hole == 0], picture[hole == 0])

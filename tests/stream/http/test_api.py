@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.http.api import tickets
 from tests.stream.rig import BLUE, Json, serving
 

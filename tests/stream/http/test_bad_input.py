@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from correspondence import Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Matcher, detect_landmarks
 from reference import Edit
 from reference.keyframes.bank import BankConfig, Keyframe
 from stream.errors import MOST_TEXT, UploadError

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, detect_landmarks
 from stream.config import ServerConfig
 from stream.session.pipeline import LiveFrame, Pipeline, Stepper
 from stream.session.services import load_services

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from correspondence import detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, detect_landmarks
 from stream.session.session import Session
 from tests.stream.rig import BLUE, Client, is_blue, lip_colour, publishing, serving, until, watching
 

@@ -13,8 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, detect_landmarks
 from stream.looks.history import MOST_STEPS
 from tests.stream.rig import (
     BLUE,

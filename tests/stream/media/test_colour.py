@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import Matrix, source_colour, to_frame, to_rgb
 
 Array = npt.NDArray[Any]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Float, Image
+from correspondence import Float, Image
 from stream.media.demo import DemoSource
 
 

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.probe import Colour, MediaError, Orientation, VideoInfo, probe
 from stream.media.video import FromRgb, ToRgb, VideoReader
-from stream.media.writer import EncoderConfig, VideoWriter, pixel_format
+from stream.media.writer import FileEncoderConfig, VideoWriter, pixel_format
 from tests.stream.clips import SIZE, Clip, make_clip, read_back
 
 QUARTER = 65536
@@ -165,7 +165,7 @@ def written(clip: Path, output: Path, codec: str) -> list[Image]:
     pictures = []
     with (
         VideoReader(probe(clip)) as reader,
-        VideoWriter(output, reader, reader.info.size, EncoderConfig(codec=codec)) as writer,
+        VideoWriter(output, reader, reader.info.size, FileEncoderConfig(codec=codec)) as writer,
     ):
         for frame in reader.frames():
             writer.write(frame, frame.image)
@@ -217,10 +217,10 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 )
 def test_what_a_container_cannot_hold_is_refused(options: dict[str, str], name: str, message: str) -> None:
     with pytest.raises(MediaError, match=message):
-        EncoderConfig(codec=options.get("codec")).resolve(Path(name))
+        FileEncoderConfig(codec=options.get("codec")).resolve(Path(name))
 
 
 @pytest.mark.parametrize("options", [{"codec": "mpeg2"}, {"crf": 52}, {"crf": -1}])
 def test_encoder_settings_have_ranges(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must"):
-        EncoderConfig(**options)  # type: ignore[arg-type]
+        FileEncoderConfig(**options)  # type: ignore[arg-type]

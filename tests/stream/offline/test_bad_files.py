@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from reference import EditError
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError

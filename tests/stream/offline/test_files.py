@@ -12,16 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Matcher
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks, Matcher
 from reference import Edit, Propagator
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import EncoderConfig
+from stream.media.writer import FileEncoderConfig
 from stream.offline.files import edit_file, edit_frames, save_reference
-from stream.offline.references import Stopped, read_picture
+from stream.offline.references import SearchStopped, read_picture
 from tests.stream.clips import (
     BLUE,
     CLASSICAL,
@@ -149,7 +148,7 @@ def test_a_mirrored_clip_stays_mirrored(tmp_path: Path) -> None:
 def test_colour_tags_are_kept_and_honoured(tmp_path: Path, colour: tuple[int, int]) -> None:
     clip = make_clip(tmp_path / "in.mp4", Clip(frames=3, colour=colour, options={"crf": "8"}))
     picture = painted_frame(clip, 0, tmp_path / "edited.png")
-    config = replace(CLASSICAL, encoder=EncoderConfig(crf=8))
+    config = replace(CLASSICAL, encoder=FileEncoderConfig(crf=8))
     edit_file(clip, picture, tmp_path / "out.mp4", config)
     before, after = check_same_timing(clip, tmp_path / "out.mp4")
     assert after.colour == before.colour
@@ -218,7 +217,7 @@ def test_stopping_leaves_a_playable_file_of_what_was_done(clip: Path, edited: Pa
 
 
 def test_stopping_before_the_first_frame_writes_nothing(clip: Path, edited: Path, tmp_path: Path) -> None:
-    with pytest.raises(Stopped):
+    with pytest.raises(SearchStopped):
         edit_file(clip, edited, tmp_path / "out.mp4", CLASSICAL, stop=lambda: True)
     assert not (tmp_path / "out.mp4").exists()
     assert leftovers(tmp_path) == []

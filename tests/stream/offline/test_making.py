@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence.types import Image, Match
+from correspondence import Image, Match
 from inpaint.fills.jobs import Filler
 from inpaint.fills.masked import DiffusionFill
 from inpaint.model import checkpoints

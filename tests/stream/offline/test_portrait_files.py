@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence import Matcher, detect_landmarks
-from correspondence.types import Image, Landmarks
+from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from reference import Edit, Propagator, PropagatorConfig, presets
 from reference.face.parts import face_size
 from stream.media.pictures import encode_png

@@ -14,8 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, detect_landmarks
 from reference.edits.prompt import face_area
 from stream.cli.main import main
 from stream.http.base import SERVICES

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.cli.main import main
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource

@@ -12,11 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence import Matcher, detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, Matcher, detect_landmarks
 from inpaint.fills.jobs import Filler
-from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
-from reference.propagate.outfit import Outfit, Own
+from reference import Edit, KeeperConfig, Outfit, Propagator, PropagatorConfig, UserKeyframe
 from stream.cli.main import main
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
@@ -54,7 +52,7 @@ def blue(image: Image) -> int:
 def outfit(frames: list[Image]) -> Outfit:
     edit = Edit(frames[0], painted(frames[0]))
     config = PropagatorConfig(references=KeeperConfig(make=False))
-    return Propagator(matcher=Matcher.load("classical"), config=config).outfit([Own(edit=edit)])
+    return Propagator(matcher=Matcher.load("classical"), config=config).outfit([UserKeyframe(edit=edit)])
 
 
 def count_frames(path: Path) -> int:

@@ -31,7 +31,7 @@ from OpenSSL import SSL
 from stream.media.colour import to_frame
 from stream.rtc import aiortc_patch, codecs, ice, jitter
 from stream.rtc.aiortc_patch import UnsupportedAiortcError
-from stream.rtc.codecs import EncoderConfig, VideoPacket
+from stream.rtc.codecs import LiveEncoderConfig, VideoPacket
 from stream.session.egress import Broadcast
 from tests.stream.aiortc_rig import H264, OPUS, Transport
 from tests.stream.rig import until
@@ -278,7 +278,7 @@ async def connected(track: MediaStreamTrack) -> tuple[RTCPeerConnection, RTCPeer
 async def pictures_behind(count: int, fps: float) -> list[int]:
     """How many pictures were put after each one by the time it is decoded at the other peer."""
     with ThreadPoolExecutor(1) as executor:
-        broadcast = Broadcast(executor, EncoderConfig())
+        broadcast = Broadcast(executor, LiveEncoderConfig())
         near, far, track = await connected(broadcast.track("H264"))
         put = 0
         behind: list[int] = []

@@ -20,7 +20,7 @@ from aiortc.rtcrtpparameters import (
 
 from stream.media.colour import to_frame
 from stream.rtc import jitter, receivers
-from stream.rtc.codecs import EncoderConfig, LiveEncoder
+from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 from stream.rtc.receivers import NewestTrack, decoder_worker, pass_through
 from tests.stream.aiortc_rig import H264, OPUS, VP8, Transport
 
@@ -50,7 +50,7 @@ async def test_the_end_of_a_track_is_never_pushed_out() -> None:
 
 def encoded(count: int, keyframes: tuple[int, ...] = (0,)) -> list[JitterFrame]:
     """Frames of one x264 stream; frame n is grey 2 n."""
-    encoder = LiveEncoder("H264", EncoderConfig(keyframe_gap_s=0.0))
+    encoder = LiveEncoder("H264", LiveEncoderConfig(keyframe_gap_s=0.0))
     out = []
     for index in range(count):
         if index in keyframes:

@@ -13,9 +13,9 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import Matrix, source_colour, to_frame
-from stream.rtc.codecs import EncoderConfig, H264Sender, LiveEncoder, Vp8Sender
+from stream.rtc.codecs import H264Sender, LiveEncoder, LiveEncoderConfig, Vp8Sender
 
 FPS = 30
 SIZE = (360, 640)
@@ -42,7 +42,7 @@ def rate_bps(sizes: list[int]) -> float:
 
 
 def test_h264_follows_a_new_rate_without_a_key_frame(frames: list[av.VideoFrame]) -> None:
-    encoder = LiveEncoder("H264", EncoderConfig())
+    encoder = LiveEncoder("H264", LiveEncoderConfig())
     packets = []
     for index, frame in enumerate(frames):
         if index == 30:
@@ -69,7 +69,7 @@ def test_aiortc_makes_a_key_frame_at_each_new_rate(frames: list[av.VideoFrame]) 
 
 
 def test_key_frames_stay_within_the_buffer(frames: list[av.VideoFrame]) -> None:
-    config = EncoderConfig(keyframe_gap_s=0.0)
+    config = LiveEncoderConfig(keyframe_gap_s=0.0)
     encoder = LiveEncoder("H264", config)
     sizes = []
     for index, frame in enumerate(frames[:60]):
@@ -84,7 +84,7 @@ def test_key_frames_stay_within_the_buffer(frames: list[av.VideoFrame]) -> None:
 def test_it_is_constrained_baseline_with_parameter_sets_in_band_and_colours_tagged(
     frames: list[av.VideoFrame],
 ) -> None:
-    packet = LiveEncoder("H264", EncoderConfig()).encode(frames[0])[0]
+    packet = LiveEncoder("H264", LiveEncoderConfig()).encode(frames[0])[0]
     kinds = [unit[0] & 0x1F for unit in H264Encoder._split_bitstream(bytes(packet))]
     assert kinds[:2] == [7, 8]
     assert 5 in kinds
@@ -98,7 +98,7 @@ def test_it_is_constrained_baseline_with_parameter_sets_in_band_and_colours_tagg
 
 def test_each_frame_comes_out_at_once_with_its_time(frames: list[av.VideoFrame]) -> None:
     for codec in ("H264", "VP8"):
-        encoder = LiveEncoder(codec, EncoderConfig())
+        encoder = LiveEncoder(codec, LiveEncoderConfig())
         for frame in frames[:10]:
             packets = encoder.encode(frame)
             assert [packet.pts for packet in packets] == [frame.pts]
@@ -106,7 +106,7 @@ def test_each_frame_comes_out_at_once_with_its_time(frames: list[av.VideoFrame])
 
 
 def test_vp8_is_rebuilt_for_large_steps_only_and_seldom(frames: list[av.VideoFrame]) -> None:
-    encoder, keyframes = LiveEncoder("VP8", EncoderConfig()), []
+    encoder, keyframes = LiveEncoder("VP8", LiveEncoderConfig()), []
     for index in range(240):
         encoder.bitrate_bps = (400_000, 300_000, 420_000)[index % 3]  # within the step, and beyond it
         frame = to_frame(moving(index % 60), index * 3000, VIDEO_TIME_BASE)
@@ -116,7 +116,7 @@ def test_vp8_is_rebuilt_for_large_steps_only_and_seldom(frames: list[av.VideoFra
 
 
 def test_a_key_frame_asked_for_too_soon_comes_when_the_gap_has_passed(frames: list[av.VideoFrame]) -> None:
-    encoder, keyframes = LiveEncoder("H264", EncoderConfig(keyframe_gap_s=0.5)), []
+    encoder, keyframes = LiveEncoder("H264", LiveEncoderConfig(keyframe_gap_s=0.5)), []
     for index, frame in enumerate(frames[:40]):
         if index in (3, 4, 5):
             encoder.request_keyframe()
@@ -125,26 +125,26 @@ def test_a_key_frame_asked_for_too_soon_comes_when_the_gap_has_passed(frames: li
 
 
 def test_rates_follow_the_size_and_stay_in_order() -> None:
-    config = EncoderConfig()
+    config = LiveEncoderConfig()
     assert config.rates((720, 1280)) == (300_000, 2_500_000, 4_000_000)
     small, full, large = (config.rates(size) for size in ((64, 64), (720, 1280), (2160, 3840)))
     assert small < full < large
     assert all(low <= start <= high for low, start, high in (small, full, large))
-    assert EncoderConfig(bitrate_bps=100_000).rates((720, 1280))[0] == 100_000
-    assert EncoderConfig(bitrate_bps=9_000_000).rates((720, 1280))[2] == 9_000_000
+    assert LiveEncoderConfig(bitrate_bps=100_000).rates((720, 1280))[0] == 100_000
+    assert LiveEncoderConfig(bitrate_bps=9_000_000).rates((720, 1280))[2] == 9_000_000
 
 
 def test_threads_follow_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     sizes = [(64, 64), (720, 1280), (1080, 1920), (2160, 3840)]
-    assert [EncoderConfig().threads_for(size) for size in sizes] == [1, 1, 2, 4]
-    assert EncoderConfig(threads=3).threads_for((64, 64)) == 3
+    assert [LiveEncoderConfig().threads_for(size) for size in sizes] == [1, 1, 2, 4]
+    assert LiveEncoderConfig(threads=3).threads_for((64, 64)) == 3
 
 
 @pytest.mark.parametrize("field", ["bitrate_bps", "fps", "vbv_s", "threads"])
 def test_config_refuses_what_makes_no_sense(field: str) -> None:
     with pytest.raises(ValueError, match=field):
-        EncoderConfig(**{field: 0})  # type: ignore[arg-type]
+        LiveEncoderConfig(**{field: 0})  # type: ignore[arg-type]
 
 
 def test_what_the_sender_packs_decodes(frames: list[av.VideoFrame]) -> None:
@@ -168,7 +168,7 @@ def test_what_the_sender_packs_decodes(frames: list[av.VideoFrame]) -> None:
 def test_other_formats_sides_and_time_bases_are_taken() -> None:
     frame = av.VideoFrame.from_ndarray(np.full((65, 67, 3), 77, np.uint8), format="rgb24")
     frame.pts, frame.time_base = 5, Fraction(1, 10)
-    packet = LiveEncoder("H264", EncoderConfig()).encode(frame)[0]
+    packet = LiveEncoder("H264", LiveEncoderConfig()).encode(frame)[0]
     assert packet.pts == 45_000
     decoded = av.CodecContext.create("h264", "r").decode(packet)[0]
     assert (decoded.width, decoded.height) == (66, 64)
@@ -178,7 +178,7 @@ def test_frames_without_time_are_refused() -> None:
     with pytest.raises(ValueError, match="pts"):
         H264Sender().encode(av.VideoFrame(64, 64, "yuv420p"))
     with pytest.raises(ValueError, match="pts"):
-        LiveEncoder("VP8", EncoderConfig()).encode(av.VideoFrame(64, 64, "yuv420p"))
+        LiveEncoder("VP8", LiveEncoderConfig()).encode(av.VideoFrame(64, 64, "yuv420p"))
 
 
 def test_it_costs_less_than_aiortc_at_720p() -> None:

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender
 
-from correspondence import Matcher
-from correspondence.types import Image
+from correspondence import Image, Matcher
 from reference import Propagator, Result
 from stream.config import ServerConfig
 from stream.media.colour import to_rgb

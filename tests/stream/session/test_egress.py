@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.media.colour import to_rgb
-from stream.rtc.codecs import EncoderConfig, VideoCodec, VideoPacket
+from stream.rtc.codecs import LiveEncoderConfig, VideoCodec, VideoPacket
 from stream.session.egress import IDLE_S, QUEUE_PACKETS, Broadcast, PacketTrack
 
-CONFIG = EncoderConfig(keyframe_gap_s=0.0)
+CONFIG = LiveEncoderConfig(keyframe_gap_s=0.0)
 SIZE = (96, 128)
 
 
@@ -139,7 +139,7 @@ async def test_a_slow_viewer_is_cut_to_the_next_key_frame_and_the_others_are_not
 
 
 async def test_key_frames_asked_for_are_rate_limited(executor: ThreadPoolExecutor) -> None:
-    broadcast = Broadcast(executor, EncoderConfig(keyframe_gap_s=0.5))
+    broadcast = Broadcast(executor, LiveEncoderConfig(keyframe_gap_s=0.5))
     track, _ = await joined(broadcast)
     start_s = time.monotonic()
     keyframes = []
@@ -162,8 +162,8 @@ async def test_who_joins_while_nothing_moves_sees_the_last_picture(broadcast: Br
 
 
 async def test_the_lowest_limit_wins_until_its_viewer_leaves(executor: ThreadPoolExecutor) -> None:
-    broadcast = Broadcast(executor, EncoderConfig())
-    low, start, high = EncoderConfig().rates((720, 1280))
+    broadcast = Broadcast(executor, LiveEncoderConfig())
+    low, start, high = LiveEncoderConfig().rates((720, 1280))
     one, two = broadcast.track(), broadcast.track()
     for track in (one, two):
         broadcast._join(track)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.session.overlay import draw_confidence
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Mode, Outfit, Own, Result, StageError
+from correspondence import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Mode, Outfit, Result, StageError, UserKeyframe
 from stream.metrics import Registry, SessionMetrics
 from stream.session.pipeline import LiveFrame, Pipeline
 from tests.stream.rig import publishing, serving, watching
@@ -34,7 +34,9 @@ class Brighter:
             raise self.error
         return Result(frame + np.uint8(1), None, None, None, 0.5, None, [], {"match": 0.001})
 
-    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+    def outfit(
+        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
+    ) -> Outfit:
         raise AssertionError("not used here")
 
     def carry(

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from correspondence import detect_landmarks
-from correspondence.types import Image
+from correspondence import Image, detect_landmarks
 from stream.config import ServerConfig
 from stream.media.demo import DemoSource
 from stream.session.pipeline import Stepper

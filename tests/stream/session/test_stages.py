@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from correspondence.types import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Mode, Outfit, Own, Result
+from correspondence import DETECT, Image, MaybeLandmarks, Prepared
+from reference import Decision, Mode, Outfit, Result, UserKeyframe
 from stream.config import ServerConfig
 from stream.filling.worker import FillWorker
 from stream.recording.recorder import RecordConfig
@@ -36,7 +36,9 @@ class Slow:
     def step(self, frame: Image, now_s: float) -> Result:
         raise NotImplementedError
 
-    def outfit(self, own: Sequence[Own], mode: Mode | None = None, before: Outfit | None = None) -> Outfit:
+    def outfit(
+        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
+    ) -> Outfit:
         raise NotImplementedError
 
     def carry(

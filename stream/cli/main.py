@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from stream.cli import file_verbs
+from stream.cli import camera, file_verbs
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
 from stream.cli.options import TRAININGS, parser
 
 QUIET = (  # verbs that do not show what native libraries log
-    *("serve", "demo", "edit", "reference", "smooth", "animate", "refine", "doctor"),
+    *("serve", "demo", "camera", "edit", "reference", "smooth", "animate", "refine", "doctor"),
 )
 
 
@@ -172,6 +172,7 @@ def _doctor(args: argparse.Namespace) -> int:
 RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "demo": _demo,
+    "camera": camera.run,
     "edit": file_verbs.edit,
     "reference": file_verbs.reference,
     "smooth": file_verbs.smooth,

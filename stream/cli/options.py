@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from stream.cli import camera
+
 MATCHERS = ("auto", "classical", "thorough", "compact", "dinov2")
 DEVICES = ("cpu", "cuda")
 MODES = ("auto", "delta", "replace", "layer")
@@ -19,7 +21,7 @@ TRAININGS = {
     "matcher": "correspondence.training.train",
 }
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."
-EXIT_CODES = {"serve": STOP, "demo": STOP}
+EXIT_CODES = {"serve": STOP, "demo": STOP, "camera": "Ctrl-C or SIGTERM ends it, exit code 0."}
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -44,6 +46,7 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
 
     _serve_options(verb("serve", "Serve the page and its WebRTC endpoints."))
     _serve_options(verb("demo", "Serve with a session that needs no camera; prints its address."))
+    _camera_options(verb("camera", "Wear a look in a virtual camera, without browser or server."))
     _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))
     _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
     _smooth_options(verb("smooth", "Turn jump cuts of a clip into short motions."))
@@ -115,6 +118,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="BPS",
         help="of the edited stream at start, e.g. 2500k",
     )
+
+
+def _camera_options(parser: argparse.ArgumentParser) -> None:
+    camera.options(parser, MODES)
+    _matcher_options(parser)
 
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,1 @@
+"""From a camera to a virtual camera, without a browser or a server."""

@@ -1,0 +1,276 @@
+"""The reference and the look of `livery camera`: taken at a good moment, made ready beside the frames."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from correspondence.types import Image
+from reference import MODES, Edit, EditError, Mode, Own, align_edited, presets
+from stream.camera.clocks import Clock
+from stream.looks.choice import draw_presets
+from stream.looks.look import PresetChoice, Reference, examine
+from stream.media.pictures import encode_png
+from stream.media.untrusted import MediaError
+from stream.offline.references import over, read_picture
+from stream.session.pipeline import LiveFrame, Pipeline
+
+logger = logging.getLogger(__name__)
+
+GOOD_SCORE = 0.8  # a frame this good ends the search
+SEARCH_S = 5.0  # longest search after the first face
+STEP_S = 0.1  # between two frames that are looked at
+POLL_S = 0.5  # between two looks at the edited picture's file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookConfig:
+    """What is worn.
+
+    Attributes:
+        presets: drawn in order, over the edited picture where there is one.
+        edited: file of the edited still; it may come later, and is worn anew whenever it is saved.
+        reference: file of the still that it was made from; None takes one from the camera.
+        still: where a still that was taken is saved, to be edited; None: nowhere.
+        mode, strength: see `reference.Edit`.
+    """
+
+    presets: tuple[PresetChoice, ...] = ()
+    edited: Path | None = None
+    reference: Path | None = None
+    still: Path | None = None
+    mode: Mode = "auto"
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValueError(f"strength must lie in [0, 1], got {self.strength:g}")
+        if self.edited is not None and self.reference is None and self.still is None:
+            raise ValueError(
+                "an edited picture needs --reference, the still it was made from; or --still FILE, which "
+                "saves one from the camera: edit a copy of it and save that as the edited picture"
+            )
+        if self.edited is not None and self.edited in (self.reference, self.still):
+            raise ValueError(f"{self.edited}: the edited picture needs another name than the still")
+        if self.edited is not None and self.still is None and not self.edited.exists():
+            raise MediaError(f"{self.edited}: no such file")
+
+
+@dataclass(slots=True)
+class _Search:
+    """The best frame since a face was first seen."""
+
+    best: Reference | None = None
+    until_s: float = math.inf
+    asked: bool = False  # by key: the next frame, whatever it is
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Which parts of the look are on: the edited picture, and each preset."""
+
+    edited: bool = True
+    presets: list[bool] = field(default_factory=list)
+
+
+class Fitting:
+    """Takes a reference, draws the look on it and has the pipeline wear it; in a thread of its own.
+
+    Args:
+        pipeline: gives frames, makes outfits and wears them.
+        look: what to wear.
+        say: takes a line for people, from the thread.
+        clock: seconds.
+
+    Raises:
+        MediaError: the reference or the edited picture cannot be read.
+        EditError: the edited picture cannot be found on the reference, or a preset needs a face and the
+            reference shows none.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        look: LookConfig,
+        say: Callable[[str], None],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self._pipeline = pipeline
+        self._look = look
+        self._say = say
+        self._clock = clock
+        self._parts = _Parts(presets=[True] * len(look.presets))
+        self._enabled = True
+        self._search: _Search | None = None
+        self._seen: LiveFrame | None = None
+        self._edited_at = 0  # when the edited picture's file was saved, ns
+        self._lock = threading.Lock()  # guards _parts, _enabled, _search and _stale
+        self._stale = False
+        self._wake = threading.Event()
+        self._stop = False
+        self.reference: Reference | None = None
+        if look.reference is not None:
+            picture = read_picture(look.reference)
+            self.reference = examine(picture.image)
+            self._wear()
+        else:
+            self._search = _Search()
+        self._thread = threading.Thread(target=self._run, name="fitting", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for a reference."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread and wait for it."""
+        self._stop = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def retake(self) -> None:
+        """Take the next frame as reference, whatever it shows. From any thread."""
+        with self._lock:
+            self._search = _Search(asked=True)
+        self._wake.set()
+
+    def toggle(self, number: int) -> str | None:
+        """Turn a part of the look on or off; what was done in words, None where there is no such part.
+
+        Args:
+            number: 1 for the first part: the edited picture where there is one, then the presets.
+        """
+        shift = int(self._look.edited is not None)
+        with self._lock:
+            if number == 1 and shift:
+                on = self._parts.edited = not self._parts.edited
+                name = "the edited picture"
+            elif 0 <= (index := number - 1 - shift) < len(self._parts.presets):
+                on = self._parts.presets[index] = not self._parts.presets[index]
+                name = self._look.presets[index].name
+            else:
+                return None
+            self._stale = True
+        self._wake.set()
+        return f"{name} {'on' if on else 'off'}"
+
+    def live(self) -> str:
+        """Show the live picture, or the look again; what was done in words."""
+        with self._lock:
+            self._enabled = not self._enabled
+            self._stale = True
+        self._wake.set()
+        return "the look" if self._enabled else "the live picture"
+
+    @property
+    def countdown_s(self) -> float | None:
+        """Seconds until the reference is taken at the latest; None where none is looked for, inf without a
+        face so far."""
+        search = self._search
+        return None if search is None else max(search.until_s - self._clock(), 0.0)
+
+    def _run(self) -> None:
+        while not self._stop:
+            try:
+                self._turn()
+            except (EditError, MediaError, ValueError) as exc:
+                self._say(f"not worn: {' '.join(str(exc).split())}")
+            except Exception:  # a border: whatever fails here, the picture goes on
+                logger.exception("the look could not be made")
+                self._say("the look could not be made (--log-level info shows why); the picture goes on")
+                time.sleep(STEP_S)
+            self._wake.wait(STEP_S if self._search is not None else POLL_S)
+            self._wake.clear()
+
+    def _turn(self) -> None:
+        """One look at what is to be done."""
+        search = self._search
+        if search is not None and (taken := self._look_at(search)) is not None:
+            self._take(taken, search)
+        with self._lock:
+            stale, self._stale = self._stale, False
+        if self.reference is not None and (stale or self._edited_anew()):
+            self._wear()
+
+    def _look_at(self, search: _Search) -> Reference | None:
+        """The frame to take, None to look on."""
+        frame = self._pipeline.latest
+        if frame is not None and frame is not self._seen:
+            self._seen = frame
+            found = examine(frame.image, frame.captured_s)
+            if search.asked:
+                return found
+            if found.score is not None:
+                if search.best is None or search.best.score is None:
+                    search.until_s = self._clock() + SEARCH_S
+                if search.best is None or (search.best.score or 0.0) < found.score:
+                    search.best = found
+        best = search.best
+        done = best is not None and ((best.score or 0.0) >= GOOD_SCORE or self._clock() >= search.until_s)
+        return best if done else None
+
+    def _take(self, taken: Reference, search: _Search) -> None:
+        with self._lock:
+            if self._search is search:
+                self._search = None
+        if taken.landmarks is None and any(_needs_face(choice) for choice in self._look.presets):
+            self._say("no reference taken: no face was found; face the camera and try again")
+            return
+        self.reference = taken
+        score = "no face in it" if taken.score is None else f"score {taken.score:.2f} of 1"
+        self._say(f"reference taken ({score})")
+        if self._look.still is not None:
+            self._look.still.write_bytes(encode_png(taken.image))
+            self._say(f"saved as {self._look.still}")
+        self._wear()
+
+    def _edited_anew(self) -> bool:
+        path = self._look.edited
+        if path is None or not path.exists():
+            return False
+        return path.stat().st_mtime_ns != self._edited_at
+
+    def _wear(self) -> None:
+        reference = self.reference
+        assert reference is not None
+        look = self._look
+        with self._lock:
+            parts = _Parts(self._parts.edited, list(self._parts.presets))
+            enabled = self._enabled
+        image = self._edited(reference.image) if parts.edited else reference.image
+        chosen = [choice for choice, on in zip(look.presets, parts.presets, strict=True) if on]
+        image = draw_presets(image, reference.landmarks, chosen)
+        own = Own(
+            edit=Edit(reference.image, image, look.mode), landmarks=reference.landmarks,
+            made_s=reference.taken_s,
+        )  # fmt: skip
+        outfit = self._pipeline.outfit([own], look.mode, None)
+        self._pipeline.wear(outfit, enabled=enabled, strength=look.strength)
+
+    def _edited(self, reference: Image) -> Image:
+        """The edited picture on the reference; the reference itself where there is none yet."""
+        path = self._look.edited
+        if path is None or not path.exists():
+            return reference
+        self._edited_at = path.stat().st_mtime_ns
+        alignment = align_edited(reference, over(read_picture(path), reference))
+        if alignment.note is not None:
+            self._say(alignment.note)
+        return alignment.image
+
+
+def _needs_face(choice: PresetChoice) -> bool:
+    return next(each["needs_face"] for each in presets.describe() if each["name"] == choice.name)
+
+
+def parts_in_words(look: LookConfig) -> Sequence[str]:
+    """The parts of a look, in the order of their keys from 1."""
+    edited = [] if look.edited is None else ["the edited picture"]
+    return [*edited, *(choice.name for choice in look.presets)]

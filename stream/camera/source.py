@@ -1,0 +1,207 @@
+"""What is watched: a camera by number or name, a file, an address or the screen; named and opened."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.container import InputContainer
+from av.device import enumerate_input_devices
+from av.error import FFmpegError
+
+from stream.media.untrusted import MediaError, open_input
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["camera", "file", "address", "screen"]
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+NETWORK = "tcp,udp,tls,http,https,httpproxy,crypto,rtp,rtsp,rtsps"  # an address never opens files
+OPEN_S, READ_S = 10.0, 5.0  # longest wait for a source to open, and for its next packet
+DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's camera input
+SCREENS = {"linux": ("x11grab", ":{}.0"), "darwin": ("avfoundation", "Capture screen {}:none"),
+           "win32": ("gdigrab", "desktop")}  # fmt: skip
+PERMISSION = (
+    "let this terminal use the camera: System Settings, Privacy & Security, Camera"
+    if sys.platform == "darwin"
+    else "sudo usermod -aG video $USER, then log in again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something to watch.
+
+    Attributes:
+        kind: of what kind it is.
+        name: as the user said it.
+        url: what FFmpeg opens.
+        format: FFmpeg's input; None lets it find out.
+    """
+
+    kind: Kind
+    name: str
+    url: str
+    format: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a camera or the screen is asked for; None leaves it to the device.
+
+    Attributes:
+        size: (H, W), pixels.
+        fps: frames a second, above 0.
+    """
+
+    size: tuple[int, int] | None = None
+    fps: float | None = None
+
+
+def list_cameras() -> list[tuple[str, str]]:
+    """Cameras of this machine: what FFmpeg opens, and the name for people."""
+    try:
+        found = enumerate_input_devices(DEVICES.get(sys.platform, "v4l2"))
+    except (FFmpegError, ValueError, OSError) as exc:
+        logger.debug("cameras cannot be listed: %s", exc)
+        return []
+    videos = [each for each in found if "video" in (each.media_types or ["video"])]
+    return [(each.name, each.description or each.name) for each in videos]
+
+
+def parse_source(
+    text: str, cameras: Callable[[], list[tuple[str, str]]] = list_cameras, platform: str = sys.platform
+) -> Source:
+    """What the user named.
+
+    Args:
+        text: a camera's number or (part of) its name, a file, an rtsp or http address, or "screen" with or
+            without ":" and its number.
+        cameras: lists the cameras.
+        platform: as `sys.platform` has it.
+
+    Raises:
+        MediaError: no such camera or file, an address of another kind, or no way to grab the screen here.
+    """
+    if text == "screen" or text.startswith("screen:"):
+        return _screen(text, platform)
+    scheme, mark, _ = text.partition("://")
+    if mark:
+        if scheme.lower() not in SCHEMES:
+            raise MediaError(f"{text}: addresses may begin with {', '.join(SCHEMES)}, not {scheme!r}")
+        return Source("address", text, text)
+    if Path(text).is_file():
+        return Source("file", text, text)
+    if text.isascii() and text.isdigit():
+        return _numbered(text, cameras, platform)
+    if Path(text).suffix or "/" in text or "\\" in text:
+        raise MediaError(f"{text}: no such file")
+    return _named(text, cameras(), platform)
+
+
+def _screen(text: str, platform: str) -> Source:
+    number = text.partition(":")[2] or "0"
+    if not number.isdigit():
+        raise MediaError(f"{text}: screens are numbered, as in screen:0")
+    kind, url = SCREENS.get(platform, SCREENS["linux"])
+    if kind not in av.formats_available:
+        raise MediaError(f"{text}: this build of FFmpeg cannot grab the screen ({kind} is missing)")
+    return Source("screen", text, url.format(number), kind)
+
+
+def _numbered(text: str, cameras: Callable[[], list[tuple[str, str]]], platform: str) -> Source:
+    kind = DEVICES.get(platform, "v4l2")
+    if platform == "linux":
+        if not Path(f"/dev/video{text}").exists():
+            raise MediaError(f"there is no camera {text}; {_found(cameras())}")
+        return Source("camera", text, f"/dev/video{text}", kind)
+    if platform == "darwin":
+        return Source("camera", text, f"{text}:none", kind)
+    found = cameras()
+    if int(text) >= len(found):
+        raise MediaError(f"there is no camera {text}; {_found(found)}")
+    return Source("camera", text, f"video={found[int(text)][0]}", kind)
+
+
+def _named(text: str, found: list[tuple[str, str]], platform: str) -> Source:
+    like = [each for each in found if text.casefold() in each[1].casefold()]
+    exact = [each for each in like if text.casefold() == each[1].casefold()] or like
+    if len(exact) != 1:
+        what = f"{len(exact)} cameras are" if exact else "no camera is"
+        raise MediaError(f"{what} called {text!r}; {_found(found)}")
+    device = exact[0][0]
+    url = {"darwin": f"{device}:none", "win32": f"video={device}"}.get(platform, device)
+    return Source("camera", text, url, DEVICES.get(platform, "v4l2"))
+
+
+def _found(cameras: list[tuple[str, str]]) -> str:
+    if not cameras:
+        return "no camera is connected, or this account may not see it"
+    return "there are " + ", ".join(f"{number} ({name})" for number, (_, name) in enumerate(cameras))
+
+
+def open_source(source: Source, wish: Wish) -> InputContainer:
+    """Open it for reading.
+
+    A camera is asked for Motion JPEG at the size and rate wished for, which full HD needs over USB 2; one
+    that knows none of it is opened as it comes.
+
+    Raises:
+        MediaError: it is not there, cannot be read, or holds no video; says the way out.
+    """
+    if source.kind == "file":
+        return _with_video(open_input(Path(source.url)), source)
+    tries = _options(source, wish)
+    for number, options in enumerate(tries):
+        try:
+            opened = av.open(source.url, "r", format=source.format, options=options, timeout=(OPEN_S, READ_S))
+            return _with_video(opened, source)
+        except (FFmpegError, OSError, ValueError) as exc:
+            if number == len(tries) - 1:
+                raise MediaError(f"{source.name}: {_reason(source, exc)}") from exc
+            logger.debug("%s did not open with %s: %s", source.name, options, exc)
+    raise AssertionError("a source has at least one way to be opened")
+
+
+def _with_video(opened: InputContainer, source: Source) -> InputContainer:
+    if not opened.streams.video:
+        opened.close()
+        raise MediaError(f"{source.name}: there is no video in it")
+    return opened
+
+
+def _options(source: Source, wish: Wish) -> list[dict[str, str]]:
+    """Ways to open a source, the best first."""
+    if source.kind == "address":
+        return [{"protocol_whitelist": NETWORK, "rtsp_transport": "tcp"}]
+    wanted: dict[str, str] = {}
+    if wish.size is not None:
+        wanted["video_size"] = f"{wish.size[1]}x{wish.size[0]}"
+    if wish.fps is not None:
+        wanted["framerate"] = f"{wish.fps:g}"
+    if source.format == "v4l2":
+        return [{**wanted, "input_format": "mjpeg"}, wanted, {}]
+    if source.format == "avfoundation" and "framerate" not in wanted:
+        wanted["framerate"] = "30"  # its default, 29.97, is one that most Macs' cameras refuse
+    return [wanted, {}]
+
+
+def _reason(source: Source, error: Exception) -> str:
+    """Why it could not be opened, and what to do."""
+    said = getattr(error, "strerror", None) or str(error)
+    if source.kind == "camera":
+        if isinstance(error, PermissionError) or sys.platform == "darwin":
+            return f"the camera could not be opened ({said}); {PERMISSION}"
+        return f"the camera could not be opened ({said}); is it connected, and used by no other program?"
+    if source.kind == "screen":
+        return f"the screen could not be grabbed ({said}); x11grab needs an X display, Wayland has none"
+    return f"nothing could be read there ({said}); is the address right, and does it want a password?"
+
+
+def camera_wish(wish: Wish) -> Wish:
+    """The wish with what is good for calls where nothing was said: 720 lines, 30 frames a second."""
+    return replace(wish, size=wish.size or (720, 1280), fps=wish.fps or 30.0)

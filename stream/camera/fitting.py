@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from correspondence.types import Image
-from reference import MODES, Edit, EditError, Mode, Own, align_edited, presets
+from reference import MODES, Edit, EditError, Mode, UserKeyframe, align_edited, presets
 from stream.camera.clocks import Clock
 from stream.looks.choice import draw_presets
-from stream.looks.look import PresetChoice, Reference, examine
+from stream.looks.look import PresetChoice, ReferencePicture, examine
 from stream.media.pictures import encode_png
 from stream.media.untrusted import MediaError
 from stream.offline.references import over, read_picture
@@ -67,7 +67,7 @@ class LookConfig:
 class _Search:
     """The best frame since a face was first seen."""
 
-    best: Reference | None = None
+    best: ReferencePicture | None = None
     until_s: float = math.inf
     asked: bool = False  # by key: the next frame, whatever it is
 
@@ -115,7 +115,7 @@ class Fitting:
         self._stale = False
         self._wake = threading.Event()
         self._stop = False
-        self.reference: Reference | None = None
+        self.reference: ReferencePicture | None = None
         if look.reference is not None:
             picture = read_picture(look.reference)
             self.reference = examine(picture.image)
@@ -199,7 +199,7 @@ class Fitting:
         if self.reference is not None and (stale or self._edited_anew()):
             self._wear()
 
-    def _look_at(self, search: _Search) -> Reference | None:
+    def _look_at(self, search: _Search) -> ReferencePicture | None:
         """The frame to take, None to look on."""
         frame = self._pipeline.latest
         if frame is not None and frame is not self._seen:
@@ -216,7 +216,7 @@ class Fitting:
         done = best is not None and ((best.score or 0.0) >= GOOD_SCORE or self._clock() >= search.until_s)
         return best if done else None
 
-    def _take(self, taken: Reference, search: _Search) -> None:
+    def _take(self, taken: ReferencePicture, search: _Search) -> None:
         with self._lock:
             if self._search is search:
                 self._search = None
@@ -247,7 +247,7 @@ class Fitting:
         image = self._edited(reference.image) if parts.edited else reference.image
         chosen = [choice for choice, on in zip(look.presets, parts.presets, strict=True) if on]
         image = draw_presets(image, reference.landmarks, chosen)
-        own = Own(
+        own = UserKeyframe(
             edit=Edit(reference.image, image, look.mode), landmarks=reference.landmarks,
             made_s=reference.taken_s,
         )  # fmt: skip

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stream.storage.config import StorageConfig
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
@@ -35,12 +37,13 @@ class ServerConfig:
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
+        store: keeps sessions on disk over a restart; None: they live in memory only.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
         debug: offer the routes that stall a session on purpose (for measurements).
         connect_timeout_s: longest time from answer to media connection.
         silence_timeout_s: longest silence of a connected peer.
-        lifetime_s: how long a session without peers is kept.
+        lifetime_s: how long a session without peers is held in memory; without a store it ends then.
         auto_reference_s: longest search for a good reference frame.
         upload_bytes: largest body of an upload.
         upload_pixels: largest picture, checked before it is decoded; a reference is also bounded by what its
@@ -66,6 +69,7 @@ class ServerConfig:
     prompt_model: str | None = None
     prompt_controlnet: str | None = None
     record: Path | None = None
+    store: StorageConfig | None = None
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False

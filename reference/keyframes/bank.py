@@ -25,6 +25,12 @@ def next_id() -> int:
     return next(_ids)
 
 
+def number_from(first: int) -> None:
+    """Let `next_id` give no number below `first`, so that none of an earlier process comes again."""
+    global _ids
+    _ids = count(max(first, next(_ids)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankConfig:
     """Bounds of a `Bank` and the scales of its prediction.

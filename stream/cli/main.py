@@ -12,11 +12,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from stream.cli import camera, file_verbs
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
 from stream.cli.options import TRAININGS, parser
+
+if TYPE_CHECKING:
+    from stream.storage.config import StorageConfig
 
 QUIET = (  # verbs that do not show what native libraries log
     *("serve", "demo", "camera", "edit", "reference", "smooth", "animate", "refine", "doctor"),
@@ -102,11 +106,26 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             prompt_model=args.prompt_model,
             prompt_controlnet=args.prompt_controlnet,
             record=args.record,
+            store=_store(args),
             bitrate_bps=args.bitrate,
             demo=demo,
         )
     )
     return OK
+
+
+def _store(args: argparse.Namespace) -> StorageConfig | None:
+    """Where sessions are kept; None: in memory only."""
+    if args.no_store and args.data is None:
+        return None
+    if args.no_store:
+        raise UsageError("--no-store keeps nothing, so it cannot go with --data; leave one of them out")
+    import platformdirs
+
+    from stream.storage.config import StorageConfig
+
+    folder = args.data or platformdirs.user_data_path("livery", appauthor=False)
+    return StorageConfig(folder=folder, keep_days=args.keep_days, max_mib=args.data_mib)
 
 
 def _demo(args: argparse.Namespace) -> int:

@@ -104,6 +104,19 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="record every session here: live.mp4 as it was sent, refined.mp4 made anew with time to spare",
     )
     parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="where sessions, looks and tokens are kept over a restart (default: the user's data folder)",
+    )
+    parser.add_argument("--no-store", action="store_true", help="keep sessions in memory only")
+    parser.add_argument(
+        "--keep-days", type=float, default=30.0, metavar="N", help="delete sessions unused for longer"
+    )
+    parser.add_argument(
+        "--data-mib", type=int, default=4096, metavar="MIB", help="bound of all that is kept there"
+    )
+    parser.add_argument(
         "--fill-weights",
         type=Path,
         metavar="DIR",

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from stream.errors import AuthError, RequestError
 from stream.events import Message, serve_events
-from stream.http.base import LIMITS, SERVICES, STORE, json_of, number_of, png, session_of, token_of
+from stream.http.base import LIMITS, SERVICES, STORE, json_of, kept, number_of, png, session_of, token_of
 from stream.http.looks import add_look_routes
 from stream.http.prompt import add_prompt_routes
 from stream.refused import refused
@@ -47,27 +47,28 @@ async def open_session(request: web.Request) -> web.Response:
     if wanted is not None and (given is None or not same(given, wanted)):
         raise AuthError("this server asks for its token to open a session", "it was set with --token")
     request.app[LIMITS].open(request)
-    session = await request.app[STORE].open()
-    return web.json_response(tickets(session), status=201)
+    session, token = await request.app[STORE].open()
+    return web.json_response({**tickets(session, token), "storage": session.saver.describe()}, status=201)
 
 
-def tickets(session: Session) -> dict[str, str]:
-    """Id, tokens and addresses of a session."""
+def tickets(session: Session, token: str) -> dict[str, str]:
+    """Id, tokens and addresses of a session, for its owner, whose token is given."""
+    view_token = session.keys.token(token, "view")
     return {
         "id": session.id,
-        "token": session.token,
-        "view_token": session.view_token,
+        "token": token,
+        "view_token": view_token,
         "whip": f"/whip/{session.id}",
         "whep": f"/whep/{session.id}",
-        "viewer": f"/view/{session.id}?token={session.view_token}",
+        "viewer": f"/view/{session.id}?token={view_token}",
     }
 
 
 async def read_session(request: web.Request) -> web.Response:
     """The state; the owner also gets the addresses, so that a reload has all it needs."""
-    session = session_of(request, "view")
-    owner = same(token_of(request) or "", session.token)
-    return web.json_response({**(tickets(session) if owner else {}), **session.state()})
+    session, token = session_of(request, "view"), token_of(request) or ""
+    owner = session.keys.allows(token, "own")
+    return web.json_response({**(tickets(session, token) if owner else {}), **session.state()})
 
 
 async def end_session(request: web.Request) -> web.Response:
@@ -86,27 +87,27 @@ async def change_settings(request: web.Request) -> web.Response:
     """Mode, strength, on or off, overlay."""
     session = session_of(request)
     await session.apply_settings(session.wardrobe.settings.patched(await json_of(request)))
-    return web.json_response(session.state())
+    return await kept(session)
 
 
 async def start_demo(request: web.Request) -> web.Response:
     """The demo instead of a camera."""
     session = session_of(request)
     await session.start_demo()
-    return web.json_response(session.state())
+    return await kept(session)
 
 
 async def stop_demo(request: web.Request) -> web.Response:
     """End the demo."""
     session = session_of(request)
     await session.connections.stop_demo()
-    return web.json_response(session.state())
+    return await kept(session)
 
 
 async def events(request: web.Request) -> web.StreamResponse:
     """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
-    owner = same(token_of(request) or "", session.token)
+    owner = session.keys.allows(token_of(request) or "", "own")
     return await serve_events(request, session.events, session, PageControl(session) if owner else None)
 
 

@@ -30,6 +30,7 @@ from stream.http.base import (
     errors_as_json,
     same_site,
     slow_guessing,
+    waking,
 )
 from stream.http.limits import Limits
 from stream.rtc import aiortc_patch, ice
@@ -51,7 +52,8 @@ def create_app(services: Services) -> web.Application:
     aiortc_patch.install()
     ice.configure(services.config.udp_ports, services.config.public_address)
     app = web.Application(
-        middlewares=[errors_as_json, same_site, slow_guessing], client_max_size=services.config.upload_bytes
+        middlewares=[errors_as_json, same_site, slow_guessing, waking],
+        client_max_size=services.config.upload_bytes,
     )
     app[SERVICES] = services
     app[LIMITS] = Limits(services.config)
@@ -159,8 +161,8 @@ async def run_until_stopped(
         if (warning := exposure(config)) is not None:
             print(f"livery: warning: {warning}", file=sys.stderr, flush=True)
         if config.demo:
-            session = await _open_demo(app[STORE])
-            print_line(f"Demo session: {origin}/?session={session.id}&token={session.token}")
+            session, token = await _open_demo(app[STORE])
+            print_line(f"Demo session: {origin}/?session={session.id}&token={token}")
         print_line("Stop with Ctrl-C.")
         await stop.wait()
         stopping()
@@ -184,10 +186,10 @@ async def _listen(runner: web.AppRunner, config: ServerConfig) -> int:
     return port
 
 
-async def _open_demo(store: SessionStore) -> Session:
-    session = await store.open(pinned=True)
+async def _open_demo(store: SessionStore) -> tuple[Session, str]:
+    session, token = await store.open(pinned=True)
     await session.start_demo()
-    return session
+    return session, token
 
 
 def exposure(config: ServerConfig) -> str | None:

@@ -16,7 +16,8 @@ from stream.json_text import read_json
 from stream.media.pictures import encode_png
 from stream.session.services import Services
 from stream.session.session import Session
-from stream.session.store import Right, SessionStore
+from stream.session.store import SessionStore
+from stream.storage.keys import Right
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,15 @@ def token_of(request: web.Request) -> str | None:
 def session_of(request: web.Request, right: Right = "own") -> Session:
     """The session of the address, see `SessionStore.find`."""
     return request.app[STORE].find(request.match_info["id"], token_of(request), right)
+
+
+async def kept(session: Session, status: int = 200, **more: object) -> web.Response:
+    """The answer to a change: the session's state, once that is on the disk where there is a store.
+
+    Where it could not be kept, the state's `storage.problem` says why.
+    """
+    await session.saver.saved()
+    return web.json_response({**session.state(), **more}, status=status)
 
 
 async def json_of(request: web.Request) -> dict[str, object]:
@@ -147,6 +157,14 @@ def _host(origin: str) -> str | None:
         return urlsplit(origin).netloc
     except ValueError:
         return None
+
+
+@web.middleware
+async def waking(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take the session of the address up from the disk where it lies there, see `SessionStore.wake`."""
+    if (session_id := request.match_info.get("id")) is not None:
+        await request.app[STORE].wake(session_id, token_of(request))
+    return await handler(request)
 
 
 @web.middleware

@@ -11,7 +11,7 @@ from aiohttp import web
 from reference import MODES, Mode, presets
 from reference.keyframes.bank import BankConfig
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.http.base import SERVICES, json_of, limited_body, number_of, png, session_of
+from stream.http.base import SERVICES, json_of, kept, limited_body, number_of, png, session_of
 from stream.looks.describe import thumbnail
 from stream.looks.editor import Target
 from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
@@ -70,7 +70,7 @@ async def take_reference(request: web.Request) -> web.Response:
         if not isinstance(auto, bool):
             raise RequestError(f"auto must be true or false, got {auto!r}")
         taken = await session.take_reference(auto=auto)
-    return _taken(session, taken)
+    return await _taken(session, taken)
 
 
 async def reference_png(request: web.Request) -> web.Response:
@@ -102,14 +102,14 @@ async def put_edit(request: web.Request) -> web.Response:
         raise ConflictError("there is no reference yet", "take a reference first")
     picture = await _picture(request, request.app[SERVICES].config.upload_pixels)
     await session.editor.put(picture, mode, target)
-    return changed(session)
+    return await changed(session)
 
 
 async def remove_edit(request: web.Request) -> web.Response:
     """Take the look's edit off."""
     session = session_of(request)
     await session.editor.remove(_target(session, request.query))
-    return changed(session)
+    return await changed(session)
 
 
 async def wear_preset(request: web.Request) -> web.Response:
@@ -124,21 +124,21 @@ async def wear_preset(request: web.Request) -> web.Response:
     if isinstance(strength, bool) or not isinstance(strength, (int, float, type(None))):
         raise RequestError(f"strength must be a number in [0, 1] or null, got {strength!r}")
     await session.editor.preset(PresetChoice(name, colour, strength), target_in(session, body))
-    return changed(session)
+    return await changed(session)
 
 
 async def undo(request: web.Request) -> web.Response:
     """Take the session's last edit back."""
     session = session_of(request)
     await session.wardrobe.undo()
-    return changed(session)
+    return await changed(session)
 
 
 async def redo(request: web.Request) -> web.Response:
     """Do it again."""
     session = session_of(request)
     await session.wardrobe.redo()
-    return changed(session)
+    return await changed(session)
 
 
 async def create_look(request: web.Request) -> web.Response:
@@ -149,28 +149,28 @@ async def create_look(request: web.Request) -> web.Response:
     if not isinstance(copy, bool):
         raise RequestError(f"copy must be true or false, got {copy!r}")
     await session.wardrobe.create(body.get("name"), copy=copy)
-    return changed(session, status=201)
+    return await changed(session, status=201)
 
 
 async def rename_look(request: web.Request) -> web.Response:
     """Another name for a look."""
     session = session_of(request)
     session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
-    return changed(session)
+    return await changed(session)
 
 
 async def discard_look(request: web.Request) -> web.Response:
     """Take a look out."""
     session = session_of(request)
     await session.wardrobe.discard(_number(request, "look"))
-    return changed(session)
+    return await changed(session)
 
 
 async def wear_look(request: web.Request) -> web.Response:
     """Wear a look from the next frame on."""
     session = session_of(request)
     session.wear(_number(request, "look"))
-    return web.json_response(session.state())
+    return await kept(session)
 
 
 async def look_thumb(request: web.Request) -> web.Response:
@@ -185,7 +185,7 @@ async def look_thumb(request: web.Request) -> web.Response:
 async def take_keyframe(request: web.Request) -> web.Response:
     """The live frame as a further keyframe of the active look, in focus."""
     session = session_of(request)
-    return _taken(session, await session.take_keyframe())
+    return await _taken(session, await session.take_keyframe())
 
 
 async def focus(request: web.Request) -> web.Response:
@@ -194,7 +194,7 @@ async def focus(request: web.Request) -> web.Response:
     body = await json_of(request)
     keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
     session.editor.focus(Target(keyframe=keyframe))
-    return changed(session)
+    return await changed(session)
 
 
 async def remove_keyframe(request: web.Request) -> web.Response:
@@ -202,7 +202,7 @@ async def remove_keyframe(request: web.Request) -> web.Response:
     session = session_of(request)
     target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
     await session.editor.remove_keyframe(target)
-    return changed(session)
+    return await changed(session)
 
 
 async def keyframe_thumb(request: web.Request) -> web.Response:
@@ -276,15 +276,14 @@ def _mode(text: str | None) -> Mode | None:
     return mode
 
 
-def _taken(session: Session, taken: ReferencePicture) -> web.Response:
-    warning = None if taken.landmarks is not None else NO_FACE
-    return web.json_response({**session.state(), "warning": warning})
+async def _taken(session: Session, taken: ReferencePicture) -> web.Response:
+    return await kept(session, warning=None if taken.landmarks is not None else NO_FACE)
 
 
-def changed(session: Session, status: int = 200) -> web.Response:
-    """Tell all pages the new state, and this one in its answer."""
+async def changed(session: Session, status: int = 200) -> web.Response:
+    """Tell all pages the new state, and this one in its answer, see `base.kept`."""
     session.changed()
-    return web.json_response(session.state(), status=status)
+    return await kept(session, status)
 
 
 async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | None) -> web.Response:

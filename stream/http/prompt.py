@@ -47,7 +47,7 @@ async def cancel(request: web.Request) -> web.Response:
     """Stop it; where none is under way, nothing happens."""
     session = session_of(request)
     _edits(session).cancel()
-    return changed(session)
+    return await changed(session)
 
 
 def _edits(session: Session) -> PromptEdits:

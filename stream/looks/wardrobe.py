@@ -69,6 +69,35 @@ class Wardrobe:
     def _new(self, name: str) -> Look:
         return Look(next(self._ids), name)
 
+    def restore(
+        self, looks: Sequence[Look], active: int, *, enabled: bool = True, overlay: Overlay = "none"
+    ) -> None:
+        """Hold these looks instead; `make_ready` makes them ready to be worn.
+
+        Args:
+            looks: without outfits, at least one.
+            active: id of the one that is worn.
+            enabled, overlay: see `Settings`.
+        """
+        self.looks = list(looks)
+        self._ids = count(max(look.id for look in looks) + 1)
+        self.active = self.look(active)
+        self.enabled, self.overlay = enabled, overlay
+        self.history = History()
+
+    async def make_ready(self) -> list[str]:
+        """Make every look ready that is not, the active one first; returns what could not be, for people."""
+        problems: list[str] = []
+        for look in sorted(self.looks, key=lambda look: look is not self.active):
+            async with self.changing:
+                if look.outfit is not None or look not in self.looks or not look.pictures.edits:
+                    continue
+                try:
+                    await self.fit(look, look.pictures)
+                except ConflictError as exc:
+                    problems.append(f"The look “{look.name}” cannot be worn: {exc.text}.")
+        return problems
+
     @property
     def settings(self) -> Settings:
         """How the active look is worn."""

@@ -18,6 +18,7 @@ from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
 from stream.recording.recorder import RecordConfig
 from stream.session.pipeline import Stepper
+from stream.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Services:
             nothing asks for it.
         recording: how sessions are recorded; None: they are not.
         prompts: edits by words, in a process of its own; None where no model was given.
+        storage: keeps sessions on disk; None: they live in memory only.
     """
 
     config: ServerConfig
@@ -50,6 +52,7 @@ class Services:
     filler: FillWorker | None = None
     recording: RecordConfig | None = None
     prompts: PromptService | None = None
+    storage: Storage | None = None
 
     def shutdown(self) -> None:
         """End the pools and the processes; what has not begun is dropped."""
@@ -59,6 +62,8 @@ class Services:
             self.filler.close()
         self.heavy.shutdown(wait=False, cancel_futures=True)
         self.codecs.shutdown(wait=False, cancel_futures=True)
+        if self.storage is not None:
+            self.storage.close()
 
 
 def load_services(config: ServerConfig) -> Services:
@@ -68,7 +73,9 @@ def load_services(config: ServerConfig) -> Services:
         WeightsError: the matcher's weights are missing or damaged, or the fill's or the editor's by words are
             missing.
         MediaError: nothing can be recorded where it was asked.
+        StartError: nothing can be kept where it was asked.
     """
+    storage = Storage(config.store) if config.store is not None else None
     prompts = _prompts(config)
     recording = _recording(config)
     started_s = time.perf_counter()
@@ -85,6 +92,7 @@ def load_services(config: ServerConfig) -> Services:
         filler=filler,
         recording=recording,
         prompts=prompts,
+        storage=storage,
     )
 
 

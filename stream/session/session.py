@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -22,8 +23,12 @@ from stream.rtc.peer import Peer
 from stream.session.connections import Connections
 from stream.session.journal import Journal, changes_strip
 from stream.session.pipeline import LiveFrame, Pipeline, Stepper
+from stream.session.saver import Saver
 from stream.session.services import Services
 from stream.session.stages import Stages
+from stream.storage.keys import Keys
+from stream.storage.record import Snapshot, frozen
+from stream.storage.storage import Stored
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +42,16 @@ class Session:
 
     Args:
         services: shared by all sessions.
+        keys: who may use it.
+        session_id: its name in addresses; None for a new one.
         pinned: it is kept without peers (the demo's).
     """
 
-    def __init__(self, services: Services, *, pinned: bool = False) -> None:
-        self.id = secrets.token_urlsafe(9)
-        self.token = secrets.token_urlsafe(24)
-        self.view_token = secrets.token_urlsafe(24)
+    def __init__(
+        self, services: Services, keys: Keys, *, session_id: str | None = None, pinned: bool = False
+    ) -> None:
+        self.id = session_id or secrets.token_urlsafe(9)
+        self.keys = keys
         self.events = EventHub()
         self.metrics = SessionMetrics(services.registry)
         self.journal = Journal()
@@ -62,12 +70,40 @@ class Session:
             else None
         )
         self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
+        self.saver = Saver(services.storage, self.id, self._snapshot, self._publish)
         self._services = services
         self._pinned = pinned
+        self._restoring: asyncio.Task[None] | None = None
         self._used_s = time.monotonic()
         self._closed = False
         self._comparing = 0  # pages that hold the live picture to compare
         self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
+
+    def restore(self, stored: Stored) -> None:
+        """Go on as it was kept; what could not be read is told its owner. Its looks are made ready behind."""
+        kept = stored.snapshot
+        self.wardrobe.restore(kept.looks, kept.active, enabled=kept.enabled, overlay=kept.overlay)
+        for problem in stored.problems:
+            self.journal.tell("store", f"Could not be read back: {problem}.")
+        self._restoring = asyncio.create_task(self._take_up(kept.demo))
+
+    async def _take_up(self, demo: bool) -> None:
+        if demo:
+            await self.start_demo()
+        for problem in await self.wardrobe.make_ready():
+            self._note("store", problem)
+        self._publish()
+
+    def _snapshot(self) -> tuple[Keys, Snapshot]:
+        wardrobe = self.wardrobe
+        snapshot = Snapshot(
+            looks=tuple(frozen(look) for look in wardrobe.looks),
+            active=wardrobe.active.id,
+            enabled=wardrobe.enabled,
+            overlay=wardrobe.overlay,
+            demo=self.connections.demo,
+        )
+        return self.keys, snapshot
 
     async def publish(self, offer: Offer) -> tuple[Peer, str]:
         """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
@@ -235,6 +271,7 @@ class Session:
             "viewers": self.connections.viewers,
             "note": self.connections.note,
             "prompt": self.prompts.describe() if self.prompts is not None else None,
+            "storage": self.saver.describe(),
         }
 
     def log(self) -> list[Message]:
@@ -278,7 +315,11 @@ class Session:
             self.events.publish({"type": "log", "entries": fresh})
 
     def changed(self) -> None:
-        """Tell the pages the new state."""
+        """Tell the pages the new state, and keep it."""
+        self._publish()
+        self.saver.soon()
+
+    def _publish(self) -> None:
         self.events.publish({"type": "state", **self.state()})
 
     def stall(self, seconds: float) -> None:
@@ -286,15 +327,23 @@ class Session:
         if self._stages.pipeline is not None:
             self._stages.pipeline.stall(seconds)
 
-    async def close(self) -> None:
-        """End everything, connections first."""
+    async def close(self, said: str = "the session ended") -> None:
+        """End everything, connections first.
+
+        Args:
+            said: what its pages are told.
+        """
         if self._closed:
             return
         self._closed = True
+        if self._restoring is not None:
+            self._restoring.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._restoring
         if self.prompts is not None:
             await self.prompts.close()
         await self.connections.close()
         await self._stages.close()
-        self.events.say("the session ended")
+        self.events.say(said)
         self.events.closed.set()
         logger.info("session %s closed", self.id[:6])

@@ -1,33 +1,39 @@
-"""The sessions of a server, in memory, by id; and who may do what with them."""
+"""The sessions of a server by id, in memory or on the disk; and who may do what with them."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from typing import Literal
+import time
 
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
 from stream.session.services import Services
 from stream.session.session import Session
+from stream.storage.errors import StorageError
+from stream.storage.keys import GRANTS, Keys, Right
 
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 10.0  # how often idle sessions are looked for
 SPARED_S = 60.0  # a session idle for less is not given up for a new one
-Right = Literal["own", "view"]
+EXPIRE_S = 3600.0  # how often old sessions are deleted from the disk
+MAY: dict[Right, str] = {"own": "control", "edit": "edit", "publish": "publish", "view": "watch"}
 
 
 class SessionStore:
     """Sessions by id.
 
-    A full store gives up the session idle longest before it refuses a new one.
+    A full store gives up the session idle longest before it refuses a new one. With `Services.storage` such a
+    session, and every one when the server stops, stays on the disk until it is asked for again.
     """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._sessions: dict[str, Session] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._waking = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to end sessions whose lifetime is over."""
@@ -41,28 +47,65 @@ class SessionStore:
         """All sessions."""
         return list(self._sessions.values())
 
-    async def open(self, *, pinned: bool = False) -> Session:
-        """A new session.
+    async def open(self, *, pinned: bool = False) -> tuple[Session, str]:
+        """A new session, on the disk where there is a store, and its owner's token.
 
         Args:
-            pinned: it is kept without peers.
+            pinned: it is held without peers.
 
         Raises:
             CapacityError: as many sessions as allowed are in use.
         """
-        limit = self._services.config.max_sessions
-        if len(self._sessions) >= limit:
-            idlest = max(self._sessions.values(), key=lambda session: session.idle_s)
-            if idlest.idle_s < SPARED_S:
-                raise CapacityError(
-                    f"all {limit} sessions are in use", "try again in a moment, or raise --max-sessions"
-                )
-            await self.end(idlest)
-        session = Session(self._services, pinned=pinned)
-        self._sessions[session.id] = session
+        await self._make_place()
+        keys, token = Keys.issue()
+        session = Session(self._services, keys, pinned=pinned)
+        self._add(session)
         self._services.registry.count("sessions")
-        logger.info("session %s opened (%d of %d)", session.id[:6], len(self._sessions), limit)
-        return session
+        await session.saver.saved()
+        return session, token
+
+    async def _make_place(self) -> None:
+        limit = self._services.config.max_sessions
+        if len(self._sessions) < limit:
+            return
+        idlest = max(self._sessions.values(), key=lambda session: session.idle_s)
+        if idlest.idle_s < SPARED_S:
+            raise CapacityError(
+                f"all {limit} sessions are in use", "try again in a moment, or raise --max-sessions"
+            )
+        await self.release(idlest)
+
+    def _add(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        if self._services.storage is not None:
+            self._services.storage.live.add(session.id)
+        logger.info("session %s opened (%d in use)", session.id[:6], len(self._sessions))
+
+    async def wake(self, session_id: str, token: str | None) -> None:
+        """Take a session up from the disk where it lies there and the token belongs to it.
+
+        Raises:
+            CapacityError: as many sessions as allowed are in use, or the disk does not give it.
+        """
+        storage = self._services.storage
+        if storage is None or session_id in self._sessions or not token:
+            return
+        async with self._waking:
+            keys = storage.keys(session_id)
+            if session_id in self._sessions or keys is None or keys.right(token) is None:
+                return
+            await self._make_place()
+            try:
+                stored = await storage.run(storage.read, session_id)
+            except StorageError as exc:
+                raise CapacityError(
+                    f"the session cannot be read back: {exc}", "try again in a moment"
+                ) from exc
+            if stored is None:
+                return
+            session = Session(self._services, stored.keys, session_id=session_id)
+            session.restore(stored)
+            self._add(session)
 
     def find(self, session_id: str, token: str | None, right: Right = "own") -> Session:
         """The session, where the token allows `right`.
@@ -70,48 +113,108 @@ class SessionStore:
         Args:
             session_id: of the address.
             token: bearer token or query parameter.
-            right: "own" wants the owner's token, "view" takes the viewers' as well.
+            right: what it must allow, see `storage.keys`.
 
         Raises:
             NotFoundError: no such session.
             AuthError: no token, or one that does not belong to it.
-            ForbiddenError: a viewers' token where the owner's is needed.
+            ForbiddenError: the token belongs to it but does not allow that.
         """
         session = self._sessions.get(session_id)
-        if session is None:
-            raise NotFoundError(
-                "there is no such session", "it ended, or the server restarted; open a new one"
-            )
+        storage = self._services.storage
+        if session is not None:
+            keys: Keys | None = session.keys
+        else:
+            keys = storage.keys(session_id) if storage is not None else None
+        if keys is None:
+            raise self._unknown(session_id)
         if not token:
             raise AuthError("a token is needed", "send Authorization: Bearer TOKEN")
-        owner = same(token, session.token)
-        viewer = same(token, session.view_token)
-        if not owner and not viewer:
+        held = keys.right(token)
+        if held is None:
             raise AuthError("the token does not belong to this session")
-        if right == "own" and not owner:
+        if session is None:
+            raise self._unknown(session_id)
+        if right not in GRANTS[held]:
             raise ForbiddenError(
-                "this token may watch but not control", "ask the session's owner for the other"
+                f"this token may {MAY[held]} but not {MAY[right]}", "ask the session's owner for the other"
             )
         return session
 
+    def _unknown(self, session_id: str) -> NotFoundError:
+        storage = self._services.storage
+        if storage is not None and session_id in storage.lost:
+            return NotFoundError(
+                "this session's entry on the disk was damaged and could not be read back", "open a new one"
+            )
+        kept = "the server restarted" if storage is None else "it was deleted after it lay unused for long"
+        return NotFoundError("there is no such session", f"it ended, or {kept}; open a new one")
+
     async def end(self, session: Session) -> None:
-        """Close a session and forget it."""
+        """Close a session and delete all that is kept of it.
+
+        Raises:
+            CapacityError: something could not be deleted.
+        """
+        storage = self._services.storage
+        async with self._waking:
+            await session.saver.stop()
+            await self._close(session)
+            if storage is None:
+                return
+            try:
+                await storage.run(storage.forget, session.id)
+            except StorageError as exc:
+                raise CapacityError(f"the session's pictures could not be deleted: {exc}") from exc
+
+    async def release(self, session: Session) -> None:
+        """Close a session; with a store it stays on the disk, without one it ends."""
+        storage = self._services.storage
+        if storage is None:
+            await self.end(session)
+            return
+        await session.saver.saved()
+        await session.saver.stop()
+        await self._close(session, "the server let go of the session")
+        with contextlib.suppress(StorageError):  # only when it was used last
+            await storage.run(storage.sleep, session.id)
+
+    async def _close(self, session: Session, said: str = "the session ended") -> None:
         self._sessions.pop(session.id, None)
-        await session.close()
+        if self._services.storage is not None:
+            self._services.storage.live.discard(session.id)
+        await session.close(said)
 
     async def close(self) -> None:
-        """End everything."""
+        """Let go of everything."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*(self.end(session) for session in self.sessions))
+        await asyncio.gather(*(self.release(session) for session in self.sessions))
 
     async def _sweep(self) -> None:
+        expire_s = time.monotonic() + EXPIRE_S
         while True:
             await asyncio.sleep(SWEEP_S)
             for session in self.sessions:
                 if session.idle_s > self._services.config.lifetime_s:
                     logger.info("session %s was unused for %.0f s", session.id[:6], session.idle_s)
-                    await self.end(session)
+                    await self.release(session)
+                elif session.saver.problem is not None:
+                    session.saver.soon()  # perhaps there is room again
+            if time.monotonic() > expire_s:
+                expire_s = time.monotonic() + EXPIRE_S
+                await self._expire()
+
+    async def _expire(self) -> None:
+        storage = self._services.storage
+        if storage is None:
+            return
+        try:
+            for session in self.sessions:
+                await storage.run(storage.touch, session.id)
+            await storage.run(storage.expire)
+        except StorageError as exc:
+            logger.warning("old sessions could not be deleted: %s", exc)
 
 
 def same(given: str, wanted: str) -> bool:

@@ -58,6 +58,7 @@ def server() -> Iterator[str]:
 def running(*options: str) -> Iterator[str]:
     """A real server with options of its own."""
     command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--log-level", "warning", *options]
+    command += [] if "--data" in options else ["--no-store"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: Queue[str] = Queue()
     assert process.stdout is not None

@@ -188,7 +188,10 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
         "--port 0 --token 12345678 --udp-ports 50000-50100 --public-address 203.0.113.7 --bitrate 1.5M"
     )
     limits = ["--max-sessions", "3", "--opens-per-minute", "7", "--failures-per-minute", "5"]
-    assert main(["serve", *arguments.split(), *limits, "--matcher", "classical", "--keyframes"]) == 0
+    assert (
+        main(["serve", *arguments.split(), *limits, "--no-store", "--matcher", "classical", "--keyframes"])
+        == 0
+    )
     assert main(["demo"]) == 0
     first, second = served
     assert (first.port, first.token, first.udp_ports) == (0, "12345678", (50000, 50100))
@@ -200,7 +203,7 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--port", "99999"]) == 2
+    assert main(["serve", "--port", "99999", "--no-store"]) == 2
     assert "99999" in capsys.readouterr().err
 
 
@@ -227,7 +230,7 @@ def test_serve_refuses_what_it_could_not_use(
     file = tmp_path / "file"
     file.touch()
     named = [each.format(file=file, folder=tmp_path) for each in arguments]
-    assert main(["serve", "--port", "0", "--matcher", "classical", *named]) == 2
+    assert main(["serve", "--port", "0", "--no-store", "--matcher", "classical", *named]) == 2
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told

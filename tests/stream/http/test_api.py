@@ -21,7 +21,10 @@ def png(image: Image) -> bytes:
 async def test_open_read_end() -> None:
     async with serving() as server:
         client = await server.open()
-        assert tickets(server.session(client))["viewer"] == f"/view/{client.id}?token={client.view_token}"
+        assert (
+            tickets(server.session(client), client.token)["viewer"]
+            == f"/view/{client.id}?token={client.view_token}"
+        )
         state = await client.ok("GET")
         assert state["publishing"] is False
         assert state["source"] is state["reference"] is state["edit"] is None

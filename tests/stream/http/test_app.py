@@ -59,7 +59,7 @@ async def hanging() -> asyncio.subprocess.Process:
         "from stream.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "serve", "--port", "0", "--matcher", "classical",
+        sys.executable, "-c", code, "serve", "--port", "0", "--no-store", "--matcher", "classical",
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
@@ -123,7 +123,7 @@ def test_port_in_use_is_said_in_one_line() -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         ran = subprocess.run(
-            [sys.executable, "server.py", "--port", port, "--matcher", "classical"],
+            [sys.executable, "server.py", "--port", port, "--no-store", "--matcher", "classical"],
             cwd=ROOT, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
     assert ran.returncode == 2
@@ -182,16 +182,17 @@ def test_configuration_is_checked(options: dict[str, object], said: str) -> None
 async def test_store_knows_who_may_do_what() -> None:
     services = load_services(ServerConfig(matcher="classical", max_sessions=2))
     store = SessionStore(services)
-    session = await store.open()
-    assert store.find(session.id, session.token) is session
-    assert store.find(session.id, session.view_token, "view") is session
+    session, owner = await store.open()
+    view = session.keys.token(owner, "view")
+    assert store.find(session.id, owner) is session
+    assert store.find(session.id, view, "view") is session
     with pytest.raises(ForbiddenError):
-        store.find(session.id, session.view_token)
-    for token in (None, "", "wrong", session.token[:-1]):
+        store.find(session.id, view)
+    for token in (None, "", "wrong", owner[:-1]):
         with pytest.raises(AuthError):
             store.find(session.id, token)
     with pytest.raises(NotFoundError):
-        store.find("elsewhere", session.token)
+        store.find("elsewhere", owner)
     await store.close()
     assert len(store) == 0
     services.shutdown()
@@ -200,13 +201,13 @@ async def test_store_knows_who_may_do_what() -> None:
 async def test_full_store_gives_up_what_nobody_uses(monkeypatch: pytest.MonkeyPatch) -> None:
     services = load_services(ServerConfig(matcher="classical", max_sessions=2))
     store = SessionStore(services)
-    pinned, idle = await store.open(pinned=True), await store.open()
+    (pinned, _), (idle, _) = await store.open(pinned=True), await store.open()
     with pytest.raises(CapacityError, match="all 2 sessions"):
         await store.open()
     monkeypatch.setattr(idle, "_used_s", idle._used_s - 100)
     monkeypatch.setattr(idle.connections, "used_s", idle.connections.used_s - 100)
     monkeypatch.setattr(pinned, "_used_s", pinned._used_s - 200)
-    fresh = await store.open()
+    fresh, _ = await store.open()
     assert {session.id for session in store.sessions} == {pinned.id, fresh.id}
     await store.close()
     services.shutdown()

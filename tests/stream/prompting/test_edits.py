@@ -233,9 +233,9 @@ async def test_the_server_ends_the_process_with_itself(astronaut: Image, model: 
 
 def test_a_missing_model_is_refused_at_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = str(tmp_path / "none")
-    assert main(["serve", "--port", "0", "--prompt-model", missing]) == 2
+    assert main(["serve", "--port", "0", "--no-store", "--prompt-model", missing]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("livery: no model to edit by words: there is no folder")
     assert missing in said
-    assert main(["serve", "--port", "0", "--prompt-controlnet", missing]) == 2
+    assert main(["serve", "--port", "0", "--no-store", "--prompt-controlnet", missing]) == 2
     assert "prompt_controlnet needs prompt_model" in capsys.readouterr().err

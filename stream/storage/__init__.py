@@ -1,0 +1,1 @@
+"""Sessions on disk: a SQLite database and picture files in one folder."""

@@ -1,0 +1,59 @@
+"""Files and folders that only this user may read, written so that a crash leaves the old or the new."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+PART = ".part"  # ends the name of a file that is being written
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with mode 0700, and its parents; one that is there keeps its mode.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if not path.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write a file with mode 0600 as a whole: after a crash the old one or the new one is there.
+
+    Args:
+        path: its name; a file of that name is replaced.
+        data: all of its bytes.
+        sync: wait until it is on the disk, so that a power cut does not lose it either.
+
+    Raises:
+        OSError: it cannot be written; nothing of it is left then.
+    """
+    part = path.with_name(f".{path.name}{PART}")
+    try:
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        with os.fdopen(number, "wb") as file:
+            file.write(data)
+            file.flush()
+            if sync:
+                os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until a folder's names are on the disk; Windows does so by itself."""
+    if os.name != "posix":
+        return
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

@@ -1,0 +1,94 @@
+"""The pictures of one session on disk: PNG files named by what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from correspondence.types import Image
+from stream.storage.disk import PART, make_folder, write_file
+from stream.storage.errors import DamagedError, StorageError
+
+SUFFIX = ".png"
+ROW_COPY = "row.json"  # lies beside the pictures
+NAME_LENGTH = 40  # hexadecimal digits of the SHA-256 of the file, its name
+FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+
+
+class PictureFolder:
+    """Writes and reads pictures by name; the name is a hash of the file, so a changed file is found out.
+
+    Args:
+        path: the folder; made when the first picture is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, image: Image) -> str:
+        """Put a picture, uint8 (H, W, 3), on the disk; returns its name.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        done, data = cv2.imencode(SUFFIX, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), FAST)
+        if not done:
+            raise StorageError(f"a picture of {image.shape[1]} x {image.shape[0]} could not be encoded")
+        encoded = data.tobytes()
+        name = hashlib.sha256(encoded).hexdigest()[:NAME_LENGTH]
+        path = self._path(name)
+        if not path.is_file() or path.stat().st_size != len(encoded):
+            make_folder(self.path)
+            write_file(path, encoded)
+        return name
+
+    def read(self, name: str) -> Image:
+        """A picture, uint8 (H, W, 3).
+
+        Raises:
+            DamagedError: it is missing or its contents changed.
+            StorageError: the disk does not give it.
+        """
+        try:
+            data = self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise DamagedError("its picture is missing") from None
+        except OSError as exc:
+            raise StorageError(f"a picture cannot be read ({exc.strerror})") from exc
+        image = None
+        if hashlib.sha256(data).hexdigest()[:NAME_LENGTH] == name:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise DamagedError("its picture is damaged")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+    def size(self, name: str) -> int:
+        """Bytes of a picture."""
+        return self._path(name).stat().st_size
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Delete every other picture, and what was left half written."""
+        for path in self.path.iterdir():
+            stale = path.suffix == SUFFIX and path.stem not in names
+            if stale or path.suffix == PART:
+                path.unlink(missing_ok=True)
+
+    def delete(self) -> None:
+        """Delete what the store has put into the folder, and the folder where nothing else lies in it."""
+        if not self.path.is_dir():
+            return
+        for path in self.path.iterdir():
+            if path.name == ROW_COPY or path.suffix in (SUFFIX, PART):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file of somebody else's
+            self.path.rmdir()
+
+    def _path(self, name: str) -> Path:
+        if len(name) != NAME_LENGTH or not set(name) <= set("0123456789abcdef"):
+            raise DamagedError("its picture's name is damaged")
+        return self.path / f"{name}{SUFFIX}"

@@ -1,0 +1,269 @@
+"""A session's looks as a JSON record and pictures, and back."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TypeVar, cast
+
+import numpy as np
+
+from correspondence.types import LANDMARK_COUNT, Image, Landmarks
+from reference import Edit, Mode
+from stream.errors import RequestError
+from stream.looks.describe import LIVE_BEGAN_S
+from stream.looks.look import (
+    Edited,
+    Look,
+    Overlay,
+    Pictures,
+    PresetChoice,
+    Reference,
+    Settings,
+    checked_name,
+)
+from stream.storage.errors import DamagedError
+
+Record = dict[str, object]
+PictureKey = tuple[str, int]  # what a picture is, and the version of what it belongs to
+PutPicture = Callable[[PictureKey, Image], str]
+GetPicture = Callable[[str], Image]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What of a session outlives the server.
+
+    Attributes:
+        looks: in their order, without outfits; see `frozen`.
+        active: id of the look that is worn.
+        enabled, overlay: see `Settings`.
+        demo: the demo is its source.
+        recordings: names of its recordings' folders.
+    """
+
+    looks: tuple[Look, ...]
+    active: int
+    enabled: bool = True
+    overlay: Overlay = "none"
+    demo: bool = False
+    recordings: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> object:
+        """Equal for two snapshots of one session if and only if nothing has changed between them."""
+        looks = tuple(
+            (
+                look.id, look.name, look.mode, look.strength, look.focus,
+                look.pictures.reference and look.pictures.reference.version,
+                tuple(e.version for e in look.pictures.edits),
+            )
+            for look in self.looks
+        )  # fmt: skip
+        return looks, self.active, self.enabled, self.overlay, self.demo, self.recordings
+
+
+def frozen(look: Look) -> Look:
+    """A copy of a look as it is now, without what is made anew: outfit and keyframes of Livery's own."""
+    own = look.focus is not None and look.pictures.find(look.focus) is not None
+    return replace(look, outfit=None, held=None, focus=look.focus if own else None)
+
+
+def to_record(snapshot: Snapshot, put: PutPicture) -> Record:
+    """A snapshot as JSON values.
+
+    Args:
+        snapshot: the session.
+        put: keeps a picture and returns its name.
+    """
+    references: dict[str, Record] = {}
+
+    def refer(reference: Reference) -> int:
+        if str(reference.version) not in references:
+            references[str(reference.version)] = _reference_to(reference, put)
+        return reference.version
+
+    looks = [
+        {
+            "id": look.id,
+            "name": look.name,
+            "mode": look.mode,
+            "strength": look.strength,
+            "focus": look.focus,
+            "reference": look.pictures.reference and refer(look.pictures.reference),
+            "edits": [{**_edit_to(e, put), "reference": refer(e.reference)} for e in look.pictures.edits],
+        }
+        for look in snapshot.looks
+    ]
+    return {
+        "looks": looks,
+        "references": references,
+        "active": snapshot.active,
+        "enabled": snapshot.enabled,
+        "overlay": snapshot.overlay,
+        "demo": snapshot.demo,
+        "recordings": list(snapshot.recordings),
+    }
+
+
+def _reference_to(reference: Reference, put: PutPicture) -> Record:
+    landmarks = reference.landmarks
+    return {
+        "picture": put(("reference", reference.version), reference.image),
+        "landmarks": landmarks and base64.b64encode(landmarks.points.astype("<f4").tobytes()).decode(),
+        "score": reference.score,
+        "taken_at_s": LIVE_BEGAN_S + reference.taken_s if reference.taken_s else None,
+    }
+
+
+def _edit_to(edited: Edited, put: PutPicture) -> Record:
+    return {
+        "version": edited.version,
+        "picture": put(("edit", edited.version), edited.image),
+        "was": edited.was and put(("was", edited.version), edited.was.edited),
+        "preset": edited.preset and asdict(edited.preset),
+        "note": edited.note,
+    }
+
+
+@dataclass(slots=True)
+class Reading:
+    """A record on its way back.
+
+    Attributes:
+        record: from `to_record`.
+        get: gives the picture of a name; raises DamagedError where it cannot be used.
+        problems: what could not be read back, for people.
+        names: of the pictures by what they are.
+    """
+
+    record: Mapping[str, object]
+    get: GetPicture
+    problems: list[str] = field(default_factory=list)
+    names: dict[PictureKey, str] = field(default_factory=dict)
+    _references: dict[int, Reference] = field(default_factory=dict)
+
+    def snapshot(self) -> Snapshot:
+        """The session; what is damaged is left out and named in `problems`."""
+        record = self.record
+        entries = record.get("looks")
+        looks = [self._look(entry) for entry in entries] if isinstance(entries, list) else []
+        kept = [look for look in looks if look is not None]
+        if not kept:
+            if not looks:
+                self.problems.append("its list of looks could not be read back")
+            kept = [Look(1, "Look 1")]
+        active = record.get("active")
+        overlay = record.get("overlay")
+        names = record.get("recordings")
+        return Snapshot(
+            looks=tuple(kept),
+            active=active if active in [look.id for look in kept] else kept[0].id,  # type: ignore[arg-type]
+            enabled=record.get("enabled") is not False,
+            overlay="confidence" if overlay == "confidence" else "none",
+            demo=record.get("demo") is True,
+            recordings=tuple(str(name) for name in names) if isinstance(names, list) else (),
+        )
+
+    def _look(self, entry: object) -> Look | None:
+        name = entry.get("name") if isinstance(entry, dict) else None
+        label = f"the look “{name}”" if isinstance(name, str) else "a look"
+        try:
+            entry = _of(dict, entry)
+            settings = Settings(mode=cast(Mode, entry["mode"]), strength=_of(float, entry["strength"]))
+            look = Look(_of(int, entry["id"]), checked_name(name), settings.mode, settings.strength)
+        except (DamagedError, KeyError, RequestError):
+            self.problems.append(f"{label}: its entry is damaged")
+            return None
+        reference = self._try(label, "its reference", partial(self._reference, entry["reference"]))
+        edits = [
+            self._try(label, f"keyframe {number}", partial(self._edit, edit))
+            for number, edit in enumerate(_of(list, entry.get("edits", [])), 1)
+        ]
+        kept = tuple(edit for edit in edits if edit is not None)
+        if reference is None and kept:
+            reference = kept[0].reference
+        look.pictures = Pictures(reference, kept)
+        focus = entry.get("focus")
+        look.focus = focus if isinstance(focus, int) and look.pictures.find(focus) else None
+        return look
+
+    def _try(self, label: str, part: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except DamagedError as exc:
+            self.problems.append(f"{label}, {part}: {exc}")
+        except (KeyError, TypeError, ValueError):
+            self.problems.append(f"{label}, {part}: its entry is damaged")
+        return None
+
+    def _picture(self, what: str, version: int, name: object) -> Image:
+        self.names[what, version] = _of(str, name)
+        return self.get(_of(str, name))
+
+    def _reference(self, version: object) -> Reference | None:
+        if version is None:
+            return None
+        number = _of(int, version)
+        if number in self._references:
+            return self._references[number]
+        entry = _of(dict, _of(dict, self.record["references"])[str(number)])
+        image = self._picture("reference", number, entry["picture"])
+        score, taken_at_s = entry["score"], entry["taken_at_s"]
+        self._references[number] = Reference(
+            image,
+            _landmarks(entry["landmarks"], image),
+            None if score is None else _of(float, score),
+            0.0 if taken_at_s is None else _of(float, taken_at_s) - LIVE_BEGAN_S,
+            number,
+        )
+        return self._references[number]
+
+    def _edit(self, entry: object) -> Edited:
+        entry = _of(dict, entry)
+        reference = self._reference(entry["reference"])
+        if reference is None:
+            raise DamagedError("its reference is missing")
+        version = _of(int, entry["version"])
+        image = self._picture("edit", version, entry["picture"])
+        was = entry["was"] and self._picture("was", version, entry["was"])
+        for picture in (image, was):
+            if picture is not None and picture.shape != reference.image.shape:
+                raise DamagedError("its picture has another size than its reference")
+        preset, note = entry["preset"], entry["note"]
+        return Edited(
+            Edit(reference.image, image),
+            reference,
+            None if preset is None else PresetChoice(**_of(dict, preset)),
+            None if note is None else _of(str, note),
+            None if was is None else Edit(reference.image, was),
+            version,
+        )
+
+
+def _of(kind: type[T], value: object) -> T:
+    """A value that must be of a type; whole numbers pass for float.
+
+    Raises:
+        DamagedError: it is not.
+    """
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise DamagedError("its entry is damaged")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DamagedError("its entry is damaged")
+    return value
+
+
+def _landmarks(text: object, image: Image) -> Landmarks | None:
+    if text is None:
+        return None
+    points = np.frombuffer(base64.b64decode(_of(str, text)), "<f4").astype(np.float32)
+    if points.size != LANDMARK_COUNT * 3 or not np.isfinite(points).all():
+        raise DamagedError("its landmarks are damaged")
+    return Landmarks(points.reshape(LANDMARK_COUNT, 3), (image.shape[0], image.shape[1]))

@@ -1,0 +1,271 @@
+"""The store: sessions in a folder, kept for a time, bounded, and deleted for good when that is asked.
+
+A session is written pictures first, then its row in one transaction, then a copy of the row beside the
+pictures, then pictures of older states are deleted. A crash at any moment leaves the state before or after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from correspondence.types import Image
+from reference.keyframes.bank import number_from
+from stream.errors import StartError
+from stream.storage.config import StorageConfig
+from stream.storage.database import Database, Row, storage_error
+from stream.storage.disk import make_folder, write_file
+from stream.storage.errors import DamagedError, StorageError
+from stream.storage.keys import Keys
+from stream.storage.pictures import ROW_COPY, PictureFolder
+from stream.storage.record import PictureKey, Reading, Snapshot, to_record
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+DATABASE = "livery.db"
+FOLDER = "livery-sessions"
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NEARLY_FULL = 0.8  # share of the bound from which owners are told
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """A session as it was kept: its keys, its looks, and what of them could not be read, for people."""
+
+    keys: Keys
+    snapshot: Snapshot
+    problems: tuple[str, ...]
+
+
+class Storage:
+    """Keeps sessions. Methods that touch the disk run on its own thread, see `run`.
+
+    Args:
+        config: where and how long.
+
+    Raises:
+        StartError: the folder cannot be written, or another server uses it.
+    """
+
+    def __init__(self, config: StorageConfig) -> None:
+        self.config = config
+        self.live: set[str] = set()  # sessions in use, which are not deleted to make room
+        self._sessions = config.folder / FOLDER
+        self._names: dict[str, dict[PictureKey, str]] = {}  # pictures on the disk, of sessions in use
+        self._rows: dict[str, Row] = {}  # without their records
+        self._lock = threading.Lock()  # one piece of work at a time
+        try:
+            make_folder(config.folder)
+            make_folder(self._sessions)
+            self._database = self._open()
+            self.lost = self._database.lost()
+            self._index()
+        except (OSError, sqlite3.Error) as exc:
+            why = (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+            raise StartError(
+                f"nothing can be kept in {config.folder} ({why}): name a folder that this user may write to "
+                "with --data, or keep sessions in memory only with --no-store"
+            ) from exc
+        number_from(int(time.time() * 10))  # above every number of a process that ran before
+        self._thread = ThreadPoolExecutor(1, "storage")
+        self.expire()
+
+    def _open(self) -> Database:
+        path = self.config.folder / DATABASE
+        try:
+            return Database(path)
+        except sqlite3.DatabaseError as exc:
+            if isinstance(exc, sqlite3.OperationalError):
+                raise
+            logger.error("%s is damaged (%s); sessions are read back from their own folders", path, exc)
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        path.replace(path.with_name(f"{DATABASE}.damaged-{int(time.time())}"))
+        database = Database(path)
+        for folder in self._folders():
+            try:
+                database.write(self._copied(folder.name))
+            except DamagedError as exc:
+                logger.error("session %s is lost: %s", folder.name[:6], exc)
+                database.note_lost(folder.name)
+        return database
+
+    def _folders(self) -> list[Path]:
+        return [p for p in self._sessions.iterdir() if p.is_dir() and SESSION_ID.fullmatch(p.name)]
+
+    def _copied(self, session: str) -> Row:
+        """The copy of a session's row, which lies beside its pictures."""
+        try:
+            row = Row.from_text((self._sessions / session / ROW_COPY).read_text())
+        except (OSError, UnicodeDecodeError) as exc:
+            raise DamagedError("its entry cannot be read") from exc
+        if row.id != session:
+            raise DamagedError("its entry is another session's")
+        return row
+
+    def _index(self) -> None:
+        """Learn what is kept; mend what is damaged; delete what belongs to no session."""
+        for session in list(self._database.ids()):
+            row = self._row(session)
+            if row is None:
+                self._database.note_lost(session)
+                self.lost = self._database.lost()
+            else:
+                self._rows[session] = replace(row, record={})
+        for folder in self._folders():
+            if folder.name not in self._rows:
+                PictureFolder(folder).delete()
+
+    def _row(self, session: str) -> Row | None:
+        """A session's row, or where that is damaged its copy; None where neither can be used."""
+        try:
+            return self._database.read(session)
+        except (DamagedError, sqlite3.DatabaseError) as exc:
+            logger.warning("session %s: %s; its copy is used", session[:6], exc)
+        try:
+            return self._copied(session)
+        except DamagedError as exc:
+            logger.error("session %s is lost: %s", session[:6], exc)
+            return None
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Do something on the store's thread.
+
+        Raises:
+            StorageError: the disk or the database does not do it.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, partial(self._guarded, work, *arguments)
+        )
+
+    def _guarded(self, work: Callable[..., T], *arguments: object) -> T:
+        with self._lock:
+            try:
+                return work(*arguments)
+            except (OSError, sqlite3.Error) as exc:
+                raise storage_error(exc) from exc
+
+    def keys(self, session: str) -> Keys | None:
+        """Who may use a session that is kept; None where it is not. Touches no disk."""
+        row = self._rows.get(session)
+        return None if row is None else row.keys
+
+    def write(self, session: str, keys: Keys, snapshot: Snapshot) -> None:
+        """Keep a session as it is now; it is on the disk when this returns.
+
+        Raises:
+            StorageError: there is no room for it.
+            OSError, sqlite3.Error: the disk or the database does not take it; the old state is kept.
+        """
+        folder = PictureFolder(self._sessions / session)
+        known = self._names.get(session, {})
+        names: dict[PictureKey, str] = {}
+
+        def put(key: PictureKey, image: Image) -> str:
+            names[key] = known.get(key) or folder.write(image)
+            return names[key]
+
+        record = to_record(snapshot, put)
+        size = sum(folder.size(name) for name in set(names.values()))
+        self._make_room(session, size)
+        before, now_s = self._rows.get(session), time.time()
+        row = Row(session, keys, record, size, before.created_s if before else now_s, now_s)
+        self._database.write(row)
+        self._rows[session] = replace(row, record={})
+        self._names[session] = names
+        make_folder(folder.path)
+        write_file(folder.path / ROW_COPY, row.to_text().encode(), sync=False)
+        folder.keep_only(set(names.values()))
+
+    def _make_room(self, session: str, size: int) -> None:
+        """Delete the sessions unused longest until one of `size` bytes fits."""
+        most = self.config.max_mib * 2**20
+        others = [row for row in self._rows.values() if row.id != session]
+        total = size + sum(row.size for row in others)
+        if total > NEARLY_FULL * most:
+            logger.warning("the store holds %d of %d MiB", total / 2**20, most / 2**20)
+        for row in sorted(others, key=lambda row: row.used_s):
+            if total <= most:
+                return
+            if row.id not in self.live:
+                logger.warning("session %s is deleted: the store is full, it was unused longest", row.id[:6])
+                self.forget(row.id)
+                total -= row.size
+        if total > most:
+            raise StorageError(
+                f"the store is full ({self.config.max_mib} MiB, all of it in use): end a session, or start "
+                "the server with a larger --data-mib; until then changes are kept in memory only"
+            )
+
+    def read(self, session: str) -> Stored | None:
+        """A session as it was kept; None where it is not.
+
+        Raises:
+            StorageError: the disk does not give it.
+        """
+        row = self._row(session)
+        if row is None:
+            return None
+        reading = Reading(row.record, PictureFolder(self._sessions / session).read)
+        snapshot = reading.snapshot()
+        self._names[session] = reading.names
+        for problem in reading.problems:
+            logger.warning("session %s: %s", session[:6], problem)
+        return Stored(row.keys, snapshot, tuple(reading.problems))
+
+    def touch(self, session: str) -> None:
+        """Note that a session was in use until now."""
+        row = self._rows.get(session)
+        if row is not None:
+            self._rows[session] = replace(row, used_s=time.time())
+            self._database.touch(session, self._rows[session].used_s)
+
+    def forget(self, session: str) -> None:
+        """Delete a session, its pictures with it."""
+        self._database.delete(session)
+        PictureFolder(self._sessions / session).delete()
+        self._rows.pop(session, None)
+        self._names.pop(session, None)
+        self.lost.pop(session, None)
+
+    def sleep(self, session: str) -> None:
+        """A session is not in use any more; it stays on the disk."""
+        self._names.pop(session, None)
+        self.touch(session)
+
+    def expire(self) -> list[str]:
+        """Delete what was unused for longer than is kept; returns the sessions' ids."""
+        before_s = time.time() - self.config.keep_days * DAY_S
+        old = [row.id for row in self._rows.values() if row.used_s < before_s and row.id not in self.live]
+        for session in old:
+            logger.info("session %s is deleted: unused for %g days", session[:6], self.config.keep_days)
+            self.forget(session)
+        for session, at_s in list(self.lost.items()):
+            if at_s < before_s:
+                self.forget(session)
+        for path in self.config.folder.glob(f"{DATABASE}.damaged-*"):
+            if path.stat().st_mtime < before_s:
+                path.unlink()
+        return old
+
+    @property
+    def nearly_full(self) -> bool:
+        """Whether sessions unused longest are about to be deleted for want of room."""
+        return sum(row.size for row in self._rows.values()) > NEARLY_FULL * self.config.max_mib * 2**20
+
+    def close(self) -> None:
+        """Finish what was asked and close the database."""
+        self._thread.shutdown()
+        self._database.close()

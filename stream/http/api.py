@@ -30,6 +30,7 @@ def add_routes(app: web.Application) -> None:
             web.post(f"{one}/demo", start_demo),
             web.delete(f"{one}/demo", stop_demo),
             web.get(f"{one}/events", events),
+            web.get("/api/server", about_server),
             web.get("/healthz", health),
             web.get("/metrics", metrics),
         ]
@@ -145,6 +146,13 @@ class PageControl:
     def close(self) -> None:
         """The page has gone, and with it what it held."""
         self.hold(False)
+
+
+async def about_server(request: web.Request) -> web.Response:
+    """What a page says before a session is opened: whether and how long sessions are kept."""
+    storage = request.app[SERVICES].storage
+    kept_for = None if storage is None else {"keep_days": storage.config.keep_days}
+    return web.json_response({"storage": kept_for})
 
 
 async def health(request: web.Request) -> web.Response:

@@ -14,10 +14,15 @@ export class ApiError extends Error {
   }
 }
 
+const FIRST_PAUSE_MS = 500;
+const QUICK_PAUSE_MS = 1000; // a server that starts again is found within this
+const RESTART_MS = 180000; // how long a server may take to start again
+const LONGEST_PAUSE_MS = 8000;
+
 const BY_STATUS = {
   401: ["The server does not accept the token.", "Open the page with a valid link, or start a new session."],
   403: ["This link may watch but not control.", "Ask whoever opened the session for control."],
-  404: ["The server does not know this session any more.", "It ended, or the server was restarted."],
+  404: ["The server does not know this session any more.", "It ended, or it was deleted after it lay unused."],
   413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB, and some 15 megapixels for a reference."],
   415: ["The server does not take this kind of file.", "Use PNG, JPEG or WebP."],
   503: ["The server is full.", "Try again in a moment."],
@@ -79,6 +84,11 @@ export async function createSession(serverToken) {
 export async function listPresets() {
   const answer = await (await request("GET", "/api/presets")).json();
   return Array.isArray(answer) ? answer : answer.presets;
+}
+
+/** What the server keeps: {storage: {keep_days, nearly_full} or null}. */
+export async function aboutServer() {
+  return (await request("GET", "/api/server")).json();
 }
 
 /** One session's calls. Those that change something return its new state. */
@@ -222,7 +232,8 @@ export class SessionApi {
     url.searchParams.set("token", this.session.token);
     let socket = null;
     let closed = false;
-    let pause_ms = 500;
+    let pause_ms = FIRST_PAUSE_MS;
+    let lost_ms = 0; // when the line went down
     let timer = 0;
     const again = async () => {
       try {
@@ -241,17 +252,20 @@ export class SessionApi {
     };
     const wait = () => {
       timer = setTimeout(again, pause_ms);
-      pause_ms = Math.min(pause_ms * 2, 8000);
+      const most_ms = performance.now() - lost_ms < RESTART_MS ? QUICK_PAUSE_MS : LONGEST_PAUSE_MS;
+      pause_ms = Math.min(pause_ms * 2, most_ms);
     };
     const open = () => {
       socket = new WebSocket(url);
       socket.onopen = () => {
-        pause_ms = 500;
+        pause_ms = FIRST_PAUSE_MS;
+        lost_ms = 0;
         onUp(true);
       };
       socket.onmessage = (event) => onMessage(JSON.parse(event.data));
       socket.onclose = () => {
         if (closed) return;
+        lost_ms ||= performance.now();
         onUp(false);
         wait();
       };

@@ -3,6 +3,7 @@
 import { ApiError, createSession, listPresets, SessionApi } from "./api.js";
 import { setUpEdit } from "./edit.js";
 import { setUpFigures } from "./figures.js";
+import { setUpKeeping } from "./keep.js";
 import { setUpKeys } from "./keys.js";
 import { Live } from "./live.js";
 import { setUpLooks } from "./looks.js";
@@ -22,6 +23,7 @@ const byId = (id) => document.getElementById(id);
 const status = createStatus(byId("status"));
 const store = createStore({
   server: "connecting", // "connecting" | "up" | "down"
+  ending: false, // this page ends the session itself
   api: null, // SessionApi of the session, null before the first action
   state: null, // the session as the server last told it
   stats: null, // the server's live figures
@@ -68,8 +70,12 @@ function receive(message) {
 
 /** The server's events can be heard, or not any more. */
 function hear(up, error) {
+  const wasDown = store.values.server === "down";
   store.set(up ? { server: "up" } : { server: "down", stats: null });
-  if (up) status.clear("server");
+  if (up) {
+    for (const key of ["server", "server-event"]) status.clear(key);
+    if (wasDown) live.recover();
+  }
   if (!error) return;
   status.clear("server-event"); // its last word was good-bye
   status.fail("server", error.message, `${error.hint} Trying again.`);
@@ -132,22 +138,26 @@ async function resume() {
   }
 }
 
+/** End the session; returns whether the server has deleted what it kept of it. */
 async function endSession() {
   const { api } = store.values;
-  await live.stop();
-  line?.close();
-  if (api) await status.attempt("session", () => api.end());
-  forget();
-  status.say("session", "The session has ended; its pictures are gone.");
+  store.set({ ending: true });
+  await live.hangUp();
+  const ended = !api || (await status.attempt("session", async () => (await api.end()) ?? true));
+  if (ended) forget();
+  store.set({ ending: false });
+  if (!ended) return false; // said by then; the session is still there
+  status.say("session", "The session has ended; its looks and pictures are deleted.");
+  return true;
 }
 
 async function sessionLost() {
-  if (!store.values.api) return;
+  if (!store.values.api || store.values.ending) return;
   forget();
   hear(true);
   await live.stop();
   status.clearAll(); // whatever failed failed of this
-  const why = "It was ended elsewhere or lay idle, or the server was restarted. Start again.";
+  const why = "It was ended elsewhere, or it is not kept over a restart. Start again.";
   status.fail("session", "The session has ended.", why);
 }
 
@@ -304,7 +314,8 @@ async function start() {
   await live.resume();
 }
 
-setUpSharing(page, endSession);
+setUpSharing(page);
+setUpKeeping(page, endSession);
 const { upload } = setUpReference(page);
 setUpEdit(page, upload);
 setUpPresets(page);

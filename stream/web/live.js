@@ -14,6 +14,7 @@ export class Live {
   #stream = null;
   #stillTimer = 0;
   #stillUrl = "";
+  #goodbye = Promise.resolve(); // the server has heard of every connection that was closed
 
   /**
    * @param {object} page
@@ -24,7 +25,7 @@ export class Live {
    */
   constructor(page, elements) {
     Object.assign(this, page, elements);
-    this.store.watch(["state", "api"], () => this.#followState());
+    this.store.watch(["state", "api", "ending"], () => this.#followState());
     this.store.watch(["source", "state", "view"], () => this.#showStill());
     addEventListener("pagehide", () => this.#leave());
   }
@@ -70,6 +71,12 @@ export class Live {
     await this.listDevices();
   }
 
+  /** The server can be heard again: one that was restarted knows nothing of the connection from before. */
+  recover() {
+    const { state, source } = this.store.values;
+    if (source === "camera" && !state?.publishing) this.#publish?.renew();
+  }
+
   async startDemo() {
     const api = await this.ensure();
     if (!api) return;
@@ -88,6 +95,13 @@ export class Live {
     if (!state?.demo) return;
     const after = await this.status.attempt("demo", () => api.demo(false));
     if (after) this.store.set({ state: after });
+  }
+
+  /** Close every connection, before the session ends; returns when the server has heard it. */
+  async hangUp() {
+    await this.stop();
+    if (this.#view) this.#closeView();
+    await this.#goodbye;
   }
 
   /** Fill the picker; names come only after permission was given. */
@@ -110,7 +124,7 @@ export class Live {
   }
 
   #closeCamera() {
-    this.#publish?.stop();
+    this.#goodbye = Promise.all([this.#goodbye, this.#publish?.stop()]);
     this.#publish = null;
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#stream = null;
@@ -126,12 +140,12 @@ export class Live {
 
   /** Another source than this page's camera may feed the session: the demo, or OBS by WHIP. */
   #followState() {
-    const { state, api, source } = this.store.values;
+    const { state, api, source, ending } = this.store.values;
     if (source !== "camera") {
       const elsewhere = state?.publishing ? "remote" : "none";
       this.store.set({ source: state?.demo ? "demo" : elsewhere });
     }
-    const wanted = api !== null && Boolean(state?.publishing || state?.demo);
+    const wanted = api !== null && !ending && Boolean(state?.publishing || state?.demo);
     if (wanted && !this.#view) this.#openView(api);
     else if (!wanted && this.#view) this.#closeView();
   }
@@ -170,7 +184,7 @@ export class Live {
   }
 
   #closeView() {
-    this.#view.stop();
+    this.#goodbye = Promise.all([this.#goodbye, this.#view.stop()]);
     this.#view = null;
     this.edited.srcObject = null;
   }

@@ -6,7 +6,7 @@ const CONNECT_LIMIT_MS = 12000; // from the offer to "connected"
 const GATHER_LIMIT_MS = 1500; // host candidates take milliseconds; do not wait for a silent STUN server
 const LOST_LIMIT_MS = 3000; // "disconnected" often heals by itself
 const STALL_LIMIT_MS = 6000; // no new frame although connected
-const PAUSES_MS = [500, 1000, 2000, 4000, 8000];
+const PAUSES_MS = [500, 1000, ...Array(100).fill(1500), 8000]; // quick while a server may be starting again
 
 const NO_PATH = {
   hint:
@@ -66,11 +66,24 @@ export class Link {
     this.#connect();
   }
 
-  /** Close it, and tell the server; `leaving` keeps the request alive while the page goes away. */
+  /**
+   * Close it, and tell the server; `leaving` keeps the request alive while the page goes away.
+   * @returns {Promise<void>} when the server has heard it
+   */
   stop(leaving = false) {
     this.#wanted = false;
-    this.#drop(leaving);
+    const heard = this.#drop(leaving);
     this.onState("closed", null);
+    return heard;
+  }
+
+  /** Connect anew at once: the other side has forgotten this connection, or can be reached again. */
+  renew() {
+    if (!this.#wanted) return;
+    this.#resource = null; // nothing is left to end there
+    this.#drop();
+    this.#attempt = 0;
+    this.#connect();
   }
 
   /** Replace what is sent, without a new connection. */
@@ -93,15 +106,15 @@ export class Link {
     return timer;
   }
 
-  #drop(leaving = false) {
+  async #drop(leaving = false) {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
     this.#pc?.close();
     this.#pc = null;
     if (!this.#resource) return;
     const gone = request("DELETE", this.#resource, { token: this.token, keepalive: leaving });
-    gone.catch((error) => console.info("the server had closed the connection already: %s", error.message));
     this.#resource = null;
+    await gone.catch((error) => console.info("the server had closed the connection already: %s", error.message));
   }
 
   #retry(error) {

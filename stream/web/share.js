@@ -22,11 +22,8 @@ export function browserSource(viewer) {
   return url.href;
 }
 
-/**
- * @param {object} page store, status, ensure
- * @param {function(): Promise<void>} endSession
- */
-export function setUpSharing({ store, status, ensure }, endSession) {
+/** @param {object} page store, status, ensure */
+export function setUpSharing({ store, status, ensure }) {
   const byId = (id) => document.getElementById(id);
   const dialog = byId("obs");
 
@@ -74,11 +71,6 @@ export function setUpSharing({ store, status, ensure }, endSession) {
     byId("obs-token").type = shown ? "password" : "text";
     event.currentTarget.setAttribute("aria-pressed", String(!shown));
     event.currentTarget.textContent = shown ? "Show" : "Hide";
-  });
-
-  byId("end-session").addEventListener("click", async () => {
-    dialog.close();
-    await endSession();
   });
 
   for (const button of document.querySelectorAll("dialog [data-close]")) {

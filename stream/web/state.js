@@ -52,6 +52,13 @@ export function remember(name, value) {
   }
 }
 
+/** Forget all that is kept in this browser. */
+export function forgetAll() {
+  for (const storage of [localStorage, sessionStorage]) {
+    for (const key of Object.keys(storage)) if (key.startsWith(PREFIX)) storage.removeItem(key);
+  }
+}
+
 /** A session handed over in the address (`/?session=ID&token=TOKEN`), taken out of the address bar. */
 export function sessionFromAddress() {
   const query = new URLSearchParams(location.search);

@@ -3,6 +3,7 @@
  * `controls=0` (no buttons, no text) and `transparent=1` (no background); `sound=1` starts with sound.
  */
 
+import { SessionApi } from "./api.js";
 import { Link } from "./rtc.js";
 
 const query = new URLSearchParams(location.search);
@@ -58,9 +59,25 @@ for (const kind of ["playing", "waiting", "emptied"]) {
 sound.addEventListener("click", () => setSound(video.muted));
 document.getElementById("fullscreen").hidden = !document.fullscreenEnabled;
 document.getElementById("fullscreen").addEventListener("click", () => video.requestFullscreen());
-addEventListener("pagehide", () => link.stop(true));
+let restarted = false; // the server could not be heard; it may have forgotten this viewer
+const api = new SessionApi({ id, token: query.get("token") ?? "" });
+const line = api.listen(
+  (message) => {
+    if (message.type !== "state" || !restarted) return;
+    restarted = false;
+    if (message.viewers === 0) link.renew();
+  },
+  (up) => {
+    if (!up) restarted = true;
+  },
+  () => {}, // the link says why
+);
+addEventListener("pagehide", () => {
+  line.close();
+  link.stop(true);
+});
 addEventListener("pageshow", (event) => {
-  if (event.persisted) link.start();
+  if (event.persisted) location.reload(); // its connections are gone
 });
 setSound(query.get("sound") === "1");
 show();

@@ -56,7 +56,14 @@ def server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def running(*options: str) -> Iterator[str]:
-    """A real server with options of its own."""
+    """Address of a real server with options of its own."""
+    with launched(*options) as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def launched(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The same and its process, which may be killed."""
     command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--log-level", "warning", *options]
     command += [] if "--data" in options else ["--no-store"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -65,7 +72,7 @@ def running(*options: str) -> Iterator[str]:
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)
     reader.start()
     try:
-        yield _address(lines)
+        yield _address(lines), process
     finally:
         process.terminate()
         process.wait(timeout=15)

@@ -1,0 +1,127 @@
+"""The server is killed and started again: pages, looks and a viewer's address come back by themselves."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.page.conftest import launched
+from tests.page.desk import (
+    Desk,
+    OpenBrowser,
+    session_of,
+    shoot,
+    start_camera,
+    state_of,
+    take_reference,
+    until,
+)
+
+BACK_S = 3.0  # from the first answer of /healthz
+DOWN = "document.getElementById('server-state').textContent === 'Server unreachable'"
+MARK = "performance.mark('killed'); window.notReloaded = true"
+
+
+def wear_lipstick(page: Page) -> None:
+    start_camera(page)
+    take_reference(page)
+    page.click("[data-preset=lipstick]")
+    page.wait_for_selector("#edit-common:not([hidden])")
+
+
+def answering(server: str) -> float:
+    """Wait until a server answers; returns when."""
+    end_s = time.monotonic() + 60
+    while time.monotonic() < end_s:
+        try:
+            urllib.request.urlopen(f"{server}/healthz", timeout=1).close()
+            return time.monotonic()
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail("no answer within 60 s")
+
+
+def frames(page: Page) -> int:
+    played: int = page.evaluate(
+        "document.querySelector('video#video').getVideoPlaybackQuality().totalVideoFrames"
+    )
+    return played
+
+
+def test_pages_looks_and_viewers_survive_a_kill(browsers: OpenBrowser, tmp_path: Path) -> None:
+    options = ("--matcher", "classical", "--data", str(tmp_path / "data"))
+    with launched(*options) as (server, process):
+        desk = Desk(server, browsers)
+        pages = [desk.open(), desk.open()]
+        for page in pages:
+            wear_lipstick(page)
+            page.evaluate(MARK)
+        before = [state_of(page) for page in pages]
+        viewer = desk.open(before[0]["viewer"] + "&controls=0", camera=False)
+        until(viewer, "document.getElementById('video').videoWidth > 0")
+        process.kill()
+        process.wait()
+        for page in pages:
+            until(page, DOWN)
+        port = server.rsplit(":", 1)[1]
+        with launched(*options, "--port", port):
+            began_s = answering(server)
+            for page in pages:
+                until(page, "document.getElementById('server-state').textContent !== 'Server unreachable'")
+                until(page, "document.querySelectorAll('#chips [data-edited=true]').length === 1")
+            assert time.monotonic() - began_s < BACK_S
+            for page, old in zip(pages, before, strict=True):
+                until(page, "document.getElementById('server-state').textContent === 'Live'")
+                until(page, "parseFloat(document.querySelector('[data-figure=fps]').textContent) > 1")
+                assert page.evaluate("window.notReloaded")
+                new = state_of(page)
+                assert new["publishing"]
+                assert new["looks"] == old["looks"]
+                assert new["edit"] == old["edit"]
+                assert (new["viewer"], new["whip"], new["token"]) == (
+                    old["viewer"],
+                    old["whip"],
+                    old["token"],
+                )
+            seen = frames(viewer)
+            end_s = time.monotonic() + 20
+            while frames(viewer) < seen + 5:
+                assert time.monotonic() < end_s, "the viewer's picture did not come back"
+                viewer.wait_for_timeout(100)
+            shoot(pages[0], "restarted")
+            desk.close()
+        assert all("Failed to load resource" in e or "WebSocket" in e for e in desk.errors), desk.errors
+
+
+def test_end_asks_first_and_forget_me_clears_the_browser_too(browsers: OpenBrowser, tmp_path: Path) -> None:
+    with launched("--matcher", "classical", "--data", str(tmp_path), "--keep-days", "12") as (server, _):
+        desk = Desk(server, browsers)
+        page = desk.open()
+        until(page, "document.getElementById('kept').textContent.includes('12 days')")
+        shoot(page, "start-page")
+        start_camera(page)
+        take_reference(page)
+        session = session_of(page)
+        kept = tmp_path / "livery-sessions" / session["id"]
+        page.wait_for_selector("#forget-me:visible")
+        page.click("#open-obs")
+        page.click("#end-session")
+        page.wait_for_selector("#ending[open]")
+        shoot(page, "ending")
+        assert "1 look with all pictures" in page.inner_text("#ending-list")
+        page.click("#ending [data-close]")
+        assert kept.is_dir(), "asked, but not told to"
+        assert state_of(page)["reference"] is not None
+        page.click("#forget-me")
+        page.wait_for_selector("#ending[open]")
+        page.click("#ending-go")
+        page.wait_for_selector("#status .notice:has-text('You are forgotten')")
+        assert not kept.exists()
+        assert page.evaluate("Object.keys(localStorage).filter((k) => k === 'livery.session').length") == 0
+        until(page, "document.getElementById('empty').hidden === false")
+        desk.close()
+        assert desk.errors == []

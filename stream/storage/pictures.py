@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.storage.disk import PART, make_folder, write_file
 from stream.storage.errors import DamagedError, StorageError
 

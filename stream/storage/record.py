@@ -16,12 +16,12 @@ from reference import Edit, Mode
 from stream.errors import RequestError
 from stream.looks.describe import LIVE_BEGAN_S
 from stream.looks.look import (
-    Edited,
     Look,
+    LookKeyframe,
     Overlay,
     Pictures,
     PresetChoice,
-    Reference,
+    ReferencePicture,
     Settings,
     checked_name,
 )
@@ -59,7 +59,7 @@ class Snapshot:
         looks = tuple(
             (
                 look.id, look.name, look.mode, look.strength, look.focus,
-                look.pictures.reference and look.pictures.reference.version,
+                look.pictures.reference and look.pictures.reference.id,
                 tuple(e.version for e in look.pictures.edits),
             )
             for look in self.looks
@@ -82,10 +82,10 @@ def to_record(snapshot: Snapshot, put: PutPicture) -> Record:
     """
     references: dict[str, Record] = {}
 
-    def refer(reference: Reference) -> int:
-        if str(reference.version) not in references:
-            references[str(reference.version)] = _reference_to(reference, put)
-        return reference.version
+    def refer(reference: ReferencePicture) -> int:
+        if str(reference.id) not in references:
+            references[str(reference.id)] = _reference_to(reference, put)
+        return reference.id
 
     looks = [
         {
@@ -110,17 +110,17 @@ def to_record(snapshot: Snapshot, put: PutPicture) -> Record:
     }
 
 
-def _reference_to(reference: Reference, put: PutPicture) -> Record:
+def _reference_to(reference: ReferencePicture, put: PutPicture) -> Record:
     landmarks = reference.landmarks
     return {
-        "picture": put(("reference", reference.version), reference.image),
+        "picture": put(("reference", reference.id), reference.image),
         "landmarks": landmarks and base64.b64encode(landmarks.points.astype("<f4").tobytes()).decode(),
         "score": reference.score,
         "taken_at_s": LIVE_BEGAN_S + reference.taken_s if reference.taken_s else None,
     }
 
 
-def _edit_to(edited: Edited, put: PutPicture) -> Record:
+def _edit_to(edited: LookKeyframe, put: PutPicture) -> Record:
     return {
         "version": edited.version,
         "picture": put(("edit", edited.version), edited.image),
@@ -145,7 +145,7 @@ class Reading:
     get: GetPicture
     problems: list[str] = field(default_factory=list)
     names: dict[PictureKey, str] = field(default_factory=dict)
-    _references: dict[int, Reference] = field(default_factory=dict)
+    _references: dict[int, ReferencePicture] = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
         """The session; what is damaged is left out and named in `problems`."""
@@ -162,7 +162,7 @@ class Reading:
         names = record.get("recordings")
         return Snapshot(
             looks=tuple(kept),
-            active=active if active in [look.id for look in kept] else kept[0].id,  # type: ignore[arg-type]
+            active=active if active in [look.id for look in kept] else kept[0].id,
             enabled=record.get("enabled") is not False,
             overlay="confidence" if overlay == "confidence" else "none",
             demo=record.get("demo") is True,
@@ -205,7 +205,7 @@ class Reading:
         self.names[what, version] = _of(str, name)
         return self.get(_of(str, name))
 
-    def _reference(self, version: object) -> Reference | None:
+    def _reference(self, version: object) -> ReferencePicture | None:
         if version is None:
             return None
         number = _of(int, version)
@@ -214,7 +214,7 @@ class Reading:
         entry = _of(dict, _of(dict, self.record["references"])[str(number)])
         image = self._picture("reference", number, entry["picture"])
         score, taken_at_s = entry["score"], entry["taken_at_s"]
-        self._references[number] = Reference(
+        self._references[number] = ReferencePicture(
             image,
             _landmarks(entry["landmarks"], image),
             None if score is None else _of(float, score),
@@ -223,7 +223,7 @@ class Reading:
         )
         return self._references[number]
 
-    def _edit(self, entry: object) -> Edited:
+    def _edit(self, entry: object) -> LookKeyframe:
         entry = _of(dict, entry)
         reference = self._reference(entry["reference"])
         if reference is None:
@@ -235,7 +235,7 @@ class Reading:
             if picture is not None and picture.shape != reference.image.shape:
                 raise DamagedError("its picture has another size than its reference")
         preset, note = entry["preset"], entry["note"]
-        return Edited(
+        return LookKeyframe(
             Edit(reference.image, image),
             reference,
             None if preset is None else PresetChoice(**_of(dict, preset)),

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from correspondence.types import Image
+from correspondence import Image
 from reference.keyframes.bank import number_from
 from stream.errors import StartError
 from stream.storage.config import StorageConfig

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from correspondence.types import Image
+from correspondence import Image
 from stream.http.base import SERVICES, STORE
 from stream.storage.config import StorageConfig
 from stream.storage.storage import DATABASE, FOLDER

@@ -6,7 +6,7 @@ import numpy as np
 
 from correspondence.types import LANDMARK_COUNT, Image, Landmarks
 from reference import Edit
-from stream.looks.look import Edited, Look, Pictures, PresetChoice, Reference
+from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture
 from stream.storage.record import Snapshot
 
 SIZE = (24, 32)
@@ -23,11 +23,11 @@ def marks(seed: int, size: tuple[int, int]) -> Landmarks:
     return Landmarks(points.astype(np.float32), size)
 
 
-def edited(seed: int, preset: PresetChoice | None = None, size: tuple[int, int] = SIZE) -> Edited:
+def edited(seed: int, preset: PresetChoice | None = None, size: tuple[int, int] = SIZE) -> LookKeyframe:
     """An edit of a reference of its own."""
-    reference = Reference(noise(seed, size), marks(seed, size), 0.5, taken_s=seed + 1.0)
+    reference = ReferencePicture(noise(seed, size), marks(seed, size), 0.5, taken_s=seed + 1.0)
     edit, was = (Edit(reference.image, noise(seed + more, size)) for more in (1000, 2000))
-    return Edited(edit, reference, preset, note="scaled", was=was)
+    return LookKeyframe(edit, reference, preset, note="scaled", was=was)
 
 
 def snapshot(*looks: Look, active: int | None = None) -> Snapshot:
@@ -35,6 +35,6 @@ def snapshot(*looks: Look, active: int | None = None) -> Snapshot:
     return Snapshot(looks, looks[0].id if active is None else active, overlay="confidence")
 
 
-def look(number: int, name: str, *edits: Edited, strength: float = 0.7) -> Look:
+def look(number: int, name: str, *edits: LookKeyframe, strength: float = 0.7) -> Look:
     """A look of these keyframes."""
     return Look(number, name, "delta", strength, Pictures(edits[0].reference if edits else None, edits))

@@ -15,7 +15,7 @@ import pytest
 
 from stream.errors import StartError
 from stream.looks.look import PresetChoice
-from stream.storage import database, disk
+from stream.storage import database
 from stream.storage.config import StorageConfig
 from stream.storage.errors import StorageError
 from stream.storage.keys import SHARED, Keys
@@ -234,7 +234,7 @@ def test_a_full_disk_keeps_the_old_state(folder: Path, monkeypatch: pytest.Monke
 
     with monkeypatch.context() as patch:
         if part == "picture":
-            patch.setattr(disk.os, "fsync", full)
+            patch.setattr(os, "fsync", full)
         else:
             patch.setattr(storage._database, "write", full)
         with pytest.raises(StorageError, match="the disk is full: free some space"):

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.measures import withheld_points
-from benchmarks.metrics import sample, withhold
-from benchmarks.passes import CLIP_FPS
-from benchmarks.truth import TruthPair, truth_pairs
+from benchmarks.matching.measures import withheld_points
+from benchmarks.matching.metrics import sample, withhold
+from benchmarks.matching.truth import TruthPair, truth_pairs
+from benchmarks.streams.passes import CLIP_FPS
 from correspondence import Bool, Float, Image, Landmarks, Match, Matcher, Prepared, detect_landmarks
 from reference import (
     Edit,

@@ -25,9 +25,9 @@ from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpCodecParameters, RTCRtpSendParameters
 
-from benchmarks import live
 from benchmarks.common import metadata, percentiles, print_table, write_results
-from benchmarks.relay import Relay
+from benchmarks.streams import live
+from benchmarks.streams.relay import Relay
 from stream.media.colour import to_frame
 from stream.rtc import aiortc_patch
 from stream.rtc.codecs import H264Sender, Vp8Sender

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.methods import Method, baselines
-from benchmarks.metrics import psnr
+from benchmarks.matching.methods import Method, baselines
+from benchmarks.matching.metrics import psnr
 from correspondence import Bool, Image, Landmarks, Match, detect_landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.painters.drawing import Canvas, blend, crop

@@ -6,7 +6,7 @@ same; references that are made on the way get no others). Every frame, every vis
 centroid lies from where the frame's own landmarks say, in pixels of the frame, and how its colour differs
 from the same paint under that frame's light (CIEDE2000); a dot more than 5 % of the face away is missing.
 `capped` is the mean error with a missing dot counted as that much. Coverage is what the policy sees. Warp
-error (see `benchmarks.metrics`) is taken on the face between direct neighbours, once every two seconds.
+error (see `matching.metrics`) is taken on the face between direct neighbours, once every two seconds.
 Frames are 512 x 512, and of the clip's 25 a second only some are shown to all rows alike (`--fps`).
 """
 
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
 from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, write_results
-from benchmarks.dots import Dots, choose_dots, measure
-from benchmarks.measures import withheld_points
-from benchmarks.metrics import warp_error
-from benchmarks.passes import CLIP_FPS, Passes, Shown
+from benchmarks.matching.measures import withheld_points
+from benchmarks.matching.metrics import warp_error
+from benchmarks.streams.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
+from benchmarks.streams.dots import Dots, choose_dots, measure
+from benchmarks.streams.passes import CLIP_FPS, Passes, Shown
 from correspondence import Image, Matcher
 from reference import Edit, KeeperConfig
 from reference.face.parts import face_size

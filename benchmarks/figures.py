@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, ROOT
-from benchmarks.measures import LEVELS
-from benchmarks.methods import Method, find
-from benchmarks.truth import TruthPair, truth_pair
+from benchmarks.matching.measures import LEVELS
+from benchmarks.matching.methods import Method, find
+from benchmarks.matching.truth import TruthPair, truth_pair
 from correspondence import Float, Image, detect_landmarks, warp_image
 
 ROWS = ("DIS medium", "classical", "ours xs2", "thorough")

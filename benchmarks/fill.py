@@ -18,10 +18,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks import fill_masked, fill_measures, metrics
 from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.fill_rows import SIDE, ClipGap, Row, classical_rows, diffusion_rows
-from benchmarks.fill_times import measure_times
+from benchmarks.fills import masked as fill_masked
+from benchmarks.fills import measures as fill_measures
+from benchmarks.fills.rows import SIDE, ClipGap, Row, classical_rows, diffusion_rows
+from benchmarks.fills.times import measure_times
+from benchmarks.matching import metrics
 from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from inpaint import weights as known
 from stream.filling.child import Setup

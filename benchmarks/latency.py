@@ -22,8 +22,8 @@ import aiohttp
 import numpy as np
 import psutil
 
-from benchmarks import live
 from benchmarks.common import RESULTS, metadata, percentiles, print_table, write_results
+from benchmarks.streams import live
 from stream.rtc import aiortc_patch
 
 CLIP = "lp_d6"
@@ -167,7 +167,7 @@ async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
     one = Run("aiortc echo", args.seconds)
     async with contextlib.AsyncExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "echo.log"
-        url, process = stack.enter_context(live.server_process(["-m", "benchmarks.echo"], log))
+        url, process = stack.enter_context(live.server_process(["-m", "benchmarks.streams.echo"], log))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         peer = await stack.enter_async_context(live.new_peer())
         source, arrivals = live.ClipTrack(clip), live.Arrivals()

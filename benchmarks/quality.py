@@ -18,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measures
 from benchmarks.common import ROOT, metadata, portraits_dir, print_table, write_results
-from benchmarks.footprint import FRAMES, footprint
-from benchmarks.measures import TrackedClip, load_clip, load_known
-from benchmarks.methods import STREAM_EDIT, Method, ablations, factories, models
-from benchmarks.tally import Store, Sums, stamp
+from benchmarks.matching import measures
+from benchmarks.matching.footprint import FRAMES, footprint
+from benchmarks.matching.measures import TrackedClip, load_clip, load_known
+from benchmarks.matching.methods import STREAM_EDIT, Method, ablations, factories, models
+from benchmarks.matching.tally import Store, Sums, stamp
 from correspondence import Image
 from correspondence.network.checkpoints import digest
 

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, write_results
-from benchmarks.methods import Dis, Method, OfMatcher
-from benchmarks.metrics import psnr, ssim
+from benchmarks.matching.methods import Dis, Method, OfMatcher
+from benchmarks.matching.metrics import psnr, ssim
 from correspondence import Float, Image, Landmarks, Matcher, detect_landmarks, warp_image
 
 MOST = 12  # references a bank keeps

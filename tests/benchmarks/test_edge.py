@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from aioice.ice import get_host_addresses
 
-from benchmarks import common, edge, live
-from benchmarks.relay import Relay
+from benchmarks import common, edge
+from benchmarks.streams import live
+from benchmarks.streams.relay import Relay
 
 SDP = "\r\n".join(
     [

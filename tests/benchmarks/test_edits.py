@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import edits
-from benchmarks.methods import OfMatcher
+from benchmarks.matching.methods import OfMatcher
 from correspondence import Image, Landmarks, Matcher
 from tests.reference.helpers import translated
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.carriers import ByPolicy, ByWindow, Rolling
-from benchmarks.dots import Dots, choose_dots, colour_differences, measure
 from benchmarks.endurance import best_rows, dotted, endure, rows_of, summary, times
-from benchmarks.measures import withheld_points
-from benchmarks.passes import CLIP_FPS, Passes, carry
+from benchmarks.matching.measures import withheld_points
+from benchmarks.streams.carriers import ByPolicy, ByWindow, Rolling
+from benchmarks.streams.dots import Dots, choose_dots, colour_differences, measure
+from benchmarks.streams.passes import CLIP_FPS, Passes, carry
 from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from tests.reference.helpers import translated
 

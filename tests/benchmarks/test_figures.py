@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from benchmarks import figures
-from benchmarks.measures import LEVELS
-from benchmarks.methods import Copy
-from benchmarks.truth import truth_pair
+from benchmarks.matching.measures import LEVELS
+from benchmarks.matching.methods import Copy
+from benchmarks.matching.truth import truth_pair
 from correspondence import Image
 
 

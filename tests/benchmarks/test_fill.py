@@ -8,8 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks import fill, fill_masked, fill_measures, fill_rows
+from benchmarks import fill
 from benchmarks.common import metadata
+from benchmarks.fills import masked as fill_masked
+from benchmarks.fills import measures as fill_measures
+from benchmarks.fills import rows as fill_rows
 from correspondence import Image, Matcher
 
 

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks import common, latency, live, timecode
+from benchmarks import common, latency
+from benchmarks.streams import live, timecode
 from correspondence import Image
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from benchmarks.methods import Dis, Method
+from benchmarks.matching.methods import Dis, Method
 from benchmarks.replacement import Score, blend, fair, reconstruct
 from correspondence import Image
 from tests.reference.helpers import translated

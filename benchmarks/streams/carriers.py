@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from benchmarks.passes import Shown
+from benchmarks.streams.passes import Shown
 from correspondence import DETECT, Float, Image, Landmarks, Match, Matcher, MaybeLandmarks, Prepared
 from correspondence.matchers.coarse import Begun
 from inpaint import fill_classical

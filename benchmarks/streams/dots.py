@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from benchmarks.metrics import FloatAny
+from benchmarks.matching.metrics import FloatAny
 from correspondence import Bool, Float, Image, Landmarks
 from correspondence.face.topology import OVAL, topology
 from reference.face.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.common import ROOT
-from benchmarks.tally import Store, Sums, stamp
+from benchmarks.matching.tally import Store, Sums, stamp
 
 
 def test_means_leave_out_what_is_no_number_and_times_are_medians() -> None:

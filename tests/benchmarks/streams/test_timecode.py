@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from aiortc.mediastreams import VIDEO_TIME_BASE
 
-from benchmarks import timecode
+from benchmarks.streams import timecode
 from correspondence import Image
 from stream.media.colour import to_frame
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig

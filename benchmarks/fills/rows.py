@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from benchmarks.methods import Dis, LandmarkOnly, Method, OfMatcher
+from benchmarks.matching.methods import Dis, LandmarkOnly, Method, OfMatcher
 from correspondence import Float, Image, Landmarks, Match, Matcher, confidence, warp_image
 from inpaint.classical.between import RADIUS, Ends, carried, interpolate, mixed
 from inpaint.fills.jobs import Filler, GapJob

@@ -21,8 +21,8 @@ import psutil
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
-from benchmarks import timecode
 from benchmarks.common import ROOT, portraits_dir, read_clip
+from benchmarks.streams import timecode
 from correspondence import Image
 from stream.media.colour import to_frame
 from stream.media.demo import DemoSource

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from benchmarks import metrics
+from benchmarks.matching import metrics
 from correspondence import Bool, Float, Image, Landmarks, detect_landmarks
 
 EXPRESSIVE = tuple(sorted({*metrics.GROUPS["lips"], *metrics.GROUPS["eyes"]}))

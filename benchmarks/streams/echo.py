@@ -1,6 +1,6 @@
 """A plain aiortc echo, as its examples write it: what Livery's edge is measured against.
 
-Runs in a process of its own, on aiortc as installed, nothing replaced: `python -m benchmarks.echo`.
+Runs in a process of its own, on aiortc as installed, nothing replaced: `python -m benchmarks.streams.echo`.
 """
 
 from __future__ import annotations

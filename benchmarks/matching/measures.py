@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks import metrics
 from benchmarks.common import read_clip
 from benchmarks.edits import CEILING_DB, EDITS, edited_region
-from benchmarks.methods import Method
-from benchmarks.tally import Sums
-from benchmarks.truth import TruthPair, truth_pairs
+from benchmarks.matching import metrics
+from benchmarks.matching.methods import Method
+from benchmarks.matching.tally import Sums
+from benchmarks.matching.truth import TruthPair, truth_pairs
 from correspondence import (
     Bool,
     Float,

@@ -1,6 +1,6 @@
 """Peak memory of one row of `livery bench quality`, in a process of its own.
 
-    python -m benchmarks.footprint PICTURES.npz ROW [MODEL ...]
+    python -m benchmarks.matching.footprint PICTURES.npz ROW [MODEL ...]
 
 PICTURES.npz holds `pictures` uint8 (T, H, W, 3) and `points` float32 (T, 478, 3); the row is prepared with
 the first picture and matches the others. Prints the process's peak resident size in MB, the interpreter and
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import ROOT
-from benchmarks.methods import find
+from benchmarks.matching.methods import find
 from correspondence import Image, Landmarks, Match
 
 FRAMES = 8
@@ -38,7 +38,7 @@ def footprint(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pictures.npz"
         np.savez(file, pictures=np.stack(frames), points=np.stack([f.points for f in faces]))
-        command = [sys.executable, "-m", "benchmarks.footprint", str(file), row, *map(str, folders)]
+        command = [sys.executable, "-m", "benchmarks.matching.footprint", str(file), row, *map(str, folders)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.truth import TruthConfig, truth_pair, truth_pairs
+from benchmarks.matching.truth import TruthConfig, truth_pair, truth_pairs
 from correspondence import Image
 
 PLAIN = TruthConfig(gain=0, noise=0, jpeg_quality=(100, 100))

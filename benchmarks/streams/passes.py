@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from benchmarks.common import read_clip
-from benchmarks.measures import withheld_points
-from benchmarks.metrics import FloatAny, withhold
+from benchmarks.matching.measures import withheld_points
+from benchmarks.matching.metrics import FloatAny, withhold
 from correspondence import Float, Image, Landmarks, detect_landmarks
 
 CLIP_FPS = 25

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import metrics
-from benchmarks.metrics import FloatAny
+from benchmarks.matching import metrics
+from benchmarks.matching.metrics import FloatAny
 from correspondence import Landmarks
 
 

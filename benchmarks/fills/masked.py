@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks import metrics
-from benchmarks.fill_measures import ssim_map
+from benchmarks.fills.measures import ssim_map
+from benchmarks.matching import metrics
 from correspondence import Float, Image, Landmarks, Matcher, confidence, warp_image
 from inpaint import FillContext, fill_classical, load, paste
 from inpaint.classical.between import RADIUS

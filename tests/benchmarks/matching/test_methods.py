@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.measures import KnownPair, _cycle, measure_truth
-from benchmarks.methods import STREAM_EDIT, ablations, factories, find, models
-from benchmarks.tally import Sums
-from benchmarks.truth import truth_pair
+from benchmarks.matching.measures import KnownPair, _cycle, measure_truth
+from benchmarks.matching.methods import STREAM_EDIT, ablations, factories, find, models
+from benchmarks.matching.tally import Sums
+from benchmarks.matching.truth import truth_pair
 from correspondence import Image, Landmarks, detect_landmarks
 
 Scene = tuple[Image, Landmarks, Image, Landmarks]

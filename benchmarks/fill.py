@@ -26,7 +26,7 @@ from benchmarks.fills.times import measure_times
 from benchmarks.matching import metrics
 from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from inpaint import weights as known
-from stream.filling.child import Setup
+from stream.filling.types import Setup
 
 GAP = 27
 LONG = 270

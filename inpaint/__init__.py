@@ -3,17 +3,10 @@
 Importing this package needs numpy and OpenCV only; torch and diffusers are imported by `load`.
 """
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from inpaint.classical.opencv import fill_classical
+from inpaint.fills.loading import load
 from inpaint.mask import dilate, feather, fill_delta, hole_box, match_boundary, paste
 from inpaint.types import Fill, FillContext
-
-if TYPE_CHECKING:
-    from inpaint.fills.masked import DiffusionFill, FillConfig
 
 __all__ = [
     "Fill",
@@ -27,36 +20,3 @@ __all__ = [
     "match_boundary",
     "paste",
 ]
-
-
-def load(
-    weights: Path | None = None, *, device: str = "cpu", config: FillConfig | None = None
-) -> DiffusionFill:
-    """The diffusion fill, ready to call; its `model` generates gaps too (`inpaint.fills.gaps.fill_gap`).
-
-    On the CPU the ONNX graphs of `livery train graphs` are used where they lie beside the weights.
-
-    Args:
-        weights: folder with `autoencoder.safetensors` and `denoiser.safetensors`; None: the shipped ones.
-        device: "cpu" or a CUDA device.
-        config: how holes are filled.
-
-    Raises:
-        WeightsError: missing, damaged or changed weights; says how to train them.
-    """
-    from inpaint import weights as known
-
-    folder = known.require(weights or known.SHIPPED_DIR)
-
-    from inpaint.fills.masked import DiffusionFill
-    from inpaint.model import checkpoints
-    from inpaint.model.diffusion import QuadrantModel
-
-    autoencoder = checkpoints.load_autoencoder(folder / checkpoints.AUTOENCODER)
-    denoiser = checkpoints.load_denoiser(folder / checkpoints.DENOISER)
-    if device == "cpu" and (folder / "onnx.json").is_file():
-        from inpaint.model.onnx import OnnxAutoencoder, OnnxDenoiser
-
-        model = QuadrantModel(OnnxAutoencoder(autoencoder, folder), OnnxDenoiser(denoiser, folder), device)
-        return DiffusionFill(model, config)
-    return DiffusionFill(QuadrantModel(autoencoder, denoiser, device), config)

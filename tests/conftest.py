@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence import Image
+from correspondence import Image, Landmarks, detect_landmarks
 
 ROOT = Path(__file__).resolve().parent.parent
 ENTRY = [sys.executable, "-c", "import sys; from server import main; sys.exit(main())"]  # run in ROOT
@@ -45,6 +45,14 @@ def astronaut() -> Image:
     from skimage import data
 
     return np.ascontiguousarray(data.astronaut())
+
+
+@pytest.fixture(scope="session")
+def face(astronaut: Image) -> Landmarks:
+    """Landmarks of the demo's face."""
+    landmarks = detect_landmarks(astronaut)
+    assert landmarks is not None
+    return landmarks
 
 
 @pytest.fixture

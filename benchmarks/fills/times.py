@@ -16,8 +16,7 @@ from correspondence import Image, Landmarks, Matcher
 from inpaint import FillContext
 from inpaint.fills.jobs import GapJob, MaskedJob
 from reference import Edit, Propagator, PropagatorConfig, presets
-from stream.filling.child import Setup
-from stream.filling.types import JobError, Priority
+from stream.filling.types import JobError, Priority, Setup
 from stream.filling.worker import FillWorker
 
 LIVE_SIZE = (480, 640)

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 
 from benchmarks.common import read_clip
-from benchmarks.edits import CEILING_DB, EDITS, edited_region
 from benchmarks.matching import metrics
+from benchmarks.matching.fixed_edits import CEILING_DB, EDITS, edited_region
 from benchmarks.matching.methods import Method
 from benchmarks.matching.tally import Sums
 from benchmarks.matching.truth import TruthPair, truth_pairs

@@ -115,7 +115,7 @@ class Filler:
                 self.method = f"{weights.name} through diffusers on {device}; gaps are warped and blended"
                 return
 
-            from inpaint import load
+            from inpaint.fills.loading import load
             from inpaint.fills.masked import FillConfig
 
             self.diffusion = load(weights, device=device, config=FillConfig(steps=steps))

@@ -9,12 +9,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from inpaint.weights import STEPS
+from stream.filling.types import Setup
 
 CANCEL_EVERY_S = 0.02  # the pipe is looked at this often at most while a job runs
 
@@ -25,30 +24,6 @@ class JobStopped(Exception):  # noqa: N818  # what a check says, no error
 
 class Ended(Exception):  # noqa: N818
     """The process is told to end, or who started it has gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What the fill process works with; `__post_init__` checks the ranges.
-
-    Attributes:
-        weights: folder of the diffusion model's weights; None: classical methods.
-        device: "cpu" or a CUDA device.
-        steps: of the sampler.
-        threads: of torch and OpenCV, on the CPU.
-        memory_mb: resident memory at which the process is replaced after a job; on CUDA also the card's
-            memory it may use.
-    """
-
-    weights: Path | None = None
-    device: str = "cpu"
-    steps: int = STEPS
-    threads: int = 1
-    memory_mb: int = 4000
-
-    def __post_init__(self) -> None:
-        if self.threads < 1 or self.memory_mb < 100 or not 1 <= self.steps <= 50:
-            raise ValueError(f"threads >= 1, memory_mb >= 100 and steps in 1 to 50 are needed, got {self}")
 
 
 Handler = Callable[[Any, Callable[[], None]], Any]  # request, check -> result
@@ -108,12 +83,10 @@ def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
             share = min(1.0, setup.memory_mb * 1e6 / total)
             torch.cuda.set_per_process_memory_fraction(share, torch.device(setup.device))
 
-    def render(job: Any, check: Callable[[], None]) -> Any:
-        from stream.recording.render import render as make  # the matcher comes in with it
-
-        return make(job, filler, check)
-
-    return {"masked": filler.masked, "gap": filler.gap, "render": render}, filler.method
+    handlers: dict[str, Handler] = {"masked": filler.masked, "gap": filler.gap}
+    if (render := setup.render) is not None:
+        handlers["render"] = lambda job, check: render(job, filler, check)
+    return handlers, filler.method
 
 
 def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Handler], setup: Setup) -> bool:
@@ -140,6 +113,8 @@ def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Hand
     try:
         with gpu_turn(setup.device, check):
             started_s = time.perf_counter()
+            if kind not in handlers:
+                raise LookupError(f"this process takes no {kind} jobs")
             result = handlers[kind](request, check)
             seconds = time.perf_counter() - started_s
     except Ended:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from stream.filling.child import Setup, main
+from stream.filling.child import main
+from stream.filling.types import Setup
 
 POLL_S = 0.05  # how often a running job is asked whether it is still wanted
 START_S = 120.0  # longest start: imports and weights at the lowest priority

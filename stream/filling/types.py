@@ -6,7 +6,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from inpaint.weights import STEPS
+
+if TYPE_CHECKING:
+    from inpaint.fills.jobs import Check, Filler
 
 
 class JobError(RuntimeError):
@@ -32,6 +38,47 @@ class Request(Protocol):
     def nbytes(self) -> int:
         """Size of its arrays."""
         ...
+
+
+class Renderer(Protocol):
+    """Makes a piece of a recording; `stream.recording.render.render` is one."""
+
+    def __call__(self, job: Any, filler: Filler, check: Check, /) -> Any:
+        """What became of the piece.
+
+        Args:
+            job: the request as it was submitted.
+            filler: invents what is unsure.
+            check: called between frames; raises where the job is no longer wanted.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What the fill process works with; `__post_init__` checks the ranges.
+
+    Attributes:
+        weights: folder of the diffusion model's weights; None: classical methods.
+        device: "cpu" or a CUDA device.
+        steps: of the sampler.
+        threads: of torch and OpenCV, on the CPU.
+        memory_mb: resident memory at which the process is replaced after a job; on CUDA also the card's
+            memory it may use.
+        render: makes a piece of a recording, a function of a module, since it is pickled; None: the process
+            takes no such jobs.
+    """
+
+    weights: Path | None = None
+    device: str = "cpu"
+    steps: int = STEPS
+    threads: int = 1
+    memory_mb: int = 4000
+    render: Renderer | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads < 1 or self.memory_mb < 100 or not 1 <= self.steps <= 50:
+            raise ValueError(f"threads >= 1, memory_mb >= 100 and steps in 1 to 50 are needed, got {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

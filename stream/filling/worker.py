@@ -11,13 +11,13 @@ from dataclasses import asdict
 from itertools import count
 from typing import Any
 
-from stream.filling.child import Setup
 from stream.filling.process import Crashed, FillProcess, ProcessRefused
 from stream.filling.types import (
     Job,
     JobError,
     Priority,
     Request,
+    Setup,
     WorkerClosedError,
     WorkerConfig,
     WorkerStatus,

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from correspondence import Float, Image, Landmarks, detect_landmarks
@@ -15,7 +14,7 @@ from inpaint import weights as known
 from inpaint.fills.jobs import Check, Filler, GapJob
 from reference import Edit, FillHint, Result
 from reference.keyframes.drawn import KeyframeGap
-from stream.filling.fill import gap_job, masked_job
+from stream.filling.jobs import fitted, gap_job, masked_job
 
 UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
 
@@ -63,7 +62,7 @@ class Inventor:
 
     Args:
         filler: with a model; without one results stay as they are.
-        edits: one or two, of the stream's size or resized to it: what the person looks like, edited.
+        edits: one or two, of the stream's size or fitted into it: what the person looks like, edited.
     """
 
     def __init__(self, filler: Filler, edits: Sequence[Edit]) -> None:
@@ -97,15 +96,11 @@ class Inventor:
     def _fitted(self, size: tuple[int, ...]) -> tuple[tuple[Image, Landmarks | None], ...]:
         """Both edited pictures at the stream's size, with the landmarks of what was edited."""
         if self._ends is None or self._ends[0][0].shape[:2] != size:
-            self._ends = tuple(self._end(edit, size) for edit in self._edits)
+            self._ends = tuple(
+                fitted((edit.edited, detect_landmarks(edit.reference)), (size[0], size[1]))
+                for edit in self._edits
+            )
         return self._ends
-
-    def _end(self, edit: Edit, size: tuple[int, ...]) -> tuple[Image, Landmarks | None]:
-        reference, edited = (
-            p if p.shape[:2] == size else np.asarray(cv2.resize(p, (size[1], size[0])), np.uint8)
-            for p in (edit.reference, edit.edited)
-        )
-        return edited, detect_landmarks(reference)
 
 
 class FrameEditor(Protocol):

@@ -17,6 +17,7 @@ from stream.filling.worker import FillWorker
 from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
 from stream.recording.recorder import RecordConfig
+from stream.recording.render import render
 from stream.session.pipeline import Stepper
 from stream.storage.storage import Storage
 
@@ -84,7 +85,8 @@ def load_services(config: ServerConfig) -> Services:
     keeping = KeeperConfig(make=config.keyframes, pair_match_s=PAIR_MATCH_S)
     worn = PropagatorConfig(references=keeping, split=config.keyframes)
     wanted = config.keyframes or config.record is not None
-    filler = make_worker(config.fill_weights, config.device) if wanted else None
+    renderer = render if config.record is not None else None
+    filler = make_worker(config.fill_weights, config.device, render=renderer) if wanted else None
     fill = WorkerFill(filler) if filler is not None else None
     return Services(
         config=config,

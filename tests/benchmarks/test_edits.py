@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from benchmarks import edits
+from benchmarks.matching import fixed_edits
 from benchmarks.matching.methods import OfMatcher
 from correspondence import Image, Landmarks, Matcher
 from tests.reference.helpers import translated
 
 
-@pytest.mark.parametrize("name", edits.EDITS)
+@pytest.mark.parametrize("name", fixed_edits.EDITS)
 def test_the_edits_are_fixed_and_change_something(astronaut: Image, face: Landmarks, name: str) -> None:
-    make = edits.EDITS[name]
+    make = fixed_edits.EDITS[name]
     first = make(astronaut, face)
     np.testing.assert_array_equal(first, make(astronaut, face))
-    assert edits.edited_region(astronaut, first).mean() > 0.001
+    assert fixed_edits.edited_region(astronaut, first).mean() > 0.001
 
 
 def test_the_region_is_where_the_truth_differs() -> None:
@@ -22,7 +23,7 @@ def test_the_region_is_where_the_truth_differs() -> None:
     truth = frame.copy()
     truth[10, 20] = 3
     truth[25, 5] = 2
-    region = edits.edited_region(frame, truth)
+    region = fixed_edits.edited_region(frame, truth)
     assert region.sum() == 11 * 11
     assert region[5:16, 15:26].all()
 
@@ -38,4 +39,4 @@ def test_delta_beats_replacement_on_a_moved_and_dimmed_picture(astronaut: Image)
         )
     row = edits.table(scores, methods)[0]
     assert row[:2] == ["classical", "delta"]
-    assert len(row) == 2 + 2 * len(edits.EDITS)
+    assert len(row) == 2 + 2 * len(fixed_edits.EDITS)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.edits import clarity, tone
+from benchmarks.matching.fixed_edits import clarity, tone
 from correspondence import Image, Landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.face.parts import INNER_LIPS, RIGHT_EYE, RIGHT_UPPER_LID, take

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.edits import mark
+from benchmarks.matching.fixed_edits import mark
 from correspondence import Bool, Image, Landmarks
 from reference import CompositeConfig, Compositor, Edit, Mode, presets
 from reference.compose.layers import Softness, soft_paint

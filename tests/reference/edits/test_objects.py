@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.edits import mark
+from benchmarks.matching.fixed_edits import mark
 from correspondence import Image, Landmarks
 from reference import Edit, presets
 from reference.edits.objects import find_objects

@@ -18,9 +18,9 @@ from inpaint import fill_classical
 from inpaint.fills.jobs import Filler
 from reference import FillHint
 from reference.keyframes.drawn import GapFill, KeyframeGap, LaterFill
-from stream.filling.child import Setup
-from stream.filling.fill import WorkerFill, gap_job, make_worker
-from stream.filling.types import JobError, WorkerConfig
+from stream.filling.fill import WorkerFill, make_worker
+from stream.filling.jobs import gap_job
+from stream.filling.types import JobError, Setup, WorkerConfig
 from stream.filling.worker import FillWorker
 from stream.offline.made import DirectFill
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from inpaint.fills.jobs import GapJob, MaskedJob
-from stream.filling.child import Setup, gpu_turn
-from stream.filling.types import Job, JobError, Priority, WorkerConfig
+from stream.filling.child import gpu_turn
+from stream.filling.types import Job, JobError, Priority, Setup, WorkerConfig
 from stream.filling.worker import FillWorker
 
 WAIT_S = 60.0
@@ -202,6 +202,12 @@ def test_missing_weights_are_told_once(tmp_path: Path) -> None:
         worker.submit(Priority.MASKED, masked(), deadline_s=WAIT_S).future.result(WAIT_S)
     assert worker.status().state == "refused"
     worker.close()
+
+
+def test_a_worker_without_a_renderer_says_so(worker: FillWorker) -> None:
+    job = worker.submit(Priority.RENDER, masked(), deadline_s=WAIT_S)
+    with pytest.raises(JobError, match="takes no render jobs"):
+        job.future.result(WAIT_S)
 
 
 def test_an_idle_process_is_ended_and_started_again() -> None:

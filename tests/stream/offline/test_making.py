@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Match
-from inpaint.fills.jobs import Filler
+from inpaint.fills.jobs import Check, Filler, GapJob
 from inpaint.fills.masked import DiffusionFill
 from inpaint.model import checkpoints
 from inpaint.model.diffusion import QuadrantModel
@@ -161,3 +161,32 @@ def test_an_inventor_changes_unsure_pixels_of_the_edit_alone(astronaut: Image) -
     assert changed[125:135, 125:135].mean() > 0.5
     assert not changed[~unsure].any()
     assert inventor.frames == 1
+
+
+def test_an_edit_of_another_shape_is_fitted_and_not_stretched() -> None:
+    """A round patch of a 4:3 picture stays round in a square stream, whatever invents beside it."""
+
+    class Asked(Filler):
+        def gap(self, job: GapJob, check: Check = lambda: None) -> dict[int, Image]:
+            jobs.append(job)
+            return {1: job.bases[1][0]}
+
+    jobs: list[GapJob] = []
+    filler = Asked(None)
+    filler.diffusion = DiffusionFill(QuadrantModel(tiny_autoencoder(), tiny_denoiser()))
+    wide = np.full((96, 128, 3), 90, np.uint8)
+    patched = wide.copy()
+    rows, columns = np.mgrid[:96, :128]
+    patched[np.hypot(rows - 48, columns - 64) < 24] = (200, 30, 30)
+    frame = np.full((64, 64, 3), 90, np.uint8)
+    shown = frame.copy()
+    shown[20:40, 20:40] = 200
+    doubt = np.full((64, 64), 9.0, np.float32)
+    match = Match.from_field(np.zeros((64, 64, 2), np.float32), doubt, None, (96, 128))
+    result = Result(shown, None, match, (20, 20, 40, 40), 0.0, None, [], {})
+    Inventor(filler, [Edit(wide, patched)])(frame, result)
+    for picture in jobs[0].references.values():
+        assert picture.shape == frame.shape
+        red = np.argwhere(picture[..., 0] > 150)
+        height, width = red.max(axis=0) - red.min(axis=0)
+        assert abs(int(height) - int(width)) <= 1

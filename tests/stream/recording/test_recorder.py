@@ -16,6 +16,7 @@ from correspondence import Image, Matcher, detect_landmarks
 from inpaint.fills.jobs import Filler
 from reference import Edit, KeeperConfig, Outfit, Propagator, PropagatorConfig, UserKeyframe
 from stream.cli.main import main
+from stream.filling.types import Setup
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
 from stream.media.probe import MediaError
@@ -69,7 +70,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def worker() -> Iterator[FillWorker]:
-    made = FillWorker()
+    made = FillWorker(Setup(render=render))
     yield made
     made.close()
 

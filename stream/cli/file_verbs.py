@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
+from stream.cli.exits import INTERRUPTED, OK, UsageError
 
 
 def edit(args: argparse.Namespace) -> int:
     """Carry an edit through a clip."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import FileEncoderConfig
-    from stream.offline.files import FileConfig, edit_file
+    from stream.media.encoders import FileEncoderConfig
+    from stream.offline.files import FileConfig, edit_file, try_edit
     from stream.offline.references import SearchStopped
 
     if (args.edited is None) == (args.prompt is None):
@@ -27,6 +27,8 @@ def edit(args: argparse.Namespace) -> int:
         raise UsageError("--prompt-controlnet needs --prompt-model, the inpainting model that it steers")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
+    if args.output is None and not args.dry_run:
+        raise UsageError("-o OUT is missing: where to write the clip (or --dry-run, to look first)")
     config = FileConfig(
         reference=args.reference,
         reference_end=args.reference_end,
@@ -39,6 +41,7 @@ def edit(args: argparse.Namespace) -> int:
         confidence=args.report is not None,
         fill=args.fill or args.fill_weights is not None,
         fill_weights=args.fill_weights,
+        deinterlace=args.deinterlace,
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     _check_report(args)
@@ -59,13 +62,13 @@ def edit(args: argparse.Namespace) -> int:
                     args.source, args.reference, args.prompt, model, Path(folder), stop, progress
                 )
                 config = replace(config, reference=at)
-            report = edit_file(
+            report = (try_edit if args.dry_run else edit_file)(
                 args.source, edited, args.output, config,
                 edited_end=args.edited_end, stop=stop, progress=progress,
             )  # fmt: skip
         except SearchStopped:
             return _nothing_written()
-    print("\n".join(report.summary()))
+    print("\n".join(report.forecast() if args.dry_run else report.summary()))
     if args.report is not None:
         report.write(args.report)
     if not report.complete:
@@ -94,7 +97,7 @@ def reference(args: argparse.Namespace) -> int:
 def smooth(args: argparse.Namespace) -> int:
     """Make the frames around cuts anew."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import FileEncoderConfig
+    from stream.media.encoders import FileEncoderConfig
     from stream.offline.references import SearchStopped
     from stream.offline.smooth import SmoothConfig, smooth_file
 
@@ -118,7 +121,7 @@ def smooth(args: argparse.Namespace) -> int:
 def animate(args: argparse.Namespace) -> int:
     """Move a still as the face in a clip moves."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.writer import FileEncoderConfig
+    from stream.media.encoders import FileEncoderConfig
     from stream.offline.animate import AnimateConfig, animate_file
     from stream.offline.references import SearchStopped
 
@@ -151,9 +154,6 @@ def refine(args: argparse.Namespace) -> int:
     if not report.complete:
         print("livery: interrupted; the rest can be made later", file=sys.stderr)
         return INTERRUPTED
-    if report.failed:
-        print(f"livery: {len(report.failed)} of the folder's files could not be used", file=sys.stderr)
-        return FAILED
     return OK
 
 

@@ -12,7 +12,10 @@ from stream.cli import camera
 MATCHERS = ("auto", "classical", "thorough", "compact", "dinov2")
 DEVICES = ("cpu", "cuda")
 MODES = ("auto", "delta", "replace", "layer")
-CODECS = ("h264", "vp9", "ffv1")
+CODECS = ("h264", "hevc", "vp9", "prores", "ffv1")
+INPUT = "a video file, or numbered pictures as in frames/%%04d.png"
+OUTPUT = ".mp4, .mov, .mkv or .webm; or pictures, as in out/%%04d.png"
+CODEC = "default: h264, vp9 in .webm; hevc for 10-bit input; what keeps transparency where there is some"
 LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {
     "autoencoder": "inpaint.training.autoencoder",
@@ -139,12 +142,15 @@ def _camera_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument("source", type=Path, metavar="IN", help=INPUT)
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     _prompt_options(parser, "with --prompt:")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=OUTPUT)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
+        "--dry-run",
+        action="store_true",
+        help="say where the edit lies, how much of the picture it is and what to know; write nothing",
     )
     parser.add_argument(
         "--reference",
@@ -179,18 +185,23 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="match thoroughly; with weights, invent what is shown without being sure of its place",
     )
     _fill_options(parser)
+    parser.add_argument(
+        "--deinterlace", action="store_true", help="make whole pictures of interlaced ones (default: kept)"
+    )
     parser.add_argument("--side-by-side", action="store_true", help="write the input beside the result")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write figures for each frame")
-    parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
+    parser.add_argument("--codec", choices=CODECS, help=CODEC)
     parser.add_argument(
-        "--crf", type=int, help="constant quality, lower is better (default 18, vp9 24, not for ffv1)"
+        "--crf",
+        type=int,
+        help="quality, lower is better (default 18, vp9 24, not for ffv1 and prores)",
     )
     _matcher_options(parser)
     _file_options(parser)
 
 
 def _reference_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument("source", type=Path, metavar="IN", help=INPUT)
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="PNG", help="where to save the frame"
     )
@@ -199,7 +210,7 @@ def _reference_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _smooth_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="IN", help="a video file")
+    parser.add_argument("source", type=Path, metavar="IN", help=INPUT)
     parser.add_argument(
         "--cut",
         type=int,
@@ -234,12 +245,12 @@ def _refine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _making_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help=OUTPUT)
+    parser.add_argument("--codec", choices=CODECS, help=CODEC)
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help=".mp4, .mov, .mkv or .webm"
-    )
-    parser.add_argument("--codec", choices=CODECS, help="default: h264, vp9 in .webm")
-    parser.add_argument(
-        "--crf", type=int, help="constant quality, lower is better (default 18, vp9 24, not for ffv1)"
+        "--crf",
+        type=int,
+        help="quality, lower is better (default 18, vp9 24, not for ffv1 and prores)",
     )
     _fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")

@@ -2,83 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.codec import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from correspondence import Image
+from stream.media.opening import PICTURES_RATE, is_pattern, numbers, open_clip
+from stream.media.samples import RANGE_FULL, SDR, UNREAD, Colour
+from stream.media.survey import NOTHING, Survey, survey
+from stream.media.untrusted import MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError
-from stream.media.untrusted import open_input as open_input
 
-RANGE_LIMITED, RANGE_FULL = 1, 2  # AVColorRange
-MATRIX_RGB, MATRIX_709, UNSPECIFIED, MATRIX_601 = 0, 1, 2, 6  # ITU-T H.273, table 4
-TRANSFERS_HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
-HD_LINES = 720  # untagged video of at least this many lines is taken for BT.709, below for BT.601
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """What the samples of a stream mean, as tagged: codes of ITU-T H.273, 2 where not tagged.
-
-    Attributes:
-        matrix: AVColorSpace.
-        range: AVColorRange: 0 not tagged, 1 limited, 2 full.
-        primaries: AVColorPrimaries.
-        transfer: AVColorTransferCharacteristic.
-    """
-
-    matrix: int = UNSPECIFIED
-    range: int = 0
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
-
-    def coefficients(self, size: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The affine maps RGB -> Y'CbCr and back for 8-bit samples, each float64 (3, 4).
-
-        ITU-T H.273, equations 32 to 49. The scaler's own integer arithmetic darkens limited-range video by
-        a level and tints full-range video at each pass; applying these with rounding does neither.
-
-        Args:
-            size: of the picture; decides between BT.709 and BT.601 where the matrix is not tagged.
-        """
-        kr, kb = _LUMA.get(self._assumed(min(size)), _LUMA[MATRIX_601])
-        kg = 1 - kr - kb
-        rows = [
-            [kr, kg, kb],
-            [-kr / (2 - 2 * kb), -kg / (2 - 2 * kb), 0.5],
-            [0.5, -kg / (2 - 2 * kr), -kb / (2 - 2 * kr)],
-        ]
-        full = self.range == RANGE_FULL
-        scale = np.ones(3) if full else np.array([219.0, 224.0, 224.0]) / 255
-        forward = np.array(rows) * scale[:, None]
-        offset = np.array([0.0 if full else 16.0, 128.0, 128.0])
-        inverse = np.linalg.inv(forward)
-        return np.c_[forward, offset], np.c_[inverse, -inverse @ offset]
-
-    def _assumed(self, lines: int) -> int:
-        if self.matrix in (UNSPECIFIED, MATRIX_RGB):
-            return MATRIX_709 if lines >= HD_LINES else MATRIX_601
-        return self.matrix
-
-
-_LUMA = {  # Kr, Kb
-    MATRIX_709: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    MATRIX_601: (0.299, 0.114),
-    7: (0.212, 0.087),
-    9: (0.2627, 0.0593),
-    10: (0.2627, 0.0593),
-}
+LOOK = 24  # frames decoded to see whether their times can be true
+ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own ones leave transparency out
+FIELD_ORDERS = {2: "top", 4: "top", 3: "bottom", 5: "bottom"}  # AVFieldOrder: which field comes first
+Samples = TypeVar("Samples", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +51,17 @@ class Orientation:
             return cls(flip_x=a < 0, flip_y=d < 0)
         return cls()
 
-    def upright(self, image: Image) -> Image:
-        """A stored picture as it is shown; contiguous."""
+    def upright(self, image: Samples) -> Samples:
+        """A stored picture (H, W, C) as it is shown; contiguous."""
         turned = image.transpose(1, 0, 2) if self.transpose else image
-        turned = turned[:, ::-1] if self.flip_x else turned
-        return np.ascontiguousarray(turned[::-1] if self.flip_y else turned)
+        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
+        return cast(Samples, np.ascontiguousarray(turned[::-1] if self.flip_y else turned))
 
-    def stored(self, image: Image) -> Image:
+    def stored(self, image: Samples) -> Samples:
         """The inverse of `upright`; contiguous."""
-        turned = image[::-1] if self.flip_y else image
-        turned = turned[:, ::-1] if self.flip_x else turned
-        return np.ascontiguousarray(turned.transpose(1, 0, 2) if self.transpose else turned)
+        turned = cast(Samples, image[::-1]) if self.flip_y else image
+        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
+        return cast(Samples, np.ascontiguousarray(turned.transpose(1, 0, 2) if self.transpose else turned))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +69,27 @@ class VideoInfo:
     """What a video file says about itself and its first frame.
 
     Attributes:
-        path: the file.
+        path: the file, or the pattern of numbered pictures.
+        stream: index of the stream that is edited.
         stored_size: (H, W) of the coded frames, pixels.
         size: (H, W) as shown upright, pixels.
         display_matrix: FFmpeg's nine numbers, None where the file has none.
         orientation: what the matrix amounts to.
         colour: as tagged; a full-range pixel format counts as a tag.
         pixel_format: FFmpeg's name.
+        bits: of a sample.
+        rgb: whether the samples are R, G and B.
+        alpha: whether the picture is see-through in places.
+        fields: "top" or "bottom", which field of interlaced pictures comes first; None: whole pictures.
+        deinterlace: make whole pictures of the fields when reading.
         aspect: width to height of one stored sample.
         time_base: unit of the time stamps, seconds.
         rate: average frames a second.
-        frames: how many the file declares, or its duration lets expect; 0 where unknown.
-        declared: whether `frames` is the file's own count.
+        frames: how many there are to show, by their packets.
+        announced: how many the header declares, or its duration lets expect, less the hidden ones; 0 where
+            unknown.
+        by_decoding: the times of frames are wrong, those of decoding are right (AVI with B-frames).
+        survey: what the packets say.
         notes: what a user should know about how it is handled.
     """
 
@@ -145,103 +104,205 @@ class VideoInfo:
     time_base: Fraction
     rate: Fraction
     frames: int
-    declared: bool
+    stream: int = 0
+    bits: int = 8
+    rgb: bool = False
+    alpha: bool = False
+    fields: str | None = None
+    deinterlace: bool = False
+    announced: int = 0
+    by_decoding: bool = False
+    survey: Survey = field(default=NOTHING)
     notes: tuple[str, ...] = ()
 
+    @property
+    def written(self) -> Colour:
+        """What the samples of the output mean: as the input's, save where those are RGB or HDR."""
+        return SDR if self.rgb or self.colour.hdr is not None else self.colour
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream to edit: the first that is video and no cover picture.
+    @property
+    def deep(self) -> bool:
+        """Whether the samples hold more than 8 bits can."""
+        return self.bits > 8
+
+
+def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoStream:
+    """The stream to edit.
 
     Raises:
         MediaError: there is none, or nothing here decodes it.
     """
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic:
-            continue
-        if stream.codec_context is None:
-            raise MediaError(f"{path}: no decoder for its video stream; convert it to H.264 first")
-        return stream
+    if found.video is not None:
+        return cast(VideoStream, container.streams[found.video])
+    if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
+        raise MediaError(f"{path}: no decoder for its video stream; convert it to H.264 first")
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise MediaError(f"{path}: holds no video stream, only {kinds}")
 
 
-def probe(path: Path) -> VideoInfo:
-    """Read what a video file says about itself; decodes its first frame.
+def video_decoder(stream: VideoStream) -> VideoCodecContext:
+    """What decodes a stream, its transparency included."""
+    name = ALPHA_DECODERS.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("ALPHA_MODE", stream.metadata.get("alpha_mode")) != "1":
+        return stream.codec_context
+    decoder = CodecContext.create(name, "r")
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    return cast(VideoCodecContext, decoder)
+
+
+def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
+    """Read what a video file says about itself; goes through all its packets and decodes its first frames.
+
+    Args:
+        path: a media file, an animated WebP, or numbered pictures as in frames/%04d.png.
+        deinterlace: make whole pictures of interlaced ones when its frames are read.
 
     Raises:
         MediaError: it cannot be opened, holds no video, or none of its frames can be decoded.
     """
-    with open_input(path) as container:
-        stream = video_stream(container, path)
+    with open_clip(path) as container:
+        found = survey(container)
+    with open_clip(path) as container:
+        stream = video_stream(container, found, path)
         try:
-            first = _first_frame(container, stream)
+            frames = _first_frames(container, stream)
+            first = next(frames, None)
+            if first is None:
+                raise MediaError(f"{path}: holds no frame that can be decoded; it is empty or damaged")
+            times = [(first.pts, first.dts)]
+            if not found.reordered and stream.codec_context.has_b_frames:
+                times += [(frame.pts, frame.dts) for _, frame in zip(range(LOOK), frames, strict=False)]
         except FFmpegError as exc:
             raise MediaError(f"{path}: its video cannot be decoded ({exc.strerror})") from exc
-        if first is None:
-            raise MediaError(f"{path}: holds no frame that can be decoded; it is empty or damaged")
-        return _describe(path, container, stream, first)
+        return _describe(path, container, stream, first, found, times, deinterlace)
 
 
-def _first_frame(container: InputContainer, stream: VideoStream) -> av.VideoFrame | None:
+def _first_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    decoder = video_decoder(stream)
     for packet in container.demux(stream):
+        if packet.size == 0 and packet.dts is not None:
+            continue
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet if packet.size else None)
         except FFmpegError:  # damaged; a later one may do. The reading pass counts and reports these
             continue
-        if frames:
-            return frames[0]
-    return None
+        yield from frames
 
 
-def _describe(path: Path, container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> VideoInfo:
+def _describe(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    first: av.VideoFrame,
+    found: Survey,
+    times: list[tuple[int | None, int | None]],
+    deinterlace: bool,
+) -> VideoInfo:
     turn = cast(SideData | None, first.side_data.get("DISPLAYMATRIX"))
     matrix = None if turn is None else tuple(int(v) for v in np.frombuffer(bytes(turn), np.int32))
     orientation = Orientation.of(matrix)
     height, width = first.height, first.width
-    time_base = stream.time_base or Fraction(1, 1000)
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    frames = stream.frames or _expected_frames(container, stream, rate)
+    order = FIELD_ORDERS.get(int(stream.codec_context.field_order))
+    if order is None and first.interlaced_frame:
+        order = "top"
+    colour = _colour(first, path)
+    rate = _rate(stream, found)
     return VideoInfo(
         path=path,
+        stream=stream.index,
         stored_size=(height, width),
         size=(width, height) if orientation.transpose else (height, width),
         display_matrix=matrix,
         orientation=orientation,
-        colour=_colour(first),
+        colour=colour,
         pixel_format=first.format.name,
+        bits=max(component.bits for component in first.format.components),
+        rgb=first.format.is_rgb or first.format.has_palette,
+        alpha=any(component.is_alpha for component in first.format.components),
+        fields=None if deinterlace else order,
+        deinterlace=deinterlace,
         aspect=stream.sample_aspect_ratio or Fraction(1),
-        time_base=time_base,
+        time_base=stream.time_base or Fraction(1, 1000),
         rate=rate,
-        frames=frames,
-        declared=stream.frames > 0,
-        notes=_notes(first),
+        frames=found.shown.get(stream.index, 0),
+        announced=_announced(container, stream, found, rate),
+        by_decoding=_faults([pts for pts, _ in times]) > _faults([dts for _, dts in times]),
+        survey=found,
+        notes=tuple(_notes(path, container, stream, colour, found)),
     )
 
 
-def _expected_frames(container: InputContainer, stream: VideoStream, rate: Fraction) -> int:
+def _rate(stream: VideoStream, found: Survey) -> Fraction:
+    """Frames a second: as the file says, unless its times say something quite different."""
+    said = stream.average_rate or stream.guessed_rate
+    if found.rate is not None and (said is None or not found.rate / 2 < said < found.rate * 2):
+        return found.rate
+    return said or Fraction(25)
+
+
+def _faults(times: list[int | None]) -> int:
+    """How many of the times are missing or do not rise."""
+    faults, last = 0, None
+    for time in times:
+        if time is None or (last is not None and time <= last):
+            faults += 1
+        else:
+            last = time
+    return faults
+
+
+def _announced(container: InputContainer, stream: VideoStream, found: Survey, rate: Fraction) -> int:
+    if found.pieces > 1 or found.cut:  # what the header says of the length is another thing then
+        return found.shown[stream.index]
+    if stream.frames:
+        return stream.frames
     if stream.duration is not None and stream.time_base is not None:
         return round(stream.duration * stream.time_base * rate)
     return round(container.duration * rate / av.time_base) if container.duration else 0
 
 
-def _colour(frame: av.VideoFrame) -> Colour:
+def _colour(frame: av.VideoFrame, path: Path) -> Colour:
     full = frame.format.name.startswith("yuvj")
-    return Colour(
+    colour = Colour(
         matrix=int(frame.colorspace),
         range=RANGE_FULL if full else int(frame.color_range),
         primaries=int(frame.color_primaries),
         transfer=int(frame.color_trc),
     )
+    if colour.matrix in UNREAD and not frame.format.is_rgb:
+        raise MediaError(
+            f"{path}: its colours are coded as {UNREAD[colour.matrix]}, which is not read; "
+            "convert it to BT.709 first"
+        )
+    return colour
 
 
-def _notes(frame: av.VideoFrame) -> tuple[str, ...]:
-    notes = []
-    bits = max(component.bits for component in frame.format.components)
-    if bits > 8:
-        notes.append(f"the {bits}-bit input is written with 8 bits a channel")
-    if frame.color_trc in TRANSFERS_HDR:
-        transfer = TRANSFERS_HDR[int(frame.color_trc)]
-        notes.append(f"the input is HDR ({transfer}): it stays tagged so, but 8 bits may show bands")
-    if frame.interlaced_frame:
-        notes.append("the input is interlaced: its frames are edited and written whole")
-    return tuple(notes)
+def _notes(
+    path: Path, container: InputContainer, stream: VideoStream, colour: Colour, found: Survey
+) -> Iterator[str]:
+    if is_pattern(path):
+        yield f"{len(numbers(path))} numbered pictures are read as {PICTURES_RATE} frames a second"
+    others = [other for other in container.streams.video if other.index != stream.index]
+    for other in others:
+        if other.disposition & Disposition.attached_pic:
+            yield f"the cover picture (stream {other.index}) is left out: it shows the clip unedited"
+            continue
+        context = other.codec_context
+        what = "" if context is None else f", {context.name} {context.width}x{context.height},"
+        yield (
+            f"video stream {other.index}{what} is left out: stream {stream.index}, "
+            f"{stream.codec_context.width}x{stream.codec_context.height}, is edited"
+        )
+    if found.cut:
+        yield "what the input's edit list hides is left out, picture and sound"
+    if found.pieces > 1:
+        yield (
+            f"the input's clock starts over {_times(found.pieces - 1)}: it is {found.pieces} recordings "
+            "joined, which follow each other without a gap now"
+        )
+    if colour.hdr is not None:
+        yield f"the input is HDR ({colour.hdr}): it is toned down to ordinary video (BT.709)"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")

@@ -3,94 +3,59 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import deque
-from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 
 import av
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError, InvalidDataError
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from correspondence import Image
+from stream.media.encoders import (
+    CONTAINERS,
+    FileEncoderConfig,
+    encoding_notes,
+    keeps_alpha,
+    keeps_fields,
+    pixel_format,
+)
+from stream.media.fields import FieldMark
 from stream.media.matroska import ROOM, set_display_size
-from stream.media.probe import MATRIX_709, MATRIX_RGB, MediaError, VideoInfo
-from stream.media.video import Frame, FromRgb, VideoReader
+from stream.media.pixels import FromRgb
+from stream.media.probe import VideoInfo
+from stream.media.tracks import Track, add_tracks, plan_tracks
+from stream.media.untrusted import MediaError
+from stream.media.video import Frame, VideoReader
 
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
-CRF_DEFAULT = {"h264": 18, "vp9": 24}
-CRF_RANGE = {"h264": (0, 51), "vp9": (0, 63)}
-COPIED = ("audio", "subtitle")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEncoderConfig:
-    """How the video is compressed; `__post_init__` checks the ranges.
-
-    Attributes:
-        codec: "h264", "vp9", "ffv1" (lossless up to the subsampling of chroma) or None: what suits the file.
-        crf: constant quality, lower is better; None for the codec's default (h264 18, vp9 24) and for ffv1.
-        preset: x264's effort.
-    """
-
-    codec: str | None = None
-    crf: int | None = None
-    preset: str = "fast"
-
-    def __post_init__(self) -> None:
-        if self.codec not in (None, "ffv1", *CRF_DEFAULT):
-            raise ValueError(f"codec must be h264, vp9 or ffv1, got {self.codec!r}")
-        if self.codec == "ffv1" and self.crf is not None:
-            raise ValueError(
-                f"crf has no meaning for ffv1, which loses nothing, got {self.crf}: leave it out"
-            )
-        low, high = CRF_RANGE.get(self.codec or "h264", (0, 63))
-        if self.crf is not None and not low <= self.crf <= high:
-            raise ValueError(f"crf must lie in [{low}, {high}], got {self.crf}")
-
-    def resolve(self, path: Path) -> str:
-        """The codec for the file `path`.
-
-        Raises:
-            MediaError: the container is unknown here, or cannot hold the codec.
-        """
-        container = CONTAINERS.get(path.suffix.lower())
-        if container is None:
-            raise MediaError(f"{path}: the name must end in one of {', '.join(CONTAINERS)}")
-        codec = self.codec or ("vp9" if container == "webm" else "h264")
-        if container == "webm" and codec != "vp9":
-            raise MediaError(f"{path}: .webm holds vp9, not {codec}; write .mkv or .mp4")
-        if codec == "ffv1" and container != "matroska":
-            raise MediaError(f"{path}: ffv1 needs .mkv")
-        return codec
-
-    def options(self, codec: str) -> tuple[str, dict[str, str]]:
-        """FFmpeg's encoder and its options."""
-        crf = str(CRF_DEFAULT.get(codec, 0) if self.crf is None else self.crf)
-        if codec == "h264":
-            return "libx264", {"crf": crf, "preset": self.preset}
-        if codec == "vp9":
-            return "libvpx-vp9", {"crf": crf, "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
-        return "ffv1", {"level": "3", "slicecrc": "1"}
+INTERLACED_DCT, INTERLACED_ME = 1 << 18, 1 << 29  # AV_CODEC_FLAG_*
+FIELD_ORDER = {"top": 2, "bottom": 3}  # AVFieldOrder
 
 
-def pixel_format(codec: str, info: VideoInfo, size: tuple[int, int]) -> str:
-    """The planar 8-bit format to encode: the input's chroma resolution where the codec has it.
+class WriteError(MediaError):
+    """The output cannot be written any further: the disk is full, or the container refuses something."""
 
-    Full chroma is used where H.264's 4:2:0 cannot hold an odd side: the picture keeps its size, uncropped
-    and unpadded. VP9 and FFV1 hold odd sides in any format.
-    """
-    chroma = "422" if "422" in info.pixel_format else "444" if "444" in info.pixel_format else "420"
-    odd = (size[0] % 2 and chroma == "420") or (size[1] % 2 and chroma != "444")
-    return "yuv444p" if codec == "h264" and odd else f"yuv{chroma}p"
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` for a file that takes its place when whole; short, since names have limits."""
+    return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part{path.suffix}")
 
 
 class VideoWriter:
-    """Writes edited frames with the input's timing and copies its other streams; a context manager.
+    """Writes edited frames with the input's timing and its other streams; a context manager.
 
     The file grows under a temporary name beside its own and takes its place in `finish`; leaving the context
     without `finish` removes it.
+
+    Attributes:
+        others: the input's streams whose packets are wanted by `copy`.
+        notes: what a user should know about the output.
+        lost: tracks that had to be given up on the way, in words.
 
     Args:
         path: the file to write.
@@ -100,7 +65,7 @@ class VideoWriter:
         turn: keep the input's rotation flag and store pictures turned as it does; else store them upright.
 
     Raises:
-        MediaError: the container cannot hold the codec or the input's audio, or cannot be created.
+        MediaError: the container cannot hold the codec, or cannot be created.
     """
 
     def __init__(
@@ -112,21 +77,23 @@ class VideoWriter:
         turn: bool = True,
     ) -> None:
         self.path = path
-        self.notes: list[str] = []
         self._info = reader.info
-        self._codec = encoder.resolve(path)
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._codec = encoder.resolve(path, reader.info)
+        self._container = CONTAINERS[path.suffix.lower()]
+        plan = plan_tracks(reader.info, self._container, path.suffix.lower())
+        self._temporary = temporary_name(path)
         self._durations: dict[int, int] = {}
         self._waiting: deque[Packet[Stream]] = deque()
+        self.lost: list[str] = []
         self._done = False
         self._display: tuple[int, int] | None = None  # (H, W) to write down in the end
         try:
-            self._out = av.open(str(self._temporary), "w", format=CONTAINERS[path.suffix.lower()])
+            self._out = av.open(str(self._temporary.absolute()), "w", format=self._container)
         except (FFmpegError, OSError) as exc:
             raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
         try:
             self._video = self._add_video(size, encoder, turn)
-            self.copied = self._add_others(reader)
+            self._tracks = add_tracks(plan, self._out, reader.container, reader.info, self._container)
             self._out.metadata.update(reader.container.metadata)
             self._out.set_chapters(reader.container.chapters())
             self._out.start_encoding()
@@ -135,6 +102,8 @@ class VideoWriter:
             if isinstance(exc, (FFmpegError, ValueError)) and not isinstance(exc, MediaError):
                 raise MediaError(f"{path}: cannot be written as {path.suffix} ({exc})") from exc
             raise
+        self.others = tuple(reader.container.streams[index] for index in self._tracks)
+        self.notes = [*encoding_notes(self._codec, reader.info, self._stored), *plan.notes]
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -144,16 +113,26 @@ class VideoWriter:
             self._discard()
 
     def write(self, frame: Frame, image: Image) -> None:
-        """Encode `image`, uint8 (H, W, 3) upright, at the time of `frame`; other streams follow up to it."""
-        encoded = self._from_rgb(image)
+        """Encode `image`, uint8 (H, W, 3) upright, at the time of `frame`; other streams follow up to it.
+
+        Raises:
+            WriteError: see there; what was written so far can still be kept by `finish`.
+        """
+        like = frame.pixels if image.shape == frame.image.shape else None
+        encoded = self._from_rgb(image, like)
         encoded.pts = frame.pts
         encoded.time_base = self._info.time_base
+        if self._mark is not None:
+            encoded = self._mark(encoded)
         self._durations[frame.pts] = frame.duration
-        self._mux(self._video.encode(encoded))
-        self._copy_until(frame.time_s)
+        try:
+            self._mux(self._video.encode(encoded))
+            self._copy_until(frame.time_s)
+        except (FFmpegError, OSError) as exc:
+            raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Take a packet of one of the streams `copied`; written once the video has come as far."""
+        """Take a packet of one of the streams `others`; written once the video has come as far."""
         self._waiting.append(packet)
 
     def finish(self, complete: bool = True) -> None:
@@ -163,67 +142,70 @@ class VideoWriter:
             complete: whether the input was read to its end; else what follows the last frame is left out.
 
         Raises:
-            MediaError: the disk is full, or the container refuses what was written.
+            WriteError: the disk is full, or the container refuses what was written.
         """
         try:
             self._mux(self._video.encode(None))
-            self._copy_until(float("inf") if complete else float("-inf"))
+            if complete:
+                self._copy_until(float("inf"))
+            for track in self._tracks.values():
+                self._out.mux(list(track.end()))
             self._out.close()
             if self._display is not None:
                 set_display_size(self._temporary, self._display)
             self._temporary.replace(self.path)
         except (FFmpegError, OSError) as exc:
             self._discard()
-            raise MediaError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
+            raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
         self._done = True
 
     def _add_video(self, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool) -> VideoStream:
         info = self._info
         name, options = encoder.options(self._codec)
-        stored = (size[1], size[0]) if turn and info.orientation.transpose else size
+        self._stored = (size[1], size[0]) if turn and info.orientation.transpose else size
+        if keeps_alpha(self._codec, info) and self._codec == "vp9":
+            options["auto-alt-ref"] = "0"  # libvpx writes no transparency with hidden frames
+        if info.fields == "bottom" and self._codec == "h264" and keeps_fields("h264", info, self._stored):
+            options["x264-params"] = "bff=1"  # x264 starts with the top field unless told at once
         video = self._out.add_stream(name, rate=info.rate, options=options)
         assert isinstance(video, VideoStream)
         context = video.codec_context
-        context.height, context.width = stored
-        context.pix_fmt = pixel_format(self._codec, info, stored)
+        context.height, context.width = self._stored
+        context.pix_fmt = pixel_format(self._codec, info, self._stored)
         context.time_base = info.time_base
         context.thread_type = "AUTO"
-        upright = not turn and info.orientation.transpose
-        aspect = 1 / info.aspect if upright else info.aspect
-        context.sample_aspect_ratio = aspect
-        if aspect != 1 and CONTAINERS[self.path.suffix.lower()] in ("matroska", "webm"):
-            self._display = stored[0], max(1, round(stored[1] * aspect))
-            video.metadata["title"] = ROOM
-        colour = info.colour
-        context.colorspace = MATRIX_709 if colour.matrix == MATRIX_RGB else colour.matrix
-        context.color_range, context.color_primaries = colour.range, colour.primaries
-        context.color_trc = colour.transfer
+        if self._codec == "hevc" and self._container != "matroska":
+            context.codec_tag = "hvc1"  # the tag that Apple's players take
+        self._shape(video, info, turn)
+        self._tag(context, info)
         if turn and info.display_matrix is not None:
             video.set_display_matrix(info.display_matrix)
+        if self._codec == "vp9" and "a" in context.pix_fmt:
+            video.metadata["alpha_mode"] = "1"
         self._from_rgb = FromRgb(info, context.pix_fmt, turn)
         return video
 
-    def _add_others(self, reader: VideoReader) -> dict[int, Stream]:
-        """Output streams by index of the input's stream they copy."""
-        copied: dict[int, Stream] = {}
-        for stream in reader.container.streams:
-            name = stream.codec_context.name if stream.codec_context is not None else "unknown"
-            if stream.type not in COPIED:
-                if stream.type != "video":
-                    self.notes.append(f"the {stream.type} stream {stream.index} is left out")
-                continue
-            try:
-                copied[stream.index] = self._out.add_stream_from_template(stream)
-            except (ValueError, FFmpegError) as exc:
-                if stream.type == "audio":
-                    raise MediaError(
-                        f"{self.path}: {self.path.suffix} cannot hold the input's {name} audio; write .mkv"
-                    ) from exc
-                self.notes.append(f"the {name} subtitles are left out: {self.path.suffix} cannot hold them")
-                continue
-            copied[stream.index].metadata.update(stream.metadata)
-            copied[stream.index].disposition = Disposition(stream.disposition)
-        return copied
+    def _shape(self, video: VideoStream, info: VideoInfo, turn: bool) -> None:
+        """Say what shape a sample has."""
+        upright = not turn and info.orientation.transpose
+        aspect = 1 / info.aspect if upright else info.aspect
+        video.codec_context.sample_aspect_ratio = aspect
+        if aspect != 1 and self._container in ("matroska", "webm"):
+            self._display = self._stored[0], max(1, round(self._stored[1] * aspect))
+            video.metadata["title"] = ROOM
+
+    def _tag(self, context: VideoCodecContext, info: VideoInfo) -> None:
+        """Say what the samples mean, and which field comes first."""
+        colour = info.written
+        rgb = not context.pix_fmt.startswith("yuv") if context.pix_fmt else False
+        context.colorspace = 0 if rgb else colour.matrix
+        context.color_range = 2 if rgb else colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        self._mark: FieldMark | None = None
+        if info.fields is not None and keeps_fields(self._codec, info, self._stored):
+            context.field_order = FIELD_ORDER[info.fields]
+            context.flags |= INTERLACED_DCT | (INTERLACED_ME if self._codec == "h264" else 0)
+            self._mark = FieldMark(info.fields, Fraction(info.time_base))
 
     def _copy_until(self, time_s: float) -> None:
         while self._waiting:
@@ -231,8 +213,19 @@ class VideoWriter:
             if packet.dts is not None and float(packet.dts * packet.time_base) > time_s:
                 return
             self._waiting.popleft()
-            packet.stream = self.copied[packet.stream_index]
-            self._out.mux(packet)
+            if packet.stream_index in self._tracks:
+                self._carry(self._tracks[packet.stream_index], packet, time_s)
+
+    def _carry(self, track: Track, packet: Packet[Stream], time_s: float) -> None:
+        """Write a packet of another stream; one that the container refuses ends its track, not the work."""
+        try:
+            self._out.mux(list(track.put(packet)))
+        except (InvalidDataError, ArgumentError) as exc:
+            del self._tracks[track.source]
+            when = f"at {time_s:.2f} s" if isfinite(time_s) else "at the end"
+            self.lost.append(
+                f"stream {track.source} stops {when}: {self.path.suffix} refuses the rest ({exc.strerror})"
+            )
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
@@ -244,5 +237,7 @@ class VideoWriter:
         self._done = True
         try:
             self._out.close()
+        except (FFmpegError, OSError):  # what is wrong has been said
+            pass
         finally:
             self._temporary.unlink(missing_ok=True)

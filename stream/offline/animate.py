@@ -14,15 +14,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence import Image, Landmarks, LandmarkTracker, detect_landmarks
+from correspondence import LandmarkTracker, detect_landmarks
+from correspondence.types import Image, Landmarks
 from inpaint.classical.still import Still, transferred, unlike
 from inpaint.fills.jobs import Filler, GapJob
 from reference.face.view import view_change
+from stream.media.encoders import FileEncoderConfig
+from stream.media.picture_writer import open_output
 from stream.media.pictures import Picture
-from stream.media.probe import MediaError, VideoInfo, probe
+from stream.media.probe import VideoInfo, probe
+from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import FileEncoderConfig, VideoWriter
-from stream.offline.files import Progress
+from stream.offline.editing import Progress
 from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
 from stream.offline.references import SearchStopped, read_picture
@@ -102,7 +105,7 @@ def animate_file(
     Raises:
         MediaError: a file that cannot be read, written or used so, or without a face.
         WeightsError: no weights where they were asked for.
-        Stopped: before the first frame was written.
+        SearchStopped: before the first frame was written.
     """
     config = config or AnimateConfig()
     check_paths((still, drive), output, config.overwrite)
@@ -118,11 +121,10 @@ def animate_file(
     portrait = _Portrait(Still(image, landmarks), rest, filler)
     with (
         VideoReader(info) as reader,
-        VideoWriter(output, reader, image.shape[:2], config.encoder, turn=False) as writer,  # type: ignore[arg-type]
+        open_output(output, reader, image.shape[:2], config.encoder, turn=False) as writer,  # type: ignore[arg-type]
     ):
         report.notes += writer.notes
-        others = tuple(reader.container.streams[index] for index in writer.copied)
-        for item in reader.items(others):
+        for item in reader.items(writer.others):
             if stop():
                 report.complete = False
                 break
@@ -135,8 +137,8 @@ def animate_file(
         portrait.close()
         if report.frames == 0:
             raise SearchStopped
-        report.notes += damage_notes(reader)
         writer.finish(report.complete)
+        report.notes += damage_notes(reader) + writer.lost
     report.notes += report.limits()
     return report
 
@@ -193,7 +195,7 @@ def _rest(
     """The driver's landmarks where its pose and expression are most like the still's.
 
     Raises:
-        MediaError: no face in any frame looked at. Stopped: asked to.
+        MediaError: no face in any frame looked at. SearchStopped: asked to.
     """
     step = max(1, info.frames // LOOKS)
     best: tuple[float, int, Landmarks] | None = None

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from correspondence import Matcher, confidence
+from correspondence import Matcher
 from inpaint.fills.jobs import Filler
 from inpaint.weights import NO_WEIGHTS
 from reference import (
     MODES,
     Alignment,
     Between,
-    CameraLost,
     Edit,
     KeeperConfig,
     Mode,
     Propagator,
     PropagatorConfig,
-    Result,
-    StageError,
     align_edited,
 )
+from stream.media.encoders import FileEncoderConfig
+from stream.media.picture_writer import output_notes
 from stream.media.pictures import Picture, encode_png
-from stream.media.probe import MediaError, VideoInfo, probe
-from stream.media.video import Frame, VideoReader
-from stream.media.writer import FileEncoderConfig, VideoWriter
+from stream.media.probe import VideoInfo, probe
+from stream.media.untrusted import MediaError
+from stream.media.writer import temporary_name
+from stream.offline.editing import EditingPass, Progress
 from stream.offline.made import DirectFill, FrameEditor, Inventing, Inventor, make_filler
-from stream.offline.paths import check_output, check_paths
+from stream.offline.paths import check_inputs, check_output, check_paths
 from stream.offline.references import (
     ClipReference,
-    SearchStopped,
     frame_at,
     over,
     pick_pair,
@@ -44,14 +38,10 @@ from stream.offline.references import (
     picture_reference,
     read_picture,
 )
-from stream.offline.report import EditReport, FrameReport, damage_notes, percentiles_ms
-
-logger = logging.getLogger(__name__)
+from stream.offline.report import EditReport
 
 # A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
 REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
-
-Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +61,7 @@ class FileConfig:
         confidence: report each frame's mean confidence, which costs time.
         fill: invent what is shown without being sure of its place, where there are weights for it.
         fill_weights: see `inpaint.weights.chosen`; without `fill` only those given here are used.
+        deinterlace: make whole pictures of interlaced ones.
         encoder: how to compress the output.
     """
 
@@ -85,6 +76,7 @@ class FileConfig:
     confidence: bool = False
     fill: bool = False
     fill_weights: Path | None = None
+    deinterlace: bool = False
     encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
     def __post_init__(self) -> None:
@@ -130,13 +122,88 @@ def edit_file(
         MediaError: a file that cannot be read, written or used so.
         EditError: the edited picture does not fit the reference.
         WeightsError: the matcher asked for has no weights here.
-        Stopped: `stop` said so before the first frame was edited; nothing was written.
+        SearchStopped: `stop` said so before the first frame was edited; nothing was written.
     """
     config = config or FileConfig()
-    check_paths((source, edited, *([] if edited_end is None else [edited_end])), output, config.overwrite)
-    config.encoder.resolve(output)
-    info = probe(source)
-    pictures = [read_picture(path) for path in (edited, edited_end) if path is not None]
+    ready = _prepared(source, (edited, edited_end), output, config, stop, progress)
+    report, edits = ready.report, ready.edits
+    kind = "thorough" if config.fill and config.matcher == "auto" else config.matcher
+    matcher = Matcher.load(kind, config.device)
+    report.matcher = matcher.kind
+    weights = config.fill_weights if config.fill or config.fill_weights else Path(NO_WEIGHTS)
+    filler, about = make_filler(weights, config.device)
+    carrier = _carrier(edits, ready.references, matcher, filler)
+    if config.fill:
+        report.notes.append(about)
+        carrier = Inventing(carrier, Inventor(filler, edits))
+    editing = EditingPass(
+        ready.info,
+        report,
+        beside=config.side_by_side,
+        trust=config.confidence,
+        encoder=config.encoder,
+        stop=stop,
+        progress=progress,
+    )
+    try:
+        editing.edit(carrier, output)
+    finally:
+        carrier.close()
+    return report
+
+
+def try_edit(
+    source: Path,
+    edited: Path,
+    output: Path | None,
+    config: FileConfig | None = None,
+    *,
+    edited_end: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress = lambda phase, done, expected: None,
+) -> EditReport:
+    """What `edit_file` would do, without doing it: where the edit lies, how much it is, what to know.
+
+    Args:
+        output: None where only the edit matters, not what becomes of the file.
+
+    Other arguments and errors are those of `edit_file`.
+    """
+    config = config or FileConfig()
+    ready = _prepared(source, (edited, edited_end), output, config, stop, progress)
+    if output is not None:
+        ready.report.notes += output_notes(ready.info, output, config.encoder)
+    return ready.report
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What is known of a run before its first frame."""
+
+    info: VideoInfo
+    references: list[ClipReference]
+    edits: list[Edit]
+    report: EditReport
+
+
+def _prepared(
+    source: Path,
+    edited: tuple[Path, Path | None],
+    output: Path | None,
+    config: FileConfig,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> _Prepared:
+    """Check the names, read the clip and find where the edited pictures lie on it."""
+    paths = tuple(path for path in edited if path is not None)
+    check_inputs((source, *paths))
+    if output is not None:
+        check_paths((source, *paths), output, config.overwrite)
+        config.encoder.resolve(output)
+    info = probe(source, config.deinterlace)
+    if output is not None:
+        config.encoder.resolve(output, info)
+    pictures = [read_picture(path) for path in paths]
     references = _references(info, pictures, config, stop, progress)
     alignments = [
         align_edited(r.image, over(picture, r.image)) for r, picture in zip(references, pictures, strict=True)
@@ -145,45 +212,33 @@ def edit_file(
         Edit(r.image, alignment.image, config.mode, config.strength)
         for r, alignment in zip(references, alignments, strict=True)
     ]
-    kind = "thorough" if config.fill and config.matcher == "auto" else config.matcher
-    matcher = Matcher.load(kind, config.device)
-    report = _report(source, output, info, config, references, alignments, matcher)
+    report = _report(source, output, info, config, references, alignments)
+    report.mask_share = float((edits[0].mask > 0).mean())
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
-    weights = config.fill_weights if config.fill or config.fill_weights else Path(NO_WEIGHTS)
-    filler, about = make_filler(weights, config.device)
-    carrier = _carrier(edits, references, matcher, filler)
-    if config.fill:
-        report.notes.append(about)
-        carrier = Inventing(carrier, Inventor(filler, edits))
-    try:
-        _Run(info, config, report, stop, progress).edit(carrier, output)
-    finally:
-        carrier.close()
-    return report
+    return _Prepared(info, references, edits, report)
 
 
 def _report(
     source: Path,
-    output: Path,
+    output: Path | None,
     info: VideoInfo,
     config: FileConfig,
     references: list[ClipReference],
     alignments: list[Alignment],
-    matcher: Matcher,
 ) -> EditReport:
     """What is known of a run before its first frame."""
     report = EditReport(
         source=source,
         output=output,
         size=info.size,
-        frames_expected=info.frames,
+        frames_expected=info.announced or info.frames,
         reference=str(config.reference) if references[0].index is None else references[0].index,
         reference_note=references[0].note,
         alignment=alignments[0].note,
         mode=config.mode,
         strength=config.strength,
-        matcher=matcher.kind,
+        placement=str(alignments[0].placement),
         notes=list(info.notes),
     )
     if len(references) > 1 and references[1].index is not None:
@@ -230,22 +285,6 @@ def _carrier(
     return Between(edits[0], edits[1], start_s=start_s, end_s=end_s, matcher=matcher)
 
 
-def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tuple[Frame, Result]]:
-    """Each frame beside what the propagator makes of it, before anything is encoded.
-
-    A stage that fails gives the frame back as it came, with the reason.
-    """
-    failed: set[str] = set()
-    for frame in frames:
-        try:
-            yield frame, propagator.step(frame.image, now_s=frame.time_s)
-        except StageError as exc:
-            if exc.stage not in failed:
-                failed.add(exc.stage)
-                logger.warning("frame %d passes through: %s: %r", frame.index, exc, exc.__cause__)
-            yield frame, Result(frame.image, None, None, None, 0.0, str(exc), [], {})
-
-
 def save_reference(
     source: Path,
     output: Path,
@@ -267,7 +306,7 @@ def save_reference(
 
     Raises:
         MediaError: a file that cannot be read or written, no face, or no such frame.
-        Stopped: `stop` said so; nothing was written.
+        SearchStopped: `stop` said so; nothing was written.
     """
     if output.suffix.lower() != ".png":
         raise MediaError(f"{output}: the reference is saved as .png, so that nothing of it is lost")
@@ -277,94 +316,10 @@ def save_reference(
         picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
     else:
         picked = frame_at(info, at)
-    temporary = output.with_name(f".{output.stem}.part.png")
+    temporary = temporary_name(output)
     try:
         temporary.write_bytes(encode_png(picked.image))
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)
     return picked
-
-
-class _Run:
-    """The editing pass of one `edit_file`."""
-
-    def __init__(
-        self,
-        info: VideoInfo,
-        config: FileConfig,
-        report: EditReport,
-        stop: Callable[[], bool],
-        progress: Progress,
-    ) -> None:
-        self._info = info
-        self._config = config
-        self._report = report
-        self._stop = stop
-        self._progress = progress
-        self._seconds: dict[str, list[float]] = defaultdict(list)
-        self._lost_camera = False
-
-    def edit(self, propagator: FrameEditor, output: Path) -> None:
-        """Read, edit and write all frames; fills the report."""
-        height, width = self._info.size
-        beside = self._config.side_by_side
-        size = (height, 2 * width) if beside else (height, width)
-        report = self._report
-        start = time.perf_counter()
-        with (
-            VideoReader(self._info) as reader,
-            VideoWriter(output, reader, size, self._config.encoder, turn=not beside) as writer,
-        ):
-            report.notes += writer.notes
-            for frame, result in edit_frames(self._read(reader, writer), propagator):
-                image = np.hstack([frame.image, result.image]) if beside else result.image
-                self._note(frame, result)
-                with_encoder = time.perf_counter()
-                writer.write(frame, image)
-                self._seconds["encode"].append(time.perf_counter() - with_encoder)
-                self._progress("edit", report.frames, self._info.frames)
-            if report.frames == 0:
-                if not report.complete:
-                    raise SearchStopped
-                raise MediaError(f"{self._info.path}: no frame of it could be decoded")
-            writer.finish(report.complete)
-            report.note_shortfall()
-            report.notes += damage_notes(reader)
-        report.elapsed_s = round(time.perf_counter() - start, 3)
-        report.timings_ms = percentiles_ms(self._seconds)
-
-    def _read(self, reader: VideoReader, writer: VideoWriter) -> Iterator[Frame]:
-        """The frames; other streams' packets go straight to the writer."""
-        others = tuple(reader.container.streams[index] for index in writer.copied)
-        start = time.perf_counter()
-        for item in reader.items(others):
-            if self._stop():
-                self._report.complete = False
-                return
-            if isinstance(item, Frame):
-                self._seconds["decode"].append(time.perf_counter() - start)
-                yield item
-                start = time.perf_counter()
-            else:
-                writer.copy(item)
-
-    def _note(self, frame: Frame, result: Result) -> None:
-        report = self._report
-        report.frames += 1
-        if not self._lost_camera and any(isinstance(event, CameraLost) for event in result.events):
-            self._lost_camera = True
-            report.notes.append(
-                f"from {frame.time_s:.2f} s the camera's motion could not be followed: what was edited "
-                "behind the person is missing until it is found again"
-            )
-        for stage, seconds in result.stages.items():
-            self._seconds[stage].append(seconds)
-        if result.stages:
-            self._seconds["step"].append(sum(result.stages.values()))
-        trust = None
-        if self._config.confidence and result.match is not None and result.box is not None:
-            trust = round(float(confidence(result.match, result.radius_px, result.box).mean()), 4)
-        report.per_frame.append(
-            FrameReport(frame.index, round(frame.time_s, 6), round(result.coverage, 4), trust, result.reason)
-        )

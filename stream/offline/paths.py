@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stream.media.probe import MediaError
+from stream.media.opening import is_pattern, named, numbers
+from stream.media.untrusted import MediaError
 
 
 def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
@@ -13,16 +14,26 @@ def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None
     Raises:
         MediaError: a missing input, or an output that is also an input, a folder, nowhere or there already.
     """
+    check_inputs(inputs)
     for path in inputs:
-        if not path.exists():
-            raise MediaError(f"{path}: no such file")
-        if output.exists() and output.samefile(path):
+        if output == path or (output.exists() and path.exists() and output.samefile(path)):
             raise MediaError(f"{output}: is also the input; give the output another name")
     check_output(output, overwrite)
 
 
+def check_inputs(inputs: tuple[Path, ...]) -> None:
+    """See that files, or numbered pictures, are there.
+
+    Raises:
+        MediaError: one is missing.
+    """
+    for path in inputs:
+        if not path.exists() and not is_pattern(path):
+            raise MediaError(f"{path}: no such file")
+
+
 def check_output(output: Path, overwrite: bool) -> None:
-    """See that a file may be written under a name.
+    """See that a file, or numbered pictures, may be written under a name.
 
     Raises:
         MediaError: a folder, in no folder, or there already.
@@ -31,8 +42,11 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise MediaError(f"{output}: is a folder")
     if not output.parent.is_dir():
         raise MediaError(f"{output}: there is no folder {output.parent}")
-    if output.exists() and not overwrite:
-        raise MediaError(f"{output}: exists already; --overwrite replaces it")
+    there = output if output.exists() else None
+    if is_pattern(output) and (found := numbers(output)):
+        there = named(output, found[0])
+    if there is not None and not overwrite:
+        raise MediaError(f"{there}: exists already; --overwrite replaces it")
 
 
 def check_writable(output: Path) -> None:

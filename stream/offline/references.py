@@ -125,7 +125,7 @@ def pick_reference(
 
     Raises:
         MediaError: no face in any frame looked at.
-        Stopped: `stop` said so.
+        SearchStopped: `stop` said so.
     """
     step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
     likeness = None if edited is None else _Likeness.of(edited, info.size)
@@ -172,7 +172,7 @@ def pick_pair(
 
     Raises:
         MediaError: no such frame, or an end that does not lie after the start.
-        Stopped: `stop` said so.
+        SearchStopped: `stop` said so.
     """
     like = [
         None if n is not None else _Likeness.of(p, info.size) for p, n in zip(pictures, asked, strict=True)

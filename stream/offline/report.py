@@ -49,7 +49,7 @@ class EditReport:
     """One run of `edit_file`.
 
     Attributes:
-        source, output: the files.
+        source, output: the files; output None where none was asked for.
         size: (H, W) of the input as shown, pixels.
         frames: how many were written.
         frames_expected: how many the input declares, or its duration lets expect; 0 where unknown.
@@ -57,6 +57,8 @@ class EditReport:
         reference: the frame's number, or the picture's path.
         reference_note: why this one.
         alignment: what was done to fit the edited picture to the reference; None where nothing was.
+        placement: where the edited picture lies on the reference.
+        mask_share: share of the reference that counts as edited, [0, 1].
         end: of a clip with two edits the end's `reference`, `reference_note` and `alignment`, else None.
         mode, strength, matcher: as asked for.
         elapsed_s: of the editing pass.
@@ -66,7 +68,7 @@ class EditReport:
     """
 
     source: Path
-    output: Path
+    output: Path | None
     size: tuple[int, int]
     frames: int = 0
     frames_expected: int = 0
@@ -74,6 +76,8 @@ class EditReport:
     reference: int | str = 0
     reference_note: str = ""
     alignment: str | None = None
+    placement: str = ""
+    mask_share: float = 0.0
     end: tuple[int, str, str | None] | None = None
     mode: str = "auto"
     strength: float = 1.0
@@ -116,11 +120,24 @@ class EditReport:
         ]
         return [*lines, *self.notes]
 
+    def forecast(self) -> list[str]:
+        """What would be done, in a few lines."""
+        lines = [
+            f"{self.source}: {_counted(self.frames_expected, 'frame', 'frames')}, "
+            f"{self.size[1]}x{self.size[0]}",
+            f"reference: {self.reference_note}",
+            f"placement: {self.placement}" + (f" ({self.alignment})" if self.alignment else ""),
+            f"mask: {100 * self.mask_share:.2f} % of the reference count as edited",
+        ]
+        if self.end is not None:
+            lines += [f"end's reference: {self.end[1]}", *([self.end[2]] if self.end[2] else [])]
+        return [*lines, *self.notes, "nothing was written (--dry-run)"]
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, as JSON can hold it, with the versions of what made it."""
         fields = asdict(self) | {
             "source": str(self.source),
-            "output": str(self.output),
+            "output": None if self.output is None else str(self.output),
             "edited": self.edited,
         }
         return {"versions": versions(), **fields}

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from correspondence import Float, Image, Landmarks, detect_landmarks
+from correspondence import detect_landmarks
+from correspondence.types import Float, Image, Landmarks
 from inpaint.fills.jobs import Filler, GapJob
-from stream.media.probe import MediaError, VideoInfo, probe
+from stream.media.encoders import FileEncoderConfig
+from stream.media.picture_writer import open_output
+from stream.media.probe import VideoInfo, probe
+from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
-from stream.media.writer import FileEncoderConfig, VideoWriter
-from stream.offline.files import Progress
+from stream.offline.editing import Progress
 from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
 from stream.offline.references import SearchStopped
@@ -96,7 +99,7 @@ def smooth_file(
     Raises:
         MediaError: a file that cannot be read, written or used so; a cut that is not in the clip.
         WeightsError: no weights where they were asked for.
-        Stopped: before the first frame was written.
+        SearchStopped: before the first frame was written.
     """
     check_paths((source,), output, config.overwrite)
     config.encoder.resolve(output)
@@ -105,13 +108,12 @@ def smooth_file(
     report = SmoothReport(notes=[about, *info.notes])
     with (
         VideoReader(info) as reader,
-        VideoWriter(output, reader, info.size, config.encoder) as writer,
+        open_output(output, reader, info.size, config.encoder) as writer,
     ):
         report.notes += writer.notes
-        others = tuple(reader.container.streams[index] for index in writer.copied)
 
         def frames() -> Iterator[Frame]:
-            for item in reader.items(others):
+            for item in reader.items(writer.others):
                 if stop():
                     report.complete = False
                     return
@@ -130,8 +132,8 @@ def smooth_file(
             raise MediaError(f"{info.path}: no frame of it could be decoded")
         if report.complete:
             _check_cuts(config, report, info)
-        report.notes += damage_notes(reader)
         writer.finish(report.complete)
+        report.notes += damage_notes(reader) + writer.lost
     return report
 
 

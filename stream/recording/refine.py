@@ -9,7 +9,7 @@ from pathlib import Path
 
 from inpaint.fills.jobs import Filler
 from stream.media.probe import MediaError
-from stream.offline.files import Progress
+from stream.offline.editing import Progress
 from stream.offline.made import make_filler
 from stream.recording.files import size_of
 from stream.recording.folder import inside

@@ -12,9 +12,13 @@ import numpy as np
 import pytest
 
 from correspondence import Image
-from stream.media.probe import Colour, MediaError, Orientation, VideoInfo, probe
-from stream.media.video import FromRgb, ToRgb, VideoReader
-from stream.media.writer import FileEncoderConfig, VideoWriter, pixel_format
+from stream.media.encoders import FileEncoderConfig, pixel_format
+from stream.media.pixels import FromRgb, ToRgb
+from stream.media.probe import Orientation, VideoInfo, probe
+from stream.media.samples import Colour
+from stream.media.untrusted import MediaError
+from stream.media.video import VideoReader
+from stream.media.writer import VideoWriter
 from tests.stream.clips import SIZE, Clip, make_clip, read_back
 
 QUARTER = 65536
@@ -33,7 +37,6 @@ def info(colour: Colour, size: tuple[int, int] = (64, 96), pixels: str = "yuv420
         time_base=Fraction(1, 1000),
         rate=Fraction(25),
         frames=1,
-        declared=True,
     )
 
 

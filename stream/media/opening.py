@@ -1,0 +1,143 @@
+"""Opening clips: a media file, numbered pictures, or an animated WebP, which FFmpeg does not read."""
+
+from __future__ import annotations
+
+import io
+import re
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from PIL import Image as Pillow
+from PIL import ImageSequence
+
+from stream.media.untrusted import MAX_PIXELS, MediaError, open_input
+
+PICTURES_RATE = 25  # frames a second of numbered pictures, which carry no times
+NUMBER = re.compile(r"%(?:0(\d+))?d")
+WEBP_ANIMATED = 0x02  # flag of a VP8X chunk (RFC 9649, section 2.7)
+STILLS = {  # kinds of pictures by their names' endings, where FFmpeg would look for numbered ones
+    ".jpg": "jpeg_pipe",
+    ".jpeg": "jpeg_pipe",
+    ".bmp": "bmp_pipe",
+    ".tif": "tiff_pipe",
+    ".tiff": "tiff_pipe",
+}
+DEFAULT_MS = 100  # how long a picture of an animation is shown that does not say
+MOST_PIXELS = 1_500_000_000  # of all pictures of an animated WebP together: it is held in memory
+
+
+def open_clip(path: Path) -> InputContainer:
+    """Open what a user names as a clip.
+
+    Args:
+        path: a media file; or, where there is no such file, the pattern of numbered pictures, as in
+            frames/%04d.png.
+
+    Raises:
+        MediaError: not there, a folder, not readable, or no media.
+    """
+    if is_pattern(path):
+        return _open_pictures(path)
+    if path.is_file() and _is_animated_webp(path):
+        return _open_webp(path)
+    return open_input(path, STILLS.get(path.suffix.lower()))
+
+
+def is_pattern(path: Path) -> bool:
+    """Whether a name stands for numbered pictures: it holds one %d or %04d, and is no file itself."""
+    return len(NUMBER.findall(path.name)) == 1 and not path.is_file()
+
+
+def numbers(pattern: Path) -> list[int]:
+    """The numbers of the pictures a pattern stands for, ascending."""
+    before, digits, after = cast("list[str | None]", NUMBER.split(pattern.name))
+    wanted = re.compile(rf"{re.escape(before or '')}(\d+){re.escape(after or '')}")
+    width = int(digits or 0)
+    folder = pattern.parent
+    found = (wanted.fullmatch(entry.name) for entry in folder.iterdir()) if folder.is_dir() else ()
+    texts = (match[1] for match in found if match is not None)
+    return sorted(int(text) for text in texts if len(str(int(text)).zfill(width)) == len(text))
+
+
+def missing(pattern: Path) -> list[int]:
+    """The first number of each gap in the pictures a pattern stands for."""
+    found = numbers(pattern)
+    return [a + 1 for a, b in pairwise(found) if b > a + 1]
+
+
+def _open_pictures(pattern: Path) -> InputContainer:
+    found = numbers(pattern)
+    if not found:
+        raise MediaError(f"{pattern}: no picture is named so; the first would be {named(pattern, 1).name}")
+    if (gaps := missing(pattern)) != []:
+        raise MediaError(
+            f"{pattern}: picture {named(pattern, gaps[0]).name} is missing; number the pictures without gaps"
+        )
+    options = {
+        "start_number": str(found[0]),
+        "framerate": str(PICTURES_RATE),
+        "protocol_whitelist": "file",
+        "max_pixels": str(MAX_PIXELS),
+    }
+    try:
+        return av.open(str(pattern.absolute()), "r", format="image2", options=options)
+    except (FFmpegError, OSError) as exc:
+        raise MediaError(f"{pattern}: not pictures that can be read ({exc.strerror or exc})") from exc
+
+
+def named(pattern: Path, number: int) -> Path:
+    """The file of one number."""
+    return pattern.with_name(NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name))
+
+
+def _is_animated_webp(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(21)
+    riff = head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return riff and len(head) == 21 and bool(head[20] & WEBP_ANIMATED)
+
+
+def _open_webp(path: Path) -> InputContainer:
+    """An animated WebP, decoded by Pillow into a lossless file in memory."""
+    file = io.BytesIO()
+    try:
+        with Pillow.open(path, formats=["WEBP"]) as picture:
+            frames, (width, height) = getattr(picture, "n_frames", 1), picture.size
+            if frames * width * height > MOST_PIXELS:
+                raise MediaError(
+                    f"{path}: an animated WebP of {frames} pictures, {width}x{height}; at most "
+                    f"{MOST_PIXELS // (width * height)} of this size are read: convert it to a video first"
+                )
+            _store(picture, file)
+    except MediaError:
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, FFmpegError, Pillow.DecompressionBombError) as exc:
+        raise MediaError(f"{path}: the animated WebP is damaged ({exc}); save it again") from exc
+    file.seek(0)
+    return av.open(file, "r", format="matroska,webm")
+
+
+def _store(animation: Pillow.Image, file: io.BytesIO) -> None:
+    """Write an animation with its times and its transparency as FFV1 in Matroska."""
+    with av.open(file, "w", format="matroska") as out:
+        video: Any = out.add_stream("ffv1", rate=Fraction(1000, DEFAULT_MS), options={"level": "3"})
+        video.width, video.height = animation.size
+        video.pix_fmt = "bgra"
+        video.codec_context.time_base = Fraction(1, 1000)
+        at_ms = 0
+        for shown in ImageSequence.Iterator(animation):
+            frame = av.VideoFrame.from_ndarray(np.asarray(shown.convert("RGBA")), format="rgba")
+            frame = frame.reformat(format="bgra")
+            length_ms = int(shown.info.get("duration") or 0) or DEFAULT_MS
+            frame.pts, frame.time_base = at_ms, Fraction(1, 1000)
+            at_ms += length_ms
+            for packet in video.encode(frame):
+                packet.duration = length_ms
+                out.mux(packet)
+        out.mux(video.encode(None))

@@ -1,0 +1,124 @@
+"""Edited frames out as pictures: one, or numbered ones; and the choice between these and a video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from av.packet import Packet
+from av.stream import Stream
+from PIL import Image as Pillow
+
+from correspondence import Image
+from stream.media.encoders import CONTAINERS, FileEncoderConfig, encoding_notes
+from stream.media.opening import is_pattern, named, numbers
+from stream.media.probe import VideoInfo
+from stream.media.tracks import plan_tracks
+from stream.media.video import Frame, VideoReader
+from stream.media.writer import VideoWriter, WriteError, temporary_name
+
+QUALITY = 95  # of JPEG and WebP
+
+
+class Writer(Protocol):
+    """What takes edited frames; see `VideoWriter`."""
+
+    others: tuple[Stream, ...]
+    notes: list[str]
+    lost: list[str]
+
+    def __enter__(self) -> Writer: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def write(self, frame: Frame, image: Image) -> None:
+        """Take a picture, uint8 (H, W, 3) upright, at the time of `frame`."""
+
+    def copy(self, packet: Packet[Stream]) -> None:
+        """Take a packet of one of the streams `others`."""
+
+    def finish(self, complete: bool = True) -> None:
+        """Put what was written in place."""
+
+
+def open_output(
+    path: Path, reader: VideoReader, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool = True
+) -> Writer:
+    """What writes the file `path`, or the pictures that it stands for; arguments as of `VideoWriter`.
+
+    Raises:
+        MediaError: it cannot be written so.
+    """
+    if path.suffix.lower() in CONTAINERS:
+        return VideoWriter(path, reader, size, encoder, turn)
+    encoder.resolve(path, reader.info)
+    return PictureWriter(path, reader)
+
+
+def output_notes(info: VideoInfo, path: Path, encoder: FileEncoderConfig) -> list[str]:
+    """What a user should know about how an output would be written, before any work.
+
+    Raises:
+        MediaError: it cannot be written so.
+    """
+    codec = encoder.resolve(path, info)
+    suffix = path.suffix.lower()
+    if suffix not in CONTAINERS:
+        return []
+    stored = info.stored_size
+    return [*encoding_notes(codec, info, stored), *plan_tracks(info, CONTAINERS[suffix], suffix).notes]
+
+
+class PictureWriter:
+    """Writes frames as pictures, upright, each in place when it is whole; see `VideoWriter`.
+
+    Args:
+        path: a picture, or a pattern as in out/%04d.png; numbers go on from those of numbered input.
+        reader: the input, open.
+    """
+
+    def __init__(self, path: Path, reader: VideoReader) -> None:
+        self.others: tuple[Stream, ...] = ()
+        self.lost: list[str] = []
+        self._path = path
+        source = reader.info.path
+        self._first = (numbers(source)[0] if is_pattern(source) else 1) if is_pattern(path) else None
+        sounds = [stream.index for stream in reader.container.streams if stream.type == "audio"]
+        self.notes = ["the sound is left out: pictures hold none"] if sounds else []
+        if reader.info.alpha and path.suffix.lower() in (".jpg", ".jpeg"):
+            self.notes.append("the input's transparency is lost: JPEG holds none; write .png or .webp")
+        if reader.info.deep:
+            self.notes.append(f"the {reader.info.bits}-bit input is written with 8 bits a channel")
+
+    def __enter__(self) -> PictureWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def write(self, frame: Frame, image: Image) -> None:
+        """Write `image`, uint8 (H, W, 3).
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        path = self._path if self._first is None else named(self._path, self._first + frame.index)
+        alpha = None if frame.pixels is None or image.shape != frame.image.shape else frame.pixels.alpha
+        shown = image
+        if alpha is not None and path.suffix.lower() not in (".jpg", ".jpeg"):
+            shown = np.dstack([image, ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)])
+        temporary = temporary_name(path)
+        try:
+            Pillow.fromarray(shown).save(temporary, quality=QUALITY, subsampling=0)
+            temporary.replace(path)
+        except OSError as exc:
+            raise WriteError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def copy(self, packet: Packet[Stream]) -> None:
+        """Pictures hold nothing else."""
+
+    def finish(self, complete: bool = True) -> None:
+        """Each picture is in place already."""

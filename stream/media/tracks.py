@@ -1,0 +1,232 @@
+"""Sound and subtitles of a clip beside its edited picture: copied, converted or left out, decided beforehand.
+
+Whether a container holds a track is found out by writing the track's first packets into one in memory:
+the muxers refuse some codecs by name, others in the header, others at the first packet.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Stream
+
+from stream.media.opening import open_clip
+from stream.media.probe import VideoInfo
+from stream.media.sound_track import COMPANDED, KEEPS_ALL, Converted, described
+
+TRIED = 12  # packets of a track written to find out whether a container holds it
+SEARCHED = 4000  # packets of the whole file read for them
+KEEPERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # containers that may hold more
+TRIMMING = ("mp4", "mov")  # containers that say which samples are not to be heard
+LOSSY = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}  # what to write lossy sound as
+LOSSLESS = {"mp4": "aac", "mov": "alac", "matroska": "flac", "webm": "libopus"}
+NAMES = {"aac": "AAC", "alac": "ALAC", "flac": "FLAC", "libopus": "Opus"}
+WHOLE_CODECS = ("flac", "alac", "tta", "wavpack", "truehd", "mlp", "ape", "tak", "wmalossless", "shorten")
+
+
+class Track(Protocol):
+    """A track of the output beside the picture."""
+
+    source: int
+
+    def put(self, packet: Packet[Stream]) -> Sequence[Packet[Stream]]:
+        """What to write for a packet of the input."""
+
+    def end(self) -> Sequence[Packet[Stream]]:
+        """What to write at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is done with the tracks beside the picture.
+
+    Attributes:
+        copied: indexes of the streams that are copied.
+        converted: indexes of those that are converted, and FFmpeg's name of the encoder.
+        notes: what a user should know.
+    """
+
+    copied: tuple[int, ...] = ()
+    converted: tuple[tuple[int, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
+    """Decide what is done with each track.
+
+    Args:
+        info: of the input.
+        container: FFmpeg's name of the output's; suffix: as the user named it, as in .mp4.
+
+    Raises:
+        MediaError: the input cannot be read.
+    """
+    copied: list[int] = []
+    converted: list[tuple[int, str]] = []
+    notes: list[str] = []
+    left: dict[str, list[int]] = defaultdict(list)
+    with open_clip(info.path) as source:
+        heads = _heads(source)
+        for stream in source.streams:
+            if stream.type == "video":
+                continue
+            context = stream.codec_context
+            if stream.type not in ("audio", "subtitle"):
+                left[stream.type].append(stream.index)
+            elif not heads[stream.index]:
+                notes.append(f"{_named(stream)} is left out: it is empty")
+            elif context is not None and _holds(container, stream, heads[stream.index]):
+                copied.append(stream.index)
+            elif stream.type == "audio" and context is not None and (to := _target(container, stream, heads)):
+                converted.append((stream.index, to))
+                notes.append(_conversion(stream, to, suffix, heads[stream.index]))
+            else:
+                notes.append(_left_out(stream, suffix, heads[stream.index]))
+    for kind, indexes in left.items():
+        several = (
+            f"{len(indexes)} {kind} streams are" if len(indexes) > 1 else f"{kind} stream {indexes[0]} is"
+        )
+        notes.append(f"{several} left out: neither picture nor sound")
+    return Plan(tuple(copied), tuple(converted), tuple(notes))
+
+
+def _heads(source: av.container.InputContainer) -> dict[int, list[Packet[Stream]]]:
+    """The first packets of each track that an edit list does not hide."""
+    heads: dict[int, list[Packet[Stream]]] = defaultdict(list)
+    wanted = {stream.index for stream in source.streams if stream.type in ("audio", "subtitle")}
+    try:
+        for number, packet in enumerate(source.demux()):
+            if packet.size and packet.stream_index in wanted and not packet.is_discard:
+                heads[packet.stream_index].append(packet)
+                if len(heads[packet.stream_index]) >= TRIED:
+                    wanted.remove(packet.stream_index)
+            if not wanted or (number > SEARCHED and all(heads[index] for index in wanted)):
+                break
+    except FFmpegError:  # broken from here on
+        pass
+    return heads
+
+
+def _named(stream: Stream) -> str:
+    name = "" if stream.codec_context is None else f" ({stream.codec_context.name})"
+    kind = {"audio": "sound", "subtitle": "subtitle"}.get(stream.type, stream.type)
+    return f"{kind} track {stream.index}{name}"
+
+
+def _left_out(stream: Stream, suffix: str, head: list[Packet[Stream]]) -> str:
+    if stream.codec_context is None:
+        return f"{_named(stream)} is left out: nothing here reads it"
+    keep = [name for name, other in KEEPERS.items() if name != suffix and _holds(other, stream, head)]
+    way = f"; write {' or '.join(keep)} to keep it" if keep else ""
+    return f"{_named(stream)} is left out: {suffix} cannot hold it{way}"
+
+
+def _conversion(stream: Stream, to: str, suffix: str, head: list[Packet[Stream]]) -> str:
+    loss = ", which loses nothing" if to in KEEPS_ALL else ""
+    keep = [name for name, other in KEEPERS.items() if name != suffix and _holds(other, stream, head)]
+    way = f"; write {' or '.join(keep)} to keep it as it is" if keep else ""
+    return f"{_named(stream)} is converted to {NAMES[to]}{loss}: {suffix} cannot hold it{way}"
+
+
+def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
+    """Whether a container takes a track's packets as they are, and players then read them."""
+    if container == "mp4" and stream.codec_context.name.startswith("pcm_"):
+        return False  # ISO/IEC 23003-5 allows it, few players follow
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as out:
+            copy = out.add_stream_from_template(stream)
+            out.start_encoding()
+            for packet in head:
+                if packet.dts is not None:
+                    out.mux(_retargeted(packet, copy))
+    except (FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _retargeted(packet: Packet[Stream], stream: Stream) -> Packet[Stream]:
+    """A copy of a packet for another stream, so that the first one stays as it is."""
+    copy: Packet[Stream] = Packet(bytes(packet))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    copy.duration = packet.duration
+    copy.is_keyframe = packet.is_keyframe
+    copy.stream = stream
+    return copy
+
+
+def _target(container: str, stream: Stream, heads: dict[int, list[Packet[Stream]]]) -> str | None:
+    """What to convert a sound track to; None where it cannot be decoded or the encoder does not take it."""
+    name = stream.codec_context.name
+    whole = (name.startswith("pcm_") and name not in COMPANDED) or name in WHOLE_CODECS
+    to = (LOSSLESS if whole else LOSSY)[container]
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as out:
+            track = Converted(out, cast(AudioStream, stream), to)
+            packets = [made for packet in heads[stream.index] for made in track.put(packet)]
+            packets += track.end()
+            for packet in packets:
+                out.mux(packet)
+    except (FFmpegError, ValueError):
+        return None
+    finally:
+        stream.codec_context.flush_buffers()
+    return to if packets else None
+
+
+class Copied:
+    """A track whose packets are passed on.
+
+    What an edit list hides is left out. In .mp4 and .mov the packets that only warm a decoder up stay.
+
+    Args:
+        out: the output. stream: of the input. info: of the input. container: FFmpeg's name of the output's.
+    """
+
+    def __init__(self, out: OutputContainer, stream: Stream, info: VideoInfo, container: str) -> None:
+        self.source = stream.index
+        self._stream = out.add_stream_from_template(stream)
+        described(self._stream, stream)
+        hides = container not in TRIMMING or info.survey.trimmed(stream.index)
+        self._hides = bool(info.survey.hidden.get(stream.index)) and hides
+        self._starts_late = self._hides and container not in TRIMMING
+        self._last: int | None = None
+        self._strict = stream.type == "audio"
+
+    def put(self, packet: Packet[Stream]) -> Sequence[Packet[Stream]]:
+        """The packet, if it is to be heard and lies after the one before."""
+        if packet.dts is None or (self._hides and packet.is_discard):
+            return []
+        if self._starts_late and packet.dts < 0:  # its end would be heard, but its start must not
+            return []
+        if self._last is not None and packet.dts <= self._last and self._strict:
+            return []  # where recordings were joined, or the clock is wrong
+        self._last = packet.dts
+        packet.stream = self._stream
+        return [packet]
+
+    def end(self) -> Sequence[Packet[Stream]]:
+        """Nothing is held back."""
+        return []
+
+
+def add_tracks(
+    plan: Plan, out: OutputContainer, source: av.container.InputContainer, info: VideoInfo, container: str
+) -> dict[int, Track]:
+    """The output's tracks by index of the input's stream."""
+    codecs = dict(plan.converted)
+    tracks: dict[int, Track] = {}
+    for stream in source.streams:
+        if stream.index in plan.copied:
+            tracks[stream.index] = Copied(out, stream, info, container)
+        elif stream.index in codecs:
+            tracks[stream.index] = Converted(out, cast(AudioStream, stream), codecs[stream.index])
+    return tracks

@@ -1,0 +1,188 @@
+"""The editing pass of file mode: every frame read, edited and written, and what is worth knowing of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from correspondence import Image, confidence
+from reference import CameraLost, Result, StageError
+from stream.media.encoders import FileEncoderConfig
+from stream.media.picture_writer import Writer, open_output
+from stream.media.probe import VideoInfo
+from stream.media.untrusted import MediaError
+from stream.media.video import Frame, VideoReader
+from stream.offline.made import FrameEditor
+from stream.offline.references import SearchStopped
+from stream.offline.report import EditReport, FrameReport, damage_notes, percentiles_ms
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
+
+SHOWN_PIXELS = 4  # a frame that differs from the input in fewer does not show the edit
+NOT_SHOWN = "the edit does not show there"
+
+
+class KeptError(MediaError):
+    """Writing failed on the way; the output holds what was done until then."""
+
+
+class FailedPassError(RuntimeError):
+    """Something failed inside; the output holds what was done until then."""
+
+
+def shows(frame: Image, edited: Image) -> bool:
+    """Whether an edited frame, uint8 (H, W, 3), differs from what it was made of."""
+    return int((frame != edited).any(axis=2).sum()) >= SHOWN_PIXELS
+
+
+def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tuple[Frame, Result]]:
+    """Each frame beside what the propagator makes of it, before anything is encoded.
+
+    A stage that fails gives the frame back as it came, with the reason.
+    """
+    failed: set[str] = set()
+    for frame in frames:
+        try:
+            yield frame, propagator.step(frame.image, now_s=frame.time_s)
+        except StageError as exc:
+            if exc.stage not in failed:
+                failed.add(exc.stage)
+                logger.warning("frame %d passes through: %s: %r", frame.index, exc, exc.__cause__)
+            yield frame, Result(frame.image, None, None, None, 0.0, str(exc), [], {})
+
+
+class EditingPass:
+    """Reads, edits and writes all frames of one clip; used once.
+
+    Args:
+        info: of the clip.
+        report: filled as it goes.
+        beside: write the input beside the result.
+        trust: report each frame's mean confidence, which costs time.
+        encoder: how to compress the output.
+        stop: asked at each frame; True finishes the file with what was done.
+        progress: told after each frame.
+    """
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        report: EditReport,
+        *,
+        beside: bool,
+        trust: bool,
+        encoder: FileEncoderConfig,
+        stop: Callable[[], bool],
+        progress: Progress,
+    ) -> None:
+        self._info = info
+        self._report = report
+        self._beside, self._trust = beside, trust
+        self._encoder = encoder
+        self._stop = stop
+        self._progress = progress
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        self._lost_camera = False
+
+    def edit(self, carrier: FrameEditor, output: Path) -> None:
+        """Read, edit and write all frames.
+
+        Raises:
+            MediaError: nothing could be read or written; or writing failed on the way, and the file holds
+                what was done.
+            SearchStopped: `stop` said so before the first frame was edited; nothing was written.
+        """
+        height, width = self._info.size
+        size = (height, 2 * width) if self._beside else (height, width)
+        report = self._report
+        start = time.perf_counter()
+        with (
+            VideoReader(self._info) as reader,
+            open_output(output, reader, size, self._encoder, turn=not self._beside) as writer,
+        ):
+            report.notes += writer.notes
+            try:
+                self._carry(carrier, reader, writer)
+            except Exception as exc:
+                self._keep(writer, output, exc)
+                raise
+            if report.frames == 0:
+                if not report.complete:
+                    raise SearchStopped
+                raise MediaError(f"{self._info.path}: no frame of it could be decoded")
+            writer.finish(report.complete)
+            report.note_shortfall()
+            report.notes += damage_notes(reader) + writer.lost
+        report.elapsed_s = round(time.perf_counter() - start, 3)
+        report.timings_ms = percentiles_ms(self._seconds)
+
+    def _carry(self, carrier: FrameEditor, reader: VideoReader, writer: Writer) -> None:
+        report = self._report
+        for frame, result in edit_frames(self._read(reader, writer), carrier):
+            image = np.hstack([frame.image, result.image]) if self._beside else result.image
+            with_encoder = time.perf_counter()
+            writer.write(frame, image)
+            self._seconds["encode"].append(time.perf_counter() - with_encoder)
+            self._note(frame, result)
+            self._progress("edit", report.frames, self._info.frames)
+
+    def _keep(self, writer: Writer, output: Path, failure: Exception) -> None:
+        """Put what was written in place after a failure.
+
+        Raises:
+            MediaError: the failure, and what the file holds.
+        """
+        if self._report.frames == 0:
+            return
+        try:
+            writer.finish(complete=False)
+        except MediaError:  # the first failure is what to tell
+            return
+        held = f"{output} holds the first {self._report.frames} frames"
+        if isinstance(failure, MediaError):
+            raise KeptError(f"{failure}; {held}") from failure
+        raise FailedPassError(f"{type(failure).__name__}: {failure}; {held}") from failure
+
+    def _read(self, reader: VideoReader, writer: Writer) -> Iterator[Frame]:
+        """The frames; other streams' packets go straight to the writer."""
+        start = time.perf_counter()
+        for item in reader.items(writer.others):
+            if self._stop():
+                self._report.complete = False
+                return
+            if isinstance(item, Frame):
+                self._seconds["decode"].append(time.perf_counter() - start)
+                yield item
+                start = time.perf_counter()
+            else:
+                writer.copy(item)
+
+    def _note(self, frame: Frame, result: Result) -> None:
+        report = self._report
+        report.frames += 1
+        if not self._lost_camera and any(isinstance(event, CameraLost) for event in result.events):
+            self._lost_camera = True
+            report.notes.append(
+                f"from {frame.time_s:.2f} s the camera's motion could not be followed: what was edited "
+                "behind the person is missing until it is found again"
+            )
+        for stage, seconds in result.stages.items():
+            self._seconds[stage].append(seconds)
+        if result.stages:
+            self._seconds["step"].append(sum(result.stages.values()))
+        trust = None
+        if self._trust and result.match is not None and result.box is not None:
+            trust = round(float(confidence(result.match, result.radius_px, result.box).mean()), 4)
+        reason = result.reason
+        if reason is None and not shows(frame.image, result.image):
+            reason = NOT_SHOWN
+        report.per_frame.append(
+            FrameReport(frame.index, round(frame.time_s, 6), round(result.coverage, 4), trust, reason)
+        )

@@ -23,7 +23,7 @@ from reference.face.view import RIGID
 CELL_PX = 16  # grid on which the background's field is given; a homography is smooth over far more
 SURE, UNSURE = -1.5, 8.0  # log_b where the camera's motion is known, and where the reference shows nothing
 EVERY = 3  # frames between two looks for the person beside the path
-GONE = 6  # frames over which the background's edit goes when the camera is lost
+GONE = 6  # frames over which the background's edit goes, or its colours stand in, when the camera is lost
 REMEMBERED = 32  # frames whose landmarks are kept, to move a late mask to the present
 
 
@@ -76,10 +76,14 @@ class Backdrop:
         motion = self._follow(frame, full < 0.02)
         self._motion = self._motion if motion is None else motion
         self._shown = min(1.0, max(0.0, self._shown + (1 if motion is not None else -1) / GONE))
-        if self._motion is None:
+        motion, known = self._motion, self._shown
+        if self.split.back.stand_in is None:
+            strength, known = strength * known, 1.0
+        elif motion is None:
+            motion, known = self._still(frame), 0.0
+        if motion is None:
             return front
-        field = _field(self._motion, frame, self.split)
-        back = self._compositor.compose(frame, field, strength * self._shown)
+        back = self._compositor.compose(frame, _field(motion, frame, self.split), strength, known)
         if back.box is None and front.box is None:
             return front
         x, y, w, h = cv2.boundingRect((full > 0).astype(np.uint8))
@@ -99,11 +103,15 @@ class Backdrop:
     def _follow(self, frame: Image, behind: Bool) -> Homography | None:
         """The camera's motion; a background too plain to tell is taken for that of a camera on a stand."""
         if self._camera.blind:
-            own = self.split.front.reference
-            return resized((frame.shape[0], frame.shape[1]), (own.shape[0], own.shape[1]))
+            return self._still(frame)
         motion = self._camera(frame, behind)
         self._lost = motion is None
         return motion
+
+    def _still(self, frame: Image) -> Homography:
+        """The motion of a camera on a stand."""
+        own = self.split.front.reference
+        return resized((frame.shape[0], frame.shape[1]), (own.shape[0], own.shape[1]))
 
     def _person(self, frame: Image, now_s: float, landmarks: Landmarks | None) -> Float:
         """Share of the person on a coarse grid over the frame; the reference's before the first answer."""

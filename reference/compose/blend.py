@@ -37,7 +37,7 @@ class Planes:
         change: weight of the change, (h, w, 3), or (h, w) where the channels agree.
         lit: light gain of the paint, (h, w, 3).
         trust: weight of the paint, (h, w).
-        doubt: share of the colour table, (h, w); None for 0 everywhere.
+        doubt: share of what stands in, (h, w); None for 0 everywhere.
     """
 
     change: Image | None
@@ -58,7 +58,7 @@ def weigh_pixels(gain: Float, trust: Float, doubt: Float | None, size: tuple[int
     Args:
         gain: (rows, columns, 3).
         trust: confidence times strength, (rows, columns).
-        doubt: share of the colour table, (rows, columns); None for none.
+        doubt: share of what stands in, (rows, columns); None for none.
     """
     lit = bool(np.abs(gain - 1).max() > 1e-3)
     trusted = weight_plane(trust, size)
@@ -143,10 +143,9 @@ def lay_paint(
     return cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share)
 
 
-def mix_tone(out: Image, live: Image, table: Image, share: Image) -> Image:
-    """`out` (h, w, 3) plus what the colour table (256, 3) changes on `live`, times its share (h, w)."""
+def mix_toned(out: Image, live: Image, toned: Image, share: Image) -> Image:
+    """`out` (h, w, 3) plus what `toned` changes on `live`, times its share (h, w)."""
     plane = cv2.merge([share, share, share])
-    toned = cv2.LUT(live, table[None])
     more = cv2.multiply(cv2.subtract(toned, live), plane, scale=1 / UNIT)
     less = cv2.multiply(cv2.subtract(live, toned), plane, scale=1 / UNIT)
     return cv2.subtract(cv2.add(out, more), less)

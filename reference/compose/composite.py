@@ -3,13 +3,14 @@
 out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
 mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
 All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay. A pure
-change of tone needs no warp: its colour table is applied to the live pixel. Rigid objects go over all that,
-see `rigid`.
+change of tone needs no warp: its colour table is applied to the live pixel. Of a look of the whole picture
+the share 1 - c, where no place in the reference is known, is made by its colours alone (`Edit.stand_in`).
+Rigid objects go over all that, see `rigid`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -24,7 +25,7 @@ from reference.compose.blend import (
     add_change,
     busy_cells,
     lay_paint,
-    mix_tone,
+    mix_toned,
     parts,
     tiles,
     weigh_pixels,
@@ -37,6 +38,7 @@ from reference.compose.live import Areas, gap_between_lips, live_areas, openings
 from reference.compose.rigid import Placed, RigidLayer, on_face
 from reference.compose.sampling import coarse_values, window_field
 from reference.compose.softness import SoftnessMeter
+from reference.edits.colour_model import ColourModel
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.edits.objects import find_objects
@@ -135,13 +137,18 @@ class Compositor:
     def _tone(self) -> Image | None:
         return self.edit.tone
 
-    def compose(self, frame: Image, match: Match, weight: float = 1.0) -> Composition:
+    @cached_property
+    def _stand_in(self) -> ColourModel | None:
+        return self.edit.stand_in
+
+    def compose(self, frame: Image, match: Match, weight: float = 1.0, known: float = 1.0) -> Composition:
         """The edit on a frame.
 
         Args:
             frame: RGB uint8 (H, W, 3).
             match: of this frame with the edit's reference.
             weight: multiplies the edit's strength, [0, 1].
+            known: multiplies what the match says of its own confidence, [0, 1].
 
         Raises:
             ValueError: a match of another frame size or reference size.
@@ -162,7 +169,9 @@ class Compositor:
             return Composition(image, (0, 0, size[1], size[0]), 1.0)
         live = live_areas(self._places, match.landmarks, size)
         weights = self._weigh(frame, match, box, live)
-        box = tight(weights.mask, box, weights.reach)
+        weights = replace(weights, trust=weights.trust * np.float32(known))
+        if self._stand_in is None:
+            box = tight(weights.mask, box, weights.reach)
         placed = None
         if self._rigid is not None and match.landmarks is not None:
             placed = self._rigid.place(match.landmarks, size, weights.reach)
@@ -199,12 +208,15 @@ class Compositor:
         live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
         pixels = self._pixels(match.frame_size)[y0:y1, x0:x1]
         field = window_field(match, weights.box)
-        doubt = None if self._tone is None else (1 - weights.trust) * np.float32(strength)
+        doubt = None if self._stand_in is None else (1 - weights.trust) * np.float32(strength)
         if doubt is not None and float(doubt.max()) < 0.02:
             doubt = None
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
         busy = work.any(axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        toned = None
+        if self._stand_in is not None and doubt is not None:
+            toned = self._stand_in.apply(live)
         allowed = None
         if self._gate is not None and match.landmarks is not None:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
@@ -212,8 +224,8 @@ class Compositor:
             at = cv2.add(pixels[tile], field[tile])
             made = live[tile].copy()
             _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
-            if self._tone is not None and planes.doubt is not None:
-                made = mix_tone(made, live[tile], self._tone, planes.doubt[tile])
+            if toned is not None and planes.doubt is not None:
+                made = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
             if allowed is not None:
                 made = self._shut(made, live[tile], at, allowed[tile])
             out[tile] = made
@@ -221,6 +233,8 @@ class Compositor:
     def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
         if self.edit.box is None:
             return None
+        if self._stand_in is not None:
+            return 0, 0, size[1], size[0]
         reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
         return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
 
@@ -257,6 +271,10 @@ class Compositor:
         trust = smoothstep(confidence, config.trust_low, config.trust_high)
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
+        if self._stand_in is not None:  # beyond the reference's border nothing is known
+            trust = trust * cv2.remap(
+                np.ones_like(self._own_mask), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+            )
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         total = float(mask.sum())
         coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
@@ -282,8 +300,8 @@ class Compositor:
             if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
                 continue
             live = np.ascontiguousarray(frame[y0:y1, x0:x1])
-            if self._tone is not None:
-                live = cv2.LUT(live, self._tone[None])
+            if self._stand_in is not None:
+                live = self._stand_in.apply(live)
             part = np.ascontiguousarray(image[y0:y1, x0:x1])
             image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
 

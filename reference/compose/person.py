@@ -92,7 +92,7 @@ def split_edit(edit: Edit, person: Float) -> Split | None:
     before, after = (_filled(image, clear) for image in (edit.reference, edit.edited))
     back = replace(edit, reference=before, edited=after, part=True)
     for half in (front, back):
-        half.__dict__["tone"] = edit.tone
+        half.__dict__["tone"], half.__dict__["stand_in"] = edit.tone, edit.stand_in
     return Split(front, back, full)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Box, Float, Image, check_image
+from reference.edits.colour_model import ColourModel, fit_colour_model
 from reference.edits.mask import change_mask, colour_table, opacity, visibly_changed
 from reference.errors import EditError
 
@@ -109,13 +110,21 @@ class Edit:
 
     @cached_property
     def tone(self) -> Image | None:
-        """For an edit of the whole picture its best colour table per channel, uint8 (256, 3), else None.
-
-        It stands in where no place in the reference is known for a pixel.
-        """
+        """For an edit of the whole picture its best colour table per channel, uint8 (256, 3), else None."""
         if self.coverage < WHOLE_COVERAGE:
             return None
         return np.stack([colour_table(self.reference[..., c], self.edited[..., c]) for c in range(3)], -1)
+
+    @cached_property
+    def stand_in(self) -> ColourModel | None:
+        """For a look of the picture as a whole what it does to colours, else None.
+
+        It stands in where no place in the reference is known for a pixel, so that nothing stays bare.
+        """
+        if self.coverage <= GLOBAL_COVERAGE:
+            return None
+        model = fit_colour_model(self.reference, self.edited)
+        return model if model.serves else None
 
     @cached_property
     def is_tone(self) -> bool:
@@ -129,7 +138,7 @@ class Edit:
         if mode == self.mode:
             return self
         other = replace(self, mode=mode)
-        for name in ("delta", "visible", "mask", "box", "coverage", "tone"):
+        for name in ("delta", "visible", "mask", "box", "coverage", "tone", "stand_in"):
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
         return other

@@ -114,6 +114,25 @@ def test_the_edit_goes_where_the_camera_is_lost_and_comes_back(scene: Scene) -> 
     assert max(np.abs(np.diff(shown))) < 0.35 * shown[3]
 
 
+def negative(image: Image) -> Image:
+    return np.asarray(cv2.bitwise_not(image), np.uint8)
+
+
+def test_a_look_of_the_whole_picture_stays_where_the_camera_is_lost(scene: Scene) -> None:
+    frame, person = scene.frame()
+    split = split_edit(Edit(frame, negative(frame)), person)
+    assert split is not None
+    backdrop = Backdrop(split, beside=False, finder=Known({float(k): person for k in range(14)}))
+    other = cv2.GaussianBlur(scene.frame(40)[0][:, ::-1], (0, 0), 9)
+    for k in range(14):
+        now = frame if k < 2 else np.ascontiguousarray(other)
+        out = backdrop.blend(now, float(k), None, Composition(negative(now), None, 1.0), 1.0).image
+        away = np.abs(out.astype(int) - (255 - now)).max(axis=2)
+        nearer = np.abs(out.astype(int) - now).max(axis=2) < away
+        assert nearer[np.abs(now.astype(int) - 127).max(axis=2) > 20].mean() < 0.02, k
+    backdrop.close()
+
+
 def test_beside_the_path_the_frame_never_waits(scene: Scene, face: Landmarks) -> None:
     frame, person = scene.frame()
     let = threading.Event()

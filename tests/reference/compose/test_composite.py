@@ -137,6 +137,29 @@ def test_an_edit_of_the_whole_picture_reaches_unknown_places_by_its_colour_table
     assert np.abs(out.astype(int) - cv2.LUT(other, table)).mean() < 1.5
 
 
+def duotone(image: Image) -> Image:
+    """A look that needs all three channels at once: dark blue to warm white by luma."""
+    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) / 255
+    dark, bright = np.array([20, 10, 90], np.float32), np.array([255, 230, 120], np.float32)
+    return np.rint(dark + luma * (bright - dark)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("shift", "log_b"), [((0.0, 0.0), 6.0), ((150.0, 0.0), -2.0)], ids=["nothing known", "beyond the border"]
+)
+def test_a_look_of_the_whole_picture_leaves_no_place_bare(
+    astronaut: Image, shift: tuple[float, float], log_b: float
+) -> None:
+    compositor = Compositor(Edit(astronaut, duotone(astronaut)), None, CompositeConfig(follow_light=False))
+    frame = translated(astronaut, -round(shift[0]), 0)
+    out = compositor.compose(frame, shift_match((512, 512), shift, log_b=log_b)).image.astype(int)
+    wanted = duotone(frame).astype(int)
+    changes = np.abs(wanted - frame).max(axis=2) > 12
+    bare = np.abs(out - frame).sum(axis=2) < np.abs(out - wanted).sum(axis=2)
+    assert (bare & changes).sum() < 0.01 * changes.sum()
+    assert np.abs(out - wanted).mean() < 6
+
+
 @pytest.mark.parametrize("log_b", [-2.0, 6.0])
 def test_a_pure_tone_is_made_on_the_live_pixel(
     astronaut: Image, rng: np.random.Generator, log_b: float

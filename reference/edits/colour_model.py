@@ -1,0 +1,176 @@
+"""What an edit does to colours, as a table over all of them.
+
+A cartoon, a film look or a drawing changes the whole picture. Where a head has turned or the camera has
+moved, no pixel of the reference says what the look is there. What it does to colours is known all the same,
+and stands in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageFilter
+
+from correspondence import Float, Image, check_image
+
+NODES = 33  # along each channel
+FIT_SIDE = 256  # pictures are shrunk to this before the fit, longer side, pixels
+SPREADS = (0.6, 1.5, 4.0)  # standard deviations over which a node hears its neighbours, nodes, near to far
+FIRM = 4.0  # pixels' worth by which a node leans on what lies farther
+JUDGED_SIDE = 48  # a look is judged on pictures of this size: its lines and grain are no matter of colour
+BLOCKS = 8  # along each side, of which every other one is kept from the fit when a look is judged
+LEAST_EXPLAINED = 0.25  # share of the change that colours must explain to stand in,
+LEAST_FORETOLD = (
+    0.3  # and share of the edited picture's variance, where a grey of its own explains half a change:
+)
+SURELY_EXPLAINED = 0.7  # above this a drawing on white paper may be nearly one colour
+DIRECT_PX = 400_000  # larger pictures get the change computed at half their size
+_Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ColourModel:
+    """A map from colour to edited colour.
+
+    Attributes:
+        table: float32 (NODES, NODES, NODES, 3), the edited colour at each node, indexed [b, g, r], in [0, 1].
+        explained: share of the edit's change that it makes, [0, 1]; lines and grain left out.
+        foretold: share of the edited picture's variance that it makes, [0, 1].
+    """
+
+    table: Float
+    explained: float = 0.0
+    foretold: float = 0.0
+
+    @property
+    def serves(self) -> bool:
+        """Whether the edit is a matter of colours, so that they may stand in for it."""
+        foretold = self.foretold >= LEAST_FORETOLD or self.explained >= SURELY_EXPLAINED
+        return self.explained >= LEAST_EXPLAINED and foretold
+
+    @cached_property
+    def _filter(self) -> ImageFilter.Color3DLUT:
+        return ImageFilter.Color3DLUT(NODES, self.table.ravel().tolist())
+
+    def apply(self, image: Image) -> Image:
+        """The picture in the edit's colours.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+
+        Returns:
+            RGB uint8 (H, W, 3); of a large picture the change is computed at half its size.
+        """
+        height, width = image.shape[:2]
+        if height * width <= DIRECT_PX:
+            return np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).filter(self._filter))
+        half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        made = np.asarray(Pillow.fromarray(half).filter(self._filter))
+        more, less = (
+            cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
+            for change in (cv2.subtract(made, half), cv2.subtract(half, made))
+        )
+        return np.asarray(cv2.subtract(cv2.add(image, more), less), np.uint8)
+
+
+def fit_colour_model(reference: Image, edited: Image) -> ColourModel:
+    """The table that best makes `edited` of `reference`, colour by colour.
+
+    A node holds what the pixels of about its colour became; where there are few, what those farther off did,
+    and last an affine map of all of them.
+
+    Args:
+        reference, edited: RGB uint8 (H, W, 3), equal sizes.
+
+    Raises:
+        ValueError: sizes that differ.
+    """
+    size = check_image(reference, "reference")
+    if check_image(edited, "edited") != size:
+        raise ValueError(f"reference {size} and edited {edited.shape[:2]} must be of one size")
+    before, after = _shrunk(reference, FIT_SIDE), _shrunk(edited, FIT_SIDE)
+    return ColourModel(_table(before.reshape(-1, 3), after.reshape(-1, 3)), **_judged(before, after))
+
+
+def _table(before: Image, after: Image) -> Float:
+    """The table fitted to colours uint8 (N, 3) and what became of them; see `ColourModel`."""
+    inputs, targets = before.astype(np.float64) / 255, after.astype(np.float64) / 255
+    plane = _affine(inputs, targets)
+    sums = _splat(inputs, targets - _mapped(inputs, plane))
+    left = np.zeros((NODES, NODES, NODES, 3))
+    for spread in reversed(SPREADS):
+        near = _smooth(sums, spread)
+        firm = FIRM / (2 * np.pi * max(spread, 1.0) ** 2) ** 1.5
+        left = (near[..., :3] + firm * left) / (near[..., 3:] + firm)
+    at = np.linspace(0, 1, NODES)
+    blue, green, red = np.meshgrid(at, at, at, indexing="ij")
+    nodes = np.stack([red, green, blue], axis=-1)
+    table = np.clip(_mapped(nodes.reshape(-1, 3), plane).reshape(nodes.shape) + left, 0, 1)
+    return table.astype(np.float32)
+
+
+def _judged(before: Image, after: Image) -> dict[str, float]:
+    """How well a table fitted to every other block of the picture makes the rest of it."""
+    height, width = before.shape[:2]
+    rows, columns = np.arange(height) * BLOCKS // height, np.arange(width) * BLOCKS // width
+    kept = (rows[:, None] + columns[None, :]) % 2 == 0
+    model = ColourModel(_table(before[kept], after[kept]))
+    small = [_shrunk(image, JUDGED_SIDE).astype(np.float64) for image in (model.apply(before), before, after)]
+    size = (small[0].shape[1], small[0].shape[0])
+    judged = cv2.resize((~kept).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    made, past, now = (values[judged] for values in small)
+    left, change = float(((now - made) ** 2).sum()), float(((now - past) ** 2).sum())
+    variance = float(((now - now.mean(axis=0)) ** 2).sum())
+    return {
+        "explained": max(0.0, 1 - left / change) if change > 0 else 1.0,
+        "foretold": max(0.0, 1 - left / variance) if variance > 0 else 1.0,
+    }
+
+
+def _shrunk(image: Image, side: int) -> Image:
+    ratio = min(1.0, side / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _affine(before: _Doubles, after: _Doubles) -> _Doubles:
+    """The affine map of all pixels, leaning on no change a little: (4, 3)."""
+    inputs = np.concatenate([before, np.ones((len(before), 1))], axis=1)
+    ridge = 1e-2 * len(before) * np.eye(4)
+    return np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ after + ridge @ np.eye(4, 3))
+
+
+def _mapped(colours: _Doubles, plane: _Doubles) -> _Doubles:
+    return colours @ plane[:3] + plane[3]
+
+
+def _splat(colours: _Doubles, values: _Doubles) -> _Doubles:
+    """Values and their weights, shared out among the eight nodes around each colour: (N, N, N, 4)."""
+    at = colours[:, ::-1] * (NODES - 1)  # blue, green, red
+    low = np.minimum(at.astype(np.int64), NODES - 2)
+    part = at - low
+    sums = np.zeros((NODES**3, 4))
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.prod([part[:, i] if corner[i] else 1 - part[:, i] for i in range(3)], axis=0)
+        node = np.ravel_multi_index(tuple((low + corner).T), (NODES, NODES, NODES))
+        for i, column in enumerate([*(weight * values.T), weight]):
+            sums[:, i] += np.bincount(node, column, NODES**3)
+    return sums.reshape(NODES, NODES, NODES, 4)
+
+
+def _smooth(sums: _Doubles, spread: float) -> _Doubles:
+    """Sums blurred along the three channels by a Gaussian."""
+    reach = int(np.ceil(3 * spread))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / spread) ** 2)
+    kernel /= kernel.sum()
+    for axis in range(3):
+        lines = np.moveaxis(sums, axis, 0)
+        flat = np.ascontiguousarray(lines.reshape(NODES, -1))
+        flat = cv2.filter2D(flat, -1, kernel[:, None], borderType=cv2.BORDER_CONSTANT)
+        sums = np.moveaxis(flat.reshape(lines.shape), 0, axis)
+    return sums

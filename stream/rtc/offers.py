@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aiortc import RTCIceCandidate
-from aiortc.sdp import DIRECTIONS, MediaDescription, SessionDescription, candidate_from_sdp
+from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream.errors import OfferError, SignalingError
+from stream.rtc import h264_profiles, sections
+from stream.rtc.h264_profiles import H264Format
 from stream.rtc.sdp_bounds import check_fragment, check_offer, is_usable
+from stream.rtc.sections import Section
 
-VIDEO_CODECS = ("H264", "VP8")
 Purpose = Literal["publish", "view"]
 Codec = Literal["H264", "VP8"]
+VIDEO_CODECS: tuple[Codec, ...] = ("H264", "VP8")
 
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
 UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
 _MID = re.compile("[!-~]{0,64}")  # aiortc's own where it is empty; it goes into an RTP header extension
 MAX_CREDENTIAL = 256
+NO_CODECS = ("rtx", "red", "ulpfec", "flexfec-03", "cn", "telephone-event")  # beside a codec, none themselves
+NAMES = {"H265": "H.265 (HEVC)", "H266": "H.266 (VVC)", "AV1X": "AV1"}
+USE = "set the encoder to H.264 (any profile up to High) or VP8"
 _MEDIA_LINE = "m={} 9 UDP/TLS/RTP/SAVPF 96"
 
 
@@ -28,12 +34,15 @@ class Offer:
     """A checked offer.
 
     Attributes:
-        sdp: the offer without its candidates, so that the answer waits for none of them.
+        sdp: what of the offer is taken: one video section and one of audio, without candidates, so that the
+            answer waits for none of them; H.264 of a kind that aiortc does not know shown as one it does.
         candidates: the offer's candidates that checks may be sent to, see `sdp_bounds.is_usable`.
-        mid: the m-section candidates belong to (the first; everything is bundled).
+        mid: the m-section candidates belong to (the first taken; everything is bundled).
         ufrag: the ICE user name fragment; another one later means an ICE restart.
-        audio: whether audio is offered.
+        audio: whether audio is taken.
         codecs: what is offered of `VIDEO_CODECS`, in the offer's order.
+        sections: all sections of the offer; taken: numbers of those that are taken.
+        stands: the H.264 format that was shown to aiortc as another one, if any.
     """
 
     sdp: str
@@ -42,6 +51,15 @@ class Offer:
     ufrag: str
     audio: bool
     codecs: tuple[Codec, ...]
+    sections: tuple[Section, ...] = ()
+    taken: tuple[int, ...] = ()
+    stands: H264Format | None = None
+
+    def complete(self, answer: str) -> str:
+        """The answer to the whole offer: what is not taken is denied, H.264 is answered as offered."""
+        if self.stands is not None:
+            answer = h264_profiles.answered(answer, self.stands)
+        return sections.with_denied(answer, self.sections, self.taken)
 
     @property
     def codec(self) -> Codec:
@@ -69,32 +87,58 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         OfferError: readable, but without video in the right direction or a codec in common.
     """
     description = _parse(text)
-    for media in description.media:
-        _check_media(media)
-    _check_bundle(description)
-    video = [media for media in description.media if media.kind == "video"]
-    if not video:
-        raise OfferError("the offer has no video section", "offer one video track, H.264 or VP8")
-    direction = video[0].direction or "sendrecv"  # the default of RFC 8866, section 6.7
-    if direction not in _ALLOWED[purpose]:
-        wanted = " or ".join(_ALLOWED[purpose])
-        raise OfferError(f"the video section is {direction}; to {purpose} it must be {wanted}")
-    codecs = _codecs(video[0])
-    if not codecs:
-        names = sorted({codec.name for codec in video[0].rtp.codecs}) or ["none"]
-        raise OfferError(f"no video codec in common: offered {', '.join(names)}; taken are H264 and VP8")
-    candidates = tuple(
-        candidate for media in description.media for candidate in media.ice_candidates if is_usable(candidate)
-    )
-    first = description.media[0]
+    head, offered = sections.split(text)
+    taken = _taken(offered, purpose)
+    media = [description.media[number] for number in taken]
+    for one in media:
+        _check_media(one)
+    _check_bundle(description, offered, media)
+    video = next(number for number in taken if offered[number].kind == "video")
+    stands = h264_profiles.stand_in(offered[video].text, sending=purpose == "view")
+    codecs = _codecs(description.media[video], offered[video].text, purpose)
+    kept = [
+        replace(section, text=h264_profiles.shown(section.text, stands))
+        if number == video and stands is not None
+        else section
+        for number, section in enumerate(offered)
+        if number in taken
+    ]
+    first = media[0]
     return Offer(
-        sdp=_without_candidates(text),
-        candidates=candidates,
+        sdp=sections.joined(head, kept),
+        candidates=tuple(
+            candidate for one in media for candidate in one.ice_candidates if is_usable(candidate)
+        ),
         mid=first.rtp.muxId,
         ufrag=str(first.ice.usernameFragment) if first.ice else "",
-        audio=any(media.kind == "audio" and _has_opus(media) for media in description.media),
+        audio=any(one.kind == "audio" and _has_opus(one) for one in media),
         codecs=codecs,
+        sections=tuple(offered),
+        taken=taken,
+        stands=stands,
     )
+
+
+def _taken(offered: list[Section], purpose: Purpose) -> tuple[int, ...]:
+    """Numbers of the sections that are taken: the first video in the right direction, the first audio.
+
+    Raises:
+        OfferError: no such video.
+    """
+    open_ones = [(number, section) for number, section in enumerate(offered) if not section.refused]
+    video = [(number, section) for number, section in open_ones if section.kind == "video"]
+    if not video:
+        kinds = {section.kind for _, section in open_ones}
+        what = {"application": "a data channel", "audio": "sound"}
+        held = " and ".join(sorted(what.get(kind, repr(kind[:20])) for kind in kinds))
+        only = f": it holds {held} only" if kinds else ": all its sections are rejected (port 0)"
+        raise OfferError(f"the offer has no video section{only}", "offer one video track, H.264 or VP8")
+    fit = [number for number, section in video if section.direction in _ALLOWED[purpose]]
+    if not fit:
+        wanted = " or ".join(_ALLOWED[purpose])
+        raise OfferError(f"the video section is {video[0][1].direction}; to {purpose} it must be {wanted}")
+    audio = [number for number, section in open_ones if section.kind == "audio"]
+    return tuple(sorted([fit[0], *audio[:1]]))
 
 
 def _parse(text: str) -> SessionDescription:
@@ -134,25 +178,7 @@ def _unreadable(text: str, error: Exception) -> str:
     return "a part of the offer could not be read"
 
 
-def _without_candidates(text: str) -> str:
-    """The offer less its candidates; each m-section says its direction."""
-    head, *sections = re.split(r"(?m)^(?=m=)", text.lstrip())
-    whole = [head]
-    for section in sections:
-        lines = [
-            line
-            for line in section.splitlines()
-            if not line.startswith(("a=candidate:", "a=end-of-candidates"))
-        ]
-        if not any(line.removeprefix("a=") in DIRECTIONS for line in lines):
-            lines.append("a=sendrecv")
-        whole.append("\r\n".join(lines) + "\r\n")
-    return "".join(whole)
-
-
 def _check_media(media: MediaDescription) -> None:
-    if media.kind not in ("audio", "video"):
-        raise OfferError(f"sections of kind {media.kind!r} are not taken", "offer audio and video only")
     if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
         raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
@@ -163,13 +189,16 @@ def _check_media(media: MediaDescription) -> None:
         raise SignalingError("malformed SDP: a=mid must name its section by 1 to 64 printable characters")
 
 
-def _check_bundle(description: SessionDescription) -> None:
-    """See to it that all sections share one transport; a lone one needs no name."""
-    mids = [media.rtp.muxId for media in description.media]
+def _check_bundle(
+    description: SessionDescription, offered: list[Section], taken: list[MediaDescription]
+) -> None:
+    """See to it that the sections that are taken share one transport; a lone one needs no name."""
+    pairs = zip(description.media, offered, strict=True)
+    mids = [media.rtp.muxId for media, section in pairs if not section.refused]
     groups = (group.items for group in description.group if group.semantic == "BUNDLE")
     bundle = next(groups, None)
     named = None if bundle is None else [str(mid) for mid in bundle]
-    if named is None and len(mids) == 1:
+    if named is None and len(taken) == 1:
         return
     if not all(mids) or len(set(mids)) < len(mids):
         raise SignalingError(
@@ -178,7 +207,9 @@ def _check_bundle(description: SessionDescription) -> None:
         )
     if named is None:
         raise OfferError("the offer does not bundle its sections", "offer them with a=group:BUNDLE")
-    if sorted(named) != sorted(mids):
+    wanted = {media.rtp.muxId for media in taken}
+    known = {section.mid for section in offered}
+    if len(set(named)) < len(named) or not wanted <= set(named) <= known:
         raise SignalingError(
             f"a=group:BUNDLE must name the m-sections, {_listed(mids)}, it names {_listed(named)}",
             "send the offer as the browser or encoder made it",
@@ -189,13 +220,27 @@ def _listed(names: list[str]) -> str:
     return ", ".join(repr(name[:20]) for name in names[:8]) or "none"
 
 
-def _codecs(media: MediaDescription) -> tuple[Codec, ...]:
-    found: list[Codec] = []
+def _codecs(media: MediaDescription, text: str, purpose: Purpose) -> tuple[Codec, ...]:
+    """What can be taken of a video section, in its order.
+
+    Raises:
+        OfferError: nothing.
+    """
+    h264 = h264_profiles.formats(text)
+    able = any(one.native or one.serves(sending=purpose == "view") for one in h264)
+    offered = dict.fromkeys(codec.name.upper() for codec in media.rtp.codecs)
+    found = [name for name in VIDEO_CODECS if name == "VP8" or able]
+    found = sorted((name for name in found if name in offered), key=list(offered).index)
+    if found:
+        return tuple(found)
+    names = [one.name for one in h264]
     for codec in media.rtp.codecs:
-        for name in VIDEO_CODECS:
-            if codec.name.upper() == name and name not in found:
-                found.append("H264" if name == "H264" else "VP8")
-    return tuple(found)
+        name = NAMES.get(codec.name.upper(), codec.name[:30])
+        if codec.name.upper() != "H264" and codec.name.lower() not in NO_CODECS and name not in names:
+            names.append(name)
+    raise OfferError(
+        f"no video codec in common: offered {', '.join(names[:8]) or 'none'}; taken are H.264 and VP8", USE
+    )
 
 
 def _has_opus(media: MediaDescription) -> bool:

@@ -88,7 +88,7 @@ class Peer:
         self._candidates = len(offer.candidates)
         if offer.candidates:
             self.spawn(self._add(Fragment(offer.candidates, None)))
-        return str(self.connection.localDescription.sdp)
+        return offer.complete(str(self.connection.localDescription.sdp))
 
     async def trickle(self, fragment: Fragment) -> None:
         """Add trickled candidates.

@@ -3,7 +3,7 @@
 Run as a process of its own: PyAV holds the interpreter's lock while the muxer shakes hands, and a server in
 the same process could not answer.
 
-    python whip_publisher.py URL TOKEN [SECONDS]
+    python whip_publisher.py URL TOKEN [SECONDS [PROFILE]]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIZE = (480, 640)
 FPS = 15
 
 
-def publish(url: str, token: str, stop: threading.Event, limit_s: float) -> None:
+def publish(url: str, token: str, stop: threading.Event, limit_s: float, profile: str) -> None:
     """Send to `url` until `stop` or for `limit_s` seconds."""
     source = DemoSource(SIZE, FPS)
     with av.open(url, "w", format="whip", options={"authorization": token}) as sink:
@@ -32,7 +32,8 @@ def publish(url: str, token: str, stop: threading.Event, limit_s: float) -> None
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = SIZE[1], SIZE[0], "yuv420p"
         video.bit_rate, video.gop_size = 1_000_000, FPS
-        video.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
+        preset = "ultrafast" if profile == "baseline" else "superfast"  # the first is Baseline anyway
+        video.options = {"preset": preset, "tune": "zerolatency", "profile": profile, "bf": "0"}
         started_s = time.monotonic()
         number = 0
         while not stop.is_set() and time.monotonic() - started_s < limit_s:
@@ -52,7 +53,8 @@ def main() -> None:
         stop.set()
 
     threading.Thread(target=wait_for_end, daemon=True).start()
-    publish(sys.argv[1], sys.argv[2], stop, float(sys.argv[3]) if len(sys.argv) > 3 else 60.0)
+    url, token, seconds, profile = (*sys.argv[1:], *("60", "baseline")[len(sys.argv) - 3 :])
+    publish(url, token, stop, float(seconds), profile)
 
 
 if __name__ == "__main__":

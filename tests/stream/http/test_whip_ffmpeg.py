@@ -14,11 +14,11 @@ from tests.stream.rig import BLUE, ROOT, Client, is_blue, server_process, until_
 
 
 @contextlib.asynccontextmanager
-async def ffmpeg(client: Client) -> AsyncIterator[asyncio.subprocess.Process]:
+async def ffmpeg(client: Client, profile: str = "baseline") -> AsyncIterator[asyncio.subprocess.Process]:
     """FFmpeg publishing to a session; killed at the end where it still runs."""
     url = f"{client.server.origin}/whip/{client.id}"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "tests/stream/whip_publisher.py", url, client.token,
+        sys.executable, "tests/stream/whip_publisher.py", url, client.token, "60", profile,
         stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT,
     )  # fmt: skip
     try:

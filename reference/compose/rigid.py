@@ -2,8 +2,8 @@
 
 The head moves as one piece: under weak perspective a point at (x, y) and depth z of the reference is seen at
 A (x, y, z, 1), A of 2 x 4 fitted to landmarks that keep their distances (Ullman and Basri 1991). The object
-lies where it can touch the head: on a smooth surface over brows, bridge, cheekbones, temples and forehead,
-since no single picture shows its own depth. A pixel of the frame shows what its line of sight meets first.
+lies on a surface that the reference's face tells (`surface`), since no single picture shows its own depth.
+A pixel of the frame shows what its line of sight meets first.
 """
 
 from __future__ import annotations
@@ -17,19 +17,13 @@ import numpy.typing as npt
 from correspondence import Box, Float, Image, Landmarks
 from reference.compose.blend import UNIT
 from reference.compose.layers import Softness, fixed_maps, soft_paint, warp
+from reference.compose.surface import surface_of
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.face.view import RIGID
 
 REACH = 0.3  # landmarks within about this distance of the object decide where it goes, face sizes
 FAR = 0.05  # weight of the others
-# Where glasses and hats touch the head from before: the bridge of the nose, brows, cheekbones and forehead.
-CONTACT = RIGID[:8] + RIGID[18:] + (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
-CONTACT += (50, 280, 117, 118, 346, 347)
-# What the surface meets exactly: the temples, where it bends back sharply, and some of these.
-HELD = (127, 356, 162, 389, 168, 6, 70, 300, 116, 345, 10, 151, 54, 284)
-HELD_SIGMA = 0.06  # over which a held landmark pulls the surface, face sizes
-DEPTH_SIGMA = 0.07  # over which their depths are smoothed, face sizes
 CELL = 8  # grid on which places are computed, pixels
 DEPTHS = 24  # at which a line of sight looks for the object
 THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it is whole (60 degrees)
@@ -79,7 +73,7 @@ class RigidLayer:
         apart = far[at[:, 1], at[:, 0]] / (REACH * size)
         self._weights = np.exp(-(apart**2)) + FAR
         self._anchors = np.column_stack([(points - self._middle) / size, np.ones(len(points))])
-        self._depth, self._depth_box = _depths(landmarks, self.box)
+        self._surface = surface_of(alpha, self.box, landmarks)
 
     def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
         """Where the object is in a frame, None where it is out of it or turned away.
@@ -121,18 +115,9 @@ class RigidLayer:
 
     def _forward(self, motion: _Doubles, places: _Doubles) -> _Doubles:
         """Places (N, 2) of the reference seen in the frame, (N, 2)."""
-        depth = self._depth_at(places)
+        depth = self._surface.depth_at(places)
         at = np.column_stack([(places - self._middle[:2]) / self._size, depth, np.ones(len(places))])
         return np.asarray(at @ motion)
-
-    def _depth_at(self, places: _Doubles) -> _Doubles:
-        """Depth at places (N, 2) of the reference, face sizes from the landmarks' middle, (N,)."""
-        x0, y0, x1, y1 = self._depth_box
-        rows, columns = self._depth.shape
-        scale = np.array([columns / (x1 - x0), rows / (y1 - y0)])
-        at = ((places + 0.5 - (x0, y0)) * scale - 0.5).astype(np.float32)[None]
-        depth = cv2.remap(self._depth, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(depth[0], np.float64)
 
     def _landing(self, motion: _Doubles, size: tuple[int, int], margin: int) -> Box | None:
         x0, y0, x1, y1 = self.box
@@ -153,9 +138,11 @@ class RigidLayer:
         wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         start = (wanted - motion[3]) @ inverse.T + self._middle[:2]  # as if all lay at the middle's depth
         step = inverse @ motion[2]  # the line of sight on the reference, from a depth to the next
-        low, high = float(self._depth.min()) - 1e-3, float(self._depth.max()) + 1e-3
+        low, high = self._surface.nearest - 1e-3, self._surface.farthest + 1e-3
         depths = np.linspace(low, high, DEPTHS)
-        beyond = np.stack([d - self._depth_at(start - d * step) for d in depths])  # rises through 0 at a hit
+        beyond = np.stack(
+            [d - self._surface.depth_at(start - d * step) for d in depths]
+        )  # rises through 0 at a hit
         hit = np.argmax(beyond >= 0, axis=0)  # the nearest, which the last depth is at the latest
         hit = np.maximum(np.where(beyond[-1] < 0, DEPTHS - 1, hit), 1)
         cell = np.arange(len(start))
@@ -211,59 +198,3 @@ def on_face(trust: Float, landmarks: Landmarks, box: Box) -> Float:
     oval = (take(landmarks, FACE_OVAL) - np.array((x0, y0), np.float32)) * 16
     cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1, shift=4)
     return np.where(face > 0, shown, np.float32(1)).astype(np.float32)
-
-
-def _depths(landmarks: Landmarks, box: Box) -> tuple[Float, Box]:
-    """The surface on which an object in a box of the reference lies.
-
-    Local planes through the depths of `CONTACT`, bent so that it meets `HELD`; beside the face the
-    nearest place on it gives the depth.
-
-    Returns:
-        float32 (rows, columns), face sizes from the rigid landmarks' middle; and the box it covers.
-    """
-    size = face_size(landmarks)
-    reach = round(0.2 * size)
-    around = (box[0] - reach, box[1] - reach, box[2] + reach, box[3] + reach)
-    step = max(1.0, 0.025 * size)
-    columns, rows = (max(2, round((around[i + 2] - around[i]) / step)) for i in (0, 1))
-    x = around[0] + (np.arange(columns) + 0.5) * (around[2] - around[0]) / columns - 0.5
-    y = around[1] + (np.arange(rows) + 0.5) * (around[3] - around[1]) / rows - 0.5
-    at = _onto(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2), take(landmarks, FACE_OVAL))
-    contact, held = (np.asarray(landmarks.points[list(n)], np.float64) / size for n in (CONTACT, HELD))
-    pull = _kernel(held[:, :2], held[:, :2]) + 1e-6 * np.eye(len(HELD))
-    missed = np.linalg.solve(pull, held[:, 2] - _planes(contact, held[:, :2]))
-    depth = _planes(contact, at / size) + _kernel(at / size, held[:, :2]) @ missed
-    depth -= landmarks.points[list(RIGID), 2].mean() / size
-    return depth.reshape(rows, columns).astype(np.float32), around
-
-
-def _planes(known: _Doubles, places: _Doubles) -> _Doubles:
-    """Depth at places (N, 2) by local planes through known points (K, 3), all in face sizes, (N,)."""
-    apart = known[None, :, :2] - places[:, None]
-    square = (apart**2).sum(axis=2) / DEPTH_SIGMA**2
-    weight = np.exp(-0.5 * (square - square.min(axis=1, keepdims=True)))
-    basis = np.concatenate([np.ones((*apart.shape[:2], 1)), apart], axis=2)  # (N, K, 3)
-    weighted = (basis * weight[..., None]).transpose(0, 2, 1)
-    normal = weighted @ basis + 1e-3 * weight.sum(axis=1)[:, None, None] * np.diag([0.0, 1.0, 1.0])
-    return np.asarray(np.linalg.solve(normal, (weighted @ known[:, 2])[..., None])[:, 0, 0])
-
-
-def _kernel(a: _Doubles, b: _Doubles) -> _Doubles:
-    """Gaussian weights between places (N, 2) and (K, 2), face sizes: (N, K)."""
-    square = ((a[:, None] - b[None]) ** 2).sum(axis=2)
-    return np.asarray(np.exp(-0.5 * square / HELD_SIGMA**2))
-
-
-def _onto(places: _Doubles, outline: Float) -> _Doubles:
-    """Places (N, 2) outside a closed outline moved to its nearest corner-to-corner point."""
-    polygon = np.ascontiguousarray(outline, np.float32).reshape(-1, 1, 2)
-    out = places.copy()
-    start, step = outline, np.roll(outline, -1, axis=0) - outline
-    for i, place in enumerate(places):
-        if cv2.pointPolygonTest(polygon, (float(place[0]), float(place[1])), False) >= 0:
-            continue
-        t = np.clip(((place - start) * step).sum(axis=1) / np.maximum((step**2).sum(axis=1), 1e-9), 0, 1)
-        on = start + t[:, None] * step
-        out[i] = on[((on - place) ** 2).sum(axis=1).argmin()]
-    return out

@@ -84,6 +84,17 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
     return Objects(*found)
 
 
+def frames_eyes(alpha: Float, landmarks: Landmarks) -> bool:
+    """Whether an object spans both eyes and lies about them, as glasses do.
+
+    Args:
+        alpha: its cover, float32 (H, W), [0, 1].
+        landmarks: of the picture it lies on.
+    """
+    group = alpha > 0.5
+    return bool(group.any()) and _Face(landmarks, alpha.shape, (0, 0)).frames_eyes(group)
+
+
 def hiding(before: Image, after: Image, core: Bool, size: float) -> Float:
     """How far each changed pixel hides what was there, float32 (H, W) in [0, 1], 0 off the core.
 
@@ -190,9 +201,9 @@ class _Face:
             return bool((group & self._near).any())
         if any(int((group & eye).sum()) >= HIDDEN_EYE * max(int(eye.sum()), 1) for eye in self._eyes):
             return True
-        return self._frames_eyes(group)
+        return self.frames_eyes(group)
 
-    def _frames_eyes(self, group: Bool) -> bool:
+    def frames_eyes(self, group: Bool) -> bool:
         """Whether a group spans both eyes and lies about them; a stroke over the nose does not."""
         along, down = self._across[group], self._down[group]
         at_eyes = np.abs(down) < BAND * self._apart

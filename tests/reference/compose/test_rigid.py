@@ -14,13 +14,12 @@ from correspondence import Image, Landmarks, LandmarkTracker
 from reference import CompositeConfig, Compositor, Edit
 from reference.compose.rigid import RigidLayer
 from reference.edits.objects import find_objects
-from reference.face.parts import LEFT_EYE, take
+from reference.face.parts import LEFT_EYE, RIGHT_EYE, face_size, take
 from reference.face.view import view_change
 from tests.reference import props
 from tests.reference.helpers import moved, scaled_face, shift_match, translated
 
 TEMPLES = [127, 356, 162, 389]
-HOLDS = [*TEMPLES, 168, 6, 116, 345]
 
 
 def layer(image: Image, landmarks: Landmarks) -> RigidLayer:
@@ -37,12 +36,33 @@ def test_glasses_stay_on_temples_and_bridge_as_the_head_turns(face: Landmarks, y
     blank = np.full((512, 512, 3), 128, np.uint8)
     rims = layer(blank, large)
     turned = scaled_face(large, 1.0, (512, 512), yaw_deg)
-    seen = rims.carry(turned, large.points[HOLDS, :2])
-    drift = np.linalg.norm(seen - turned.points[HOLDS, :2], axis=1)
-    assert drift.max() < 1.5
+    held = [[127], [356], [168, 6]]  # the ends of the arms, and the bridge
+    own, now = (np.stack([x.points[of, :2].mean(axis=0) for of in held]) for x in (large, turned))
+    assert np.linalg.norm(rims.carry(turned, own) - now, axis=1).max() < 1.5
     placed = rims.place(turned, (512, 512))
     assert placed is not None
     assert placed.share == 1.0
+
+
+@pytest.mark.parametrize("own_deg", [-15.0, 0.0])
+@pytest.mark.parametrize("yaw_deg", [-45.0, -20.0, 20.0, 45.0])
+def test_the_rims_of_glasses_stay_in_one_plane(face: Landmarks, own_deg: float, yaw_deg: float) -> None:
+    """Seen from afar a plane moves by an affine map: the rims' distance from it, in widths of a lens."""
+    own = scaled_face(
+        scaled_face(face, 256 / (face.box[3] - face.box[1]), (512, 512)), 1.0, (512, 512), own_deg
+    )
+    blank = np.full((512, 512, 3), 128, np.uint8)
+    rims = layer(blank, own)
+    size = face_size(own)
+    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    round_ = np.column_stack([0.19 * size * np.cos(angle), 0.14 * size * np.sin(angle)])
+    middles = [take(own, eye).mean(axis=0) + (0, 0.03 * size) for eye in (RIGHT_EYE, LEFT_EYE)]
+    rim = np.concatenate([middle + round_ for middle in middles]).astype(np.float32)
+    seen = rims.carry(scaled_face(own, 1.0, (512, 512), yaw_deg), rim)
+    basis = np.column_stack([rim, np.ones(len(rim))])
+    affine = np.linalg.lstsq(basis, seen, rcond=None)[0]
+    error = np.sqrt(((seen - basis @ affine) ** 2).sum(axis=1).mean())
+    assert error < 0.02 * 2 * 0.19 * size
 
 
 def test_where_it_lands_and_where_it_is_carried_agree(astronaut: Image, face: Landmarks) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from correspondence.face.mediapipe_graphs import pose, segmenter
+from correspondence.face.mediapipe_graphs import Pose, Segmenter
 from correspondence.types import Float, Image, check_image
 
 _SEEN_SIDE = 256  # frames are shrunk to this before the models look at them
-_SHOULDERS = (11, 12)  # BlazePose's numbers: the person's left, then right
+_SHOULDERS = [11, 12]  # BlazePose's numbers: the person's left, then right
 _LEAST_VISIBLE = 0.5  # below it a shoulder counts as not seen
 
 
@@ -45,8 +45,8 @@ class BodyDetector:
     """Runs the pose model and the selfie segmentation on one frame after another; not thread-safe."""
 
     def __init__(self) -> None:
-        self._pose = pose()
-        self._segmenter = segmenter()
+        self._pose = Pose()
+        self._segmenter = Segmenter()
 
     def __call__(self, image: Image, now_s: float) -> Body:
         """The person in a frame.
@@ -59,23 +59,19 @@ class BodyDetector:
         ratio = min(1.0, _SEEN_SIDE / max(height, width))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         seen = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        mask = np.asarray(self._segmenter.process(seen).segmentation_mask, np.float32)
-        found = self._pose.process(seen).pose_landmarks
-        return Body(_shoulders(found, height, width), mask, (height, width), now_s)
+        shoulders = _shoulders(self._pose(seen), height, width)
+        return Body(shoulders, self._segmenter(seen), (height, width), now_s)
 
     def close(self) -> None:
-        """Free MediaPipe's graphs."""
+        """Free MediaPipe's tasks."""
         self._pose.close()
         self._segmenter.close()
 
 
-def _shoulders(found: Any, height: int, width: int) -> Float | None:
-    if found is None:
+def _shoulders(found: Float | None, height: int, width: int) -> Float | None:
+    if found is None or found[_SHOULDERS, 2].min() < _LEAST_VISIBLE:
         return None
-    points = [found.landmark[index] for index in _SHOULDERS]
-    if min(point.visibility for point in points) < _LEAST_VISIBLE:
-        return None
-    return np.array([(point.x * width, point.y * height) for point in points], np.float32)
+    return found[_SHOULDERS, :2] * np.array([width, height], np.float32)
 
 
 class PersonFinder(Protocol):

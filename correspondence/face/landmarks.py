@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 
-from correspondence.face.mediapipe_graphs import face_detector, face_mesh
+from correspondence.face.mediapipe_graphs import FaceDetector, FaceMesh
 from correspondence.face.smoothing import OneEuro, SmoothingConfig
 from correspondence.geometry.region import Region, crop
-from correspondence.types import LANDMARK_COUNT, Float, Image, Landmarks, check_image
+from correspondence.types import Image, Landmarks, check_image
 
 FaceBox = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
 
@@ -23,8 +22,6 @@ SMALL_FACE = 0.15  # of the longer side: FaceMesh's own detector sees the whole 
 WINDOW_PER_FACE = 4.0  # side of the window in which a small face is followed, in its sides
 _SETTLING_RUNS = 3  # of FaceMesh on one picture, until its crop follows from its landmarks
 _SAME_FACE = 0.3  # face sides between what the runs see, at most
-_WIRE = np.dtype([("head", "u1", 2), ("axes", [("tag", "u1"), ("value", "<f4")], 3)])  # one of FaceMesh's
-_AXIS_TAGS = (0x0D, 0x15, 0x1D)  # of x, y and z in it: fields 1 to 3, of 32 bits
 _RIM = 0.5  # the window moves when the face comes this near its border, in face sides
 
 
@@ -49,9 +46,9 @@ class _StillDetector:
     """FaceMesh on unrelated pictures, one at a time."""
 
     def __init__(self) -> None:
-        self._mesh = face_mesh(static=True, faces=MOST_FACES)
-        self._settling = face_mesh(static=False, faces=1)
-        self._boxes = face_detector()
+        self._mesh = FaceMesh(static=True, faces=MOST_FACES)
+        self._settling = FaceMesh(static=False, faces=1)
+        self._boxes = FaceDetector()
 
     def find(self, image: Image) -> Landmarks | None:
         found = _run(self._mesh, image, None)
@@ -71,7 +68,7 @@ class _StillDetector:
         side = round(WINDOW_PER_FACE / 2 * _side(face.box))
         x0, y0, x1, y1 = face.box
         window = Region(round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2), max(side, 32))
-        self._settling.process(np.zeros((64, 64, 3), np.uint8))  # forget the last picture's face
+        self._settling(np.zeros((64, 64, 3), np.uint8))  # forget the last picture's face
         settled = face
         for _ in range(_SETTLING_RUNS):
             found = next(iter(_run(self._settling, image, window)), None)
@@ -117,8 +114,8 @@ class LandmarkTracker:
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
         self._config = config or TrackerConfig()
-        self._mesh = face_mesh(static=False, faces=1)
-        self._boxes = face_detector()
+        self._mesh = FaceMesh(static=False, faces=1)
+        self._boxes = FaceDetector()
         self._filter = OneEuro(self._config.smoothing)
         self._window: Region | None = None  # where the face is followed; None for the whole picture
         self._followed = False
@@ -151,7 +148,7 @@ class LandmarkTracker:
         return Landmarks(self._filter(found.points, _side(found.box), now_s), size)
 
     def close(self) -> None:
-        """Free MediaPipe's graphs; the tracker cannot be used afterwards."""
+        """Free MediaPipe's tasks; the tracker cannot be used afterwards."""
         self._mesh.close()
         self._boxes.close()
 
@@ -253,23 +250,14 @@ def _shrink(image: Image) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _detect_boxes(detector: Any, image: Image) -> list[FaceBox]:
+def _detect_boxes(detector: FaceDetector, image: Image) -> list[FaceBox]:
     """Boxes of all faces, pixels."""
-    height, width = image.shape[:2]
-    found = detector.process(_shrink(image)).detections or []
-    boxes = [detection.location_data.relative_bounding_box for detection in found]
-    return [
-        (
-            box.xmin * width,
-            box.ymin * height,
-            (box.xmin + box.width) * width,
-            (box.ymin + box.height) * height,
-        )
-        for box in boxes
-    ]
+    seen = _shrink(image)
+    across, down = image.shape[1] / seen.shape[1], image.shape[0] / seen.shape[0]
+    return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in detector(seen)]
 
 
-def _run(mesh: Any, image: Image, window: Region | None) -> list[Landmarks]:
+def _run(mesh: FaceMesh, image: Image, window: Region | None) -> list[Landmarks]:
     """All faces FaceMesh finds in a window of the picture, in pixels of the whole.
 
     Its unit coordinates times the size are pixels with centres on integers (measured: pictures and their
@@ -279,10 +267,8 @@ def _run(mesh: Any, image: Image, window: Region | None) -> list[Landmarks]:
     seen = _shrink(image) if window is None else crop(image, window, max(64, min(window.side, 512)))
     rows, columns = seen.shape[:2]
     out = []
-    for face in mesh.process(seen).multi_face_landmarks or []:
-        points = _unit_points(face) * np.array(
-            [columns, rows, columns], np.float32
-        )  # z is in units of the width
+    for face in mesh(seen):
+        points = face * np.array([columns, rows, columns], np.float32)  # z is in units of the width
         if window is None:
             ratio = np.array([width / columns, height / rows], np.float32)
             points[:, :2] = (points[:, :2] + np.float32(0.5)) * ratio - np.float32(0.5)
@@ -292,21 +278,3 @@ def _run(mesh: Any, image: Image, window: Region | None) -> list[Landmarks]:
             points[:, 2] *= window.side / rows
         out.append(Landmarks(points, (height, width)))
     return out
-
-
-def _unit_points(face: Any) -> Float:
-    """A landmark list of FaceMesh in its own units: float32 (478, 3).
-
-    Read from its wire form, where each landmark is two bytes and then x, y and z, each a tag and a float:
-    reading the fields one by one holds the interpreter's lock twenty times as long.
-    """
-    wire = face.SerializeToString()
-    if len(wire) != LANDMARK_COUNT * _WIRE.itemsize:
-        raise ValueError(
-            f"FaceMesh with irises has {LANDMARK_COUNT} landmarks of {_WIRE.itemsize} bytes, "
-            f"got {len(face.landmark)} in {len(wire)} bytes: another version of MediaPipe?"
-        )
-    axes = np.frombuffer(wire, _WIRE)["axes"]
-    if not (axes["tag"] == _AXIS_TAGS).all():
-        raise ValueError(f"a landmark's fields are tagged {_AXIS_TAGS}, got {axes['tag'][0]}")
-    return np.asarray(axes["value"], np.float32)

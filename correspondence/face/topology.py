@@ -56,16 +56,17 @@ def lend(mesh: Topology) -> None:
 def topology() -> Topology:
     """The closed mesh: 852 skin triangles, then those over mouth and eyes.
 
-    The skin's triangles are the 3-cycles of FACEMESH_TESSELATION without the two at the nostrils whose
+    The skin's triangles are the 3-cycles of FaceMesh's tesselation without the two at the nostrils whose
     every edge has two triangles already (a cycle, but no face of the mesh).
     """
     try:
-        from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+        from mediapipe.tasks.python.vision import FaceLandmarksConnections
     except ImportError:
         if not _lent:
             raise
         return _lent[0]
-    skin = _faces({frozenset(edge) for edge in FACEMESH_TESSELATION})
+    edges = FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
+    skin = _faces({frozenset((edge.start, edge.end)) for edge in edges})
     closing = [triangle for hole in _HOLES.values() for triangle in _strip(*hole)]
     triangles = _wind(skin + closing)
     return Topology(np.array(triangles, np.int32), len(skin))

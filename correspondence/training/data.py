@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 GRID = 256  # side of every training picture, pixels
 STEPS = 16  # landmark steps in a pixel
+HALF = np.array([0.5, 0.5, 0.0], np.float32)  # from the border of a picture to the centre of its first pixel
 MISSING = np.iinfo(np.int16).min  # stands for a landmark of a frame without a face
 Int16 = npt.NDArray[np.int16]
 Detector = Callable[[Iterable[Image]], Iterator[Float | None]]
@@ -113,19 +114,14 @@ def hold_out(sizes: dict[str, int], share: float = 0.1, seed: int = 0) -> set[st
 
 def face_mesh(frames: Iterable[Image]) -> Iterator[Float | None]:
     """MediaPipe's landmarks of each frame, tracked over time: float32 (478, 3) in pixels, or None."""
-    from mediapipe.python.solutions.face_mesh import FaceMesh
+    from correspondence.face.mediapipe_graphs import FaceMesh
 
-    with FaceMesh(static_image_mode=False, refine_landmarks=True, max_num_faces=1) as mesh:
-        for frame in frames:
-            found = mesh.process(frame).multi_face_landmarks
-            if not found:
-                yield None
-                continue
-            h, w = frame.shape[:2]
-            points = np.array(
-                [(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32
-            )
-            yield points
+    mesh = FaceMesh(static=False, faces=1)
+    for frame in frames:
+        found = mesh(frame)
+        h, w = frame.shape[:2]
+        yield found[0] * np.array([w, h, w], np.float32) - HALF if found else None
+    mesh.close()
 
 
 def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:

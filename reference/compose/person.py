@@ -9,7 +9,7 @@ import numpy as np
 
 from correspondence import Float, Image, Landmarks, check_image
 from correspondence.face.body import Body
-from correspondence.face.mediapipe_graphs import segmenter
+from correspondence.face.mediapipe_graphs import Segmenter
 from reference.compose.guided import guided_mask
 from reference.compose.landing import leaves_head
 from reference.edits.edit import Edit
@@ -27,7 +27,7 @@ class PersonDetector:
     """MediaPipe's selfie segmentation alone, which `BodyWatcher` can run beside the path; not thread-safe."""
 
     def __init__(self) -> None:
-        self._segmenter = segmenter()
+        self._segmenter = Segmenter()
 
     def __call__(self, image: Image, now_s: float) -> Body:
         """The person in a frame, without shoulders.
@@ -40,11 +40,10 @@ class PersonDetector:
         ratio = min(1.0, SEEN_SIDE / max(height, width))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         seen = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        mask = np.asarray(self._segmenter.process(seen).segmentation_mask, np.float32)
-        return Body(None, smoothstep(mask, *EDGE), (height, width), now_s)
+        return Body(None, smoothstep(self._segmenter(seen), *EDGE), (height, width), now_s)
 
     def close(self) -> None:
-        """Free MediaPipe's graph."""
+        """Free MediaPipe's task."""
         self._segmenter.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from correspondence import Float
 from correspondence.face.landmarks import _run
-from correspondence.face.mediapipe_graphs import face_mesh
+from correspondence.face.mediapipe_graphs import FaceMesh
 from correspondence.face.smoothing import OneEuro, SmoothingConfig
 from tests.correspondence.faces import CLIPS, clip_frames
 
@@ -78,7 +78,7 @@ def test_on_clips_jitter_falls_and_motion_keeps_its_time(portraits: Path) -> Non
     rest_raw = rest_smooth = 0.0
     still_frames, lags = 0, []
     for name in CLIPS:
-        mesh = face_mesh(static=False, faces=1)
+        mesh = FaceMesh(static=False, faces=1)
         raw = np.stack(
             [_run(mesh, frame, None)[0].points[:468] for frame in clip_frames(portraits, name, 100)]
         )

@@ -31,22 +31,22 @@ def points() -> Float:
 
 
 def test_rings_are_mediapipes() -> None:
-    connections = pytest.importorskip("mediapipe.python.solutions.face_mesh_connections")
+    connections = pytest.importorskip("mediapipe.tasks.python.vision").FaceLandmarksConnections
 
     def edges(*rings: parts.Ring) -> set[frozenset[int]]:
         return {frozenset((int(a), int(b))) for r in rings for a, b in zip(r, np.roll(r, -1), strict=True)}
 
     def theirs(name: str) -> set[frozenset[int]]:
-        return {frozenset(e) for e in getattr(connections, name)}
+        return {frozenset((e.start, e.end)) for e in getattr(connections, f"FACE_LANDMARKS_{name}")}
 
-    assert edges(parts.LIPS_OUTER, parts.LIPS_INNER) == theirs("FACEMESH_LIPS")
-    assert edges(parts.OVAL) == theirs("FACEMESH_FACE_OVAL")
-    assert edges(parts.RIGHT_EYE) == theirs("FACEMESH_RIGHT_EYE")
-    assert edges(parts.LEFT_EYE) == theirs("FACEMESH_LEFT_EYE")
-    assert edges(parts.RIGHT_IRIS) == theirs("FACEMESH_RIGHT_IRIS")
-    assert edges(parts.LEFT_IRIS) == theirs("FACEMESH_LEFT_IRIS")
-    assert edges(parts.RIGHT_BROW) >= theirs("FACEMESH_RIGHT_EYEBROW")
-    assert edges(parts.LEFT_BROW) >= theirs("FACEMESH_LEFT_EYEBROW")
+    assert edges(parts.LIPS_OUTER, parts.LIPS_INNER) == theirs("LIPS")
+    assert edges(parts.OVAL) == theirs("FACE_OVAL")
+    assert edges(parts.RIGHT_EYE) == theirs("RIGHT_EYE")
+    assert edges(parts.LEFT_EYE) == theirs("LEFT_EYE")
+    assert edges(parts.RIGHT_IRIS) == theirs("RIGHT_IRIS")
+    assert edges(parts.LEFT_IRIS) == theirs("LEFT_IRIS")
+    assert edges(parts.RIGHT_BROW) >= theirs("RIGHT_EYEBROW")
+    assert edges(parts.LEFT_BROW) >= theirs("LEFT_EYEBROW")
 
 
 @pytest.mark.parametrize(

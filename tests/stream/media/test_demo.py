@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from correspondence import Float, Image
+from correspondence.face.mediapipe_graphs import FaceMesh
 from stream.media.demo import DemoSource
 
 
@@ -56,18 +57,16 @@ def test_the_true_field_of_a_frame_to_itself_is_zero() -> None:
 
 
 def test_there_is_one_face_and_it_turns() -> None:
-    from mediapipe.python.solutions.face_mesh import FaceMesh
-
     source = DemoSource((480, 640))
     offsets = []
-    with FaceMesh(static_image_mode=True, max_num_faces=2) as mesh:
-        for index in range(0, 160, 20):
-            faces = mesh.process(source.frame(index)).multi_face_landmarks
-            assert faces is not None
-            assert len(faces) == 1
-            points = np.array([(point.x * 640, point.y * 480) for point in faces[0].landmark])
-            width = points[454, 0] - points[234, 0]  # from ear to ear
-            offsets.append((points[1, 0] - points[[234, 454], 0].mean()) / width)  # the nose between the ears
+    mesh = FaceMesh(static=True, faces=2)
+    for index in range(0, 160, 20):
+        faces = mesh(source.frame(index))
+        assert len(faces) == 1
+        points = faces[0][:, 0]
+        width = points[454] - points[234]  # from ear to ear
+        offsets.append((points[1] - points[[234, 454]].mean()) / width)  # the nose between the ears
+    mesh.close()
     assert np.ptp(offsets) > 0.05
 
 

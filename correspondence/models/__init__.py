@@ -1,0 +1,1 @@
+"""MediaPipe's models as files, and the script that rebuilds each of them from its origin."""

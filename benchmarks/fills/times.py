@@ -92,7 +92,7 @@ def requests(frames: Sequence[Image], landmarks: Sequence[Landmarks | None]) -> 
     """One masked fill over a tenth of the picture and one pair between two references, at 256."""
     image = frames[0]
     mask = np.zeros(image.shape[:2], np.float32)
-    h, w = mask.shape
+    h, w = image.shape[:2]
     cv2.ellipse(mask, (w // 2, h // 2), (int(0.2 * w), int(0.16 * h)), 0, 0, 360, 1.0, -1)
     context = FillContext(landmarks=landmarks[0], reference=frames[3], reference_landmarks=landmarks[3])
     pair = GapJob(references={0: frames[0], 3: frames[3]}, landmarks=dict(enumerate(landmarks[:4])))

@@ -98,7 +98,7 @@ def relight(image: Image, config: TruthConfig, rng: np.random.Generator) -> Imag
     _, packed = cv2.imencode(
         ".jpg", np.clip(lit, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
-    return cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
 
 
 def truth_pair(

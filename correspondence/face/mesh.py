@@ -253,7 +253,7 @@ def _extension(
     fade = np.exp(-((distance * (_COARSE / max(REACH * face, 1.0))) ** 2))[..., None]
     rest = reference.points[list(topo.OVAL)] - (outline @ motion[:, :2].T + motion[:, 2])
     head += (
-        _spread(outline / _COARSE, rest, n, face / _COARSE)
+        _spread(outline / np.float32(_COARSE), rest, n, face / _COARSE)
         * np.exp(-distance * (_COARSE / max(0.3 * face, 1.0)))[..., None]
     )
     coarse = still + fade * (head - still)

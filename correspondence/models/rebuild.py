@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,7 @@ def say_range(original: bytes) -> bytes:
     return _with_range(_read(original))
 
 
-CHANGES = {"": bytes, "joined": join_attention, "range": say_range}
+CHANGES: dict[str, Callable[[bytes], bytes]] = {"": bytes, "joined": join_attention, "range": say_range}
 
 
 def build(name: str, originals: dict[str, bytes]) -> bytes:

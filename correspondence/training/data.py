@@ -156,7 +156,8 @@ def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
         cv2.imencode(".jpg", cv2.cvtColor(s, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1]
         for s in stills
     ]
-    np.savez(out / "stills.npz", **{f"{i:04d}": j for i, j in enumerate(jpegs)})
+    packed: dict[str, Any] = {f"{i:04d}": j for i, j in enumerate(jpegs)}
+    np.savez(out / "stills.npz", **packed)
     mesh = topology.topology()
     np.savez(out / "mesh.npz", triangles=mesh.triangles, skin=mesh.skin)
     (out / "index.json").write_text(json.dumps(index, indent=0))
@@ -173,7 +174,7 @@ def encode_points(found: Sequence[Float | None]) -> Int16:
 
 def decode_points(coded: Int16) -> Float:
     """The reverse of `encode_points`: float32 (N, 478, 3) pixels, NaN without a face."""
-    points = coded.astype(np.float32) / STEPS
+    points = coded.astype(np.float32) / np.float32(STEPS)
     points[coded[:, 0, 0] == MISSING] = np.nan
     return points
 

@@ -148,7 +148,7 @@ def hand(rng: Generator, size: int, centre: Float, length: float) -> Float:
     cv2.line(
         canvas, np.rint(centre).astype(int).tolist(), wrist.tolist(), 255, int(length * 0.5), cv2.LINE_AA
     )
-    return np.asarray(canvas, np.float32) / 255
+    return np.asarray(canvas, np.float32) / np.float32(255)
 
 
 def _fill(size: int, polygons: list[Any_], rng: Generator) -> Float:
@@ -156,7 +156,7 @@ def _fill(size: int, polygons: list[Any_], rng: Generator) -> Float:
     for corners in polygons:
         cv2.fillPoly(canvas, [np.rint(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
     soft = float(rng.uniform(0.3, 1.2))
-    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), soft), np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), soft), np.float32) / np.float32(255)
 
 
 def occlude(
@@ -219,9 +219,8 @@ def spoil(rng: Generator, image: Image) -> Image:
         out = np.clip(out + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         quality = int(rng.integers(35, 96))
-        out = cv2.imdecode(
-            cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
-        )
+        packed = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        out = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
     return np.asarray(out, np.uint8)
 
 

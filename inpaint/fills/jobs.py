@@ -210,7 +210,7 @@ def _laid(base: Base, made: Image, box: Box) -> Image:
     return result
 
 
-def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:  # type: ignore[type-arg]
+def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     import cv2
 
     shrink = size[0] < values.shape[1]

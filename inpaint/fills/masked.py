@@ -68,10 +68,10 @@ class DiffusionFill:
         opened = (dilate(mask, self.config.dilate_px) > 0).astype(np.float32)
         # on whole pictures: in a crop the matcher would miss what of the reference lies around it
         known = (context.landmarks, context.reference, context.reference_landmarks)
-        crop, hole, wide, rough, carried = (
-            np.ascontiguousarray(x[y0:y1, x0:x1])
-            for x in (image, mask, opened, *guesses(image, opened, *known))
-        )
+        here = np.s_[y0:y1, x0:x1]
+        rough, carried = (np.ascontiguousarray(guess[here]) for guess in guesses(image, opened, *known))
+        crop = np.ascontiguousarray(image[here])
+        hole, wide = (np.ascontiguousarray(share[here]) for share in (mask, opened))
         invented = self._generate(rough, carried, wide, box, context)
         filled = cv2.resize(invented, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
         filled = match_boundary(crop, np.asarray(filled, np.uint8), hole, self.config.boundary_px)

@@ -98,7 +98,7 @@ def tiles(busy: Bool, size: tuple[int, int]) -> Iterator[Tile]:
     """
     for top in range(0, busy.shape[0], BAND):
         y = slice(top * CELL, min((top + BAND) * CELL, size[0]))
-        for left, right in _runs(busy[top : top + BAND].any(axis=0)):
+        for left, right in _runs(np.any(busy[top : top + BAND], axis=0)):
             yield y, slice(left * CELL, min(right * CELL, size[1]))
 
 

@@ -213,7 +213,7 @@ class Compositor:
             doubt = None
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
-        busy = work.any(axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        busy: Bool = np.any(work, axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
         toned = None
         if self._stand_in is not None and doubt is not None:
             toned = self._stand_in.apply(live)

@@ -36,7 +36,9 @@ class FaceGate:
         owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
         beyond = (edited & (owner < 0)).astype(np.uint8) * np.uint8(255)
         self.free = beyond if beyond.any() else None  # uint8 (H, W), 255: edited off the mesh, not gated
-        self.share = 1 - np.count_nonzero(beyond) / max(np.count_nonzero(edited), 1)  # that is gated
+        self.share = 1 - int(np.count_nonzero(beyond)) / max(
+            int(np.count_nonzero(edited)), 1
+        )  # that is gated
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
         self._corners = topology().triangles[owner[y, x]]  # of the triangle that carries each cell

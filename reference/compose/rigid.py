@@ -91,7 +91,7 @@ class RigidLayer:
         box = self._landing(motion, size, MARGIN + int(np.ceil(beyond)))
         if box is None or share <= 0 or np.linalg.det(plane) <= 0:
             return None
-        return Placed(box, self._places(motion, np.linalg.inv(plane), box), share)
+        return Placed(box, self._places(motion, np.asarray(np.linalg.inv(plane), np.float64), box), share)
 
     def carry(self, landmarks: Landmarks, places: Float) -> Float:
         """Where places of the object are seen in a frame.

@@ -98,7 +98,7 @@ def _compression_noise(reference: Image, signed: Float) -> Image:
     best = np.zeros(reference.shape[:2], np.uint8)
     for quality in (98, 95, 92, 88, 83, 76, 68, 58, 45):
         packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        again = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        again = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
         best = cv2.absdiff(again, bgr).max(axis=2)
         if roughness(again.astype(np.float32) - bgr) >= seen:
             break

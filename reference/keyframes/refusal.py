@@ -89,7 +89,7 @@ def hidden_share(landmarks: Landmarks, sights: list[Sight], unsure: float) -> fl
         unsure: confidence below which a place is not recognised.
     """
     mesh = topology()
-    moving = np.isin(mesh.triangles, (*INNER_LIPS, *RIGHT_EYE, *LEFT_EYE)).any(axis=1)
+    moving = np.any(np.isin(mesh.triangles, (*INNER_LIPS, *RIGHT_EYE, *LEFT_EYE)), axis=1)
     moving[mesh.skin :] = True
     area = _areas(landmarks)
     centres = landmarks.points[mesh.triangles, :2].mean(axis=1)

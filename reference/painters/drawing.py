@@ -158,7 +158,7 @@ def tint(image: Float, coverage: Float, colour: Rgb, shading: float = 0.75) -> F
 
 def stain(image: Float, coverage: Float, colour: Rgb) -> Float:
     """Multiplied: what darkens and colours the skin without hiding it (freckles, contour, brows)."""
-    return blend(image, image * (np.array(colour, np.float32) / 255), coverage)
+    return blend(image, image * (np.array(colour, np.float32) / np.float32(255)), coverage)
 
 
 def flush(image: Float, coverage: Float, colour: Rgb) -> Float:
@@ -172,7 +172,7 @@ def flush(image: Float, coverage: Float, colour: Rgb) -> Float:
 def screen(image: Float, coverage: Float, colour: Rgb) -> Float:
     """Lightened: highlights."""
     light = np.array(colour, np.float32)
-    return blend(image, 255 - (255 - image) * (255 - light) / 255, coverage)
+    return blend(image, 255 - (255 - image) * (255 - light) / np.float32(255), coverage)
 
 
 def blend(image: Float, over: Float, coverage: Float) -> Float:

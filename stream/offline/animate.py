@@ -121,7 +121,7 @@ def animate_file(
     portrait = _Portrait(Still(image, landmarks), rest, filler)
     with (
         VideoReader(info) as reader,
-        open_output(output, reader, image.shape[:2], config.encoder, turn=False) as writer,  # type: ignore[arg-type]
+        open_output(output, reader, image.shape[:2], config.encoder, turn=False) as writer,
     ):
         report.notes += writer.notes
         for item in reader.items(writer.others):

@@ -25,7 +25,7 @@ def test_calibration_shows_the_rows_it_is_asked_for(tmp_path: Path) -> None:
     pictures = []
     for name in ("thorough", "another"):
         figures.draw_calibration([row | {"method": name}], tmp_path / f"{name}.png")
-        pictures.append(cv2.imread(str(tmp_path / f"{name}.png")))
+        pictures.append(np.asarray(cv2.imread(str(tmp_path / f"{name}.png")), np.uint8))
     assert pictures[0].shape == pictures[1].shape
     assert (pictures[0] != pictures[1]).any(), "a row that is none of ROWS is left out"
 
@@ -35,5 +35,5 @@ def test_fields_have_a_column_for_each_method(tmp_path: Path, astronaut: Image) 
     widths = []
     for count in (1, 2):
         figures.draw_fields(pair, [Copy()] * count, tmp_path / "fields.png")
-        widths.append(cv2.imread(str(tmp_path / "fields.png")).shape[1])
+        widths.append(np.asarray(cv2.imread(str(tmp_path / "fields.png"))).shape[1])
     assert widths[1] == 1.5 * widths[0]

@@ -35,7 +35,7 @@ def face() -> Face:
     return image, found
 
 
-def warped(face: Face, seed: int, strength: float = 1.0) -> tuple[Image, Landmarks, np.ndarray]:  # type: ignore[type-arg]
+def warped(face: Face, seed: int, strength: float = 1.0) -> tuple[Image, Landmarks, np.ndarray]:
     """A frame of known field, its landmarks, and that field."""
     image, landmarks = face
     side = len(image)

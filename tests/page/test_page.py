@@ -204,7 +204,7 @@ def test_pictures_go_out_and_come_back(desk: Desk, tmp_path: Path) -> None:
     page.set_input_files("#edit-file", png(tmp_path / "edited.png", reference))
     page.wait_for_selector("#edit-common:not([hidden])")
     held = cv2.imdecode(np.frombuffer(ask(page, "/edit.png").body(), np.uint8), cv2.IMREAD_COLOR)
-    assert np.abs(held.astype(int) - reference).max() <= 1
+    assert np.abs(np.asarray(held, int) - reference).max() <= 1
 
 
 def test_wrong_files_are_refused_in_words(desk: Desk, tmp_path: Path) -> None:

@@ -54,7 +54,8 @@ def canvas_colour(page: Page, x: float, y: float) -> tuple[int, ...]:
 def edit_png(page: Page) -> Image:
     """The edited picture as the server holds it."""
     answer = ask(page, "/edit.png")
-    image: Image = cv2.imdecode(np.frombuffer(answer.body(), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    read = cv2.imdecode(np.frombuffer(answer.body(), np.uint8), cv2.IMREAD_COLOR)
+    image: Image = np.asarray(read, np.uint8)[..., ::-1]
     return image
 
 

@@ -37,7 +37,7 @@ def glasses(image: Image, landmarks: Landmarks, tint: float = 0.0) -> Image:
     ):
         cv2.line(rim, _fixed(start), _fixed(end), 255, width, cv2.LINE_AA, 4)
     darkened = over(image, np.full_like(image, 25), lens * np.float32(tint / 255))
-    return over(darkened, np.full_like(image, 24), rim / np.float32(255))
+    return over(darkened, np.full_like(image, 24), (rim / np.float32(255)).astype(np.float32))
 
 
 def hat(image: Image, landmarks: Landmarks) -> Image:
@@ -67,7 +67,7 @@ def eye_patch(image: Image, landmarks: Landmarks) -> Image:
     middle = take(landmarks, RIGHT_EYE).mean(axis=0)
     axes = _fixed(np.array([0.17 * size, 0.14 * size]))
     cv2.ellipse(cover, _fixed(middle), axes, 0, 0, 360, 255, -1, cv2.LINE_AA, 4)
-    return over(image, np.full_like(image, 20), cover / np.float32(255))
+    return over(image, np.full_like(image, 20), (cover / np.float32(255)).astype(np.float32))
 
 
 def scar(image: Image, landmarks: Landmarks) -> Image:
@@ -93,7 +93,7 @@ def over(image: Image, paint: Image, share: Float) -> Image:
 def _filled(image: Image, outline: Float) -> Float:
     cover = np.zeros(image.shape[:2], np.uint8)
     cv2.fillPoly(cover, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    return np.asarray(cover / np.float32(255), np.float32)
+    return np.asarray((cover / np.float32(255)).astype(np.float32), np.float32)
 
 
 def _fixed(place: Float) -> tuple[int, int]:

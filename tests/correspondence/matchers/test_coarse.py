@@ -60,7 +60,7 @@ def test_the_flow_reads_alike_on_a_regions_grid() -> None:
 def test_only_the_rows_of_a_wide_picture_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
 
-    def spy(source: Image, target: Image, **options: int) -> np.ndarray:  # type: ignore[type-arg]
+    def spy(source: Image, target: Image, **options: int) -> np.ndarray:
         shapes.append(source.shape)
         return flow.dis_flow(source, target, **options)  # type: ignore[arg-type]
 

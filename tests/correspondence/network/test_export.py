@@ -17,14 +17,14 @@ from correspondence.training.trainer import TrainConfig, Trainer
 from tests.correspondence.material import SMALL_VIT, checker, tiny_network, write_small_vit
 
 
-def run_onnx(folder: Path, inputs: tuple[torch.Tensor, ...], graph: str) -> list[np.ndarray]:  # type: ignore[type-arg]
+def run_onnx(folder: Path, inputs: tuple[torch.Tensor, ...], graph: str) -> list[np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(folder / graph), options, ["CPUExecutionProvider"])
     names = [i.name for i in session.get_inputs()]
-    said: list[np.ndarray] = session.run(None, {n: i.numpy() for n, i in zip(names, inputs, strict=True)})  # type: ignore[type-arg]
+    said: list[np.ndarray] = session.run(None, {n: i.numpy() for n, i in zip(names, inputs, strict=True)})
     return said
 
 

@@ -15,13 +15,13 @@ from tests.correspondence.material import checker, moved
 SIDE = 128
 
 
-def gray(dx: float, dy: float, side: int = SIDE) -> np.ndarray:  # type: ignore[type-arg]
+def gray(dx: float, dy: float, side: int = SIDE) -> np.ndarray:
     field = np.zeros((side, side, 2), np.float32)
     field[...] = dx, dy
     return np.asarray(cv2.cvtColor(moved(checker(side), field), cv2.COLOR_RGB2GRAY))
 
 
-def inner(field: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def inner(field: np.ndarray) -> np.ndarray:
     cut = len(field) // 4
     return field[cut:-cut, cut:-cut].reshape(-1, 2).mean(axis=0)
 

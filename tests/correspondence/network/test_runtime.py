@@ -317,6 +317,6 @@ def test_devices_and_kinds_are_checked(folder: Path) -> None:
     assert Matcher.load("compact", weights=folder).kind == "compact"
 
 
-def _at(field: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _at(field: np.ndarray) -> np.ndarray:
     grid = np.stack(np.meshgrid(np.arange(field.shape[1]), np.arange(field.shape[0])), axis=2)
     return np.asarray(grid + field, np.float32)

@@ -77,14 +77,14 @@ def test_the_true_field_reproduces_the_frame_where_visible(index: int) -> None:
         assert (error[inner] > 40).mean() < 0.02
 
 
-def _smooth(field: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _smooth(field: np.ndarray) -> np.ndarray:
     import cv2
 
     small = field[2::4, 2::4]
     return np.asarray(cv2.resize(small, (GRID, GRID), interpolation=cv2.INTER_LINEAR))
 
 
-def _eroded(seen: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _eroded(seen: np.ndarray) -> np.ndarray:
     import cv2
 
     return np.asarray(cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0))

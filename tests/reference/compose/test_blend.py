@@ -51,7 +51,9 @@ def test_tiles_agree_with_the_formula_in_float(
 
     layers = make_layers(edit)
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    at = np.rint((np.dstack([x, y]) + field) * 32) / 32  # the places' step in fixed point
+    at = (np.rint((np.dstack([x, y]) + field) * 32) / 32).astype(
+        np.float32
+    )  # the places' step in fixed point
     painted = (edit.mask * edit.cover)[..., None]
     share = (edit.mask[..., None] - painted) / np.maximum(1 - painted, 1e-3)
     confidence = (1 - np.exp(-config.radius * min(size) / np.exp(log_b))) ** 2

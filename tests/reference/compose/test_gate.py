@@ -20,7 +20,7 @@ def face(astronaut: Image) -> Landmarks:
     return found
 
 
-def spot(landmarks: Landmarks, radius: int = 8) -> np.ndarray:  # type: ignore[type-arg]
+def spot(landmarks: Landmarks, radius: int = 8) -> np.ndarray:
     mask = np.zeros(landmarks.image_size, np.uint8)
     x, y = landmarks.points[CHEEK, :2]
     cv2.circle(mask, (round(float(x)), round(float(y))), radius, 1, -1)

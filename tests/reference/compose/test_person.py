@@ -23,7 +23,7 @@ def picture(rng: np.random.Generator) -> Image:
     return out
 
 
-def disc(radius: int) -> np.ndarray:  # type: ignore[type-arg]
+def disc(radius: int) -> np.ndarray:
     out = np.zeros(SIZE, np.float32)
     cv2.circle(out, (192, 128), radius, 1.0, -1)
     return out

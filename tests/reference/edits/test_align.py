@@ -29,7 +29,7 @@ def resized(image: Image, size: tuple[int, int]) -> Image:
 
 def jpeg(image: Image, quality: int) -> Image:
     packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def assert_same_edit(reference: Image, marked: Image, aligned: Image, stray: float = 0.0) -> None:

@@ -11,7 +11,7 @@ from tests.reference.helpers import paint_square
 
 def jpeg(image: Image, quality: int) -> Image:
     packed = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def test_delta_of_a_small_picture() -> None:

@@ -154,7 +154,7 @@ async def test_what_is_no_picture_is_refused(data: bytes, status: int, said: str
 
 
 def test_orientation_16_bit_grey_and_palette_are_understood() -> None:
-    upright = Pillow.fromarray(np.tile(np.arange(0, 240, 4, np.uint8)[:, None, None], (1, 40, 3)))
+    upright = Pillow.fromarray(np.tile(np.arange(0, 240, 4, dtype=np.uint8)[:, None, None], (1, 40, 3)))
     exif = Pillow.Exif()
     exif[0x0112] = 6  # the camera was turned: show rotated by 90 degrees clockwise
     turned = decode_picture(saved(upright, "PNG", exif=exif), LIMIT).image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from correspondence.errors import WeightsError
 
+MODEL_NAME = re.compile(r"vit_[a-z0-9_]{1,60}(\.[a-z0-9_]{1,40})?")
 DINOV2 = (
     "vit_small_patch14_dinov2.lvd142m"  # timm's name; "vit_small_patch14_reg4_dinov2.lvd142m" has registers
 )
@@ -246,6 +248,8 @@ def load_vit(model: str, weights: Path | None, **options: Any) -> nn.Module:
     Raises:
         WeightsError: timm is missing, the file does not fit the model, or the hub cannot be reached.
     """
+    if not MODEL_NAME.fullmatch(model):  # a file of weights names it; "hf-hub:…" would be anybody's model
+        raise WeightsError(f"the encoder must be one of timm's dinov2 models, got {model[:60]!r}")
     try:
         import timm
     except ImportError as missing:

@@ -47,11 +47,15 @@ class DiffusersFill:
 
         library: Any = diffusers  # its loaders are untyped
         dtype = torch.float16 if device.startswith("cuda") else torch.float32
+        options: dict[str, Any] = {"torch_dtype": dtype, "use_safetensors": True}  # never a pickle
         try:
-            unet = library.UNet2DConditionModel.from_pretrained(str(folder / "unet"), torch_dtype=dtype)
-            vae = library.AutoencoderKL.from_pretrained(str(folder / "vae"), torch_dtype=dtype)
-        except (OSError, ValueError, RuntimeError) as exc:
-            raise WeightsError(f"{folder} holds no model that diffusers can load: {exc}") from exc
+            unet = library.UNet2DConditionModel.from_pretrained(str(folder / "unet"), **options)
+            vae = library.AutoencoderKL.from_pretrained(str(folder / "vae"), **options)
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as exc:
+            raise WeightsError(
+                f"{folder} holds no model that diffusers can load from safetensors: {exc}; weights in .bin "
+                "files are not read, since they may run code: convert them first"
+            ) from exc
         if unet.config.in_channels != CHANNELS:
             raise WeightsError(
                 f"{folder}/unet has {unet.config.in_channels} input channels, "

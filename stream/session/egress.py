@@ -20,6 +20,7 @@ from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig, VideoCodec, VideoP
 
 logger = logging.getLogger(__name__)
 
+INFINITE = 1 << 62  # bits per second of a viewer that named no limit
 QUEUE_PACKETS = 15  # a viewer this many frames behind is cut to the next key frame
 RATE_WINDOW_S = 1.0  # over which the rate sent is measured
 BUSY_SHARE = 0.8  # a stream below this share of its target is limited by its content
@@ -251,9 +252,13 @@ class Broadcast:
         self._update_rate()
 
     def _wanted(self) -> int | None:
-        """The lowest of all limits, bits per second; None without any."""
-        limits = [track.remb_bps for track in self._tracks] + [self._limit_bps]
-        return min((limit for limit in limits if limit is not None), default=None)
+        """What half the viewers or more can take, and at most `set_bitrate`'s limit; None without limits.
+
+        One viewer's word alone never decides where there are others: it may be on a bad network, or lie.
+        """
+        said = sorted(INFINITE if track.remb_bps is None else track.remb_bps for track in self._tracks)
+        limits = [said[len(said) // 2] if said else INFINITE, self._limit_bps or INFINITE]
+        return None if min(limits) == INFINITE else min(limits)
 
     def _target(self) -> int:
         """What the encoders aim at, bits per second."""

@@ -18,6 +18,8 @@ from stream.session.slot import LatestSlot, SlotClosed
 logger = logging.getLogger(__name__)
 
 JOIN_S = 5.0
+HANG_S = 1.0  # a step that takes longer is passed by
+HANGS = f"the edit takes over {HANG_S:g} s a frame; the live picture is shown"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +69,7 @@ class Stepper(Protocol):
 
 
 class Pipeline:
-    """Newest frame in, edited frame out; a failing stage passes the frame and is counted.
+    """Newest frame in, edited frame out; a stage that fails or hangs is passed by, and counted.
 
     Args:
         propagator: edits the frames; its `step` is called from one thread only.
@@ -92,6 +94,9 @@ class Pipeline:
         self._inbox: LatestSlot[LiveFrame] = LatestSlot()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failing = False
+        self._turn = threading.Lock()  # held while a picture is handed on, so that their order stays
+        self._since_s: float | None = None  # when the present step began
+        self._passed_s = float("-inf")  # when the last frame went past a hanging step
         self._stall = threading.Event()
         self._stall_s = 0.0
         self.overlay = False  # whether the confidence is drawn over the picture
@@ -109,6 +114,22 @@ class Pipeline:
         self._metrics.frame_in()
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
+        since_s = self._since_s
+        if since_s is not None and time.monotonic() - since_s > HANG_S:
+            self._pass(frame)
+
+    def _pass(self, frame: LiveFrame) -> None:
+        """Hand a frame on as it is, past a step that hangs."""
+        with self._turn:
+            if self._since_s is None:
+                return  # it has just come back
+            if self._passed_s < self._since_s:
+                self._metrics.failed("hang")
+                logger.warning("a step takes over %.1f s; frames pass unedited until it ends", HANG_S)
+            self._passed_s = time.monotonic()
+            self.reason, self.coverage = HANGS, None
+            self._deliver(frame.image, frame.captured_s)
+        self._metrics.frame_out(time.monotonic() - frame.captured_s, edited=False)
 
     def outfit(self, own: Sequence[UserKeyframe], mode: Mode, before: Outfit | None) -> Outfit:
         """Make an edit ready, see `reference.Propagator.outfit`; blocks, so call it in an executor."""
@@ -153,12 +174,18 @@ class Pipeline:
                 frame = self._inbox.take()
             except SlotClosed:
                 return
+            began_s = self._since_s = time.monotonic()
             if self._stall_s > 0:
                 seconds, self._stall_s = self._stall_s, 0.0
                 self._stall.wait(seconds)
             image, edited = self._edited(frame)
-            self._deliver(image, frame.captured_s)
-            self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
+            with self._turn:
+                self._since_s = None
+                late = self._passed_s >= began_s  # newer frames were shown meanwhile
+                if not late:
+                    self._deliver(image, frame.captured_s)
+            if not late:
+                self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
 
     def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:
         """The picture to send, and whether it went through the edit."""

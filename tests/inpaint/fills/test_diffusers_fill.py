@@ -48,6 +48,40 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("sd"))
 
 
+class Evil:
+    """Runs when it is unpickled."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.write_text, (self.trace, "ran")
+
+
+def test_weights_that_are_pickles_are_not_read(tmp_path: Path) -> None:
+    import pickle
+
+    folder, trace = save_model(tmp_path / "sd"), tmp_path / "trace"
+    for part in ("unet", "vae"):
+        (folder / part / "diffusion_pytorch_model.safetensors").unlink()
+        torch.save(Evil(trace), folder / part / "diffusion_pytorch_model.bin", pickle_module=pickle)
+    with pytest.raises(WeightsError, match=r"safetensors.*may run code"):
+        DiffusersFill(folder)
+    assert not trace.exists()
+
+
+def test_plain_weights_in_a_pickle_are_not_read_either(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "sd")
+    from safetensors.torch import load_file
+
+    for part in ("unet", "vae"):
+        file = folder / part / "diffusion_pytorch_model.safetensors"
+        torch.save(load_file(file), file.with_suffix(".bin"))
+        file.unlink()
+    with pytest.raises(WeightsError, match="safetensors"):
+        DiffusersFill(folder)
+
+
 def a_job() -> MaskedJob:
     image = np.random.default_rng(2).integers(0, 255, (50, 70, 3), np.uint8)
     mask = np.zeros((50, 70), np.float32)

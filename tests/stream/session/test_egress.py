@@ -161,7 +161,27 @@ async def test_who_joins_while_nothing_moves_sees_the_last_picture(broadcast: Br
     assert to_rgb(frames[0]).mean() == pytest.approx(90, abs=3)
 
 
-async def test_the_lowest_limit_wins_until_its_viewer_leaves(executor: ThreadPoolExecutor) -> None:
+async def test_one_viewers_word_does_not_rule_the_others(executor: ThreadPoolExecutor) -> None:
+    broadcast = Broadcast(executor, LiveEncoderConfig())
+    _, start, _ = LiveEncoderConfig().rates((720, 1280))
+    tracks = [broadcast.track() for _ in range(5)]
+    for track in tracks:
+        broadcast._join(track)
+    broadcast._sent["H264"] = deque([(time.monotonic(), start // 8)])
+    tracks[0].set_remb(1)
+    assert broadcast.stats().bitrate_bps == start
+    tracks[1].set_remb(1)
+    assert broadcast.stats().bitrate_bps == start, "nor do two of five"
+    for track, limit in zip(tracks[2:], (900_000, 1_000_000, 1_100_000), strict=True):
+        track.set_remb(limit)
+    assert broadcast.stats().bitrate_bps == 900_000, "the median"
+    for track in tracks[1:]:
+        track.stop()
+    assert broadcast.stats().bitrate_bps == LiveEncoderConfig().rates((720, 1280))[0], "its own"
+    await broadcast.close()
+
+
+async def test_limits_of_two_and_of_one(executor: ThreadPoolExecutor) -> None:
     broadcast = Broadcast(executor, LiveEncoderConfig())
     low, start, high = LiveEncoderConfig().rates((720, 1280))
     one, two = broadcast.track(), broadcast.track()
@@ -171,8 +191,10 @@ async def test_the_lowest_limit_wins_until_its_viewer_leaves(executor: ThreadPoo
     broadcast._sent["H264"] = deque([(time.monotonic(), start // 8)])
     one.set_remb(1_000_000)
     two.set_remb(1_500_000)
-    assert broadcast.stats().bitrate_bps == 1_000_000
+    assert broadcast.stats().bitrate_bps == 1_500_000
     one.set_remb(1_000)
+    assert broadcast.stats().bitrate_bps == 1_500_000
+    two.set_remb(1_000)
     assert broadcast.stats().bitrate_bps == low
     one.stop()
     two.set_remb(90_000_000)

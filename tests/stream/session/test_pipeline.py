@@ -14,6 +14,7 @@ import pytest
 from correspondence import DETECT, Image, MaybeLandmarks, Prepared
 from reference import Decision, Mode, Outfit, Result, StageError, UserKeyframe
 from stream.metrics import Registry, SessionMetrics
+from stream.session import pipeline as session_pipeline
 from stream.session.pipeline import LiveFrame, Pipeline
 from tests.stream.rig import publishing, serving, watching
 
@@ -151,17 +152,34 @@ def test_any_exception_stays_inside(make: Callable[[], Made]) -> None:
     assert metrics.snapshot(0.0)["failed"] == {"step": 1}
 
 
-def test_after_a_stall_the_newest_frame_comes_first(make: Callable[[], Made]) -> None:
-    pipeline, _, sink, _ = make()
-    pipeline.stall(2.0)
-    for value in range(200):
+def test_a_stage_that_hangs_is_passed_by(
+    make: Callable[[], Made], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_pipeline, "HANG_S", 0.3)
+    pipeline, propagator, sink, metrics = make()
+    propagator.delay_s = 1.5
+    pipeline.submit(frame(1))
+    time.sleep(0.05)  # the step has begun
+    propagator.delay_s = 0.0
+    for value in range(10, 100, 10):
         pipeline.submit(frame(value))
-        time.sleep(0.015)
-    sink.wait(5)
+        time.sleep(0.1)
+    shown = [value for value, *_ in sink.got]
+    assert len(shown) >= 4
+    assert all(value % 10 == 0 for value in shown), "unedited"
+    assert max(delay for *_, delay in sink.got) < 0.3, "at once"
+    assert "live picture is shown" in str(pipeline.reason)
+    time.sleep(0.8)
+    pipeline.submit(frame(200))
+    sink.wait(len(shown) + 1)
+    time.sleep(0.1)
     pipeline.close()
-    assert len(sink.got) < 190, "what came meanwhile is gone, but for one"
-    assert sink.got[0][2] >= 2.0, "the frame that was stalled"
-    assert max(delay for *_, delay in sink.got[1:]) < 1.0, "fresh again at once"
+    values = [value for value, *_ in sink.got]
+    assert 2 not in values, "what the hanging step made is stale"
+    assert values[-1] == 201, "edited again"
+    assert [at for _, at, _ in sink.got] == sorted(at for _, at, _ in sink.got)
+    assert metrics.snapshot(0.0)["failed"] == {"hang": 1}
+    assert len([r for r in caplog.records if "takes over" in r.getMessage()]) == 1
 
 
 async def test_viewers_are_live_again_after_a_stall() -> None:
@@ -171,7 +189,7 @@ async def test_viewers_are_live_again_after_a_stall() -> None:
         async with publishing(client), watching(client) as screen:
             await screen.after(10)
             await client.ok("POST", "/debug/stall", json={"seconds": 2.0})
-            await screen.after(2, limit_s=10)  # the stalled frame, then the first after it
+            await screen.after(2, limit_s=10)  # unedited ones, after a second
             await asyncio.sleep(0.2)
             await screen.after(8)
             figures = session.stats()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ class ServerConfig:
             server open a session.
         public_url: scheme and host under which clients reach the server where that differs from the
             request's own (behind a TLS proxy), e.g. "https://livery.example".
+        allow_hosts: further names under which clients reach it; see `stream.http.hosts`.
+        trusted_proxies: addresses or networks of proxies whose X-Forwarded-For is believed; none by default.
         udp_ports: first and last UDP port for media; None for any.
         public_address: address put into host candidates where the server sits behind 1:1 NAT.
         ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
@@ -54,6 +57,8 @@ class ServerConfig:
     port: int = 8080
     token: str | None = None
     public_url: str | None = None
+    allow_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     udp_ports: tuple[int, int] | None = None
     public_address: str | None = None
     ice_servers: tuple[str, ...] = ()
@@ -109,6 +114,13 @@ class ServerConfig:
                 raise ValueError(
                     f"public_url must be scheme and host (https://livery.example), got {self.public_url!r}"
                 )
+        for network in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError as exc:
+                raise ValueError(
+                    f"trusted_proxies must be addresses or networks (192.0.2.1, 10.0.0.0/8), got {network!r}"
+                ) from exc
         if self.fill_weights is not None and not self.keyframes and self.record is None:
             raise ValueError("fill_weights needs keyframes or record; nothing else has anything to fill")
         if self.prompt_controlnet is not None and self.prompt_model is None:

@@ -7,7 +7,8 @@ ServerError                500   the base: says what happened and the way out
 ├── RequestError           400   a body or field that makes no sense
 │   └── UploadError        422   a picture that cannot be taken
 ├── AuthError              401   no token, or a wrong one
-├── OriginError            403   a page of another site asked
+├── ForbiddenError         403   a token without the right, or a page of another site
+├── MisdirectedError       421   under a name that is not this server's
 ├── NotFoundError          404   no such session or connection
 ├── ConflictError          409   not in this state (no picture yet, no reference yet)
 └── CapacityError          503   full; says when to try again
@@ -73,7 +74,7 @@ class UploadError(RequestError):
     Args:
         text: what happened.
         hint: what to do about it.
-        status: 413 too large, 415 not a picture type, 422 anything else.
+        status: 408 too slow, 413 too large, 415 not a picture type, 422 anything else.
     """
 
     def __init__(self, text: str, hint: str = "", status: int = 422) -> None:
@@ -96,6 +97,12 @@ class ForbiddenError(ServerError):
     """A token without the right that is needed, or a page of another site."""
 
     status = 403
+
+
+class MisdirectedError(ServerError):
+    """A request under a name that is not this server's."""
+
+    status = 421
 
 
 class NotFoundError(ServerError):

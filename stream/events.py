@@ -10,12 +10,14 @@ from typing import Literal, Protocol
 
 from aiohttp import WSMsgType, web
 
-from stream.errors import RequestError, ServerError
+from stream.errors import CapacityError, RequestError, ServerError
 from stream.json_text import read_json
+from stream.refused import refused
 
 logger = logging.getLogger(__name__)
 
 STATS_S = 0.5
+MAX_LISTENERS = 64  # pages of one session, viewers' included
 HELD_MESSAGES = 64  # a page that reads slower loses the oldest
 MAX_MESSAGE_BYTES = 16_000
 Level = Literal["info", "warning"]
@@ -47,7 +49,16 @@ class EventHub:
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[asyncio.Queue[Message]]:
-        """A queue of messages for as long as the block runs."""
+        """A queue of messages for as long as the block runs.
+
+        Raises:
+            CapacityError: as many pages listen as may.
+        """
+        if len(self._listeners) >= MAX_LISTENERS:
+            refused.note("event_sockets")
+            raise CapacityError(
+                f"{MAX_LISTENERS} pages listen to this session, its limit", "close one of them"
+            )
         queue: asyncio.Queue[Message] = asyncio.Queue(HELD_MESSAGES)
         self._listeners.add(queue)
         try:
@@ -95,9 +106,11 @@ async def serve_events(
         source: its state and log are sent first, its stats every `STATS_S`.
         control: takes the page's messages; None for a listener that may only watch.
     """
-    socket = web.WebSocketResponse(heartbeat=10.0, max_msg_size=MAX_MESSAGE_BYTES)
-    await socket.prepare(request)
-    with hub.listen() as queue:
+    socket = web.WebSocketResponse(
+        protocols=("livery",), heartbeat=10.0, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+    )
+    with hub.listen() as queue:  # counted before the first wait
+        await socket.prepare(request)
         queue.put_nowait({"type": "state", **source.state()})
         queue.put_nowait({"type": "log", "entries": source.log(), "all": True})
         sender = asyncio.create_task(_send(socket, queue, source.stats, hub))

@@ -86,6 +86,21 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         help="stun: or turn: to ask; none by default",
     )
     parser.add_argument("--public-url", metavar="URL", help="scheme and host clients use, behind a TLS proxy")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name that clients reach it under; addresses, localhost, this machine's name and "
+        "--public-url's are known",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a proxy, address or network, whose X-Forwarded-For is believed; none by default",
+    )
     parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
     parser.add_argument(
         "--opens-per-minute", type=int, default=60, metavar="N", help="sessions that one address may open"

@@ -6,7 +6,18 @@ from aiohttp import web
 
 from stream.errors import AuthError, RequestError
 from stream.events import Message, serve_events
-from stream.http.base import LIMITS, SERVICES, STORE, json_of, kept, number_of, png, session_of, token_of
+from stream.http.base import (
+    CENSUS,
+    LIMITS,
+    SERVICES,
+    STORE,
+    json_of,
+    kept,
+    number_of,
+    png,
+    session_of,
+    token_of,
+)
 from stream.http.looks import add_look_routes
 from stream.http.prompt import add_prompt_routes
 from stream.refused import refused
@@ -43,13 +54,20 @@ def add_routes(app: web.Application) -> None:
 
 async def open_session(request: web.Request) -> web.Response:
     """A new session and its tokens."""
-    wanted = request.app[SERVICES].config.token
-    given = token_of(request)
-    if wanted is not None and (given is None or not same(given, wanted)):
-        raise AuthError("this server asks for its token to open a session", "it was set with --token")
+    _check_server_token(request, "to open a session")
     request.app[LIMITS].open(request)
     session, token = await request.app[STORE].open()
     return web.json_response({**tickets(session, token), "storage": session.saver.describe()}, status=201)
+
+
+def _check_server_token(request: web.Request, why: str) -> None:
+    """Raise AuthError where the server was given a token and the request does not carry it."""
+    wanted, given = request.app[SERVICES].config.token, token_of(request)
+    if wanted is not None and (given is None or not same(given, wanted)):
+        raise AuthError(
+            f"this server asks for its token {why}",
+            "it was set with --token; send Authorization: Bearer TOKEN",
+        )
 
 
 def tickets(session: Session, token: str) -> dict[str, str]:
@@ -78,10 +96,11 @@ async def end_session(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def frame_png(request: web.Request) -> web.Response:
+async def frame_png(request: web.Request) -> web.StreamResponse:
     """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
-    newest = session_of(request).newest
-    return web.Response(status=204) if newest is None else await png(request, newest.image)
+    session = session_of(request)
+    newest = session.newest
+    return web.Response(status=204) if newest is None else await png(request, session, newest.image)
 
 
 async def change_settings(request: web.Request) -> web.Response:
@@ -161,12 +180,17 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus' text; sums over all sessions, nothing that tells one from another."""
+    """Prometheus' text; sums over all sessions, nothing that tells one from another.
+
+    A server with a token asks for it here too.
+    """
+    _check_server_token(request, "to show its figures")
     sessions = request.app[STORE].sessions
     gauges = {
         "sessions": float(len(sessions)),
         "publishers": float(sum(session.connections.publishing for session in sessions)),
         "viewers": float(sum(session.connections.viewers for session in sessions)),
+        "connections": float(request.app[CENSUS].total()) if CENSUS in request.app else 0.0,
     }
     filler = request.app[SERVICES].filler
     if filler is not None:

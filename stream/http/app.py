@@ -22,18 +22,25 @@ from stream.config import ServerConfig
 from stream.errors import StartError
 from stream.http import api, signaling
 from stream.http.base import (
+    CENSUS,
+    HOSTS,
     LIMITS,
     SERVICES,
     STORE,
+    UPLOADS,
     Handler,
     add_headers,
     errors_as_json,
+    known_host,
     same_site,
     slow_guessing,
     waking,
 )
+from stream.http.connections import BoundedRunner, Census
+from stream.http.hosts import Hosts
 from stream.http.limits import Limits
 from stream.rtc import aiortc_patch, ice
+from stream.session.room import Room
 from stream.session.services import Services, load_services
 from stream.session.session import Session
 from stream.session.store import SessionStore
@@ -43,6 +50,7 @@ logger = logging.getLogger(__name__)
 WEB = Path(__file__).parents[1] / "web"
 STOP_S = 5.0  # longest stop; what hangs then is left behind
 CLOSE_S = 2.5  # of it, for the sessions' goodbyes
+MAX_UPLOADS = 12  # pictures being taken in at a time, of all sessions: at most 384 MB
 INTERRUPTED = 130  # exit code of a second Ctrl-C
 LOCAL_HOSTS = ("0.0.0.0", "::", "")
 
@@ -52,11 +60,13 @@ def create_app(services: Services) -> web.Application:
     aiortc_patch.install()
     ice.configure(services.config.udp_ports, services.config.public_address)
     app = web.Application(
-        middlewares=[errors_as_json, same_site, slow_guessing, waking],
+        middlewares=[errors_as_json, known_host, same_site, slow_guessing, waking],
         client_max_size=services.config.upload_bytes,
     )
     app[SERVICES] = services
+    app[HOSTS] = Hosts(services.config)
     app[LIMITS] = Limits(services.config)
+    app[UPLOADS] = Room(MAX_UPLOADS, "uploads", "uploads_of_all")
     app.cleanup_ctx.append(_store)
     app.on_response_prepare.append(add_headers)
     api.add_routes(app)
@@ -65,6 +75,13 @@ def create_app(services: Services) -> web.Application:
     app.router.add_get("/view/{id}", _page("view.html"))
     app.router.add_static("/static/", WEB)
     return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """Runs the application under the bounds of `stream.http.connections`."""
+    census = Census(app[LIMITS].proxies.holds)
+    app[CENSUS] = census
+    return BoundedRunner(app, census, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
@@ -151,7 +168,7 @@ async def run_until_stopped(
     config = services.config
     stop = _stop_event()
     app = create_app(services)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+    runner = make_runner(app)
     await runner.setup()
     try:
         port = await _listen(runner, config)

@@ -10,10 +10,21 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from correspondence import Image
-from stream.errors import AuthError, ForbiddenError, RequestError, ServerError, UploadError
+from stream.errors import (
+    AuthError,
+    ForbiddenError,
+    MisdirectedError,
+    RequestError,
+    ServerError,
+    UploadError,
+)
+from stream.http.connections import Census
+from stream.http.hosts import Hosts, host_name
 from stream.http.limits import Limits
 from stream.json_text import read_json
 from stream.media.pictures import encode_png
+from stream.refused import refused
+from stream.session.room import Room
 from stream.session.services import Services
 from stream.session.session import Session
 from stream.session.store import SessionStore
@@ -24,7 +35,12 @@ logger = logging.getLogger(__name__)
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
+CENSUS: web.AppKey[Census] = web.AppKey("census", Census)
+UPLOADS: web.AppKey[Room] = web.AppKey("uploads", Room)
+HOSTS: web.AppKey[Hosts] = web.AppKey("hosts", Hosts)
 JSON_BYTES = 64_000
+BODY_IDLE_S = 10.0  # longest time in which nothing of a body comes
+BODY_S, BODY_BYTES_PER_S = 20.0, 100_000  # longest time for a body: so long, and more the larger it may be
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
@@ -43,11 +59,16 @@ HEADERS = {
 
 
 def token_of(request: web.Request) -> str | None:
-    """The bearer token; for GET also the `token` parameter, since images and sockets send no headers."""
+    """The bearer token; a socket, for which pages can set no header, offers it as protocol "bearer.TOKEN".
+
+    Tokens in addresses are not taken: proxies log them and browsers keep them.
+    """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and value.strip():
         return value.strip()
-    return request.query.get("token") if request.method == "GET" else None
+    offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
+    named = (protocol.strip().removeprefix("bearer.") for protocol in offered if "bearer." in protocol)
+    return next(named, None)
 
 
 def session_of(request: web.Request, right: Right = "own") -> Session:
@@ -89,27 +110,46 @@ def number_of(body: Mapping[str, object], name: str) -> int:
     return value
 
 
-async def png(request: web.Request, image: Image) -> web.Response:
-    """A picture as PNG."""
-    data = await asyncio.get_running_loop().run_in_executor(request.app[SERVICES].heavy, encode_png, image)
-    return web.Response(body=data, content_type="image/png")
+async def png(request: web.Request, session: Session, image: Image) -> web.StreamResponse:
+    """A picture as PNG; it counts as one of the session's downloads until the client has taken it.
+
+    Raises:
+        CapacityError: too many of its pictures are on their way.
+    """
+    with session.downloads.place():
+        pictures = request.app[SERVICES].pictures
+        data = await asyncio.get_running_loop().run_in_executor(pictures, encode_png, image)
+        response = web.Response(body=data, content_type="image/png")
+        await response.prepare(request)
+        await response.write_eof()
+    return response
 
 
 async def limited_body(request: web.Request, limit: int) -> bytes:
     """The whole body.
 
     Raises:
-        UploadError: more than `limit` bytes.
+        UploadError: more than `limit` bytes, compressed, or it comes too slowly.
     """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UploadError("the body is compressed", "send it as it is, without Content-Encoding", status=415)
     if request.content_length is not None and request.content_length > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size = 0
-    async for part in request.content.iter_chunked(65_536):
-        size += len(part)
-        if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_S + limit / BODY_BYTES_PER_S) as whole:
+            while part := await asyncio.wait_for(request.content.read(65_536), BODY_IDLE_S):
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        refused.note("slow_body")
+        what = "in all" if whole.expired() else f"within {BODY_IDLE_S:g} s"
+        raise UploadError(
+            f"the body did not arrive in time: {size} bytes, no more {what}", "send it again", status=408
+        ) from None
     return b"".join(parts)
 
 
@@ -140,13 +180,33 @@ def _error(status: int, text: str, hint: str, headers: dict[str, str]) -> web.Re
 
 
 @web.middleware
+async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests under names that are not this server's; `/healthz` answers whoever asks.
+
+    Raises:
+        RequestError: no Host, or none that can be read. MisdirectedError: another name.
+    """
+    host = request.headers.get("Host", "")
+    if request.path != "/healthz" and not request.app[HOSTS].allows(host):
+        if host_name(host) is None:
+            raise RequestError("the request has no Host header that names a server", "send one: Host: NAME")
+        refused.note("unknown_host", host)
+        raise MisdirectedError(
+            f"this server is not known as {host_name(host)!r}",
+            "open it by its address, or start it with --allow-host NAME",
+        )
+    return await handler(request)
+
+
+@web.middleware
 async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what pages of other sites send, sockets included; programs without an Origin are let in."""
     origin = request.headers.get("Origin")
     if origin is not None and (request.method not in ("GET", "HEAD") or "Upgrade" in request.headers):
         public = request.app[SERVICES].config.public_url
-        allowed = {request.host, urlsplit(public).netloc if public else request.host}
-        if _host(origin) not in allowed:
+        allowed = {request.headers.get("Host"), urlsplit(public).netloc if public else None}
+        if _host(origin) not in allowed - {None}:
+            refused.note("other_site", origin)
             raise ForbiddenError("requests of other sites' pages are refused", "open the server's own page")
     return await handler(request)
 
@@ -169,16 +229,12 @@ async def waking(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def slow_guessing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse tokens of an address that has sent many wrong ones, right or wrong, until it has waited."""
-    limits = request.app[LIMITS]
-    given = token_of(request) is not None
-    if given:
-        limits.check(request)
+    """Count wrong tokens, and answer an address that sends many of them slowly."""
     try:
         return await handler(request)
     except AuthError:
-        if given:
-            limits.failed(request)
+        if token_of(request) is not None:
+            await request.app[LIMITS].failed(request)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 import time
@@ -12,7 +13,10 @@ from aiohttp import web
 
 from stream.config import ServerConfig
 from stream.errors import TooManyError
+from stream.http.hosts import Proxies, parsed
+from stream.refused import refused
 
+GUESS_S = 2.0  # how long the answer to one wrong token too many waits
 ADDRESSES = 4096  # buckets kept; the one unused longest, which is the fullest, is forgotten first
 
 
@@ -59,7 +63,7 @@ class Limits:
     """
 
     def __init__(self, config: ServerConfig, clock: Callable[[], float] = time.monotonic) -> None:
-        self._proxied = config.public_url is not None
+        self.proxies = Proxies(config.trusted_proxies)
         self._opened = Buckets(config.opens_per_minute, clock)
         self._failed = Buckets(config.failures_per_minute, clock)
 
@@ -73,27 +77,27 @@ class Limits:
         _refuse(self._opened.wait_s(address), "too many sessions were opened from this address")
         self._opened.take(address)
 
-    def check(self, request: web.Request) -> None:
-        """Refuse a token before it is looked at, where too many were wrong.
+    async def failed(self, request: web.Request) -> None:
+        """Count a wrong token; beyond the limit the answer waits. The right one is never kept waiting.
 
         Raises:
             TooManyError: this address has sent too many wrong ones to what it asks for.
         """
-        _refuse(self._failed.wait_s(self._target(request)), "too many wrong tokens came from this address")
-
-    def failed(self, request: web.Request) -> None:
-        """Count a wrong token."""
-        self._failed.take(self._target(request))
+        target = self._target(request)
+        wait_s = self._failed.wait_s(target)
+        self._failed.take(target)
+        if wait_s > 0:
+            refused.note("wrong_tokens")
+            await asyncio.sleep(GUESS_S)
+        _refuse(wait_s, "too many wrong tokens came from this address")
 
     def address(self, request: web.Request) -> str:
         """Who asks: an IPv4 address, or the /64 network of an IPv6 one.
 
-        Behind a proxy (`public_url` is set) on the same machine or network it is what the proxy has added
-        to X-Forwarded-For; from anyone else that header is not believed.
+        Behind a proxy that the configuration names it is what the proxy has added to X-Forwarded-For; from
+        anyone else that header is not believed.
         """
-        remote = _parsed(request.remote)
-        if self._proxied and remote is not None and (remote.is_loopback or remote.is_private):
-            remote = _parsed(request.headers.get("X-Forwarded-For", "").rpartition(",")[2]) or remote
+        remote = self.proxies.client(parsed(request.remote), request.headers.get("X-Forwarded-For", ""))
         if isinstance(remote, ipaddress.IPv6Address):
             return str(ipaddress.ip_network((remote, 64), strict=False))
         return str(remote)
@@ -101,15 +105,6 @@ class Limits:
     def _target(self, request: web.Request) -> str:
         # one session's wrong tokens (a page left open) do not lock its address out of the others
         return f"{self.address(request)} {request.match_info.get('id', '')}"
-
-
-def _parsed(text: str | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address((text or "").strip())
-    except ValueError:  # a Unix socket's, or a header that holds none
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
 
 
 def _refuse(wait_s: float, text: str) -> None:

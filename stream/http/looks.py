@@ -11,7 +11,7 @@ from aiohttp import web
 from reference import MODES, Mode, presets
 from reference.keyframes.bank import BankConfig
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.http.base import SERVICES, json_of, kept, limited_body, number_of, png, session_of
+from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, number_of, png, session_of
 from stream.looks.describe import thumbnail
 from stream.looks.editor import Target
 from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
@@ -61,7 +61,7 @@ async def take_reference(request: web.Request) -> web.Response:
         target = Target(look=session.wardrobe.active.id)
         config = request.app[SERVICES].config
         largest = largest_px(config.looks_mib * 2**20, BankConfig())
-        picture = await _picture(request, min(largest, config.upload_pixels))
+        picture = await _picture(request, session, min(largest, config.upload_pixels))
         taken = await session.editor.examine(picture.image)
         await session.editor.take(taken, target)
         session.changed()
@@ -73,24 +73,26 @@ async def take_reference(request: web.Request) -> web.Response:
     return await _taken(session, taken)
 
 
-async def reference_png(request: web.Request) -> web.Response:
+async def reference_png(request: web.Request) -> web.StreamResponse:
     """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
-    reference = session_of(request).wardrobe.active.reference
+    session = session_of(request)
+    reference = session.wardrobe.active.reference
     if _is_other(request, reference.id if reference else None):
         return web.Response(status=204)
     if reference is None:
         raise NotFoundError("there is no reference yet", "take one first")
-    return await png(request, reference.image)
+    return await png(request, session, reference.image)
 
 
-async def edit_png(request: web.Request) -> web.Response:
+async def edit_png(request: web.Request) -> web.StreamResponse:
     """The edited picture, in its reference's size; of another version than asked for 204."""
-    edited = session_of(request).wardrobe.active.edited
+    session = session_of(request)
+    edited = session.wardrobe.active.edited
     if _is_other(request, edited.version if edited else None):
         return web.Response(status=204)
     if edited is None:
         raise NotFoundError("there is no edit yet")
-    return await png(request, edited.image)
+    return await png(request, session, edited.image)
 
 
 async def put_edit(request: web.Request) -> web.Response:
@@ -100,7 +102,7 @@ async def put_edit(request: web.Request) -> web.Response:
     mode = _mode(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
-    picture = await _picture(request, request.app[SERVICES].config.upload_pixels)
+    picture = await _picture(request, session, request.app[SERVICES].config.upload_pixels)
     await session.editor.put(picture, mode, target)
     return await changed(session)
 
@@ -210,14 +212,14 @@ async def keyframe_thumb(request: web.Request) -> web.Response:
     return await _small(request, session_of(request).wardrobe.active.keyframe(_number(request, "keyframe")))
 
 
-async def keyframe_reference(request: web.Request) -> web.Response:
+async def keyframe_reference(request: web.Request) -> web.StreamResponse:
     """A keyframe as it was before it was edited."""
-    return await png(request, _keyframe(request).reference.image)
+    return await png(request, session_of(request), _keyframe(request).reference.image)
 
 
-async def keyframe_edit(request: web.Request) -> web.Response:
+async def keyframe_edit(request: web.Request) -> web.StreamResponse:
     """A keyframe's edited picture."""
-    return await png(request, _keyframe(request).image)
+    return await png(request, session_of(request), _keyframe(request).image)
 
 
 def _is_other(request: web.Request, shown: int | None) -> bool:
@@ -295,8 +297,14 @@ async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | 
     return web.Response(body=data, content_type="image/jpeg")
 
 
-async def _picture(request: web.Request, max_pixels: int) -> Picture:
+async def _picture(request: web.Request, session: Session, max_pixels: int) -> Picture:
+    """The picture in a request's body; two at a time are decoded.
+
+    Raises:
+        CapacityError: too many are being taken in, of this session or of all.
+    """
     services = request.app[SERVICES]
-    data = await limited_body(request, services.config.upload_bytes)
-    decode = partial(decode_picture, data, max_pixels)
-    return await asyncio.get_running_loop().run_in_executor(services.heavy, decode)
+    with session.uploads.place(), request.app[UPLOADS].place():
+        data = await limited_body(request, services.config.upload_bytes)
+        decode = partial(decode_picture, data, max_pixels)
+        return await asyncio.get_running_loop().run_in_executor(services.pictures, decode)

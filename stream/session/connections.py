@@ -14,6 +14,7 @@ from stream.errors import ConflictError
 from stream.events import EventHub
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
+from stream.refused import refused
 from stream.rtc.audio import DelayedAudioTrack
 from stream.rtc.codecs import LiveEncoderConfig
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
@@ -24,11 +25,13 @@ from stream.rtc.watchdog import watch
 from stream.session.egress import Broadcast
 from stream.session.ingest import ingest, play_demo
 from stream.session.pipeline import LiveFrame
+from stream.session.room import Room
 from stream.session.services import Services
 
 logger = logging.getLogger(__name__)
 
 MAX_VIEWERS = 50
+MAX_PUBLISHING = 4  # offers to publish being answered at a time
 ENDED_KEPT = (
     256  # ids of ended connections remembered, so that a second DELETE is told apart from a wrong one
 )
@@ -66,6 +69,8 @@ class Connections:
         self._changed = changed
         self._publisher: Peer | None = None
         self._viewers: dict[str, Peer] = {}
+        self._answering = 0  # viewers on their way to being one
+        self._publishing = Room(MAX_PUBLISHING, "cameras' offers", "publishers")
         self._ended: dict[str, None] = {}
         self._demo: asyncio.Task[None] | None = None
         self._sound = Sound()
@@ -76,11 +81,12 @@ class Connections:
 
         Raises:
             OfferError: the offer cannot be answered; the present publisher stays.
-            CapacityError: no UDP port is free; the present publisher stays.
+            CapacityError: no UDP port is free, or too many offers come at once; the present publisher stays.
         """
-        async with self._new_peer("publish") as peer:
-            peer.on_track(lambda track: self._take_track(peer, track))
-            answer = await peer.answer(offer)
+        with self._publishing.place():
+            async with self._new_peer("publish") as peer:
+                peer.on_track(lambda track: self._take_track(peer, track))
+                answer = await peer.answer(offer)
         before, self._publisher = self._publisher, peer
         await self._stop_demo()
         if before is not None:
@@ -153,14 +159,19 @@ class Connections:
             CapacityError: no UDP port is free.
             ConflictError: too many viewers, or the session has ended.
         """
-        if len(self._viewers) >= MAX_VIEWERS:
+        if len(self._viewers) + self._answering >= MAX_VIEWERS:
+            refused.note("viewers")
             raise ConflictError(f"the session has {MAX_VIEWERS} viewers, its limit", "try again later")
-        async with self._new_peer("view") as peer:
-            video = self.broadcast.track(offer.codec)
-            peer.send(video, offer.codec)
-            if offer.audio:
-                peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s), "opus")
-            answer = await peer.answer(offer)
+        self._answering += 1  # before the first wait, so that a crowd is counted as it comes
+        try:
+            async with self._new_peer("view") as peer:
+                video = self.broadcast.track(offer.codec)
+                peer.send(video, offer.codec)
+                if offer.audio:
+                    peer.send(DelayedAudioTrack(self._sound.track(), lambda: video.last_delay_s), "opus")
+                answer = await peer.answer(offer)
+        finally:
+            self._answering -= 1
         self._viewers[peer.id] = peer
         self._start_watch(peer)
         return peer, answer

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from correspondence import Matcher
 from reference import KeeperConfig, Propagator, PropagatorConfig
+from reference.side_work import step_aside
 from stream.config import ServerConfig
 from stream.filling.fill import WorkerFill, make_worker
 from stream.filling.worker import FillWorker
@@ -35,7 +36,8 @@ class Services:
         new_propagator: makes the propagator of a session; slow.
         registry: counters over all sessions.
         codecs: runs encoders and colour conversion.
-        heavy: runs what a user waits for: picture decoding, presets, preparing an edit.
+        heavy: runs what a user waits for: presets, preparing an edit.
+        pictures: decodes uploads and encodes downloads, two at a time and behind the frames' path.
         filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
             nothing asks for it.
         recording: how sessions are recorded; None: they are not.
@@ -50,6 +52,9 @@ class Services:
         default_factory=lambda: ThreadPoolExecutor(max(2, os.cpu_count() or 2), "codec")
     )
     heavy: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "heavy"))
+    pictures: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(2, "pictures", initializer=step_aside)
+    )
     filler: FillWorker | None = None
     recording: RecordConfig | None = None
     prompts: PromptService | None = None
@@ -62,6 +67,7 @@ class Services:
         if self.filler is not None:
             self.filler.close()
         self.heavy.shutdown(wait=False, cancel_futures=True)
+        self.pictures.shutdown(wait=False, cancel_futures=True)
         self.codecs.shutdown(wait=False, cancel_futures=True)
         if self.storage is not None:
             self.storage.close()

@@ -23,6 +23,7 @@ from stream.rtc.peer import Peer
 from stream.session.connections import Connections
 from stream.session.journal import Journal, changes_strip
 from stream.session.pipeline import LiveFrame, Pipeline, Stepper
+from stream.session.room import Room
 from stream.session.saver import Saver
 from stream.session.services import Services
 from stream.session.stages import Stages
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 GOOD_SCORE = 0.8  # a reference frame this good ends the search
 SEARCH_STEP_S = 0.1
+MAX_UPLOADS, MAX_DOWNLOADS = 4, 12  # pictures of one session on their way at a time
 FRAME_WAIT_S = 5.0  # longest wait for the first frame of a source that has just begun
 
 
@@ -70,6 +72,8 @@ class Session:
             else None
         )
         self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
+        self.uploads = Room(MAX_UPLOADS, "uploads to this session", "uploads")
+        self.downloads = Room(MAX_DOWNLOADS, "downloads of this session's pictures", "downloads")
         self.saver = Saver(services.storage, self.id, self._snapshot, self._publish)
         self._services = services
         self._pinned = pinned
@@ -257,6 +261,12 @@ class Session:
         if self._pinned or self.connections.busy or self.events.listeners:
             self._used_s = time.monotonic()
         return time.monotonic() - max(self._used_s, self.connections.used_s)
+
+    @property
+    def holds_work(self) -> bool:
+        """Whether there is anything in it that somebody made: a reference, an edit, a further look."""
+        looks = self.wardrobe.looks
+        return len(looks) > 1 or any(look.pictures.reference is not None for look in looks)
 
     def state(self) -> Message:
         """What `GET /api/sessions/ID` answers."""

@@ -9,6 +9,7 @@ import secrets
 import time
 
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
+from stream.refused import refused
 from stream.session.services import Services
 from stream.session.session import Session
 from stream.storage.errors import StorageError
@@ -17,7 +18,8 @@ from stream.storage.keys import GRANTS, Keys, Right
 logger = logging.getLogger(__name__)
 
 SWEEP_S = 10.0  # how often idle sessions are looked for
-SPARED_S = 60.0  # a session idle for less is not given up for a new one
+SPARED_S = 60.0  # a session idle for less is not given up for a new one ...
+KEPT_S = 600.0  # ... nor one in memory only, with pictures in it, that is idle for less than this
 EXPIRE_S = 3600.0  # how often old sessions are deleted from the disk
 MAY: dict[Right, str] = {"own": "control", "edit": "edit", "publish": "publish", "view": "watch"}
 
@@ -26,7 +28,8 @@ class SessionStore:
     """Sessions by id.
 
     A full store gives up the session idle longest before it refuses a new one. With `Services.storage` such a
-    session, and every one when the server stops, stays on the disk until it is asked for again.
+    session, and every one when the server stops, stays on the disk until it is asked for again; without, one
+    that holds somebody's work is given up only after `KEPT_S`.
     """
 
     def __init__(self, services: Services) -> None:
@@ -68,12 +71,18 @@ class SessionStore:
         limit = self._services.config.max_sessions
         if len(self._sessions) < limit:
             return
-        idlest = max(self._sessions.values(), key=lambda session: session.idle_s)
-        if idlest.idle_s < SPARED_S:
+        unused = (session for session in self._sessions.values() if session.idle_s >= self._spared_s(session))
+        idlest = max(unused, key=lambda session: session.idle_s, default=None)
+        if idlest is None:
+            refused.note("sessions")
             raise CapacityError(
                 f"all {limit} sessions are in use", "try again in a moment, or raise --max-sessions"
             )
         await self.release(idlest)
+
+    def _spared_s(self, session: Session) -> float:
+        """How long a session must be idle to be given up for a new one."""
+        return KEPT_S if self._services.storage is None and session.holds_work else SPARED_S
 
     def _add(self, session: Session) -> None:
         self._sessions[session.id] = session

@@ -229,7 +229,6 @@ export class SessionApi {
   listen(onMessage, onUp, onGone) {
     const url = new URL(`${this.base}/events`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    url.searchParams.set("token", this.session.token);
     let socket = null;
     let closed = false;
     let pause_ms = FIRST_PAUSE_MS;
@@ -256,7 +255,7 @@ export class SessionApi {
       pause_ms = Math.min(pause_ms * 2, most_ms);
     };
     const open = () => {
-      socket = new WebSocket(url);
+      socket = new WebSocket(url, ["livery", `bearer.${this.session.token}`]);
       socket.onopen = () => {
         pause_ms = FIRST_PAUSE_MS;
         lost_ms = 0;

@@ -29,7 +29,7 @@ from aiortc.mediastreams import MediaStreamError
 from correspondence import Image, Landmarks, detect_landmarks
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
 from stream.config import ServerConfig
-from stream.http.app import create_app
+from stream.http.app import create_app, make_runner
 from stream.http.base import STORE
 from stream.media.colour import to_frame, to_rgb
 from stream.media.demo import DemoSource
@@ -90,11 +90,16 @@ class Client:
 
     async def picture(self, name: str) -> Image:
         """`reference`, `edit` or `frame`, uint8 (H, W, 3)."""
-        url = f"{self.server.origin}/api/sessions/{self.id}/{name}.png?token={self.token}"
-        async with self.server.http.get(url) as answer:
+        url = f"{self.server.origin}/api/sessions/{self.id}/{name}.png"
+        async with self.server.http.get(url, headers={"Authorization": f"Bearer {self.token}"}) as answer:
             assert answer.status == 200, await answer.text()
             data = np.frombuffer(await answer.read(), np.uint8)
         return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+    def events(self, token: str | None = None, **more: Any) -> Any:
+        """The session's socket, as its page opens it."""
+        url = f"{self.server.origin}/api/sessions/{self.id}/events"
+        return self.server.http.ws_connect(url, protocols=("livery", f"bearer.{token or self.token}"), **more)
 
     async def signal(self, kind: str, body: str, **headers: str) -> tuple[int, str, dict[str, str]]:
         """Status, body and headers of an offer posted to "whip" or "whep"."""
@@ -119,7 +124,7 @@ async def serving(services: Services | None = None, **config: Any) -> AsyncItera
     """A server on a free port of loopback with the classical matcher."""
     if services is None:
         services = load_services(ServerConfig(matcher="classical", port=0, **config))
-    runner = web.AppRunner(create_app(services), access_log=None, shutdown_timeout=1.0)
+    runner = make_runner(create_app(services))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     port = runner.addresses[0][1]

@@ -70,14 +70,20 @@ async def test_viewers_may_read_but_get_no_tokens() -> None:
         assert (await client.ok("GET"))["token"] == client.token
 
 
-async def test_query_tokens_are_for_get_only() -> None:
+async def test_tokens_in_addresses_are_not_taken() -> None:
+    """They would stand in the logs of proxies and in the browser's history."""
     async with serving() as server:
         client = await server.open()
-        url = f"{server.origin}/api/sessions/{client.id}?token={client.token}"
-        async with server.http.get(url) as answer:
-            assert answer.status == 200
-        async with server.http.delete(url) as answer:
-            assert answer.status == 401
+        url = f"{server.origin}/api/sessions/{client.id}"
+        for token in (client.token, client.view_token):
+            async with server.http.get(f"{url}?token={token}") as answer:
+                assert answer.status == 401
+                assert "Authorization" in (await answer.json())["hint"]
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+                await server.http.ws_connect(f"{url}/events?token={token}")
+        async with client.events(client.view_token) as socket:
+            assert socket.protocol == "livery"
+            assert socket._response.headers.getall("Sec-WebSocket-Protocol") == ["livery"]
 
 
 async def test_server_token_guards_new_sessions() -> None:
@@ -207,8 +213,7 @@ async def test_unknown_preset_colour_and_name(astronaut: Image) -> None:
 async def test_events_carry_state_stats_and_take_settings() -> None:
     async with serving() as server:
         client = await server.open()
-        url = f"{server.origin}/api/sessions/{client.id}/events?token="
-        async with server.http.ws_connect(url + client.token) as socket:
+        async with client.events() as socket:
             first = await socket.receive_json(timeout=5)
             assert first["type"] == "state"
             assert await socket.receive_json(timeout=5) == {"type": "log", "entries": [], "all": True}
@@ -224,14 +229,14 @@ async def test_events_carry_state_stats_and_take_settings() -> None:
             assert "JSON" in (await anext_of(socket, "event"))["text"]
             await socket.send_json({"type": "settings", "strength": 7})
             assert "[0, 1]" in (await anext_of(socket, "event"))["text"]
-        async with server.http.ws_connect(url + client.view_token) as socket:
+        async with client.events(client.view_token) as socket:
             await socket.send_json({"type": "settings", "strength": 1.0})
             assert "not control" in (await anext_of(socket, "event"))["text"]
             assert server.session(client).wardrobe.settings.strength == 0.25
             await client.call("DELETE")
             assert "ended" in (await anext_of(socket, "event"))["text"]
         with pytest.raises(aiohttp.WSServerHandshakeError, match="404"):
-            await server.http.ws_connect(url + "wrong")
+            await client.events()
 
 
 async def anext_of(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Json:
@@ -273,10 +278,7 @@ async def test_errors_are_json_and_other_sites_are_refused() -> None:
             ) as answer:
                 assert answer.status == status
         with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
-            await server.http.ws_connect(
-                f"{server.origin}/api/sessions/{client.id}/events?token={client.token}",
-                origin="https://elsewhere.example",
-            )
+            await client.events(origin="https://elsewhere.example")
 
 
 async def test_stall_route_exists_only_for_measurements() -> None:

@@ -217,9 +217,7 @@ async def test_unused_sessions_end_with_their_lifetime(monkeypatch: pytest.Monke
     monkeypatch.setattr("stream.session.store.SWEEP_S", 0.1)
     async with serving(lifetime_s=0.5) as server:
         used, unused = await server.open(), await server.open()
-        async with server.http.ws_connect(
-            f"{server.origin}/api/sessions/{used.id}/events?token={used.token}"
-        ) as events:
+        async with used.events() as events:
             await until(lambda: len(server.app[STORE]) == 1)  # type: ignore[index]
             assert (await unused.call("GET"))[0] == 404
             assert (await used.call("GET"))[0] == 200

@@ -221,8 +221,7 @@ async def test_bodies_that_are_too_long_or_no_json() -> None:
 async def test_nonsense_on_the_socket_is_answered(message: str, said: str) -> None:
     async with serving() as server:
         client = await server.open()
-        url = f"{server.origin}/api/sessions/{client.id}/events?token={client.token}"
-        async with server.http.ws_connect(url) as socket:
+        async with client.events() as socket:
             await socket.send_str(message)
             async with asyncio.timeout(5):
                 while (answer := await socket.receive_json())["type"] != "event":
@@ -376,9 +375,7 @@ async def test_a_flood_of_nonsense_leaves_a_live_session_alone() -> None:
                 await other.call("PUT", "/edit", data=body, headers=PNG)
                 await other.call("POST", "/reference", data=body, headers=PNG)
                 await other.signal("whip", "v=0\r\n" + body[:100].hex())
-            async with server.http.ws_connect(
-                f"{server.origin}/api/sessions/{other.id}/events?token={other.token}"
-            ) as socket:
+            async with other.events() as socket:
                 await socket.send_str("[" * 10_000)
                 await socket.send_bytes(b"\xff\x00")
                 await socket.send_str("x" * 20_000)  # over the limit: the socket is closed

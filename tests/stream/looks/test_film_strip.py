@@ -74,8 +74,7 @@ async def test_made_keyframes_are_listed_edited_given_back_and_removed(scene: Sc
     async with serving(dataclasses.replace(services, new_propagator=build)) as server:
         client = await server.open()
         session = server.session(client)
-        url = f"{server.origin}/api/sessions/{client.id}/events?token={client.token}"
-        async with server.http.ws_connect(url) as socket:
+        async with client.events() as socket:
             await client.ok("POST", "/reference", data=png(scene.frame(0)), headers=PNG)
             anchor = paint_square(scene.frame(0), PAINT, RED)
             assert pinned(await put(client, anchor)) == [True]

@@ -76,8 +76,7 @@ async def test_the_socket_switches_and_compares_until_it_closes() -> None:
         client = await server.open()
         async with publishing(client), watching(client) as screen:
             blue, green = await two_looks(client)
-            url = f"{server.origin}/api/sessions/{client.id}/events?token="
-            async with server.http.ws_connect(url + client.token) as socket:
+            async with client.events() as socket:
                 await socket.send_json({"type": "wear", "look": blue})
                 await screen.shows(is_blue)
                 await socket.send_json({"type": "compare", "on": True})
@@ -97,7 +96,7 @@ async def test_the_socket_switches_and_compares_until_it_closes() -> None:
                     assert said in answer["text"]
             await screen.shows(is_blue)  # a page that goes lets go
             assert (await client.ok("GET"))["comparing"] is False
-            async with server.http.ws_connect(url + client.view_token) as socket:
+            async with client.events(client.view_token) as socket:
                 await socket.send_json({"type": "wear", "look": green})
                 async with asyncio.timeout(5):
                     while (answer := await socket.receive_json())["type"] != "event":

@@ -333,8 +333,8 @@ async def test_thumbnails_are_small_and_show_the_edit_on_the_face(astronaut: Ima
         state = await client.ok("POST", "/preset", json=lips)
         keyframe, look = state["keyframes"][0]["id"], state["active"]
         for path in (f"looks/{look}", f"keyframes/{keyframe}"):
-            url = f"{server.origin}/api/sessions/{client.id}/{path}/thumb.jpg?token={client.token}"
-            async with server.http.get(url) as answer:
+            url = f"{server.origin}/api/sessions/{client.id}/{path}/thumb.jpg"
+            async with server.http.get(url, headers={"Authorization": f"Bearer {client.token}"}) as answer:
                 data = await answer.read()
             assert (answer.content_type, len(data) < 20_000) == ("image/jpeg", True)
             small = cv2.cvtColor(

@@ -64,10 +64,9 @@ def gone(pid: int) -> bool:
 
 
 async def test_words_become_an_edit_that_can_be_undone(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (server, client):
+    async with with_reference(astronaut, prompt_model=model) as (_, client):
         assert (await client.ok("GET"))["prompt"]["state"] == "idle"
-        url = f"{server.origin}/api/sessions/{client.id}/events?token={client.token}"
-        async with server.http.ws_connect(url) as socket:
+        async with client.events() as socket:
             state = await begin(client, prompt="  a red\n hat ", steps=4, area="face", guidance=9.5, seed=3)
             assert state["prompt"] == {"state": "loading", "done": 0, "total": 0, "error": None}
             told: list[Json] = []

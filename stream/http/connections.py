@@ -1,0 +1,174 @@
+"""TCP connections under bounds: how many, from whom, and how long they may take to say and to hear something.
+
+aiohttp waits for a request's headers as long as for the next request, and for a client to read without end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from stream.refused import refused
+
+HEADERS_S = (
+    10.0  # longest time from the first byte of a request, or from connecting, to the end of its headers
+)
+IDLE_S = 30.0  # longest time between two requests
+WRITE_S = 10.0  # longest time in which a client takes nothing of what is sent to it
+MAX_CONNECTIONS = 2000  # in all
+MAX_OF_ADDRESS = 250  # of one address; a page uses six, a proxy that is named has no limit of its own
+
+
+class Census:
+    """Who is connected, counted as connections are made, before anything waits.
+
+    Args:
+        is_proxy: whether an address is a proxy, behind which there are many clients.
+    """
+
+    def __init__(self, is_proxy: Callable[[str], bool]) -> None:
+        self._is_proxy = is_proxy
+        self._of: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count a connection; False where it is one too many and must be closed."""
+        if self._of.total() >= MAX_CONNECTIONS:
+            refused.note("connections")
+            return False
+        if self._of[address] >= MAX_OF_ADDRESS and not self._is_proxy(address):
+            refused.note("connections_of_address")
+            return False
+        self._of[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Forget a connection that was counted."""
+        self._of[address] -= 1
+        if self._of[address] <= 0:
+            del self._of[address]
+
+    def total(self) -> int:
+        """How many there are."""
+        return self._of.total()
+
+
+class BoundedHandler(RequestHandler):
+    """One connection; it is ended where it takes too long."""
+
+    def __init__(self, census: Census, manager: web.Server, **more: Any) -> None:
+        super().__init__(manager, **more)
+        self._census = census
+        self._address: str | None = None  # as it was counted
+        self._slow: asyncio.TimerHandle | None = None  # ends a request that does not come
+        self._deaf: asyncio.TimerHandle | None = None  # ends a client that does not read
+        self._unread = 0  # bytes it had not taken when that was last looked at
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection and wait for its first request, or end it at once."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0]) if isinstance(peer, tuple) and peer else "local"
+        if self._census.enter(address):
+            self._address = address
+            self._expect()
+        else:
+            self._abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forget the connection."""
+        if self._address is not None:
+            self._census.leave(self._address)
+            self._address = None
+        for timer in (self._slow, self._deaf):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; headers that have begun must end in time."""
+        super().data_received(data)
+        if self._messages or self._request_in_progress or self._upgraded:
+            if self._slow is not None:
+                self._slow.cancel()
+                self._slow = None
+        elif data and self._slow is None:
+            self._expect()
+
+    def _expect(self) -> None:
+        self._slow = self._loop.call_later(HEADERS_S, self._came_too_late)
+
+    def _came_too_late(self) -> None:
+        self._slow = None
+        if self._waiter is not None and not self._waiter.done():  # no request is being answered
+            refused.note("slow_request")
+            self._abort()
+
+    def pause_writing(self) -> None:
+        """The client does not take what is sent: see for how long."""
+        super().pause_writing()
+        self._listen()
+
+    def resume_writing(self) -> None:
+        """It does."""
+        super().resume_writing()
+        if self._deaf is not None:
+            self._deaf.cancel()
+            self._deaf = None
+
+    def _listen(self) -> None:
+        if self.transport is not None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._deaf = self._loop.call_later(WRITE_S, self._still_deaf)
+
+    def _still_deaf(self) -> None:
+        self._deaf = None
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._listen()  # slowly, but it reads
+        else:
+            refused.note("slow_reader")
+            self._abort()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+        self.force_close()
+
+
+class BoundedServer(web.Server):
+    """Makes a `BoundedHandler` of each connection."""
+
+    def __init__(self, census: Census, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._census = census
+
+    def __call__(self) -> RequestHandler:
+        """A connection."""
+        return BoundedHandler(self._census, self, loop=self._loop, **self._kwargs)
+
+
+class BoundedRunner(web.AppRunner):
+    """Runs an application whose connections are bounded; bodies are taken as they come, not decompressed."""
+
+    __slots__ = ("_census",)
+
+    def __init__(self, app: web.Application, census: Census, **more: Any) -> None:
+        super().__init__(app, keepalive_timeout=IDLE_S, auto_decompress=False, **more)
+        self._census = census
+
+    async def _make_server(self) -> web.Server:
+        stock = await super()._make_server()
+        return BoundedServer(
+            self._census,
+            stock.request_handler,
+            request_factory=stock.request_factory,
+            handler_cancellation=stock.handler_cancellation,
+            loop=asyncio.get_running_loop(),
+            **stock._kwargs,
+        )

@@ -27,6 +27,8 @@ class ServerConfig:
         public_address: address put into host candidates where the server sits behind 1:1 NAT.
         ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
         max_sessions: sessions kept at a time.
+        max_load: share of the processors that live sessions may take together; one that would take more is
+            refused before it begins. 0 refuses nobody.
         max_looks: looks of one session; looks_mib: memory of their pictures and what can be undone, MiB.
         opens_per_minute: sessions that one address may open.
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
@@ -63,6 +65,7 @@ class ServerConfig:
     public_address: str | None = None
     ice_servers: tuple[str, ...] = ()
     max_sessions: int = 8
+    max_load: float = 0.0
     max_looks: int = 9
     looks_mib: int = 1024
     opens_per_minute: int = 60
@@ -88,6 +91,7 @@ class ServerConfig:
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65535)
         _within("max_sessions", self.max_sessions, 1, 10_000)
+        _within("max_load", self.max_load, 0.0, 1.0)
         _within("max_looks", self.max_looks, 1, 100)
         _within("looks_mib", self.looks_mib, 1, 100_000)
         _within("opens_per_minute", self.opens_per_minute, 1, 100_000)

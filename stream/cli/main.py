@@ -99,6 +99,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             public_address=args.public_address,
             ice_servers=tuple(args.ice_server),
             max_sessions=args.max_sessions,
+            max_load=args.max_load,
             opens_per_minute=args.opens_per_minute,
             failures_per_minute=args.failures_per_minute,
             matcher=args.matcher,

@@ -103,6 +103,14 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
     parser.add_argument(
+        "--max-load",
+        type=float,
+        default=0.95,
+        metavar="SHARE",
+        help="share of the processors that live sessions may take; one that would take more is refused, "
+        "0 refuses nobody (default 0.95)",
+    )
+    parser.add_argument(
         "--opens-per-minute", type=int, default=60, metavar="N", help="sessions that one address may open"
     )
     parser.add_argument(

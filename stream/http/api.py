@@ -190,6 +190,7 @@ async def metrics(request: web.Request) -> web.Response:
         "sessions": float(len(sessions)),
         "publishers": float(sum(session.connections.publishing for session in sessions)),
         "viewers": float(sum(session.connections.viewers for session in sessions)),
+        "processors_used": request.app[SERVICES].admission.used,
         "connections": float(request.app[CENSUS].total()) if CENSUS in request.app else 0.0,
     }
     filler = request.app[SERVICES].filler

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from aiortc import MediaStreamTrack
 
@@ -83,7 +83,7 @@ class Connections:
             OfferError: the offer cannot be answered; the present publisher stays.
             CapacityError: no UDP port is free, or too many offers come at once; the present publisher stays.
         """
-        with self._publishing.place():
+        with self._publishing.place(), self._admitted():
             async with self._new_peer("publish") as peer:
                 peer.on_track(lambda track: self._take_track(peer, track))
                 answer = await peer.answer(offer)
@@ -96,6 +96,24 @@ class Connections:
         self.size = None
         self._start_watch(peer)
         return peer, with_start_bitrate(answer, self._services.config.bitrate_bps)
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        """Count the session as live from now on; where the block fails, only if it was so before.
+
+        Raises:
+            CapacityError: it does not fit.
+        """
+        self._services.admission.enter(self)
+        try:
+            yield
+        except BaseException:
+            self._no_longer_live()
+            raise
+
+    def _no_longer_live(self) -> None:
+        if not self.expecting:
+            self._services.admission.leave(self)
 
     def _take_track(self, peer: Peer, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
@@ -121,12 +139,17 @@ class Connections:
             self._changed()
 
     async def start_demo(self) -> None:
-        """Publish the demo source instead of a camera."""
+        """Publish the demo source instead of a camera.
+
+        Raises:
+            CapacityError: another live session does not fit. ConflictError: the session has ended.
+        """
         if self._demo is not None:
             return
-        source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
-        if self._closed:
-            raise ConflictError("the session has ended")
+        with self._admitted():
+            source = await asyncio.get_running_loop().run_in_executor(self._services.heavy, DemoSource)
+            if self._closed:
+                raise ConflictError("the session has ended")
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             self._ended[publisher.id] = None
@@ -150,6 +173,7 @@ class Connections:
             with contextlib.suppress(asyncio.CancelledError):
                 await demo
             self.size = None
+            self._no_longer_live()
 
     async def view(self, offer: Offer) -> tuple[Peer, str]:
         """Answer a viewer; all viewers share one encode.
@@ -211,6 +235,7 @@ class Connections:
         if self._publisher is peer:
             self._publisher = None
             self.size = None
+            self._no_longer_live()
             if reason != HUNG_UP:
                 self.note = reason
                 self._events.say(f"the camera's connection ended: {reason}", "warning")
@@ -263,5 +288,6 @@ class Connections:
         publisher, self._publisher = self._publisher, None
         peers = [peer for peer in (publisher, *self._viewers.values()) if peer is not None]
         await asyncio.gather(*(peer.close("the session ended") for peer in peers))
+        self._services.admission.leave(self)
         self._sound.close()
         await self.broadcast.close()

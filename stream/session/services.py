@@ -19,6 +19,7 @@ from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
 from stream.recording.recorder import RecordConfig
 from stream.recording.render import render
+from stream.session.admission import Admission
 from stream.session.pipeline import Stepper
 from stream.storage.storage import Storage
 
@@ -41,6 +42,7 @@ class Services:
         filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
             nothing asks for it.
         recording: how sessions are recorded; None: they are not.
+        admission: says whether another live session fits.
         prompts: edits by words, in a process of its own; None where no model was given.
         storage: keeps sessions on disk; None: they live in memory only.
     """
@@ -59,6 +61,7 @@ class Services:
     recording: RecordConfig | None = None
     prompts: PromptService | None = None
     storage: Storage | None = None
+    admission: Admission = field(default_factory=Admission)
 
     def shutdown(self) -> None:
         """End the pools and the processes; what has not begun is dropped."""
@@ -101,6 +104,7 @@ def load_services(config: ServerConfig) -> Services:
         recording=recording,
         prompts=prompts,
         storage=storage,
+        admission=Admission(config.max_load),
     )
 
 

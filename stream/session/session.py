@@ -120,6 +120,7 @@ class Session:
 
     async def start_demo(self) -> None:
         """Publish the demo source instead of a camera."""
+        self._services.admission.check(self.connections)
         await self._stages.ready()
         await self.connections.start_demo()
 

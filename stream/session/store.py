@@ -17,6 +17,7 @@ from stream.storage.keys import GRANTS, Keys, Right
 
 logger = logging.getLogger(__name__)
 
+WEIGH_S = 1.0  # how often it is measured what the sessions take
 SWEEP_S = 10.0  # how often idle sessions are looked for
 SPARED_S = 60.0  # a session idle for less is not given up for a new one ...
 KEPT_S = 600.0  # ... nor one in memory only, with pictures in it, that is idle for less than this
@@ -36,11 +37,13 @@ class SessionStore:
         self._services = services
         self._sessions: dict[str, Session] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._weigher: asyncio.Task[None] | None = None
         self._waking = asyncio.Lock()
 
     def start(self) -> None:
         """Begin to end sessions whose lifetime is over."""
         self._sweeper = asyncio.create_task(self._sweep())
+        self._weigher = asyncio.create_task(self._weigh())
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -196,9 +199,15 @@ class SessionStore:
 
     async def close(self) -> None:
         """Let go of everything."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for task in (self._sweeper, self._weigher):
+            if task is not None:
+                task.cancel()
         await asyncio.gather(*(self.release(session) for session in self.sessions))
+
+    async def _weigh(self) -> None:
+        while True:
+            await asyncio.sleep(WEIGH_S)
+            self._services.admission.sample()
 
     async def _sweep(self) -> None:
         expire_s = time.monotonic() + EXPIRE_S

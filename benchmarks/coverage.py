@@ -24,6 +24,7 @@ from benchmarks.matching.metrics import sample, withhold
 from benchmarks.matching.truth import TruthPair, truth_pairs
 from benchmarks.streams.passes import CLIP_FPS
 from correspondence import Bool, Float, Image, Landmarks, Match, Matcher, Prepared, detect_landmarks
+from correspondence.certainty.uncertainty import confidence_of
 from reference import (
     Edit,
     KeeperConfig,
@@ -34,7 +35,7 @@ from reference import (
     ReferenceSwitched,
     presets,
 )
-from reference.keyframes.sights import confident, radius_px
+from reference.keyframes.sights import radius_px
 
 LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips of large movement
 COLUMNS = (
@@ -91,7 +92,7 @@ class CoverageJudge:
         """Whether the places (N, 2) of a frame count as covered."""
         log_b = sample(np.ascontiguousarray(match.log_b[..., None]), at)[:, 0]
         reach = radius_px(self.config.radius, landmarks, match.frame_size)
-        return np.asarray(confident(log_b, reach) >= self.config.threshold, np.bool_)
+        return np.asarray(confidence_of(log_b, reach) >= self.config.threshold, np.bool_)
 
     def by_landmarks(self, frame: Image, seen: Landmarks, keyframe: Prepared, played: Played) -> None:
         """On withheld landmarks of one frame and the keyframe that serves it."""
@@ -119,7 +120,7 @@ class CoverageJudge:
         y, x = np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float32)
         lies = cv2.remap(mask, x + pair.field[..., 0], y + pair.field[..., 1], cv2.INTER_LINEAR) > 0.5
         reach = radius_px(self.config.radius, seen, match.frame_size)
-        called = (confident(match.log_b, reach) >= self.config.threshold) & lies
+        called = (confidence_of(match.log_b, reach) >= self.config.threshold) & lies
         called &= pair.visible | pair.occluded
         right = np.abs(match.field - pair.field).max(axis=2) <= reach
         played.known += right[called & pair.visible].tolist()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from correspondence import Bool, Float, Image, check_image
+from correspondence import Bool, Box, Float, Image, check_image
 from inpaint.types import Fill, FillContext, check_mask
 
-Box = tuple[int, int, int, int]
 HOLE_SHARE = (0.02, 0.35)  # of the picture: what a hole that a match leaves may cover
 
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from stream.storage.config import StorageConfig
 
+PORT = 8000  # where the page is served unless another is asked for
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
@@ -56,7 +58,7 @@ class ServerConfig:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = PORT
     token: str | None = None
     public_url: str | None = None
     allow_hosts: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.streams.passes import Shown
 from correspondence import DETECT, Float, Image, Landmarks, Match, Matcher, MaybeLandmarks, Prepared
+from correspondence.certainty.uncertainty import confidence_of
 from correspondence.matchers.coarse import Begun
 from inpaint import fill_classical
 from reference import (
@@ -28,7 +29,7 @@ from reference.face.parts import face_size
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import draw, filled
 from reference.keyframes.policy import Action, KeyframePolicy, coverage
-from reference.keyframes.sights import ALL_TRUST, EditStyle, confident, radius_px, sight_of
+from reference.keyframes.sights import ALL_TRUST, EditStyle, radius_px, sight_of
 
 ALL = CompositeConfig(trust_low=0.0, trust_high=ALL_TRUST)
 
@@ -201,7 +202,7 @@ class Rolling:
         if made.seen is None or not made.seen.mask.any():
             return 1.0, 0.0
         reach = radius_px(self._config.radius, shown.given, shown.given.image_size)
-        sure = confident(made.seen.log_b, reach)
+        sure = confidence_of(made.seen.log_b, reach)
         scale = float(np.average(np.exp(made.seen.log_b), weights=made.seen.mask)) / face_size(shown.given)
         return coverage(sure, made.seen.mask, self._config.threshold), scale
 
@@ -232,6 +233,6 @@ class Rolling:
         if carried.box is None or carried.seen is None:
             return carried.image
         reach = radius_px(self._config.radius, shown.given, shown.given.image_size)
-        sure = confident(match.log_b, reach) >= self._config.threshold
+        sure = confidence_of(match.log_b, reach) >= self._config.threshold
         changed = (carried.image != shown.frame).any(axis=2)
         return fill_classical(carried.image, (changed & ~sure).astype(np.float32))

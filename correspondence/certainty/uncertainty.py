@@ -171,6 +171,10 @@ def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:
     """
     if not radius_px > 0:
         raise ValueError(f"radius_px must be positive, got {radius_px}")
-    log_b = match.log_b if box is None else match.window(box)[1]
+    return confidence_of(match.log_b if box is None else match.window(box)[1], radius_px)
+
+
+def confidence_of(log_b: Float, radius_px: float) -> Float:
+    """`confidence` of any array of log_b, float32, without a check of the radius, pixels."""
     one = -np.expm1(-np.float32(radius_px) * np.exp(-log_b))
     return np.asarray(one * one, np.float32)

@@ -34,12 +34,6 @@ class Body:
     frame_size: tuple[int, int]
     time_s: float
 
-    def full_mask(self) -> Float:
-        """The mask at the frame's size, float32 (H, W)."""
-        height, width = self.frame_size
-        out = cv2.resize(self.mask, (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(out, np.float32)
-
 
 class BodyDetector:
     """Runs the pose model and the selfie segmentation on one frame after another; not thread-safe."""

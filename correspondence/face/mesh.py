@@ -277,7 +277,7 @@ def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
 def _draw_irises(field: Float, validity: Float, points: Float, reference: Float) -> None:
     """Move each iris as a whole, inside the open eye, into `field`; its validity is that of a hole."""
     size = len(field)
-    for iris, lids in ((topo.IRIS_A, topo.EYE_A), (topo.IRIS_B, topo.EYE_B)):
+    for iris, lids in ((topo.RIGHT_IRIS, topo.RIGHT_EYE), (topo.LEFT_IRIS, topo.LEFT_EYE)):
         rim = points[list(iris[1:])]
         centre = points[iris[0]]
         radius = float(np.linalg.norm(rim - centre, axis=1).mean())

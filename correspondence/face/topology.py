@@ -11,22 +11,17 @@ import numpy.typing as npt
 
 Indices = npt.NDArray[np.int32]
 
-# Ring of each hole of the mesh: corner, upper border, corner, lower border back (MediaPipe's numbering).
-_HOLES = {
-    "mouth": (78, (191, 80, 81, 82, 13, 312, 311, 310, 415), 308, (95, 88, 178, 87, 14, 317, 402, 318, 324)),
-    "eye_a": (33, (246, 161, 160, 159, 158, 157, 173), 133, (7, 163, 144, 145, 153, 154, 155)),
-    "eye_b": (362, (398, 384, 385, 386, 387, 388, 466), 263, (382, 381, 380, 374, 373, 390, 249)),
-}
+# Closed rings by landmark number (MediaPipe's). Right and left are the person's own.
 LIPS = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-EYE_A = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
-EYE_B = (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382)
-BROW_A = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
-BROW_B = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
+RIGHT_EYE = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
+LEFT_EYE = (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382)
+RIGHT_BROW = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46)
+LEFT_BROW = (300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 _OVAL_LEFT = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377)
 _OVAL_RIGHT = (152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
 OVAL = (*_OVAL_LEFT, *_OVAL_RIGHT)  # the mesh's outline, from the forehead's middle
-IRIS_A, IRIS_B = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)  # centre, then the rim
+RIGHT_IRIS, LEFT_IRIS = (468, 469, 470, 471, 472), (473, 474, 475, 476, 477)  # centre, then the rim
 RIGID = (6, 168, 197, 195, 5, 10, 67, 297, 103, 332, 127, 356, 234, 454, 33, 263, 133, 362, 9, 151)
 
 
@@ -67,7 +62,7 @@ def topology() -> Topology:
         return _lent[0]
     edges = FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
     skin = _faces({frozenset((edge.start, edge.end)) for edge in edges})
-    closing = [triangle for hole in _HOLES.values() for triangle in _strip(*hole)]
+    closing = [triangle for ring in (INNER_LIPS, RIGHT_EYE, LEFT_EYE) for triangle in _strip(ring)]
     triangles = _wind(skin + closing)
     return Topology(np.array(triangles, np.int32), len(skin))
 
@@ -86,10 +81,10 @@ def _faces(edges: set[frozenset[int]]) -> list[tuple[int, int, int]]:
     return [(a, b, c) for a, b, c in cycles if min(uses[a, b], uses[b, c], uses[a, c]) < 3]
 
 
-def _strip(
-    start: int, upper: tuple[int, ...], stop: int, lower: tuple[int, ...]
-) -> list[tuple[int, int, int]]:
-    """Triangles between two borders of equal length that share both corners."""
+def _strip(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
+    """Triangles that close a hole: its ring runs from a corner along one border and back along the other."""
+    half = len(ring) // 2
+    start, upper, stop, lower = ring[0], ring[1:half], ring[half], ring[:half:-1]
     triangles = [(start, upper[0], lower[0])]
     for i in range(len(upper) - 1):
         triangles.append((upper[i], upper[i + 1], lower[i]))

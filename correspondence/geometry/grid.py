@@ -52,13 +52,6 @@ def to_unit(points: Float, size: tuple[int, int]) -> Float:
     return np.asarray(points * (2.0 / span) - 1.0, np.float32)
 
 
-def from_unit(points: Float, size: tuple[int, int]) -> Float:
-    """The inverse of `to_unit`: [-1, 1] to pixels."""
-    height, width = size
-    span = np.array([width - 1, height - 1], np.float32)
-    return np.asarray((points + 1.0) * (0.5 * span), np.float32)
-
-
 def resize_field(field: Float, size: tuple[int, int]) -> Float:
     """A field between pictures of one size, brought to another: half-pixel centres, values scaled.
 

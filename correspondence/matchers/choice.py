@@ -221,7 +221,7 @@ def corners(points: Float, ring: tuple[int, ...]) -> npt.NDArray[np.int32]:
 def drawn_parts(points: Float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Lips, eyes and brows of points (478, 2), pixels, filled with 255: uint8 (h, w)."""
     drawn = np.zeros(size, np.uint8)
-    for ring in (topo.LIPS, topo.EYE_A, topo.EYE_B, topo.BROW_A, topo.BROW_B):
+    for ring in (topo.LIPS, topo.RIGHT_EYE, topo.LEFT_EYE, topo.RIGHT_BROW, topo.LEFT_BROW):
         cv2.fillPoly(drawn, [corners(points, ring)], 255, 8, BITS)
     return drawn
 

@@ -15,7 +15,7 @@ from correspondence.certainty.doubt import own_word
 from correspondence.certainty.fit_judge import side_by_side
 from correspondence.certainty.uncertainty import Judge
 from correspondence.geometry.region import GRID
-from correspondence.network.checkpoints import FILES, GRAPHS, digest, network_from, read_state
+from correspondence.network.checkpoints import FILES, GRAPHS, digest
 from correspondence.network.encoder import Features
 from correspondence.network.model import CELL, PROPOSED, Network, ReferenceFeatures
 
@@ -177,16 +177,3 @@ def export_model(
         **(facts or {}),
     }
     (folder / "model.json").write_text(side_by_side(card))
-
-
-def export_weights(weights: Path, folder: Path, encoder_weights: Path | None = None, **options: Any) -> None:
-    """A training's `weights.pt` as a model folder; `options` go to `export_model`."""
-    saved = read_state(weights)
-    export_model(
-        network_from(saved, encoder_weights),
-        folder,
-        size=saved["size"],
-        kind=saved["encoder"],
-        encoder_model=saved.get("encoder_model") or "",
-        **options,
-    )

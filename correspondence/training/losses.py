@@ -14,7 +14,7 @@ from correspondence.network.model import Output
 from correspondence.network.sampling import cells, unrows
 from correspondence.types import LANDMARK_COUNT
 
-IRISES = (topology.IRIS_A, topology.IRIS_B)
+IRISES = (topology.RIGHT_IRIS, topology.LEFT_IRIS)
 
 OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
 LARGE = 8.0  # of squared next to absolute colour errors, colours in [0, 1]: misplaced edges weigh more
@@ -216,7 +216,7 @@ def _known(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 def part_shares() -> Tensor:
     """Weight of each landmark, float32 (478,): lips, eyes and irises must be followed, the rest need not."""
     shares = torch.ones(LANDMARK_COUNT)
-    for ring in (topology.LIPS, topology.INNER_LIPS, topology.EYE_A, topology.EYE_B, *IRISES):
+    for ring in (topology.LIPS, topology.INNER_LIPS, topology.RIGHT_EYE, topology.LEFT_EYE, *IRISES):
         shares[list(ring)] = PARTS_SHARE
     return shares
 

@@ -22,7 +22,7 @@ from correspondence.training.windows import Sample, cut, flip, guess_withheld, m
 from correspondence.types import Image, Landmarks
 
 WHOLE = Region(0, 0, GRID)
-PARTS = (topology.LIPS, topology.EYE_A, topology.EYE_B)
+PARTS = (topology.LIPS, topology.RIGHT_EYE, topology.LEFT_EYE)
 NO_TRUTH = -1.0
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from correspondence import Float, Image, Landmarks
+from correspondence import Box, Float, Image, Landmarks
 from inpaint.classical.between import Ends, interpolate
 from inpaint.classical.opencv import fill_classical
 from inpaint.fills.views import points_of, view, view_landmarks
-from inpaint.mask import Box, match_boundary, paste, square_box
+from inpaint.mask import match_boundary, paste, square_box
 from inpaint.types import Fill, FillContext
 from inpaint.weights import STEPS, is_diffusers, require
 

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import torch
 
-from correspondence import Float, Image, Landmarks, check_image
+from correspondence import Box, Float, Image, Landmarks, check_image
 from inpaint.fills.guess import guesses
 from inpaint.fills.views import points_of, view, view_landmarks
-from inpaint.mask import Box, dilate, hole_box, match_boundary, paste, square_box
+from inpaint.mask import dilate, hole_box, match_boundary, paste, square_box
 from inpaint.model.autoencoder import FACTOR
 from inpaint.model.diffusion import Given, QuadBatch, QuadrantModel, Warp
 from inpaint.model.prior import doubt

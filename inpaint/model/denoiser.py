@@ -235,8 +235,3 @@ class Denoiser(nn.Module):
         stacked = stack_inputs(references, conditions, noisy, prior if self.config.warp else None)
         predicted: Tensor = self.unet(stacked, t * TIME_SCALE, tokens).sample
         return base - scale * predicted
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Number of trained values."""
-    return sum(p.numel() for p in module.parameters())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -125,22 +124,3 @@ def propagate(known: dict[int, T], plan: Plan, generate: Generate[T], *, batch: 
                 frames.setdefault(q.b, b)
                 frames.setdefault(q.c, c)
     return dict(sorted(frames.items()))
-
-
-def segments(references: Sequence[int]) -> list[tuple[int, int]]:
-    """Neighbouring references as spans (i, j), so that a long video is many short propagations.
-
-    Raises:
-        ValueError: fewer than two, or not in rising order.
-    """
-    spans = list(pairwise(references))
-    if not spans or any(j <= i for i, j in spans):
-        raise ValueError(f"need two or more rising reference numbers, got {list(references)}")
-    return spans
-
-
-def plan_segments(references: Sequence[int]) -> Plan:
-    """Algorithm 1 on every span between neighbouring references, levels of equal depth joined."""
-    plans = [plan_thirds(i, j) for i, j in segments(references)]
-    depth = max(len(p) for p in plans)
-    return [[q for p in plans if level < len(p) for q in p[level]] for level in range(depth)]

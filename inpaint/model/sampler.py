@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -112,20 +111,3 @@ def sample(
         x = alpha * clean + sigma * predicted_noise
         k += 1
     return impose(x, 0.0)
-
-
-@torch.no_grad()
-def invert(predict: PredictV, latents: Tensor, *, steps: int = 20) -> Tensor:
-    """The noise from which deterministic sampling would reach `latents`: DDIM run backwards, (B, C, H, W).
-
-    Each step uses the prediction at the lower noise level, so the inversion is approximate.
-    """
-    x = latents
-    times = trailing_times(steps)[::-1]
-    for t, after in pairwise(times):
-        alpha, sigma = signal(t)
-        v = predict(x, t)
-        clean, predicted_noise = alpha * x - sigma * v, sigma * x + alpha * v
-        alpha, sigma = signal(after)
-        x = alpha * clean + sigma * predicted_noise
-    return x

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Box, Float, Image, Landmarks, Match, check_image
+from correspondence.certainty.uncertainty import confidence_of
 from reference.compose.blend import (
     CELL,
     UNIT,
@@ -266,8 +267,7 @@ class Compositor:
         x0, y0, x1, y1 = box
         columns, rows = (max(1, round(side / config.step_px)) for side in (x1 - x0, y1 - y0))
         values = coarse_values(match, box, (rows, columns))
-        one = -np.expm1(-np.float32(config.radius * min(size)) * np.exp(-values[..., 2]))
-        confidence = one * one
+        confidence = confidence_of(values[..., 2], config.radius * min(size))
         trust = smoothstep(confidence, config.trust_low, config.trust_high)
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)

@@ -8,15 +8,14 @@ from correspondence import Float, Landmarks
 from correspondence.face import topology
 
 INNER_LIPS, OUTER_LIPS, FACE_OVAL = topology.INNER_LIPS, topology.LIPS, topology.OVAL
-# Right and left are the person's own: the right eye is on the left of the picture.
-RIGHT_UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)  # outer corner to inner corner
-RIGHT_LOWER_LID = (33, 7, 163, 144, 145, 153, 154, 155, 133)
-LEFT_UPPER_LID = (263, 466, 388, 387, 386, 385, 384, 398, 362)
-LEFT_LOWER_LID = (263, 249, 390, 373, 374, 380, 381, 382, 362)
-RIGHT_EYE = RIGHT_UPPER_LID + RIGHT_LOWER_LID[-2:0:-1]
-LEFT_EYE = LEFT_UPPER_LID + LEFT_LOWER_LID[-2:0:-1]
-RIGHT_BROW = ((70, 63, 105, 66, 107), (46, 53, 52, 65, 55))  # upper and lower edge, outer end first
-LEFT_BROW = ((300, 293, 334, 296, 336), (276, 283, 282, 295, 285))
+# Right and left are the person's own: the right eye is on the left of the picture. Lids run from the outer
+# corner to the inner one, brows are an upper and a lower edge, outer end first.
+RIGHT_EYE = topology.RIGHT_EYE
+LEFT_EYE = (*topology.LEFT_EYE[8::-1], *topology.LEFT_EYE[:8:-1])
+RIGHT_UPPER_LID, RIGHT_LOWER_LID = RIGHT_EYE[:9], (RIGHT_EYE[0], *RIGHT_EYE[:7:-1])
+LEFT_UPPER_LID, LEFT_LOWER_LID = LEFT_EYE[:9], (LEFT_EYE[0], *LEFT_EYE[:7:-1])
+RIGHT_BROW = (topology.RIGHT_BROW[:5], topology.RIGHT_BROW[:4:-1])
+LEFT_BROW = (topology.LEFT_BROW[:5], topology.LEFT_BROW[:4:-1])
 # Lid creases between eye and brow, outer end first.
 RIGHT_CREASE = (226, 247, 30, 29, 27, 28, 56, 190, 243)
 LEFT_CREASE = (446, 467, 260, 259, 257, 258, 286, 414, 463)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks, Match, Matcher
+from correspondence.certainty.uncertainty import confidence_of
 from correspondence.face.mesh import similarity
 from correspondence.types import Patch
 from reference.compose.blend_weights import union
@@ -15,7 +16,7 @@ from reference.compose.composite import Composition
 from reference.compose.sampling import coarse_values
 from reference.face.view import RIGID
 from reference.keyframes.pair import cells_of, mix
-from reference.keyframes.sights import ReadyKeyframe, confident, radius_px
+from reference.keyframes.sights import ReadyKeyframe, radius_px
 
 STEP_PX = 4  # grid on which the two references' places are compared
 LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
@@ -99,7 +100,7 @@ class CrossFade:
         """Share of the new edit, see `pair.mix`; rises by at most (1 + LAG) / (frames + 1) a frame."""
         size = cells_of(box)
         reach = radius_px(self._radius, new.landmarks, new.frame_size)
-        a, b = (confident(coarse_values(m, box, size)[..., 2], reach) for m in (old, new))
+        a, b = (confidence_of(coarse_values(m, box, size)[..., 2], reach) for m in (old, new))
         late = np.float32(LAG) * (a + 1e-3) / (a + b + 2e-3)
         time = np.float32((1 + LAG) * self._shown / (self._frames + 1))
         return np.clip(time - late, 0, 1).astype(np.float32)

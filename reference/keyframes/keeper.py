@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from correspondence import Image, Landmarks, Match, Matcher
+from correspondence.certainty.uncertainty import confidence_of
 from reference.compose.composite import Composition
 from reference.edits.edit import Edit, Mode
 from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
@@ -22,7 +23,7 @@ from reference.keyframes.lookout import Lookout
 from reference.keyframes.passed_job import Passing
 from reference.keyframes.policy import Action, Decision, coverage
 from reference.keyframes.showing import Showing
-from reference.keyframes.sights import EditStyle, ReadyKeyframe, confident, radius_px
+from reference.keyframes.sights import EditStyle, ReadyKeyframe, radius_px
 from reference.keyframes.view_job import Found, FrameRefused, JobTools, JobView, Swap, ViewJob
 from reference.side_work import Worker
 
@@ -190,7 +191,7 @@ class ReferenceKeeper:
             return
         config, keyframe = self.config, self._worn.keyframe
         reach = radius_px(config.radius, landmarks, landmarks.image_size)
-        sure = confident(new.seen.log_b, reach)
+        sure = confidence_of(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
         if self._showing.fading:
             self._lookout.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)

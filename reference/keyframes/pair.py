@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks, Match, Matcher
+from correspondence.certainty.uncertainty import confidence_of
 from reference.compose.blend_weights import union
 from reference.compose.composite import CompositeConfig, Composition
 from reference.compose.sampling import coarse_values
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
-from reference.keyframes.sights import CELL_PX, ReadyKeyframe, confident
+from reference.keyframes.sights import CELL_PX, ReadyKeyframe
 
 SEAM_CELLS = 1.5  # sigma over which one keyframe hands over to the other in space, cells
 
@@ -38,7 +39,7 @@ def sureness(edit: Edit, match: Match | None, box: Box, config: CompositeConfig)
         return np.zeros(size, np.float32)
     log_b = coarse_values(match, box, size)[..., 2]
     sure = smoothstep(
-        confident(log_b, config.radius * min(match.frame_size)), config.trust_low, config.trust_high
+        confidence_of(log_b, config.radius * min(match.frame_size)), config.trust_low, config.trust_high
     )
     soft = cv2.GaussianBlur(sure, (0, 0), SEAM_CELLS, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(soft, np.float32)

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from correspondence import Float, Image, Landmarks, Match, Matcher
+from correspondence.certainty.uncertainty import confidence_of
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.face.topology import OVAL
 from correspondence.geometry.grid import pixel_grid
@@ -151,7 +152,7 @@ def sight_of(
     for (x0, y0, x1, y1), share in live_areas(openings(worn.edit, own), landmarks, size):
         mask[y0:y1, x0:x1] *= 1 - share
     cells = _cells(size)
-    sure = confident(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
+    sure = confidence_of(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
     weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA)
     return Sight(worn, match, sure, mask, at, shown, coverage(sure, weight, threshold))
 
@@ -179,7 +180,7 @@ def glance_at(
     own = worn.keyframe.prepared.landmarks
     lies, _, _ = _lie(mask, own, landmarks, pixels + values[..., :2], pixels)
     lies = less_live(lies, live_areas(openings(worn.edit, own), landmarks, size), whole)
-    sure = confident(values[..., 2], radius_px(radius, landmarks, size))
+    sure = confidence_of(values[..., 2], radius_px(radius, landmarks, size))
     return match, coverage(sure, lies, threshold)
 
 
@@ -263,9 +264,3 @@ def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
 def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:
     """A radius in pixels: a share of the face, or of the frame's shorter side where there is none."""
     return share * (min(size) if landmarks is None else face_size(landmarks))
-
-
-def confident(log_b: Float, radius_px: float) -> Float:
-    """P(both components err by less than `radius_px`), see `correspondence.confidence`; any shape."""
-    one = -np.expm1(-np.float32(radius_px) * np.exp(-log_b))
-    return np.asarray(one * one, np.float32)

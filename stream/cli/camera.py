@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from stream.cli.exits import OK, UsageError
 
 
-def options(parser: argparse.ArgumentParser, modes: Sequence[str]) -> None:
+def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
     """Add the arguments; those of the matcher come from elsewhere.
 
     Args:
@@ -40,7 +40,9 @@ def options(parser: argparse.ArgumentParser, modes: Sequence[str]) -> None:
     parser.add_argument(
         "--still", type=Path, metavar="PNG", help="save the still that is taken, to edit a copy of it"
     )
-    parser.add_argument("--mode", choices=modes, default="auto", help="how the edit composes")
+    parser.add_argument(
+        "--mode", choices=modes, metavar="MODE", default="auto", help="%(choices)s: how the edit composes"
+    )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
     parser.add_argument("--size", type=_size, metavar="WxH", help="of the virtual camera (default: SOURCE's)")
     parser.add_argument("--fps", type=float, help="of the virtual camera (default: SOURCE's)")

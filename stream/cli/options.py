@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 
 from stream.cli import camera
+from stream.config import PORT
 
-MATCHERS = ("auto", "classical", "thorough", "compact", "dinov2")
+
+class _Listed:
+    """Values that a package lists, imported where they are first needed: building the parsers stays quick.
+
+    Args:
+        module: that lists them.
+        name: of the list.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(getattr(import_module(self._module), self._name))
+
+    def __contains__(self, value: object) -> bool:
+        return value in tuple(self)
+
+
+MATCHERS = _Listed("correspondence.matcher", "KINDS")
+MODES = _Listed("reference", "MODES")
 DEVICES = ("cpu", "cuda")
-MODES = ("auto", "delta", "replace", "layer")
 CODECS = ("h264", "hevc", "vp9", "prores", "ffv1")
 INPUT = "a video file, or numbered pictures as in frames/%%04d.png"
 OUTPUT = ".mp4, .mov, .mkv or .webm; or pictures, as in out/%%04d.png"
@@ -70,7 +91,7 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(log_level="info")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
-    parser.add_argument("--port", type=int, default=8000, help="TCP port, 0 for any free one")
+    parser.add_argument("--port", type=int, default=PORT, help="TCP port, 0 for any free one")
     parser.add_argument(
         "--token",
         default=os.environ.get("LIVERY_TOKEN"),
@@ -198,8 +219,10 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         choices=MODES,
+        metavar="MODE",
         default="auto",
-        help="decide per pixel and object, add the change, lay it over, or carry it as one rigid object",
+        help="%(choices)s: decide per pixel and object, add the change, lay it over, or carry it as one"
+        " rigid object",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
     parser.add_argument(
@@ -304,7 +327,13 @@ def _prompt_options(parser: argparse.ArgumentParser, when: str) -> None:
 
 
 def _matcher_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--matcher", choices=MATCHERS, default="auto", help="auto: the best that loads here")
+    parser.add_argument(
+        "--matcher",
+        choices=MATCHERS,
+        metavar="KIND",
+        default="auto",
+        help="%(choices)s; auto: the best that loads here",
+    )
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Landmarks, detect_landmarks
-from correspondence.face.topology import EYE_A, EYE_B, LIPS
+from correspondence.face.topology import LEFT_EYE, LIPS, RIGHT_EYE
 from correspondence.network.checkpoints import SHIPPED, WEIGHTS, open_model
 from correspondence.network.propose import shrink
 from correspondence.network.runtime import NetworkMatch, NetworkMatcher, OnnxRunner
@@ -15,7 +15,7 @@ from correspondence.training import synthetic
 from correspondence.training.calibrate_network import separation
 from tests.correspondence.material import moved
 
-PARTS = sorted({*LIPS, *EYE_A, *EYE_B})
+PARTS = sorted({*LIPS, *RIGHT_EYE, *LEFT_EYE})
 Face = tuple[Image, Landmarks]
 
 

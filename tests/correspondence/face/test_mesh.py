@@ -117,7 +117,7 @@ def test_the_side_turned_away_is_invalid(face: Landmarks, reference: FaceReferen
 
 def test_mouth_and_eyes_are_less_valid_than_skin(face: Landmarks, reference: FaceReference) -> None:
     validity = landmark_field(face, reference, reference.region).validity
-    for iris in (topo.IRIS_A, topo.IRIS_B):
+    for iris in (topo.RIGHT_IRIS, topo.LEFT_IRIS):
         x, y = np.rint(reference.points[iris[0]]).astype(int)
         assert validity[y, x] <= 0.5
     x, y = np.rint(reference.points[[50, 280]].mean(axis=0)).astype(int)

@@ -11,9 +11,8 @@ import torch
 from correspondence import Matcher
 from correspondence.network.checkpoints import load_network, open_model
 from correspondence.network.encoder import DINOV2, DinoEncoder, load_vit
-from correspondence.network.export import OUTPUTS, example_inputs, export_model, export_weights, fix_size
+from correspondence.network.export import OUTPUTS, example_inputs, export_model, fix_size
 from correspondence.network.model import SIZES, Network, ReferenceFeatures
-from correspondence.training.trainer import TrainConfig, Trainer
 from tests.correspondence.material import SMALL_VIT, checker, tiny_network, write_small_vit
 
 
@@ -50,12 +49,6 @@ def test_torch_and_onnx_runtime_agree(tmp_path: Path) -> None:
         kept = network.prepare(image)
     for wanted, said in zip(kept, run_onnx(tmp_path, (image,), "prepare.onnx"), strict=True):
         assert np.abs(said - wanted.numpy()).max() <= 1e-3
-
-
-def test_a_training_becomes_a_model(tmp_path: Path) -> None:
-    Trainer(TrainConfig(size="tiny"), tiny_network()).save(tmp_path / "weights.pt")
-    export_weights(tmp_path / "weights.pt", tmp_path / "model")
-    assert open_model(tmp_path / "model").size == "tiny"
 
 
 def test_weights_are_kept_in_half_precision(tmp_path: Path) -> None:

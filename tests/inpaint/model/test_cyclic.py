@@ -14,7 +14,7 @@ from inpaint.model import cyclic
 from inpaint.model.cyclic import CyclicConfig, pairs, smooth_border
 from inpaint.model.denoiser import Denoiser
 from inpaint.model.diffusion import QuadrantModel
-from inpaint.model.propagation import plan_segments
+from inpaint.model.propagation import plan_thirds
 from inpaint.model.sampler import signal
 from tests.inpaint.tiny import SIDE, TINY_DENOISER, tiny_autoencoder, tiny_model
 
@@ -77,7 +77,7 @@ def test_a_gap_of_two_segments_is_smoothed_at_its_border() -> None:
     rng = np.random.default_rng(0)
     references = {n: rng.integers(0, 255, (SIDE, SIDE, 3), np.uint8) for n in (0, 5, 10)}
     points = dict.fromkeys(range(11))
-    plan = plan_segments([0, 5, 10])
+    plan = [*plan_thirds(0, 5), *plan_thirds(5, 10)]
     plain = fill_gap(model, references, points, plan=plan, config=GapConfig(steps=1))
     cyclic_config = GapConfig(steps=1, cyclic=CyclicConfig(reach=2, steps=1))
     smoothed = fill_gap(model, references, points, plan=plan, config=cyclic_config)

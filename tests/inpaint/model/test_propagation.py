@@ -10,10 +10,8 @@ from inpaint.model.propagation import (
     Plan,
     Quad,
     plan_naive,
-    plan_segments,
     plan_thirds,
     propagate,
-    segments,
     thirds,
 )
 
@@ -104,13 +102,3 @@ def test_missing_references_and_wrong_results_are_said() -> None:
         propagate({0: 0.0, 9: 1.0}, plan_thirds(0, 9), lambda _q, _e: [])
     with pytest.raises(ValueError, match="batch"):
         propagate({0: 0.0, 9: 1.0}, plan_thirds(0, 9), middles, batch=0)
-
-
-def test_segments_share_levels() -> None:
-    plan = plan_segments([0, 9, 12, 13])
-    assert segments([0, 9, 12, 13]) == [(0, 9), (9, 12), (12, 13)]
-    assert plan[0] == [Quad(0, 3, 6, 9), Quad(9, 10, 11, 12)]
-    assert generated(plan) == [n for n in range(13) if n not in (0, 9, 12)]
-    for wrong in ([3], [3, 3], [5, 2]):
-        with pytest.raises(ValueError, match="rising"):
-            plan_segments(wrong)

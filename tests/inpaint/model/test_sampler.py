@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inpaint.model.sampler import add_noise, invert, sample, signal, trailing_times
+from inpaint.model.sampler import add_noise, sample, signal, trailing_times
 
 CLEAN = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -64,15 +64,6 @@ def test_gaussian_data_get_their_variance() -> None:
     error = [float((sample(gaussian, eps, steps=n) / eps - 0.5).abs().max()) for n in (4, 16, 50)]
     assert error[2] < error[1] / 2 < error[0] / 4
     assert error[2] < 0.02
-
-
-def test_inversion_leads_back() -> None:
-    eps = invert(gaussian_or_identity, 0.5 * noise(), steps=50)
-    assert float((eps / noise() - 1).abs().max()) < 0.04
-
-
-def gaussian_or_identity(x: Tensor, t: float) -> Tensor:
-    return -x * 0 if t == 0 else gaussian(x, t)
 
 
 def test_known_latents_come_out_exactly() -> None:

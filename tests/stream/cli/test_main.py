@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from correspondence.matcher import KINDS
+from reference import MODES
 from stream.cli import doctor
 from stream.cli import main as cli
 from stream.cli.main import main
 from stream.cli.options import TRAININGS
+from stream.config import ServerConfig
 from stream.errors import StartError
 from tests.conftest import ENTRY, ROOT
 from tests.stream.clips import Clip, cut, make_clip, painted_frame, read_back
@@ -198,8 +201,20 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.public_address, first.bitrate_bps, first.max_sessions) == ("203.0.113.7", 1_500_000, 3)
     assert (first.opens_per_minute, first.failures_per_minute) == (7, 5)
     assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
-    assert (second.demo, second.port) == (True, 8000)
+    assert (second.demo, second.port) == (True, ServerConfig().port)
+    assert ServerConfig().port == 8000  # as README says
     assert (first.keyframes, second.keyframes) == (True, False)
+
+
+def test_choices_are_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["edit", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert ", ".join(KINDS) in told
+    assert ", ".join(MODES) in told
+    with pytest.raises(SystemExit):
+        main(["edit", "in.mp4", "--edited", "in.png", "-o", "out.mp4", "--matcher", "best"])
+    assert "choose from 'auto', 'classical'" in capsys.readouterr().err
 
 
 def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpCodecParameters, RT
 from benchmarks.common import metadata, percentiles, print_table, write_results
 from benchmarks.streams import live
 from benchmarks.streams.relay import Relay
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc import aiortc_patch
 from stream.rtc.codecs import H264Sender, Vp8Sender
 

@@ -24,7 +24,7 @@ from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 from benchmarks.common import ROOT, portraits_dir, read_clip
 from benchmarks.streams import timecode
 from correspondence import Image
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.media.demo import DemoSource
 from stream.rtc import ice
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig

@@ -18,7 +18,7 @@ from av.video.stream import VideoStream
 from correspondence.types import Image
 from stream.camera.clocks import Pace, SleepWatch
 from stream.camera.source import Source, Wish, open_source
-from stream.media.colour import to_rgb
+from stream.colour.frames import to_rgb
 from stream.media.untrusted import MediaError
 from stream.session.pipeline import LiveFrame
 

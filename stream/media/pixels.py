@@ -12,9 +12,9 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from correspondence import Image
+from stream.colour.samples import MATRIX_709, MATRIX_RGB, MATRIX_YCGCO, RANGE_FULL, Colour
+from stream.colour.tone import Tone
 from stream.media.probe import VideoInfo
-from stream.media.samples import MATRIX_709, MATRIX_RGB, MATRIX_YCGCO, RANGE_FULL, Colour
-from stream.media.tone import Tone
 
 CHROMA = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND)
 OPAQUE = 65535

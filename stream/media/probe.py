@@ -19,8 +19,8 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from stream.colour.samples import RANGE_FULL, SDR, UNREAD, Colour
 from stream.media.opening import PICTURES_RATE, is_pattern, numbers, open_clip
-from stream.media.samples import RANGE_FULL, SDR, UNREAD, Colour
 from stream.media.survey import NOTHING, Survey, survey
 from stream.media.untrusted import MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError

@@ -11,7 +11,7 @@ import av
 from av.error import FFmpegError
 
 from correspondence import Image
-from stream.media.colour import Matrix, to_frame, to_rgb
+from stream.colour.frames import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
 from stream.media.untrusted import open_input
 from stream.recording.folder import begin

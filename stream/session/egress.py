@@ -15,7 +15,7 @@ import numpy as np
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
 
 from correspondence import Image
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig, VideoCodec, VideoPacket
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
-from stream.media.colour import to_rgb
+from stream.colour.frames import to_rgb
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
 from stream.session.pipeline import LiveFrame

@@ -17,7 +17,7 @@ import av
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.media.demo import DemoSource
 
 SIZE = (480, 640)

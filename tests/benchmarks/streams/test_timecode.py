@@ -10,7 +10,7 @@ from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from benchmarks.streams import timecode
 from correspondence import Image
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 
 VALUES = [0, 1, 33, 12_345, 2**31, 2**32 - 1, 0xAAAAAAAA, 0x55555555]

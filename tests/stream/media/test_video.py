@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from correspondence import Image
+from stream.colour.samples import Colour
 from stream.media.encoders import FileEncoderConfig, pixel_format
 from stream.media.pixels import FromRgb, ToRgb
 from stream.media.probe import Orientation, VideoInfo, probe
-from stream.media.samples import Colour
 from stream.media.untrusted import MediaError
 from stream.media.video import VideoReader
 from stream.media.writer import VideoWriter

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from OpenSSL import SSL
 
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc import aiortc_patch, codecs, ice, jitter
 from stream.rtc.aiortc_patch import UnsupportedAiortcError
 from stream.rtc.codecs import LiveEncoderConfig, VideoPacket

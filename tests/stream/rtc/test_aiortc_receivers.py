@@ -18,7 +18,7 @@ from aiortc.rtcrtpparameters import (
     RTCRtpReceiveParameters,
 )
 
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc import jitter, receivers
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 from stream.rtc.receivers import NewestTrack, decoder_worker, pass_through

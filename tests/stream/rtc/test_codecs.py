@@ -14,7 +14,7 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from correspondence import Image
-from stream.media.colour import Matrix, source_colour, to_frame
+from stream.colour.frames import Matrix, source_colour, to_frame
 from stream.rtc.codecs import H264Sender, LiveEncoder, LiveEncoderConfig, Vp8Sender
 
 FPS = 30

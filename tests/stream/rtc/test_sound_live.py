@@ -16,8 +16,8 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender
 
 from correspondence import Image, Matcher
 from reference import Propagator, Result
+from stream.colour.frames import to_rgb
 from stream.config import ServerConfig
-from stream.media.colour import to_rgb
 from stream.rtc.receivers import pass_through
 from stream.session.services import load_services
 from tests.stream.rig import Client, Pictures, new_peer, serving, until

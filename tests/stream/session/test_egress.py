@@ -15,7 +15,7 @@ import pytest
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
 from correspondence import Image
-from stream.media.colour import to_rgb
+from stream.colour.frames import to_rgb
 from stream.rtc.codecs import LiveEncoderConfig, VideoCodec, VideoPacket
 from stream.session.egress import IDLE_S, QUEUE_PACKETS, Broadcast, PacketTrack
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from stream.media.samples import HLG, Colour
+from stream.colour.samples import HLG, Colour
 
 WHITE_NITS = 203.0  # ITU-R BT.2408, table 1: diffuse white
 PEAK_NITS = 1000.0  # what the curve maps to full level; HLG's nominal peak, and most PQ masters'

@@ -14,7 +14,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from correspondence import Image
-from stream.media.colour import Matrix, source_colour, to_frame, to_rgb
+from stream.colour.frames import Matrix, source_colour, to_frame, to_rgb
 
 Array = npt.NDArray[Any]
 TICK = Fraction(1, 90000)

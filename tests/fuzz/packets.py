@@ -17,7 +17,7 @@ from aiortc.mediastreams import VIDEO_TIME_BASE
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpReceiveParameters
 
-from stream.media.colour import to_frame
+from stream.colour.frames import to_frame
 from stream.rtc import aiortc_patch, receivers
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 from stream.rtc.sdp_bounds import MAX_CANDIDATES

@@ -34,6 +34,7 @@ from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
 
 INTERLACED_DCT, INTERLACED_ME = 1 << 18, 1 << 29  # AV_CODEC_FLAG_*
+FEW = 16  # frames
 FIELD_ORDER = {"top": 2, "bottom": 3}  # AVFieldOrder
 
 
@@ -165,6 +166,8 @@ class VideoWriter:
         self._stored = (size[1], size[0]) if turn and info.orientation.transpose else size
         if keeps_alpha(self._codec, info) and self._codec == "vp9":
             options["auto-alt-ref"] = "0"  # libvpx writes no transparency with hidden frames
+        if self._codec == "hevc" and info.frames < FEW:
+            options["x265-params"] += ":bframes=0"  # x265 makes their decoding times up in so short a clip
         if info.fields == "bottom" and self._codec == "h264" and keeps_fields("h264", info, self._stored):
             options["x264-params"] = "bff=1"  # x264 starts with the top field unless told at once
         video = self._out.add_stream(name, rate=info.rate, options=options)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 QUIET = (  # verbs that do not show what native libraries log
     *("serve", "demo", "camera", "edit", "reference", "smooth", "animate", "refine", "doctor"),
 )
+PATHS = ("-o", "--output", "--edited", "--edited-end", "--reference", "--report", "--drive")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,13 +38,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted. A server that serves is done when
         it is stopped, by Ctrl-C or SIGTERM.
     """
-    args = parser(RUNS).parse_args(argv)
+    args = parser(RUNS).parse_args(_named(sys.argv[1:] if argv is None else argv))
     if args.verb not in QUIET or args.verbose:
         return _run(args)
     from stream.cli.progress import native_chatter_hidden
 
     with native_chatter_hidden():
         return _run(args)
+
+
+def _named(argv: Sequence[str]) -> list[str]:
+    """The arguments, with files whose names begin with a dash named so that they look like no option."""
+    named: list[str] = []
+    for before, argument in zip(["", *argv], argv, strict=False):
+        dashed = argument.startswith("-") and Path(argument).suffix != ""
+        is_file = dashed and (before in PATHS or Path(argument).is_file())
+        named.append(f"./{argument}" if is_file else argument)
+    return named
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -22,6 +22,8 @@ from stream.media.survey import Clock
 
 logger = logging.getLogger(__name__)
 
+WAITING = 16  # frames at the start that are held until one of them has a time
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
@@ -70,6 +72,7 @@ class VideoReader:
         self._fields = Deinterlacer(stream) if info.deinterlace else None
         self._clock = Clock(info.survey)
         self._to_rgb = ToRgb(info)
+        self._step = max(1, round(1 / (info.rate * info.time_base)))
 
     def __enter__(self) -> VideoReader:
         return self
@@ -85,8 +88,25 @@ class VideoReader:
 
     def items(self, others: tuple[Stream, ...]) -> Iterator[Frame | Packet[Stream]]:
         """Its frames, and the packets of the streams `others` with their times put right, in file order."""
-        step = max(1, round(1 / (self.info.rate * self.info.time_base)))
         index, last = 0, None
+        for item in self._shown(others):
+            if isinstance(item, Packet):
+                yield item
+                continue
+            self.concealed += item.is_corrupt
+            pts = item.pts
+            if pts is None or (last is not None and pts <= last):
+                self.retimed += pts is not None or not self.info.by_decoding
+                pts = 0 if last is None else last + self._step
+            time_s = float(pts * self.info.time_base)
+            pixels = self._to_rgb.pixels(item)
+            more = pixels if pixels.deep is not None or pixels.alpha is not None else None
+            yield Frame(index, pixels.image, pts, item.duration or 0, time_s, more)
+            index, last = index + 1, pts
+
+    def _shown(self, others: tuple[Stream, ...]) -> Iterator[av.VideoFrame | Packet[Stream]]:
+        """Decoded frames and others' packets; frames before the first that has a time get one from it."""
+        waiting: list[av.VideoFrame] | None = []
         for packet in self._packets(others):
             if packet.size:
                 self._clock.set(packet)
@@ -94,17 +114,24 @@ class VideoReader:
                 if packet.size:
                     yield packet
                 continue
-            for decoded in self._decode(packet):
-                self.concealed += decoded.is_corrupt
-                pts = decoded.pts
-                if pts is None or (last is not None and pts <= last):
-                    self.retimed += pts is not None or not self.info.by_decoding
-                    pts = 0 if last is None else last + step
-                time_s = float(pts * self.info.time_base)
-                pixels = self._to_rgb.pixels(decoded)
-                more = pixels if pixels.deep is not None or pixels.alpha is not None else None
-                yield Frame(index, pixels.image, pts, decoded.duration or 0, time_s, more)
-                index, last = index + 1, pts
+            for frame in self._decode(packet):
+                if waiting is None:
+                    yield frame
+                    continue
+                waiting.append(frame)
+                if frame.pts is not None or len(waiting) >= WAITING:
+                    yield from self._back_from(waiting)
+                    waiting = None
+        yield from self._back_from(waiting or [])
+
+    def _back_from(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        """The frames, timed back from the last of them where that has a time."""
+        end = frames[-1].pts if frames else None
+        if end is not None:
+            for before, frame in enumerate(reversed(frames[:-1]), 1):
+                frame.pts = end - before * self._step
+                self.retimed += 1
+        return frames
 
     def _packets(self, others: tuple[Stream, ...]) -> Iterator[Packet[Stream]]:
         packets = self.container.demux(self._stream, *others)

@@ -140,7 +140,7 @@ def play(path: Path, **options: str) -> Shown:
                 rate = sound.sample_rate
                 waves += [part.to_ndarray()[0] for part in resampler.resample(sound)]
     return Shown(
-        times=[round(float(frame.pts * frame.time_base), 4) for frame in frames],
+        times=[round(frame.time, 4) if frame.pts is not None else float("nan") for frame in frames],
         images=[frame.to_ndarray(format="rgb24") for frame in frames],
         wave=np.concatenate(waves) if waves else np.zeros(0, np.float32),
         sound_start=start,

@@ -65,7 +65,7 @@ def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]
     [
         [],
         ["fly"],
-        ["edit", "in.mp4"],
+        ["edit"],
         ["edit", "in.mp4", "--edited", "e.png", "-o", "o.mp4", "--mode", "magic"],
         ["serve", "--udp-ports", "50000"],
         ["serve", "--bitrate", "fast"],

@@ -1,0 +1,83 @@
+"""`livery edit --dry-run`, names on the command line, and what the summary counts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stream.cli.main import main
+from stream.offline.files import edit_file
+from tests.stream.clips import CLASSICAL, Clip, make_clip, painted_frame
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "in.mkv", Clip(frames=6, audio="libopus"))
+
+
+@pytest.fixture
+def edited(tmp_path: Path, clip: Path) -> Path:
+    return painted_frame(clip, 0, tmp_path / "edited.png")
+
+
+def test_a_dry_run_tells_and_writes_nothing(
+    clip: Path, edited: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    arguments = ["edit", str(clip), "--edited", str(edited), "--reference", "0", "--dry-run"]
+    assert main([*arguments, "-o", str(tmp_path / "out.mov")]) == 0
+    said = capsys.readouterr().out
+    assert sorted(tmp_path.iterdir()) == before
+    assert "6 frames, 320x240" in said
+    assert re.search(r"^placement: .+", said, re.MULTILINE)
+    share = re.search(r"^mask: ([\d.]+) % of the reference count as edited", said, re.MULTILINE)
+    assert share is not None
+    assert 0.05 < float(share[1]) < 3
+    assert "sound track 1 (opus) is converted to AAC: .mov cannot hold it" in said
+    assert said.endswith("nothing was written (--dry-run)\n")
+    assert main(arguments) == 0  # without an output only the edit is looked at
+    assert "sound" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["-o", "out.txt"], "the name must end in"),
+        (["-o", "out.mp4", "--codec", "ffv1"], "ffv1 needs .mkv"),
+        (["-o", "out.png"], "holds one picture"),
+        (["-o", "out.mp4", "--reference", "99"], "has no frame 99"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(
+    clip: Path, edited: Path, capsys: pytest.CaptureFixture[str], more: list[str], said: str
+) -> None:
+    assert main(["edit", str(clip), "--edited", str(edited), "--dry-run", *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_output_is_asked_for(clip: Path, edited: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["edit", str(clip), "--edited", str(edited)]) == 2
+    assert "-o OUT is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["-dash.mkv", "--two.mkv", "take 2:30.mkv"])
+def test_names_that_look_like_options(
+    clip: Path, edited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip.rename(tmp_path / name)
+    edited.rename(tmp_path / "-edited.png")
+    output = f"-out{name}"
+    arguments = ["edit", name, "--edited", "-edited.png", "--reference", "0", "--matcher", "classical"]
+    assert main([*arguments, "-o", output]) == 0
+    assert (tmp_path / output).is_file()
+
+
+def test_frames_that_do_not_show_the_edit_are_not_counted(clip: Path, edited: Path, tmp_path: Path) -> None:
+    report = edit_file(clip, edited, tmp_path / "out.mkv", replace(CLASSICAL, strength=0.001))
+    assert report.edited == 0
+    assert "6 frames passed through unedited: the edit does not show there" in report.summary()
+    assert edit_file(clip, edited, tmp_path / "full.mkv", CLASSICAL).edited == 6

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image as Pillow
 
 from correspondence import Image
+from stream.colour.samples import Colour
+from stream.colour.tone import Tone
 from stream.media.encoders import FileEncoderConfig
 from stream.media.picture_writer import open_output
 from stream.media.pixels import FromRgb, ToRgb
 from stream.media.probe import probe
-from stream.media.samples import Colour
-from stream.media.tone import Tone
 from stream.media.video import Frame, VideoReader
 from tests.strangers.media import RATE, drawn, pass_on
 

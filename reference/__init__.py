@@ -23,9 +23,9 @@ from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Action, Decision
 from reference.propagate.between import Between
-from reference.propagate.outfit import Outfit, UserKeyframe
+from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
 from reference.propagate.propagator import Propagator, PropagatorConfig
-from reference.propagate.result import Result, StepSettings
+from reference.propagate.result import Result
 
 __all__ = [
     "MODES",
@@ -59,8 +59,8 @@ __all__ = [
     "ReferenceSwitched",
     "Result",
     "StageError",
-    "StepSettings",
     "UserKeyframe",
+    "Workshop",
     "align_edited",
     "flatten",
     "next_id",

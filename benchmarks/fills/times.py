@@ -30,11 +30,11 @@ def live_steps(frames: Sequence[Image], matcher: Matcher, seconds: float) -> dic
     wide = [
         np.ascontiguousarray(cv2.resize(f, (width, width))[(width - height) // 2 :][:height]) for f in frames
     ]
-    propagator = Propagator(matcher=matcher, config=PropagatorConfig(references=None))
     prepared = matcher.prepare(wide[0])
     if prepared.landmarks is None:
         raise ValueError("the clip's first frame shows no face: choose another clip")
-    propagator.set_edit(Edit(wide[0], presets.apply("lipstick", wide[0], prepared.landmarks)))
+    edit = Edit(wide[0], presets.apply("lipstick", wide[0], prepared.landmarks))
+    propagator = Propagator(edit, matcher, config=PropagatorConfig(references=None))
     for k in range(10):
         propagator.step(wide[k % len(wide)], k / FPS)
     took, dropped, done = [], 0, 0

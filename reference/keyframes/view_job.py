@@ -39,7 +39,7 @@ class JobView:
     passed: tuple[Passed, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class JobTools:
     """What a job works with; see `KeeperConfig`.
 

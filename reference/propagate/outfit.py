@@ -59,22 +59,22 @@ class Outfit:
     @property
     def worn(self) -> ReadyKeyframe:
         """The keyframe that serves the next frame."""
-        return self.own if self.keeper is None else self.keeper.worn
+        return self.own if self.keeper is None else self.keeper.held.worn
 
     def keyframes(self) -> list[KeyframeInfo]:
         """Its keyframes, oldest first."""
         if self.keeper is not None:
-            return self.keeper.keyframes()
+            return self.keeper.held.describe()
         return [self.own.keyframe.describe(active=True, first=self.own.keyframe)]
 
     @property
     def nbytes(self) -> int:
         """Memory of its keyframes, bytes."""
-        return self.own.keyframe.nbytes if self.keeper is None else self.keeper.nbytes
+        return self.own.keyframe.nbytes if self.keeper is None else self.keeper.held.nbytes
 
     def held(self) -> list[Keyframe]:
         """The keyframes themselves, oldest first."""
-        return [self.own.keyframe] if self.keeper is None else self.keeper.held()
+        return [self.own.keyframe] if self.keeper is None else list(self.keeper.held)
 
     def keyframe(self, keyframe_id: int) -> Keyframe | None:
         """One of its keyframes, None where it has gone."""
@@ -89,10 +89,10 @@ class Outfit:
         keyframe = self.keyframe(keyframe_id)
         if keyframe is None or keyframe.pinned or self.keeper is None:
             raise ValueError(f"there is no made keyframe {keyframe_id}")
-        self.keeper.remove(keyframe)
+        self.keeper.held.remove(keyframe)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Workshop:
     """What the outfits of one stream are made with; all its methods are slow and change nothing that is worn.
 
@@ -134,10 +134,10 @@ class Workshop:
         keeper = None
         if self._wants_keeper(anchor, len(own)):
             keeper = before.keeper if before is not None else None
-            if keeper is None or not keeper.holds(own[0].id):
+            if keeper is None or not keeper.held.holds(own[0].id):
                 assert self.references is not None
                 keeper = ReferenceKeeper(anchor, self.matcher, style, self.worker, self.references, self.fill)
-            keeper.follow(keyframes, style)
+            keeper.held.follow(keyframes, style)
         return Outfit(edit, anchor, keeper, backdrop)
 
     def _backdrop(self, edit: Edit, keyframe: Keyframe, style: EditStyle) -> Backdrop | None:
@@ -168,17 +168,6 @@ class Workshop:
             prepared.image, edit.edited, prepared, pinned=own.pinned, made_s=own.made_s,
             edit=edit if own.pinned else None, id=own.id,
         )  # fmt: skip
-
-    def in_mode(self, outfit: Outfit, mode: Mode) -> Outfit:
-        """The same keyframes, composed in another mode."""
-        style = EditStyle(mode, outfit.edit.strength, self.composite)
-        if outfit.keeper is not None:
-            outfit.keeper.wear(mode)
-        backdrop = outfit.backdrop
-        if backdrop is not None:
-            split = replace(backdrop.split, back=backdrop.split.back.with_mode(mode))
-            backdrop = Backdrop(split, self.composite, beside=self._beside)
-        return Outfit(outfit.edit, style.ready(outfit.own.keyframe), outfit.keeper, backdrop)
 
     def carry(
         self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from correspondence import (
-    DETECT,
     Image,
     Landmarks,
     LandmarkTracker,
     Match,
     Matcher,
-    MaybeLandmarks,
-    Prepared,
     check_image,
 )
 from correspondence.matchers.coarse import Begun
 from reference.compose.composite import CompositeConfig
-from reference.edits.edit import Edit, Mode
+from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import KeyframeFill
@@ -30,7 +25,7 @@ from reference.keyframes.policy import Decision
 from reference.keyframes.sights import ReadyKeyframe
 from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
 from reference.propagate.result import Result, Step, StepSettings
-from reference.side_work import Worker, make_worker
+from reference.side_work import make_worker
 
 LOST_CAMERA = "the camera's motion could not be followed, which carries what was edited behind the person"
 
@@ -64,11 +59,12 @@ class Tracker(Protocol):
 class Propagator:
     """Carries an edit from a reference onto the frames of one stream.
 
-    `step` belongs to one thread; the rest may be called from any other. An edit that is bound to a face gets
-    further references as the view changes, see `ReferenceKeeper`.
+    `step` belongs to one thread; the rest may be called from any other. `workshop` makes outfits, `put_on`
+    wears them. An edit that is bound to a face gets further references as the view changes, see
+    `ReferenceKeeper`.
 
     Args:
-        edit: what to wear; None until `set_edit`.
+        edit: what to wear, as it is; None until `put_on`.
         matcher: shared by any number of propagators; the best shipped one when None.
         tracker: of this stream alone; a `LandmarkTracker` when None.
         config: fading, composition, references.
@@ -87,168 +83,48 @@ class Propagator:
         self._matcher = matcher or Matcher.load()
         self._tracker: Tracker = tracker or LandmarkTracker()
         references = self.config.references
-        self._worker: Worker = make_worker(references is None or references.background)
-        composite, split = self.config.composite, self.config.split
-        self._workshop = Workshop(self._matcher, self._worker, composite, references, fill, split)
-        self._settings = StepSettings()
-        self._lock = threading.Lock()  # guards _ready, _wanted, _ticket and _settings
-        self._ticket = 0
-        self._wanted: tuple[Edit | None, MaybeLandmarks] = (None, None)  # what the last set_edit asked for
-        self._ready: Outfit | None = None
-        self._last: Outfit | None = None  # what the last step used
+        self.workshop = Workshop(
+            matcher=self._matcher, worker=make_worker(references is None or references.background),
+            composite=self.config.composite, references=references, fill=fill, split=self.config.split,
+        )  # fmt: skip
+        first = None if edit is None else self.workshop.outfit([UserKeyframe(edit=edit)])
+        self._wearing = (first, StepSettings())  # exchanged as a whole, from any thread
+        self._last = first  # what the last step used
         self._served: Keyframe | None = None  # the keyframe it matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
         self._lost_camera = False
         self._fade = 1.0
-        self.set_edit(edit)
-        self._last = self._ready
 
     @property
-    def edit(self) -> Edit | None:
-        """The edit that the next step uses."""
-        ready = self._ready
-        return ready.edit if ready else None
-
-    @property
-    def settings(self) -> StepSettings:
-        """What the next step uses."""
-        return self._settings
-
-    def change(self, **settings: Any) -> StepSettings:
-        """Replace some of the settings, from the next step on; returns all of them.
-
-        Args:
-            settings: fields of `StepSettings`.
-
-        Raises:
-            ValueError: a value out of range. TypeError: no such setting. Nothing changes then.
-        """
-        with self._lock:
-            new = replace(self._settings, **settings)
-            mode_changed = new.mode != self._settings.mode
-            self._settings = new
-        if mode_changed:
-            self._install()
-        return new
-
-    def set_edit(self, edit: Edit | None, landmarks: MaybeLandmarks = DETECT) -> None:
-        """Wear another edit, or none, from the next step on.
-
-        Prepares on the caller's thread, while steps go on with the old edit; of several calls at once the
-        last one made wins.
-
-        Args:
-            edit: None removes the edit.
-            landmarks: of the edit's reference; None for no face; DETECT to look for one.
-        """
-        with self._lock:
-            self._wanted = (edit, landmarks)
-        self._install()
-
-    def _install(self) -> None:
-        """Make ready what is wanted, in the mode that is set, unless a later call overtakes this one."""
-        with self._lock:
-            self._ticket += 1
-            ticket, old, mode = self._ticket, self._ready, self._settings.mode
-            edit, landmarks = self._wanted
-        ready = None
-        if edit is not None and old is not None and old.edit is edit:
-            ready = self._workshop.in_mode(old, mode or edit.mode)
-        elif edit is not None:
-            known = old is not None and old.edit.reference is edit.reference
-            prepared = old.own.keyframe.prepared if old is not None and known else None
-            ready = self._workshop.outfit(
-                [UserKeyframe(edit=edit, landmarks=landmarks, prepared=prepared)], mode
-            )
-        with self._lock:
-            if ticket != self._ticket:
-                return
-            if (
-                old is not None
-                and old.keeper is not None
-                and (ready is None or ready.keeper is not old.keeper)
-            ):
-                old.keeper.retire()
-            self._ready = ready
-
-    def outfit(
-        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
-    ) -> Outfit:
-        """Make an edit of several keyframes ready, see `Workshop.outfit`; slow, on any thread."""
-        return self._workshop.outfit(own, mode, before)
-
-    def carry(
-        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
-    ) -> tuple[Prepared, Image]:
-        """An outfit's edit drawn on a frame, see `Workshop.carry`; slow, on any thread."""
-        return self._workshop.carry(outfit, frame, landmarks)
+    def worn(self) -> Outfit | None:
+        """What the next step wears; None for no edit."""
+        return self._wearing[0]
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
-        """Wear what `outfit` made from the next step on; only pointers are exchanged.
+        """Wear what `workshop` made from the next step on; only pointers are exchanged.
 
         Outfits may be put on and off any number of times; their keyframes stay.
 
         Args:
             outfit: None for no edit.
-            enabled, strength: as in `StepSettings`.
+            enabled: False shows the live frame.
+            strength: times the edit's own, [0, 1].
+
+        Raises:
+            ValueError: a strength out of range; nothing changes then.
         """
-        settings = StepSettings(enabled=enabled, strength=strength)
-        with self._lock:
-            self._ticket += 1  # a `set_edit` under way is overtaken
-            self._ready, self._settings = outfit, settings
-            self._wanted = (None, None) if outfit is None else (outfit.edit, DETECT)
+        self._wearing = (outfit, StepSettings(enabled=enabled, strength=strength))
 
     def keyframes(self) -> list[KeyframeInfo]:
-        """The references of the edit, oldest first; empty without an edit."""
-        ready = self._ready
-        return [] if ready is None else ready.keyframes()
-
-    def edit_keyframe(self, index: int, edited: Image) -> None:
-        """Edit one of `keyframes()` by hand: it is kept, and those made later from it are made anew.
-
-        Args:
-            index: in `keyframes()`.
-            edited: RGB uint8, of its size.
-
-        Raises:
-            IndexError: no such keyframe. EditError: a picture that does not fit.
-            ValueError: too many keyframes edited by hand.
-        """
-        ready = self._ready
-        if ready is None or (ready.keeper is None and index != 0):
-            raise IndexError(f"there are {len(self.keyframes())} keyframes, got index {index}")
-        if ready.keeper is None:
-            self.set_edit(replace(ready.edit, edited=edited), ready.own.keyframe.prepared.landmarks)
-            return
-        edit = ready.keeper.edit_keyframe(index, edited)
-        if index == 0:
-            with self._lock:
-                if self._ready is ready:
-                    self._ready = replace(ready, edit=edit, backdrop=None)
-                    self._wanted = (edit, self._wanted[1])
-
-    def remove_keyframe(self, index: int) -> None:
-        """Take one of `keyframes()` out.
-
-        Raises:
-            IndexError: no such keyframe. ValueError: it is the only one edited by hand.
-        """
-        ready = self._ready
-        if ready is None or ready.keeper is None:
-            raise ValueError("there is no keyframe beside the edit's own: remove the edit instead")
-        ready.keeper.remove_keyframe(index)
-
-    @property
-    def job_failures(self) -> int:
-        """How many jobs beside the path have raised; each was logged, and the old reference served on."""
-        return self._worker.failures
+        """The keyframes of the edit, oldest first; empty without an edit."""
+        return [] if self.worn is None else self.worn.keyframes()
 
     @property
     def decision(self) -> Decision | None:
         """What the last frame's coverage led to, and why; None where one reference serves alone."""
-        ready = self._ready
-        return None if ready is None or ready.keeper is None else ready.keeper.decision
+        worn = self.worn
+        return None if worn is None or worn.keeper is None else worn.keeper.decision
 
     def step(self, frame: Image, now_s: float) -> Result:
         """The edit on the next frame of the stream.
@@ -262,8 +138,7 @@ class Propagator:
             StageError: a stage failed; the frame should go out as it is. The next step starts afresh.
         """
         size = check_image(frame, "frame")
-        with self._lock:
-            ready, settings = self._ready, self._settings
+        ready, settings = self._wearing
         step = Step(frame, now_s, {}, [])
         if ready is not self._last:
             step.events.append(EditChanged(now_s, ready is not None))
@@ -354,12 +229,12 @@ class Propagator:
 
     def close(self) -> None:
         """Stop the work beside the path, and free the tracker if it has anything to free."""
-        ready = self._ready
+        ready = self.worn
         if ready is not None and ready.keeper is not None:
-            ready.keeper.retire()
+            ready.keeper.held.retire()
         if ready is not None and ready.backdrop is not None:
             ready.backdrop.close()
-        self._worker.close()
+        self.workshop.worker.close()
         close = getattr(self._tracker, "close", None)
         if close is not None:
             close()

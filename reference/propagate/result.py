@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks, Match, confidence
-from reference.edits.edit import MODES, Mode
 from reference.errors import StageError
 from reference.events import Event
 
@@ -21,13 +20,10 @@ class StepSettings:
 
     enabled: bool = True
     strength: float = 1.0  # times the edit's own, [0, 1]
-    mode: Mode | None = None  # None: the edit's own
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must be in [0, 1], got {self.strength}")
-        if self.mode is not None and self.mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)} or None, got {self.mode!r}")
 
 
 @dataclass(eq=False)

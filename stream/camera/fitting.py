@@ -251,7 +251,7 @@ class Fitting:
             edit=Edit(reference.image, image, look.mode), landmarks=reference.landmarks,
             made_s=reference.taken_s,
         )  # fmt: skip
-        outfit = self._pipeline.outfit([own], look.mode, None)
+        outfit = self._pipeline.workshop.outfit([own], look.mode, None)
         self._pipeline.wear(outfit, enabled=enabled, strength=look.strength)
 
     def _edited(self, reference: Image) -> Image:

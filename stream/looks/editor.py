@@ -203,8 +203,8 @@ class Editor:
                 "take a new reference instead",
             )
         async with wardrobe.changing:
-            tailor = await wardrobe.tailor()
-            carry = partial(tailor.carry, outfit, candidate.image, candidate.landmarks)
+            workshop = await wardrobe.workshop()
+            carry = partial(workshop.carry, outfit, candidate.image, candidate.landmarks)
             prepared, image = await wardrobe.run(carry)
             new = LookKeyframe(Edit(candidate.image, image), replace(candidate, prepared=prepared))
             pictures = look.pictures.with_edit(new)

@@ -8,27 +8,15 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from itertools import count
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from correspondence import Image, MaybeLandmarks, Prepared
-from reference import Mode, Outfit, UserKeyframe
+from correspondence import Prepared
+from reference import UserKeyframe, Workshop
 from stream.errors import ConflictError, NotFoundError
 from stream.looks.history import Change, History
 from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, memory
 
 T = TypeVar("T")
-
-
-class Tailor(Protocol):
-    """Makes outfits; slow, on any thread. A `Pipeline` is one."""
-
-    def outfit(self, own: Sequence[UserKeyframe], mode: Mode, before: Outfit | None) -> Outfit:
-        """Make an edit ready, see `reference.Propagator.outfit`."""
-        ...
-
-    def carry(self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks) -> tuple[Prepared, Image]:
-        """An edit drawn on a frame, see `reference.Propagator.carry`."""
-        ...
 
 
 class Wardrobe:
@@ -38,7 +26,7 @@ class Wardrobe:
     `executor`, one piece after the other; reading and `wear` never wait for it.
 
     Args:
-        tailor: gives what makes outfits; built when it is first needed.
+        workshop: gives what makes outfits; built when it is first needed.
         put_on: makes the pipeline wear `active` as it is now; quick.
         executor: runs the slow work.
         max_looks, max_bytes: how many looks, and about how much memory their pictures and undo may take.
@@ -46,14 +34,14 @@ class Wardrobe:
 
     def __init__(
         self,
-        tailor: Callable[[], Awaitable[Tailor]],
+        workshop: Callable[[], Awaitable[Workshop]],
         put_on: Callable[[], None],
         executor: Executor,
         *,
         max_looks: int,
         max_bytes: int,
     ) -> None:
-        self.tailor = tailor
+        self.workshop = workshop
         self._put_on = put_on
         self._executor = executor
         self._max_bytes = max_bytes
@@ -236,9 +224,9 @@ class Wardrobe:
         own = await self.run(partial(self._own, look, pictures))
         outfit = None
         if own:
-            tailor = await self.tailor()
+            workshop = await self.workshop()
             try:
-                outfit = await self.run(partial(tailor.outfit, own, look.mode, look.outfit))
+                outfit = await self.run(partial(workshop.outfit, own, look.mode, look.outfit))
             except ValueError as exc:  # the bank's words
                 raise ConflictError(str(exc), "remove a keyframe, or use smaller pictures") from exc
         look.pictures, look.outfit = pictures, outfit

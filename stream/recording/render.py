@@ -216,7 +216,7 @@ def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
     keeping = replace(keeping, bank=room)
     propagator = Propagator(matcher=_matcher(job.matcher), config=PropagatorConfig(references=keeping))
     own = [UserKeyframe(edit=edit, made_s=k.made_s) for edit, k in zip(edits, job.keyframes, strict=True)]
-    propagator.put_on(propagator.outfit(own))
+    propagator.put_on(propagator.workshop.outfit(own))
     return propagator
 
 

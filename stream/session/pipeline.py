@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from correspondence import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Event, Mode, Outfit, Result, StageError, UserKeyframe
+from correspondence import Image
+from reference import Decision, Event, Outfit, Result, StageError, Workshop
 from stream.metrics import SessionMetrics
 from stream.session.overlay import draw_confidence
 from stream.session.slot import LatestSlot, SlotClosed
@@ -42,16 +42,9 @@ class Stepper(Protocol):
         """The edited frame."""
         ...
 
-    def outfit(
-        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
-    ) -> Outfit:
-        """Make an edit ready; slow, on any thread."""
-        ...
-
-    def carry(
-        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
-    ) -> tuple[Prepared, Image]:
-        """An edit drawn on a frame; slow, on any thread."""
+    @property
+    def workshop(self) -> Workshop:
+        """What makes outfits for `put_on`; slow, on any thread."""
         ...
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
@@ -131,20 +124,17 @@ class Pipeline:
             self._deliver(frame.image, frame.captured_s)
         self._metrics.frame_out(time.monotonic() - frame.captured_s, edited=False)
 
-    def outfit(self, own: Sequence[UserKeyframe], mode: Mode, before: Outfit | None) -> Outfit:
-        """Make an edit ready, see `reference.Propagator.outfit`; blocks, so call it in an executor."""
-        return self._propagator.outfit(own, mode, before)
-
-    def carry(self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks) -> tuple[Prepared, Image]:
-        """An edit drawn on a frame, see `reference.Propagator.carry`; blocks likewise."""
-        return self._propagator.carry(outfit, frame, landmarks)
+    @property
+    def workshop(self) -> Workshop:
+        """What makes outfits for `wear`; its methods block, so call them in an executor."""
+        return self._propagator.workshop
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
         """Wear it from the next frame on; only pointers are exchanged, so that it may be called on the loop.
 
         Args:
             outfit: None for no edit.
-            enabled, strength: see `reference.StepSettings`.
+            enabled, strength: see `reference.Propagator.put_on`.
         """
         self._propagator.put_on(outfit, enabled=enabled, strength=strength)
 

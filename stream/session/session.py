@@ -59,7 +59,7 @@ class Session:
         self.journal = Journal()
         self._stages = Stages(services, self.id, self._new_pipeline, self._put_on, self._warn)
         self.wardrobe = Wardrobe(
-            self._stages.ready,
+            self._stages.workshop,
             self._put_on,
             services.heavy,
             max_looks=services.config.max_looks,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from reference import Workshop
 from stream.errors import ConflictError
 from stream.media.probe import MediaError
 from stream.recording.recorder import Recorder, recorder_of
@@ -57,6 +58,10 @@ class Stages:
             self._task = asyncio.get_running_loop().create_task(self._build())
             self._task.add_done_callback(self._settled)
         return await asyncio.shield(self._task)
+
+    async def workshop(self) -> Workshop:
+        """What the pipeline's outfits are made with; see `ready`."""
+        return (await self.ready()).workshop
 
     def _settled(self, task: asyncio.Task[Pipeline]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from correspondence import DETECT, Image, Landmarks, Match, MaybeLandmarks
-from reference import Edit, KeeperConfig, Propagator, PropagatorConfig
+from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, UserKeyframe
+from reference.keyframes.bank import Keyframe
 from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face
 
@@ -94,3 +95,33 @@ def turning(scene: Scene, *, fill: Any = None, matcher: Any = None, **config: An
     return Propagator(
         scene.edit(), matcher, TurnTracker(scene), PropagatorConfig(references=references), fill
     )
+
+
+def edit_by_hand(propagator: Propagator, index: int, edited: Image, mode: Mode | None = None) -> None:
+    """Edit one of the keyframes, as a look does it: the user's keyframes are made into an outfit anew."""
+    worn = propagator.worn
+    assert worn is not None
+    held = worn.held()
+    user = {k.id: user_keyframe(k, k.edited) for k in held if k.pinned}
+    user[held[index].id] = user_keyframe(held[index], edited)
+    propagator.put_on(propagator.workshop.outfit(list(user.values()), mode, before=worn))
+
+
+def compose_in(propagator: Propagator, mode: Mode) -> None:
+    """Compose in another mode."""
+    worn = propagator.worn
+    assert worn is not None
+    edit_by_hand(propagator, 0, worn.held()[0].edited, mode)
+
+
+def remove(propagator: Propagator, index: int) -> None:
+    """Take out one of the keyframes that were made."""
+    worn = propagator.worn
+    assert worn is not None
+    worn.remove(worn.held()[index].id)
+
+
+def user_keyframe(keyframe: Keyframe, edited: Image) -> UserKeyframe:
+    kept = keyframe.edit if keyframe.edit is not None and edited is keyframe.edited else None
+    edit = kept or Edit(keyframe.image, edited)
+    return UserKeyframe(edit=edit, prepared=keyframe.prepared, id=keyframe.id, made_s=keyframe.made_s)

@@ -170,7 +170,7 @@ def test_only_edits_of_the_background_are_split(astronaut: Image, face: Landmark
         tracker = FakeTracker(landmarks)
         matcher.landmarks = landmarks
         propagator = Propagator(Edit(picture, after), matcher, tracker, config)  # type: ignore[arg-type]
-        ready = propagator._ready
+        ready = propagator.worn
         assert ready is not None
         assert (ready.backdrop is not None) == split
         propagator.close()
@@ -214,7 +214,7 @@ def test_a_lost_camera_is_told_and_named(scene: Scene) -> None:
     matcher = FakeMatcher(None)
     config = PropagatorConfig(references=KeeperConfig(background=False))
     propagator = Propagator(edit, matcher, FakeTracker(None), config)  # type: ignore[arg-type]
-    ready = propagator._ready
+    ready = propagator.worn
     assert ready is not None
     ready = replace(
         ready,

@@ -8,7 +8,6 @@ import pytest
 
 from correspondence import Float, Image, Landmarks
 from reference import (
-    EditError,
     KeeperConfig,
     KeyframeMade,
     KeyframeRefused,
@@ -21,7 +20,16 @@ from reference.keyframes.bank import BankConfig
 from reference.keyframes.policy import PolicyConfig
 from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import paint_square, shut
-from tests.reference.views import PAINT, Scene, TurnMatcher, TurnTracker, turning
+from tests.reference.views import (
+    PAINT,
+    Scene,
+    TurnMatcher,
+    TurnTracker,
+    compose_in,
+    edit_by_hand,
+    remove,
+    turning,
+)
 
 FPS = 25
 EDGE = np.s_[PAINT[3] + 40 :]  # rows far below the paint
@@ -92,8 +100,8 @@ def test_none_keeps_the_one_reference(scene: Scene) -> None:
     assert set(results[-1].stages) == {"landmarks", "match", "composite"}
     assert len(propagator.keyframes()) == 1
     assert propagator.decision is None
-    with pytest.raises(ValueError, match="remove the edit"):
-        propagator.remove_keyframe(0)
+    with pytest.raises(ValueError, match="no made keyframe"):
+        remove(propagator, 0)
 
 
 def test_a_switch_fades_and_never_pops(scene: Scene) -> None:
@@ -147,8 +155,8 @@ def test_a_failing_fill_leaves_the_stream_as_it_was(scene: Scene, fill: Any) -> 
     for a, b in zip(play(plain, scene, yaws), play(failing, scene, yaws), strict=True):
         np.testing.assert_array_equal(a.image, b.image)
         assert a.events == b.events
-    assert failing.job_failures == 1
-    assert plain.job_failures == 0
+    assert failing.workshop.worker.failures == 1
+    assert plain.workshop.worker.failures == 0
 
 
 def test_a_hanging_fill_holds_no_frame_and_close_ends_it(scene: Scene) -> None:
@@ -197,7 +205,7 @@ def test_a_stale_job_is_dropped(scene: Scene) -> None:
 
     propagator = turning(scene)
     late = LateWorker()
-    ready = propagator._ready
+    ready = propagator.worn
     assert ready is not None
     assert ready.keeper is not None
     ready.keeper._worker = late
@@ -227,30 +235,26 @@ def test_editing_a_keyframe_pins_it(scene: Scene) -> None:
     propagator = turning(scene)
     play(propagator, scene, [0] * 10 + [25] * 40)
     red = paint_square(scene.frame(25), PAINT, (220, 10, 10))
-    propagator.edit_keyframe(1, red)
+    edit_by_hand(propagator, 1, red)
     shown = play(propagator, scene, [25] * 12, start=50)
     assert [k.pinned for k in propagator.keyframes()] == [True, True]
     assert [e.reason for e in events(shown, ReferenceSwitched)] == ["this keyframe was edited"]
     np.testing.assert_allclose(shown[-1].image[29, 108], (220, 10, 10), atol=3)
     np.testing.assert_array_equal(propagator.keyframes()[1].edited, red)
-    with pytest.raises(IndexError, match="there are 2 keyframes"):
-        propagator.edit_keyframe(2, red)
-    with pytest.raises(EditError):
-        propagator.edit_keyframe(1, red[:100])
 
 
 def test_editing_the_first_keyframe_makes_the_later_ones_anew(scene: Scene) -> None:
     propagator = turning(scene)
     play(propagator, scene, [0] * 10 + [25] * 40)
     red = paint_square(scene.frame(0), PAINT, (220, 10, 10))
-    propagator.edit_keyframe(0, red)
+    edit_by_hand(propagator, 0, red)
     assert len(propagator.keyframes()) == 1
-    assert propagator.edit is not None
-    np.testing.assert_array_equal(propagator.edit.edited, red)
+    assert propagator.worn is not None
+    np.testing.assert_array_equal(propagator.worn.edit.edited, red)
     shown = play(propagator, scene, [25] * 50, start=50)
     assert len(events(shown, KeyframeMade)) == 1
     np.testing.assert_allclose(shown[-1].image[29, 108], (220, 10, 10), atol=3)
-    propagator.change(mode="replace")
+    compose_in(propagator, "replace")
     assert len(propagator.keyframes()) == 2  # another mode keeps the keyframes
     assert propagator.step(scene.frame(25), 9.0).reason is None
 
@@ -258,10 +262,10 @@ def test_editing_the_first_keyframe_makes_the_later_ones_anew(scene: Scene) -> N
 def test_removing_keyframes(scene: Scene) -> None:
     propagator = turning(scene)
     play(propagator, scene, [0] * 10 + [25] * 40)
-    propagator.remove_keyframe(1)
+    remove(propagator, 1)
     assert [e.index for e in events(play(propagator, scene, [25] * 2, start=50), ReferenceSwitched)] == [0]
-    with pytest.raises(ValueError, match="remove the edit"):
-        propagator.remove_keyframe(0)
+    with pytest.raises(ValueError, match="no made keyframe"):
+        remove(propagator, 0)
 
 
 def test_a_source_that_begins_anew_is_no_error(scene: Scene) -> None:

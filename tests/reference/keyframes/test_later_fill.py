@@ -9,7 +9,7 @@ import pytest
 
 from correspondence import Float, Image, Landmarks
 from reference import FillHint, ReferenceSwitched
-from tests.reference.views import Scene, turning
+from tests.reference.views import Scene, remove, turning
 
 FPS = 25
 
@@ -68,5 +68,5 @@ def test_a_keyframe_that_is_gone_is_not_wanted(scene: Scene) -> None:
     for step, yaw in enumerate([0] * 10 + [25] * 40):
         propagator.step(scene.frame(yaw), step / FPS)
     assert fill.asked[0][3]()
-    propagator.remove_keyframe(1)
+    remove(propagator, 1)
     assert not fill.asked[0][3]()

@@ -14,7 +14,7 @@ from reference.keyframes.bank import BankConfig
 from reference.keyframes.drawn import KeyframeGap
 from reference.keyframes.passed_job import PassedJob
 from tests.reference.helpers import paint_square
-from tests.reference.views import PAINT, Scene, TurnMatcher, turning
+from tests.reference.views import PAINT, Scene, TurnMatcher, compose_in, edit_by_hand, remove, turning
 
 FPS = 25
 BLUE = (10, 20, 200)
@@ -216,7 +216,7 @@ def test_a_fill_is_not_wanted_once_the_user_changed_a_keyframe(scene: Scene) -> 
     propagator = passing(scene, fill=fill)
     played(propagator, scene, TO_THE_SIDE)
     (_, _, wanted) = fill.asked[0]
-    propagator.edit_keyframe(1, paint_square(scene.frame(60), PAINT, BLUE))
+    edit_by_hand(propagator, 1, paint_square(scene.frame(60), PAINT, BLUE))
     assert not wanted()
     fill.answer()
     played(propagator, scene, [60], start=60)
@@ -258,7 +258,7 @@ class Held:
 
     def __init__(self, propagator: Propagator) -> None:
         self.jobs: list[Any] = []
-        ready = propagator._ready
+        ready = propagator.worn
         assert ready is not None
         assert ready.keeper is not None
         ready.keeper._worker = ready.keeper._passing._worker = self
@@ -311,21 +311,22 @@ def test_a_keyframe_that_waits_to_be_made_keeps_its_place(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "stop",
     [
-        lambda propagator: propagator.edit_keyframe(0, propagator.keyframes()[0].image[::-1].copy()),
-        lambda propagator: propagator.remove_keyframe(1),
-        lambda propagator: propagator.set_edit(None),
-        lambda propagator: propagator.change(mode="replace"),
+        lambda propagator: edit_by_hand(
+            propagator, 0, paint_square(propagator.keyframes()[0].image, PAINT, BLUE)
+        ),
+        lambda propagator: remove(propagator, 1),
+        lambda propagator: compose_in(propagator, "replace"),
     ],
 )
 def test_a_stale_job_brings_nothing(scene: Scene, stop: Callable[[Propagator], None]) -> None:
     propagator, worker = waiting(scene)
     matcher: Any = propagator._matcher
     stop(propagator)
-    before, matched = len(worker.keeper.keyframes()), matcher.matched
+    before, matched = len(worker.keeper.held.describe()), matcher.matched
     worker.work()
     assert matcher.matched == matched
     played(propagator, scene, [60], start=24)
-    assert len(worker.keeper.keyframes()) == before
+    assert len(worker.keeper.held.describe()) == before
 
 
 def test_a_source_that_begins_anew_drops_what_waits(scene: Scene) -> None:

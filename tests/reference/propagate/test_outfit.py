@@ -37,7 +37,7 @@ def kinds(results: list[Any], kind: type) -> list[Any]:
 
 def test_the_next_step_shows_the_outfit_put_on(scene: Scene) -> None:
     propagator = turning(scene)
-    outfits = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
+    outfits = [propagator.workshop.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
     for turn, (outfit, colour) in enumerate(zip(outfits * 3, (RED, BLUE) * 3, strict=True)):
         propagator.put_on(outfit)
         shown = propagator.step(scene.frame(0), float(turn))
@@ -54,7 +54,7 @@ def test_the_next_step_shows_the_outfit_put_on(scene: Scene) -> None:
 
 def test_putting_on_exchanges_pointers_only(scene: Scene) -> None:
     propagator = turning(scene)
-    outfits = [propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
+    outfits = [propagator.workshop.outfit([own(scene, colour)]) for colour in (RED, BLUE)]
     begun_s = time.thread_time()
     for _ in range(100):
         for outfit in outfits:
@@ -64,7 +64,7 @@ def test_putting_on_exchanges_pointers_only(scene: Scene) -> None:
 
 def test_each_outfit_keeps_the_keyframes_made_for_it(scene: Scene) -> None:
     propagator = turning(scene)
-    first, second = (propagator.outfit([own(scene, colour)]) for colour in (RED, BLUE))
+    first, second = (propagator.workshop.outfit([own(scene, colour)]) for colour in (RED, BLUE))
     propagator.put_on(first)
     steps(propagator, scene, 0, 0.0)
     assert len(kinds(steps(propagator, scene, 25, 1.0, 40), KeyframeMade)) == 1
@@ -81,10 +81,10 @@ def test_each_outfit_keeps_the_keyframes_made_for_it(scene: Scene) -> None:
 def test_the_users_keyframes_follow_by_id(scene: Scene) -> None:
     propagator = turning(scene)
     anchor, side = own(scene, RED), own(scene, GREEN, 25, made_s=2.0)
-    outfit = propagator.outfit([anchor])
+    outfit = propagator.workshop.outfit([anchor])
     propagator.put_on(outfit)
     steps(propagator, scene, 0, 0.0)
-    outfit = propagator.outfit([anchor, side], before=outfit)
+    outfit = propagator.workshop.outfit([anchor, side], before=outfit)
     propagator.put_on(outfit)
     assert outfit.keyframe(side.id) is not None
     shown = steps(propagator, scene, 25, 1.0, 12)
@@ -93,22 +93,22 @@ def test_the_users_keyframes_follow_by_id(scene: Scene) -> None:
 
     blue = own(scene, BLUE, 25, id=side.id, made_s=2.0)
     versions = [k.version for k in outfit.keyframes()]
-    outfit = propagator.outfit([anchor, blue], before=outfit)
+    outfit = propagator.workshop.outfit([anchor, blue], before=outfit)
     assert [k.id for k in outfit.keyframes()] == [anchor.id, side.id]
     assert [a == b.version for a, b in zip(versions, outfit.keyframes(), strict=True)] == [True, False]
-    outfit = propagator.outfit([anchor], before=outfit)
+    outfit = propagator.workshop.outfit([anchor], before=outfit)
     assert [k.id for k in outfit.keyframes()] == [anchor.id]
     propagator.put_on(outfit)
     back = steps(propagator, scene, 0, 3.0, 12)
     np.testing.assert_allclose(back[-1].image[SPOT], RED, atol=3)
     with pytest.raises(ValueError, match="at least one"):
-        propagator.outfit([])
+        propagator.workshop.outfit([])
 
 
 def test_a_made_keyframe_is_edited_given_back_and_removed(scene: Scene) -> None:
     propagator = turning(scene)
     anchor = own(scene, RED)
-    outfit = propagator.outfit([anchor])
+    outfit = propagator.workshop.outfit([anchor])
     propagator.put_on(outfit)
     steps(propagator, scene, 0, 0.0)
     steps(propagator, scene, 25, 1.0, 40)
@@ -116,10 +116,10 @@ def test_a_made_keyframe_is_edited_given_back_and_removed(scene: Scene) -> None:
     edited = UserKeyframe(
         edit=Edit(made.image, paint_square(made.image, PAINT, BLUE)), id=made.id, made_s=made.made_s
     )
-    outfit = propagator.outfit([anchor, edited], before=outfit)
+    outfit = propagator.workshop.outfit([anchor, edited], before=outfit)
     assert [(k.id, k.pinned) for k in outfit.keyframes()] == [(anchor.id, True), (made.id, True)]
     as_it_was = UserKeyframe(edit=Edit(made.image, made.edited), id=made.id, made_s=made.made_s, pinned=False)
-    outfit = propagator.outfit([anchor, as_it_was], before=outfit)
+    outfit = propagator.workshop.outfit([anchor, as_it_was], before=outfit)
     assert [(k.id, k.pinned) for k in outfit.keyframes()] == [(anchor.id, True), (made.id, False)]
     with pytest.raises(ValueError, match="no made keyframe"):
         outfit.remove(anchor.id)
@@ -130,9 +130,9 @@ def test_a_made_keyframe_is_edited_given_back_and_removed(scene: Scene) -> None:
 def test_where_nothing_is_made_the_users_keyframes_still_serve_in_turn(scene: Scene) -> None:
     propagator = turning(scene, make=False)
     anchor = own(scene, RED)
-    alone = propagator.outfit([anchor])
+    alone = propagator.workshop.outfit([anchor])
     assert alone.keeper is None, "one keyframe costs the step nothing"
-    both = propagator.outfit([anchor, own(scene, GREEN, 25, made_s=2.0)], before=alone)
+    both = propagator.workshop.outfit([anchor, own(scene, GREEN, 25, made_s=2.0)], before=alone)
     propagator.put_on(both)
     for start_s, yaw, colour in ((0.0, 0, RED), (3.0, 25, GREEN), (6.0, 0, RED)):
         shown = steps(propagator, scene, yaw, start_s, 50)
@@ -144,18 +144,18 @@ def test_where_nothing_is_made_the_users_keyframes_still_serve_in_turn(scene: Sc
 def test_another_mode_keeps_what_was_edited_but_not_yet_shown(scene: Scene) -> None:
     propagator = turning(scene)
     anchor = own(scene, RED)
-    outfit = propagator.outfit([anchor])
+    outfit = propagator.workshop.outfit([anchor])
     blue = own(scene, BLUE, id=anchor.id)
-    outfit = propagator.outfit([blue], "replace", before=outfit)
+    outfit = propagator.workshop.outfit([blue], "replace", before=outfit)
     propagator.put_on(outfit)
     np.testing.assert_allclose(steps(propagator, scene, 0, 0.0)[-1].image[SPOT], BLUE, atol=3)
 
 
 def test_an_edit_is_carried_to_a_frame_for_further_editing(scene: Scene) -> None:
     propagator = turning(scene)
-    outfit = propagator.outfit([own(scene, RED)])
+    outfit = propagator.workshop.outfit([own(scene, RED)])
     frame = scene.frame(0)
-    prepared, edited = propagator.carry(outfit, frame)
+    prepared, edited = propagator.workshop.carry(outfit, frame)
     np.testing.assert_allclose(edited[SPOT], RED, atol=3)
     np.testing.assert_array_equal(prepared.image, frame)
     np.testing.assert_array_equal(edited[PAINT[3] + 40 :], frame[PAINT[3] + 40 :])

@@ -12,9 +12,12 @@ from reference import (
     EditChanged,
     FaceFound,
     FaceLost,
+    Mode,
+    Outfit,
     Propagator,
     PropagatorConfig,
     StageError,
+    UserKeyframe,
     presets,
 )
 from tests.reference.helpers import FakeMatcher, FakeTracker, paint_square, translated
@@ -55,6 +58,10 @@ def test_an_edited_frame(astronaut: Image, face: Landmarks, spot: Edit) -> None:
     assert result.box is not None
 
 
+def made(propagator: Propagator, edit: Edit, mode: Mode | None = None) -> Outfit:
+    return propagator.workshop.outfit([UserKeyframe(edit=edit)], mode, propagator.worn)
+
+
 def test_each_reason_to_pass_a_frame_through(astronaut: Image, face: Landmarks, spot: Edit) -> None:
     propagator, _, tracker = fake(None, face)
 
@@ -66,19 +73,19 @@ def test_each_reason_to_pass_a_frame_through(astronaut: Image, face: Landmarks, 
         return result.reason
 
     assert reason() == "no edit yet"
-    propagator.set_edit(Edit(astronaut, astronaut.copy()))
+    propagator.put_on(made(propagator, Edit(astronaut, astronaut.copy())))
     assert reason() == "the edit changes nothing"
-    propagator.set_edit(spot)
-    propagator.change(enabled=False)
+    outfit = made(propagator, spot)
+    propagator.put_on(outfit, enabled=False)
     assert reason() == "the edit is switched off"
-    propagator.change(enabled=True, strength=0.0)
+    propagator.put_on(outfit, strength=0.0)
     assert reason() == "strength is 0"
-    propagator.change(strength=1.0)
+    propagator.put_on(outfit)
     assert reason() is None
-    propagator.set_edit(None)
+    propagator.put_on(None)
     assert reason() == "no edit yet"
     tracker.landmarks = None
-    propagator.set_edit(spot)
+    propagator.put_on(outfit)
     assert reason() == "no face found"
 
 
@@ -143,40 +150,40 @@ def test_a_wrong_frame_is_the_callers_error(face: Landmarks, spot: Edit) -> None
 
 
 def test_settings_take_effect_and_are_checked(astronaut: Image, face: Landmarks, spot: Edit) -> None:
-    propagator, matcher, _ = fake(spot, face)
+    propagator, _, _ = fake(spot, face)
     full = change_at_spot(propagator.step(astronaut, 0.0).image, astronaut)
-    assert propagator.change(strength=0.5).strength == 0.5
+    outfit = propagator.worn
+    assert outfit is not None
+    propagator.put_on(outfit, strength=0.5)
     half = propagator.step(astronaut, 0.1)
     assert change_at_spot(half.image, astronaut) == pytest.approx(full / 2, rel=0.05)
     with pytest.raises(ValueError, match="strength"):
-        propagator.change(strength=-1.0)
-    with pytest.raises(ValueError, match="mode"):
-        propagator.change(mode="glue")
-    with pytest.raises(TypeError):
-        propagator.change(colour="red")
-    assert propagator.settings.strength == 0.5
-    propagator.change(mode="replace", strength=1.0)
+        propagator.put_on(None, strength=-1.0)
+    assert propagator.worn is outfit, "what is refused changes nothing"
+    propagator.put_on(made(propagator, spot, "replace"))
     replaced = propagator.step(astronaut, 0.2)
     assert EditChanged(0.2, True) in replaced.events
     np.testing.assert_allclose(replaced.image[145, 220], (20, 200, 40), atol=1)
-    assert len(matcher.prepared) == 1  # the reference is prepared once
 
 
-def test_a_new_edit_is_announced_and_keeps_the_prepared_reference(
+def test_a_new_edit_is_announced_and_takes_a_prepared_reference(
     astronaut: Image, face: Landmarks, spot: Edit
 ) -> None:
     propagator, matcher, _ = fake(spot, face)
     propagator.step(astronaut, 0.0)
-    propagator.set_edit(Edit(astronaut, paint_square(astronaut, CHEEK, (200, 20, 40))))
+    assert propagator.worn is not None
+    prepared = propagator.worn.own.keyframe.prepared
+    painted = Edit(astronaut, paint_square(astronaut, CHEEK, (200, 20, 40)))
+    propagator.put_on(propagator.workshop.outfit([UserKeyframe(edit=painted, prepared=prepared)]))
     result = propagator.step(astronaut, 0.1)
     assert result.events == [EditChanged(0.1, True)]
     np.testing.assert_allclose(result.image[145, 220], (200, 20, 40), atol=1)
     assert len(matcher.prepared) == 1
-    propagator.set_edit(None)
+    propagator.put_on(None)
     assert propagator.step(astronaut, 0.2).events == [EditChanged(0.2, False)]
 
 
-def test_set_edit_from_other_threads_never_shows_half_an_edit(astronaut: Image, face: Landmarks) -> None:
+def test_edits_from_other_threads_never_shows_half_an_edit(astronaut: Image, face: Landmarks) -> None:
     colours = [(220, 10, 10), (10, 220, 10), (10, 10, 220)]
     edits = [Edit(astronaut.copy(), paint_square(astronaut, CHEEK, colour)) for colour in colours]
     propagator, _, _ = fake(edits[0], face)
@@ -184,9 +191,8 @@ def test_set_edit_from_other_threads_never_shows_half_an_edit(astronaut: Image, 
 
     def setter(edit: Edit) -> None:
         while not done.wait(0.002):
-            propagator.set_edit(edit)
-            propagator.change(mode="delta")
-            propagator.change(mode="replace")
+            propagator.put_on(made(propagator, edit, "delta"))
+            propagator.put_on(made(propagator, edit, "replace"))
 
     threads = [threading.Thread(target=setter, args=(edit,)) for edit in edits]
     for thread in threads:
@@ -199,30 +205,8 @@ def test_set_edit_from_other_threads_never_shows_half_an_edit(astronaut: Image, 
         done.set()
         for thread in threads:
             thread.join(timeout=20)
-    propagator.set_edit(edits[1])
+    propagator.put_on(made(propagator, edits[1]))
     np.testing.assert_allclose(propagator.step(astronaut, 9.0).image[145, 220], colours[1], atol=2)
-
-
-def test_the_newest_of_overlapping_edits_wins(astronaut: Image, face: Landmarks, spot: Edit) -> None:
-    propagator, matcher, _ = fake(None, face)
-    entered, leave = threading.Event(), threading.Event()
-    prepare = matcher.prepare
-
-    def slow(image: Image, landmarks: Any = None) -> Any:
-        if image is not spot.reference:
-            entered.set()
-            assert leave.wait(10)
-        return prepare(image, landmarks)
-
-    matcher.prepare = slow  # type: ignore[method-assign]
-    old = Edit(astronaut.copy(), paint_square(astronaut, CHEEK, (220, 10, 10)))
-    thread = threading.Thread(target=propagator.set_edit, args=(old,))
-    thread.start()
-    assert entered.wait(10)
-    propagator.set_edit(spot)
-    leave.set()
-    thread.join(10)
-    assert propagator.edit is spot
 
 
 def test_lipstick_follows_a_moving_face_end_to_end(astronaut: Image, face: Landmarks) -> None:

@@ -53,7 +53,9 @@ def blue(image: Image) -> int:
 def outfit(frames: list[Image]) -> Outfit:
     edit = Edit(frames[0], painted(frames[0]))
     config = PropagatorConfig(references=KeeperConfig(make=False))
-    return Propagator(matcher=Matcher.load("classical"), config=config).outfit([UserKeyframe(edit=edit)])
+    return Propagator(matcher=Matcher.load("classical"), config=config).workshop.outfit(
+        [UserKeyframe(edit=edit)]
+    )
 
 
 def count_frames(path: Path) -> int:

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from correspondence import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Mode, Outfit, Result, StageError, UserKeyframe
+from correspondence import Image
+from reference import Decision, Outfit, Result, StageError, Workshop
 from stream.metrics import Registry, SessionMetrics
 from stream.session import pipeline as session_pipeline
 from stream.session.pipeline import LiveFrame, Pipeline
@@ -35,15 +35,9 @@ class Brighter:
             raise self.error
         return Result(frame + np.uint8(1), None, None, None, 0.5, None, [], {"match": 0.001})
 
-    def outfit(
-        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
-    ) -> Outfit:
-        raise AssertionError("not used here")
-
-    def carry(
-        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
-    ) -> tuple[Prepared, Image]:
-        raise AssertionError("not used here")
+    @property
+    def workshop(self) -> Workshop:
+        raise NotImplementedError
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         raise AssertionError("not used here")

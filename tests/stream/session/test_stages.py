@@ -6,13 +6,12 @@ import asyncio
 import shutil
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from correspondence import DETECT, Image, MaybeLandmarks, Prepared
-from reference import Decision, Mode, Outfit, Result, UserKeyframe
+from correspondence import Image
+from reference import Decision, Outfit, Result, Workshop
 from stream.config import ServerConfig
 from stream.filling.worker import FillWorker
 from stream.recording.recorder import RecordConfig
@@ -36,14 +35,8 @@ class Slow:
     def step(self, frame: Image, now_s: float) -> Result:
         raise NotImplementedError
 
-    def outfit(
-        self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
-    ) -> Outfit:
-        raise NotImplementedError
-
-    def carry(
-        self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
-    ) -> tuple[Prepared, Image]:
+    @property
+    def workshop(self) -> Workshop:
         raise NotImplementedError
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:

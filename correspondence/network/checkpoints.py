@@ -51,7 +51,7 @@ SHIPPED: tuple[Shipped, ...] = (  # largest first: the order in which the ladder
         name="compact-xs2",
         kind="compact",
         size="xs2",
-        licence="Apache-2.0",
+        licence="LicenseRef-Livery-Weights",  # WEIGHTS-LICENSE: research and evaluation
         origin="`livery train matcher` on portrait clips and photos, 174 minutes on a CPU; see its README.md",
         manifest="04586f7b2f9a6aede2eafa0394e57583a78449a94b92135ba048dc895cd8d809",
     ),

@@ -15,6 +15,7 @@ import lzma
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.face import topology
+from correspondence.training import licences
 from correspondence.types import LANDMARK_COUNT, Float, Image
 
 logger = logging.getLogger(__name__)
@@ -124,32 +126,50 @@ def face_mesh(frames: Iterable[Image]) -> Iterator[Float | None]:
     mesh.close()
 
 
-def prepare(portraits: Path, out: Path, detect: Detector = face_mesh) -> None:
+def prepare(
+    portraits: Path,
+    out: Path,
+    detect: Detector = face_mesh,
+    allowed: frozenset[str] | None = None,
+) -> None:
     """Write the cache of a portraits folder (`train/`, `stills/`, `MANIFEST.csv`); `val/` is not read.
 
     Args:
         portraits: the folder of clips and photos.
         out: where the cache goes; made if missing.
         detect: finds landmarks in a run of frames.
+        allowed: licences (`licences.parse`) of what is taken; None takes all.
+
+    Raises:
+        ValueError: the manifest has nothing under these licences.
     """
     with (portraits / "MANIFEST.csv").open(newline="") as file:
-        groups = {row["file"]: row["source_repo"] for row in csv.DictReader(file)}
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    stated = {name: row.get("licence") or "" for name, row in rows.items()}
+    taken = [name for name in stated if allowed is None or licences.permits(allowed, stated[name])]
+    if allowed is not None:
+        licences.check_found(allowed, stated.values(), len(taken))
+    groups = {name: rows[name]["source_repo"] for name in taken}
     (out / "clips").mkdir(parents=True, exist_ok=True)
     index: list[dict[str, Any]] = []
     points: list[Int16] = []
     stills: list[Image] = []
     for path in sorted((portraits / "train").glob("*.mp4")):
         name = f"train/{path.name}"
+        if allowed is not None and name not in groups:
+            continue
         coded = encode_points(list(detect(map(fit, read_video(path)))))
         shutil.copyfile(path, out / "clips" / path.name)
-        index.append({"name": name, "group": groups[name], "frames": len(coded)})
+        index.append({"name": name, "group": groups[name], "frames": len(coded), "licence": stated[name]})
         points.append(coded)
         logger.info("%s: %d frames", name, len(coded))
     for path in sorted((portraits / "stills").glob("*.jpg")):
         name = f"stills/{path.name}"
+        if allowed is not None and name not in groups:
+            continue
         picture = fit(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB))
         stills.append(picture)
-        index.append({"name": name, "group": groups[name], "frames": 1})
+        index.append({"name": name, "group": groups[name], "frames": 1, "licence": stated[name]})
         points.append(encode_points(list(detect([picture]))))
     write_points(out / "landmarks.xz", np.concatenate(points))
     jpegs = [
@@ -196,7 +216,13 @@ def read_points(path: Path) -> Int16:
     return np.cumsum(steps.transpose(2, 1, 0), axis=0, dtype=np.int16)
 
 
-def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = None) -> list[Clip]:
+def load(
+    cache: Path,
+    part: str = "train",
+    stride: int = 1,
+    limit: int | None = None,
+    allowed: frozenset[str] | None = None,
+) -> list[Clip]:
     """Clips and photos of a cache, decoded.
 
     Args:
@@ -204,9 +230,10 @@ def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = 
         part: "train", or "calibration" for the held-out groups.
         stride: keep every stride-th frame of a clip.
         limit: stop after this many clips and photos; None keeps all.
+        allowed: licences (`licences.parse`) of what is kept, the hold-out among it; None keeps all.
 
     Raises:
-        ValueError: an unknown part, or no cache in that folder.
+        ValueError: an unknown part, no cache in that folder, or nothing in it under these licences.
     """
     if part not in ("train", "calibration"):
         raise ValueError(f'part must be "train" or "calibration", got {part!r}')
@@ -215,22 +242,24 @@ def load(cache: Path, part: str = "train", stride: int = 1, limit: int | None = 
     with np.load(cache / "mesh.npz") as mesh:
         topology.lend(topology.Topology(mesh["triangles"], int(mesh["skin"])))
     index = json.loads((cache / "index.json").read_text())
+    kept = [allowed is None or licences.permits(allowed, entry.get("licence", "")) for entry in index]
+    if allowed is not None:
+        licences.check_found(allowed, (entry.get("licence", "") for entry in index), sum(kept))
     sizes: dict[str, int] = {}
-    for entry in index:
+    for entry in compress(index, kept):
         sizes[entry["group"]] = sizes.get(entry["group"], 0) + entry["frames"]
     held = hold_out(sizes)
     points = decode_points(read_points(cache / "landmarks.xz"))
     clips: list[Clip] = []
     start = still = 0
     with np.load(cache / "stills.npz") as stills:
-        for entry in index:
+        for entry, wanted in zip(index, kept, strict=True):
             mine = points[start : start + entry["frames"] : stride]
             start += entry["frames"]
             photo = entry["name"].startswith("stills/")
             still += photo
-            if (entry["group"] in held) != (part == "calibration") or (
-                limit is not None and len(clips) >= limit
-            ):
+            other_part = (entry["group"] in held) != (part == "calibration")
+            if not wanted or other_part or (limit is not None and len(clips) >= limit):
                 continue
             if photo:
                 decoded = cv2.imdecode(stills[f"{still - 1:04d}"], cv2.IMREAD_COLOR)

@@ -29,7 +29,7 @@ from correspondence.network.checkpoints import digest, network_from, read_card, 
 from correspondence.network.encoder import DINOV2
 from correspondence.network.model import SIZES, Network
 from correspondence.network.torch_runtime import TorchRunner
-from correspondence.training import data
+from correspondence.training import data, licences
 from correspondence.training.calibrate_network import calibrate
 from correspondence.training.pairs import PairConfig, Pairs
 from correspondence.training.trainer import TrainConfig, Trainer, build, to_batch
@@ -186,12 +186,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--side", type=int, default=data.GRID, help="side of the pairs, pixels; 160 suits a CPU"
     )
     parser.add_argument("--seed", type=int, default=0)
+    licences.add_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """The command; 0 when done."""
+    if args.licences is not None and args.init == "compact":
+        raise ValueError(
+            "--licences with --init compact: the shipped weights were trained on other material; "
+            "leave --init out, or give weights of your own"
+        )
     if args.prepare is not None:
-        data.prepare(args.prepare, args.cache)
+        data.prepare(args.prepare, args.cache, allowed=args.licences)
         return 0
     if args.export is not None:
         return finish(args.export, args)
@@ -211,7 +217,10 @@ def run(args: argparse.Namespace) -> int:
     names = (*names, "threads", "workers", "stride", "seed")
     config = TrainConfig(**{name: getattr(args, name) for name in names})
     stride = 1 if args.data else config.stride
-    clips = [adaptation_clip(args.data)] if args.data else data.load(args.cache, "train", config.stride)
+    if args.data:
+        clips = [adaptation_clip(args.data)]
+    else:
+        clips = data.load(args.cache, "train", config.stride, allowed=args.licences)
     pairs = Pairs(clips, PairConfig(side=args.side), config.seed, config.steps * config.batch, stride)
     network = None
     if args.init is not None:
@@ -231,6 +240,8 @@ def finish(weights: Path, args: argparse.Namespace) -> int:
         return 0
     network, saved = start_from(str(weights), args.encoder_weights)
     facts: dict[str, Any] = {"steps": saved.get("steps"), "training": saved.get("config")}
+    if args.licences is not None:
+        facts["licences"] = sorted(args.licences)
     judge = None
     if (args.cache / "index.json").is_file():
         judge, facts["held_out"] = judge_of(network, args)
@@ -261,7 +272,7 @@ def refit(folder: Path, args: argparse.Namespace) -> int:
 
 def judge_of(network: Network, args: argparse.Namespace) -> tuple[Judge, dict[str, float]]:
     """A judge fitted on the cache's held-out sources, and its figures."""
-    clips = data.load(args.cache, "calibration", JUDGED_STRIDE)
+    clips = data.load(args.cache, "calibration", JUDGED_STRIDE, allowed=args.licences)
     torch.set_num_threads(args.threads)
     judge, held_out = calibrate(TorchRunner.of(network, "cpu"), clips, args.pairs, args.seed)
     logger.info("held out: %s", _line(held_out))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,9 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, measure on the held-out part, write `autoencoder.safetensors` and the curve into `--out`."""
     config = training.run_config(args)
-    clips = data.load(args.cache, "train", stride=args.stride, limit=args.limit)
+    kept: dict[str, Any] = {"limit": args.limit, "allowed": args.licences}
+    clips = data.load(args.cache, "train", stride=args.stride, **kept)
     frames, _ = gather_frames(clips, args.side)
-    held = data.load(args.cache, "calibration", stride=max(10, args.stride), limit=args.limit)
+    held = data.load(args.cache, "calibration", stride=max(10, args.stride), **kept)
     unseen = gather_frames(held, args.side)[0] if held else frames[: len(frames) // 20 + 1]
     pictures = torch.from_numpy(frames).to(config.device)
     checks = torch.from_numpy(unseen[:: max(1, len(unseen) // 64)][:64]).to(config.device)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +66,9 @@ def run(args: argparse.Namespace) -> int:
     """
     config = training.run_config(args)
     autoencoder = checkpoints.load_autoencoder(args.autoencoder).to(config.device)
-    clips = [
-        c for c in data.load(args.cache, "train", stride=args.stride, limit=args.limit) if len(c.frames) >= 4
-    ]
-    held = [
-        c
-        for c in data.load(args.cache, "calibration", stride=args.stride, limit=args.limit)
-        if len(c.frames) >= 4
-    ]
+    kept: dict[str, Any] = {"stride": args.stride, "limit": args.limit, "allowed": args.licences}
+    clips = [c for c in data.load(args.cache, "train", **kept) if len(c.frames) >= 4]
+    held = [c for c in data.load(args.cache, "calibration", **kept) if len(c.frames) >= 4]
 
     generator = training.seeded(config.seed, config.device)
     mixture = PoolConfig(even=args.even_share, single=args.arrangement != "two_references")

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from correspondence.training import licences
+
 logger = logging.getLogger(__name__)
 M = TypeVar("M", bound=nn.Module)
 
@@ -47,6 +49,7 @@ class RunConfig:
 def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) -> None:
     """The options both runs have."""
     parser.add_argument("--cache", type=Path, required=True, help="made by `livery train matcher --prepare`")
+    licences.add_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and curves")
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--minutes", type=float, default=None, help="stop after so much training time")

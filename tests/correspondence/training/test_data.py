@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from correspondence import Float, Image
-from correspondence.training import data
+from correspondence.training import data, licences
 from tests.correspondence.material import checker
 
 
@@ -62,6 +62,48 @@ def test_prepare_and_load(tmp_path: Path) -> None:
     assert np.array_equal(half.frames, clip.frames[::2])
 
 
+def test_only_permitted_material_is_prepared(tmp_path: Path) -> None:
+    portraits, cache = tmp_path / "portraits", tmp_path / "cache"
+    _write_portraits(portraits)
+    data.prepare(portraits, cache, _detect, allowed=licences.parse("mit,cc-by"))
+    kept = data.load(cache) + data.load(cache, "calibration")
+    assert {c.name for c in kept} == {f"train/{number:03d}.mp4" for number in range(1, 7)}
+    assert len(list((cache / "clips").iterdir())) == 6, "nothing else is copied"
+    with pytest.raises(ValueError, match=r"nothing is under apache-2\.0.*CC BY 4\.0, CC BY-NC, none stated"):
+        data.prepare(portraits, tmp_path / "other", _detect, allowed=licences.parse("apache-2.0"))
+    assert not (tmp_path / "other").exists(), "refused before the work"
+
+
+def test_only_permitted_material_of_a_cache_is_trained_on(tmp_path: Path) -> None:
+    portraits, cache = tmp_path / "portraits", tmp_path / "cache"
+    _write_portraits(portraits)
+    data.prepare(portraits, cache, _detect)
+    allowed = licences.parse("CC BY-NC")
+    kept = data.load(cache, allowed=allowed) + data.load(cache, "calibration", allowed=allowed)
+    assert {c.name for c in kept} == {f"stills/{number:03d}.jpg" for number in range(1, 5)}
+    clip = data.load(cache, allowed=licences.parse("cc-by"))[0]
+    whole = next(c for c in data.load(cache) + data.load(cache, "calibration") if c.name == clip.name)
+    assert np.array_equal(clip.points, whole.points, equal_nan=True), "each keeps its own landmarks"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "stated", "permitted"),
+    [
+        ("cc-by", "CC BY 4.0", True), ("cc-by", "CC BY-NC 4.0", False), ("cc-by-4.0", "CC BY 3.0", False),
+        ("mit", "MIT", True), ("apache-2.0", "Apache-2.0", True), ("gpl", "GPL-3.0", True),
+        ("mit", "none stated", False), ("mit", "", False), ("cc-by", "non-commercial research", False),
+    ],
+)  # fmt: skip
+def test_a_licence_is_permitted_by_its_own_name_alone(wanted: str, stated: str, permitted: bool) -> None:
+    assert licences.permits(licences.parse(wanted), stated) == permitted
+
+
+@pytest.mark.parametrize("wrong", ["", " , ", "none", "mit,none stated"])
+def test_a_list_that_permits_the_unlicensed_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"name at least one licence|is no licence"):
+        licences.parse(wrong)
+
+
 def test_loading_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no training cache in .*--prepare"):
         data.load(tmp_path)
@@ -89,11 +131,14 @@ def _write_portraits(folder: Path) -> None:
         for number in range(5):
             writer.write(np.full((256, 256, 3), 40 + 12 * number + clip, np.uint8))
         writer.release()
-        rows.append({"file": f"train/{clip:03d}.mp4", "source_repo": f"source{clip}"})
+        said = "CC BY 4.0" if clip <= 6 else "none stated"
+        rows.append({"file": f"train/{clip:03d}.mp4", "source_repo": f"source{clip}", "licence": said})
     for still in range(1, 5):
         cv2.imwrite(str(folder / f"stills/{still:03d}.jpg"), checker(200 + 30 * still))
-        rows.append({"file": f"stills/{still:03d}.jpg", "source_repo": f"photos{still % 2}"})
+        rows.append(
+            {"file": f"stills/{still:03d}.jpg", "source_repo": f"photos{still % 2}", "licence": "CC BY-NC"}
+        )
     with (folder / "MANIFEST.csv").open("w", newline="") as file:
-        writer_csv = csv.DictWriter(file, ["file", "source_repo"])
+        writer_csv = csv.DictWriter(file, ["file", "source_repo", "licence"])
         writer_csv.writeheader()
         writer_csv.writerows(rows)

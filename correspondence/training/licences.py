@@ -1,0 +1,75 @@
+"""Which rows of a manifest may be trained on: by the licence that each states."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterable
+
+UNSTATED = ("", "none-stated", "none", "unknown")
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--licences` to a training command."""
+    parser.add_argument(
+        "--licences",
+        type=_argument,
+        metavar="NAMES",
+        help="train on material under these licences only, by commas: apache-2.0,mit,cc-by",
+    )
+
+
+def _argument(text: str) -> frozenset[str]:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def parse(text: str) -> frozenset[str]:
+    """The licences of a list by commas, normalised.
+
+    Raises:
+        ValueError: the list is empty, or names the lack of a licence.
+    """
+    names = frozenset(normalise(name) for name in text.split(",") if name.strip())
+    if not names:
+        raise ValueError("name at least one licence, as apache-2.0,mit,cc-by")
+    if unstated := sorted(names.intersection(UNSTATED)):
+        raise ValueError(f"{unstated[0]!r} is no licence: material that states none permits nothing")
+    return names
+
+
+def normalise(name: str) -> str:
+    """Small letters and dashes: "CC BY 4.0" is cc-by-4.0."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def permits(wanted: frozenset[str], licence: str) -> bool:
+    """Whether a row's licence is one of those wanted.
+
+    Args:
+        wanted: of `parse`. A name without a version stands for each version of that licence: cc-by permits
+            CC BY 4.0, not CC BY-NC 4.0.
+        licence: as the manifest states it.
+    """
+    stated = normalise(licence)
+    if stated in UNSTATED:
+        return False
+    return stated in wanted or re.sub(r"-v?\d+(\.\d+)*$", "", stated) in wanted
+
+
+def check_found(wanted: frozenset[str], stated: Iterable[str], kept: int) -> None:
+    """Refuse a list that permits nothing of what is there.
+
+    Args:
+        wanted: of `parse`.
+        stated: the licences of all rows.
+        kept: how many rows are permitted.
+
+    Raises:
+        ValueError: none is; says what licences there are.
+    """
+    if not kept:
+        there = ", ".join(sorted({licence or "none stated" for licence in stated}))
+        raise ValueError(f"nothing is under {', '.join(sorted(wanted))}; the material states: {there}")

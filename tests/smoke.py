@@ -74,7 +74,7 @@ def edit_a_clip(folder: Path) -> None:
     Pillow.fromarray(presets.apply("lipstick", still, landmarks, colour=BLUE)).save(folder / "edited.png")
     livery("edit", "clip.mp4", "--edited", "edited.png", "-o", "out.mp4", folder=folder)
     with av.open(str(folder / "out.mp4")) as container:
-        made = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        made = [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
     assert len(made) == FRAMES, f"{len(made)} frames of {FRAMES}"
     worn = sum(lips_turn_blue(image, detect_landmarks(image)) for image in made)
     assert worn >= FRAMES - 1, f"{worn} of {FRAMES} frames wear the lipstick"
@@ -114,8 +114,8 @@ async def _wear_and_watch(address: str) -> None:
     peer.on("track", arrived.set_result)
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as http:
         await peer.setLocalDescription(await peer.createOffer())
-        offer = {"data": peer.localDescription.sdp, "headers": {"Content-Type": "application/sdp"}}
-        async with http.post(f"{origin}/whep/{session}", **offer) as answer:
+        offer, kind = peer.localDescription.sdp, {"Content-Type": "application/sdp"}
+        async with http.post(f"{origin}/whep/{session}", data=offer, headers=kind) as answer:
             assert answer.status == 201, await answer.text()
             said = RTCSessionDescription(sdp=await answer.text(), type="answer")
         await peer.setRemoteDescription(said)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
+from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
 PORT = 8000  # where the page is served unless another is asked for
@@ -28,6 +30,10 @@ class ServerConfig:
         udp_ports: first and last UDP port for media; None for any.
         public_address: address put into host candidates where the server sits behind 1:1 NAT.
         ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
+        turn_user, turn_credential, turn_secret, turn_lifetime_s: how TURN servers are paid, see
+            `stream.rtc.relay.IceConfig`.
+        tls: files of a certificate and its key, PEM; "auto" for a self-signed one; None for plain HTTP.
+        tls_folder: where a self-signed certificate is kept.
         max_sessions: sessions kept at a time.
         max_load: share of the processors that live sessions may take together; one that would take more is
             refused before it begins. 0 refuses nobody.
@@ -45,6 +51,9 @@ class ServerConfig:
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
         record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
         store: keeps sessions on disk over a restart; None: they live in memory only.
+        virtual_camera: feed this machine's virtual camera from the first session that sends pictures.
+        osc_port: UDP port on which Open Sound Control is heard, see `stream.control.osc`; None: nowhere.
+        osc_host: address of that port; whoever reaches it controls the sessions.
         bitrate_bps: bit rate of the edited stream at start, bits per second.
         demo: open one session with the demo source at start and print its address.
         debug: offer the routes that stall a session on purpose (for measurements).
@@ -66,6 +75,12 @@ class ServerConfig:
     udp_ports: tuple[int, int] | None = None
     public_address: str | None = None
     ice_servers: tuple[str, ...] = ()
+    turn_user: str | None = None
+    turn_credential: str | None = None
+    turn_secret: str | None = None
+    turn_lifetime_s: float = 43_200.0
+    tls: tuple[Path, Path] | Literal["auto"] | None = None
+    tls_folder: Path = Path("tls")
     max_sessions: int = 8
     max_load: float = 0.0
     max_looks: int = 9
@@ -80,6 +95,9 @@ class ServerConfig:
     prompt_controlnet: str | None = None
     record: Path | None = None
     store: StorageConfig | None = None
+    virtual_camera: bool = False
+    osc_port: int | None = None
+    osc_host: str = "127.0.0.1"
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False
@@ -92,6 +110,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65535)
+        _within("osc_port", self.osc_port or 0, 0, 65535)
         _within("max_sessions", self.max_sessions, 1, 10_000)
         _within("max_load", self.max_load, 0.0, 1.0)
         _within("max_looks", self.max_looks, 1, 100)
@@ -131,9 +150,15 @@ class ServerConfig:
             raise ValueError("fill_weights needs keyframes or record; nothing else has anything to fill")
         if self.prompt_controlnet is not None and self.prompt_model is None:
             raise ValueError("prompt_controlnet needs prompt_model, the inpainting model that it steers")
-        for url in self.ice_servers:
-            if not url.startswith(("stun:", "turn:", "turns:")):
-                raise ValueError(f"ice_servers must begin with stun:, turn: or turns:, got {url!r}")
+        _ = self.ice  # checks its part
+
+    @property
+    def ice(self) -> IceConfig:
+        """The ICE servers with what pays them."""
+        return IceConfig(
+            urls=self.ice_servers, user=self.turn_user, credential=self.turn_credential,
+            secret=self.turn_secret, lifetime_s=self.turn_lifetime_s,
+        )  # fmt: skip
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

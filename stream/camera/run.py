@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,10 +15,10 @@ from reference import KeeperConfig, Propagator, PropagatorConfig
 from stream.camera.capture import Capture
 from stream.camera.fitting import Fitting, LookConfig, parts_in_words
 from stream.camera.preview import KEYS, Preview, countdown_line
-from stream.camera.sink import SinkConfig, VirtualCamera, card
 from stream.camera.source import Wish, camera_wish, parse_source
 from stream.metrics import Registry, SessionMetrics, Window
 from stream.session.pipeline import Pipeline
+from stream.session.virtual_camera import SinkConfig, VirtualCamera
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ class CameraConfig:
         look: what is worn.
         size: (H, W) of the virtual camera, pixels; None takes the source's.
         fps: its frames a second; None takes the source's.
-        device, backend: see `stream.camera.sink.SinkConfig`.
+        device, backend: see `stream.session.virtual_camera.SinkConfig`.
         matcher: see `correspondence.Matcher.load`; on `processor`, "cpu" or "cuda".
         preview: open a window.
         keyframes: make new references where the head turns away.
@@ -57,20 +56,16 @@ class CameraConfig:
 class _Outlet:
     """Takes the pipeline's pictures to the virtual camera and the window, and measures their delay."""
 
-    def __init__(self, camera: VirtualCamera, size: tuple[int, int], say: Callable[[str], None]) -> None:
+    def __init__(self, camera: VirtualCamera, say: Callable[[str], None]) -> None:
         self.newest: Image | None = None
         self._camera = camera
-        self._size = size
         self._say = say
         self._delay = Window()
         self._count = 0
-        self._lost_s = -math.inf
 
     def __call__(self, image: Image, captured_s: float) -> None:
-        if captured_s <= self._lost_s:
-            return  # it was under way when the source went, and must not replace the card
         self.newest = image
-        self._camera.put(image)
+        self._camera.put(image, captured_s)
         self._delay.add(time.monotonic() - captured_s)
         self._count += 1
         if self._count == DELAY_AFTER:
@@ -78,9 +73,7 @@ class _Outlet:
 
     def lost(self) -> None:
         """Nothing comes from the source any more."""
-        self._lost_s = time.monotonic()
-        self.newest = card("No camera picture", self._size)
-        self._camera.put(self.newest)
+        self.newest = self._camera.blank()
 
     def delay(self) -> str:
         """The delay in words."""
@@ -123,7 +116,7 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
         sink = SinkConfig(size=size, fps=fps, device=config.device, backend=config.backend)
         camera = VirtualCamera(sink, told)
         stack.callback(camera.close)
-        outlets.append(_Outlet(camera, size, told))
+        outlets.append(_Outlet(camera, told))
         pipelines.append(_pipeline(config, outlets[0]))
         stack.callback(pipelines[0].close)
         fitting = Fitting(pipelines[0], config.look, told)

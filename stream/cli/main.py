@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from stream.cli import camera, file_verbs
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
+from stream.cli.network import tls_value
 from stream.cli.options import TRAININGS, parser
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def _complain(exc: Exception) -> int:
 
 
 def _serve(args: argparse.Namespace, demo: bool = False) -> int:
+    import platformdirs
+
     from stream.config import ServerConfig
     from stream.http.app import serve
 
@@ -109,6 +112,11 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             udp_ports=args.udp_ports,
             public_address=args.public_address,
             ice_servers=tuple(args.ice_server),
+            turn_user=args.turn_user,
+            turn_credential=args.turn_credential,
+            turn_secret=args.turn_secret,
+            tls=tls_value(args.tls),
+            tls_folder=platformdirs.user_config_path("livery", appauthor=False) / "tls",
             max_sessions=args.max_sessions,
             max_load=args.max_load,
             opens_per_minute=args.opens_per_minute,
@@ -121,6 +129,9 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             prompt_controlnet=args.prompt_controlnet,
             record=args.record,
             store=_store(args),
+            virtual_camera=args.virtual_camera,
+            osc_port=args.osc,
+            osc_host=args.osc_host,
             bitrate_bps=args.bitrate,
             demo=demo,
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
-from stream.cli import camera
+from stream.cli import camera, network
 from stream.config import PORT
 
 
@@ -97,16 +97,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("LIVERY_TOKEN"),
         help="asked of who opens a session; also $LIVERY_TOKEN",
     )
-    parser.add_argument("--udp-ports", type=_ports, metavar="A-B", help="UDP ports for media")
-    parser.add_argument("--public-address", metavar="IP", help="address to announce behind 1:1 NAT")
-    parser.add_argument(
-        "--ice-server",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="stun: or turn: to ask; none by default",
-    )
-    parser.add_argument("--public-url", metavar="URL", help="scheme and host clients use, behind a TLS proxy")
+    network.options(parser)
     parser.add_argument(
         "--allow-host",
         action="append",
@@ -171,6 +162,11 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         "inpainting model, or shipped: ours (default: OpenCV's fill)",
     )
     _prompt_options(parser, "edit by words on the page, with")
+    parser.add_argument(
+        "--virtual-camera",
+        action="store_true",
+        help="feed this machine's virtual camera from the first session that sends pictures (extra obs)",
+    )
     parser.add_argument(
         "--bitrate",
         type=_bitrate,
@@ -342,13 +338,6 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress", action="store_true", help="show progress even where stderr is no terminal"
     )
-
-
-def _ports(text: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
-    if not (dash and first.isdigit() and last.isdigit()):
-        raise argparse.ArgumentTypeError(f"must be two ports as in 50000-50100, got {text!r}")
-    return int(first), int(last)
 
 
 def _bitrate(text: str) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stream.errors import AuthError, RequestError
+from stream.errors import AuthError, ForbiddenError, RequestError
 from stream.events import Message, serve_events
 from stream.http.base import (
     CENSUS,
     LIMITS,
     SERVICES,
     STORE,
+    is_here,
     json_of,
     kept,
     number_of,
@@ -19,6 +20,8 @@ from stream.http.base import (
     token_of,
 )
 from stream.http.looks import add_look_routes
+from stream.http.openapi import describe
+from stream.http.phone import add_phone_route
 from stream.http.prompt import add_prompt_routes
 from stream.refused import refused
 from stream.session.session import Session
@@ -40,14 +43,18 @@ def add_routes(app: web.Application) -> None:
             web.patch(f"{one}/settings", change_settings),
             web.post(f"{one}/demo", start_demo),
             web.delete(f"{one}/demo", stop_demo),
+            web.get(f"{one}/ice-servers", ice_servers),
+            web.put(f"{one}/virtual-camera", feed_virtual_camera),
             web.get(f"{one}/events", events),
             web.get("/api/server", about_server),
+            web.get("/api/openapi.json", describe_interface),
             web.get("/healthz", health),
             web.get("/metrics", metrics),
         ]
     )
     add_look_routes(app)
     add_prompt_routes(app)
+    add_phone_route(app)
     if app[SERVICES].config.debug:
         app.router.add_post(f"{one}/debug/stall", stall)
 
@@ -124,6 +131,26 @@ async def stop_demo(request: web.Request) -> web.Response:
     return await kept(session)
 
 
+async def ice_servers(request: web.Request) -> web.Response:
+    """What a browser of this session asks for candidates, as `RTCPeerConnection` takes it."""
+    servers = session_of(request, "view").connections.ice_servers()
+    return web.json_response([server.json() for server in servers])
+
+
+async def feed_virtual_camera(request: web.Request) -> web.Response:
+    """Feed the virtual camera of the server's machine, or no more; only for pages on that machine."""
+    session = session_of(request)
+    on = (await json_of(request)).get("on")
+    if not isinstance(on, bool):
+        raise RequestError(f"on must be true or false, got {on!r}")
+    if not is_here(request):
+        raise ForbiddenError(
+            "the virtual camera belongs to the server's machine", "open the page there, at localhost"
+        )
+    await session.feed.turn(on)
+    return web.json_response(session.state())
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
@@ -172,6 +199,11 @@ async def about_server(request: web.Request) -> web.Response:
     storage = request.app[SERVICES].storage
     kept_for = None if storage is None else {"keep_days": storage.config.keep_days}
     return web.json_response({"storage": kept_for})
+
+
+async def describe_interface(request: web.Request) -> web.Response:
+    """This description."""
+    return web.json_response(describe(request.app, request.app[SERVICES].config))
 
 
 async def health(request: web.Request) -> web.Response:

@@ -7,7 +7,6 @@ import stream.rtc.dtls  # noqa: F401  # first: it decides how the OpenSSL that a
 # isort: split
 import asyncio
 import errno
-import ipaddress
 import logging
 import os
 import signal
@@ -17,8 +16,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from aiohttp import web
+from aioice.ice import get_host_addresses
 
 from stream.config import ServerConfig
+from stream.control.osc import OscControl
 from stream.errors import StartError
 from stream.http import api, signaling
 from stream.http.base import (
@@ -31,6 +32,7 @@ from stream.http.base import (
     Handler,
     add_headers,
     errors_as_json,
+    is_loopback,
     known_host,
     same_site,
     slow_guessing,
@@ -39,7 +41,10 @@ from stream.http.base import (
 from stream.http.connections import BoundedRunner, Census
 from stream.http.hosts import Hosts
 from stream.http.limits import Limits
+from stream.http.phone import network_address, terminal_code
+from stream.http.tls import Tls, local_names, self_signed
 from stream.rtc import aiortc_patch, ice
+from stream.rtc.relay import refusals
 from stream.session.room import Room
 from stream.session.services import Services, load_services
 from stream.session.session import Session
@@ -68,6 +73,8 @@ def create_app(services: Services) -> web.Application:
     app[LIMITS] = Limits(services.config)
     app[UPLOADS] = Room(MAX_UPLOADS, "uploads", "uploads_of_all")
     app.cleanup_ctx.append(_store)
+    if services.config.osc_port is not None:
+        app.cleanup_ctx.append(_osc)
     app.on_response_prepare.append(add_headers)
     api.add_routes(app)
     signaling.add_routes(app)
@@ -90,6 +97,14 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
     app.on_shutdown.append(_end_sessions)
     yield
     app[SERVICES].shutdown()
+
+
+async def _osc(app: web.Application) -> AsyncIterator[None]:
+    config = app[SERVICES].config
+    control = OscControl(app[STORE], config.osc_host, config.osc_port or 0)
+    await control.start()
+    yield
+    await control.close()
 
 
 async def _end_sessions(app: web.Application) -> None:
@@ -121,7 +136,9 @@ def serve(config: ServerConfig) -> None:
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(run_until_stopped(services, print_line=_print_line, stopping=_leave_in_time))
+        runner.run(
+            run_until_stopped(services, _print_line, stopping=_leave_in_time, show_code=sys.stdout.isatty())
+        )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -153,7 +170,10 @@ def _leave_in_time() -> None:
 
 
 async def run_until_stopped(
-    services: Services, print_line: Callable[[str], None], stopping: Callable[[], None] = lambda: None
+    services: Services,
+    print_line: Callable[[str], None],
+    stopping: Callable[[], None] = lambda: None,
+    show_code: bool = False,
 ) -> None:
     """Start, print the address, wait for a signal, stop.
 
@@ -161,35 +181,69 @@ async def run_until_stopped(
         services: what to serve with.
         print_line: shows a line to whoever started the server.
         stopping: called when the signal has come.
+        show_code: print the address for phones as a QR code, where they can reach it.
 
     Raises:
-        StartError: the port is taken or the address is not this machine's.
+        StartError: the port is taken, the address is not this machine's, or the certificate is unfit.
     """
     config = services.config
+    tls = _tls(config)
     stop = _stop_event()
     app = create_app(services)
     runner = make_runner(app)
     await runner.setup()
     try:
-        port = await _listen(runner, config)
+        port = await _listen(runner, config, tls)
+        scheme = "http" if tls is None else "https"
         host = "localhost" if config.host in (*LOCAL_HOSTS, "127.0.0.1") else config.host
-        origin = config.public_url.rstrip("/") if config.public_url else f"http://{host}:{port}"
+        origin = config.public_url.rstrip("/") if config.public_url else f"{scheme}://{host}:{port}"
         print_line(f"Livery is at {origin}/")
+        if config.tls == "auto" and tls is not None:
+            print_line(f"Its certificate is self-signed; SHA-256 {tls.fingerprint()}")
         if (warning := exposure(config)) is not None:
-            print(f"livery: warning: {warning}", file=sys.stderr, flush=True)
+            _warn(warning)
+        if show_code and (address := network_address(config)) is not None:
+            elsewhere = config.public_url or f"{scheme}://{address}:{port}/"
+            print_line(f"For a phone on this network: {elsewhere}\n{terminal_code(elsewhere)}")
         if config.demo:
             session, token = await _open_demo(app[STORE])
             print_line(f"Demo session: {origin}/?session={session.id}&token={token}")
         print_line("Stop with Ctrl-C.")
+        besides = [asyncio.create_task(_check_relays(config))]
+        if tls is not None:
+            besides.append(asyncio.create_task(tls.watch()))
         await stop.wait()
+        for task in besides:
+            task.cancel()
         stopping()
         logger.info("stopping")
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, config: ServerConfig) -> int:
-    site = web.TCPSite(runner, config.host, config.port)
+def _warn(text: str) -> None:
+    print(f"livery: warning: {text}", file=sys.stderr, flush=True)
+
+
+async def _check_relays(config: ServerConfig) -> None:
+    """Say which TURN servers would not serve, before somebody's call fails."""
+    for line in await refusals(config.ice.servers("check")):
+        _warn(f"{line}; peers without a direct path will not get through")
+
+
+def _tls(config: ServerConfig) -> Tls | None:
+    """The certificate to serve with; None for plain HTTP."""
+    if config.tls is None:
+        return None
+    if config.tls == "auto":
+        addresses = get_host_addresses(use_ipv4=True, use_ipv6=True)
+        return self_signed(config.tls_folder, local_names(addresses, config.host, config.public_address))
+    return Tls(*config.tls)
+
+
+async def _listen(runner: web.AppRunner, config: ServerConfig, tls: Tls | None) -> int:
+    context = tls.context if tls is not None else None
+    site = web.TCPSite(runner, config.host, config.port, ssl_context=context)
     try:
         await site.start()
     except OSError as exc:
@@ -211,22 +265,13 @@ async def _open_demo(store: SessionStore) -> tuple[Session, str]:
 
 def exposure(config: ServerConfig) -> str | None:
     """What to warn of where strangers can reach a server that asks for no token; None where all is well."""
-    if config.token is not None or _is_loopback(config.host):
+    if config.token is not None or is_loopback(config.host):
         return None
     return (
         f"listening on {config.host or 'every address'} without --token: anyone who can reach "
         "it may open sessions, send pictures and use this machine's processor and UDP ports; "
         "set --token (or LIVERY_TOKEN), or listen on 127.0.0.1"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, or every address
-        return False
 
 
 def _stop_event() -> asyncio.Event:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from stream.errors import (
 from stream.http.connections import Census
 from stream.http.hosts import Hosts, host_name
 from stream.http.limits import Limits
+from stream.http.tls import HSTS
 from stream.json_text import read_json
 from stream.media.pictures import encode_png
 from stream.refused import refused
@@ -99,12 +101,14 @@ async def json_of(request: web.Request) -> dict[str, object]:
 
 
 def number_of(body: Mapping[str, object], name: str) -> int:
-    """A whole number of a JSON object.
+    """A whole number of a JSON object; 2.0 is one too, as JSON Schema has it.
 
     Raises:
         RequestError: it is missing or something else.
     """
     value = body.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise RequestError(f"{name} must be a whole number, got {value!r}")
     return value
@@ -219,6 +223,31 @@ def _host(origin: str) -> str | None:
         return None
 
 
+def is_here(request: web.Request) -> bool:
+    """Whether the request comes from the server's own machine: by a loopback address and name.
+
+    Behind a proxy every request seems to, so that with a `public_url` or a trusted proxy none does.
+    """
+    config = request.app[SERVICES].config
+    if config.public_url is not None or config.trusted_proxies:
+        return False
+    try:
+        peer = ipaddress.ip_address((request.remote or "").partition("%")[0])
+    except ValueError:
+        return False
+    return peer.is_loopback and is_loopback(host_name(request.host) or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, reached by nobody else."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or every address
+        return False
+
+
 @web.middleware
 async def waking(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take the session of the address up from the disk where it lies there, see `SessionStore.wake`."""
@@ -242,6 +271,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Security headers on every answer; answers of the interface are never cached."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.app[SERVICES].config.tls is not None:
+        response.headers.setdefault("Strict-Transport-Security", HSTS)
     response.headers.setdefault(
         "Cache-Control", "no-cache" if request.path.startswith("/static/") else "no-store"
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from stream.errors import MediaTypeError, NotFoundError, OfferError, SignalingError
-from stream.http.base import SERVICES, limited_body, session_of
+from stream.http.base import SERVICES, limited_body, session_of, token_of
 from stream.rtc.offers import Purpose, parse_fragment, parse_offer
 from stream.rtc.peer import HUNG_UP, Peer
 from stream.rtc.sdp_bounds import MAX_FRAGMENT_BYTES, MAX_SDP_BYTES
@@ -45,13 +46,23 @@ async def _offer(request: web.Request, session: Session, purpose: Purpose) -> we
     peer, answer = await (session.publish(offer) if purpose == "publish" else session.connections.view(offer))
     public = request.app[SERVICES].config.public_url
     origin = public.rstrip("/") if public else str(request.url.origin())
-    headers = {"Location": f"{origin}{request.path}/{peer.id}", "Accept-Patch": FRAGMENT}
+    headers = CIMultiDict({"Location": f"{origin}{request.path}/{peer.id}", "Accept-Patch": FRAGMENT})
+    _add_links(headers, session)
     return web.Response(status=201, text=answer, content_type=SDP, headers=headers)
 
 
+def _add_links(headers: CIMultiDict[str], session: Session) -> None:
+    """Name the ICE servers to ask, and what pays them (RFC 9725, section 4.6)."""
+    for server in session.connections.ice_servers():
+        headers.add("Link", server.link())
+
+
 async def options_endpoint(request: web.Request) -> web.Response:
-    """What the endpoint takes."""
-    return web.Response(status=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
+    """What the endpoint takes; with a token also the ICE servers, which a client wants before its offer."""
+    headers = CIMultiDict({"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
+    if token_of(request) is not None:
+        _add_links(headers, session_of(request, "view"))
+    return web.Response(status=204, headers=headers)
 
 
 async def options_resource(request: web.Request) -> web.Response:

@@ -6,13 +6,12 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
-    RTCIceServer,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
@@ -22,6 +21,7 @@ from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from stream.errors import OfferError
 from stream.refused import refused
 from stream.rtc.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
+from stream.rtc.relay import IceServer
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
 
 logger = logging.getLogger(__name__)
@@ -35,14 +35,14 @@ class Peer:
 
     Args:
         purpose: "publish" or "view".
-        ice_servers: URLs asked for candidates; none keeps gathering local and quick.
+        ice_servers: asked for candidates; none keeps gathering local and quick.
         on_closed: called once with the peer and the reason when it has ended.
     """
 
     def __init__(
         self,
         purpose: Purpose,
-        ice_servers: tuple[str, ...],
+        ice_servers: Sequence[IceServer],
         on_closed: Callable[[Peer, str], Awaitable[None]],
     ) -> None:
         self.id = secrets.token_urlsafe(18)
@@ -51,7 +51,7 @@ class Peer:
         self.closed = False
         self.media_at_s: float | None = None  # monotonic time of its last sign of life, None before the first
         self.connection = RTCPeerConnection(
-            RTCConfiguration(iceServers=[RTCIceServer(urls=url) for url in ice_servers])
+            RTCConfiguration(iceServers=[server.rtc() for server in ice_servers])
         )
         self.connection.on("connectionstatechange", self._state_changed)
         self._on_closed = on_closed

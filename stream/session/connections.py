@@ -20,6 +20,7 @@ from stream.rtc.codecs import LiveEncoderConfig
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
 from stream.rtc.peer import HUNG_UP, Peer
 from stream.rtc.receivers import end_reason
+from stream.rtc.relay import IceServer
 from stream.rtc.sound import Sound
 from stream.rtc.watchdog import watch
 from stream.session.egress import Broadcast
@@ -46,6 +47,7 @@ class Connections:
         events: the session's; its listeners count as watching.
         submit: takes each arriving frame, on the loop.
         changed: called on the loop when the session's state has changed.
+        name: the session's, in the logs of TURN servers.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Connections:
         events: EventHub,
         submit: Callable[[LiveFrame], None],
         changed: Callable[[], None],
+        name: str,
     ) -> None:
         self.note: str | None = None  # why the last publisher left
         self.used_s = time.monotonic()  # when a peer was last there
@@ -63,6 +66,7 @@ class Connections:
             services.codecs, LiveEncoderConfig(bitrate_bps=services.config.bitrate_bps)
         )
         self._services = services
+        self._name = name
         self._metrics = metrics
         self._events = events
         self._deliver = submit
@@ -203,7 +207,7 @@ class Connections:
     @contextlib.asynccontextmanager
     async def _new_peer(self, purpose: Purpose) -> AsyncIterator[Peer]:
         """A connection to answer with; whatever fails meanwhile closes it, and frees its ports."""
-        peer = Peer(purpose, self._services.config.ice_servers, self._peer_closed)
+        peer = Peer(purpose, self.ice_servers(), self._peer_closed)
         try:
             yield peer
             if self._closed:
@@ -211,6 +215,10 @@ class Connections:
         except BaseException:
             await peer.close("it could not be answered")
             raise
+
+    def ice_servers(self) -> list[IceServer]:
+        """What this session's peers ask for candidates, with credentials of its own."""
+        return self._services.config.ice.servers(self._name)
 
     def _start_watch(self, peer: Peer) -> None:
         config = self._services.config

@@ -21,6 +21,7 @@ from stream.recording.recorder import RecordConfig
 from stream.recording.render import render
 from stream.session.admission import Admission
 from stream.session.pipeline import Stepper
+from stream.session.virtual import VirtualOutput, require_virtual_camera
 from stream.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Services:
         admission: says whether another live session fits.
         prompts: edits by words, in a process of its own; None where no model was given.
         storage: keeps sessions on disk; None: they live in memory only.
+        virtual: this machine's virtual camera, which one session at a time feeds.
     """
 
     config: ServerConfig
@@ -62,9 +64,11 @@ class Services:
     prompts: PromptService | None = None
     storage: Storage | None = None
     admission: Admission = field(default_factory=Admission)
+    virtual: VirtualOutput = field(default_factory=VirtualOutput)
 
     def shutdown(self) -> None:
         """End the pools and the processes; what has not begun is dropped."""
+        self.virtual.close()
         if self.prompts is not None:
             self.prompts.close()
         if self.filler is not None:
@@ -84,7 +88,10 @@ def load_services(config: ServerConfig) -> Services:
             missing.
         MediaError: nothing can be recorded where it was asked.
         StartError: nothing can be kept where it was asked.
+        VirtualCameraError: a virtual camera was asked for, and there is none here.
     """
+    if config.virtual_camera:
+        require_virtual_camera()
     storage = Storage(config.store) if config.store is not None else None
     prompts = _prompts(config)
     recording = _recording(config)

@@ -27,6 +27,7 @@ from stream.session.room import Room
 from stream.session.saver import Saver
 from stream.session.services import Services
 from stream.session.stages import Stages
+from stream.session.virtual import Feed
 from stream.storage.keys import Keys
 from stream.storage.record import Snapshot, frozen
 from stream.storage.storage import Stored
@@ -71,15 +72,18 @@ class Session:
             if services.prompts is not None
             else None
         )
-        self.connections = Connections(services, self.metrics, self.events, self._submit, self.changed)
         self.uploads = Room(MAX_UPLOADS, "uploads to this session", "uploads")
         self.downloads = Room(MAX_DOWNLOADS, "downloads of this session's pictures", "downloads")
+        self.connections = Connections(
+            services, self.metrics, self.events, self._submit, self.changed, self.id[:6]
+        )
         self.saver = Saver(services.storage, self.id, self._snapshot, self._publish)
         self._services = services
         self._pinned = pinned
         self._restoring: asyncio.Task[None] | None = None
         self._used_s = time.monotonic()
         self._closed = False
+        self.feed = Feed(services.heavy, services.virtual, self.id, self.live_frame, self.changed)
         self._comparing = 0  # pages that hold the live picture to compare
         self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
 
@@ -113,6 +117,8 @@ class Session:
         """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
         answered = await self.connections.publish(offer)
         answered[0].spawn(self._build())
+        if self._services.config.virtual_camera:
+            self.feed.begin_unasked(self._await_frame)
         return answered
 
     async def _build(self) -> None:
@@ -123,6 +129,8 @@ class Session:
         self._services.admission.check(self.connections)
         await self._stages.ready()
         await self.connections.start_demo()
+        if self._services.config.virtual_camera:
+            self.feed.begin_unasked(self._await_frame)
 
     def _submit(self, frame: LiveFrame) -> None:
         if self._stages.recorder is not None:
@@ -228,6 +236,7 @@ class Session:
     def _deliver(self, image: Image, captured_s: float) -> None:
         """Take an outgoing picture from the pipeline's thread."""
         self.connections.broadcast.put(image, captured_s)
+        self._services.virtual.put(self.id, image, captured_s)
         if self._stages.recorder is not None:
             self._stages.recorder.live(image, captured_s)
 
@@ -283,6 +292,7 @@ class Session:
             "note": self.connections.note,
             "prompt": self.prompts.describe() if self.prompts is not None else None,
             "storage": self.saver.describe(),
+            "virtual_camera": self.feed.device,
         }
 
     def log(self) -> list[Message]:
@@ -331,6 +341,8 @@ class Session:
         self.saver.soon()
 
     def _publish(self) -> None:
+        if not self.connections.publishing:
+            self._services.virtual.blank(self.id)
         self.events.publish({"type": "state", **self.state()})
 
     def stall(self, seconds: float) -> None:
@@ -354,6 +366,7 @@ class Session:
         if self.prompts is not None:
             await self.prompts.close()
         await self.connections.close()
+        self.feed.close()
         await self._stages.close()
         self.events.say(said)
         self.events.closed.set()

@@ -200,6 +200,16 @@ export class SessionApi {
     return this.#call("PATCH", "/settings", { json: patch });
   }
 
+  /** Where a phone opens this session, and a QR code of it: {url, qr}. */
+  phone() {
+    return this.#call("GET", "/phone");
+  }
+
+  /** Feed the virtual camera of the server's machine, or no more. */
+  virtualCamera(on) {
+    return this.#call("PUT", "/virtual-camera", { json: { on } });
+  }
+
   demo(on) {
     return this.#call(on ? "POST" : "DELETE", "/demo");
   }

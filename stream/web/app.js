@@ -1,6 +1,7 @@
 /** The page at /: opens the session, hands it to the panels, follows the server. */
 
 import { ApiError, createSession, listPresets, SessionApi } from "./api.js";
+import { setUpDeck } from "./deck.js";
 import { setUpEdit } from "./edit.js";
 import { setUpFigures } from "./figures.js";
 import { setUpKeeping } from "./keep.js";
@@ -16,6 +17,7 @@ import { createStore, recall, remember, sessionFromAddress } from "./state.js";
 import { createStatus } from "./status.js";
 import { setUpStrip } from "./strip.js";
 import { setUpUndo } from "./undo.js";
+import { setUpVirtualCamera } from "./virtual.js";
 import { setUpWords } from "./words.js";
 
 const LOG_KEPT = 40;
@@ -321,9 +323,12 @@ setUpEdit(page, upload);
 setUpPresets(page);
 setUpWords(page);
 setUpStrip(page);
-setUpKeys(store, { ...setUpLooks(page), undo: setUpUndo(page) });
+const looks = setUpLooks(page);
+setUpKeys(store, { ...looks, undo: setUpUndo(page) });
+setUpDeck(page, looks);
 const paint = new PaintPanel(page);
 setUpView(live);
+setUpVirtualCamera(page);
 setUpCamera(live);
 showRangeValues();
 store.watch(["state", "source"], showSteps);

@@ -60,6 +60,7 @@ export class Live {
     this.live.srcObject = stream;
     this.#publish = new Link({
       url: api.session.whip,
+      ice: `${api.base}/ice-servers`,
       token: api.session.token,
       stream,
       onState: (state, error) => this.#linkState("sending", state, error),
@@ -172,6 +173,7 @@ export class Live {
   #openView(api) {
     this.#view = new Link({
       url: api.session.whep,
+      ice: `${api.base}/ice-servers`,
       token: api.session.token,
       onState: (state, error) => this.#linkState("receiving", state, error),
       onStream: (stream) => {

@@ -5,6 +5,7 @@ import { ApiError, request } from "./api.js";
 const CONNECT_LIMIT_MS = 12000; // from the offer to "connected"
 const GATHER_LIMIT_MS = 1500; // host candidates take milliseconds; do not wait for a silent STUN server
 const LOST_LIMIT_MS = 3000; // "disconnected" often heals by itself
+const RELAY_LIMIT_MS = 4000; // from the first step: a relay that refused us is named, where nothing else led
 const STALL_LIMIT_MS = 6000; // no new frame although connected
 const PAUSES_MS = [500, 1000, ...Array(100).fill(1500), 8000]; // quick while a server may be starting again
 
@@ -13,6 +14,20 @@ const NO_PATH = {
     "The server's UDP ports must be reachable from here: check the firewall, or start the server with " +
     "--public-address and --udp-ports.",
 };
+
+/** What a TURN server's refusal means for people; null for what is no refusal of a relay. */
+function relayProblem({ url, errorCode }) {
+  if (!/^turns?:/.test(url ?? "")) return null;
+  const name = url.replace(/\?.*/, "");
+  if (errorCode === 401 || errorCode === 441) {
+    return new ApiError(`The relay server ${name} refused the credentials.`, {
+      hint: "Whoever runs the server: check --turn-user and --turn-credential, or --turn-secret and the clocks.",
+    });
+  }
+  return new ApiError(`The relay server ${name} cannot be used (error ${errorCode}).`, {
+    hint: "It may be down, or this network blocks it.",
+  });
+}
 
 function gathered(pc) {
   if (pc.iceGatheringState === "complete") return Promise.resolve();
@@ -42,10 +57,12 @@ export class Link {
   #wanted = false;
   #frames = 0;
   #framesAt_ms = 0;
+  #relay = null; // why a relay server did not serve
 
   /**
    * @param {object} options
    * @param {string} options.url WHIP or WHEP endpoint
+   * @param {string} options.ice where the session's ICE servers are told
    * @param {string} options.token
    * @param {MediaStream|null} options.stream what to send; null to receive
    * @param {function(string, ApiError|null): void} options.onState "connecting", "connected", "retrying",
@@ -54,8 +71,8 @@ export class Link {
    * @param {function(): boolean} [options.expectsFrames] whether a stall means the connection died
    * @param {function(): Promise<ApiError|null>} [options.whyLost] why a connection is over, as far as others know
    */
-  constructor({ url, token, stream = null, onState, onStream, expectsFrames, whyLost }) {
-    Object.assign(this, { url, token, stream, onState, onStream });
+  constructor({ url, ice, token, stream = null, onState, onStream, expectsFrames, whyLost }) {
+    Object.assign(this, { url, ice, token, stream, onState, onStream });
     this.expectsFrames = expectsFrames ?? (() => false);
     this.whyLost = whyLost ?? (async () => null);
   }
@@ -137,17 +154,30 @@ export class Link {
     if (hungUp) this.#resource = null; // nothing is left to end there
     this.#drop();
     const error = await this.whyLost();
-    this.#retry(error ?? new ApiError("The connection to the server was lost.", NO_PATH));
+    this.#retry(error ?? this.#relay ?? new ApiError("The connection to the server was lost.", NO_PATH));
   }
 
   async #connect() {
     this.onState("connecting", null);
-    const pc = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    this.#relay = null;
+    const relayLimit = this.#later(RELAY_LIMIT_MS, () => this.#relay && this.#retry(this.#relay));
+    let iceServers;
+    try {
+      iceServers = await (await request("GET", this.ice, { token: this.token })).json();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#retry(error);
+      return;
+    }
+    if (!this.#wanted) return;
+    const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     this.#pc = pc;
+    pc.addEventListener("icecandidateerror", (event) => (this.#relay ??= relayProblem(event)));
     const limit = this.#later(CONNECT_LIMIT_MS, () =>
-      this.#retry(new ApiError("No media path to the server could be found.", NO_PATH)),
+      this.#retry(this.#relay ?? new ApiError("No media path to the server could be found.", NO_PATH)),
     );
-    pc.addEventListener("connectionstatechange", () => this.#follow(pc, limit));
+    const limits = [limit, relayLimit];
+    pc.addEventListener("connectionstatechange", () => this.#follow(pc, limits));
     try {
       if (this.stream) this.#send(pc);
       else this.#receive(pc);
@@ -164,7 +194,7 @@ export class Link {
       this.#resource = resource && new URL(resource, location.href).pathname; // this origin, whatever the proxy's name
       await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
       const { transport } = pc.getTransceivers()[0].sender;
-      transport.addEventListener("statechange", () => this.#follow(pc, limit));
+      transport.addEventListener("statechange", () => this.#follow(pc, limits));
     } catch (error) {
       if (this.#pc !== pc) return;
       const known = error instanceof ApiError;
@@ -191,14 +221,16 @@ export class Link {
     });
   }
 
-  #follow(pc, limit) {
+  #follow(pc, limits) {
     if (this.#pc !== pc) return;
     const hungUp = pc.getTransceivers()[0]?.sender.transport?.state === "closed"; // by the server
     if (hungUp || pc.connectionState === "failed") {
       this.#lose(hungUp);
     } else if (pc.connectionState === "connected") {
-      clearTimeout(limit);
-      this.#timers.delete(limit);
+      for (const limit of limits) {
+        clearTimeout(limit);
+        this.#timers.delete(limit);
+      }
       this.#attempt = 0;
       this.#framesAt_ms = performance.now();
       this.onState("connected", null);

@@ -56,7 +56,16 @@ export function setUpSharing({ store, status, ensure }) {
     }
   });
 
-  for (const button of dialog.querySelectorAll("[data-copy]")) {
+  byId("open-phone").addEventListener("click", async () => {
+    const api = await ensure();
+    const told = api && (await status.attempt("phone", () => api.phone()));
+    if (!told) return;
+    byId("phone-code").src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(told.qr)}`;
+    byId("phone-url").value = told.url;
+    byId("phone").showModal();
+  });
+
+  for (const button of document.querySelectorAll("dialog [data-copy]")) {
     button.addEventListener("click", async () => {
       const field = byId(button.dataset.copy);
       const copied = await copyText(field.value);
@@ -77,6 +86,6 @@ export function setUpSharing({ store, status, ensure }) {
     button.addEventListener("click", () => button.closest("dialog").close());
   }
   store.watch(["server"], ({ server }) => {
-    byId("open-obs").disabled = byId("copy-viewer").disabled = server !== "up";
+    for (const id of ["open-obs", "open-phone", "copy-viewer"]) byId(id).disabled = server !== "up";
   });
 }

@@ -31,6 +31,7 @@ function show() {
 
 const link = new Link({
   url: `/whep/${encodeURIComponent(id)}`,
+  ice: `/api/sessions/${encodeURIComponent(id)}/ice-servers`,
   token: query.get("token") ?? "",
   onStream: (stream) => {
     if (video.srcObject !== stream) video.srcObject = stream;

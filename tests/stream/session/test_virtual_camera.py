@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream.camera import sink
-from stream.camera.sink import SinkConfig, VirtualCamera, VirtualCameraError, card, fit
-from tests.stream.camera.backend import NAME, KeptCamera, register
+from stream.session import virtual_camera as sink
+from stream.session.virtual_camera import SinkConfig, VirtualCamera, VirtualCameraError, card, fit
+from tests.stream.kept_camera import NAME, KeptCamera, register
 
 
 def wait(condition: Callable[[], bool]) -> None:

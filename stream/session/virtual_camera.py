@@ -6,8 +6,10 @@ pyvirtualcam is licensed under the GPL, so it is an extra of its own and is impo
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +43,16 @@ MEND = {
 
 
 class VirtualCameraError(ValueError):
-    """No virtual camera can be opened here; says what is missing and the commands that mend it."""
+    """No virtual camera can be opened here.
+
+    Args:
+        text: what is missing.
+        mend: the commands that mend it.
+    """
+
+    def __init__(self, text: str, mend: str) -> None:
+        super().__init__(f"{text}; {mend}")
+        self.parts = (text, mend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,7 @@ class VirtualCamera:
         self._slot: LatestSlot[Image] = LatestSlot()
         self._stop = threading.Event()
         self._failing = False
+        self._stale_s = -math.inf  # pictures captured up to here are of a source that has gone
         self.device: str = self._camera.device
         self.backend: str = self._camera.backend
         self.sent = 0  # frames sent
@@ -97,9 +109,22 @@ class VirtualCamera:
         self._thread = threading.Thread(target=self._run, name="virtual-camera", daemon=True)
         self._thread.start()
 
-    def put(self, image: Image) -> None:
-        """Offer the next picture, RGB uint8 (H, W, 3), from any thread; it replaces one not sent yet."""
-        self._slot.put_threadsafe(image)
+    def put(self, image: Image, captured_s: float = math.inf) -> None:
+        """Offer the next picture, from any thread; it replaces one not sent yet.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            captured_s: when it was captured, `time.monotonic()`; one from before `blank` is not shown.
+        """
+        if captured_s > self._stale_s:
+            self._slot.put_threadsafe(image)
+
+    def blank(self, text: str = "No camera picture") -> Image:
+        """Show a dark card until the next picture that is captured from now on; returns it."""
+        self._stale_s = time.monotonic()
+        picture = card(text, self._size)
+        self._slot.put_threadsafe(picture)
+        return picture
 
     def describe(self) -> str:
         """It in words: device, kind, size and rate."""
@@ -164,10 +189,10 @@ def open_camera(config: SinkConfig, size: tuple[int, int]) -> Any:
         import pyvirtualcam
         from pyvirtualcam.camera import BACKENDS
     except ImportError as exc:
-        raise VirtualCameraError(f"the virtual camera needs pyvirtualcam ({exc}): {INSTALL}") from exc
+        raise VirtualCameraError(f"the virtual camera needs pyvirtualcam ({exc})", INSTALL) from exc
     if config.backend is not None and config.backend not in BACKENDS:
         raise VirtualCameraError(
-            f"there is no virtual camera of kind {config.backend!r} here; there are {', '.join(BACKENDS)}"
+            f"there is no virtual camera of kind {config.backend!r} here", f"there are {', '.join(BACKENDS)}"
         )
     try:
         return pyvirtualcam.Camera(
@@ -178,7 +203,7 @@ def open_camera(config: SinkConfig, size: tuple[int, int]) -> Any:
         wanted = f"the virtual camera {config.device}" if config.device else "a virtual camera"
         said = " ".join(str(exc).split())
         mend = MEND.get(sys.platform, MEND["linux"])
-        raise VirtualCameraError(f"{wanted} could not be opened ({said}); {mend}") from exc
+        raise VirtualCameraError(f"{wanted} could not be opened ({said})", mend) from exc
 
 
 def fit(image: Image, size: tuple[int, int]) -> Image:

@@ -1,0 +1,1 @@
+"""Control from outside the page."""

@@ -1,0 +1,155 @@
+"""Open Sound Control in: looks, strength and the reference from a deck or a mixer, over UDP, without a token.
+
+| address             | argument            | what it does                                     |
+|---------------------|---------------------|--------------------------------------------------|
+| `/livery/look`      | 1 to 9              | wears the look at this place, as the page's keys |
+| `/livery/strength`  | 0 to 1              | how much of the change is applied                |
+| `/livery/enabled`   | 0 or 1, true, false | shows the look, or the live picture              |
+| `/livery/compare`   | 0 or 1, true, false | holds the live picture                           |
+| `/livery/reference` | none                | takes the live picture as reference              |
+
+All of it goes to the session that was opened last, of those with a picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from pythonosc.dispatcher import Dispatcher
+from pythonosc.osc_server import AsyncIOOSCUDPServer
+
+from stream.errors import NotFoundError, RequestError, ServerError, StartError
+from stream.session.session import Session
+from stream.session.store import SessionStore
+
+logger = logging.getLogger(__name__)
+
+MOST_WAITING = 32  # messages being acted on; more are dropped
+Act = Callable[[Session, tuple[Any, ...]], Awaitable[None]]
+
+
+class OscControl:
+    """Listens for messages from `start` until `close`.
+
+    Args:
+        store: the sessions.
+        host, port: where to listen; port 0 for any free one.
+    """
+
+    def __init__(self, store: SessionStore, host: str, port: int) -> None:
+        self._store = store
+        self._where = (host, port)
+        self._transport: asyncio.BaseTransport | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: Session | None = None  # the session whose live picture is held
+
+    async def start(self) -> int:
+        """Begin to listen; returns the port.
+
+        Raises:
+            StartError: it is taken, or the address is not this machine's.
+        """
+        dispatcher = Dispatcher()
+        for name, act in (
+            ("look", self._look),
+            ("strength", self._strength),
+            ("enabled", self._enabled),
+            ("compare", self._compare),
+            ("reference", self._reference),
+        ):
+            dispatcher.map(f"/livery/{name}", self._handler(act))
+        dispatcher.set_default_handler(_unknown)
+        loop = asyncio.get_running_loop()
+        server = AsyncIOOSCUDPServer(self._where, dispatcher, loop)  # type: ignore[arg-type]  # any loop serves
+        try:
+            self._transport, _ = await server.create_serve_endpoint()
+        except OSError as exc:
+            host, port = self._where
+            raise StartError(f"--osc: cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
+        port = int(self._transport.get_extra_info("sockname")[1])
+        logger.info("OSC is heard on %s:%d", self._where[0], port)
+        return port
+
+    async def close(self) -> None:
+        """End it."""
+        if self._transport is not None:
+            self._transport.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _handler(self, act: Act) -> Callable[..., None]:
+        def handle(address: str, *arguments: Any) -> None:
+            if len(self._tasks) >= MOST_WAITING:
+                logger.debug("%s dropped: too many at a time", address)
+                return
+            task = asyncio.get_running_loop().create_task(self._run(address, act, arguments))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        return handle
+
+    async def _run(self, address: str, act: Act, arguments: tuple[Any, ...]) -> None:
+        try:
+            await act(self._session(), arguments)
+        except ServerError as exc:
+            logger.warning("OSC %s: %s", address, exc.text)
+        except Exception:  # a border: one message must not end the listening
+            logger.exception("OSC %s failed", address)
+
+    def _session(self) -> Session:
+        live = [session for session in self._store.sessions if session.connections.publishing]
+        if not live:
+            raise NotFoundError("no session has a picture", "start a camera or the demo on the page")
+        return live[-1]
+
+    async def _look(self, session: Session, arguments: tuple[Any, ...]) -> None:
+        place, looks = _number(arguments, "look"), session.wardrobe.looks
+        if not 1 <= place <= len(looks) or place != int(place):
+            raise RequestError(f"look must be 1 to {len(looks)}, got {place:g}")
+        session.wear(looks[int(place) - 1].id)
+
+    async def _strength(self, session: Session, arguments: tuple[Any, ...]) -> None:
+        await _settle(session, strength=_number(arguments, "strength"))
+
+    async def _enabled(self, session: Session, arguments: tuple[Any, ...]) -> None:
+        await _settle(session, enabled=_flag(arguments, "enabled"))
+
+    async def _compare(self, session: Session, arguments: tuple[Any, ...]) -> None:
+        holding = _flag(arguments, "compare")
+        held, self._held = self._held, session if holding else None
+        if held is not self._held:
+            if held is not None:
+                held.compare(False)
+            if self._held is not None:
+                self._held.compare(True)
+
+    async def _reference(self, session: Session, arguments: tuple[Any, ...]) -> None:
+        await session.take_reference()
+
+
+def _settle(session: Session, **patch: object) -> Coroutine[Any, Any, None]:
+    return session.apply_settings(session.wardrobe.settings.patched(patch))
+
+
+def _number(arguments: tuple[Any, ...], name: str) -> float:
+    if len(arguments) != 1 or isinstance(arguments[0], bool) or not isinstance(arguments[0], (int, float)):
+        raise RequestError(f"{name} takes one number, got {_shown(arguments)}")
+    return float(arguments[0])
+
+
+def _flag(arguments: tuple[Any, ...], name: str) -> bool:
+    if len(arguments) != 1 or arguments[0] not in (0, 1):
+        raise RequestError(f"{name} takes 0, 1, true or false, got {_shown(arguments)}")
+    return bool(arguments[0])
+
+
+def _shown(arguments: tuple[Any, ...]) -> str:
+    return repr(arguments)[:80]
+
+
+def _unknown(address: str, *arguments: Any) -> None:
+    logger.warning("OSC %s is unknown; known are look, strength, enabled, compare, reference", address[:80])

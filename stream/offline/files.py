@@ -39,6 +39,7 @@ from stream.offline.references import (
     read_picture,
 )
 from stream.offline.report import EditReport
+from stream.offline.shape import BROUGHT, as_stored
 
 # A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
 REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
@@ -204,6 +205,9 @@ def _prepared(
     if output is not None:
         config.encoder.resolve(output, info)
     pictures = [read_picture(path) for path in paths]
+    brought = [as_stored(picture, info) for picture in pictures]
+    squeezed = any(a is not b for a, b in zip(brought, pictures, strict=True))
+    pictures = brought
     references = _references(info, pictures, config, stop, progress)
     alignments = [
         align_edited(r.image, over(picture, r.image)) for r, picture in zip(references, pictures, strict=True)
@@ -213,6 +217,8 @@ def _prepared(
         for r, alignment in zip(references, alignments, strict=True)
     ]
     report = _report(source, output, info, config, references, alignments)
+    if squeezed:
+        report.notes.append(BROUGHT.format(*info.size[::-1]))
     report.mask_share = float((edits[0].mask > 0).mean())
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
@@ -232,6 +238,7 @@ def _report(
         source=source,
         output=output,
         size=info.size,
+        frames_held=info.frames,
         frames_expected=info.announced or info.frames,
         reference=str(config.reference) if references[0].index is None else references[0].index,
         reference_note=references[0].note,

@@ -52,6 +52,7 @@ class EditReport:
         source, output: the files; output None where none was asked for.
         size: (H, W) of the input as shown, pixels.
         frames: how many were written.
+        frames_held: how many the input holds, by its packets.
         frames_expected: how many the input declares, or its duration lets expect; 0 where unknown.
         complete: whether the input was read to its end.
         reference: the frame's number, or the picture's path.
@@ -71,6 +72,7 @@ class EditReport:
     output: Path | None
     size: tuple[int, int]
     frames: int = 0
+    frames_held: int = 0
     frames_expected: int = 0
     complete: bool = True
     reference: int | str = 0
@@ -123,8 +125,7 @@ class EditReport:
     def forecast(self) -> list[str]:
         """What would be done, in a few lines."""
         lines = [
-            f"{self.source}: {_counted(self.frames_expected, 'frame', 'frames')}, "
-            f"{self.size[1]}x{self.size[0]}",
+            f"{self.source}: {_counted(self.frames_held, 'frame', 'frames')}, {self.size[1]}x{self.size[0]}",
             f"reference: {self.reference_note}",
             f"placement: {self.placement}" + (f" ({self.alignment})" if self.alignment else ""),
             f"mask: {100 * self.mask_share:.2f} % of the reference count as edited",

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from stream.cli.main import main
-from stream.offline.files import edit_file
+from stream.media.pictures import encode_png
+from stream.media.probe import probe
+from stream.offline.files import edit_file, try_edit
+from stream.offline.references import read_picture
+from stream.offline.shape import as_stored
 from tests.stream.clips import CLASSICAL, Clip, make_clip, painted_frame
 
 
@@ -81,3 +88,25 @@ def test_frames_that_do_not_show_the_edit_are_not_counted(clip: Path, edited: Pa
     assert report.edited == 0
     assert "6 frames passed through unedited: the edit does not show there" in report.summary()
     assert edit_file(clip, edited, tmp_path / "full.mkv", CLASSICAL).edited == 6
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"),
+    [(Fraction(64, 45), (455, 240)), (Fraction(1, 2), (160, 240)), (Fraction(4, 3), (853, 480))],
+)
+def test_a_picture_of_the_shape_shown_is_recognised(
+    tmp_path: Path, aspect: Fraction, size: tuple[int, int]
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=3, aspect=aspect))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    stored = read_picture(picture).image
+    stretched = cv2.resize(stored, size, interpolation=cv2.INTER_CUBIC)
+    (tmp_path / "shown.png").write_bytes(encode_png(stretched))
+    info = probe(clip)
+    again = as_stored(read_picture(tmp_path / "shown.png"), info)
+    assert again.image.shape == stored.shape
+    assert np.abs(again.image.astype(int) - stored).mean() < 6
+    report = try_edit(clip, tmp_path / "shown.png", None, replace(CLASSICAL, reference=0))
+    assert any("the shape the clip is shown in" in note for note in report.notes)
+    plain = read_picture(picture)
+    assert as_stored(plain, info) is plain

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence import Image, check_image
-from reference.edits.mask import smoothstep
+from correspondence import Bool, Float, Image, check_image
+from reference.edits.noise import stands_out, stored_exactly
+from reference.edits.placing import SEARCH_SIDE, Transform, find_place, misfit, refined, seen_at, size_of
+from reference.edits.transfer import Transfer, fit_transfer
 from reference.errors import EditError
 
 SIMILARITY_NEEDED = 0.3  # share of textured blocks that must correlate; unrelated pictures stay below 0.1
-INLIERS_NEEDED = 12
+SMALLEST = 16  # pixels: nothing can be found of a smaller picture
 BLOCK = 16
-SEARCH_SIDE = 900  # features are sought in pictures no longer than this
 KEPT = 12  # largest difference of a pixel that was not edited
-LIES_STILL = 0.5  # share of detail that is kept, above which a picture of equal size has not moved
+LIES_STILL = 0.5  # share of detail that is kept, above which a picture of equal size has not moved far
 MOVED = (0.6, 2.0)  # likeness where it was found that proves a move: at least, and times that without a move
-MOVED_PX = 0.75  # smaller moves are measuring noise
+SLIGHTLY_PX, FAR_PX = 0.15, 8.0  # moves between these are sought from where the picture lies
+SLIGHTLY = 0.8  # misfit that a slight move must leave of the misfit without it
 ALIKE = 0.1  # similarity below which a picture of equal size is remarked on
 DETAIL = 60.0  # gradient of luma (Sobel) that counts as detail
-
-Transform = npt.NDArray[np.float64]  # (2, 3), places of the reference -> places of the edited picture
+TOLD_LEVELS = 1.0  # a tone that was taken back is told from here on
+MEANT_LEVELS = 2.0  # a tone alone is an edit from here on
+IDENTITY: Transform = np.eye(2, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,14 @@ class Placement:
             scale_y=float(np.hypot(*linear[:, 1])),
             turn_deg=float(turn),
         )
+
+    @property
+    def transform(self) -> Transform:
+        """Places of the reference -> places of the edited picture, float64 (2, 3); without shear."""
+        c, s = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
+        linear = np.array([[c, -s], [s, c]]) @ np.diag([self.scale_x, self.scale_y])
+        offset = -0.5 - linear @ np.array([self.x - 0.5, self.y - 0.5])
+        return np.column_stack([linear, offset])
 
     def __str__(self) -> str:
         turned = f", turned by {self.turn_deg:.1f} degrees" if abs(self.turn_deg) > 0.05 else ""
@@ -105,12 +116,12 @@ def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
 
 
 def align_edited(reference: Image, edited: Image) -> Alignment:
-    """The edited picture in the reference's place and size.
+    """The edited picture in the reference's place and size, without what saving did to all of it.
 
     Equal sizes are taken as they are, whatever the style, unless the whole picture was clearly moved; one
-    that resembles nothing is taken too, and remarked on. A picture of the same proportions is taken as
-    resized where it resembles the reference; else, as for any other size, shift, scale and turn are sought
-    by matching features. Only the change is carried over: resampling does not count as one.
+    that resembles nothing is taken too, and remarked on. For any other size a crop is tried, then a stretch,
+    then matching features. Only the change is carried over: resampling, a slight softening or sharpening,
+    and a slight tone beside a change of its own do not count as one.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3).
@@ -119,26 +130,19 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
         EditError: no RGB pictures, or the edited one cannot be found on the reference.
     """
     try:
-        h, w = check_image(reference, "reference")
-        eh, ew = check_image(edited, "edited")
+        size = check_image(reference, "reference")
+        edited_size = check_image(edited, "edited")
     except ValueError as error:
         raise EditError(str(error)) from error
-    if (h, w) == (eh, ew):
+    if size == edited_size:
         return _of_equal_size(reference, edited)
+    place = find_place(reference, edited) if min(edited_size) >= SMALLEST else None
     likeness = 0.0
-    if abs(ew * h - eh * w) <= 0.01 * eh * w + max(h, w):
-        scale = np.array([[ew / w, 0, (ew / w - 1) / 2], [0, eh / h, (eh / h - 1) / 2]], np.float64)
-        likeness = similarity(_shrunk(reference, edited, scale), edited)
+    if place is not None:
+        seen, inside = seen_at(reference, edited_size, place.transform)
+        likeness = similarity(seen, edited, inside)
         if likeness >= SIMILARITY_NEEDED:
-            note = f"The edited picture was {_size(edited)}; it was resized to {_size(reference)}."
-            return Alignment(_carry(reference, edited, scale), note, Placement.of(scale))
-    found = _find(reference, edited)
-    if found is not None:
-        found = _snapped(reference, edited, found)
-        inside = cv2.warpAffine(np.ones((h, w), np.uint8), found, (ew, eh))
-        likeness = max(likeness, similarity(_shrunk(reference, edited, found), edited, inside > 0))
-        if likeness >= SIMILARITY_NEEDED:
-            return _placed(reference, edited, found)
+            return _placed(reference, edited, place.transform)
     raise EditError(
         f"edited is {_size(edited)}, its reference {_size(reference)}, and it was not found on it "
         f"(similarity {likeness:.2f}, {SIMILARITY_NEEDED} needed): edit the downloaded reference without "
@@ -148,25 +152,29 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
 
 def _of_equal_size(reference: Image, edited: Image) -> Alignment:
     """The edited picture as it is, or moved back; real edits and restyled pictures stay bit for bit."""
+    if stored_exactly(reference, cv2.absdiff(reference, edited).max(axis=2)):
+        return Alignment(edited, None)
+    near = refined(reference, edited, IDENTITY)
+    if SLIGHTLY_PX < _reach(near.transform, edited) < FAR_PX and near.misfit < SLIGHTLY * misfit(
+        reference, edited, IDENTITY
+    ):
+        return _placed(reference, edited, near.transform)
     still = _kept(reference, edited)
     if still >= LIES_STILL:
-        return Alignment(edited, None)
-    found = _find(reference, edited)
-    if found is not None:
-        found = _snapped(reference, edited, found)
-        if _reach(found, edited) > MOVED_PX:
-            seen = _shrunk(reference, edited, found)
-            inside = cv2.warpAffine(np.ones(reference.shape[:2], np.uint8), found, edited.shape[1::-1]) > 0
-            kept = (_kept(seen, edited, inside), still)
-            fine = (
-                similarity(seen, edited, inside, SEARCH_SIDE),
-                similarity(reference, edited, None, SEARCH_SIDE),
-            )
-            if any(there >= max(MOVED[0], MOVED[1] * here) for there, here in (kept, fine)):
-                return _placed(reference, edited, found)
+        return _unsaved(reference, edited)
+    found = find_place(reference, edited)
+    if found is not None and _reach(found.transform, edited) > SLIGHTLY_PX:
+        seen, inside = seen_at(reference, size_of(edited), found.transform)
+        kept = (_kept(seen, edited, inside), still)
+        fine = (
+            similarity(seen, edited, inside, SEARCH_SIDE),
+            similarity(reference, edited, None, SEARCH_SIDE),
+        )
+        if any(there >= max(MOVED[0], MOVED[1] * here) for there, here in (kept, fine)):
+            return _placed(reference, edited, found.transform)
     same = float((cv2.absdiff(reference, edited).max(axis=2) <= KEPT).mean())
     if same >= LIES_STILL or similarity(reference, edited) >= ALIKE:
-        return Alignment(edited, None)
+        return _unsaved(reference, edited)
     return Alignment(
         edited,
         "The edited picture hardly resembles its reference: was it turned, mirrored, or made from another "
@@ -220,124 +228,84 @@ def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, s
     return float(good.sum() / blocks.sum()) if blocks.any() else 0.0
 
 
-def _find(reference: Image, edited: Image) -> Transform | None:
-    """Similarity transform by SIFT features and RANSAC, None where too few agree or it is implausible."""
-    points, descriptors = [], []
-    for image in (reference, edited):
-        shrink = min(1.0, SEARCH_SIDE / max(image.shape[:2]))
-        size = (max(1, round(image.shape[1] * shrink)), max(1, round(image.shape[0] * shrink)))
-        grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        found, described = cv2.SIFT.create(nfeatures=2500).detectAndCompute(grey, None)
-        if described is None or len(found) < INLIERS_NEEDED:
-            return None
-        ratio = np.array([image.shape[1] / size[0], image.shape[0] / size[1]])
-        points.append((np.array([p.pt for p in found]) + 0.5) * ratio - 0.5)
-        descriptors.append(described)
-    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(descriptors[0], descriptors[1], k=2)
-    kept = [p[0] for p in pairs if len(p) == 2 and p[0].distance < 0.75 * p[1].distance]
-    if len(kept) < INLIERS_NEEDED:
-        return None
-    source = points[0][[m.queryIdx for m in kept]]
-    target = points[1][[m.trainIdx for m in kept]]
-    cv2.setRNGSeed(1)
-    tolerance = max(1.5, max(edited.shape[:2]) / 512)
-    transform, inliers = cv2.estimateAffinePartial2D(
-        source, target, ransacReprojThreshold=tolerance, maxIters=3000, confidence=0.999
-    )
-    if transform is None or int(inliers.sum()) < INLIERS_NEEDED:
-        return None
-    scale, turn = _scale_and_turn(transform)
-    plausible = 0.1 < scale < 10 and abs(turn) < 50
-    return np.asarray(transform, np.float64) if plausible else None
-
-
-def _snapped(reference: Image, edited: Image, transform: Transform) -> Transform:
-    """A transform that is a shift by whole pixels but for measuring noise, made exactly that."""
-    scale, turn = _scale_and_turn(transform)
-    if abs(scale - 1) > 0.004 or abs(turn) > 0.2:
-        return transform
-    h, w = edited.shape[:2]
-    best, least = transform, np.inf
-    middle = np.array([(w - 1) / 2, (h - 1) / 2])
-    linear, offset = transform[:, :2], transform[:, 2]
-    shift = np.rint(middle - np.linalg.inv(linear) @ (middle - offset))
-    for dx in (-1, 0, 1):
-        for dy in (-1, 0, 1):
-            moved = np.array([[1, 0, shift[0] + dx], [0, 1, shift[1] + dy]], np.float64)
-            seen = cv2.warpAffine(reference, moved, (w, h), flags=cv2.INTER_NEAREST)
-            inside = cv2.warpAffine(
-                np.ones(reference.shape[:2], np.uint8), moved, (w, h), flags=cv2.INTER_NEAREST
-            )
-            if not inside.any():
-                continue
-            error = float(np.median(cv2.absdiff(seen, edited).max(axis=2)[inside > 0]))
-            if error < least:
-                best, least = moved, error
-    return best if least <= 6 else transform
-
-
-def _shrunk(reference: Image, edited: Image, transform: Transform, extra: float = 0.0) -> Image:
-    """The reference as seen in the edited picture's grid, low-passed for its scale."""
-    scale, _ = _scale_and_turn(transform)
-    sigma = 0.45 * np.sqrt(max(0.0, 1 / scale**2 - 1)) + extra
-    source = cv2.GaussianBlur(reference, (0, 0), sigma) if sigma > 0.2 else reference
-    seen: Image = cv2.warpAffine(
-        source,
-        transform,
-        (edited.shape[1], edited.shape[0]),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return seen
-
-
-def _carry(reference: Image, edited: Image, transform: Transform) -> Image:
-    """The reference plus the change the edited picture shows, less what resampling alone would change."""
-    h, w = reference.shape[:2]
-    exact = np.allclose(transform[:, :2], np.eye(2)) and np.allclose(
-        transform[:, 2], np.rint(transform[:, 2])
-    )
-    seen = _shrunk(reference, edited, transform)
-    change = edited.astype(np.float32) - seen
-    inside = np.ones(edited.shape[:2], np.float32)
-    if not exact:
-        softer = _shrunk(reference, edited, transform, extra=0.6)
-        harder = cv2.addWeighted(seen, 2.0, softer, -1.0, 0)  # what a sharper kernel would have left
-        doubt = np.maximum(cv2.absdiff(seen, softer), cv2.absdiff(seen, harder)).max(axis=2)
-        floor = cv2.dilate(doubt.astype(np.float32), np.ones((3, 3), np.uint8))
-        size = np.abs(change).max(axis=2)
-        base = min(6.0, float(np.median(size)))  # recompression adds to resampling
-        change *= smoothstep(size, 2 + base + 1.5 * floor, 6 + 1.5 * base + 2.2 * floor)[..., None]
-        inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    covered = cv2.warpAffine(np.ones((h, w), np.float32), transform, (edited.shape[1], edited.shape[0]))
-    change *= (covered * inside)[..., None]
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    scale, _ = _scale_and_turn(transform)
-    if scale > 1.2:  # the edited picture is finer: low-pass before it is read coarsely
-        change = cv2.GaussianBlur(change, (0, 0), 0.45 * float(np.sqrt(scale**2 - 1)))
-    back = cv2.warpAffine(change, transform, (w, h), flags=flags)
-    return np.clip(np.rint(reference + back), 0, 255).astype(np.uint8)
-
-
-def _scale_and_turn(transform: Transform) -> tuple[float, float]:
-    """Scale, and rotation in degrees."""
-    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
-    return scale, float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0])))
+def _unsaved(reference: Image, edited: Image) -> Alignment:
+    """A picture that lies where its reference does, without what saving did to all of it."""
+    transfer = fit_transfer(reference, edited)
+    if transfer is None:
+        return Alignment(edited, None)
+    everywhere = np.ones(reference.shape[:2], np.bool_)
+    change = edited.astype(np.float32) - reference
+    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere)
+    return Alignment(image, note)
 
 
 def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
-    note = _placed_note(reference, edited, transform)
-    return Alignment(_carry(reference, edited, transform), note, Placement.of(transform))
+    """The reference plus the change that the edited picture shows at its place."""
+    size = size_of(reference)
+    seen, inside = seen_at(reference, size_of(edited), transform)
+    change = edited.astype(np.float32) - seen
+    placement = Placement.of(transform)
+    note = _placed_note(reference, edited, placement)
+    if stored_exactly(seen, np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)):
+        back = _carried(change * inside[..., None], transform, size)
+        return Alignment(_added(reference, back), note, placement)
+    transfer = fit_transfer(seen, edited, inside) or Transfer.nothing(change.shape)
+    rim = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
+    back = _carried((change - transfer.detail) * inside[..., None], transform, size)
+    tone = _carried(transfer.tone * inside[..., None], transform, size)
+    known = _carried(rim.astype(np.float32), transform, size) > 0.99
+    image, told = _cleaned(reference, back, tone, known)
+    return Alignment(image, note if told is None else f"{note} {told}", placement)
 
 
-def _placed_note(reference: Image, edited: Image, transform: Transform) -> str:
-    scale, turn = _scale_and_turn(transform)
-    corner = cv2.invertAffineTransform(transform) @ np.array([0.0, 0.0, 1.0])
-    turned = f", turned by {turn:.1f} degrees" if abs(turn) > 0.5 else ""
+def _cleaned(reference: Image, change: Float, tone: Float, known: Bool) -> tuple[Image, str | None]:
+    """The reference plus what of a change stands out, and a note on a tone that was taken back."""
+    levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
+    found = stands_out(reference, change - tone, known)
+    note = None
+    if found.any():
+        change = change - tone
+        if levels >= TOLD_LEVELS:
+            note = f"A slight tone all over it (about {levels:.0f} levels) was taken as not meant."
+    elif levels >= MEANT_LEVELS:
+        found = known
+    grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)) * known
+    return _added(reference, change * grown[..., None]), note
+
+
+def _carried(values: Float, transform: Transform, size: tuple[int, int]) -> Float:
+    """Values in the edited picture's grid, read in the reference's of `size` (H, W); 0 outside."""
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    if scale > 1.2:  # the edited picture is finer: low-pass before it is read coarsely
+        values = cv2.GaussianBlur(values, (0, 0), 0.45 * float(np.sqrt(scale**2 - 1)))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    carried: Float = cv2.warpAffine(values, transform, (size[1], size[0]), flags=flags)
+    return carried
+
+
+def _added(reference: Image, change: Float) -> Image:
+    return np.clip(np.rint(reference + change), 0, 255).astype(np.uint8)
+
+
+def _placed_note(reference: Image, edited: Image, at: Placement) -> str:
+    whole = Placement(
+        scale_x=edited.shape[1] / reference.shape[1], scale_y=edited.shape[0] / reference.shape[0]
+    )
+    if all(abs(a - b) < 1e-6 for a, b in zip(astuple(at), astuple(whole), strict=True)):
+        return f"The edited picture was {_size(edited)}; it was resized to {_size(reference)}."
+    turned = f", turned by {at.turn_deg:.1f} degrees" if abs(at.turn_deg) > 0.5 else ""
+    scale = f"{at.scale_x:.2f}"
+    if abs(at.scale_x - at.scale_y) > 0.005:
+        scale += f" by {at.scale_y:.2f}"
     return (
         f"The edited picture was {_size(edited)}; it was found on the reference ({_size(reference)}) at "
-        f"x {corner[0]:.0f}, y {corner[1]:.0f}, scale {scale:.2f}{turned}. What lies outside it is unedited."
+        f"x {_short(at.x)}, y {_short(at.y)}, scale {scale}{turned}. What lies outside it is unedited."
     )
+
+
+def _short(pixels: float) -> str:
+    """A length to a tenth of a pixel, whole ones without a point."""
+    return f"{round(pixels, 1) + 0.0:g}"
 
 
 def _size(image: npt.NDArray[np.uint8]) -> str:

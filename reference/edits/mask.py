@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
+from reference.edits.noise import stands_out, stored_exactly
 
 SCALE_PX = 512  # sizes below are pixels of a picture whose shorter side is this long
 DILATE_PX = 3
@@ -31,8 +32,8 @@ def change_mask(reference: Image, edited: Image) -> Float:
     """Where `edited` differs from `reference`, soft.
 
     An edited picture that was stored without loss differs nowhere else, so any difference of 2 levels counts
-    in full. One that went through JPEG or WebP differs nearly everywhere: there the reference is compressed
-    as strongly, and what that changes around a pixel is the floor a difference has to exceed.
+    in full. One that went through JPEG, WebP or an editor's noise differs nearly everywhere: there a change
+    counts that stands out above what saving did, see `noise.stands_out`.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3), equal sizes.
@@ -44,26 +45,16 @@ def change_mask(reference: Image, edited: Image) -> Float:
     difference = cv2.absdiff(reference, edited).max(axis=2)
     if not difference.any():
         return np.zeros(size, np.float32)
-    if stored_exactly(reference, edited, difference):
-        evidence = smoothstep(difference.astype(np.float32), 0.0, 2.0)
+    if stored_exactly(reference, difference):
+        evidence = _without_specks(smoothstep(difference.astype(np.float32), 0.0, 2.0))
     else:
-        evidence = _lossy_evidence(reference, edited, difference)
-    evidence = _without_specks(evidence)
+        evidence = stands_out(reference, edited.astype(np.float32) - reference).astype(np.float32)
     radius = scaled(size, DILATE_PX)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     grown = cv2.dilate(np.rint(evidence * 255).astype(np.uint8), kernel)
     feather = 2 * (radius // 2) + 1 if radius > 1 else 1
     soft = cv2.blur(grown, (feather, feather))  # in uint8: integer sums leave exact zeros
     return soft.astype(np.float32) / np.float32(255)
-
-
-def stored_exactly(reference: Image, edited: Image, difference: Image) -> bool:
-    """Whether much of the picture is untouched, or recoloured by one table, to the very level."""
-    if float((difference == 0).mean()) >= 0.4:
-        return True
-    recoloured = np.stack([colour_table(reference[..., c], edited[..., c]) for c in range(3)], -1)
-    same = cv2.LUT(reference, recoloured[None]) == edited
-    return float(same.all(axis=2).mean()) >= 0.4
 
 
 def colour_table(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -73,36 +64,6 @@ def colour_table(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) ->
     seen = np.flatnonzero(count)
     change = np.interp(np.arange(256), seen, total[seen] / count[seen] - seen)
     return np.clip(np.rint(np.arange(256) + change), 0, 255).astype(np.uint8)
-
-
-def _lossy_evidence(reference: Image, edited: Image, difference: Image) -> Float:
-    """Evidence of change, float32 (H, W) in [0, 1], in a picture with compression noise all over."""
-    signed = edited.astype(np.float32) - reference
-    smooth = np.abs(cv2.blur(signed, (9, 9))).max(axis=2)  # compression noise nearly cancels over 9 x 9
-    noise = _compression_noise(reference, signed)
-    floor = cv2.blur(cv2.dilate(noise.astype(np.float32), np.ones((9, 9), np.uint8)), (9, 9))
-    point = smoothstep(difference.astype(np.float32), 2 + 1.5 * floor, 8 + 2.5 * floor)
-    broad = smoothstep(smooth, 2 + 0.35 * floor, 5 + 0.5 * floor)
-    evidence: Float = np.maximum(point, broad)
-    return evidence
-
-
-def _compression_noise(reference: Image, signed: Float) -> Image:
-    """What compression as strong as seen changes in `reference`, uint8 (H, W), largest over channels."""
-
-    def roughness(delta: Float) -> float:
-        return float(np.median(np.abs(delta - cv2.blur(delta, (5, 5)))))
-
-    seen = roughness(signed)
-    bgr = np.ascontiguousarray(reference[..., ::-1])
-    best = np.zeros(reference.shape[:2], np.uint8)
-    for quality in (98, 95, 92, 88, 83, 76, 68, 58, 45):
-        packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        again = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)
-        best = cv2.absdiff(again, bgr).max(axis=2)
-        if roughness(again.astype(np.float32) - bgr) >= seen:
-            break
-    return best
 
 
 def _without_specks(evidence: Float) -> Float:

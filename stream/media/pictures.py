@@ -17,9 +17,11 @@ from PIL import ImageOps, UnidentifiedImageError
 from correspondence import Image
 from reference import flatten
 from stream.errors import UploadError
+from stream.media.picture_colour import rounded, to_srgb
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 MIN_SIDE = 16  # pixels
+ORIENTATION = 0x0112  # EXIF's tag
 MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
 JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
 BROKEN = (  # what Pillow's readers raise over bad data
@@ -35,10 +37,12 @@ class Picture:
     Attributes:
         image: RGB uint8 (H, W, 3), upright.
         alpha: uint8 (H, W), 255 opaque; None where the picture has no transparency.
+        note: what was done to its colours, for the user; None where nothing was.
     """
 
     image: Image
     alpha: npt.NDArray[np.uint8] | None
+    note: str | None = None
 
     def over(self, reference: Image) -> Image:
         """The picture with `reference` where it is transparent, uint8 (H, W, 3).
@@ -104,14 +108,15 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def decode_picture(data: bytes, max_pixels: int) -> Picture:
     """Decode an upload; slow, so call it in an executor.
 
-    EXIF orientation is applied, 16-bit samples are scaled to 8, palettes and grey are expanded.
+    EXIF orientation is applied, 16-bit samples are rounded to 8, colour profiles are converted to sRGB,
+    CMYK, palettes and grey are expanded.
 
     Args:
         data: the body.
         max_pixels: refuse larger pictures without decoding them.
 
     Raises:
-        UploadError: another type, too large, too small or damaged.
+        UploadError: another type, too large, too small, animated or damaged.
     """
     kind, width, height = picture_size(data)
     if width * height > max_pixels:
@@ -136,22 +141,35 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
                     f"the {kind} picture says two sizes, {width}x{height} and {opened.width}x{opened.height}",
                     "save it again and retry",
                 )
-            upright = ImageOps.exif_transpose(opened)
-            return _split(upright)
+            _check_still(opened, kind)
+            return _decoded(opened, data)
     except UnidentifiedImageError as exc:  # its own words name a buffer's address
         raise UploadError(f"the {kind} picture's header is damaged", "save it again and retry") from exc
     except BROKEN as exc:
         raise UploadError(f"the {kind} picture is damaged: {exc}", "save it again and retry") from exc
 
 
-def _split(picture: Pillow.Image) -> Picture:
-    if picture.mode.startswith("I"):  # 16-bit grey
-        grey = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-        return Picture(np.repeat(grey[..., None], 3, axis=2), None)
-    if picture.has_transparency_data:
-        rgba = np.asarray(picture.convert("RGBA"))
-        return Picture(np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3]))
-    return Picture(np.array(picture.convert("RGB"), dtype=np.uint8), None)
+def _check_still(opened: Pillow.Image, kind: str) -> None:
+    frames = int(getattr(opened, "n_frames", 1))
+    if kind != "JPEG" and frames > 1:  # a JPEG's further pictures are thumbnails and depth maps
+        raise UploadError(
+            f"the {kind} picture is animated ({frames} frames)",
+            "save the frame that you edited as a still PNG",
+        )
+
+
+def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
+    deep = None
+    if opened.format == "PNG" and data[24] == 16:  # bits a sample: Pillow would cut them off
+        turn = opened.getexif().get(ORIENTATION, 1)
+        deep = rounded(data)
+        if turn != 1:
+            tagged = Pillow.fromarray(deep)
+            tagged.getexif()[ORIENTATION] = turn
+            deep = np.asarray(ImageOps.exif_transpose(tagged), np.uint8)
+    upright = ImageOps.exif_transpose(opened)
+    image, alpha, note = to_srgb(upright, deep)
+    return Picture(image, alpha, note)
 
 
 def encode_png(image: Image) -> bytes:

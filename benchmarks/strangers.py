@@ -1,0 +1,224 @@
+"""`livery bench strangers`: edits as strangers' tools save them, and how well they are found.
+
+Random savings (crop x scale x format x quality x editor's noise) of faint, small and large edits on four
+portraits. Each is aligned and compared with the same edit saved as a clean PNG: the masks' overlap with a
+tolerance of 2 pixels, how much of what truly changed is found, and how far the colour is off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.common import percentiles, portraits_dir, print_table, read_clip
+from benchmarks.matching.savings import FAINT, LARGE, SMALL, Saving, draw_saving
+from correspondence import Bool, Image, Landmarks, detect_landmarks
+from reference import Edit, EditError, Placement, align_edited
+
+PORTRAITS = ("lp_d6", "liax_7", "sadtalker_wda_em", "faceblit_target2")
+IOU, RECALL, COLOUR, REFUSED, GOOD = 0.8, 0.95, 3.0, 0.02, 0.99
+TOLERANCE_PX = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One saving: what it was, how it was found.
+
+    Attributes:
+        number: seed's second part.
+        size: "faint", "small" or "large".
+        what: its steps in words.
+        iou: overlap of the masks, [0, 1], with a tolerance of 2 px.
+        recall: share of what truly changed that is in the mask, [0, 1].
+        colour: mean change of colour there against the true one, levels, largest of the channels.
+        share: of the picture that counts as edited, [0, 1].
+        off_px: how far the corners were placed from where they belong, pixels of the saved picture.
+        refused: why it was refused, None where it was not.
+        seconds: to align it and to find its mask.
+    """
+
+    number: int
+    size: str
+    what: str
+    iou: float = 0.0
+    recall: float = 0.0
+    colour: float = 255.0
+    share: float = 0.0
+    off_px: float = 0.0
+    refused: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """All three figures are met."""
+        return self.refused is None and self.iou >= IOU and self.recall >= RECALL and self.colour <= COLOUR
+
+
+def judge(number: int, reference: Image, saving: Saving) -> Row:
+    """Align one saving and compare it with the clean edit."""
+    begun = time.perf_counter()
+    try:
+        found = align_edited(reference, saving.saved)
+        edit = Edit(reference, found.image)
+        mask = edit.mask
+    except EditError as error:
+        return Row(number, saving.size, saving.what, refused=str(error))
+    seconds = time.perf_counter() - begun
+    shown = _shown(reference, saving)
+    truth = (Edit(reference, saving.clean).mask > 0.5) & shown
+    changed = (cv2.absdiff(reference, saving.clean).max(axis=2) > 1) & shown
+    seen = mask > 0.5
+    return Row(
+        number,
+        saving.size,
+        saving.what,
+        iou=_overlap(truth, seen & _grown(shown)),
+        recall=float(seen[changed].mean()) if changed.any() else 1.0,
+        colour=_colour_error(found.image, saving.clean, changed),
+        share=float((mask > 0).mean()),
+        off_px=_off(found.placement, saving),
+        seconds=seconds,
+    )
+
+
+def _shown(reference: Image, saving: Saving) -> Bool:
+    """Where the saved picture shows the reference, bool (H, W); its rim of 3 px is not judged."""
+    h, w = reference.shape[:2]
+    inside = np.zeros(saving.saved.shape[:2], np.uint8)
+    inside[3:-3, 3:-3] = 1
+    back = cv2.warpAffine(inside, saving.place, (w, h), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    return np.asarray(back > 0, np.bool_)
+
+
+def _off(found: Placement, saving: Saving) -> float:
+    """How far the corner placed worst lies from where it belongs, pixels of the saved picture."""
+    h, w = saving.clean.shape[:2]
+    corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
+    return float(np.abs((found.transform - saving.place) @ corners).max())
+
+
+def _grown(area: Bool) -> Bool:
+    side = 2 * TOLERANCE_PX + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(area.astype(np.uint8), kernel) > 0, np.bool_)
+
+
+def _overlap(truth: Bool, seen: Bool) -> float:
+    """Intersection over union, where what lies within 2 px of the other area agrees."""
+    if not truth.any():
+        return float(not seen.any())
+    missed, stray = truth & ~_grown(seen), seen & ~_grown(truth)
+    met = (truth & ~missed).sum()
+    return float(met / (met + missed.sum() + stray.sum()))
+
+
+def _colour_error(image: Image, clean: Image, changed: Bool) -> float:
+    """Mean difference over the change's inner part, largest of the channels, levels.
+
+    Formats that store colour at half size mix it over two pixels at a rim: that much is left out, where
+    something remains.
+    """
+    area = changed
+    for side in (5, 3):
+        inner = cv2.erode(changed.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+        if inner.sum() >= 12:
+            area = inner
+            break
+    if not area.any():
+        return 0.0
+    return float(np.abs(image[area].astype(np.float32).mean(axis=0) - clean[area].mean(axis=0)).max())
+
+
+def portraits(folder: Path, names: Sequence[str]) -> list[tuple[Image, Landmarks]]:
+    """First frames of clips, or pictures, with their faces' landmarks.
+
+    Raises:
+        ValueError: one without a face, or that cannot be read.
+    """
+    found = []
+    for name in names:
+        path = folder / name
+        image = read_clip(path if path.suffix else path.with_suffix(".mp4"), limit=1)[0]
+        landmarks = detect_landmarks(image)
+        if landmarks is None:
+            raise ValueError(f"{path}: shows no face")
+        found.append((image, landmarks))
+    return found
+
+
+def run(args: argparse.Namespace) -> list[Row]:
+    """Judge as many savings as asked for."""
+    faces = portraits(args.folder, args.portraits)
+    rows = []
+    numbers = args.only or range(args.savings)
+    for number in numbers:
+        rng = np.random.default_rng((args.seed, number))
+        image, landmarks = faces[number % len(faces)]
+        size = (FAINT, SMALL, LARGE)[number // len(faces) % 3]
+        saving = draw_saving(image, landmarks, size, rng)
+        rows.append(judge(number, image, saving))
+        row = rows[-1]
+        if args.only or not row.good:
+            print(
+                f"#{number} {row.size}: IoU {row.iou:.2f} recall {row.recall:.2f} colour {row.colour:.1f} "
+                f"share {row.share:.3f} off {row.off_px:.2f} | {row.what} | {row.refused or ''}",
+                flush=True,
+            )
+    return rows
+
+
+def summary(rows: Sequence[Row]) -> dict[str, Any]:
+    """Shares over all savings and by size."""
+    table: dict[str, Any] = {}
+    for size in ("all", FAINT, SMALL, LARGE):
+        mine = [row for row in rows if size in ("all", row.size)]
+        if not mine:
+            continue
+        taken = [row for row in mine if row.refused is None]
+        table[size] = {
+            "savings": len(mine),
+            "good of those taken": sum(row.good for row in taken) / max(1, len(taken)),
+            "refused": 1 - len(taken) / len(mine),
+            "iou": percentiles([row.iou for row in taken], (1, 5, 50)),
+            "recall": percentiles([row.recall for row in taken], (1, 5, 50)),
+            "colour": percentiles([row.colour for row in taken], (50, 95, 99)),
+            "seconds": percentiles([row.seconds for row in taken], (50, 95)),
+        }
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; the exit code says whether the goal was met."""
+    parser = argparse.ArgumentParser(prog="livery bench strangers", description=__doc__)
+    parser.add_argument("--savings", type=int, default=500, help="how many; default %(default)s")
+    parser.add_argument("--seed", type=int, default=14, help="default %(default)s")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of single savings")
+    parser.add_argument("--folder", type=Path, help="of portraits; default: the val clips")
+    parser.add_argument("--portraits", nargs="*", default=PORTRAITS, help="names in it")
+    args = parser.parse_args(argv)
+    args.folder = args.folder or portraits_dir() / "val"
+    rows = run(args)
+    table = summary(rows)
+    headers = ("size", "savings", "good", "refused", "IoU p5", "recall p5", "colour p95", "s p50", "s p95")
+    print_table(
+        headers,
+        [
+            (
+                size, f["savings"], f["good of those taken"], f["refused"], f["iou"]["p5"],
+                f["recall"]["p5"], f["colour"]["p95"], f["seconds"]["p50"], f["seconds"]["p95"],
+            )
+            for size, f in table.items()
+        ],
+    )  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

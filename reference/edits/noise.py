@@ -1,0 +1,226 @@
+"""Which differences between a reference and its edited picture are no edit: the noise floor of saving.
+
+A file that went through JPEG, WebP, resampling or an editor's dithering differs from its reference nearly
+everywhere. How much it differs depends on the place: more beside edges than on a plain wall, and less once
+neighbours are averaged. The floor is therefore measured on the picture itself, by texture and by scale, from
+the smaller differences of each kind of place, and an edit is what stands out above it at some scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence import Bool, Float, Image
+
+BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
+EDGE = 8  # levels between neighbours, from which saving with loss would show in a block
+UNTOUCHED = 0.3  # share of the blocks with an edge that only a lossless file leaves equal to the level
+FLAT = 0.5  # texture, levels, below which a place says nothing of the noise
+SCALES_PX = (0.0, 1.0, 2.2, 4.5, 9.0)  # standard deviations of the averages, pixels at 512
+BINS = 10  # kinds of places, by texture
+SEEDS = (12.0, 9.0, 7.0, 7.0, 7.0)  # noise levels, by scale: an edit has a place above them
+SEED_LEVELS = ((6.0, 6.0), (3.5, 3.5), (2.0, 2.0), (2.0, 1.5), (2.0, 1.5))  # and above so many, luma, chroma
+GROW = 3.0  # noise levels: it reaches to here
+GROW_LEVELS = (0.8, 0.7)  # and to so many levels
+RING, RING_FROM, RING_PX = 0.08, 5.0, 8  # of a change beyond so many noise levels, seen so far around it
+CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is cut off: its mean moves by this share of it
+PERCENTILES = (50.0, 75.0, 80.0)  # of the noise, by round: what was found is left out of the next
+ROUNDING = 0.35  # standard deviation of what rounding to whole levels does
+SPREAD_PX, RIM_PX = (
+    9,
+    2,
+)  # around what was found: not asked about the floor, pixels at 512; not averaged, pixels
+SAMPLES = 50_000  # pixels the floor is measured on
+FEWEST = 40  # of a kind, to measure it
+CAP_QUALITY = 25  # JPEG quality whose noise no floor exceeds: more is an edit of the whole picture
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
+
+
+def stored_exactly(reference: Image, difference: npt.NDArray[np.uint8]) -> bool:
+    """Whether an edited picture can be taken to the very level: some of its textured blocks are untouched.
+
+    Args:
+        reference: RGB uint8 (H, W, 3).
+        difference: largest absolute difference over the channels, uint8 (H, W).
+    """
+    h, w = (side // BLOCK * BLOCK for side in difference.shape)
+    if min(h, w) == 0:
+        return True
+    touched = _blocks(difference[:h, :w]).any(axis=(1, 3))
+    green = reference[..., 1]  # stands for luma: only its steps are asked for
+    steps = np.zeros((h, w), np.uint8)
+    steps[:, 1:] = cv2.absdiff(np.ascontiguousarray(green[:h, 1:w]), np.ascontiguousarray(green[:h, : w - 1]))
+    asked = _blocks(steps).max(axis=(1, 3)) >= EDGE
+    if asked.mean() < 0.01:
+        asked = np.ones_like(asked)
+    return float((~touched)[asked].mean()) >= UNTOUCHED
+
+
+def _blocks(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    h, w = plane.shape
+    return plane.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK)
+
+
+def stands_out(reference: Image, residual: Float, valid: Bool | None = None) -> Bool:
+    """Where a difference is an edit and not what saving the picture did, bool (H, W).
+
+    Args:
+        reference: RGB uint8 (H, W, 3).
+        residual: edited - reference, levels, float32 (H, W, 3).
+        valid: where the edited picture shows the reference, bool (H, W); everywhere when None.
+    """
+    inside = np.ones(reference.shape[:2], np.bool_) if valid is None else valid
+    found = np.zeros_like(inside)
+    if not inside.any():
+        return found
+    ycc = residual @ _TO_YCC.T
+    edited = np.clip(reference + residual, 0, 255)
+    places = _Places.of((reference.astype(np.float32), edited.astype(np.float32)), inside)
+    unit = max(1.0, min(reference.shape[:2]) / 512)
+    scales = [scale * unit for scale in SCALES_PX]
+    caps = _caps(reference, places, scales)
+    clipped = ((edited.min(axis=2) < CLIPPED) | (edited.max(axis=2) > 255 - CLIPPED)).astype(np.float32)
+    for percentile in PERCENTILES:
+        quiet, found = inside & ~_grown(found, round(SPREAD_PX * unit)), np.zeros_like(inside)
+        single = np.zeros_like(ycc)
+        for at, (scale, cap) in enumerate(zip(scales, caps, strict=True)):
+            left = inside & ~_grown(found, RIM_PX)
+            average = _averaged(ycc, left, scale)
+            trusted = quiet & left
+            levels = places.levels(average, trusted if trusted.mean() > 0.02 else left, percentile)
+            levels = np.clip(levels, ROUNDING / max(1.0, 3.5 * scale), np.maximum(cap, ROUNDING))
+            floor = places.spread(levels)
+            if at == 0:
+                single = floor
+                bias = _rung(ycc, floor)
+            else:
+                share = cv2.GaussianBlur(clipped, (0, 0), scale)[..., None]
+                bias = _rung(ycc, single) + ONE_SIDED * share * single
+            found |= _coherent(average, floor, bias, left, at)
+    return found
+
+
+def _rung(ycc: Float, floor: Float) -> Float:
+    """What rings around strong changes when they are stored with loss, levels, float32 (H, W, 3)."""
+    strong = np.maximum(np.abs(ycc) - RING_FROM * floor, 0)
+    ring: Float = RING * cv2.dilate(strong, np.ones((2 * RING_PX + 1, 2 * RING_PX + 1), np.uint8))
+    return ring
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Places:
+    """Kinds of places of a reference by texture: of luma for luma, of both for chroma.
+
+    Attributes:
+        texture: float32 (H, W, 2), of luma and of chroma.
+        middles: texture of the kinds' middle, float32 (2, BINS).
+        kind: of each place, uint8 (H, W, 2), below BINS.
+        telling: where there is texture at all, bool (H, W): a flat white stays white in any format.
+    """
+
+    texture: Float
+    middles: Float
+    kind: npt.NDArray[np.uint8]
+    telling: Bool
+
+    @classmethod
+    def of(cls, pictures: Sequence[Float], inside: Bool) -> _Places:
+        """Of the more textured of some pictures, RGB float32 (H, W, 3): an edit brings edges of its own."""
+        near = np.zeros((*inside.shape, 3), np.float32)
+        for picture in pictures:
+            ycc = picture @ _TO_YCC.T
+            detail = np.abs(ycc - cv2.blur(ycc, (5, 5)))
+            detail[..., 0] = cv2.dilate(detail[..., 0], np.ones((9, 9), np.uint8))
+            detail[..., 1:] = cv2.dilate(detail[..., 1:], np.ones((15, 15), np.uint8))  # stored at half size
+            near = np.maximum(near, cv2.blur(detail, (9, 9)))
+        texture = np.stack([near[..., 0], near[..., 1:].max(axis=2) + 0.25 * near[..., 0]], -1)
+        telling = inside & (texture[..., 0] > FLAT)
+        asked = texture[telling if telling.any() else inside]
+        low, high = np.maximum(np.percentile(asked, (1, 99.5), axis=0), 0.1)
+        edges = np.geomspace(low, np.maximum(high, 1.01 * low), BINS + 1).T  # (2, BINS + 1)
+        kind = np.stack([np.searchsorted(edges[c, 1:-1], texture[..., c], side="right") for c in (0, 1)], -1)
+        middles = np.sqrt(edges[:, :-1] * edges[:, 1:])
+        return cls(texture, middles.astype(np.float32), kind.astype(np.uint8), telling)
+
+    def levels(self, values: Float, where: Bool, percentile: float) -> Float:
+        """Standard deviation of `values`, float32 (H, W, 3), by channel and kind: float32 (3, BINS)."""
+        told = where & self.telling
+        at = np.flatnonzero(told if told.any() else where)
+        at = at[:: max(1, at.size // SAMPLES)]
+        size = np.abs(values.reshape(-1, 3)[at])
+        per_sigma = float(NormalDist().inv_cdf(0.5 + percentile / 200))
+        out = np.zeros((3, BINS), np.float32)
+        for channel in range(3):
+            kind = self.kind[..., min(channel, 1)].ravel()[at]
+            known = [k for k in range(BINS) if np.count_nonzero(kind == k) >= FEWEST]
+            if known:
+                held = [np.percentile(size[kind == k, channel], percentile) / per_sigma for k in known]
+                out[channel] = np.interp(np.arange(BINS), known, held)
+        return out
+
+    def spread(self, levels: Float) -> Float:
+        """Levels by channel and kind, (3, BINS), as a smooth picture: float32 (H, W, 3)."""
+        channels = []
+        for channel in range(3):
+            texture, middles = self.texture[..., min(channel, 1)], self.middles[min(channel, 1)]
+            beyond = np.maximum(1, texture / max(float(middles[-1]), 1e-3))  # grows on with the texture
+            channels.append(np.interp(texture, middles, levels[channel]) * beyond)
+        return np.stack(channels, -1).astype(np.float32)
+
+
+def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Float]:
+    """The most a floor may be at each scale, by channel and kind of place: float32 (3, BINS) each."""
+    bgr = np.ascontiguousarray(reference[..., ::-1])
+    packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, CAP_QUALITY])[1]
+    again = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
+    ycc = (again.astype(np.float32) - reference) @ _TO_YCC.T
+    everywhere = np.ones(reference.shape[:2], np.bool_)
+    return [places.levels(_averaged(ycc, everywhere, scale), everywhere, 75.0) for scale in scales]
+
+
+def _averaged(values: Float, where: Bool, scale_px: float) -> Float:
+    """Gaussian averages over `where` alone, float32 (H, W, 3)."""
+    if scale_px <= 0:
+        return values
+    weight = where.astype(np.float32)
+    total = cv2.GaussianBlur(values * weight[..., None], (0, 0), scale_px)
+    near = cv2.GaussianBlur(weight, (0, 0), scale_px)
+    averaged: Float = total / np.maximum(near, 0.15)[..., None]
+    return averaged
+
+
+def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) -> Bool:
+    """Connected places above the floor that are clearly above it somewhere, bool (H, W).
+
+    Args:
+        average: at scale `at`, luma and chroma, levels, float32 (H, W, 3).
+        floor: its standard deviation where nothing was edited, float32 (H, W, 3).
+        bias: what is taken off before it is asked, levels, float32 (H, W, 3).
+        left: what is asked about, bool (H, W).
+        at: index of the scale.
+    """
+    size = np.abs(average) - bias
+    low = (size > np.maximum(GROW * floor, _levels(GROW_LEVELS))).any(axis=2) & left
+    high = (size > np.maximum(SEEDS[at] * floor, _levels(SEED_LEVELS[at]))).any(axis=2) & left
+    groups, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=8)
+    seeds = np.bincount(labels[high & low], minlength=groups)
+    kept = seeds >= max(4.0, 2.0 * SCALES_PX[at] ** 2)
+    kept[0] = False
+    return np.asarray(kept[labels], np.bool_)
+
+
+def _levels(pair: tuple[float, float]) -> Float:
+    return np.array([pair[0], pair[1], pair[1]], np.float32)
+
+
+def _grown(area: Bool, radius: int) -> Bool:
+    if radius < 1:
+        return area
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.dilate(area.astype(np.uint8), kernel) > 0, np.bool_)

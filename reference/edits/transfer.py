@@ -1,0 +1,127 @@
+"""What saving did to the whole picture alike: a slight tone and a slight softening or sharpening."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence import Bool, Float, Image
+
+BANDS_PX = (0.6, 1.2, 2.4)  # standard deviations of the low-passes between which detail is weighed
+SAMPLES = 25_000  # pixels the fit looks at
+ROUNDS = 12
+SLIGHT = 8.0  # levels: a larger tone is an edit
+TILES = 4  # the picture is cut in so many tiles each way: a global change is seen in most of them
+AGREEING = 0.7  # share of the tiles that must be explained better
+BETTER = 0.93  # of the difference without the fit
+TUKEY = 4.685
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
+_TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Transfer:
+    """What saving made of each pixel of a reference, apart from noise and from the edit.
+
+    Attributes:
+        tone: change of colour, levels, float32 (H, W, 3).
+        detail: change of detail, levels, float32 (H, W, 3).
+    """
+
+    tone: Float
+    detail: Float
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> Transfer:
+        """Of a picture of `shape` (H, W, 3) that saving left alone."""
+        return cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+
+    @property
+    def tone_levels(self) -> float:
+        """How far the tone shifts the picture: median over the pixels of its largest channel, levels."""
+        return float(np.median(np.abs(self.tone).max(axis=2)))
+
+
+def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) -> Transfer | None:
+    """Fit what an editor and a file format did to all of the picture alike; None where it explains nothing.
+
+    Robust least squares (Tukey's weights): the edited area is an outlier. Detail is weighed in three bands,
+    colour by an affine map.
+
+    Args:
+        seen: the reference in the edited picture's grid, RGB (H, W, 3), levels.
+        edited: RGB uint8 (H, W, 3).
+        valid: where the two can be compared, bool (H, W).
+    """
+    before = np.asarray(seen, np.float32)
+    residual = (edited.astype(np.float32) - before) @ _TO_YCC.T
+    ycc = before @ _TO_YCC.T
+    bands = _bands(ycc)
+    where = np.ones(before.shape[:2], np.bool_) if valid is None else valid
+    open_ended = (np.maximum(before, edited).max(axis=2) < 250) & (np.minimum(before, edited).min(axis=2) > 5)
+    at = np.flatnonzero(where & open_ended)
+    if at.size < 500:
+        return None
+    picked = at[np.random.default_rng(0).permutation(at.size)[:SAMPLES]]
+    colour = np.column_stack([np.ones(picked.size), (before.reshape(-1, 3)[picked] - 128) / 128])
+    tone, detail = np.empty_like(before), np.empty_like(before)
+    flat_colour = (before - 128) / 128
+    for channel in range(3):
+        columns = np.column_stack([colour, *(b[..., channel].ravel()[picked] for b in bands)])
+        weights = _robust_fit(columns, residual[..., channel].ravel()[picked])
+        tone[..., channel] = weights[0] + flat_colour @ weights[1:4].astype(np.float32)
+        detail[..., channel] = sum(
+            np.float32(k) * band[..., channel] for k, band in zip(weights[4:], bands, strict=True)
+        )
+    sharp = detail @ _TO_RGB.T
+    toned = np.clip(before + sharp + tone @ _TO_RGB.T, 0, 255)
+    fitted = Transfer(toned - before - sharp, sharp)
+    if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
+        return None
+    rest = residual - (fitted.tone + fitted.detail) @ _TO_YCC.T
+    better = _explains((residual, rest), where)
+    return fitted if better else None
+
+
+def _bands(ycc: Float) -> list[Float]:
+    bands, last = [], ycc
+    for sigma in BANDS_PX:
+        softer = cv2.GaussianBlur(ycc, (0, 0), sigma)
+        bands.append(last - softer)
+        last = softer
+    return bands
+
+
+def _robust_fit(columns: Float, values: Float) -> Float:
+    """Least squares with Tukey's biweight, the scale measured by the smaller rests."""
+    weights = np.zeros(columns.shape[1])
+    rest = values - np.median(values)
+    for _ in range(ROUNDS):
+        scale = max(0.3, float(np.percentile(np.abs(rest), 45)) / 0.598)
+        trust = np.clip(1 - (rest / (TUKEY * scale)) ** 2, 0, None) ** 2
+        weighed = columns * trust[:, None]
+        gram = weighed.T @ columns + 1e-3 * len(values) / 1000 * np.eye(columns.shape[1])
+        new = np.linalg.solve(gram, weighed.T @ values)
+        rest = values - columns @ new
+        if np.abs(new - weights).max() < 1e-3:
+            break
+        weights = new
+    return new
+
+
+def _explains(pair: tuple[Float, Float], where: Bool) -> bool:
+    """Whether the rest is smaller with the fit than without in most tiles of the picture."""
+    h, w = where.shape
+    votes = []
+    for rows in np.array_split(np.arange(h), TILES):
+        for cols in np.array_split(np.arange(w), TILES):
+            tile = np.ix_(rows, cols)
+            inside = where[tile]
+            if inside.mean() < 0.2:
+                continue
+            without, rest = (float(np.abs(r[tile]).sum(axis=2)[inside].mean()) for r in pair)
+            medians = [float(np.median(np.abs(r[tile]).sum(axis=2)[inside])) for r in pair]
+            votes.append(medians[1] <= BETTER * medians[0] or rest <= BETTER * without)
+    return len(votes) > 0 and float(np.mean(votes)) >= AGREEING

@@ -1,0 +1,97 @@
+"""A still picture's samples as 8-bit sRGB: colour profiles, CMYK, grey, palettes and 16 bits."""
+
+from __future__ import annotations
+
+import io
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageCms
+
+from correspondence import Image
+
+ALIKE_LEVELS = 1  # a profile that moves no colour further is sRGB; converting would only round
+GRID = np.linspace(0, 255, 9).round().astype(np.uint8)
+_BPC = ImageCms.Flags.BLACKPOINTCOMPENSATION
+
+
+def to_srgb(
+    picture: Pillow.Image, deep: npt.NDArray[np.uint8] | None
+) -> tuple[Image, npt.NDArray[np.uint8] | None, str | None]:
+    """The samples of an opened picture as sRGB.
+
+    Args:
+        picture: upright, of any mode.
+        deep: uint8 (H, W, 3 or 4) of a 16-bit picture, see `rounded`; None to read them from `picture`.
+
+    Returns:
+        RGB uint8 (H, W, 3); alpha, uint8 (H, W), None where it has none; and what was done, for the user,
+        None where nothing was.
+    """
+    alpha = None
+    if deep is not None:
+        alpha = deep[..., 3] if deep.shape[2] == 4 else None
+        plain = Pillow.fromarray(np.ascontiguousarray(deep[..., :3]))
+    elif picture.has_transparency_data:
+        alpha = np.asarray(picture.convert("RGBA"))[..., 3]
+        plain = picture.convert("L" if picture.mode in ("LA", "L") else "RGB")
+    else:
+        plain = picture if picture.mode in ("L", "CMYK") else picture.convert("RGB")
+    image, note = _converted(plain, picture.info.get("icc_profile"))
+    return image, None if alpha is None else np.ascontiguousarray(alpha), note
+
+
+def rounded(data: bytes) -> npt.NDArray[np.uint8]:
+    """A 16-bit PNG, each sample rounded to 8 bits: uint8 (H, W, 3 or 4), RGB or RGBA; not turned.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        raise ValueError("its samples cannot be read")
+    if raw.ndim == 2:
+        raw = np.repeat(raw[..., None], 3, axis=2)
+    if raw.dtype == np.uint16:
+        raw = ((raw.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    code = cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(raw, code), np.uint8)
+
+
+def _converted(plain: Pillow.Image, icc: bytes | None) -> tuple[Image, str | None]:
+    """A picture of mode RGB, L or CMYK through its profile."""
+    if icc:
+        try:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            name = ImageCms.getProfileDescription(profile).strip() or "its own"
+            transform = _transform(profile, plain.mode)
+            if plain.mode == "RGB" and _is_srgb(transform):
+                return np.array(plain, dtype=np.uint8), None
+            converted = ImageCms.applyTransform(plain, transform)
+            assert converted is not None
+            return np.array(converted, dtype=np.uint8), f"its colours were converted from {name} to sRGB"
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as exc:
+            return _unmanaged(plain), f"its colour profile cannot be used ({exc}); its colours may be off"
+    note = None
+    if plain.mode == "CMYK":
+        note = "it is CMYK without a colour profile: its colours are a guess; save it as RGB"
+    return _unmanaged(plain), note
+
+
+def _unmanaged(plain: Pillow.Image) -> Image:
+    return np.array(plain.convert("RGB"), dtype=np.uint8)
+
+
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
+    srgb = ImageCms.createProfile("sRGB")
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    return ImageCms.buildTransform(profile, srgb, mode, "RGB", renderingIntent=intent, flags=_BPC)
+
+
+def _is_srgb(transform: ImageCms.ImageCmsTransform) -> bool:
+    cube = np.stack(np.meshgrid(GRID, GRID, GRID), -1).reshape(1, -1, 3)
+    moved = ImageCms.applyTransform(Pillow.fromarray(cube), transform)
+    assert moved is not None
+    return int(cv2.absdiff(np.asarray(moved), cube).max()) <= ALIKE_LEVELS

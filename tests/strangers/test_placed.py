@@ -1,0 +1,93 @@
+"""Where an edited picture lies on its reference: crops, squeezes, zooms, turns, and what is refused."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from correspondence import Image
+from reference import Edit, EditError, Placement, align_edited
+from tests.strangers.saved import moved, overlap, resized, stored, with_lips
+
+CROPS = {  # x, y, width, height
+    "of the same shape": (20, 9, 470, 470),
+    "a little narrower": (0, 0, 509, 512),
+    "to a multiple of 64": (32, 32, 448, 448),
+    "tall": (80, 3, 300, 500),
+}
+
+
+def cut(image: Image, box: tuple[int, int, int, int]) -> Image:
+    x, y, w, h = box
+    return np.ascontiguousarray(image[y : y + h, x : x + w])
+
+
+def share(reference: Image, image: Image) -> float:
+    return float((Edit(reference, image).mask > 0).mean())
+
+
+@pytest.mark.parametrize("quality", [None, 96, 85, 70])
+@pytest.mark.parametrize("crop", CROPS)
+def test_a_crop_lies_where_it_was_cut(astronaut: Image, crop: str, quality: int | None) -> None:
+    box = CROPS[crop]
+    part = cut(with_lips(astronaut), box)
+    aligned = align_edited(astronaut, part if quality is None else stored(part, "JPEG", quality))
+    assert aligned.placement == Placement(x=box[0], y=box[1])
+    assert 0.003 < share(astronaut, aligned.image) < 0.02
+
+
+@pytest.mark.parametrize("size", [(480, 512), (512, 448), (640, 512), (1024, 960), (300, 320)])
+def test_a_squeezed_picture_is_stretched_back(astronaut: Image, size: tuple[int, int]) -> None:
+    aligned = align_edited(astronaut, resized(with_lips(astronaut), *size))
+    assert aligned.placement.scale_x == pytest.approx(size[0] / 512, abs=1e-6)
+    assert aligned.placement.scale_y == pytest.approx(size[1] / 512, abs=1e-6)
+    truth = Edit(astronaut, with_lips(astronaut)).mask > 0.5
+    assert overlap(truth, Edit(astronaut, aligned.image).mask > 0.5) >= 0.8
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [((24, 40, 440, 420), (512, 512)), ((6, 6, 500, 500), (512, 512)), ((60, 0, 384, 512), (768, 1024))],
+)
+def test_a_crop_that_was_resized_is_found(
+    astronaut: Image, box: tuple[int, int, int, int], size: tuple[int, int]
+) -> None:
+    aligned = align_edited(astronaut, stored(resized(cut(with_lips(astronaut), box), *size), "JPEG", 92))
+    assert (aligned.placement.x, aligned.placement.y) == pytest.approx(box[:2], abs=0.2)
+    assert aligned.placement.scale_x == pytest.approx(size[0] / box[2], rel=1e-3)
+    assert 0.003 < share(astronaut, aligned.image) < 0.02
+
+
+@pytest.mark.parametrize("turn", [-1.5, 0.7, 4.0])
+def test_a_slight_turn_is_undone(astronaut: Image, turn: float) -> None:
+    aligned = align_edited(astronaut, stored(moved(with_lips(astronaut), 1.0, -2.0, turn), "JPEG", 90))
+    assert aligned.placement.turn_deg == pytest.approx(-turn, abs=0.05)
+    assert 0.003 < share(astronaut, aligned.image) < 0.02
+
+
+@pytest.mark.parametrize("x", [-0.5, 0.5, 1.0, 2.0])
+def test_a_small_shift_of_an_equally_large_picture_is_undone(astronaut: Image, x: float) -> None:
+    aligned = align_edited(astronaut, moved(with_lips(astronaut), x, 0.0))
+    assert aligned.placement.x == pytest.approx(-x, abs=0.06)
+    assert 0.003 < share(astronaut, aligned.image) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["mirrored", "another picture", "a tile"])
+def test_what_cannot_be_found_is_refused_with_the_way_out(astronaut: Image, kind: str) -> None:
+    from skimage import data
+
+    pictures = {
+        "mirrored": cut(np.ascontiguousarray(astronaut[:, ::-1]), (0, 0, 400, 500)),
+        "another picture": np.ascontiguousarray(data.coffee()),
+        "a tile": np.asarray(cv2.resize(astronaut[200:230, 10:40], (200, 300)), np.uint8),
+    }
+    with pytest.raises(EditError, match=r"not found on it.*save the result at 512x512"):
+        align_edited(astronaut, pictures[kind])
+
+
+def test_a_placement_is_its_transform(rng: np.random.Generator) -> None:
+    at = Placement(x=12.5, y=-3.0, scale_x=1.5, scale_y=0.75, turn_deg=3.0)
+    back = Placement.of(at.transform)
+    for name in ("x", "y", "scale_x", "scale_y", "turn_deg"):
+        assert getattr(back, name) == pytest.approx(getattr(at, name), abs=1e-9)

@@ -1,0 +1,88 @@
+"""What counts as edited, after people's tools saved the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from correspondence import Image
+from reference import Edit, align_edited
+from tests.strangers.saved import EDITS, moved, overlap, resized, stored
+
+Saving = Callable[[Image], Image]
+
+
+def sharpened(image: Image, amount: float) -> Image:
+    values = image.astype(np.float32)
+    values += amount * (values - cv2.GaussianBlur(values, (0, 0), 1.2))
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def toned(image: Image, gain: float, lift: float) -> Image:
+    return np.clip(np.rint(image * gain + lift), 0, 255).astype(np.uint8)
+
+
+def dithered(image: Image, amount: float) -> Image:
+    noise = np.random.default_rng(3).uniform(-amount, amount, image.shape)
+    return np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
+
+
+def there_and_back(image: Image, factor: float) -> Image:
+    h, w = image.shape[:2]
+    return resized(resized(image, round(w * factor), round(h * factor)), w, h)
+
+
+SAVINGS: dict[str, Saving] = {
+    "PNG": lambda image: image,
+    "WebP 100": lambda image: stored(image, "WEBP", 100),
+    "WebP 90": lambda image: stored(image, "WEBP", 90),
+    "WebP 70": lambda image: stored(image, "WEBP", 70),
+    "JPEG 97, full colour": lambda image: stored(image, "JPEG", 97, subsampling=0),
+    "JPEG 75": lambda image: stored(image, "JPEG", 75),
+    "JPEG 92 twice": lambda image: stored(stored(image, "JPEG", 92), "JPEG", 90),
+    "scaled by 3 and back": lambda image: there_and_back(image, 3),
+    "scaled by 0.7 and back, JPEG": lambda image: stored(there_and_back(image, 0.7), "JPEG", 85),
+    "sharpened": lambda image: sharpened(image, 0.4),
+    "sharpened a little": lambda image: sharpened(image, 0.15),
+    "a slight tone": lambda image: toned(image, 1.015, -2.0),
+    "a slight tone, JPEG": lambda image: stored(toned(image, 0.985, 3.0), "JPEG", 90),
+    "dithered": lambda image: dithered(image, 0.9),
+    "half a pixel": lambda image: moved(image, 0.5, -0.5),
+    "a pixel and a half, WebP": lambda image: stored(moved(image, 1.5, 0.0), "WEBP", 92),
+}
+
+
+@pytest.mark.parametrize("kind", EDITS)
+@pytest.mark.parametrize("saving", SAVINGS)
+def test_the_edit_is_found_and_nothing_else(astronaut: Image, saving: str, kind: str) -> None:
+    clean = EDITS[kind](astronaut)
+    aligned = align_edited(astronaut, SAVINGS[saving](clean)).image
+    truth = Edit(astronaut, clean).mask > 0.5
+    seen = Edit(astronaut, aligned).mask > 0.5
+    changed = cv2.absdiff(astronaut, clean).max(axis=2) > 1
+    inner = cv2.erode(changed.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    off = np.abs(aligned[inner].mean(axis=0) - clean[inner].mean(axis=0)).max()
+    assert overlap(truth, seen) >= 0.8
+    assert seen[changed].mean() >= 0.95
+    assert off <= 3
+
+
+@pytest.mark.parametrize("saving", [name for name in SAVINGS if "tone" not in name])
+def test_saving_alone_is_no_edit(astronaut: Image, saving: str) -> None:
+    aligned = align_edited(astronaut, SAVINGS[saving](astronaut.copy())).image
+    assert Edit(astronaut, aligned).mask.mean() < 0.003
+
+
+def test_a_tone_that_is_the_whole_edit_stays(astronaut: Image) -> None:
+    edited = stored(toned(astronaut, 1.0, 6.0), "JPEG", 92)
+    assert Edit(astronaut, align_edited(astronaut, edited).image).coverage > 0.7
+
+
+def test_a_tone_beside_an_edit_is_told(astronaut: Image) -> None:
+    edited = toned(EDITS["lips"](astronaut), 1.0, 3.0)
+    note = align_edited(astronaut, edited).note
+    assert note is not None
+    assert "slight tone" in note

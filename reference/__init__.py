@@ -16,7 +16,7 @@ from reference.events import (
     KeyframeRefused,
     ReferenceSwitched,
 )
-from reference.face.quality import ReferenceScore, reference_score
+from reference.face.quality import ReferenceScore, among, reference_score
 from reference.keyframes.bank import next_id
 from reference.keyframes.drawn import FillHint, KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
@@ -62,6 +62,7 @@ __all__ = [
     "UserKeyframe",
     "Workshop",
     "align_edited",
+    "among",
     "flatten",
     "next_id",
     "presets",

@@ -1,19 +1,29 @@
-"""How well a frame would serve as reference: frontal, sharp, eyes open, large enough, inside the frame."""
+"""How well a frame would serve as reference: frontal, lit, sharp, eyes open, large, inside the frame."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from correspondence import Image, Landmarks, check_image
+from correspondence import Box, Float, Image, Landmarks, check_image
 from reference.face.parts import distance, eye_openings, face_size
 
 FACE_SIDE = 192  # a larger face is shrunk to this before its sharpness is measured, pixels
 EYES_SHUT, EYES_OPEN = 0.10, 0.30  # lid distance over eye width
 GOOD = 0.4  # a part at least this high is not complained about
 SHARP_LOW, SHARP_HIGH = 0.003, 0.1  # variance of the Laplacian over the variance of the luma
+QUIET = (
+    60.0  # variance of luma, levels squared, of noise and rounding: what a dark face has of it is no detail
+)
+DARK, LIT = 15.0, 75.0  # mean luma of a face, levels
+BRIGHT, WHITE = 222.0, 248.0
+FAINT, PLAIN = 3.0, 12.0  # standard deviation of its luma
+BLOCK = 8  # side of the blocks that video and JPEG are coded in, pixels
+EVEN, BLOCKY = 2.0, 4.0  # steps of luma at the blocks' borders over those inside them
+USUAL = (0.55, 0.95)  # of a clip's usual light and contrast: a frame below the first is in a fade
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +32,10 @@ class ReferenceScore:
 
     Attributes:
         total: the product of the others, each eased so that one middling figure does not decide alone.
-        frontal, sharp, eyes_open, size, in_frame: its parts.
+        frontal, sharp, eyes_open, size, in_frame, lit, clean: its parts; `lit` is low for a face near black,
+            near white or without contrast, `clean` for one coded in visible blocks.
         reason: what lowers it most, in words; "good" where nothing does.
+        level, contrast: mean and standard deviation of the face's luma, levels.
     """
 
     total: float
@@ -33,6 +45,10 @@ class ReferenceScore:
     size: float
     in_frame: float
     reason: str
+    lit: float = 0.0
+    clean: float = 0.0
+    level: float = 0.0
+    contrast: float = 0.0
 
 
 _WORDS = {
@@ -41,6 +57,8 @@ _WORDS = {
     "eyes_open": "the eyes are shut",
     "size": "the face is small",
     "in_frame": "the face is cut off by the frame",
+    "lit": "the face is badly lit",
+    "clean": "the picture is coded in visible blocks",
 }
 
 
@@ -65,11 +83,80 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
         "eyes_open": eyes_open(landmarks),
         "size": _ease(face_size(landmarks) / min(size), 0.05, 0.35),
         "in_frame": _inside(landmarks),
+        "lit": 0.0,
+        "clean": 0.0,
     }
+    level = contrast = 0.0
+    if (box := _face_box(landmarks)) is not None:
+        luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        level, contrast = _light(luma, box)
+        parts["lit"] = _lit(level, contrast)
+        parts["clean"] = _clean(luma, box)
     total = float(np.prod([0.1 + 0.9 * value for value in parts.values()]))
     worst = min(parts, key=lambda name: parts[name])
     reason = "good" if parts[worst] >= GOOD else _WORDS[worst]
-    return ReferenceScore(total, **parts, reason=reason)
+    return ReferenceScore(total, **parts, reason=reason, level=level, contrast=contrast)
+
+
+def among(scores: Sequence[ReferenceScore]) -> list[float]:
+    """Totals of a clip's frames, measured against the clip's own light, contrast and sharpness.
+
+    A frame in a fade or blurred by motion is worse than its neighbours, however it would rate alone.
+
+    Args:
+        scores: of the clip's frames; those without a face are 0.
+
+    Returns:
+        One total each, [0, 1], in the same order.
+    """
+    seen = [score for score in scores if score.total > 0]
+    if not seen:
+        return [0.0] * len(scores)
+    usual = {
+        name: max(1e-3, float(np.percentile([getattr(score, name) for score in seen], 75)))
+        for name in ("level", "contrast", "sharp")
+    }
+    return [
+        score.total * float(np.prod([_ease(getattr(score, name) / usual[name], *USUAL) for name in usual]))
+        for score in scores
+    ]
+
+
+def _face_box(landmarks: Landmarks) -> Box | None:
+    """The part of the face's box inside the picture; None where less than 4 pixels of it are."""
+    h, w = landmarks.image_size
+    x0, y0, x1, y1 = landmarks.box
+    left, top, right, bottom = max(0, int(x0)), max(0, int(y0)), min(w, int(x1) + 1), min(h, int(y1) + 1)
+    return None if right - left < 4 or bottom - top < 4 else (left, top, right, bottom)
+
+
+def _light(luma: Float, box: Box) -> tuple[float, float]:
+    """Mean and standard deviation of a face's luma."""
+    x0, y0, x1, y1 = box
+    face = luma[y0:y1, x0:x1]
+    return float(face.mean()), float(face.std())
+
+
+def _lit(level: float, contrast: float) -> float:
+    """1 for a face that is neither dark nor white nor flat."""
+    bright = 1 - _ease(level, BRIGHT, WHITE)
+    return _ease(level, DARK, LIT) * bright * _ease(contrast, FAINT, PLAIN)
+
+
+def _clean(luma: Float, box: Box) -> float:
+    """1 where luma steps no more at the borders of 8 x 8 blocks than inside them, 0 where blocks are seen."""
+    h, w = luma.shape
+    x0, y0, x1, y1 = box
+    rim = round(0.5 * max(x1 - x0, y1 - y0))  # around the face too: it may lie in one block
+    x0, y0, x1, y1 = max(0, x0 - rim), max(0, y0 - rim), min(w, x1 + rim), min(h, y1 + rim)
+    ratios = []
+    for axis, start in ((1, x0), (0, y0)):
+        steps = np.abs(np.diff(luma[y0:y1, x0:x1], axis=axis)).mean(axis=1 - axis)
+        phase = (np.arange(len(steps)) + start + 1) % BLOCK
+        border, inner = steps[phase == 0], steps[(phase >= 2) & (phase <= BLOCK - 2)]
+        if border.size and inner.size:
+            ratios.append(float(border.mean()) / max(float(inner.mean()), 0.3))
+    return 1 - _ease(float(np.mean(ratios)), EVEN, BLOCKY) if ratios else 1.0
 
 
 def eyes_open(landmarks: Landmarks) -> float:
@@ -89,14 +176,15 @@ def _frontal(landmarks: Landmarks) -> float:
 
 
 def _sharp(image: Image, landmarks: Landmarks) -> float:
-    """Variance of the Laplacian of the face at a fixed size, over its contrast (Pech-Pacheco et al. 2000)."""
-    h, w = image.shape[:2]
-    x0, y0, x1, y1 = landmarks.box
-    left, top = max(0, int(x0)), max(0, int(y0))
-    right, bottom = min(w, int(x1) + 1), min(h, int(y1) + 1)
-    if right - left < 4 or bottom - top < 4:
+    """Variance of the Laplacian of the face at a fixed size, over its contrast (Pech-Pacheco et al. 2000).
+
+    The contrast counts with what noise has of it, so that a face near black does not seem sharp.
+    """
+    box = _face_box(landmarks)
+    if box is None:
         return 0.0
-    face = cv2.cvtColor(np.ascontiguousarray(image[top:bottom, left:right]), cv2.COLOR_RGB2GRAY)
+    x0, y0, x1, y1 = box
+    face = cv2.cvtColor(np.ascontiguousarray(image[y0:y1, x0:x1]), cv2.COLOR_RGB2GRAY)
     scale = FACE_SIDE / max(face.shape)
     if scale < 1:
         face = cv2.resize(face, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -104,7 +192,7 @@ def _sharp(image: Image, landmarks: Landmarks) -> float:
     variance = float(face.var())
     if variance < 1:
         return 0.0
-    ratio = float(cv2.Laplacian(face, cv2.CV_32F).var()) / variance
+    ratio = float(cv2.Laplacian(face, cv2.CV_32F).var()) / (variance + QUIET)
     return _ease(float(np.log(max(ratio, 1e-6))), float(np.log(SHARP_LOW)), float(np.log(SHARP_HIGH)))
 
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from correspondence import Float, Image, detect_landmarks
-from reference import ReferenceScore, flatten, reference_score
+from reference import ReferenceScore, among, flatten, reference_score
 from stream.errors import UploadError
 from stream.media.pictures import TYPES_HINT, Picture, decode_picture
 from stream.media.probe import MediaError, VideoInfo
@@ -90,8 +90,8 @@ def over(picture: Picture, reference: Image) -> Image:
     return flatten(np.dstack([picture.image, picture.alpha]), reference)
 
 
-def frame_at(info: VideoInfo, index: int) -> ClipReference:
-    """Frame `index` of the clip, counted from 0.
+def frame_at(info: VideoInfo, index: int, why: str = "as asked") -> ClipReference:
+    """Frame `index` of the clip, counted from 0; `why` it was chosen goes into its note.
 
     Raises:
         MediaError: the clip is shorter.
@@ -100,7 +100,7 @@ def frame_at(info: VideoInfo, index: int) -> ClipReference:
     with VideoReader(info) as reader:
         for frame in reader.frames():
             if frame.index == index:
-                return _scored(frame, "as asked")
+                return _scored(frame, why)
             seen += 1
     raise MediaError(f"{info.path}: has no frame {index}; its frames are 0 to {seen - 1}")
 
@@ -113,7 +113,8 @@ def pick_reference(
 ) -> ClipReference:
     """The best frame of a clip as reference; or the frame `edited` was made from where that is another one.
 
-    Up to `LOOKS` frames are scored by `reference_score`. Where an edited picture is given, every frame is
+    Up to `LOOKS` frames are scored by `reference_score`, and measured against the clip's own light, contrast
+    and sharpness. Where an edited picture is given, every frame is
     also compared with it, at thumbnail size and with large differences capped, so that what was painted
     does not decide.
 
@@ -129,7 +130,7 @@ def pick_reference(
     """
     step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
     likeness = None if edited is None else _Likeness.of(edited, info.size)
-    best: tuple[float, float, Frame, ReferenceScore] | None = None
+    looked: list[_Looked] = []
     nearest: tuple[float, Frame] | None = None
     with VideoReader(info) as reader:
         for frame in reader.frames():
@@ -140,15 +141,16 @@ def pick_reference(
                 nearest = (distance, frame)
             if frame.index % step == 0:
                 score = reference_score(frame.image, detect_landmarks(frame.image))
-                if best is None or score.total > best[0]:
-                    best = (score.total, distance, frame, score)
+                looked.append(_Looked(frame.index, distance, score))
             progress(frame.index + 1)
-    if nearest is not None and (best is None or best[1] > CLEARLY[0] * nearest[0] + CLEARLY[1]):
+    best = max(
+        zip(among([look.score for look in looked]), looked, strict=True), key=lambda one: one[0], default=None
+    )
+    if nearest is not None and (best is None or best[1].distance > CLEARLY[0] * nearest[0] + CLEARLY[1]):
         return _scored(nearest[1], NEAREST)
     if best is None or best[0] == 0.0:
         raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
-    frame, score = best[2], best[3]
-    return ClipReference(frame.image, frame.index, _describe(frame, score, "the best"), score, frame.time_s)
+    return frame_at(info, best[1].index, "the best")
 
 
 def pick_pair(
@@ -218,6 +220,15 @@ def _paired(
     return _scored(kept[1], why if asked is None else "as asked")
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A frame that was scored: its number, its distance to the edited picture, its worth."""
+
+    index: int
+    distance: float
+    score: ReferenceScore
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Likeness:
     """Compares frames with an edited picture; both standardised, so that tone does not decide."""
@@ -261,5 +272,5 @@ def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:
         return f"{which}: {score.reason}"
     return (
         f"{which}: score {score.total:.2f} (frontal {score.frontal:.2f}, sharp {score.sharp:.2f}, "
-        f"eyes open {score.eyes_open:.2f}); {score.reason}"
+        f"eyes open {score.eyes_open:.2f}, lit {score.lit:.2f}); {score.reason}"
     )

@@ -52,14 +52,14 @@ def stored_exactly(reference: Image, difference: npt.NDArray[np.uint8]) -> bool:
     h, w = (side // BLOCK * BLOCK for side in difference.shape)
     if min(h, w) == 0:
         return True
-    touched = _blocks(difference[:h, :w]).any(axis=(1, 3))
+    touched = _blocks(difference[:h, :w]).max(axis=(1, 3)) > 0
     green = reference[..., 1]  # stands for luma: only its steps are asked for
     steps = np.zeros((h, w), np.uint8)
     steps[:, 1:] = cv2.absdiff(np.ascontiguousarray(green[:h, 1:w]), np.ascontiguousarray(green[:h, : w - 1]))
     asked = _blocks(steps).max(axis=(1, 3)) >= EDGE
     if asked.mean() < 0.01:
         asked = np.ones_like(asked)
-    return float((~touched)[asked].mean()) >= UNTOUCHED
+    return float(np.mean(~touched[asked])) >= UNTOUCHED
 
 
 def _blocks(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -178,8 +178,8 @@ def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Fl
     """The most a floor may be at each scale, by channel and kind of place: float32 (3, BINS) each."""
     bgr = np.ascontiguousarray(reference[..., ::-1])
     packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, CAP_QUALITY])[1]
-    again = cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1]
-    ycc = (again.astype(np.float32) - reference) @ _TO_YCC.T
+    again = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    ycc: Float = np.asarray((again.astype(np.float32) - reference) @ _TO_YCC.T, np.float32)
     everywhere = np.ones(reference.shape[:2], np.bool_)
     return [places.levels(_averaged(ycc, everywhere, scale), everywhere, 75.0) for scale in scales]
 

@@ -56,7 +56,7 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         valid: where the two can be compared, bool (H, W).
     """
     before = np.asarray(seen, np.float32)
-    residual = (edited.astype(np.float32) - before) @ _TO_YCC.T
+    residual: Float = np.asarray((edited.astype(np.float32) - before) @ _TO_YCC.T, np.float32)
     ycc = before @ _TO_YCC.T
     bands = _bands(ycc)
     where = np.ones(before.shape[:2], np.bool_) if valid is None else valid
@@ -80,7 +80,7 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     fitted = Transfer(toned - before - sharp, sharp)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
-    rest = residual - (fitted.tone + fitted.detail) @ _TO_YCC.T
+    rest = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
     better = _explains((residual, rest), where)
     return fitted if better else None
 

@@ -23,13 +23,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
         metavar="SOURCE",
         help="a camera's number or name, a video file, an rtsp:// or http:// address, or screen",
     )
-    parser.add_argument(
-        "--preset",
-        action="append",
-        default=[],
-        metavar="NAME[:COLOUR[:STRENGTH]]",
-        help="draw this preset, as in lipstick:#b3122e:0.8; may be given again",
-    )
+    preset_option(parser)
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="wear this edited copy of the still")
     parser.add_argument(
         "--reference",
@@ -51,6 +45,17 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
     parser.add_argument("--preview", action="store_true", help="show what goes out in a window, with keys")
     parser.add_argument(
         "--keyframes", action="store_true", help="make new references where the head turns away"
+    )
+
+
+def preset_option(parser: argparse.ArgumentParser) -> None:
+    """The argument that names presets, the same for each verb; see `looks.choice.parse_preset`."""
+    parser.add_argument(
+        "--preset",
+        action="append",
+        default=[],
+        metavar="NAME[:COLOUR[:STRENGTH]]",
+        help="draw this preset, as in lipstick:#b3122e:0.8; may be given again",
     )
 
 

@@ -5,30 +5,77 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from stream.cli.exits import INTERRUPTED, OK, UsageError
+from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
+
+if TYPE_CHECKING:
+    from stream.offline.report import EditReport
+
+LOOKING = 0.2  # share of a clip's work that goes into finding its reference, for the progress bar
+Progress = Callable[[str, int, int], None]
 
 
 def edit(args: argparse.Namespace) -> int:
-    """Carry an edit through a clip."""
+    """Carry an edit through a clip, or through several into a folder."""
     from stream.cli.progress import interruptible, progress_bar
-    from stream.media.encoders import FileEncoderConfig
-    from stream.offline.files import FileConfig, edit_file, try_edit
     from stream.offline.references import SearchStopped
 
-    if (args.edited is None) == (args.prompt is None):
-        raise UsageError("give either --edited, the edited frame, or --prompt, the words to edit it by")
+    _check_edit(args)
+    if len(args.sources) > 1 or args.sources[0].is_dir() or (args.output and args.output.is_dir()):
+        return _edit_several(args)
+    _check_report(args)
+    with interruptible() as stop, progress_bar(args.progress) as progress:
+        try:
+            report = _edited(args, args.sources[0], args.output, stop, progress)
+        except SearchStopped:
+            return _nothing_written()
+    print("\n".join(report.forecast() if args.dry_run else report.summary()))
+    if args.report is not None:
+        report.write(args.report)
+    if not report.complete:
+        print(f"livery: interrupted; {args.output} holds the first {report.frames} frames", file=sys.stderr)
+        return INTERRUPTED
+    return OK
+
+
+def _check_edit(args: argparse.Namespace) -> None:
+    """See, before any work, that the options of `edit` make sense together."""
+    from stream.looks.choice import parse_preset
+
+    args.presets = [parse_preset(text) for text in args.preset]
+    shown = args.edited is not None or bool(args.presets)
+    if shown == (args.prompt is not None):
+        raise UsageError(
+            "give --edited, the edited frame, or --preset, what to draw on it, or both; or --prompt, the "
+            "words to edit it by"
+        )
     if args.prompt is not None and args.prompt_model is None:
         raise UsageError("--prompt needs --prompt-model: the folder of an InstructPix2Pix model, or its id")
     if args.prompt_controlnet is not None and args.prompt_model is None:
         raise UsageError("--prompt-controlnet needs --prompt-model, the inpainting model that it steers")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
+    if args.edited_end is not None and args.presets:
+        raise UsageError("--preset cannot go with --edited-end: draw the presets into both pictures")
     if args.output is None and not args.dry_run:
         raise UsageError("-o OUT is missing: where to write the clip (or --dry-run, to look first)")
+
+
+def _edited(
+    args: argparse.Namespace,
+    source: Path,
+    output: Path | None,
+    stop: Callable[[], bool],
+    progress: Progress,
+) -> EditReport:
+    """Edit one clip, or with --dry-run say what would become of it."""
+    from stream.media.encoders import FileEncoderConfig
+    from stream.offline.files import FileConfig, edit_file, try_edit
+
     config = FileConfig(
         reference=args.reference,
         reference_end=args.reference_end,
@@ -44,37 +91,67 @@ def edit(args: argparse.Namespace) -> int:
         deinterlace=args.deinterlace,
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
-    _check_report(args)
-    with (
-        interruptible() as stop,
-        progress_bar(args.progress) as progress,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        try:
-            edited = args.edited
-            if args.prompt is not None:
-                from stream.prompting.service import PromptModel, edit_by_words
+    with tempfile.TemporaryDirectory() as folder:
+        edited = args.edited
+        if args.prompt is not None or args.presets:
+            from stream.offline.paths import check_inputs, check_paths
 
-                model = PromptModel(
-                    model=args.prompt_model, controlnet=args.prompt_controlnet, device=args.device
-                )
-                at, edited = edit_by_words(
-                    args.source, args.reference, args.prompt, model, Path(folder), stop, progress
-                )
-                config = replace(config, reference=at)
-            report = (try_edit if args.dry_run else edit_file)(
-                args.source, edited, args.output, config,
-                edited_end=args.edited_end, stop=stop, progress=progress,
-            )  # fmt: skip
-        except SearchStopped:
-            return _nothing_written()
-    print("\n".join(report.forecast() if args.dry_run else report.summary()))
+            inputs = (source, *([] if edited is None else [edited]))
+            check_inputs(inputs)
+            if output is not None:
+                check_paths(inputs, output, args.overwrite)
+            at, edited = _dressed(args, source, Path(folder), stop, progress)
+            config = replace(config, reference=at)
+        if output is None or args.dry_run:
+            return try_edit(
+                source, edited, output, config, edited_end=args.edited_end, stop=stop, progress=progress
+            )
+        return edit_file(
+            source, edited, output, config, edited_end=args.edited_end, stop=stop, progress=progress
+        )
+
+
+def _dressed(
+    args: argparse.Namespace, source: Path, folder: Path, stop: Callable[[], bool], progress: Progress
+) -> tuple[int | Path, Path]:
+    """The reference of a clip and its edited picture, made here: by presets or by words."""
+    if args.presets:
+        from stream.offline.dressing import edit_by_presets
+
+        return edit_by_presets(source, args.reference, args.presets, folder, args.edited, stop, progress)
+    from stream.prompting.service import PromptModel, edit_by_words
+
+    model = PromptModel(model=args.prompt_model, controlnet=args.prompt_controlnet, device=args.device)
+    return edit_by_words(source, args.reference, args.prompt, model, folder, stop, progress)
+
+
+def _edit_several(args: argparse.Namespace) -> int:
+    """Edit clips into a folder; one that fails is named, and the others are done."""
+    from stream.cli.progress import clips_bar, interruptible
+    from stream.offline.batch import clips_of, edit_clips, outputs_of
+
     if args.report is not None:
-        report.write(args.report)
+        raise UsageError("--report tells of one clip; leave it out where there are several")
+    if args.dry_run:
+        raise UsageError("--dry-run tells of one clip; name one")
+    sources = clips_of(args.sources)
+    outputs = outputs_of(sources, args.output)
+    args.output.mkdir(parents=True, exist_ok=True)
+
+    def edit_clip(source: Path, output: Path, told: Callable[[float], None]) -> EditReport:
+        def progress(phase: str, done: int, expected: int) -> None:
+            share = min(1.0, done / expected) if expected else 0.0
+            told((LOOKING * share) if phase != "edit" else LOOKING + (1 - LOOKING) * share)
+
+        return _edited(args, source, output, stop, progress)
+
+    with interruptible() as stop, clips_bar(len(sources), args.progress) as shown:
+        report = edit_clips(sources, outputs, edit_clip, overwrite=args.overwrite, stop=stop, progress=shown)
+    print("\n".join(report.summary(len(sources))))
     if not report.complete:
-        print(f"livery: interrupted; {args.output} holds the first {report.frames} frames", file=sys.stderr)
+        print("livery: interrupted; run it again for the rest", file=sys.stderr)
         return INTERRUPTED
-    return OK
+    return FAILED if report.failed else OK
 
 
 def reference(args: argparse.Namespace) -> int:
@@ -154,6 +231,9 @@ def refine(args: argparse.Namespace) -> int:
     if not report.complete:
         print("livery: interrupted; the rest can be made later", file=sys.stderr)
         return INTERRUPTED
+    if report.failed:
+        print(f"livery: {len(report.failed)} of the folder's files could not be used", file=sys.stderr)
+        return FAILED
     return OK
 
 
@@ -178,7 +258,7 @@ def _check_report(args: argparse.Namespace) -> None:
         return
     from stream.offline.paths import check_output, check_writable
 
-    if args.report in (args.source, args.edited, args.edited_end, args.output):
+    if args.report in (*args.sources, args.edited, args.edited_end, args.output):
         raise UsageError(f"{args.report}: the report needs a name of its own")
     check_output(args.report, args.overwrite)
     check_writable(args.report)

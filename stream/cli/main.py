@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
@@ -19,6 +20,7 @@ from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
 from stream.cli.network import tls_value
 from stream.cli.options import TRAININGS, parser
+from stream.cli.settings import with_settings
 
 if TYPE_CHECKING:
     from stream.storage.config import StorageConfig
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted. A server that serves is done when
         it is stopped, by Ctrl-C or SIGTERM.
     """
-    args = parser(RUNS).parse_args(_named(sys.argv[1:] if argv is None else argv))
+    args = _parsed(_named(sys.argv[1:] if argv is None else argv))
     if args.verb not in QUIET or args.verbose:
         return _run(args)
     from stream.cli.progress import native_chatter_hidden
@@ -56,6 +58,21 @@ def _named(argv: Sequence[str]) -> list[str]:
         is_file = dashed and (before in PATHS or Path(argument).is_file())
         named.append(f"./{argument}" if is_file else argument)
     return named
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments, with those of the configuration file and of variables."""
+    import platformdirs
+
+    whole, parsers = parser(RUNS)
+    default = platformdirs.user_config_path("livery", appauthor=False) / "livery.toml"
+    args, unknown = whole.parse_known_args(with_settings(argv, parsers, os.environ, default))
+    if unknown:
+        verb = parsers[args.verb]
+        known = [text for action in verb._actions for text in action.option_strings]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, 1)
+        verb.error(f"unknown: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return args
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -198,6 +215,18 @@ def _hand_over(args: argparse.Namespace, module_name: str) -> int:
     return code
 
 
+def _completion(args: argparse.Namespace) -> int:
+    import shtab
+
+    whole, parsers = parser(RUNS)
+    for each in parsers.values():
+        for action in each._actions:
+            if action.type is Path:
+                action.complete = shtab.FILE  # type: ignore[attr-defined]  # shtab reads it there
+    print(shtab.complete(whole, args.shell))
+    return OK
+
+
 def _doctor(args: argparse.Namespace) -> int:
     from stream.cli.doctor import examine
 
@@ -225,4 +254,5 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "bench": _bench,
     "train": _train,
     "doctor": _doctor,
+    "completion": _completion,
 }

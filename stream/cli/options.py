@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -45,18 +44,41 @@ TRAININGS = {
     "matcher": "correspondence.training.train",
 }
 STOP = "Ctrl-C or SIGTERM ends it within 5 seconds, exit code 0; a second Ctrl-C at once, exit code 130."
+SHELLS = ("bash", "zsh", "tcsh")
+ELSEWHERE = (
+    "Every option may also stand in a TOML file (--config, else $LIVERY_CONFIG, else livery.toml in the "
+    "user's configuration folder): at its top for every verb, or in a table of the verb's name. And in a "
+    "variable: LIVERY_PORT is --port. An argument wins over a variable, a variable over the file."
+)
 EXIT_CODES = {"serve": STOP, "demo": STOP, "camera": "Ctrl-C or SIGTERM ends it, exit code 0."}
 
 Run = Callable[[argparse.Namespace], int]
 
 
-def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
-    """The whole command line.
+class _ShowVersion(argparse.Action):
+    """Prints the version, found only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: object) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and leave")
+
+    def __call__(self, parser: argparse.ArgumentParser, *parsed: object) -> None:
+        from stream.version import version
+
+        print(f"livery {version()}")
+        parser.exit()
+
+
+def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command line, and the parser of each verb.
 
     Args:
         runs: what each verb does; ends up as `run` in the namespace.
     """
-    parser = argparse.ArgumentParser(prog="livery", description="Wear an edit, live or in a file.")
+    parser = argparse.ArgumentParser(
+        prog="livery", description="Wear an edit, live or in a file.", epilog=ELSEWHERE
+    )
+    parser.add_argument("--version", action=_ShowVersion)
+    parsers: dict[str, argparse.ArgumentParser] = {}
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
@@ -65,7 +87,9 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
         added.add_argument(
             "--verbose", action="store_true", help="show an error's traceback, and native logs"
         )
+        added.add_argument("--config", metavar="TOML", help="a file of options, see livery --help")
         added.set_defaults(run=runs[name])
+        parsers[name] = added
         return added
 
     _serve_options(verb("serve", "Serve the page and its WebRTC endpoints."))
@@ -85,18 +109,16 @@ def parser(runs: Mapping[str, Run]) -> argparse.ArgumentParser:
     )
     train.add_argument("rest", nargs=argparse.REMAINDER, help="its options")
     verb("doctor", "Check this machine and name what is missing.")
-    return parser
+    completion = verb("completion", "Print what lets a shell complete this command line.")
+    completion.add_argument("shell", choices=SHELLS, help="as in: livery completion bash >> ~/.bashrc")
+    return parser, parsers
 
 
 def _serve_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(log_level="info")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=PORT, help="TCP port, 0 for any free one")
-    parser.add_argument(
-        "--token",
-        default=os.environ.get("LIVERY_TOKEN"),
-        help="asked of who opens a session; also $LIVERY_TOKEN",
-    )
+    parser.add_argument("--token", help="asked of who opens a session; better as $LIVERY_TOKEN")
     network.options(parser)
     parser.add_argument(
         "--allow-host",
@@ -182,8 +204,11 @@ def _camera_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="IN", help=INPUT)
+    parser.add_argument(
+        "sources", type=Path, nargs="+", metavar="IN", help=f"{INPUT}; several, or a folder, with -o DIR"
+    )
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
+    camera.preset_option(parser)
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     _prompt_options(parser, "with --prompt:")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=OUTPUT)

@@ -85,6 +85,31 @@ def progress_bar(always: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
+def clips_bar(total: int, always: bool) -> Iterator[Callable[[float, str], None]]:
+    """Clips done and the time left, on stderr, as one bar.
+
+    Args:
+        total: how many clips.
+        always: even where stderr is no terminal.
+
+    Yields:
+        A call that takes the clips done, the one under way in part, and its name.
+    """
+    form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} clips [{elapsed}<{remaining}]"
+    shown = always or sys.stderr.isatty()
+    with tqdm(
+        total=total, desc="editing", file=sys.stderr, disable=not shown, dynamic_ncols=True, mininterval=0.2,
+        bar_format=form,
+    ) as bar:  # fmt: skip
+
+        def show(done: float, name: str) -> None:
+            bar.set_description_str(name or "editing", refresh=False)
+            bar.update(done - bar.n)
+
+        yield show
+
+
+@contextmanager
 def native_chatter_hidden() -> Iterator[None]:
     """Drop what native libraries write to stderr (MediaPipe's start-up lines); Python's own goes through."""
     python, real = sys.stderr, os.dup(2)

@@ -45,7 +45,7 @@ def test_help_is_quick_and_names_every_verb() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from stream.cli.main import RUNS, parser; parser(RUNS).format_help();"
+        "import sys; from stream.cli.main import RUNS, parser; parser(RUNS)[0].format_help();"
         "print({'mediapipe', 'cv2', 'av', 'aiortc', 'numpy', 'torch'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,0 +1,62 @@
+"""Presets drawn on a frame of a clip, as the edited picture of file mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from correspondence import detect_landmarks
+from reference import align_edited
+from stream.looks.choice import draw_presets
+from stream.looks.look import PresetChoice
+from stream.media.pictures import encode_png
+from stream.media.probe import MediaError, probe
+from stream.offline.references import frame_at, over, pick_reference, picture_reference, read_picture
+
+
+def edit_by_presets(
+    source: Path,
+    reference: int | Path | str,
+    presets: Sequence[PresetChoice],
+    folder: Path,
+    edited: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
+) -> tuple[int | Path, Path]:
+    """Draw presets on a clip's frame, over an edited picture of it where there is one.
+
+    Args:
+        source: the clip.
+        reference: the frame's number, "auto" for the best or the one `edited` was made from, or a picture.
+        presets: what to draw, in order.
+        folder: where the edited frame is written.
+        edited: PNG, JPEG or WebP of that frame, edited already.
+        stop: asked as it goes.
+        progress: told what is being done, frames done and frames in all.
+
+    Returns:
+        The frame's number, or the picture as it was given, and the edited picture's file.
+
+    Raises:
+        MediaError: no such frame, or no face in it for a preset that needs one. EditError: `edited` does not
+            fit the frame. SearchStopped: `stop` said so.
+    """
+    info = probe(source)
+    picture = None if edited is None else read_picture(edited)
+    if isinstance(reference, int):
+        picked = frame_at(info, reference)
+    elif reference == "auto":
+        picked = pick_reference(info, picture, stop, lambda done: progress("reference", done, info.frames))
+    else:
+        picked = picture_reference(Path(reference))
+    image = picked.image
+    if picture is not None:
+        image = align_edited(image, over(picture, image)).image
+    landmarks = detect_landmarks(picked.image)
+    try:
+        made = draw_presets(image, landmarks, presets)
+    except ValueError as exc:
+        raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
+    path = folder / "dressed.png"
+    path.write_bytes(encode_png(made))
+    return Path(reference) if picked.index is None else picked.index, path

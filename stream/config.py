@@ -49,7 +49,9 @@ class ServerConfig:
             in new references and recordings, see `stream.filling.fill.make_worker`.
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
         prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
-        record: folder in which each session is recorded, as it was sent and made anew; None: nowhere.
+        record: folder in which sessions are recorded, as they were sent and made anew; None: nowhere.
+        record_mib: bound of all recordings in it, MiB.
+        record_asked: record only when a session's page asks, not each session from its first frame.
         store: keeps sessions on disk over a restart; None: they live in memory only.
         virtual_camera: feed this machine's virtual camera from the first session that sends pictures.
         osc_port: UDP port on which Open Sound Control is heard, see `stream.control.osc`; None: nowhere.
@@ -94,6 +96,8 @@ class ServerConfig:
     prompt_model: str | None = None
     prompt_controlnet: str | None = None
     record: Path | None = None
+    record_mib: int = 20_000
+    record_asked: bool = False
     store: StorageConfig | None = None
     virtual_camera: bool = False
     osc_port: int | None = None

@@ -163,6 +163,10 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="record every session here: live.mp4 as it was sent, refined.mp4 made anew with time to spare",
     )
+    parser.add_argument("--record-asked", action="store_true", help="record only when the page says so")
+    parser.add_argument(
+        "--record-mib", type=int, default=20_000, metavar="MIB", help="bound of all recordings there"
+    )
     parser.add_argument(
         "--data",
         type=Path,

@@ -23,6 +23,7 @@ from stream.http.looks import add_look_routes
 from stream.http.openapi import describe
 from stream.http.phone import add_phone_route
 from stream.http.prompt import add_prompt_routes
+from stream.http.recordings import add_recording_routes
 from stream.refused import refused
 from stream.session.session import Session
 from stream.session.store import same
@@ -55,6 +56,7 @@ def add_routes(app: web.Application) -> None:
     add_look_routes(app)
     add_prompt_routes(app)
     add_phone_route(app)
+    add_recording_routes(app)
     if app[SERVICES].config.debug:
         app.router.add_post(f"{one}/debug/stall", stall)
 
@@ -98,9 +100,23 @@ async def read_session(request: web.Request) -> web.Response:
 
 
 async def end_session(request: web.Request) -> web.Response:
-    """End a session and everything in it."""
-    await request.app[STORE].end(session_of(request))
-    return web.Response(status=204)
+    """End a session and delete what is kept of it; its recordings stay unless `recordings=delete` is asked.
+
+    The answer names what was deleted and what remains.
+    """
+    session = session_of(request)
+    wanted = request.query.get("recordings", "keep")
+    if wanted not in ("keep", "delete"):
+        raise RequestError(f"recordings must be keep or delete, got {wanted[:20]!r}")
+    await session.shelf.close()
+    names = [str(entry["name"]) for entry in await session.shelf.entries()]
+    if wanted == "delete":
+        await session.shelf.delete(names)
+    looks = [look.name for look in session.wardrobe.looks]
+    await request.app[STORE].end(session)
+    gone, left = (names, []) if wanted == "delete" else ([], names)
+    deleted = {"looks": looks, "recordings": gone}
+    return web.json_response({"deleted": deleted, "remains": {"recordings": left}})
 
 
 async def frame_png(request: web.Request) -> web.StreamResponse:

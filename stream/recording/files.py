@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import av
 from av.error import FFmpegError
+from av.video.frame import PictureType
 
 from correspondence import Image
 from stream.colour.frames import Matrix, to_frame, to_rgb
@@ -17,6 +19,7 @@ from stream.media.untrusted import open_input
 from stream.recording.folder import begin
 
 TICK = Fraction(1, 90000)
+GROUP_S = 0.9  # longest group of pictures, seconds
 MAX_PIECE_BYTES = 3 * 2**30  # of a piece's decoded pictures: two seconds of 4K at 60 a second
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 
@@ -40,6 +43,7 @@ class Writer:
         self.path, self.size = path, size
         self.frames = 0
         self._last = -1
+        self._key_s = -math.inf  # when the last group began
         kind = "mpegts" if path.suffix == ".ts" else "mp4"
         options = {"flush_packets": "1"} | ({"movflags": FRAGMENTED} if kind == "mp4" else {})
         try:
@@ -62,7 +66,11 @@ class Writer:
         """Encode a picture uint8 (H, W, 3) at its time; one whose time does not rise follows the last."""
         pts = max(self._last + 1, round(time_s / TICK))
         self._last = pts
-        self._out.mux(self._video.encode(to_frame(image, pts, TICK)))
+        frame = to_frame(image, pts, TICK)
+        if time_s - self._key_s >= GROUP_S:  # a kill loses no more than the group under way
+            frame.pict_type = PictureType.I
+            self._key_s = time_s
+        self._out.mux(self._video.encode(frame))
         self.frames += 1
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -37,7 +38,7 @@ class Pieces:
         self._folder, self._worker, self._piece_s, self._most = folder, worker, piece_s, most
         self._lock = threading.Lock()
         self._waiting: list[RenderJob] = []
-        self._busy = self._finishing = False
+        self._busy = self._finishing = self._abandoned = False
         self._done: list[Path] = []
         self._failed = 0
         self._number = 0
@@ -73,9 +74,15 @@ class Pieces:
             self._finishing = True
         self._go_on()
 
+    def abandon(self) -> None:
+        """Make no more of them; the folder is deleted, again where a piece under way comes after that."""
+        with self._lock:
+            self._abandoned = True
+            self._waiting.clear()
+
     def _go_on(self) -> None:
         with self._lock:
-            if self._busy:
+            if self._busy or self._abandoned:
                 return
             if len(self._waiting) <= (0 if self._finishing else 1):
                 ended = self._finishing and not self._waiting
@@ -102,6 +109,9 @@ class Pieces:
     def _settle(self, job: RenderJob, error: BaseException | None) -> None:
         with self._lock:
             self._busy = False
+            if self._abandoned:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                return
             if error is None:
                 self._done.append(self._folder / job.output)
             else:

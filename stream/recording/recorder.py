@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 
 from correspondence import Image
@@ -29,6 +29,8 @@ from stream.recording.render import FPS, KeyframeFile, RenderJob, save_picture
 
 logger = logging.getLogger(__name__)
 
+MEASURE_S = 1.0  # how often the size is looked at
+SPARE_BYTES = 300 * 2**20  # of the disk, left free
 WAITING = 30  # pictures that may wait to be encoded; more are dropped, and counted
 
 
@@ -41,16 +43,22 @@ class RecordConfig:
         piece_s: length of the pieces that are made anew.
         max_pieces: source pieces that may wait to be made anew; then the refined recording pauses.
         matcher: of the refined recording.
+        max_mib: bound of all recordings in the folder, MiB; a recording ends when it is reached.
+        always: record each session from its first frame; otherwise when its page asks.
     """
 
     folder: Path
     piece_s: float = 2.0
     max_pieces: int = 900
     matcher: str = "auto"
+    max_mib: int = 20_000
+    always: bool = True
 
     def __post_init__(self) -> None:
         if self.piece_s <= 0 or self.max_pieces < 1:
             raise ValueError(f"piece_s must be positive and max_pieces 1 or more, got {self}")
+        if not 1 <= self.max_mib <= 100_000_000:
+            raise ValueError(f"max_mib must lie in [1, 100000000], got {self.max_mib}")
 
     def require(self) -> None:
         """Make the folder and see whether files can be written in it.
@@ -71,7 +79,8 @@ class RecordConfig:
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """A recording so far: frames in both files, pictures dropped, pieces done, waiting and failed."""
+    """A recording so far: frames in both files, pictures dropped, pieces done, waiting and failed; its length
+    without pauses, seconds, and its size, bytes, as it was a moment ago; whether it pauses."""
 
     live: int
     source: int
@@ -79,6 +88,15 @@ class RecordStatus:
     done: int
     waiting: int
     failed: int
+    seconds: float
+    bytes: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    on: bool
+    at_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +131,13 @@ class Recorder:
             self.folder.mkdir(0o700)
         except OSError as exc:
             raise MediaError(f"{self.folder}: cannot be made ({exc.strerror})") from exc
-        self._config, self._worker = config, worker
-        self._start_s = clock()
-        self._inbox: queue.Queue[tuple[str, Image, float] | _Worn | None] = queue.Queue(WAITING)
+        self._config, self._worker, self._clock = config, worker, clock
+        self._start_s = clock()  # moves on by what was paused
+        self._paused_s: float | None = None  # since when it pauses
+        self._length_s = 0.0
+        self._bytes = 0
+        self._measured_s = 0.0
+        self._inbox: queue.Queue[tuple[str, Image, float] | _Worn | _Pause | None] = queue.Queue(WAITING)
         self._dropped = 0
         self._live: Writer | None = None
         self._piece: _Piece | None = None
@@ -140,7 +162,11 @@ class Recorder:
         """What is worn from now on."""
         self._put(_Worn(outfit if enabled else None, strength))
 
-    def _put(self, item: tuple[str, Image, float] | _Worn) -> None:
+    def pause(self, on: bool) -> None:
+        """Leave out what comes from now on, or go on; the file shows no gap."""
+        self._put(_Pause(on, self._clock()))
+
+    def _put(self, item: tuple[str, Image, float] | _Worn | _Pause) -> None:
         try:
             self._inbox.put_nowait(item)
         except queue.Full:
@@ -150,18 +176,28 @@ class Recorder:
         """How it is."""
         done, waiting, failed = self._pieces.counts()
         return RecordStatus(
-            self._counts["live"], self._counts["source"], self._dropped, done, waiting, failed
-        )
+            self._counts["live"], self._counts["source"], self._dropped, done, waiting, failed,
+            round(self._length_s, 1), self._bytes, self._paused_s is not None,
+        )  # fmt: skip
 
     def describe(self) -> dict[str, object]:
         """`status()` as JSON values, and what went wrong, empty where nothing did."""
         return {**asdict(self.status()), "error": self._broken}
+
+    @property
+    def broken(self) -> str:
+        """Why it ended by itself; empty while it records."""
+        return self._broken
 
     def close(self, wait_s: float = 1.5) -> None:
         """End the files; pieces still to be made are made afterwards, as long as the worker lives."""
         with contextlib.suppress(queue.Full):
             self._inbox.put(None, timeout=wait_s)
         self._thread.join(wait_s)
+
+    def abandon(self) -> None:
+        """Make nothing more of it; its folder is about to be deleted."""
+        self._pieces.abandon()
 
     def _run(self) -> None:
         step_aside()
@@ -173,27 +209,70 @@ class Recorder:
             except Exception as exc:
                 # A border: a full disk or a broken encoder must end the recording, never the session.
                 self._broken = str(exc) or type(exc).__name__
-                logger.exception("the recording in %s ends here", self.folder)
+                known = isinstance(exc, MediaError)
+                logger.warning("the recording in %s ends here: %s", self.folder, exc, exc_info=not known)
+                self._end()
             del item
-        with contextlib.suppress(Exception):  # what could be written has been; the pieces close as they are
-            self._end_piece()
-            if self._live is not None:
-                self._live.close()
-        self._pieces.finish()
+        self._end()
 
-    def _take(self, item: tuple[str, Image, float] | _Worn) -> None:
+    def _end(self) -> None:
+        """Close the files; what could be written has been."""
+        with contextlib.suppress(Exception):
+            self._end_piece()
+        live, self._live = self._live, None
+        with contextlib.suppress(Exception):
+            if live is not None:
+                live.close()
+        self._pieces.finish()
+        self._bytes = size_in(self.folder)
+
+    def _take(self, item: tuple[str, Image, float] | _Worn | _Pause) -> None:
         if isinstance(item, _Worn):
             self._end_piece()  # a piece wears one outfit
             self._worn = item
+            return
+        if isinstance(item, _Pause):
+            self._turn(item)
+            return
+        if self._paused_s is not None:
             return
         kind, image, captured_s = item
         image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
         time_s = max(0.0, captured_s - self._start_s)
         self._counts[kind] += 1
+        self._length_s = max(self._length_s, time_s)
+        self._measure()
         if kind == "live":
             self._write_live(image, time_s)
         else:
             self._write_source(image, time_s)
+
+    def _turn(self, pause: _Pause) -> None:
+        if pause.on and self._paused_s is None:
+            self._end_piece()  # what is missing in between is nothing to be interpolated
+            self._paused_s = pause.at_s
+        elif not pause.on and self._paused_s is not None:
+            self._start_s += pause.at_s - self._paused_s
+            self._paused_s = None
+
+    def _measure(self) -> None:
+        """See now and then how large it is; end it at the limit, before the disk is full.
+
+        Raises:
+            MediaError: the limit is reached.
+        """
+        if time.monotonic() - self._measured_s < MEASURE_S:
+            return
+        self._measured_s = time.monotonic()
+        self._bytes = size_in(self.folder)
+        most = self._config.max_mib * 2**20
+        if size_in(self._config.folder) > most:
+            raise MediaError(
+                f"the recording ended: all recordings together reached {self._config.max_mib} MiB; delete "
+                "some, or start the server with a larger --record-mib"
+            )
+        if shutil.disk_usage(self.folder).free < SPARE_BYTES:
+            raise MediaError("the recording ended: the disk is nearly full; delete something")
 
     def _write_live(self, image: Image, time_s: float) -> None:
         size = (image.shape[0], image.shape[1])
@@ -268,12 +347,10 @@ class _Piece:
     end_s: float = 0.0
 
 
-def recorder_of(config: RecordConfig | None, session: str, worker: FillWorker | None) -> Recorder | None:
-    """A recorder in a folder named by the time and the session; None where nothing is recorded.
-
-    Raises:
-        MediaError: the folder cannot be made.
-    """
-    if config is None or worker is None:
-        return None
-    return Recorder(config, f"{datetime.now():%Y%m%d-%H%M%S}-{session[:6]}", worker)
+def size_in(folder: Path) -> int:
+    """Bytes of all files below a folder; files that go meanwhile are not counted."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total

@@ -118,7 +118,12 @@ def load_services(config: ServerConfig) -> Services:
 def _recording(config: ServerConfig) -> RecordConfig | None:
     if config.record is None:
         return None
-    recording = RecordConfig(folder=config.record, matcher=config.matcher)
+    recording = RecordConfig(
+        folder=config.record,
+        matcher=config.matcher,
+        max_mib=config.record_mib,
+        always=not config.record_asked,
+    )
     recording.require()
     return recording
 

@@ -18,6 +18,7 @@ from stream.looks.look import ReferencePicture, Settings
 from stream.looks.wardrobe import Wardrobe
 from stream.metrics import SessionMetrics
 from stream.prompting.edits import PromptEdits
+from stream.recording.shelf import Shelf
 from stream.rtc.offers import Offer
 from stream.rtc.peer import Peer
 from stream.session.connections import Connections
@@ -58,7 +59,8 @@ class Session:
         self.events = EventHub()
         self.metrics = SessionMetrics(services.registry)
         self.journal = Journal()
-        self._stages = Stages(services, self.id, self._new_pipeline, self._put_on, self._warn)
+        self.shelf = Shelf(services.recording, services.filler, services.heavy, self.id, self.changed)
+        self._stages = Stages(services, self.id, self._new_pipeline, self.shelf, self._put_on, self._warn)
         self.wardrobe = Wardrobe(
             self._stages.workshop,
             self._put_on,
@@ -91,6 +93,7 @@ class Session:
         """Go on as it was kept; what could not be read is told its owner. Its looks are made ready behind."""
         kept = stored.snapshot
         self.wardrobe.restore(kept.looks, kept.active, enabled=kept.enabled, overlay=kept.overlay)
+        self.shelf.names = list(kept.recordings)
         for problem in stored.problems:
             self.journal.tell("store", f"Could not be read back: {problem}.")
         self._restoring = asyncio.create_task(self._take_up(kept.demo))
@@ -110,6 +113,7 @@ class Session:
             enabled=wardrobe.enabled,
             overlay=wardrobe.overlay,
             demo=self.connections.demo,
+            recordings=tuple(self.shelf.names),
         )
         return self.keys, snapshot
 
@@ -133,8 +137,7 @@ class Session:
             self.feed.begin_unasked(self._await_frame)
 
     def _submit(self, frame: LiveFrame) -> None:
-        if self._stages.recorder is not None:
-            self._stages.recorder.source(frame.image, frame.captured_s)
+        self.shelf.source(frame.image, frame.captured_s)
         if self._stages.pipeline is not None:
             self._stages.pipeline.submit(frame)
 
@@ -229,16 +232,14 @@ class Session:
         enabled = wardrobe.enabled and self._comparing == 0
         outfit, strength = wardrobe.active.outfit, wardrobe.active.strength
         pipeline.wear(outfit, enabled=enabled, strength=strength)
-        if self._stages.recorder is not None:
-            self._stages.recorder.wear(outfit, enabled=enabled, strength=strength)
+        self.shelf.wear(outfit, enabled=enabled, strength=strength)
         pipeline.overlay = wardrobe.overlay == "confidence"
 
     def _deliver(self, image: Image, captured_s: float) -> None:
         """Take an outgoing picture from the pipeline's thread."""
         self.connections.broadcast.put(image, captured_s)
         self._services.virtual.put(self.id, image, captured_s)
-        if self._stages.recorder is not None:
-            self._stages.recorder.live(image, captured_s)
+        self.shelf.live(image, captured_s)
 
     def _happened(self, events: list[Event]) -> None:
         """Pass a step's news from the pipeline's thread to the loop."""
@@ -293,6 +294,7 @@ class Session:
             "prompt": self.prompts.describe() if self.prompts is not None else None,
             "storage": self.saver.describe(),
             "virtual_camera": self.feed.device,
+            "recording": self.shelf.describe(),
         }
 
     def log(self) -> list[Message]:
@@ -318,15 +320,8 @@ class Session:
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
             "fill": self._services.filler.describe() if self._services.filler is not None else None,
-            "recording": self._recording(),
+            "recording": self.shelf.describe(),
         }
-
-    def _recording(self) -> Message | None:
-        """How the recording is; None where nothing is to be recorded."""
-        if self._stages.recorder is not None:
-            return self._stages.recorder.describe()
-        error = self._stages.recording_error
-        return {"error": error} if error else None
 
     def _note(self, kind: str, text: str) -> None:
         self._log(self.journal.tell(kind, text))

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from reference import Workshop
 from stream.errors import ConflictError
-from stream.media.probe import MediaError
-from stream.recording.recorder import Recorder, recorder_of
+from stream.recording.shelf import Shelf
 from stream.session.pipeline import Pipeline, Stepper
 from stream.session.services import Services
 
@@ -17,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class Stages:
-    """The pipeline of a session, and its recorder where it is recorded.
+    """The pipeline of a session, and its recording where each session is recorded.
 
     The build belongs to the session, not to whoever waits for it: a client that hangs up meanwhile leaves
     it as it is for the next one, and `close` waits for it and closes what came of it.
@@ -26,6 +25,7 @@ class Stages:
         services: shared by all sessions.
         name: of the session.
         make_pipeline: makes a pipeline around a propagator, on the loop; it is started here.
+        shelf: the session's recordings.
         started: called on the loop before the first frame.
         failed: told on the loop, in a sentence, what could not be built.
     """
@@ -35,14 +35,14 @@ class Stages:
         services: Services,
         name: str,
         make_pipeline: Callable[[Stepper], Pipeline],
+        shelf: Shelf,
         started: Callable[[], None],
         failed: Callable[[str], None],
     ) -> None:
         self.pipeline: Pipeline | None = None
-        self.recorder: Recorder | None = None
-        self.recording_error = ""  # why nothing is recorded though it should be
         self._services, self._name = services, name
         self._make_pipeline, self._started, self._failed = make_pipeline, started, failed
+        self._shelf = shelf
         self._task: asyncio.Task[Pipeline] | None = None
         self._closed = False
 
@@ -71,33 +71,32 @@ class Stages:
 
     async def _build(self) -> Pipeline:
         loop = asyncio.get_running_loop()
-        propagator, self.recorder, self.recording_error = await loop.run_in_executor(
-            self._services.heavy, self._make
-        )
-        if self.recording_error:
-            self._failed(f"this session is not recorded: {self.recording_error}")
+        propagator = await loop.run_in_executor(self._services.heavy, self._make)
+        if self._shelf.always and not self._shelf.running:
+            await self._record()
         self.pipeline = self._make_pipeline(propagator)
         self._started()
         self.pipeline.start()
         return self.pipeline
 
-    def _make(self) -> tuple[Stepper, Recorder | None, str]:
+    async def _record(self) -> None:
+        try:
+            await self._shelf.begin()
+        except ConflictError as exc:
+            logger.warning("session %s is not recorded: %s", self._name[:6], exc)
+            self._failed(f"this session is not recorded: {exc.text}")
+
+    def _make(self) -> Stepper:
         """The slow part; for a session that ended while it waited for its turn, nothing is made."""
         if self._closed:
             raise ConflictError("the session has ended")
-        propagator = self._services.new_propagator()
-        try:
-            recorder = recorder_of(self._services.recording, self._name, self._services.filler)
-        except MediaError as exc:
-            logger.warning("session %s is not recorded: %s", self._name[:6], exc)
-            return propagator, None, str(exc)
-        return propagator, recorder, ""
+        return self._services.new_propagator()
 
     async def close(self) -> None:
         """Wait for a build under way, then end what there is."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])
-        for stage in (self.pipeline, self.recorder):
-            if stage is not None:
-                await asyncio.get_running_loop().run_in_executor(None, stage.close)
+        if self.pipeline is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self.pipeline.close)
+        await self._shelf.close()

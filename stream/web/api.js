@@ -118,8 +118,28 @@ export class SessionApi {
     return this.#call("GET", "", { timeout_ms });
   }
 
-  end() {
-    return this.#call("DELETE", "");
+  /** End the session; `recordings` is "keep" or "delete". Says what was deleted and what remains. */
+  end(recordings) {
+    return this.#call("DELETE", `?recordings=${recordings}`);
+  }
+
+  /** "start", "pause", "resume" or "stop". */
+  record(action) {
+    return this.#call("POST", "/recording", { json: { action } });
+  }
+
+  /** [{name, state, bytes, files: [{name, bytes}]}] */
+  async recordings() {
+    return (await this.#call("GET", "/recordings")).recordings;
+  }
+
+  deleteRecording(name) {
+    return this.#call("DELETE", `/recordings/${name}`);
+  }
+
+  /** An address of a film that works for some minutes. */
+  async lendRecording(name, file) {
+    return (await this.#call("POST", `/recordings/${name}/lend`, { json: { file } })).url;
   }
 
   /** Take the live frame, or with `auto` wait for a good one. */

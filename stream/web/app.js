@@ -10,6 +10,7 @@ import { Live } from "./live.js";
 import { setUpLooks } from "./looks.js";
 import { PaintPanel } from "./paint.js";
 import { setUpPresets } from "./presets.js";
+import { setUpRecording } from "./recording.js";
 import { setUpReference } from "./reference.js";
 import { setUpSharing } from "./share.js";
 import { setUpSplit } from "./split.js";
@@ -140,17 +141,15 @@ async function resume() {
   }
 }
 
-/** End the session; returns whether the server has deleted what it kept of it. */
-async function endSession() {
+/** End the session, "keep" or "delete" for its recordings; returns what remains, null where it failed. */
+async function endSession(recordings) {
   const { api } = store.values;
   store.set({ ending: true });
   await live.hangUp();
-  const ended = !api || (await status.attempt("session", async () => (await api.end()) ?? true));
+  const ended = await status.attempt("session", () => api.end(recordings));
   if (ended) forget();
   store.set({ ending: false });
-  if (!ended) return false; // said by then; the session is still there
-  status.say("session", "The session has ended; its looks and pictures are deleted.");
-  return true;
+  return ended?.remains ?? null;
 }
 
 async function sessionLost() {
@@ -317,7 +316,7 @@ async function start() {
 }
 
 setUpSharing(page);
-setUpKeeping(page, endSession);
+setUpKeeping(page, endSession, setUpRecording(page).list);
 const { upload } = setUpReference(page);
 setUpEdit(page, upload);
 setUpPresets(page);

@@ -22,17 +22,24 @@ function deletedWith(state) {
 
 /**
  * @param {object} page store, status
- * @param {function(): Promise<boolean>} endSession deletes the session; false where that failed
+ * @param {function(string): Promise<object|null>} endSession deletes the session, "keep" or "delete" for its
+ *   recordings; says what remains, null where it failed
+ * @param {function(): Promise<object[]>} recordings of the session
  */
-export function setUpKeeping({ store, status }, endSession) {
+export function setUpKeeping({ store, status }, endSession, recordings) {
   const dialog = byId("ending");
   let everything = false; // what this browser keeps goes too
 
-  const ask = (all) => {
+  const ask = async (all) => {
     everything = all;
+    const names = store.values.state?.recording?.count ? (await recordings()).map(({ name }) => name) : [];
     const { state } = store.values;
     byId("ending-title").textContent = all ? "Forget me" : "End this session";
     const lines = state ? deletedWith(state) : [];
+    if (all && names.length) lines.push(`Its recordings are deleted too: ${names.join(", ")}.`);
+    byId("ending-recordings").hidden = all || names.length === 0;
+    byId("ending-recordings-text").textContent = `Also delete its recordings: ${names.join(", ")}`;
+    byId("ending-delete").checked = true;
     if (all) lines.push("What this browser remembers of Livery is deleted too: view, camera, server token.");
     byId("ending-list").replaceChildren(
       ...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })),
@@ -50,7 +57,13 @@ export function setUpKeeping({ store, status }, endSession) {
   byId("ending-form").addEventListener("submit", async (event) => {
     event.preventDefault();
     dialog.close();
-    if (!(await endSession()) || !everything) return;
+    const remains = await endSession(everything || byId("ending-delete").checked ? "delete" : "keep");
+    if (!remains) return;
+    if (!everything) {
+      const left = remains.recordings.length ? `What remains: its recordings ${remains.recordings.join(", ")}.` : "Nothing remains.";
+      status.warn("session", "The session has ended; its looks and pictures are deleted.", left);
+      return;
+    }
     forgetAll();
     status.say("session", "You are forgotten: nothing of you is kept on the server or in this browser.");
   });

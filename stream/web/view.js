@@ -4,6 +4,7 @@
  */
 
 import { SessionApi } from "./api.js";
+import { showSign } from "./recording.js";
 import { Link } from "./rtc.js";
 
 const query = new URLSearchParams(location.search);
@@ -64,6 +65,9 @@ let restarted = false; // the server could not be heard; it may have forgotten t
 const api = new SessionApi({ id, token: query.get("token") ?? "" });
 const line = api.listen(
   (message) => {
+    if (!bare && (message.type === "stats" || message.type === "state")) {
+      showSign(document.getElementById("recording-sign"), message.recording);
+    }
     if (message.type !== "state" || !restarted) return;
     restarted = false;
     if (message.viewers === 0) link.renew();

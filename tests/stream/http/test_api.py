@@ -28,7 +28,8 @@ async def test_open_read_end() -> None:
         state = await client.ok("GET")
         assert state["publishing"] is False
         assert state["source"] is state["reference"] is state["edit"] is None
-        assert await client.call("DELETE") == (204, {})
+        looks = {"looks": ["Look 1"], "recordings": []}
+        assert await client.call("DELETE") == (200, {"deleted": looks, "remains": {"recordings": []}})
         status, body = await client.call("GET")
         assert status == 404
         assert "session" in body["error"]

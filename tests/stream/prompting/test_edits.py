@@ -172,7 +172,7 @@ async def test_a_session_that_ends_takes_its_edit_with_it(astronaut: Image, mode
         await until_prompt(client, "editing")
         pid = service_of(server).pid
         assert pid is not None
-        assert (await client.call("DELETE"))[0] == 204
+        assert (await client.call("DELETE"))[0] == 200
         await until(lambda: gone(pid))
         assert (await client.call("GET", "/prompt"))[0] == 404
         other = await server.open()

@@ -1,0 +1,242 @@
+"""The recordings of one session: begun, paused, ended, listed, given out and deleted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from correspondence import Image
+from reference import Outfit
+from stream.errors import ConflictError, NotFoundError, RequestError
+from stream.events import Message
+from stream.filling.worker import FillWorker
+from stream.media.probe import MediaError
+from stream.recording.recorder import RecordConfig, Recorder, size_in
+
+NAME = re.compile(r"\d{8}-\d{6}-[\w-]{1,6}(?:-\d+)?")
+FILM = re.compile(r"(?:live|refined)(?:-\d+)?\.mp4")  # what can be played and kept elsewhere
+LENT_S = 600.0  # how long an address of a file works
+MOST_LENT = 64
+T = TypeVar("T")
+
+
+class Shelf:
+    """Recordings of one session; frames may come from any thread, everything else on the loop.
+
+    Args:
+        config: where and how; None: nothing can be recorded.
+        worker: makes recordings anew.
+        executor: runs what touches the disk.
+        session: its id.
+        changed: called on the loop when something other than length and size has changed.
+    """
+
+    def __init__(
+        self,
+        config: RecordConfig | None,
+        worker: FillWorker | None,
+        executor: Executor,
+        session: str,
+        changed: Callable[[], None],
+    ) -> None:
+        self.names: list[str] = []  # of all its recordings, oldest first
+        self.recorder: Recorder | None = None  # of the one that runs
+        self.error = ""  # why nothing is recorded though it should be
+        self._config, self._worker, self._executor = config, worker, executor
+        self._session, self._changed = session, changed
+        self._before: dict[str, Recorder] = {}  # ended ones, which may still be made anew
+        self._worn: tuple[Outfit | None, bool, float] = (None, True, 1.0)
+        self._lent: dict[str, tuple[Path, float]] = {}
+        self._turning = asyncio.Lock()
+
+    @property
+    def possible(self) -> bool:
+        """Whether this server records."""
+        return self._config is not None and self._worker is not None
+
+    @property
+    def always(self) -> bool:
+        """Whether a session is recorded from its first frame, unasked."""
+        return self._config is not None and self._config.always
+
+    def source(self, image: Image, captured_s: float) -> None:
+        """A frame as it arrived."""
+        if (recorder := self.recorder) is not None:
+            recorder.source(image, captured_s)
+
+    def live(self, image: Image, captured_s: float) -> None:
+        """A picture as it was sent."""
+        if (recorder := self.recorder) is not None:
+            recorder.live(image, captured_s)
+
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
+        """What is worn from now on."""
+        self._worn = (outfit, enabled, strength)
+        if (recorder := self.recorder) is not None:
+            recorder.wear(outfit, enabled=enabled, strength=strength)
+
+    async def begin(self) -> None:
+        """Begin a recording.
+
+        Raises:
+            ConflictError: one runs, this server records nothing, or its folder cannot be made.
+        """
+        config, worker = self._config, self._worker
+        if config is None or worker is None:
+            raise ConflictError("this server records nothing", "start it with --record DIR")
+        async with self._turning:
+            if self.running:
+                raise ConflictError("a recording runs already", "end it first")
+            await self._put_away()
+            try:
+                recorder = await self._run(lambda: self._make(config, worker))
+            except MediaError as exc:
+                self.error = str(exc)
+                raise ConflictError(f"nothing can be recorded: {exc}") from exc
+            self.error = ""
+            outfit, enabled, strength = self._worn
+            recorder.wear(outfit, enabled=enabled, strength=strength)
+            self.names.append(recorder.folder.name)
+            self.recorder = recorder
+        self._changed()
+
+    def _make(self, config: RecordConfig, worker: FillWorker) -> Recorder:
+        stem = f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '_', self._session[:6])}"
+        taken = {path.name for path in config.folder.glob(f"{stem}*")}
+        names = (stem, *(f"{stem}-{number}" for number in range(2, 100)))
+        return Recorder(config, next(name for name in names if name not in taken), worker)
+
+    @property
+    def running(self) -> bool:
+        """Whether a recording runs, paused or not."""
+        return self.recorder is not None and not self.recorder.broken
+
+    def pause(self, on: bool) -> None:
+        """Leave out what comes from now on, or go on.
+
+        Raises:
+            ConflictError: no recording runs.
+        """
+        if self.recorder is None or not self.running:
+            raise ConflictError("no recording runs", "begin one first")
+        self.recorder.pause(on)
+
+    async def end(self) -> None:
+        """End the recording; it is made anew behind.
+
+        Raises:
+            ConflictError: no recording runs.
+        """
+        async with self._turning:
+            if self.recorder is None:
+                raise ConflictError("no recording runs", "begin one first")
+            await self._put_away()
+        self._changed()
+
+    async def _put_away(self) -> None:
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            self._before[recorder.folder.name] = recorder
+            await self._run(recorder.close)
+
+    async def close(self) -> None:
+        """End the recording that runs, if any."""
+        async with self._turning:
+            await self._put_away()
+
+    async def delete(self, names: Iterable[str]) -> None:
+        """Delete recordings with all their files, also what is still made of them.
+
+        Raises:
+            NotFoundError: this session has no such recording. ConflictError: a file cannot be deleted.
+        """
+        for name in list(names):
+            folder = self._folder(name)
+            async with self._turning:
+                if self.recorder is not None and self.recorder.folder.name == name:
+                    await self._put_away()
+                before = self._before.pop(name, None)
+                if before is not None:
+                    before.abandon()
+                try:
+                    await self._run(lambda: _remove(folder))  # noqa: B023 - awaited here
+                except OSError as exc:
+                    raise ConflictError(f"{name} could not be deleted ({exc.strerror or exc})") from exc
+                self.names.remove(name)
+        self._changed()
+
+    def _folder(self, name: str) -> Path:
+        if self._config is None or name not in self.names or not NAME.fullmatch(name):
+            raise NotFoundError(f"there is no recording {name[:60]!r} in this session")
+        return self._config.folder / name
+
+    async def entries(self) -> list[Message]:
+        """Each recording with its size and the films that can be played; one that has gone is left out."""
+        return await self._run(self._list)
+
+    def _list(self) -> list[Message]:
+        return [self._entry(name) for name in self.names if self._folder(name).is_dir()]
+
+    def _entry(self, name: str) -> Message:
+        folder = self._folder(name)
+        files = sorted(p for p in folder.iterdir() if FILM.fullmatch(p.name) and not p.is_symlink())
+        running = self.recorder is not None and self.recorder.folder.name == name
+        recorder = self._before.get(name)
+        making = recorder is not None and recorder.status().waiting > 0
+        left = any(folder.glob("piece-*.json"))
+        state = "recording" if running else "refining" if making else "unfinished" if left else "ready"
+        return {
+            "name": name,
+            "state": state,
+            "bytes": size_in(folder),
+            "files": [{"name": p.name, "bytes": p.stat().st_size} for p in files if p.stat().st_size],
+        }
+
+    async def lend(self, name: str, file: object) -> str:
+        """A secret under which a file is given out for `LENT_S`, since players send no headers.
+
+        Raises:
+            NotFoundError: no such recording or file. RequestError: no name of a film.
+        """
+        folder = self._folder(name)
+        if not isinstance(file, str) or not FILM.fullmatch(file):
+            raise RequestError(f"file must be the name of a film of the recording, got {str(file)[:60]!r}")
+        path = folder / file
+        if not await self._run(lambda: path.is_file() and not path.is_symlink()):
+            raise NotFoundError(f"{name} has no {file}")
+        now_s = time.monotonic()
+        self._lent = {k: v for k, v in self._lent.items() if v[1] > now_s and v[0].is_file()}
+        while len(self._lent) >= MOST_LENT:
+            self._lent.pop(next(iter(self._lent)))
+        ticket = secrets.token_urlsafe(24)
+        self._lent[ticket] = (path, now_s + LENT_S)
+        return ticket
+
+    def lent(self, ticket: str) -> Path | None:
+        """The file that a secret of `lend` gives; None where it gives none any more."""
+        path, until_s = self._lent.get(ticket, (None, 0.0))
+        return path if time.monotonic() < until_s else None
+
+    def describe(self) -> Message | None:
+        """How the recording is, for everyone who is in or watches; None where this server records nothing."""
+        if not self.possible:
+            return None
+        status = self.recorder.describe() if self.recorder is not None else {}
+        error = str(status.get("error") or self.error)
+        return {**status, "active": self.running, "count": len(self.names), "error": error}
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)

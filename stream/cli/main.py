@@ -92,6 +92,8 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as exc:
         if args.verbose:
             traceback.print_exc()
+        if isinstance(exc, UsageError):
+            sys.stderr.write(args.usage())
         return _complain(exc)
 
 

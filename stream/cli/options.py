@@ -88,7 +88,7 @@ def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
             "--verbose", action="store_true", help="show an error's traceback, and native logs"
         )
         added.add_argument("--config", metavar="TOML", help="a file of options, see livery --help")
-        added.set_defaults(run=runs[name])
+        added.set_defaults(run=runs[name], usage=added.format_usage)
         parsers[name] = added
         return added
 

@@ -59,4 +59,4 @@ def edit_by_presets(
         raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
     path = folder / "dressed.png"
     path.write_bytes(encode_png(made))
-    return Path(reference) if picked.index is None else picked.index, path
+    return Path(str(reference)) if picked.index is None else picked.index, path

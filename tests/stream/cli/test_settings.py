@@ -62,11 +62,11 @@ def test_every_option_of_every_verb_has_a_variable() -> None:
     _, parsers = parser(RUNS)
     for verb, each in parsers.items():
         for action in each._actions:
-            long = next((o for o in action.option_strings if o.startswith("--")), None)
-            if long in (None, "--help", "--config"):
+            long = next((option for option in action.option_strings if option.startswith("--")), "--help")
+            if long in ("--help", "--config"):
                 continue
             name = f"LIVERY_{long[2:].upper().replace('-', '_')}"
-            value = str(action.choices[0]) if action.choices else SAMPLES.get(long, "3")  # type: ignore[index]
+            value = str(next(iter(action.choices))) if action.choices else SAMPLES.get(long, "3")
             tokens = with_settings([verb], parsers, {name: "true" if action.nargs == 0 else value}, None)
             assert tokens[1:] == [long if action.nargs == 0 else f"{long}={value}"], (verb, long)
 
@@ -130,3 +130,10 @@ def test_completion_knows_verbs_and_options(shell: str, capsys: pytest.CaptureFi
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(word in script for word in ("serve", "keep-days", "thorough"))
+
+
+def test_options_that_do_not_go_together_show_the_usage_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["edit", "in.mp4", "-o", "out.mp4"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: livery edit")
+    assert "livery: give --edited" in shown

@@ -19,7 +19,7 @@ LOOK = ("--preset", "lipstick:#1828e0", "--preset", "blush", "--matcher", "class
 
 def made(source: Path, output: Path, complete: bool = True) -> EditReport:
     output.write_bytes(b"made")
-    return EditReport(source, output, (1, 1), complete=complete)
+    return EditReport(source=source, output=output, size=(1, 1), complete=complete)
 
 
 def files(folder: Path, *names: str) -> list[Path]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
+from correspondence.cover.runtime import CoverFinder, shipped_finder
 from correspondence.errors import WeightsError
 from correspondence.matchers.backend import Backend
 from correspondence.matchers.classical import ClassicalMatcher
@@ -20,13 +22,26 @@ KINDS = ("auto", "classical", "thorough", "compact", "dinov2")
 
 
 class Matcher:
-    """Finds where each pixel of a frame lies in a reference; several sessions and threads may share one."""
+    """Finds where each pixel of a frame lies in a reference; several sessions and threads may share one.
 
-    def __init__(self, backend: Backend) -> None:
+    Args:
+        backend: does the work.
+        cover: finds what hides a face; None does not look.
+    """
+
+    def __init__(self, backend: Backend, cover: CoverFinder | None = None) -> None:
         self.backend = backend
+        self.cover = cover
 
     @classmethod
-    def load(cls, kind: str = "auto", device: str = "cpu", weights: str | Path | None = None) -> Matcher:
+    def load(
+        cls,
+        kind: str = "auto",
+        device: str = "cpu",
+        weights: str | Path | None = None,
+        *,
+        cover: bool = True,
+    ) -> Matcher:
         """A matcher of a kind.
 
         Args:
@@ -35,6 +50,7 @@ class Matcher:
                 the best that loads here and is quick enough for live use.
             device: "cpu" or "cuda", of a network; all else runs on the CPU.
             weights: folder or file with the network's weights, None for the shipped ones.
+            cover: look for what hides a face, with the shipped network; logged where that does not load.
 
         Raises:
             ValueError: another kind.
@@ -42,16 +58,7 @@ class Matcher:
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-        if kind == "classical":
-            return cls(ClassicalMatcher())
-        if kind == "thorough":
-            return cls(ThoroughMatcher(_best(device, weights)))
-        if kind != "auto":
-            return cls(_network(kind, device, weights))
-        if device == "cpu" and (os.cpu_count() or 1) < NETWORK_CORES:
-            logger.info("classical matcher: the network is for machines of %d cores or more", NETWORK_CORES)
-            return cls(ClassicalMatcher())
-        return cls(_best(device, weights))
+        return cls(_backend(kind, device, weights), shipped_finder() if cover else None)
 
     @property
     def kind(self) -> str:
@@ -106,7 +113,24 @@ class Matcher:
         Raises:
             ValueError: another dtype or shape; a match begun for another frame or keyframe.
         """
-        return self.backend.match(frame, prepared, previous, landmarks, begun)
+        match = self.backend.match(frame, prepared, previous, landmarks, begun)
+        if self.cover is None or match.landmarks is None or prepared.landmarks is None:
+            return match
+        return replace(match, hidden=self.cover(frame, match.landmarks, prepared.face_crop))
+
+
+def _backend(kind: str, device: str, weights: str | Path | None) -> Backend:
+    """What stands behind a matcher of one of `KINDS`."""
+    if kind == "classical":
+        return ClassicalMatcher()
+    if kind == "thorough":
+        return ThoroughMatcher(_best(device, weights))
+    if kind != "auto":
+        return _network(kind, device, weights)
+    if device == "cpu" and (os.cpu_count() or 1) < NETWORK_CORES:
+        logger.info("classical matcher: the network is for machines of %d cores or more", NETWORK_CORES)
+        return ClassicalMatcher()
+    return _best(device, weights)
 
 
 def _best(device: str, weights: str | Path | None) -> Backend:

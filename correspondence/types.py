@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -87,6 +87,11 @@ class Prepared(Protocol):
         ...
 
     @property
+    def face_crop(self) -> Image | None:
+        """Its face upright, uint8 (128, 128, 3), see `cover.crop`; None where no face was found."""
+        ...
+
+    @property
     def nbytes(self) -> int:
         """Memory it holds, bytes, the picture included."""
         ...
@@ -153,6 +158,49 @@ def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: floa
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """What hides the face of a frame: a hand, a cup, hair that fell over it.
+
+    Attributes:
+        share: how far the face is hidden, float32 (side, side), [0, 1], on the face's crop.
+        matrix: takes pixels of the frame to pixels of the crop, float64 (2, 3).
+        far: log_b where the face is hidden: the place may be anywhere on the face. ln of pixels.
+    """
+
+    share: Float
+    matrix: npt.NDArray[np.float64]
+    far: float
+
+    def on(self, box: Box, size: tuple[int, int]) -> Float:
+        """How far the face is hidden on an even grid over a box of the frame.
+
+        Args:
+            box: (x0, y0, x1, y1), pixels.
+            size: cells (rows, columns); cell i of n on a side of length l is read at (i + 0.5) l / n - 0.5.
+
+        Returns:
+            float32 (rows, columns), [0, 1]; 0 outside the crop.
+        """
+        rows, columns = size
+        step = np.array([(box[2] - box[0]) / columns, (box[3] - box[1]) / rows])
+        first = np.array([box[0], box[1]]) + 0.5 * step - 0.5
+        linear = self.matrix[:, :2]
+        shift = linear @ first + self.matrix[:, 2]
+        to_crop = np.concatenate([linear * step, shift[:, None]], axis=1)
+        share = self.share
+        cell = float(np.hypot(*to_crop[:, 0]))  # of the crop; averaged where the grid is coarser
+        if cell > 1.5:
+            share = cv2.blur(share, (2 * round(cell / 2) + 1,) * 2)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(share, to_crop, (columns, rows), flags=flags), np.float32)
+
+    def doubted(self, log_b: Float, box: Box) -> Float:
+        """log_b (rows, columns) of an even grid over a box, raised towards `far` where the face is hidden."""
+        share = self.on(box, (log_b.shape[0], log_b.shape[1]))
+        return np.asarray(log_b + share * np.maximum(np.float32(self.far) - log_b, 0), np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Match:
     """Where each pixel of a frame lies in the reference, and how sure that is.
@@ -165,12 +213,14 @@ class Match:
         landmarks: the frame's landmarks, None where no face was found.
         frame_size: (H, W) of the frame.
         reference_size: (H, W) of the reference.
+        hidden: what hides the frame's face, None where nothing does or nobody looked; `log_b` is high there.
     """
 
     patches: tuple[Patch, ...]
     landmarks: Landmarks | None
     frame_size: tuple[int, int]
     reference_size: tuple[int, int]
+    hidden: Hidden | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.patches:
@@ -221,6 +271,8 @@ class Match:
             shown.append((values, weight))
         for above, weight in reversed(shown):
             values = values + weight[..., None] * (above - values)
+        if self.hidden is not None:
+            values = np.dstack([values[..., :2], self.hidden.doubted(values[..., 2], box)])
         return values
 
     @cached_property

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from correspondence.certainty.uncertainty import Evidence, shipped_judge
+from correspondence.cover.crop import face_crop
 from correspondence.face.landmarks import detect_landmarks
 from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field
 from correspondence.geometry.flow import Gray, appearance, dis_flow, rough_inverse
@@ -61,6 +62,7 @@ class ClassicalReference:
         look: uint8 (GRID / CHOICE, GRID / CHOICE, 4), its `flow.appearance`.
         coarse: the whole picture, for the coarse field.
         face: the mesh's side of the landmark field, None without a face.
+        face_crop: the face upright, uint8 (128, 128, 3), see `cover`; None without a face.
     """
 
     image: Image
@@ -70,6 +72,7 @@ class ClassicalReference:
     look: Image
     coarse: CoarseReference
     face: FaceReference | None
+    face_crop: Image | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -103,7 +106,8 @@ def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalRefere
     inner = crop(image, region)
     look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
     face = face_reference(found, region) if found is not None else None
-    return ClassicalReference(image, found, region, gray_of(inner), look, coarse_reference(image), face)
+    coarse, upright = coarse_reference(image), face_crop(image, found)
+    return ClassicalReference(image, found, region, gray_of(inner), look, coarse, face, upright)
 
 
 class ClassicalMatcher:

@@ -88,6 +88,11 @@ class NetworkReference:
         return self.base.landmarks
 
     @property
+    def face_crop(self) -> Image | None:
+        """Its face, upright."""
+        return self.base.face_crop
+
+    @property
     def nbytes(self) -> int:
         """Memory it holds, bytes."""
         return self.base.nbytes + self.gray.nbytes + int(sum(t.nbytes for t in self.tables))

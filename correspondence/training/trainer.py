@@ -63,13 +63,13 @@ def build(config: TrainConfig) -> Network:
 class Average:
     """Moving average of a network's weights: what is kept and shipped."""
 
-    def __init__(self, network: Network, decay: float) -> None:
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.decay = decay
         self.count = 0
         self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
 
     @torch.no_grad()
-    def update(self, network: Network) -> None:
+    def update(self, network: torch.nn.Module) -> None:
         """Take in the network's present weights."""
         self.count += 1
         share = min(self.decay, (1 + self.count) / (10 + self.count))

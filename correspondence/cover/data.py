@@ -1,0 +1,237 @@
+"""Material of the cover's training, kept in one cache folder: face crops with landmarks, and covers.
+
+`faces.npz` and `unseen.npz` hold crops of portrait clips and photos at `POOL_SIDE` pixels as JPEG, with
+their landmarks; `covers.npz` holds cut-out hands and objects as PNG; `pictures.npz` holds crops of real
+faces that something hides, with its mask. What is held out from training is marked, see `HeldOut`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.cover.crop import carried, crop_matrix, cut
+from correspondence.cover.occluders import (
+    POOL_PER_FACE,
+    POOL_SIDE,
+    Cover,
+    Covered,
+    Find,
+    HeldOut,
+    manifest_rows,
+    read_covers,
+    read_pictures,
+    read_signing,
+)
+from correspondence.cover.signing import several_hands
+from correspondence.training import data
+from correspondence.types import Float, Image
+
+logger = logging.getLogger(__name__)
+
+EVERY, MOST = 9, 18  # a clip gives every 9th frame, 18 at most
+HAND_NEAR = 0.15  # a hand this near to the face's box, in faces, makes a frame unfit as an uncovered one
+Near = Callable[[Image, Float], bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Faces:
+    """Uncovered face crops.
+
+    Attributes:
+        images: uint8 (N, POOL_SIDE, POOL_SIDE, 3) RGB.
+        points: float32 (N, 478, 2), pixels of the crop.
+        clip: int (N,), which clip or photo each is of.
+        names: of the clips and photos.
+    """
+
+    images: npt.NDArray[np.uint8]
+    points: Float
+    clip: npt.NDArray[np.int32]
+    names: tuple[str, ...]
+
+
+def prepare(
+    portraits: Path,
+    occluders: Path,
+    out: Path,
+    find: Find | None = None,
+    near: Near | None = None,
+    held: HeldOut | None = None,
+) -> None:
+    """Write the cache.
+
+    Args:
+        portraits: folder of `train/`, `stills/` and `val/`; the last goes into `unseen.npz` only.
+        occluders: folder of `MANIFEST.csv` and what it lists.
+        out: where the cache goes; made if missing.
+        find: landmarks of a picture, float32 (478, 3) in pixels or None; MediaPipe's by default.
+        near: whether a hand is near a face with these landmarks; MediaPipe's by default.
+        held: what is held out.
+
+    Raises:
+        ValueError: a folder without its manifest, or a clip that cannot be read.
+    """
+    manifest_rows(occluders)  # complains before the work
+    find, near = find or one_face(), near or hand_near()
+    out.mkdir(parents=True, exist_ok=True)
+    _write_covers(occluders, out, held or HeldOut(), find)
+    clips = sorted((portraits / "train").glob("*.mp4"))
+    _write_faces(clips + sorted((portraits / "stills").glob("*.jpg")), out / "faces.npz", find, near)
+    _write_faces(sorted((portraits / "val").glob("*.mp4")), out / "unseen.npz", find, near)
+
+
+def one_face() -> Find:
+    """MediaPipe's landmarks of single pictures."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    mesh = FaceMesh(
+        static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.3
+    )
+
+    def find(image: Image) -> Float | None:
+        found = mesh.process(image).multi_face_landmarks
+        if not found:
+            return None
+        h, w = image.shape[:2]
+        return np.array([(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32)
+
+    return find
+
+
+def hand_near() -> Near:
+    """MediaPipe's hands, asked whether one is near a face."""
+    hands = several_hands()
+
+    def near(image: Image, points: Float) -> bool:
+        low, high = points[:468, :2].min(axis=0), points[:468, :2].max(axis=0)
+        margin = HAND_NEAR * float((high - low).max())
+        return any(((at > low - margin) & (at < high + margin)).all(axis=1).any() for at in hands(image))
+
+    return near
+
+
+def _frames(path: Path) -> Iterator[Image]:
+    if path.suffix == ".jpg":
+        yield cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        return
+    for i, frame in enumerate(data.read_video(path)):
+        if i % EVERY == 0 and i // EVERY < MOST:
+            yield frame
+
+
+def _write_faces(paths: list[Path], out: Path, find: Find, near: Near) -> None:
+    pictures: list[npt.NDArray[np.uint8]] = []
+    points: list[Float] = []
+    clip: list[int] = []
+    for number, path in enumerate(paths):
+        for frame in _frames(path):
+            found = find(frame)
+            if found is None or near(frame, found):
+                continue
+            matrix = crop_matrix(found, POOL_SIDE, POOL_PER_FACE)
+            pictures.append(_jpeg(cut(frame, matrix, POOL_SIDE)))
+            points.append(carried(found, matrix))
+            clip.append(number)
+        if number % 20 == 0:
+            logger.info("%s: %d crops", path.name, len(pictures))
+    np.savez(
+        out,
+        points=np.asarray(points, np.float16),
+        clip=np.array(clip, np.int32),
+        names=np.array([f"{p.parent.name}/{p.name}" for p in paths]),
+        **{f"{i:05d}": p for i, p in enumerate(pictures)},
+    )
+
+
+def _write_covers(folder: Path, out: Path, held: HeldOut, find: Find) -> None:
+    covers = {
+        f"{c.kind}/{int(c.held)}/{c.name}": _png(cv2.cvtColor(c.picture, cv2.COLOR_RGBA2BGRA))
+        for c in read_covers(folder, held)
+    }
+    pictures: dict[str, npt.NDArray[Any]] = {}
+    taken = [
+        folder / r["file"]
+        for r in manifest_rows(folder)
+        if r["kind"] == "clip" and not held.holds("clip", r["source_repo"])
+    ]
+    for p in (*read_pictures(folder, find, held), *read_signing(taken, find)):
+        key = f"{int(p.held)}/{p.name}"
+        pictures[f"{key}/image"], pictures[f"{key}/points"] = _jpeg(p.image), p.points
+        unsure = np.zeros_like(p.mask) if p.unsure is None else p.unsure
+        both = np.dstack([p.mask, unsure, unsure])
+        pictures[f"{key}/mask"] = _png(np.rint(255 * both).astype(np.uint8))
+    np.savez(out / "covers.npz", **covers)
+    np.savez(out / "pictures.npz", **pictures)
+    logger.info("%d covers, %d covered pictures", len(covers), len(pictures) // 3)
+
+
+def _jpeg(image: Image) -> npt.NDArray[np.uint8]:
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 93])[1]
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return cv2.imencode(".png", picture)[1]
+
+
+def load_faces(path: Path) -> Faces:
+    """The crops of a `faces.npz` or `unseen.npz`.
+
+    Raises:
+        ValueError: no such file.
+    """
+    _there(path)
+    with np.load(path) as held:
+        count = len(held["clip"])
+        images = [
+            cv2.cvtColor(cv2.imdecode(held[f"{i:05d}"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            for i in range(count)
+        ]
+        names = tuple(str(n) for n in held["names"])
+        return Faces(np.stack(images), held["points"].astype(np.float32), held["clip"], names)
+
+
+def load_covers(path: Path) -> list[Cover]:
+    """The cut-out covers of a `covers.npz`.
+
+    Raises:
+        ValueError: no such file.
+    """
+    _there(path)
+    out = []
+    with np.load(path) as held:
+        for key in held.files:
+            kind, apart, name = key.split("/")
+            picture = cv2.imdecode(held[key], cv2.IMREAD_UNCHANGED)
+            out.append(Cover(name, kind, cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), apart == "1"))
+    return out
+
+
+def load_pictures(path: Path) -> list[Covered]:
+    """The really covered faces of a `pictures.npz`.
+
+    Raises:
+        ValueError: no such file.
+    """
+    _there(path)
+    out = []
+    with np.load(path) as held:
+        for key in sorted({k.rsplit("/", 1)[0] for k in held.files}):
+            apart, name = key.split("/")
+            image = cv2.cvtColor(cv2.imdecode(held[f"{key}/image"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            masks = cv2.imdecode(held[f"{key}/mask"], cv2.IMREAD_COLOR).astype(np.float32) / 255
+            points, unsure = held[f"{key}/points"], masks[..., 1]
+            out.append(Covered(name, image, masks[..., 0], points, apart == "1", unsure))
+    return out
+
+
+def _there(path: Path) -> None:
+    if not path.is_file():
+        raise ValueError(f"no {path.name} in {path.parent}: write it with `livery train cover --prepare DIR`")

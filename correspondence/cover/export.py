@@ -1,0 +1,82 @@
+"""A training's weights as a model folder: an ONNX graph with its sigmoid, and the state to go on from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from correspondence.cover.crop import SIDE
+from correspondence.cover.network import CoverNetwork, CoverSizes
+from correspondence.cover.weights import GRAPH, STATE
+from correspondence.errors import WeightsError
+from correspondence.network.checkpoints import digest
+from correspondence.network.export import halve, halved_state, write_graph
+
+
+class _Probability(nn.Module):
+    def __init__(self, network: CoverNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> Tensor:
+        return torch.sigmoid(self.network(crops))
+
+
+def export_cover(network: CoverNetwork, folder: Path, facts: dict[str, Any] | None = None) -> None:
+    """Write a model folder; graph and state get the same half-precision weights.
+
+    Args:
+        network: trained.
+        folder: made if missing.
+        facts: anything else `model.json` should say (training, held-out table).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = halved_state(network.state_dict())
+    torch.save({"state": state, "widths": network.sizes.widths}, folder / STATE)
+    fixed = CoverNetwork(network.sizes)
+    fixed.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
+    inputs = (torch.zeros(1, 6, SIDE, SIDE),)
+    write_graph(_Probability(fixed.eval()).eval(), inputs, ("crops",), ("hidden",), folder / GRAPH)
+    halve(folder / GRAPH)
+    files = {name: digest(folder / name) for name in (GRAPH, STATE)}
+    (folder / "model.json").write_text(
+        json.dumps({"kind": "cover", "files": files, **(facts or {})}, indent=1)
+    )
+
+
+def read_network(path: Path) -> CoverNetwork:
+    """The network of a `best.pt` or a model folder's `state.pt`.
+
+    Raises:
+        WeightsError: no such file, or of another network.
+    """
+    return _read(path)[0]
+
+
+def export_file(path: Path, folder: Path) -> None:
+    """A `best.pt` as a model folder.
+
+    Raises:
+        WeightsError: no such file, or of another network.
+    """
+    network, saved = _read(path)
+    facts = {"steps": saved["step"], "seconds": round(saved["seconds"]), "held_out": saved["rows"]}
+    export_cover(network, folder, facts)
+
+
+def _read(path: Path) -> tuple[CoverNetwork, dict[str, Any]]:
+    if not path.is_file():
+        raise WeightsError(f"no weights at {path}: give a best.pt of `livery train cover`")
+    saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    network = CoverNetwork(CoverSizes(widths=tuple(saved["widths"])))
+    try:
+        network.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in saved["state"].items()}
+        )
+    except RuntimeError as failure:
+        raise WeightsError(f"{path} does not fit the network: {failure}") from failure
+    return network, saved

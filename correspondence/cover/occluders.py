@@ -1,0 +1,205 @@
+"""A folder of covers: cut-out hands and objects, faces that something hides, clips of people signing."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from correspondence.cover.crop import carried, crop_matrix, cut
+from correspondence.cover.signing import Hands, hand_masks, several_hands
+from correspondence.training import data
+from correspondence.types import Float, Image
+
+logger = logging.getLogger(__name__)
+
+POOL_SIDE = 208  # of a stored crop, pixels
+POOL_PER_FACE = 1.95  # its side over the face's longer side: room to shift and turn the network's crop
+SPRITE = 200  # longer side of a stored cover, pixels
+AMONG = 4  # frames before and after one that must be without a hand as well
+SIGNING_EVERY = 3  # clips of people signing give every 3rd frame
+Find = Callable[[Image], Float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Which covers serve for measuring only.
+
+    Attributes:
+        sources: (kind, start of the source's name) pairs of the manifest that are never trained on.
+        each: besides, every n-th cut-out object of the other sources.
+
+    Cut-outs from a video with something held out serve for nothing at all.
+    """
+
+    sources: tuple[tuple[str, str], ...] = (
+        ("hand", "Sheherazade8/"),
+        ("object", "Maap014/"),
+        ("cover", "AlpYksl/"),
+        ("clip", "AlpYksl/"),
+    )
+    each: int = 5
+
+    def holds(self, kind: str, source: str) -> bool:
+        """Whether all of a kind from a source is held out."""
+        return any(kind == k and source.startswith(s) for k, s in self.sources)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cover:
+    """A cut-out cover.
+
+    Attributes:
+        name: of its file; kind: "hand", "object", "glasses" or "mask".
+        picture: uint8 (H, W, 4) RGB and alpha.
+        held: it serves for measuring only.
+    """
+
+    name: str
+    kind: str
+    picture: npt.NDArray[np.uint8]
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Covered:
+    """A real picture of a face that something hides.
+
+    Attributes:
+        name: of its file, with the frame's number for one of a clip.
+        image: crop, uint8 (POOL_SIDE, POOL_SIDE, 3).
+        mask: of what hides it, float32 (POOL_SIDE, POOL_SIDE), [0, 1].
+        points: float32 (478, 2), landmarks as they are found in spite of the cover, pixels of the crop.
+        held: it serves for measuring only.
+        unsure: where the mask may be wrong, float32 {0, 1}; None for nowhere.
+    """
+
+    name: str
+    image: Image
+    mask: Float
+    points: Float
+    held: bool
+    unsure: Float | None = None
+
+
+def manifest_rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of a folder's `MANIFEST.csv`.
+
+    Raises:
+        ValueError: no manifest.
+    """
+    manifest = folder / "MANIFEST.csv"
+    if not manifest.is_file():
+        raise ValueError(f"no MANIFEST.csv in {folder}: give the folder of the covers")
+    with manifest.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
+    """The cut-out covers of a folder, at most `SPRITE` pixels long.
+
+    Args:
+        folder: of `MANIFEST.csv` and what it lists.
+        held: what serves for measuring only.
+
+    Raises:
+        ValueError: no manifest.
+    """
+    held, rows = held or HeldOut(), manifest_rows(folder)
+    shown = {r["path"] for r in rows if r["kind"] == "cover" and held.holds(r["kind"], r["source_repo"])}
+    shown |= {r["path"] for r in rows if r["kind"] == "clip" and held.holds(r["kind"], r["source_repo"])}
+    covers, objects = [], 0
+    for row in rows:
+        kind, source, path = row["kind"], row["source_repo"], folder / row["file"]
+        apart = held.holds(kind, source)
+        if kind not in ("hand", "object") or (not apart and row["path"] in shown):
+            continue
+        objects += kind == "object"
+        name = "mask" if "face mask" in row["what_was_done"] else kind
+        name = "glasses" if "virtual-glasses" in source else name
+        apart = apart or (kind == "object" and objects % held.each == 0)
+        picture = cv2.cvtColor(_smaller(cv2.imread(str(path), -1)), cv2.COLOR_BGRA2RGBA)
+        covers.append(Cover(path.stem, name, picture, apart))
+    return covers
+
+
+def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list[Covered]:
+    """The really covered faces of a folder; those in which no face is found are left out.
+
+    Args:
+        folder: of `MANIFEST.csv` and what it lists.
+        find: landmarks of a picture, float32 (478, 3) in pixels or None.
+        held: what serves for measuring only.
+
+    Raises:
+        ValueError: no manifest.
+    """
+    held, out = held or HeldOut(), []
+    for row in manifest_rows(folder):
+        path = folder / row["file"]
+        if row["kind"] != "cover":
+            continue
+        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        mask = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
+        found = find(image)
+        if found is None:
+            logger.info("%s: no face found", path.name)
+            continue
+        matrix = crop_matrix(found, POOL_SIDE, POOL_PER_FACE)
+        hidden = cut(cv2.merge([mask] * 3), matrix, POOL_SIDE)[..., 0].astype(np.float32) / 255
+        upright, points = cut(image, matrix, POOL_SIDE), carried(found, matrix)
+        out.append(Covered(path.stem, upright, hidden, points, held.holds("cover", row["source_repo"])))
+    return out
+
+
+def held_clips(folder: Path, held: HeldOut | None = None) -> list[Path]:
+    """The held-out clips of people signing.
+
+    Raises:
+        ValueError: no manifest.
+    """
+    held = held or HeldOut()
+    rows = [r for r in manifest_rows(folder) if r["kind"] == "clip" and held.holds("clip", r["source_repo"])]
+    return [folder / r["file"] for r in rows]
+
+
+def read_signing(clips: Sequence[Path], find: Find, hands: Hands | None = None) -> list[Covered]:
+    """Frames of clips of people signing before their face: the hands' masks from their landmarks.
+
+    Args:
+        clips: videos, one person each.
+        find: landmarks of a face; hands: of hands, MediaPipe's by default.
+
+    Returns:
+        Every `SIGNING_EVERY`th frame in which a face is found. One without a hand counts as uncovered only
+        where the frames around it have none either: a hand in motion is missed at times.
+    """
+    hands, out = hands or several_hands(), list[Covered]()
+    for path in clips:
+        mine: list[Covered] = []
+        for number, frame in enumerate(data.read_video(path)):
+            points = find(frame) if number % SIGNING_EVERY == 0 else None
+            if points is None:
+                continue
+            matrix = crop_matrix(points, POOL_SIDE, POOL_PER_FACE)
+            upright = cut(frame, matrix, POOL_SIDE)
+            found = [carried(hand, matrix) for hand in hands(frame)]
+            mask, unsure = hand_masks(upright, found)
+            name = f"{path.stem}-{number:04d}"
+            mine.append(Covered(name, upright, mask, carried(points, matrix), False, unsure))
+        busy = np.array([bool(p.mask.any() or (p.unsure is not None and p.unsure.any())) for p in mine])
+        near = np.convolve(busy, np.ones(2 * AMONG + 1), "same") > 0
+        out += [p for i, p in enumerate(mine) if busy[i] or not near[i]]
+    return out
+
+
+def _smaller(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    scale = min(1.0, SPRITE / max(picture.shape[:2]))
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

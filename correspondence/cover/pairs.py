@@ -1,0 +1,337 @@
+"""Training pairs of the cover's network: a frame that something hides in part, its reference, the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence.cover import worn
+from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, face_area
+from correspondence.cover.data import Faces
+from correspondence.cover.drawn import drawn_cover
+from correspondence.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover, Covered
+from correspondence.types import Float, Image
+
+Rng = np.random.Generator
+BESIDE = 0.15  # weight of what lies off the face
+OFTEN = {"hand": 6.0, "object": 2.0, "mask": 0.7, "glasses": 0.7}  # how often a kind of cut-out is laid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverPairConfig:
+    """How often what happens; shares in [0, 1]."""
+
+    uncovered: float = 0.25  # pairs in which nothing hides the frame's face
+    second: float = 0.25  # covered ones with a second cover
+    drawn: float = 0.45  # covers that are drawn; the rest are cut-outs
+    real: float = 0.12  # pairs of a really covered picture
+    alone: float = 0.2  # pairs without a reference
+    behind: float = 0.1  # pairs whose reference is covered too
+    own_colour: float = 0.5  # hands that take the face's own colour
+    make_up: float = 0.35
+    glasses: float = 0.2  # worn in both pictures
+    put_on: float = 0.06  # glasses in the frame only: they hide the face
+    side_light: float = 0.25
+    tongue: float = 0.04
+    motion: float = 0.25  # covers blurred by their motion
+    shadow: float = 0.6  # covers with a shadow on the face
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoverPair:
+    """One pair.
+
+    Attributes:
+        frame, reference: float32 (SIDE, SIDE, 3), RGB [0, 255]; the reference all `NONE` where there is none.
+        hidden: how much of the frame's face is hidden, float32 (SIDE, SIDE), [0, 1].
+        face: 1 inside the face's outline in the frame, 0 beside it, 2 where nothing is known, float32.
+        kind: of the cover that was laid last, or "none".
+    """
+
+    frame: Float
+    reference: Float
+    hidden: Float
+    face: Float
+    kind: str
+
+
+NONE = 127.5  # becomes 0 in the network's range
+
+
+class CoverPairs:
+    """Makes pairs; each is decided by its number alone.
+
+    Args:
+        faces: uncovered crops.
+        covers: cut-outs to lay over them.
+        pictures: really covered crops.
+        config: how often what happens.
+        seed: of all chance.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        covers: list[Cover],
+        pictures: list[Covered],
+        config: CoverPairConfig | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.faces, self.pictures = faces, pictures
+        self.config = config or CoverPairConfig()
+        self.seed = seed
+        kinds = sorted({c.kind for c in covers})
+        self._covers = {k: [c for c in covers if c.kind == k] for k in kinds}
+        self._of_clip = {int(c): np.flatnonzero(faces.clip == c) for c in np.unique(faces.clip)}
+        self._clips = list(self._of_clip)
+        self._bare: dict[str, list[Covered]] = {}  # frames of signing clips with nothing before the face
+        for p in pictures:
+            if p.unsure is not None and not p.mask.any() and not p.unsure.any():
+                self._bare.setdefault(p.name.rpartition("-")[0], []).append(p)
+
+    def pair(self, number: int, kind: str | None = None, index: int | None = None) -> CoverPair:
+        """A pair.
+
+        Args:
+            number: decides it, with the seed.
+            kind: of the cut-out that is laid over the face; "none" for no cover; None for any or none.
+            index: of the crop that serves as frame; None for any.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        config = self.config
+        if self.pictures and kind is None and rng.random() < config.real:
+            return self.real(rng, self.pictures[int(rng.integers(len(self.pictures)))])
+        if index is None:
+            mine = self._of_clip[self._clips[int(rng.integers(len(self._clips)))]]
+            index = int(rng.choice(mine))
+        mine = self._of_clip[int(self.faces.clip[index])]
+        frame, points = self._crop(rng, index, 1.0)
+        other, own = self._crop(rng, int(rng.choice(mine)), 0.5)
+        self._wear(rng, frame, points, other, own)
+        hidden = np.zeros((SIDE, SIDE), np.float32)
+        laid = "none"
+        if kind != "none" and (kind is not None or rng.random() >= config.uncovered):
+            for _ in range(1 + int(kind is None and rng.random() < config.second)):
+                laid = self._cover(rng, frame, points, hidden, kind)
+        if kind is None and rng.random() < config.put_on:
+            hidden = np.maximum(hidden, worn.glasses(frame, points, int(rng.integers(1 << 31))))
+        if rng.random() < config.behind and kind is None:
+            self._cover(rng, other, own, np.zeros((SIDE, SIDE), np.float32), None)
+        return self._finish(rng, frame, points, other, hidden, laid, alone=kind is None)
+
+    def real(self, rng: Rng, picture: Covered) -> CoverPair:
+        """A pair of a really covered picture; another frame of its clip is the reference, if it is of one."""
+        matrix = _jitter(rng, 0.6)
+        frame, points = _turned(picture.image, picture.points, matrix)
+        hidden, _ = _turned(picture.mask, picture.points, matrix)
+        other = np.full_like(frame, NONE)
+        clip = self._bare.get(picture.name.rpartition("-")[0], [])
+        if clip:
+            bare = clip[int(rng.integers(len(clip)))]
+            other, _ = _turned(bare.image, bare.points, _jitter(rng, 0.5))
+        pair = self._finish(rng, frame, points, other, hidden, "real", alone=True, mirrored=False)
+        if picture.unsure is not None:
+            unsure, _ = _turned(picture.unsure, picture.points, matrix)
+            pair.face[unsure > 0] = 2
+        return pair
+
+    def _finish(
+        self,
+        rng: Rng,
+        frame: Float,
+        points: Float,
+        other: Float,
+        hidden: Float,
+        kind: str,
+        alone: bool,
+        mirrored: bool = True,
+    ) -> CoverPair:
+        config = self.config
+        spread = rng.uniform(0.02, 0.4)  # both in the light of one room
+        room = int(rng.integers(1 << 31))
+        frame = worn.exposed(frame, np.random.default_rng(room), spread)
+        if rng.random() < config.side_light:
+            frame = worn.side_light(frame, points, rng)
+        frame = worn.as_filmed(worn.exposed(frame, rng, 0.12), rng)
+        if (other == NONE).all() or (alone and rng.random() < config.alone):
+            other = np.full_like(other, NONE)
+        else:
+            other = worn.exposed(other, np.random.default_rng(room), spread)
+            other = worn.as_filmed(worn.exposed(other, rng, 0.12), rng)
+        face = face_area(points)
+        if mirrored and rng.random() < 0.5:
+            frame, other, hidden, face = (
+                np.ascontiguousarray(a[:, ::-1]) for a in (frame, other, hidden, face)
+            )
+        return CoverPair(frame, other, hidden, face, kind)
+
+    def _crop(self, rng: Rng, index: int, amount: float) -> tuple[Float, Float]:
+        return _turned(self.faces.images[index], self.faces.points[index], _jitter(rng, amount))
+
+    def _wear(self, rng: Rng, frame: Float, points: Float, other: Float, own: Float) -> None:
+        config = self.config
+        if rng.random() < config.make_up:
+            for _ in range(int(rng.integers(1, 4))):
+                seed = int(rng.integers(1 << 31))
+                worn.make_up(frame, points, seed)
+                worn.make_up(other, own, seed)
+        if rng.random() < config.tongue:
+            worn.tongue(frame, points, rng)
+        if rng.random() < config.glasses:
+            seed = int(rng.integers(1 << 31))
+            worn.glasses(frame, points, seed)
+            worn.glasses(other, own, seed)
+
+    def _cover(self, rng: Rng, frame: Float, points: Float, hidden: Float, kind: str | None) -> str:
+        """Lay one cover over the frame, in place, and add it to what is hidden; its kind."""
+        config = self.config
+        skin = _skin(frame, points)
+        drawn = kind is None and (not self._covers or rng.random() < config.drawn)
+        if kind == "drawn" or drawn:
+            texture = self.faces.images[int(rng.integers(len(self.faces.images)))]
+            picture, name = drawn_cover(rng, texture, skin)
+            size = rng.uniform(0.5, 1.5) * (0.6 if name == "phone" else 1)
+        else:
+            name = kind or str(rng.choice(list(self._covers), p=_shares(list(self._covers))))
+            cover = self._covers[name][int(rng.integers(len(self._covers[name])))]
+            picture = cover.picture.astype(np.float32)
+            picture[..., 3] *= np.float32(1 / 255)
+            size = rng.uniform(0.45, 1.2)
+        if name == "hand" and rng.random() < config.own_colour:
+            picture = _recoloured(rng, picture, skin)
+        elif rng.random() < 0.7:
+            picture = _lit(rng, picture, float(skin.mean()))
+        if name in ("mask", "glasses"):
+            laid = _placed_on_face(rng, picture, points, name)
+        else:
+            laid = _placed(rng, picture, points, size)
+        soft = rng.uniform(0.2, 1.2)
+        laid = cv2.GaussianBlur(laid, (0, 0), soft)
+        if rng.random() < config.motion:
+            laid = _moved(rng, laid)
+        alpha = np.clip(laid[..., 3:], 0, 1)
+        if rng.random() < config.shadow:
+            shift = np.array([[1, 0, rng.normal(0, 4)], [0, 1, rng.normal(3, 4)]])
+            shade = cv2.warpAffine(cv2.GaussianBlur(alpha, (0, 0), rng.uniform(1, 6)), shift, (SIDE, SIDE))
+            frame *= 1 - np.float32(rng.uniform(0.1, 0.6)) * shade[..., None]
+        frame *= 1 - alpha
+        frame += laid[..., :3]
+        np.maximum(hidden, alpha[..., 0], out=hidden)
+        return name
+
+
+def _shares(kinds: list[str]) -> list[float]:
+    """How often each kind of cut-out is taken."""
+    total = sum(OFTEN[kind] for kind in kinds)
+    return [OFTEN[kind] / total for kind in kinds]
+
+
+def _jitter(rng: Rng, amount: float) -> Matrix:
+    """From a stored crop to the network's: landmarks drift, and far where something hides the face."""
+    far = amount * (3 if rng.random() < 0.2 else 1)
+    scale = SIDE * POOL_PER_FACE / (POOL_SIDE * PER_FACE) * float(np.exp(rng.normal(0, 0.045 * far)))
+    turn = np.radians(rng.normal(0, 3 * far))
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    linear = np.array([[cos, -sin], [sin, cos]])
+    middle = np.full(2, (POOL_SIDE - 1) / 2)
+    shift = np.full(2, (SIDE - 1) / 2) - linear @ middle + rng.normal(0, 2.5 * far, 2)
+    return np.concatenate([linear, shift[:, None]], axis=1)
+
+
+def _turned(image: Image | Float, points: Float, matrix: Matrix) -> tuple[Float, Float]:
+    out = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return out.astype(np.float32), carried(points, matrix)
+
+
+def _skin(frame: Float, points: Float) -> Float:
+    """The face's colour: the median around both cheeks, forehead and nose, float32 (3,)."""
+    at = np.clip(np.rint(points[[50, 280, 9, 205, 425, 4]]), 0, SIDE - 1).astype(int)
+    return np.asarray(np.median(frame[at[:, 1], at[:, 0]], axis=0), np.float32)
+
+
+def _mean(picture: Float) -> Float:
+    share = picture[..., 3:]
+    return np.asarray((picture[..., :3] * share).sum(axis=(0, 1)) / max(float(share.sum()), 1e-3), np.float32)
+
+
+def _recoloured(rng: Rng, picture: Float, skin: Float) -> Float:
+    """A hand in the colour of the face it is before, or of someone else's."""
+    share = np.float32(rng.uniform(0.6, 1.0))
+    aim = skin * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.04, 3))
+    if rng.random() < 0.25:
+        aim = np.array([60, 38, 28]) + rng.beta(0.8, 1.4) * np.array([185, 172, 162])
+    gain = (aim / np.maximum(_mean(picture), 8)) ** share
+    out = picture.copy()
+    out[..., :3] = np.minimum(out[..., :3] * gain.astype(np.float32), 255)
+    return out
+
+
+def _lit(rng: Rng, picture: Float, level: float) -> Float:
+    """A cover in the light of the face: its brightness drawn towards the face's."""
+    own = max(float(_mean(picture).mean()), 8.0)
+    gain = (max(level, 8.0) / own) ** rng.uniform(0, 0.6) * np.exp(rng.normal(0, 0.2))
+    out = picture.copy()
+    out[..., :3] = np.minimum(out[..., :3] * (gain * np.exp(rng.normal(0, 0.05, 3))).astype(np.float32), 255)
+    return out
+
+
+def _premultiplied(picture: Float) -> Float:
+    out = picture.copy()
+    out[..., :3] *= picture[..., 3:]
+    return out
+
+
+def _placed(rng: Rng, picture: Float, points: Float, size: float) -> Float:
+    """A cover somewhere on or near the face, any way up: premultiplied, float32 (SIDE, SIDE, 4)."""
+    face = SIDE / PER_FACE
+    scale = size * face / max(picture.shape[:2])
+    if scale < 0.7:
+        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
+        picture, scale = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA), 1.0
+    else:
+        picture = _premultiplied(picture)
+    turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.6)
+    side = float(rng.choice([-1, 1]))
+    linear = scale * np.array([[np.cos(turn) * side, -np.sin(turn)], [np.sin(turn) * side, np.cos(turn)]])
+    stretch = np.diag(np.exp(rng.normal(0, 0.12, 2)))
+    linear = linear @ stretch
+    target = points[:468].mean(axis=0) + rng.normal(0, 0.3 * face, 2)
+    shift = target - linear @ np.array([(picture.shape[1] - 1) / 2, (picture.shape[0] - 1) / 2])
+    return _laid(picture, np.concatenate([linear, shift[:, None]], axis=1))
+
+
+def _placed_on_face(rng: Rng, picture: Float, points: Float, kind: str) -> Float:
+    """A face mask over mouth and nose, or glasses before the eyes."""
+    left, right = (points[234], points[454]) if kind == "mask" else (points[127], points[356])
+    middle = points[[4, 152]].mean(axis=0) if kind == "mask" else points[168]
+    along = right - left
+    wide = max(float(np.hypot(*along)), 8.0) * rng.uniform(0.95, 1.15)
+    scale = wide / picture.shape[1]
+    turn = np.arctan2(along[1], along[0]) + rng.normal(0, 0.06)
+    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    if scale < 0.7:
+        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
+        picture = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA)
+        linear = linear / scale
+    else:
+        picture = _premultiplied(picture)
+    target = middle + rng.normal(0, 0.03 * wide, 2)
+    shift = target - linear @ np.array([(picture.shape[1] - 1) / 2, (picture.shape[0] - 1) / 2])
+    return _laid(picture, np.concatenate([linear, shift[:, None]], axis=1))
+
+
+def _laid(picture: Float, matrix: Matrix) -> Float:
+    return np.asarray(cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.float32)
+
+
+def _moved(rng: Rng, laid: Float) -> Float:
+    """A premultiplied cover blurred along a straight line."""
+    length = int(rng.integers(3, 16))
+    kernel = np.zeros((length, length), np.float32)
+    turn, half = rng.uniform(0, np.pi), (length - 1) / 2
+    reach = half * np.array([np.cos(turn), np.sin(turn)])
+    ends = [tuple(int(v) for v in np.rint(half + s * reach)) for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1)
+    return np.asarray(cv2.filter2D(laid, -1, kernel / kernel.sum()), np.float32)

@@ -1,0 +1,108 @@
+"""What hides a live face, frame by frame: the cover's network over ONNX Runtime, on one thread."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from correspondence.cover.crop import PER_FACE, SIDE, carried, crop_matrix, cut, face_area
+from correspondence.cover.weights import graph_file
+from correspondence.errors import WeightsError
+from correspondence.types import Float, Hidden, Image, Landmarks
+
+logger = logging.getLogger(__name__)
+
+SEED = 0.6  # probability that some pixel of a cover reaches ...
+LOW, HIGH = 0.15, 0.45  # ... and from which on pixels beside it belong to it, hardly and in full
+AROUND = 9  # how far beyond the face's outline a cover counts, pixels of the crop: paint reaches there
+LEAST = 12  # a cover of fewer pixels of the crop is none: a mole, a glint
+
+
+class CoverFinder:
+    """Finds what hides a face; holds no session state, safe to share between threads.
+
+    Args:
+        graph: an ONNX file of the network, see `export`.
+
+    Raises:
+        WeightsError: ONNX Runtime is not installed, or cannot read the file.
+    """
+
+    def __init__(self, graph: Path) -> None:
+        try:
+            import onnxruntime
+        except ImportError as missing:
+            raise WeightsError("it needs ONNX Runtime: pip install 'livery[cpu]'") from missing
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(str(graph), options, ["CPUExecutionProvider"])
+
+    @classmethod
+    def load(cls, weights: Path | None = None) -> CoverFinder:
+        """The shipped network, or that of a model folder.
+
+        Raises:
+            WeightsError: the weights are missing or damaged, or ONNX Runtime is not installed.
+        """
+        return cls(graph_file(weights))
+
+    def probability(self, frame: Image, reference: Image | None) -> Float:
+        """Probability that something hides the face, float32 (SIDE, SIDE).
+
+        Args:
+            frame: its face crop, uint8 (SIDE, SIDE, 3).
+            reference: the reference's, which shows what belongs to this face; None where it has no face.
+        """
+        crops = np.zeros((1, 6, SIDE, SIDE), np.float32)
+        for first, picture in ((0, frame), (3, reference)):
+            if picture is not None:
+                crops[0, first : first + 3] = picture.transpose(2, 0, 1) * np.float32(1 / 127.5) - 1
+        return np.asarray(self._session.run(None, {"crops": crops})[0][0, 0], np.float32)
+
+    def __call__(self, frame: Image, landmarks: Landmarks, reference: Image | None) -> Hidden | None:
+        """What hides the face in a frame; None where nothing does.
+
+        Args:
+            frame: uint8 (H, W, 3); landmarks: of its face.
+            reference: the reference's face crop, uint8 (SIDE, SIDE, 3), or None.
+        """
+        matrix = crop_matrix(landmarks.points)
+        probability = self.probability(cut(frame, matrix), reference)
+        area = cv2.dilate(face_area(carried(landmarks.points, matrix)), _disc(AROUND))
+        probability = probability * cv2.blur(area, (5, 5))
+        share = _grown(probability)
+        if share is None:
+            return None
+        face_px = SIDE / PER_FACE / float(np.hypot(*matrix[:, 0]))
+        return Hidden(share, matrix, float(np.log(max(face_px, 1.0))))
+
+
+def _grown(probability: Float) -> Float | None:
+    """How far each pixel is hidden: what hangs together with a pixel that surely is; None where none is."""
+    count, label, stats, _ = cv2.connectedComponentsWithStats((probability > LOW).astype(np.uint8))
+    kept = np.zeros(count, np.float32)
+    kept[np.unique(label[probability > SEED])] = 1
+    kept[stats[:, cv2.CC_STAT_AREA] < LEAST] = kept[0] = 0
+    if not kept.any():
+        return None
+    rising = np.clip((probability - LOW) * np.float32(1 / (HIGH - LOW)), 0, 1)
+    return np.asarray(rising * rising * (3 - 2 * rising) * kept[label], np.float32)
+
+
+@lru_cache(maxsize=1)
+def shipped_finder() -> CoverFinder | None:
+    """The shipped finder, shared by all matchers; None where it does not load, which is logged once."""
+    try:
+        return CoverFinder.load()
+    except WeightsError as error:
+        logger.warning("an edit of the face also lands on hands before it: %s", error)
+        return None
+
+
+def _disc(radius: int) -> Image:
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2), np.uint8)

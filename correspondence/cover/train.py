@@ -1,0 +1,327 @@
+"""Training of the cover's network: `livery train cover`.
+
+Needs torch, numpy and OpenCV; the cache made by `--prepare` carries everything MediaPipe had to say. A run
+leaves `last.pt` (all that `--resume` needs), `best.pt` (the averaged weights that did best on the held-out
+table), `curves.csv` and `table.jsonl`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from correspondence.cover import data
+from correspondence.cover.export import export_file, read_network
+from correspondence.cover.kept import Kept
+from correspondence.cover.measures import Bytes, CoverCase, cases, score, table
+from correspondence.cover.network import CoverNetwork, CoverSizes
+from correspondence.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
+from correspondence.training.trainer import Average
+from correspondence.types import Float
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverTrainConfig:
+    """One run.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    minutes: float = 90.0  # of training in all, earlier runs that are resumed included
+    batch: int = 16
+    fresh: int = 3  # pairs of a batch that are made anew; the others come from those kept
+    kept: int = 4096  # pairs that are kept
+    rate: float = 2e-3
+    floor: float = 0.02  # share of the rate that is left at the end
+    warm_up: int = 200  # steps
+    decay: float = 1e-4
+    average: float = 0.999  # of the weights' moving average
+    half: bool = True  # bfloat16 where it may be
+    seed: int = 0
+    threads: int = 1
+    log_every: int = 50
+    table_every: int = 1000  # steps
+    save_every_s: float = 240.0
+    table_pairs: int = 60  # of each held-out case
+
+    def __post_init__(self) -> None:
+        if self.minutes <= 0 or self.rate <= 0:
+            raise ValueError(f"minutes and rate must be positive, got {self.minutes}, {self.rate}")
+        if not 1 <= self.fresh <= self.batch or self.kept < self.batch:
+            raise ValueError(
+                f"1 <= fresh <= batch <= kept must hold, got {self.fresh}, {self.batch}, {self.kept}"
+            )
+
+
+def to_input(frames: Bytes, references: Bytes) -> Tensor:
+    """Crops as the network takes them: float (N, 6, side, side) in [-1, 1], a reference of 127s all 0.
+
+    Args:
+        frames, references: uint8 (N, side, side, 3) RGB; `NONE` rounded down stands for no reference.
+    """
+    both = torch.from_numpy(np.concatenate([frames, references], axis=3)).permute(0, 3, 1, 2).float()
+    both = both / 127.5 - 1
+    none = (references == 127).all(axis=(1, 2, 3))
+    both[torch.from_numpy(none), 3:] = 0
+    return both.contiguous(memory_format=torch.channels_last)
+
+
+def loss_of(logits: Tensor, hidden: Tensor, face: Tensor) -> Tensor:
+    """Cross-entropy with what is hidden, and one minus the soft overlap, both weighted towards the face.
+
+    Args:
+        logits, hidden, face: float (B, 1, side, side); hidden in [0, 1], face as a `CoverPair` has it.
+    """
+    weight = torch.where(face == 2, 0.0, BESIDE + (1 - BESIDE) * face)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, hidden, reduction="none")
+    probability = torch.sigmoid(logits)
+    both = (weight * probability * hidden).sum(dim=(1, 2, 3))
+    either = (weight * (probability + hidden - probability * hidden)).sum(dim=(1, 2, 3))
+    overlap = (both + 20) / (either + 20)  # 20 pixels: a speck on an uncovered face costs little
+    return (weight * entropy).sum() / weight.sum() + 0.25 * (1 - overlap).mean()
+
+
+class CoverTrainer:
+    """State of a run: network, average, optimiser, curves, time spent."""
+
+    def __init__(self, config: CoverTrainConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.network = CoverNetwork(CoverSizes(widths=config.widths)).to(memory_format=torch.channels_last)
+        self.average = Average(self.network, config.average)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=config.rate, weight_decay=config.decay
+        )
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
+
+    def update(self, batch: Bytes) -> float:
+        """One step on uint8 (B, side, side, 8) of `Kept.batch`; the loss.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
+        config = self.config
+        progress = min(self.seconds / (60 * config.minutes), 1.0)
+        curve = config.floor + (1 - config.floor) * 0.5 * (1 + math.cos(math.pi * progress))
+        for group in self.optimiser.param_groups:
+            group["lr"] = config.rate * curve * min(1.0, (self.step + 1) / config.warm_up)
+        hidden, face = (torch.from_numpy(batch[..., i].copy())[:, None].float() for i in (6, 7))
+        self.network.train()
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.half):
+            logits = self.network(to_input(batch[..., :3], batch[..., 3:6]))
+        loss = loss_of(logits.float(), hidden / 255, face)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss became {loss.item()} at step {self.step}")
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update(self.network)
+        self.step += 1
+        return float(loss.item())
+
+    def averaged(self) -> CoverNetwork:
+        """The network with the averaged weights."""
+        network = CoverNetwork(CoverSizes(widths=self.config.widths))
+        network.load_state_dict(self.average.state)
+        return network.eval().to(memory_format=torch.channels_last)
+
+    def begin_with(self, path: Path) -> None:
+        """Start from a model folder's `state.pt` or a `best.pt` in place of weights by chance.
+
+        Raises:
+            WeightsError: no such file, or of another network.
+        """
+        self.network.load_state_dict(read_network(path).state_dict())
+        self.average = Average(self.network, self.config.average)
+
+    def save(self, path: Path) -> None:
+        """Everything that `load` needs, in one file."""
+        said = {
+            "network": self.network.state_dict(),
+            "average": self.average.state,
+            "count": self.average.count,
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "config": asdict(self.config),
+        }
+        torch.save(said, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            ValueError: no such file.
+        """
+        if not path.is_file():
+            raise ValueError(f"nothing to resume: no {path}")
+        said: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self.network.load_state_dict(said["network"])
+        self.average.state, self.average.count = said["average"], said["count"]
+        self.optimiser.load_state_dict(said["optimiser"])
+        self.step, self.seconds, self.best = said["step"], said["seconds"], said["best"]
+
+
+@torch.no_grad()
+def predicted(network: CoverNetwork, frames: Bytes, references: Bytes) -> Float:
+    """The network's probabilities, float32 (N, side, side), of crops uint8 (N, side, side, 3)."""
+    parts = [
+        torch.sigmoid(network(to_input(frames[i : i + 16], references[i : i + 16])))[:, 0].numpy()
+        for i in range(0, len(frames), 16)
+    ]
+    return np.asarray(np.concatenate(parts), np.float32)
+
+
+def train(
+    config: CoverTrainConfig,
+    pairs: CoverPairs,
+    held: list[CoverCase],
+    out: Path,
+    resume: bool = False,
+    init: Path | None = None,
+) -> CoverTrainer:
+    """Train until the minutes are used up.
+
+    Args:
+        config: the run.
+        pairs: makes what is trained on.
+        held: cases of the table.
+        out: folder of the results.
+        resume: go on from `out`/last.pt.
+        init: weights to begin with, see `CoverTrainer.begin_with`.
+    """
+    torch.set_num_threads(config.threads)
+    cv2.setNumThreads(config.threads)
+    trainer = CoverTrainer(config)
+    out.mkdir(parents=True, exist_ok=True)
+    if resume:
+        trainer.load(out / "last.pt")
+    elif init is not None:
+        trainer.begin_with(init)
+    said = {**asdict(config), "pairs": asdict(pairs.config)}
+    (out / "config.json").write_text(json.dumps(said, indent=1))
+    rng = np.random.default_rng((config.seed, trainer.step))
+    kept, number = Kept(config.kept, 128), trainer.step * config.batch
+    for _ in range(4 * config.batch):  # so that no batch is of a few pairs only
+        kept.add(pairs.pair(number))
+        number += 1
+    saved, losses = time.monotonic(), list[float]()
+    while trainer.seconds < 60 * config.minutes:
+        begun = time.monotonic()
+        for _ in range(config.fresh):
+            kept.add(pairs.pair(number))
+            number += 1
+        losses.append(trainer.update(kept.batch(config.fresh, config.batch, rng)))
+        trainer.seconds += time.monotonic() - begun
+        if trainer.step % config.log_every == 0:
+            _note(out / "curves.csv", [trainer.step, round(trainer.seconds), float(np.mean(losses))])
+            losses = []
+        if trainer.step % config.table_every == 0:
+            measure(trainer, held, out)
+        if time.monotonic() - saved > config.save_every_s:
+            trainer.save(out / "last.pt")
+            saved = time.monotonic()
+    measure(trainer, held, out)
+    return trainer
+
+
+def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
+    """Append the table to `table.jsonl`, save the state, and the averaged weights if they are the best."""
+    network = trainer.averaged()
+    rows = table(held, lambda frames, references: predicted(network, frames, references))
+    number = score(rows)
+    line = {"step": trainer.step, "seconds": round(trainer.seconds), "score": number, "rows": rows}
+    with (out / "table.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    logger.info("step %d, %.0f s: score %.4f", trainer.step, trainer.seconds, number)
+    if number < trainer.best:
+        trainer.best = number
+        best = {"state": network.state_dict(), "widths": trainer.config.widths}
+        torch.save(
+            {**best, "step": trainer.step, "seconds": trainer.seconds, "rows": rows}, out / "best.part"
+        )
+        (out / "best.part").replace(out / "best.pt")
+    trainer.save(out / "last.pt")
+
+
+def _note(path: Path, values: list[float]) -> None:
+    new = not path.is_file()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", "seconds", "loss"])
+        writer.writerow(values)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add this command's options."""
+    parser.add_argument("--prepare", type=Path, metavar="DIR", help="cache a portraits folder and stop")
+    parser.add_argument("--occluders", type=Path, metavar="DIR", help="folder of covers, for --prepare")
+    parser.add_argument(
+        "--export", type=Path, metavar="FILE", help="export a best.pt to --out/model and stop"
+    )
+    parser.add_argument(
+        "--cache", type=Path, default=Path("runs/cover-cache"), help="where the cache is kept"
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/cover"), help="folder of the results")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="begin with a state.pt or best.pt")
+    parser.add_argument("--resume", action="store_true", help="go on from --out/last.pt")
+    parser.add_argument(
+        "--minutes", type=float, default=90.0, help="of training in all, earlier ones included"
+    )
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """The command; 0 when done.
+
+    Raises:
+        ValueError: a folder or file that is not there.
+    """
+    if args.prepare is not None:
+        if args.occluders is None:
+            raise ValueError("--prepare needs the folder of covers as well: --occluders DIR")
+        data.prepare(args.prepare, args.occluders, args.cache)
+        return 0
+    if args.export is not None:
+        export_file(args.export, args.out / "model")
+        return 0
+    names = ("minutes", "batch", "rate", "threads", "seed")
+    config = CoverTrainConfig(**{name: getattr(args, name) for name in names})
+    covers, pictures = (
+        data.load_covers(args.cache / "covers.npz"),
+        data.load_pictures(args.cache / "pictures.npz"),
+    )
+    held = cases(data.load_faces(args.cache / "unseen.npz"), covers, pictures, config.table_pairs)
+    pairs = CoverPairs(
+        data.load_faces(args.cache / "faces.npz"),
+        [c for c in covers if not c.held],
+        [p for p in pictures if not p.held],
+        CoverPairConfig(),
+        config.seed,
+    )
+    trainer = train(config, pairs, held, args.out, args.resume, args.init)
+    logger.info("%d steps; weights in %s", trainer.step, args.out / "best.pt")
+    return 0

@@ -37,8 +37,9 @@ from reference.compose.landing import landing_box, leaves_head
 from reference.compose.layers import Layers, Maps, fixed_maps, make_layers, soften
 from reference.compose.live import Areas, gap_between_lips, live_areas, openings
 from reference.compose.rigid import Placed, RigidLayer, on_face
-from reference.compose.sampling import coarse_values, window_field
+from reference.compose.sampling import coarse_values, seen_share, window_field
 from reference.compose.softness import SoftnessMeter
+from reference.compose.uncover import uncover
 from reference.edits.colour_model import ColourModel
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
@@ -185,6 +186,8 @@ class Compositor:
         if placed is not None:
             self._lay(image, placed, match, weights, strength)
             box = union(box, placed.box)
+        if self._stand_in is None and box is not None:  # a look of the whole picture goes on over a hand
+            uncover(image, frame, match.hidden, box)
         return Composition(image, box, weights.coverage, weights.seen)
 
     def _lay(self, image: Image, placed: Placed, match: Match, weights: Weights, strength: float) -> None:
@@ -266,9 +269,11 @@ class Compositor:
         size = match.frame_size
         x0, y0, x1, y1 = box
         columns, rows = (max(1, round(side / config.step_px)) for side in (x1 - x0, y1 - y0))
-        values = coarse_values(match, box, (rows, columns))
-        confidence = confidence_of(values[..., 2], config.radius * min(size))
-        trust = smoothstep(confidence, config.trust_low, config.trust_high)
+        values = coarse_values(match, box, (rows, columns), doubted=self._stand_in is not None)
+        free = seen_share(match, box, (rows, columns))
+        certain = confidence_of(values[..., 2], config.radius * min(size))
+        trust = smoothstep(certain, config.trust_low, config.trust_high)
+        confidence = np.asarray(certain * free, np.float32)
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
         if self._stand_in is not None:  # beyond the reference's border nothing is known
@@ -276,10 +281,11 @@ class Compositor:
                 np.ones_like(self._own_mask), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
             )
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        total = float(mask.sum())
-        coverage = float((mask * trust).sum()) / total if total > 0 else 0.0
+        in_view = mask * free
+        total = float(in_view.sum())
+        coverage = float((in_view * trust).sum()) / total if total > 0 else 0.0
         own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        seen = LandingGrid(less_live(own, live, box), values[..., 2])
+        seen = LandingGrid(less_live(own, live, box) * free, values[..., 2])
         gain = np.ones((rows, columns, 3), np.float32)
         if config.follow_light:
             border = cv2.BORDER_REPLICATE

@@ -12,13 +12,14 @@ LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enla
 LARGE_STEP = 3  # its cells, pixels: no coarser than a matcher's own grid on a frame that large
 
 
-def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
+def coarse_values(match: Match, box: Box, size: tuple[int, int], *, doubted: bool = True) -> Float:
     """(dx, dy, log_b) on an even grid over a box of the frame.
 
     Args:
         match: of the frame.
         box: (x0, y0, x1, y1) inside the frame.
         size: cells (rows, columns); cell i of n on a side of length l is read at (i + 0.5) l / n - 0.5.
+        doubted: raise log_b where something hides the face; False for who weighs that pixel by pixel.
 
     Returns:
         float32 (rows, columns, 3), in pixels of frame and reference.
@@ -32,7 +33,14 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int]) -> Float:
         shown.append((values, weight))
     for above, weight in reversed(shown):
         values = cv2.blendLinear(above, values, weight, 1 - weight)
+    if doubted and match.hidden is not None:
+        values = np.dstack([values[..., :2], match.hidden.doubted(values[..., 2], box)])
     return values
+
+
+def seen_share(match: Match, box: Box, size: tuple[int, int]) -> Float | np.float32:
+    """How far nothing hides the face on an even grid over a box, [0, 1]: float32 (rows, columns), or 1."""
+    return np.float32(1) if match.hidden is None else 1 - match.hidden.on(box, size)
 
 
 def read_grid(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float:

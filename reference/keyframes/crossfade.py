@@ -139,7 +139,7 @@ class Apart:
         )
         values[..., :2] += _grid(new)[..., :2]
         patch = Patch(np.asarray(values, np.float32), (0, 0, self.frame_size[1], self.frame_size[0]))
-        return Match((patch,), landmarks, self.frame_size, self.reference_size)
+        return Match((patch,), landmarks, self.frame_size, self.reference_size, hidden=new.hidden)
 
 
 def _grid(match: Match) -> Float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from correspondence import Float, Image, Landmarks
 from correspondence.face.topology import topology
+from correspondence.types import Hidden
 from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, face_size
 from reference.face.quality import GOOD, eyes_open, reference_score
 from reference.keyframes.sights import Sight
@@ -28,6 +29,7 @@ class RefusalConfig:
     in_frame: float = 0.5
     size: float = 0.02
     hidden: float = 0.15  # share of the face that should be recognised and is not: something covers it
+    covered: float = 0.02  # share of the face that a hand or the like hides by its own looks, see `Hidden`
     unsure: float = 0.15  # confidence below which a part of the face is not recognised
     least_known: float = 0.3  # share of the edit that must come from earlier keyframes
 
@@ -71,9 +73,26 @@ def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: Refusal
         landmarks: of the frame.
         sights: of the frame from earlier keyframes.
     """
-    if hidden_share(landmarks, sights, config.unsure) > config.hidden:
+    covered = max((covered_share(landmarks, s.match.hidden) for s in sights), default=0.0)
+    if covered > config.covered or hidden_share(landmarks, sights, config.unsure) > config.hidden:
         return "something covers the face"
     return None
+
+
+def covered_share(landmarks: Landmarks, hidden: Hidden | None) -> float:
+    """Share of the face that something hides, by area of the mesh that faces the camera, [0, 1].
+
+    Args:
+        landmarks: of the frame.
+        hidden: of the frame; None where nothing hides the face.
+    """
+    if hidden is None:
+        return 0.0
+    area = np.maximum(_areas(landmarks), 0)
+    centres = landmarks.points[topology().triangles, :2].mean(axis=1)
+    at = (centres @ hidden.matrix[:, :2].T + hidden.matrix[:, 2]).astype(np.float32)[None]
+    share = cv2.remap(hidden.share, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[0]
+    return float((area * share.ravel()).sum() / max(float(area.sum()), 1e-3))
 
 
 def hidden_share(landmarks: Landmarks, sights: list[Sight], unsure: float) -> float:

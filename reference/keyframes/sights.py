@@ -19,7 +19,7 @@ from correspondence.geometry.region import ideal_region
 from reference.compose.blend_weights import centres, less_live
 from reference.compose.composite import CompositeConfig, Compositor
 from reference.compose.live import live_areas, openings
-from reference.compose.sampling import coarse_values, places, read_grid
+from reference.compose.sampling import coarse_values, places, read_grid, seen_share
 from reference.edits.edit import Edit, Mode
 from reference.face.parts import face_size
 from reference.keyframes.bank import Keyframe
@@ -90,7 +90,8 @@ class Sight:
         places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
         shown: how well the keyframe's mesh shows what the frame's does there, float32 (H, W), [0, 1]; 0 off
             the mesh, where it is turned away and where it is foreshortened.
-        covered: share of the edited area that is seen with confidence, [0, 1].
+        covered: share of the edited area that is seen with confidence, [0, 1]; what hides the face leaves
+            out what it hides.
     """
 
     worn: ReadyKeyframe
@@ -120,7 +121,8 @@ class Sight:
             height, width = match.frame_size
             field = self.places - pixel_grid(*match.frame_size)
             sure = np.zeros((height, width), np.float32)
-            match = Match.from_field(field, sure, match.landmarks, match.reference_size)
+            by_mesh_only = Match.from_field(field, sure, match.landmarks, match.reference_size)
+            match = replace(by_mesh_only, hidden=match.hidden)
         compositor = copy(self.worn.compositor)
         compositor.config = replace(style.composite, trust_low=0.0, trust_high=ALL_TRUST)
         return compositor.compose(frame, match, 1 / self.edit.strength).image
@@ -153,7 +155,7 @@ def sight_of(
         mask[y0:y1, x0:x1] *= 1 - share
     cells = _cells(size)
     sure = confidence_of(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
-    weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA) * seen_share(match, whole, cells)
     return Sight(worn, match, sure, mask, at, shown, coverage(sure, weight, threshold))
 
 
@@ -180,6 +182,7 @@ def glance_at(
     own = worn.keyframe.prepared.landmarks
     lies, _, _ = _lie(mask, own, landmarks, pixels + values[..., :2], pixels)
     lies = less_live(lies, live_areas(openings(worn.edit, own), landmarks, size), whole)
+    lies *= seen_share(match, whole, cells)
     sure = confidence_of(values[..., 2], radius_px(radius, landmarks, size))
     return match, coverage(sure, lies, threshold)
 

@@ -21,6 +21,7 @@ class Still:
 
     image: Image
     landmarks: Landmarks | None
+    face_crop: Image | None = None
     nbytes: int = 2**20
 
 

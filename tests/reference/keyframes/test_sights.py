@@ -14,7 +14,7 @@ from tests.reference.helpers import FakePrepared, paint_square, scaled_face, tra
 
 @pytest.mark.parametrize("preset", ["tiger", "lipstick"])
 def test_a_glance_finds_what_a_sight_finds(astronaut: Image, face: Landmarks, preset: str) -> None:
-    matcher = Matcher.load("classical")
+    matcher = Matcher.load("classical", cover=False)
     style = EditStyle("auto", 1.0, CompositeConfig())
     edited = presets.apply(preset, astronaut, face)
     keyframe = Keyframe(astronaut, edited, matcher.prepare(astronaut, face))
@@ -25,6 +25,8 @@ def test_a_glance_finds_what_a_sight_finds(astronaut: Image, face: Landmarks, pr
     _, covered = glance_at(frame, landmarks, style.ready(keyframe), matcher, radius=0.04, threshold=0.4)
     assert covered == pytest.approx(whole.covered, abs=0.05)
     assert 0.2 < covered < 0.9
+    knows = Matcher.load("classical")  # that half of the face is hidden, not turned away
+    assert glance_at(frame, landmarks, style.ready(keyframe), knows, radius=0.04, threshold=0.4)[1] > 0.9
 
 
 def test_a_look_keeps_few_keyframes_ready(astronaut: Image, face: Landmarks) -> None:

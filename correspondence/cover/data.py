@@ -30,7 +30,7 @@ from correspondence.cover.occluders import (
     read_pictures,
     read_signing,
 )
-from correspondence.cover.signing import several_hands
+from correspondence.cover.signing import Hands
 from correspondence.training import data
 from correspondence.types import Float, Image
 
@@ -62,8 +62,8 @@ def prepare(
     portraits: Path,
     occluders: Path,
     out: Path,
+    hands: Hands,
     find: Find | None = None,
-    near: Near | None = None,
     held: HeldOut | None = None,
 ) -> None:
     """Write the cache.
@@ -72,17 +72,17 @@ def prepare(
         portraits: folder of `train/`, `stills/` and `val/`; the last goes into `unseen.npz` only.
         occluders: folder of `MANIFEST.csv` and what it lists.
         out: where the cache goes; made if missing.
+        hands: finds hands; frames with one near the face are no uncovered ones.
         find: landmarks of a picture, float32 (478, 3) in pixels or None; MediaPipe's by default.
-        near: whether a hand is near a face with these landmarks; MediaPipe's by default.
         held: what is held out.
 
     Raises:
         ValueError: a folder without its manifest, or a clip that cannot be read.
     """
     manifest_rows(occluders)  # complains before the work
-    find, near = find or one_face(), near or hand_near()
+    find, near = find or one_face(), hand_near(hands)
     out.mkdir(parents=True, exist_ok=True)
-    _write_covers(occluders, out, held or HeldOut(), find)
+    _write_covers(occluders, out, held or HeldOut(), find, hands)
     clips = sorted((portraits / "train").glob("*.mp4"))
     _write_faces(clips + sorted((portraits / "stills").glob("*.jpg")), out / "faces.npz", find, near)
     _write_faces(sorted((portraits / "val").glob("*.mp4")), out / "unseen.npz", find, near)
@@ -90,25 +90,20 @@ def prepare(
 
 def one_face() -> Find:
     """MediaPipe's landmarks of single pictures."""
-    from mediapipe.python.solutions.face_mesh import FaceMesh
+    from correspondence.face.mediapipe_graphs import FaceMesh
 
-    mesh = FaceMesh(
-        static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.3
-    )
+    mesh = FaceMesh(static=True, faces=1)
 
     def find(image: Image) -> Float | None:
-        found = mesh.process(image).multi_face_landmarks
-        if not found:
-            return None
+        found = mesh(image)
         h, w = image.shape[:2]
-        return np.array([(p.x * w - 0.5, p.y * h - 0.5, p.z * w) for p in found[0].landmark], np.float32)
+        return np.asarray(found[0] * (w, h, w) - (0.5, 0.5, 0), np.float32) if found else None
 
     return find
 
 
-def hand_near() -> Near:
-    """MediaPipe's hands, asked whether one is near a face."""
-    hands = several_hands()
+def hand_near(hands: Hands) -> Near:
+    """Hands, asked whether one is near a face."""
 
     def near(image: Image, points: Float) -> bool:
         low, high = points[:468, :2].min(axis=0), points[:468, :2].max(axis=0)
@@ -142,27 +137,24 @@ def _write_faces(paths: list[Path], out: Path, find: Find, near: Near) -> None:
             clip.append(number)
         if number % 20 == 0:
             logger.info("%s: %d crops", path.name, len(pictures))
-    np.savez(
-        out,
-        points=np.asarray(points, np.float16),
-        clip=np.array(clip, np.int32),
-        names=np.array([f"{p.parent.name}/{p.name}" for p in paths]),
-        **{f"{i:05d}": p for i, p in enumerate(pictures)},
-    )
+    tables: dict[str, Any] = {f"{i:05d}": p for i, p in enumerate(pictures)}
+    tables["points"], tables["clip"] = np.asarray(points, np.float16), np.array(clip, np.int32)
+    tables["names"] = np.array([f"{p.parent.name}/{p.name}" for p in paths])
+    np.savez(out, **tables)
 
 
-def _write_covers(folder: Path, out: Path, held: HeldOut, find: Find) -> None:
-    covers = {
+def _write_covers(folder: Path, out: Path, held: HeldOut, find: Find, hands: Hands) -> None:
+    covers: dict[str, Any] = {
         f"{c.kind}/{int(c.held)}/{c.name}": _png(cv2.cvtColor(c.picture, cv2.COLOR_RGBA2BGRA))
         for c in read_covers(folder, held)
     }
-    pictures: dict[str, npt.NDArray[Any]] = {}
+    pictures: dict[str, Any] = {}
     taken = [
         folder / r["file"]
         for r in manifest_rows(folder)
         if r["kind"] == "clip" and not held.holds("clip", r["source_repo"])
     ]
-    for p in (*read_pictures(folder, find, held), *read_signing(taken, find)):
+    for p in (*read_pictures(folder, find, held), *read_signing(taken, find, hands)):
         key = f"{int(p.held)}/{p.name}"
         pictures[f"{key}/image"], pictures[f"{key}/points"] = _jpeg(p.image), p.points
         unsure = np.zeros_like(p.mask) if p.unsure is None else p.unsure
@@ -209,7 +201,7 @@ def load_covers(path: Path) -> list[Cover]:
     with np.load(path) as held:
         for key in held.files:
             kind, apart, name = key.split("/")
-            picture = cv2.imdecode(held[key], cv2.IMREAD_UNCHANGED)
+            picture: Any = cv2.imdecode(held[key], cv2.IMREAD_UNCHANGED)
             out.append(Cover(name, kind, cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA), apart == "1"))
     return out
 
@@ -226,7 +218,8 @@ def load_pictures(path: Path) -> list[Covered]:
         for key in sorted({k.rsplit("/", 1)[0] for k in held.files}):
             apart, name = key.split("/")
             image = cv2.cvtColor(cv2.imdecode(held[f"{key}/image"], cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-            masks = cv2.imdecode(held[f"{key}/mask"], cv2.IMREAD_COLOR).astype(np.float32) / 255
+            coded: Any = cv2.imdecode(held[f"{key}/mask"], cv2.IMREAD_COLOR)
+            masks = np.asarray(coded * np.float32(1 / 255), np.float32)
             points, unsure = held[f"{key}/points"], masks[..., 1]
             out.append(Covered(name, image, masks[..., 0], points, apart == "1", unsure))
     return out

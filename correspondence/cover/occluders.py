@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.cover.signing import Hands, hand_masks, several_hands
+from correspondence.cover.signing import Hands, hand_masks
 from correspondence.training import data
 from correspondence.types import Float, Image
 
@@ -124,7 +125,8 @@ def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
         name = "mask" if "face mask" in row["what_was_done"] else kind
         name = "glasses" if "virtual-glasses" in source else name
         apart = apart or (kind == "object" and objects % held.each == 0)
-        picture = cv2.cvtColor(_smaller(cv2.imread(str(path), -1)), cv2.COLOR_BGRA2RGBA)
+        whole: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        picture = cv2.cvtColor(_smaller(whole), cv2.COLOR_BGRA2RGBA)
         covers.append(Cover(path.stem, name, picture, apart))
     return covers
 
@@ -145,16 +147,25 @@ def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list
         path = folder / row["file"]
         if row["kind"] != "cover":
             continue
-        image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        mask = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
+        seen: Any = cv2.imread(str(path))
+        image = cv2.cvtColor(seen, cv2.COLOR_BGR2RGB)
+        mask: Any = cv2.imread(str(path.with_name(f"{path.stem}_mask.png")), cv2.IMREAD_GRAYSCALE)
         found = find(image)
         if found is None:
             logger.info("%s: no face found", path.name)
             continue
         matrix = crop_matrix(found, POOL_SIDE, POOL_PER_FACE)
-        hidden = cut(cv2.merge([mask] * 3), matrix, POOL_SIDE)[..., 0].astype(np.float32) / 255
+        hidden = np.asarray(cut(cv2.merge([mask] * 3), matrix, POOL_SIDE)[..., 0] / 255, np.float32)
         upright, points = cut(image, matrix, POOL_SIDE), carried(found, matrix)
-        out.append(Covered(path.stem, upright, hidden, points, held.holds("cover", row["source_repo"])))
+        out.append(
+            Covered(
+                path.stem,
+                upright,
+                np.asarray(hidden, np.float32),
+                points,
+                held.holds("cover", row["source_repo"]),
+            )
+        )
     return out
 
 
@@ -169,18 +180,18 @@ def held_clips(folder: Path, held: HeldOut | None = None) -> list[Path]:
     return [folder / r["file"] for r in rows]
 
 
-def read_signing(clips: Sequence[Path], find: Find, hands: Hands | None = None) -> list[Covered]:
+def read_signing(clips: Sequence[Path], find: Find, hands: Hands) -> list[Covered]:
     """Frames of clips of people signing before their face: the hands' masks from their landmarks.
 
     Args:
         clips: videos, one person each.
-        find: landmarks of a face; hands: of hands, MediaPipe's by default.
+        find: landmarks of a face; hands: of hands.
 
     Returns:
         Every `SIGNING_EVERY`th frame in which a face is found. One without a hand counts as uncovered only
         where the frames around it have none either: a hand in motion is missed at times.
     """
-    hands, out = hands or several_hands(), list[Covered]()
+    out: list[Covered] = []
     for path in clips:
         mine: list[Covered] = []
         for number, frame in enumerate(data.read_video(path)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,18 +16,24 @@ PALM = (0, 1, 5, 9, 13, 17)
 ITERATIONS = 3
 
 
-def several_hands() -> Hands:
-    """MediaPipe's hands of single pictures: float32 (21, 2) each, pixels."""
-    from mediapipe.python.solutions import hands as module
+def hands_of(model: Path) -> Hands:
+    """MediaPipe's hands of single pictures: float32 (21, 2) each, pixels.
 
-    finder = module.Hands(static_image_mode=True, max_num_hands=2, min_detection_confidence=0.4)
+    Args:
+        model: its bundle `hand_landmarker.task`.
+
+    Raises:
+        ValueError: no such file.
+    """
+    from correspondence.face import mediapipe_graphs
+
+    if not model.is_file():
+        raise ValueError(f"no model of hands at {model}: name MediaPipe's hand_landmarker.task with --hands")
+    finder = mediapipe_graphs.Hands(model)
 
     def found(image: Image) -> list[Float]:
-        h, w = image.shape[:2]
-        seen = finder.process(image).multi_hand_landmarks or ()
-        return [
-            np.array([(p.x * w - 0.5, p.y * h - 0.5) for p in hand.landmark], np.float32) for hand in seen
-        ]
+        size = np.array([image.shape[1], image.shape[0]], np.float32)
+        return [np.asarray(hand * size - np.float32(0.5), np.float32) for hand in finder(image)]
 
     return found
 

@@ -28,6 +28,7 @@ from correspondence.cover.kept import Kept
 from correspondence.cover.measures import Bytes, CoverCase, cases, score, table
 from correspondence.cover.network import CoverNetwork, CoverSizes
 from correspondence.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
+from correspondence.cover.signing import hands_of
 from correspondence.training.trainer import Average
 from correspondence.types import Float
 
@@ -283,6 +284,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, default=Path("runs/cover-cache"), help="where the cache is kept"
     )
     parser.add_argument("--out", type=Path, default=Path("runs/cover"), help="folder of the results")
+    parser.add_argument(
+        "--hands", type=Path, metavar="FILE", help="MediaPipe's hand_landmarker.task, for --prepare"
+    )
     parser.add_argument("--init", type=Path, metavar="FILE", help="begin with a state.pt or best.pt")
     parser.add_argument("--resume", action="store_true", help="go on from --out/last.pt")
     parser.add_argument(
@@ -301,9 +305,11 @@ def run(args: argparse.Namespace) -> int:
         ValueError: a folder or file that is not there.
     """
     if args.prepare is not None:
-        if args.occluders is None:
-            raise ValueError("--prepare needs the folder of covers as well: --occluders DIR")
-        data.prepare(args.prepare, args.occluders, args.cache)
+        if args.occluders is None or args.hands is None:
+            raise ValueError(
+                "--prepare also needs a folder of covers and a model of hands: --occluders, --hands"
+            )
+        data.prepare(args.prepare, args.occluders, args.cache, hands_of(args.hands))
         return 0
     if args.export is not None:
         export_file(args.export, args.out / "model")

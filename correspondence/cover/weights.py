@@ -7,7 +7,7 @@ from pathlib import Path
 from correspondence.network.checkpoints import WEIGHTS, read_card
 
 SHIPPED = "cover"  # folder below `weights/`
-MANIFEST = "4ea2db90492deba8f28eacca965f97dd897553c896de3d729c52e13a66fb4f86"  # sha256 of its model.json
+MANIFEST = "efe52a8ee68fe214fcb7a9846098311f27879c74e3449a7151bbb9d1814996d3"  # sha256 of its model.json
 GRAPH = "cover.onnx"
 STATE = "state.pt"
 

@@ -6,15 +6,25 @@ pixels of the crop. The same seed draws the same on the frame and on the referen
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
-from correspondence.face.topology import BROW_A, BROW_B, EYE_A, EYE_B, INNER_LIPS, LIPS, topology
+from correspondence.face.topology import (
+    INNER_LIPS,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIPS,
+    RIGHT_BROW,
+    RIGHT_EYE,
+    topology,
+)
 from correspondence.types import Float
 
 Rng = np.random.Generator
 NOISE = np.random.default_rng(0).standard_normal((320, 320, 3), np.float32)  # cut anew for each crop
-GROUPS = (LIPS, BROW_A, BROW_B, EYE_A, EYE_B)
+GROUPS = (LIPS, RIGHT_BROW, LEFT_BROW, RIGHT_EYE, LEFT_EYE)
 
 
 def make_up(image: Float, points: Float, seed: int) -> None:
@@ -47,7 +57,7 @@ def make_up(image: Float, points: Float, seed: int) -> None:
     share *= np.float32(rng.uniform(0.3, 0.95))
     colour = rng.uniform(0, 255, 3).astype(np.float32)
     if rng.random() < 0.5:  # tints, so that the face's light and shade stay
-        colour = image * (colour / 160)
+        colour = image * (colour * np.float32(1 / 160))
     image += share[..., None] * (colour - image)
 
 
@@ -75,7 +85,7 @@ def glasses(image: Float, points: Float, seed: int) -> Float:
     rng = np.random.default_rng(seed)
     size = image.shape[:2]
     frame, lens = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
-    eyes = [points[list(e)].mean(axis=0) for e in (EYE_A, EYE_B)]
+    eyes = [points[list(e)].mean(axis=0) for e in (RIGHT_EYE, LEFT_EYE)]
     apart = eyes[1] - eyes[0]
     gap = float(np.hypot(*apart))
     turn = float(np.degrees(np.arctan2(apart[1], apart[0])))
@@ -143,8 +153,8 @@ def as_filmed(image: Float, rng: Rng) -> Float:
         y, x = rng.integers(0, NOISE.shape[0] - image.shape[0], 2)
         noise = NOISE[y : y + image.shape[0], x : x + image.shape[1]] * np.float32(rng.uniform(1, 9))
         image = image + (cv2.GaussianBlur(noise, (3, 3), 0) if rng.random() < 0.5 else noise)
-    out = np.clip(image, 0, 255).astype(np.uint8)
+    out: Any = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))]
         out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR)
-    return out.astype(np.float32)
+    return np.asarray(out, np.float32)

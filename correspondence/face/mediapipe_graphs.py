@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,18 +75,18 @@ def _keep_offline() -> None:
 class _Task:
     """A task of MediaPipe; closed when asked, when forgotten, or when the interpreter ends."""
 
-    def __init__(self, kind: str, model: str, **options: Any) -> None:
+    def __init__(self, kind: str, model: str | Path, **options: Any) -> None:
         """Start it.
 
         Args:
             kind: the task's class in `mediapipe.tasks.python.vision`.
-            model: its file, a key of `mediapipe_models.MODELS`.
+            model: its file, a key of `mediapipe_models.MODELS`; or the path of a file of the user's own.
             options: of the task; `video` says whether pictures follow one another.
 
         Raises:
             WeightsError: the model's file is missing or damaged.
         """
-        data = load(model)
+        data = load(model) if isinstance(model, str) else model.read_bytes()
         _keep_offline()
         with _without_chatter():
             import mediapipe
@@ -215,6 +216,34 @@ class Pose(_Task):
             return None
         self._found = True
         return np.array([(point.x, point.y, point.visibility) for point in people[0]], np.float32)
+
+    def _start(self) -> None:
+        self(_BLACK)
+
+
+class Hands(_Task):
+    """Hand landmarks in single pictures; the package ships no model of hands."""
+
+    def __init__(self, model: Path) -> None:
+        """Start it.
+
+        Args:
+            model: MediaPipe's bundle `hand_landmarker.task`.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        options = {"num_hands": 2, "min_hand_detection_confidence": 0.4}
+        super().__init__("HandLandmarker", model, video=False, **options)
+
+    def __call__(self, image: Image) -> list[Float]:
+        """The landmarks of each hand: float32 (21, 2), x in units of the width, y of the height.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
+        hands = self._task.detect(self._picture(image)).hand_landmarks
+        return [np.array([(point.x, point.y) for point in hand], np.float32) for hand in hands]
 
     def _start(self) -> None:
         self(_BLACK)

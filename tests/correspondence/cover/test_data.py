@@ -8,7 +8,7 @@ import pytest
 
 from correspondence import Landmarks
 from correspondence.cover import data, occluders
-from correspondence.cover.signing import hand_masks
+from correspondence.cover.signing import hand_masks, hands_of
 from correspondence.types import Float, Image
 from tests.correspondence.cover.material import write_occluders
 
@@ -43,8 +43,11 @@ def test_a_cache_comes_back_as_it_was_made(tmp_path: Path, astronaut: Image, fac
     bgr = cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(portraits / "stills" / "a.jpg"), bgr)
     cv2.imwrite(str(portraits / "stills" / "b.jpg"), bgr)
-    hands = iter([False, True])  # before the second face
-    data.prepare(portraits, tmp_path / "o", tmp_path / "c", lambda i: face.points, lambda i, p: next(hands))
+    mouth = face.points[[13] * 21, :2]
+    hands = iter([list[Float](), [mouth]])  # before the second face
+    data.prepare(
+        portraits, tmp_path / "o", tmp_path / "c", lambda image: next(hands), lambda image: face.points
+    )
     faces = data.load_faces(tmp_path / "c" / "faces.npz")
     assert faces.names == ("stills/a.jpg", "stills/b.jpg")
     assert faces.clip.tolist() == [0]
@@ -58,7 +61,9 @@ def test_a_cache_comes_back_as_it_was_made(tmp_path: Path, astronaut: Image, fac
 
 def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MANIFEST\.csv"):
-        data.prepare(tmp_path, tmp_path, tmp_path / "c", lambda i: None, lambda i, p: False)
+        data.prepare(tmp_path, tmp_path, tmp_path / "c", lambda image: [], lambda image: None)
+    with pytest.raises(ValueError, match="--hands"):
+        hands_of(tmp_path / "none.task")
     for load in (data.load_faces, data.load_covers, data.load_pictures):
         with pytest.raises(ValueError, match="--prepare"):
             load(tmp_path / "none.npz")

@@ -1,0 +1,137 @@
+"""Covers that cross a face: held-out hands and objects laid over each frame of a clip, with the truth."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.common import ROOT
+from correspondence import Landmarks
+from correspondence.cover.occluders import Cover
+from correspondence.types import Float, Image
+
+SIZES = {"hand": (0.8, 1.15), "object": (0.5, 0.85), "mask": (0.7, 0.9), "glasses": (0.8, 1.0)}  # faces
+REACH = 1.1  # from where to where a cover crosses, faces from the face's middle
+SKIN = (50, 280, 9, 205, 425, 4)  # landmarks on cheeks, forehead, nose
+OWN_COLOUR = 0.5  # share of the hands that get the face's colour
+
+
+def occluders_dir() -> Path:
+    """The folder of covers: $LIVERY_OCCLUDERS, else ../shared/occluders beside the repository.
+
+    Raises:
+        FileNotFoundError: it has no manifest.
+    """
+    named = os.environ.get("LIVERY_OCCLUDERS")
+    folder = Path(named) if named else ROOT.parent / "shared" / "occluders"
+    if not (folder / "MANIFEST.csv").is_file():
+        raise FileNotFoundError(
+            f"no covers in {folder}: set LIVERY_OCCLUDERS to a folder with a MANIFEST.csv and what it lists"
+        )
+    return folder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A clip's frames and one cover that crosses them.
+
+    Attributes:
+        name: of the clip; kind: of the cover.
+        clean, covered: uint8 (H, W, 3) each; the first frame is not covered.
+        alpha: of the cover, float32 (H, W) each, [0, 1].
+        seen: landmarks found in the covered frames; None where the face is lost.
+    """
+
+    name: str
+    kind: str
+    clean: list[Image]
+    covered: list[Image]
+    alpha: list[Float]
+    seen: list[Landmarks | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crossing:
+    """One cover's way over a face: in from one side, out on the other, turning a little, once.
+
+    Attributes:
+        picture: premultiplied, float32 (h, w, 4), RGB [0, 255] and alpha [0, 1], in the face's light.
+        size: of its longer side, faces.
+        heading: of its way, radians; offset: beside the face's middle, faces; turn: radians, at both ends.
+    """
+
+    picture: Float
+    size: float
+    heading: float
+    offset: float
+    turn: tuple[float, float]
+
+    @classmethod
+    def of(cls, cover: Cover, frame: Image, landmarks: Landmarks, rng: np.random.Generator) -> Crossing:
+        """A way by chance, the cover lit as the face of a frame is."""
+        picture = cover.picture.astype(np.float32)
+        alpha = picture[..., 3:] / 255
+        at = np.clip(np.rint(landmarks.points[list(SKIN), :2]), 0, np.array(frame.shape[1::-1]) - 1).astype(
+            int
+        )
+        skin = np.median(frame[at[:, 1], at[:, 0]], axis=0).astype(np.float32)
+        own = (picture[..., :3] * alpha).sum(axis=(0, 1)) / max(float(alpha.sum()), 1.0)
+        if cover.kind == "hand" and rng.random() < OWN_COLOUR:
+            gain = skin / np.maximum(own, 8)
+        else:
+            gain = np.full(3, (skin.mean() / max(float(own.mean()), 8)) ** 0.4)
+        colour = np.minimum(picture[..., :3] * (gain * rng.uniform(0.9, 1.1)).astype(np.float32), 255)
+        turn = float(rng.normal(0, 0.5))
+        return cls(
+            np.concatenate([colour * alpha, alpha], axis=2).astype(np.float32),
+            float(rng.uniform(*SIZES[cover.kind])),
+            float(rng.uniform(0, 2 * np.pi)),
+            float(rng.normal(0, 0.15)),
+            (turn, turn + float(rng.normal(0, 0.3))),
+        )
+
+    def over(self, frame: Image, landmarks: Landmarks, time: float, step: float) -> tuple[Image, Float]:
+        """The frame with the cover at a time of its way.
+
+        Args:
+            frame: uint8 (H, W, 3); landmarks: of its face.
+            time: [0, 1] from in to out; step: of time a frame takes, which blurs it along its way.
+
+        Returns:
+            The picture, uint8 (H, W, 3), and the cover's alpha, float32 (H, W), [0, 1].
+        """
+        x0, y0, x1, y1 = landmarks.box
+        face = max(x1 - x0, y1 - y0)
+        way = np.array([np.cos(self.heading), np.sin(self.heading)])
+        beside = np.array([-way[1], way[0]])
+        middle = np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+        at = middle + face * ((2 * time - 1) * REACH * way + self.offset * beside)
+        scale = self.size * face / max(self.picture.shape[:2])
+        turn = self.turn[0] + time * (self.turn[1] - self.turn[0])
+        linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        shift = at - linear @ (np.array(self.picture.shape[1::-1]) - 1) / 2
+        size = (frame.shape[1], frame.shape[0])
+        matrix = np.concatenate([linear, shift[:, None]], axis=1)
+        laid = cv2.warpAffine(self.picture, matrix, size, flags=cv2.INTER_LINEAR)
+        laid = _moved(cv2.GaussianBlur(laid, (0, 0), 0.7), 0.25 * step * 2 * REACH * face * way)
+        alpha = np.clip(laid[..., 3:], 0, 1)
+        near = cv2.GaussianBlur(alpha, (0, 0), 0.02 * face)
+        fall = np.array([[1, 0, 0.02 * face], [0, 1, 0.04 * face]])
+        shade = 1 - np.float32(0.3) * cv2.warpAffine(near, fall, size)[..., None]
+        picture = frame * shade * (1 - alpha) + laid[..., :3]
+        return np.clip(np.rint(picture), 0, 255).astype(np.uint8), alpha[..., 0]
+
+
+def _moved(laid: Float, by: Float) -> Float:
+    """Blurred along a way of so many pixels."""
+    length = round(float(np.hypot(*by)))
+    if length < 2:
+        return laid
+    kernel = np.zeros((2 * length + 1,) * 2, np.float32)
+    ends = [tuple(int(v) for v in np.rint(length + s * np.asarray(by) / 2)) for s in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1)
+    return np.asarray(cv2.filter2D(laid, -1, kernel / kernel.sum()), np.float32)

@@ -26,8 +26,10 @@ def check_image(image: Image, name: str = "image") -> tuple[int, int]:
         name: what the error calls it.
 
     Raises:
-        ValueError: another dtype or shape, or a side of 0.
+        ValueError: no array, another dtype or shape, or a side of 0.
     """
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"{name} must be a uint8 array (H, W, 3), got {type(image).__name__}")
     if image.dtype != np.uint8:
         raise ValueError(f"{name} must be uint8 RGB, got dtype {image.dtype}")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:

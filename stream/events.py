@@ -24,6 +24,9 @@ Level = Literal["info", "warning"]
 Message = dict[str, object]
 
 
+GOODBYE: Message = {"type": "goodbye"}  # never sent: it ends the socket
+
+
 class EventHub:
     """Hands each message to every listening page."""
 
@@ -42,6 +45,10 @@ class EventHub:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(message)
+
+    def dismiss(self) -> None:
+        """Close every page's socket once it has what was sent before; those that may come again do."""
+        self.publish(GOODBYE)
 
     def say(self, text: str, level: Level = "info") -> None:
         """Send a line for people."""
@@ -140,6 +147,9 @@ async def _send(
         except TimeoutError:
             due_s = loop.time() + STATS_S
             message = {"type": "stats", **stats()}
+        if message is GOODBYE:
+            await socket.close(code=1012, message=b"come again")
+            return
         await socket.send_json(message)
     await socket.close(code=1001, message=b"the session ended")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stream.errors import AuthError, ForbiddenError, RequestError
+from stream.errors import AuthError, ForbiddenError, NotFoundError, RequestError
 from stream.events import Message, serve_events
 from stream.http.base import (
     CENSUS,
@@ -27,6 +27,7 @@ from stream.http.recordings import add_recording_routes
 from stream.refused import refused
 from stream.session.session import Session
 from stream.session.store import same
+from stream.storage.keys import SHARED
 
 MAX_STALL_S = 30.0
 FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
@@ -47,6 +48,9 @@ def add_routes(app: web.Application) -> None:
             web.get(f"{one}/ice-servers", ice_servers),
             web.put(f"{one}/virtual-camera", feed_virtual_camera),
             web.get(f"{one}/events", events),
+            web.put(f"{one}/room", name_room),
+            web.post(f"{one}/tokens", renew_token),
+            web.get("/api/rooms/{room}", read_room),
             web.get("/api/server", about_server),
             web.get("/api/openapi.json", describe_interface),
             web.get("/healthz", health),
@@ -82,13 +86,16 @@ def _check_server_token(request: web.Request, why: str) -> None:
 def tickets(session: Session, token: str) -> dict[str, str]:
     """Id, tokens and addresses of a session, for its owner, whose token is given."""
     view_token = session.keys.token(token, "view")
+    place = f"watch/{session.keys.room}" if session.keys.room is not None else f"view/{session.id}"
     return {
         "id": session.id,
         "token": token,
         "view_token": view_token,
+        "publish_token": session.keys.token(token, "publish"),
+        "edit_token": session.keys.token(token, "edit"),
         "whip": f"/whip/{session.id}",
         "whep": f"/whep/{session.id}",
-        "viewer": f"/view/{session.id}?token={view_token}",
+        "viewer": f"/{place}#token={view_token}",
     }
 
 
@@ -121,28 +128,28 @@ async def end_session(request: web.Request) -> web.Response:
 
 async def frame_png(request: web.Request) -> web.StreamResponse:
     """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     newest = session.newest
     return web.Response(status=204) if newest is None else await png(request, session, newest.image)
 
 
 async def change_settings(request: web.Request) -> web.Response:
     """Mode, strength, on or off, overlay."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.apply_settings(session.wardrobe.settings.patched(await json_of(request)))
     return await kept(session)
 
 
 async def start_demo(request: web.Request) -> web.Response:
     """The demo instead of a camera."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.start_demo()
     return await kept(session)
 
 
 async def stop_demo(request: web.Request) -> web.Response:
     """End the demo."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.connections.stop_demo()
     return await kept(session)
 
@@ -167,10 +174,40 @@ async def feed_virtual_camera(request: web.Request) -> web.Response:
     return web.json_response(session.state())
 
 
+async def name_room(request: web.Request) -> web.Response:
+    """Watch the session under a name, `/watch/NAME`, too; null gives the name up."""
+    session = session_of(request)
+    await request.app[STORE].name_room(session, (await json_of(request)).get("room"))
+    return await kept(session, more=tickets(session, token_of(request) or ""))
+
+
+async def renew_token(request: web.Request) -> web.Response:
+    """Make the token of a right void and issue another."""
+    session, token = session_of(request), token_of(request) or ""
+    right = (await json_of(request)).get("renew")
+    for shared in SHARED:
+        if right == shared:
+            await session.renew(shared, token)
+            return await kept(session, more=tickets(session, token))
+    raise RequestError(f"renew must be one of {', '.join(SHARED)}, got {right!r}")
+
+
+async def read_room(request: web.Request) -> web.Response:
+    """The session that is watched under a name."""
+    store, room = request.app[STORE], request.match_info["room"]
+    session_id = store.in_room(room)
+    if session_id is None:
+        raise NotFoundError(f"there is no room {room[:40]!r}", "its owner gives it a name")
+    token = token_of(request)
+    await store.wake(session_id, token)
+    store.find(session_id, token, "view")
+    return web.json_response({"id": session_id})
+
+
 async def events(request: web.Request) -> web.StreamResponse:
     """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
-    owner = session.keys.allows(token_of(request) or "", "own")
+    owner = session.keys.allows(token_of(request) or "", "edit")
     return await serve_events(request, session.events, session, PageControl(session) if owner else None)
 
 

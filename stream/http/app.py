@@ -80,6 +80,7 @@ def create_app(services: Services) -> web.Application:
     signaling.add_routes(app)
     app.router.add_get("/", _page("index.html"))
     app.router.add_get("/view/{id}", _page("view.html"))
+    app.router.add_get("/watch/{room}", _page("view.html"))
     app.router.add_static("/static/", WEB)
     return app
 
@@ -197,7 +198,8 @@ async def run_until_stopped(
         scheme = "http" if tls is None else "https"
         host = "localhost" if config.host in (*LOCAL_HOSTS, "127.0.0.1") else config.host
         origin = config.public_url.rstrip("/") if config.public_url else f"{scheme}://{host}:{port}"
-        print_line(f"Livery is at {origin}/")
+        if not config.demo:
+            print_line(f"Livery is at {origin}/")
         if config.tls == "auto" and tls is not None:
             print_line(f"Its certificate is self-signed; SHA-256 {tls.fingerprint()}")
         if (warning := exposure(config)) is not None:
@@ -207,7 +209,7 @@ async def run_until_stopped(
             print_line(f"For a phone on this network: {elsewhere}\n{terminal_code(elsewhere)}")
         if config.demo:
             session, token = await _open_demo(app[STORE])
-            print_line(f"Demo session: {origin}/?session={session.id}&token={token}")
+            print_line(f"Livery's demo is at {origin}/#session={session.id}&token={token}")
         print_line("Stop with Ctrl-C.")
         besides = [asyncio.create_task(_check_relays(config))]
         if tls is not None:

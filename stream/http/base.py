@@ -78,13 +78,13 @@ def session_of(request: web.Request, right: Right = "own") -> Session:
     return request.app[STORE].find(request.match_info["id"], token_of(request), right)
 
 
-async def kept(session: Session, status: int = 200, **more: object) -> web.Response:
-    """The answer to a change: the session's state, once that is on the disk where there is a store.
+async def kept(session: Session, status: int = 200, more: Mapping[str, object] | None = None) -> web.Response:
+    """The answer to a change: the session's state and `more`, once it is on the disk where there is a store.
 
     Where it could not be kept, the state's `storage.problem` says why.
     """
     await session.saver.saved()
-    return web.json_response({**session.state(), **more}, status=status)
+    return web.json_response({**session.state(), **(more or {})}, status=status)
 
 
 async def json_of(request: web.Request) -> dict[str, object]:
@@ -158,7 +158,7 @@ async def limited_body(request: web.Request, limit: int) -> bytes:
 
 
 def _too_large(limit: int) -> UploadError:
-    return UploadError(f"the body is larger than {limit / 1e6:g} MB", "send a smaller one", status=413)
+    return UploadError(f"what was sent is larger than {limit / 1e6:g} MB", "send a smaller one", status=413)
 
 
 @web.middleware

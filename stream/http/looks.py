@@ -56,7 +56,7 @@ async def list_presets(request: web.Request) -> web.Response:
 
 async def take_reference(request: web.Request) -> web.Response:
     """The live frame, the best of the next seconds, or an uploaded picture as reference."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     if request.content_type.startswith("image/"):
         target = Target(look=session.wardrobe.active.id)
         config = request.app[SERVICES].config
@@ -75,7 +75,7 @@ async def take_reference(request: web.Request) -> web.Response:
 
 async def reference_png(request: web.Request) -> web.StreamResponse:
     """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     reference = session.wardrobe.active.reference
     if _is_other(request, reference.id if reference else None):
         return web.Response(status=204)
@@ -86,7 +86,7 @@ async def reference_png(request: web.Request) -> web.StreamResponse:
 
 async def edit_png(request: web.Request) -> web.StreamResponse:
     """The edited picture, in its reference's size; of another version than asked for 204."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     edited = session.wardrobe.active.edited
     if _is_other(request, edited.version if edited else None):
         return web.Response(status=204)
@@ -97,7 +97,7 @@ async def edit_png(request: web.Request) -> web.StreamResponse:
 
 async def put_edit(request: web.Request) -> web.Response:
     """Wear an edited picture of the reference, or of the keyframe that is named."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     target = _target(session, request.query)
     mode = _mode(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
@@ -109,14 +109,14 @@ async def put_edit(request: web.Request) -> web.Response:
 
 async def remove_edit(request: web.Request) -> web.Response:
     """Take the look's edit off."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.editor.remove(_target(session, request.query))
     return await changed(session)
 
 
 async def wear_preset(request: web.Request) -> web.Response:
     """Wear a preset."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     body = await json_of(request)
     name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
     if not isinstance(name, str):
@@ -131,21 +131,21 @@ async def wear_preset(request: web.Request) -> web.Response:
 
 async def undo(request: web.Request) -> web.Response:
     """Take the session's last edit back."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.wardrobe.undo()
     return await changed(session)
 
 
 async def redo(request: web.Request) -> web.Response:
     """Do it again."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.wardrobe.redo()
     return await changed(session)
 
 
 async def create_look(request: web.Request) -> web.Response:
     """A further look, or a copy of the active one; worn at once."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     body = await json_of(request)
     copy = body.get("copy", False)
     if not isinstance(copy, bool):
@@ -156,21 +156,21 @@ async def create_look(request: web.Request) -> web.Response:
 
 async def rename_look(request: web.Request) -> web.Response:
     """Another name for a look."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
     return await changed(session)
 
 
 async def discard_look(request: web.Request) -> web.Response:
     """Take a look out."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     await session.wardrobe.discard(_number(request, "look"))
     return await changed(session)
 
 
 async def wear_look(request: web.Request) -> web.Response:
     """Wear a look from the next frame on."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     session.wear(_number(request, "look"))
     return await kept(session)
 
@@ -178,7 +178,7 @@ async def wear_look(request: web.Request) -> web.Response:
 async def look_thumb(request: web.Request) -> web.Response:
     """A look's first keyframe, small; its reference where nothing is edited yet; 204 without either."""
     number = _number(request, "look")
-    look = next((look for look in session_of(request).wardrobe.looks if look.id == number), None)
+    look = next((look for look in session_of(request, "edit").wardrobe.looks if look.id == number), None)
     if look is None:
         return web.Response(status=204)
     return await _small(request, look.pictures.anchor or look.pictures.reference)
@@ -186,13 +186,13 @@ async def look_thumb(request: web.Request) -> web.Response:
 
 async def take_keyframe(request: web.Request) -> web.Response:
     """The live frame as a further keyframe of the active look, in focus."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     return await _taken(session, await session.take_keyframe())
 
 
 async def focus(request: web.Request) -> web.Response:
     """Edit this keyframe from now on; null for the reference."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     body = await json_of(request)
     keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
     session.editor.focus(Target(keyframe=keyframe))
@@ -201,7 +201,7 @@ async def focus(request: web.Request) -> web.Response:
 
 async def remove_keyframe(request: web.Request) -> web.Response:
     """Take a keyframe of the active look out."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
     await session.editor.remove_keyframe(target)
     return await changed(session)
@@ -209,17 +209,19 @@ async def remove_keyframe(request: web.Request) -> web.Response:
 
 async def keyframe_thumb(request: web.Request) -> web.Response:
     """A keyframe's edited picture, small; 204 where it has gone, which is no error: they come and go."""
-    return await _small(request, session_of(request).wardrobe.active.keyframe(_number(request, "keyframe")))
+    return await _small(
+        request, session_of(request, "edit").wardrobe.active.keyframe(_number(request, "keyframe"))
+    )
 
 
 async def keyframe_reference(request: web.Request) -> web.StreamResponse:
     """A keyframe as it was before it was edited."""
-    return await png(request, session_of(request), _keyframe(request).reference.image)
+    return await png(request, session_of(request, "edit"), _keyframe(request).reference.image)
 
 
 async def keyframe_edit(request: web.Request) -> web.StreamResponse:
     """A keyframe's edited picture."""
-    return await png(request, session_of(request), _keyframe(request).image)
+    return await png(request, session_of(request, "edit"), _keyframe(request).image)
 
 
 def _is_other(request: web.Request, shown: int | None) -> bool:
@@ -230,7 +232,7 @@ def _is_other(request: web.Request, shown: int | None) -> bool:
 
 def _keyframe(request: web.Request) -> LookKeyframe:
     number = _number(request, "keyframe")
-    found = session_of(request).wardrobe.active.keyframe(number)
+    found = session_of(request, "edit").wardrobe.active.keyframe(number)
     if found is None:
         raise NotFoundError(f"there is no keyframe {number} in this look", "it was removed or dropped")
     return found
@@ -279,7 +281,7 @@ def _mode(text: str | None) -> Mode | None:
 
 
 async def _taken(session: Session, taken: ReferencePicture) -> web.Response:
-    return await kept(session, warning=None if taken.landmarks is not None else NO_FACE)
+    return await kept(session, more={"warning": None if taken.landmarks is not None else NO_FACE})
 
 
 async def changed(session: Session, status: int = 200) -> web.Response:

@@ -27,7 +27,7 @@ def add_prompt_routes(app: web.Application) -> None:
 
 async def begin(request: web.Request) -> web.Response:
     """Begin to edit the reference by words, or the keyframe that is named; the state tells how it goes."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     edits = _edits(session)
     body = await json_of(request)
     unknown = sorted(set(body) - set(KNOWN))
@@ -40,12 +40,12 @@ async def begin(request: web.Request) -> web.Response:
 
 async def read(request: web.Request) -> web.Response:
     """Where the newest edit stands."""
-    return web.json_response(_edits(session_of(request)).describe())
+    return web.json_response(_edits(session_of(request, "edit")).describe())
 
 
 async def cancel(request: web.Request) -> web.Response:
     """Stop it; where none is under way, nothing happens."""
-    session = session_of(request)
+    session = session_of(request, "edit")
     _edits(session).cancel()
     return await changed(session)
 

@@ -32,7 +32,7 @@ def add_routes(app: web.Application) -> None:
 
 async def offer_whip(request: web.Request) -> web.Response:
     """A publisher's offer: 201, the answer, and where to end it."""
-    return await _offer(request, session_of(request), "publish")
+    return await _offer(request, session_of(request, "publish"), "publish")
 
 
 async def offer_whep(request: web.Request) -> web.Response:
@@ -97,7 +97,7 @@ def _resource(request: web.Request) -> tuple[Session, Peer | None]:
         NotFoundError: no such connection has ever been.
     """
     publishes = request.path.startswith("/whip/")
-    session = session_of(request, "own" if publishes else "view")
+    session = session_of(request, "publish" if publishes else "view")
     peer_id = request.match_info["peer"]
     peer = session.connections.peer(peer_id)
     wrong_kind = peer is not None and (peer.purpose == "publish") != publishes

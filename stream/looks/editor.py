@@ -74,7 +74,7 @@ class Editor:
             try:
                 image, note = await wardrobe.run(aligned)
             except EditError as exc:
-                raise UploadError(str(exc), "edit a copy of the downloaded reference") from exc
+                raise UploadError(str(exc), "edit a copy of the reference, and keep its framing") from exc
             before, look.mode = look.mode, mode or look.mode
             try:
                 await self._replace(look, reference, old, image, "picture", note=note)
@@ -149,6 +149,7 @@ class Editor:
         self._check_number(pictures)
         merges = f"{label} {reference.id}" if preset is not None else None
         await self._wardrobe.install(look, pictures, label, focus=look.focus, merges=merges)
+        self._wardrobe.show()  # whoever edits wants to see it
 
     def _check_number(self, pictures: Pictures) -> None:
         if len(pictures.edits) > MAX_KEYFRAMES:

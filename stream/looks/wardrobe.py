@@ -117,6 +117,12 @@ class Wardrobe:
         self._put_on()
         return self.active
 
+    def show(self) -> None:
+        """Show what is worn where the live picture was shown instead."""
+        if not self.enabled:
+            self.enabled = True
+            self._put_on()
+
     async def change(self, settings: Settings) -> None:
         """Apply settings to the active look and the session; a new mode takes a moment."""
         look = self.active

@@ -70,7 +70,7 @@ def picture_size(data: bytes) -> tuple[str, int, int]:
             return "WEBP", *_webp_size(data)
     except (struct.error, IndexError) as exc:
         raise UploadError("the picture's header is cut short", TYPES_HINT) from exc
-    raise UploadError("the body is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)
+    raise UploadError("this is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

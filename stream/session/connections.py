@@ -286,6 +286,13 @@ class Connections:
         """Whether any peer is there, connected or about to."""
         return self._publisher is not None or bool(self._viewers)
 
+    async def dismiss(self, *, publisher: bool, viewers: bool) -> None:
+        """Hang up on these; whose token still holds connects again by itself."""
+        peers = list(self._viewers.values()) if viewers else []
+        if publisher and self._publisher is not None:
+            peers.append(self._publisher)
+        await asyncio.gather(*(peer.close("its token was renewed") for peer in peers))
+
     def _is_watched(self) -> bool:
         return bool(self._viewers or self._events.listeners)
 

@@ -29,7 +29,7 @@ from stream.session.saver import Saver
 from stream.session.services import Services
 from stream.session.stages import Stages
 from stream.session.virtual import Feed
-from stream.storage.keys import Keys
+from stream.storage.keys import Keys, Shared
 from stream.storage.record import Snapshot, frozen
 from stream.storage.storage import Stored
 
@@ -217,6 +217,14 @@ class Session:
         """
         self.wardrobe.wear(look)
         self.changed()
+
+    async def renew(self, right: Shared, owner_token: str) -> None:
+        """Make a right's token void and issue another; who came in with the old one is put out."""
+        self.keys = self.keys.renewed(owner_token, right)
+        self.changed()
+        await self.saver.saved()
+        self.events.dismiss()  # who still may listen comes again by itself
+        await self.connections.dismiss(publisher=right == "publish", viewers=right != "publish")
 
     def compare(self, holding: bool) -> None:
         """Show the live picture for as long as a page holds it; each page ends what it began."""

@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import time
+from dataclasses import replace
 
-from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
+from stream.errors import (
+    AuthError,
+    CapacityError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RequestError,
+)
 from stream.refused import refused
 from stream.session.services import Services
 from stream.session.session import Session
@@ -22,6 +31,7 @@ SWEEP_S = 10.0  # how often idle sessions are looked for
 SPARED_S = 60.0  # a session idle for less is not given up for a new one ...
 KEPT_S = 600.0  # ... nor one in memory only, with pictures in it, that is idle for less than this
 EXPIRE_S = 3600.0  # how often old sessions are deleted from the disk
+ROOM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 MAY: dict[Right, str] = {"own": "control", "edit": "edit", "publish": "publish", "view": "watch"}
 
 
@@ -152,6 +162,30 @@ class SessionStore:
                 f"this token may {MAY[held]} but not {MAY[right]}", "ask the session's owner for the other"
             )
         return session
+
+    def in_room(self, room: str) -> str | None:
+        """Id of the session that is watched under a name; None for a free one."""
+        live = next((session.id for session in self._sessions.values() if session.keys.room == room), None)
+        storage = self._services.storage
+        if live is not None or storage is None:
+            return live
+        kept = storage.in_room(room)
+        return None if kept in self._sessions else kept  # renamed, and not written yet
+
+    async def name_room(self, session: Session, room: object) -> None:
+        """Watch a session under a name of its own, too; None gives the name up.
+
+        Raises:
+            RequestError: no name that an address can have. ConflictError: another session has it.
+        """
+        if room is not None and (not isinstance(room, str) or not ROOM.fullmatch(room)):
+            raise RequestError(
+                f"a room's name must have 1 to 40 letters, digits, hyphens or underscores, got {room!r}"
+            )
+        if room is not None and self.in_room(room) not in (None, session.id):
+            raise ConflictError(f"the room {room!r} is another session's", "choose another name")
+        session.keys = replace(session.keys, room=room)
+        session.changed()
 
     def _unknown(self, session_id: str) -> NotFoundError:
         storage = self._services.storage

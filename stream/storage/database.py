@@ -86,7 +86,10 @@ def _body(row: Row) -> Record:
 
 
 def _digest(row: Row) -> str:
-    text = json.dumps([row.id, row.keys.to_json(), row.record], sort_keys=True)
+    keys = row.keys.to_json()
+    if keys["room"] is None:  # as it was before there were rooms
+        del keys["room"]
+    text = json.dumps([row.id, keys, row.record], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

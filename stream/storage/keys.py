@@ -37,11 +37,13 @@ class Keys:
         owner: SHA-256 of the owner's token, hexadecimal.
         nonces: what each other token is derived with.
         hashes: SHA-256 of each other token, hexadecimal.
+        room: name of the address under which it is watched, None for its id only.
     """
 
     owner: str
     nonces: Mapping[Shared, str]
     hashes: Mapping[Shared, str]
+    room: str | None = None
 
     @classmethod
     def issue(cls) -> tuple[Keys, str]:
@@ -78,7 +80,8 @@ class Keys:
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
-        return {"owner": self.owner, "nonces": dict(self.nonces), "hashes": dict(self.hashes)}
+        nonces, hashes = dict(self.nonces), dict(self.hashes)
+        return {"owner": self.owner, "nonces": nonces, "hashes": hashes, "room": self.room}
 
     @classmethod
     def from_json(cls, value: object) -> Keys:
@@ -92,7 +95,8 @@ class Keys:
         try:
             nonces = {right: str(value["nonces"][right]) for right in SHARED}
             hashes = {right: str(value["hashes"][right]) for right in SHARED}
-            return cls(str(value["owner"]), nonces, hashes)
+            room = value.get("room")  # there was none in the first version
+            return cls(str(value["owner"]), nonces, hashes, None if room is None else str(room))
         except (KeyError, TypeError) as exc:
             raise DamagedError("its tokens are damaged") from exc
 

@@ -162,6 +162,10 @@ class Storage:
         row = self._rows.get(session)
         return None if row is None else row.keys
 
+    def in_room(self, room: str) -> str | None:
+        """The session that is watched under this name; None for a free one. Touches no disk."""
+        return next((row.id for row in self._rows.values() if row.keys.room == room), None)
+
     def write(self, session: str, keys: Keys, snapshot: Snapshot) -> None:
         """Keep a session as it is now; it is on the disk when this returns.
 

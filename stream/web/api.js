@@ -77,7 +77,12 @@ export async function request(method, path, { token, body, json, type, timeout_m
 /** A new session; `serverToken` where the server was started with --token. */
 export async function createSession(serverToken) {
   const made = await (await request("POST", "/api/sessions", { token: serverToken, json: {} })).json();
-  return { id: made.id, token: made.token, whip: made.whip, whep: made.whep, viewer: made.viewer };
+  return ticketsOf(made);
+}
+
+/** What of a session's answer is kept: its id, tokens and addresses. */
+export function ticketsOf({ id, token, whip, whep, viewer, publish_token }) {
+  return { id, token, whip, whep, viewer, publish_token };
 }
 
 /** `GET /api/presets`: [{name, title, colour}]. */
@@ -121,6 +126,16 @@ export class SessionApi {
   /** End the session; `recordings` is "keep" or "delete". Says what was deleted and what remains. */
   end(recordings) {
     return this.#call("DELETE", `?recordings=${recordings}`);
+  }
+
+  /** Watch the session under a name; null for none. Answers with the new addresses. */
+  nameRoom(room) {
+    return this.#call("PUT", "/room", { json: { room } });
+  }
+
+  /** Make the token of a right void, "view" or "publish", and get another. */
+  renewToken(right) {
+    return this.#call("POST", "/tokens", { json: { renew: right } });
   }
 
   /** "start", "pause", "resume" or "stop". */

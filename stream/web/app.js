@@ -1,6 +1,6 @@
 /** The page at /: opens the session, hands it to the panels, follows the server. */
 
-import { ApiError, createSession, listPresets, SessionApi } from "./api.js";
+import { ApiError, createSession, listPresets, SessionApi, ticketsOf } from "./api.js";
 import { setUpDeck } from "./deck.js";
 import { setUpEdit } from "./edit.js";
 import { setUpFigures } from "./figures.js";
@@ -129,9 +129,8 @@ async function resume() {
   if (!kept) return;
   try {
     const state = await new SessionApi(kept).state();
-    const { id, whip, whep, viewer } = state;
-    if (!viewer) throw new ApiError("This link may watch but not control.", { status: 403 });
-    adopt({ id, token: kept.token, whip, whep, viewer }, state);
+    if (!state.viewer) throw new ApiError("This link may watch but not control.", { status: 403 });
+    adopt(ticketsOf({ ...state, token: kept.token }), state);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     if (error.status === 0 || error.status >= 500) throw error;
@@ -315,7 +314,10 @@ async function start() {
   await live.resume();
 }
 
-setUpSharing(page);
+setUpSharing(page, (session) => {
+  Object.assign(store.values.api.session, session);
+  remember("session", store.values.api.session);
+});
 setUpKeeping(page, endSession, setUpRecording(page).list);
 const { upload } = setUpReference(page);
 setUpEdit(page, upload);

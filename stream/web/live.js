@@ -142,6 +142,7 @@ export class Live {
   /** Another source than this page's camera may feed the session: the demo, or OBS by WHIP. */
   #followState() {
     const { state, api, source, ending } = this.store.values;
+    if (state && !state.publishing && source !== "camera") this.status.clear("link-sending"); // nobody feeds it now
     if (source !== "camera") {
       const elsewhere = state?.publishing ? "remote" : "none";
       this.store.set({ source: state?.demo ? "demo" : elsewhere });

@@ -94,6 +94,10 @@ export function setUpLooks({ store, status, send }) {
   const row = new ThumbRow(byId("chips"), store);
   let held_at = 0; // when the hold began; 0: none
 
+  const isFull = () => {
+    const { state } = store.values;
+    return Boolean(state) && state.looks.length >= state.max_looks;
+  };
   const wearLook = async (id) => {
     if (send({ type: "wear", look: id })) return;
     const state = await status.attempt("look", () => store.values.api.wearLook(id));
@@ -120,6 +124,10 @@ export function setUpLooks({ store, status, send }) {
   setUpHold(byId("hold-live"), hold);
   addEventListener("blur", () => hold(false));
   byId("new-look").addEventListener("click", async () => {
+    if (isFull()) {
+      status.warn("look", `A session holds at most ${store.values.state.max_looks} looks.`, "Remove one first (…).");
+      return;
+    }
     const state = await status.attempt("look", () => store.values.api.createLook(false));
     if (!state) return;
     store.set({ state });
@@ -145,8 +153,10 @@ export function setUpLooks({ store, status, send }) {
         button.dataset.edited = String(look.edited);
       },
     });
-    byId("new-look").disabled = looks.length >= (state?.max_looks ?? 0);
-    byId("copy-look").disabled = byId("new-look").disabled;
+    byId("new-look").disabled = !state;
+    byId("new-look").setAttribute("aria-disabled", String(isFull()));
+    byId("copy-look").disabled = isFull();
+    byId("copy-look").title = isFull() ? `A session holds at most ${state.max_looks} looks` : "";
     byId("hold-live").disabled = !state?.edit;
     const off = Boolean(state?.edit) && (state.comparing || !state.settings.enabled);
     byId("hold-live").setAttribute("aria-pressed", String(off));

@@ -1,5 +1,7 @@
 /** Links for others: the viewer's, and what OBS needs in and out. */
 
+import { ticketsOf } from "./api.js";
+
 /** Copy text; returns false where the browser forbids it (a page without https). */
 export async function copyText(text) {
   if (!navigator.clipboard) return false;
@@ -22,8 +24,11 @@ export function browserSource(viewer) {
   return url.href;
 }
 
-/** @param {object} page store, status, ensure */
-export function setUpSharing({ store, status, ensure }) {
+/**
+ * @param {object} page store, status, ensure
+ * @param {function(object): void} take keeps new addresses and tokens of the session
+ */
+export function setUpSharing({ store, status, ensure }, take) {
   const byId = (id) => document.getElementById(id);
   const dialog = byId("obs");
 
@@ -31,8 +36,31 @@ export function setUpSharing({ store, status, ensure }) {
     byId("obs-browser").value = browserSource(session.viewer);
     byId("obs-viewer").value = absolute(session.viewer);
     byId("obs-whip").value = absolute(session.whip);
-    byId("obs-token").value = session.token;
+    byId("obs-token").value = session.publish_token;
+    const [, place, name] = new URL(session.viewer, location.href).pathname.split("/");
+    byId("room-name").value = place === "watch" ? decodeURIComponent(name) : "";
   };
+
+  /** New addresses: shown, kept, and said. */
+  const renewed = async (act, said) => {
+    const { api } = store.values;
+    const answer = await status.attempt("share", () => act(api));
+    if (!answer) return;
+    take(ticketsOf(answer));
+    fill(api);
+    status.say("share", said);
+  };
+  byId("room-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const room = byId("room-name").value.trim() || null;
+    renewed((api) => api.nameRoom(room), room ? `The session is watched in the room ${room}.` : "The room’s name is free again.");
+  });
+  byId("renew-view").addEventListener("click", () =>
+    renewed((api) => api.renewToken("view"), "Old viewer links no longer work; viewers were disconnected."),
+  );
+  byId("renew-publish").addEventListener("click", () =>
+    renewed((api) => api.renewToken("publish"), "The old token no longer works; enter the new one in OBS."),
+  );
 
   const open = (api) => {
     fill(api);

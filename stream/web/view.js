@@ -1,14 +1,17 @@
 /**
- * The viewer at /view/ID?token=TOKEN: plays the edited stream, nothing else. For a browser source of OBS add
- * `controls=0` (no buttons, no text) and `transparent=1` (no background); `sound=1` starts with sound.
+ * The viewer at /view/ID#token=TOKEN or /watch/ROOM#token=TOKEN: plays the edited stream, nothing else. For a
+ * browser source of OBS add `?controls=0` (no buttons, no text) and `transparent=1` (no background); `sound=1`
+ * starts with sound.
  */
 
-import { SessionApi } from "./api.js";
+import { ApiError, request, SessionApi } from "./api.js";
 import { showSign } from "./recording.js";
 import { Link } from "./rtc.js";
 
+const ROOM_PAUSE_MS = 1500; // between two looks for a room, or for a server that starts again
 const query = new URLSearchParams(location.search);
-const id = decodeURIComponent(location.pathname.split("/").filter(Boolean).at(-1));
+const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? query.get("token") ?? ""; // in links of old
+const [kind, name] = location.pathname.split("/").filter(Boolean).map(decodeURIComponent);
 const video = document.getElementById("video");
 const message = document.getElementById("message");
 const sound = document.getElementById("sound");
@@ -30,21 +33,59 @@ function show() {
   video.dataset.playing = String(playing);
 }
 
-const link = new Link({
-  url: `/whep/${encodeURIComponent(id)}`,
-  ice: `/api/sessions/${encodeURIComponent(id)}/ice-servers`,
-  token: query.get("token") ?? "",
-  onStream: (stream) => {
-    if (video.srcObject !== stream) video.srcObject = stream;
-    sound.hidden = stream.getAudioTracks().length === 0;
-  },
-  onState: (state, error) => {
-    connected = state === "connected";
-    if (state === "connected") problem = "";
-    if (error) problem = [error.message, error.hint, state === "retrying" ? "Trying again." : ""].join(" ").trim();
-    show();
-  },
-});
+/** The session's id; of a room once there is one of this name. Null where the token does not open it. */
+async function findSession() {
+  for (;;) {
+    if (kind !== "watch") return name;
+    try {
+      return (await (await request("GET", `/api/rooms/${encodeURIComponent(name)}`, { token })).json()).id;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      problem = `${error.message} ${error.hint}`.trim();
+      show();
+      if (error.status === 401 || error.status === 403) return null;
+    }
+    await new Promise((resolve) => setTimeout(resolve, ROOM_PAUSE_MS));
+  }
+}
+
+function watch(id) {
+  const link = new Link({
+    url: `/whep/${encodeURIComponent(id)}`,
+    ice: `/api/sessions/${encodeURIComponent(id)}/ice-servers`,
+    token,
+    onStream: (stream) => {
+      if (video.srcObject !== stream) video.srcObject = stream;
+      sound.hidden = stream.getAudioTracks().length === 0;
+    },
+    onState: (state, error) => {
+      connected = state === "connected";
+      if (state === "connected") problem = "";
+      if (error) problem = [error.message, error.hint, state === "retrying" ? "Trying again." : ""].join(" ").trim();
+      show();
+    },
+  });
+  let restarted = false; // the server could not be heard; it may have forgotten this viewer
+  const line = new SessionApi({ id, token }).listen(
+    (message) => {
+      if (!bare && (message.type === "stats" || message.type === "state")) {
+        showSign(document.getElementById("recording-sign"), message.recording);
+      }
+      if (message.type !== "state" || !restarted) return;
+      restarted = false;
+      if (message.viewers === 0) link.renew();
+    },
+    (up) => {
+      if (!up) restarted = true;
+    },
+    () => {}, // the link says why
+  );
+  addEventListener("pagehide", () => {
+    line.close();
+    link.stop(true);
+  });
+  link.start();
+}
 
 function setSound(on) {
   video.muted = !on;
@@ -52,38 +93,19 @@ function setSound(on) {
   sound.textContent = on ? "Sound off" : "Sound on";
 }
 
-for (const kind of ["playing", "waiting", "emptied"]) {
-  video.addEventListener(kind, () => {
-    playing = kind === "playing";
+for (const event of ["playing", "waiting", "emptied"]) {
+  video.addEventListener(event, () => {
+    playing = event === "playing";
     show();
   });
 }
 sound.addEventListener("click", () => setSound(video.muted));
 document.getElementById("fullscreen").hidden = !document.fullscreenEnabled;
 document.getElementById("fullscreen").addEventListener("click", () => video.requestFullscreen());
-let restarted = false; // the server could not be heard; it may have forgotten this viewer
-const api = new SessionApi({ id, token: query.get("token") ?? "" });
-const line = api.listen(
-  (message) => {
-    if (!bare && (message.type === "stats" || message.type === "state")) {
-      showSign(document.getElementById("recording-sign"), message.recording);
-    }
-    if (message.type !== "state" || !restarted) return;
-    restarted = false;
-    if (message.viewers === 0) link.renew();
-  },
-  (up) => {
-    if (!up) restarted = true;
-  },
-  () => {}, // the link says why
-);
-addEventListener("pagehide", () => {
-  line.close();
-  link.stop(true);
-});
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload(); // its connections are gone
 });
 setSound(query.get("sound") === "1");
 show();
-link.start();
+const id = await findSession();
+if (id !== null) watch(id);

@@ -162,7 +162,7 @@ def test_copy_viewer_link(desk: Desk) -> None:
     page.click("#copy-viewer")
     notice(page, "Viewer link copied")
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied.startswith(f"{desk.server}/view/{session_of(page)['id']}?token=")
+    assert copied.startswith(f"{desk.server}/view/{session_of(page)['id']}#token=")
 
 
 def test_demo_needs_no_camera(desk: Desk) -> None:

@@ -23,7 +23,7 @@ async def test_open_read_end() -> None:
         client = await server.open()
         assert (
             tickets(server.session(client), client.token)["viewer"]
-            == f"/view/{client.id}?token={client.view_token}"
+            == f"/view/{client.id}#token={client.view_token}"
         )
         state = await client.ok("GET")
         assert state["publishing"] is False

@@ -21,7 +21,7 @@ from stream.storage.storage import Storage
 from tests.stream.storage.material import edited, look, noise, snapshot
 
 SESSIONS = ("one", "two")
-LONGEST_S = 0.25
+LONGEST_S = 0.1  # some writes
 
 
 def write_without_end(folder: Path, keys: Keys, first: int, acknowledged: int) -> None:
@@ -37,8 +37,12 @@ def write_without_end(folder: Path, keys: Keys, first: int, acknowledged: int) -
         number += 1
 
 
-def one_round(folder: Path, keys: Keys, first: int, life_s: float) -> int:
-    """Run the writer for a time and kill it; returns the last acknowledged number, 0 for none."""
+def one_round(folder: Path, keys: Keys, first: int, states: int, life_s: float) -> int:
+    """Run the writer until it has acknowledged some states and for a time more, and kill it.
+
+    Returns:
+        The last acknowledged number, 0 for none.
+    """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -48,11 +52,15 @@ def one_round(folder: Path, keys: Keys, first: int, life_s: float) -> int:
         finally:
             os._exit(1)
     os.close(writing)
+    data = b""
+    while len(data) < 8 * states:
+        part = os.read(reading, 65536)
+        assert part, "the writer ended by itself"
+        data += part
     time.sleep(life_s)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status), "the writer ended by itself"
-    data = b""
     while part := os.read(reading, 65536):
         data += part
     os.close(reading)
@@ -84,7 +92,10 @@ def main(folder: Path, rounds: int, seed: int) -> None:
     keys, _ = Keys.issue()
     newest = acknowledged = 0
     for _ in range(rounds):
-        acknowledged = max(acknowledged, one_round(folder, keys, newest + 1, chance.uniform(0.02, LONGEST_S)))
+        acknowledged = max(
+            acknowledged,
+            one_round(folder, keys, newest + 1, chance.choice((0, 0, 1, 2)), chance.uniform(0, LONGEST_S)),
+        )
         newest = check(folder, keys, acknowledged)
     print(f"{rounds} kills, {acknowledged} states acknowledged, the newest is {newest}")
     assert acknowledged > 0, "nothing was ever acknowledged"

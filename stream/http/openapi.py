@@ -20,6 +20,7 @@ Json = dict[str, Any]
 VERSION = "1.0.0"
 LEFT_OUT = ("events", "stall")  # a WebSocket, and what is there for measurements only
 PATHS = ("/api/", "/healthz", "/metrics")
+BY_WORDS = ("begin", "read", "cancel")  # described where the server edits by words
 OPEN = ("list_presets", "about_server", "describe_interface", "health", "metrics")  # need no token
 
 
@@ -146,11 +147,12 @@ def describe(app: web.Application, config: ServerConfig) -> Json:
         config: says whether a token is asked of who opens a session.
     """
     paths: dict[str, Json] = {}
+    left_out = LEFT_OUT if config.prompt_model is not None else (*LEFT_OUT, *BY_WORDS)
     for route in app.router.routes():
         info = route.resource.get_info() if route.resource is not None else {}
         path = info.get("path") or info.get("formatter")
         name = route.handler.__name__
-        if path is None or not path.startswith(PATHS) or route.method == "HEAD" or name in LEFT_OUT:
+        if path is None or not path.startswith(PATHS) or route.method == "HEAD" or name in left_out:
             continue
         text = " ".join((route.handler.__doc__ or "").split())
         paths.setdefault(path, {})[route.method.lower()] = _operation(name, text, path, config)

@@ -8,7 +8,7 @@ from hypothesis import strategies
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 
-PICTURES = [encode_png(DemoSource(size).frame(0)) for size in ((120, 160), (240, 320))]
+PICTURES = [encode_png(DemoSource(size).frame(0)) for size in ((180, 320), (360, 640))]
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789 .,-_()éßñ漢字"
 
 schemathesis.openapi.media_type("image/png", strategies.sampled_from(PICTURES))

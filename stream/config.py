@@ -39,6 +39,7 @@ class ServerConfig:
             refused before it begins. 0 refuses nobody.
         max_looks: looks of one session; looks_mib: memory of their pictures and what can be undone, MiB.
         opens_per_minute: sessions that one address may open.
+        offers_per_minute: offers to publish or watch that one address may send to one session.
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: which matcher to load, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
@@ -88,6 +89,7 @@ class ServerConfig:
     max_looks: int = 9
     looks_mib: int = 1024
     opens_per_minute: int = 60
+    offers_per_minute: int = 120
     failures_per_minute: int = 20
     matcher: str = "auto"
     device: str = "cpu"
@@ -120,6 +122,7 @@ class ServerConfig:
         _within("max_looks", self.max_looks, 1, 100)
         _within("looks_mib", self.looks_mib, 1, 100_000)
         _within("opens_per_minute", self.opens_per_minute, 1, 100_000)
+        _within("offers_per_minute", self.offers_per_minute, 1, 100_000)
         _within("failures_per_minute", self.failures_per_minute, 1, 100_000)
         _within("bitrate_bps", self.bitrate_bps, 100_000, 50_000_000)
         for name in ("connect_timeout_s", "silence_timeout_s", "lifetime_s", "auto_reference_s"):

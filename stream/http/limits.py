@@ -65,6 +65,7 @@ class Limits:
     def __init__(self, config: ServerConfig, clock: Callable[[], float] = time.monotonic) -> None:
         self.proxies = Proxies(config.trusted_proxies)
         self._opened = Buckets(config.opens_per_minute, clock)
+        self._offered = Buckets(config.offers_per_minute, clock)
         self._failed = Buckets(config.failures_per_minute, clock)
 
     def open(self, request: web.Request) -> None:
@@ -76,6 +77,19 @@ class Limits:
         address = self.address(request)
         _refuse(self._opened.wait_s(address), "too many sessions were opened from this address")
         self._opened.take(address)
+
+    def offer(self, request: web.Request) -> None:
+        """Count an offer, each of which costs a certificate, sockets and a parse.
+
+        Raises:
+            TooManyError: this address has sent too many to this session.
+        """
+        target = self._target(request)
+        wait_s = self._offered.wait_s(target)
+        if wait_s > 0:
+            refused.note("offers")
+        _refuse(wait_s, "too many offers came from this address")
+        self._offered.take(target)
 
     async def failed(self, request: web.Request) -> None:
         """Count a wrong token; beyond the limit the answer waits. The right one is never kept waiting.

@@ -91,7 +91,7 @@ async def test_who_comes_and_goes_leaves_nothing_behind(times: int) -> None:
     peer = new_peer()
     peer.addTransceiver("video", direction="recvonly")
     await peer.setLocalDescription(await peer.createOffer())
-    async with serving(opens_per_minute=100_000) as server:
+    async with serving(offers_per_minute=100_000) as server:
         client = await server.open()
         await coming_and_going(client, peer.localDescription.sdp, 12)  # pools and caches are there now
         before = held()

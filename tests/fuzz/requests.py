@@ -23,7 +23,10 @@ class _Server:
         def none() -> Any:
             raise RuntimeError("no pipeline here")
 
-        config = ServerConfig(max_sessions=2, opens_per_minute=100_000, failures_per_minute=100_000)
+        many = 100_000
+        config = ServerConfig(
+            max_sessions=2, opens_per_minute=many, offers_per_minute=many, failures_per_minute=many
+        )
         self.runner = make_runner(create_app(Services(config=config, new_propagator=none)))
         self.port = 0
         self.ids: tuple[str, str] = ("", "")

@@ -102,6 +102,16 @@ async def test_sessions_are_opened_at_a_bounded_rate() -> None:
         assert await opened(server) == (201, None)
 
 
+async def test_offers_are_taken_at_a_bounded_rate() -> None:
+    async with serving() as server:
+        here, there = await server.open(), await server.open()
+        clock = ticking(server, offers_per_minute=2)
+        assert [(await here.signal("whep", "v=0"))[0] for _ in range(3)] == [400, 400, 429]
+        assert (await there.signal("whep", "v=0"))[0] == 400, "another session's are its own"
+        clock.now_s += 30
+        assert (await here.signal("whip", "v=0"))[0] == 400
+
+
 async def test_guessing_the_servers_token_is_slowed() -> None:
     async with serving(token="a long secret") as server:
         clock = ticking(server, failures_per_minute=3)

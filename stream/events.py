@@ -151,6 +151,8 @@ async def _send(
             await socket.close(code=1012, message=b"come again")
             return
         await socket.send_json(message)
+    while not queue.empty():  # what was said last, why it ended among it
+        await socket.send_json(queue.get_nowait())
     await socket.close(code=1001, message=b"the session ended")
 
 

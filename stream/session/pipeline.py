@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 from correspondence import Image
@@ -18,7 +20,7 @@ from stream.session.slot import LatestSlot, SlotClosed
 logger = logging.getLogger(__name__)
 
 JOIN_S = 5.0
-HANG_S = 1.0  # a step that takes longer is passed by
+HANG_S = 1.0  # a step that takes longer, and longer than three usual ones, is passed by
 HANGS = f"the edit takes over {HANG_S:g} s a frame; the live picture is shown"
 
 
@@ -89,6 +91,7 @@ class Pipeline:
         self._failing = False
         self._turn = threading.Lock()  # held while a picture is handed on, so that their order stays
         self._since_s: float | None = None  # when the present step began
+        self._took_s: deque[float] = deque(maxlen=9)  # the last steps
         self._passed_s = float("-inf")  # when the last frame went past a hanging step
         self._stall = threading.Event()
         self._stall_s = 0.0
@@ -108,8 +111,10 @@ class Pipeline:
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
         since_s = self._since_s
-        if since_s is not None and time.monotonic() - since_s > HANG_S:
-            self._pass(frame)
+        if since_s is not None and (hung_s := time.monotonic() - since_s) > HANG_S:
+            usual_s = median(list(self._took_s) or [0.0])  # a slow machine is no hang: what it makes is shown
+            if hung_s > 3 * usual_s:
+                self._pass(frame)
 
     def _pass(self, frame: LiveFrame) -> None:
         """Hand a frame on as it is, past a step that hangs."""
@@ -169,6 +174,7 @@ class Pipeline:
                 seconds, self._stall_s = self._stall_s, 0.0
                 self._stall.wait(seconds)
             image, edited = self._edited(frame)
+            self._took_s.append(time.monotonic() - began_s)
             with self._turn:
                 self._since_s = None
                 late = self._passed_s >= began_s  # newer frames were shown meanwhile

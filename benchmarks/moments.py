@@ -127,10 +127,8 @@ def worn(
 ) -> Iterator[tuple[Image, int]]:
     """The edit on each frame, and how many references there are then."""
     references = KeeperConfig(background=False, max_match_s=10.0) if keyframes else None
-    propagator = Propagator(
-        matcher=matcher, tracker=KnownLandmarks(seen), config=PropagatorConfig(references=references)
-    )
-    propagator.set_edit(edit, seen[0])
+    config = PropagatorConfig(references=references)
+    propagator = Propagator(edit, matcher, KnownLandmarks(seen), config)
     for i, frame in enumerate(frames):
         image = propagator.step(frame, i / 25).image
         yield image, len(propagator.keyframes())

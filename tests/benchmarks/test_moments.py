@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.matching.tally import Sums
-from benchmarks.moments import EDITED, score
+from benchmarks.moments import EDITED, score, wear
 from benchmarks.moments_covers import Crossing, Scene, occluders_dir
-from correspondence import detect_landmarks
+from correspondence import Matcher, detect_landmarks
 from correspondence.cover.occluders import Cover
 from correspondence.types import Image
 
@@ -44,6 +44,25 @@ def test_leak_and_lost_are_counted_apart() -> None:
     score(sums, scene, 1, truth, made)
     assert sums.mean("leak") == 0.5
     assert sums.mean("lost") == pytest.approx((45 - 2) / 60, abs=0.03)
+
+
+def test_both_behaviours_are_worn_and_scored(astronaut: Image) -> None:
+    """A gray board over half of the face: with the cover's network less of it is painted."""
+    landmarks = detect_landmarks(astronaut)
+    assert landmarks is not None
+    alpha = np.zeros(astronaut.shape[:2], np.float32)
+    x, y = (int(v) for v in landmarks.points[1, :2])
+    alpha[y : y + 120, x - 20 : x + 120] = 1
+    covered = np.where(alpha[..., None] > 0, np.uint8(70), astronaut)
+    frames = [astronaut] * 2
+    scene = Scene("a", "object", frames, [astronaut, covered], [alpha * 0, alpha], [landmarks] * 2)
+    matchers = {"cover off": Matcher.load("classical", cover=False), "cover on": Matcher.load("classical")}
+    sums: dict[tuple[str, str, str], Sums] = {}
+    rows = wear(scene, matchers, False, sums)
+    assert [len(row) for row in rows] == [2, 2, 2]
+    off, on = (sums[name, "object", "tiger"] for name in matchers)
+    assert on.mean("leak") < 0.5 * off.mean("leak")
+    assert on.mean("references") == 1
 
 
 def test_a_missing_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

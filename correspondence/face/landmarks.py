@@ -9,6 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from correspondence.face.look import SAME, FaceLook, KnownPerson
 from correspondence.face.mediapipe_graphs import FaceDetector, FaceMesh
 from correspondence.face.smoothing import OneEuro, SmoothingConfig
 from correspondence.geometry.region import Region, crop
@@ -42,6 +43,18 @@ def detect_landmarks(image: Image) -> Landmarks | None:
         return detector.find(image)
 
 
+def detect_faces(image: Image) -> list[Landmarks]:
+    """The landmarks of up to `MOST_FACES` faces of a picture, largest first; see `detect_landmarks`.
+
+    Raises:
+        ValueError: another dtype or shape.
+    """
+    check_image(image)
+    detector = _still_detector()
+    with _still_lock:
+        return detector.find_all(image)
+
+
 class _StillDetector:
     """FaceMesh on unrelated pictures, one at a time."""
 
@@ -58,6 +71,17 @@ class _StillDetector:
             found = _run(self._mesh, image, window)
         largest = max(found, key=lambda face: _area(face.box), default=None)
         return None if largest is None else self._settle(image, largest)
+
+    def find_all(self, image: Image) -> list[Landmarks]:
+        found = _run(self._mesh, image, None)
+        for box in _detect_boxes(self._boxes, image):
+            if all(_distance(box, face.box) > 1 for face in found):
+                window = _window(box, image.shape[0], image.shape[1])
+                found += [face for face in _run(self._mesh, image, window) if _distance(face.box, box) <= 1][
+                    :1
+                ]
+        found.sort(key=lambda face: _area(face.box), reverse=True)
+        return [self._settle(image, face) for face in found[:MOST_FACES]]
 
     def _settle(self, image: Image, face: Landmarks) -> Landmarks:
         """The same face as a tracker comes to see it.
@@ -107,9 +131,9 @@ class TrackerConfig:
 class LandmarkTracker:
     """Follows one face over time; one tracker a session, used from one thread at a time.
 
-    The largest face is taken first; FaceMesh then follows it without looking for others, so that a
-    second face costs nothing and cannot take over. A face that is lost is waited for near its last
-    place before another is taken.
+    The largest face is taken first, or the one that `follow` names; FaceMesh then follows it without looking
+    for others, so that a second face costs nothing and cannot take over. A face that is lost is waited for
+    near its last place before another is taken; after `follow` only one that looks like it is.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -122,6 +146,18 @@ class LandmarkTracker:
         self._size = (0, 0)
         self._last: FaceBox | None = None
         self._seen_s = 0.0
+        self._known: KnownPerson | None = None
+        self._recheck = False  # whether the face followed so far may be another one than is known now
+
+    def follow(self, image: Image, face: Landmarks) -> None:
+        """Follow this person from the next picture on, as long as they are there.
+
+        Args:
+            image: RGB uint8 (H, W, 3), in which the face is seen, not the next picture.
+            face: its landmarks.
+        """
+        self._known = KnownPerson(image, face)
+        self._recheck = True
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
         """The followed face's smoothed landmarks; None where it is not seen.
@@ -137,6 +173,10 @@ class LandmarkTracker:
         if size != self._size:
             self._forget()
             self._size = size
+        if self._recheck:
+            self._recheck = False
+            self._followed &= len(_detect_boxes(self._boxes, image)) < 2
+            self._last = self._last if self._followed else None
         found = self._follow(image) if self._followed else None
         if found is None:
             self._filter.reset()
@@ -144,6 +184,8 @@ class LandmarkTracker:
         self._followed = found is not None
         if found is None:
             return None
+        if self._known is not None:
+            self._known.meet(image, found, now_s)
         self._last, self._seen_s = found.box, now_s
         return Landmarks(self._filter(found.points, _side(found.box), now_s), size)
 
@@ -173,7 +215,37 @@ class LandmarkTracker:
         near = [box for box in boxes if not waiting or self._is_near(box)]
         if boxes and not near:
             return None
-        chosen = max(near, key=_area, default=None)
+        if self._known is None or (waiting and len(near) < 2):
+            found = self._look(image, boxes, max(near, key=_area, default=None), waiting)
+        else:
+            found = self._recognise(image, boxes, near, waiting)
+        return None if found is None else self._settle(image, found)
+
+    def _recognise(
+        self, image: Image, boxes: list[FaceBox], near: list[FaceBox], waiting: bool
+    ) -> Landmarks | None:
+        """The person that is known: of several the likest, later on nobody else."""
+        assert self._known is not None
+        seen: list[tuple[float, FaceBox | None]] = []
+        places: list[FaceBox | None] = [*near] or [None]
+        for box in places:
+            self._mesh(np.zeros((64, 64, 3), np.uint8))  # forget the face looked at before
+            face = self._look(image, boxes, box, waiting)
+            if face is None:
+                continue
+            likeness = self._known.likeness(FaceLook.of(image, face))
+            if not self._known.met or waiting or likeness >= SAME:
+                seen.append((likeness - (0 if self._known.met else self._known.away(face)), box))
+        if not seen:
+            return None
+        best = max(seen, key=lambda one: one[0])[1]
+        self._mesh(np.zeros((64, 64, 3), np.uint8))
+        return self._look(image, boxes, best, waiting)
+
+    def _look(
+        self, image: Image, boxes: list[FaceBox], chosen: FaceBox | None, waiting: bool
+    ) -> Landmarks | None:
+        """The face in one of the boxes; without one, wherever FaceMesh finds it."""
         place = chosen or (self._last if waiting else None)
         self._window = _window(place, image.shape[0], image.shape[1]) if place else None
         alone = _hide(image, boxes, chosen) if chosen else image
@@ -183,7 +255,7 @@ class LandmarkTracker:
                 continue
             right = _distance(found.box, chosen) <= 1 if chosen else not waiting or self._is_near(found.box)
             if right:
-                return self._settle(image, found)
+                return found
         return None
 
     def _settle(self, image: Image, face: Landmarks) -> Landmarks:

@@ -10,6 +10,7 @@ from reference.compose.backdrop import Backdrop
 from reference.compose.composite import CompositeConfig
 from reference.compose.person import PersonDetector, may_reach_behind, split_edit
 from reference.edits.edit import Edit, Mode
+from reference.face.worn import edited_face
 from reference.keyframes.bank import Keyframe, next_id
 from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper
@@ -164,6 +165,9 @@ class Workshop:
     def _keyframe(self, own: UserKeyframe) -> Keyframe:
         edit = own.edit
         prepared = own.prepared or self.matcher.prepare(edit.reference, landmarks=own.landmarks)
+        face = edited_face(edit, prepared.landmarks)
+        if face is not prepared.landmarks:
+            prepared = self.matcher.prepare(edit.reference, landmarks=face)
         return Keyframe(
             prepared.image, edit.edited, prepared, pinned=own.pinned, made_s=own.made_s,
             edit=edit if own.pinned else None, id=own.id,

@@ -11,12 +11,14 @@ from correspondence import (
     LandmarkTracker,
     Match,
     Matcher,
+    Prepared,
     check_image,
 )
 from correspondence.matchers.coarse import Begun
 from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
+from reference.face.spot import Spot
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
@@ -93,8 +95,11 @@ class Propagator:
         self._served: Keyframe | None = None  # the keyframe it matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
+        self._told: Prepared | None = None  # the reference whose face the tracker was told to follow
+        self._seen: Spot | None = None  # what the face's place showed when it was seen last
         self._lost_camera = False
         self._fade = 1.0
+        self._follow_person(first)
 
     @property
     def worn(self) -> Outfit | None:
@@ -183,11 +188,21 @@ class Propagator:
         """Another outfit from this frame on: another keeper begins anew."""
         last, self._last = self._last, ready
         self._lost_camera = False
+        self._follow_person(ready)
         keeper = None if ready is None else ready.keeper
         if keeper is not None and (last is None or last.keeper is not keeper):
             keeper.resume()
         if last is not None and last.backdrop is not None:
             last.backdrop.close()  # looks for the person anew once it is worn again
+
+    def _follow_person(self, ready: Outfit | None) -> None:
+        """Tell the tracker whose face was edited, once for each reference."""
+        if ready is None or ready.edit.is_global or ready.own.keyframe.prepared is self._told:
+            return
+        self._told = ready.own.keyframe.prepared
+        follow = getattr(self._tracker, "follow", None)
+        if follow is not None and self._told.landmarks is not None:
+            follow(self._told.image, self._told.landmarks)
 
     def _match(
         self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None, begun: Begun
@@ -199,13 +214,15 @@ class Propagator:
         bound_to_face = worn.keyframe.prepared.landmarks is not None
         bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
         if landmarks is None and bound_to_face:
-            self._fade = 0.0 if previous is None else max(0.0, self._fade - 1 / self.config.fade_frames)
+            stays = previous is not None and self._seen is not None and self._seen.shown_in(step.frame)
+            self._fade = max(0.0, self._fade - 1 / self.config.fade_frames) if stays else 0.0
             if self._fade < 1e-6:
                 self._previous = None
                 self._fade = 0.0
                 return None
             return previous
         if landmarks is not None:
+            self._seen = Spot.of(step.frame, landmarks)
             self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
         self._previous = None  # stays so where the match fails
         with step.stage("match"):

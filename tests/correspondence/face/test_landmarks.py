@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Landmarks, LandmarkTracker, detect_landmarks
+from correspondence.face.landmarks import detect_faces
 from tests.correspondence.faces import on_canvas
 
 BIG, SMALL = (0, 0, 480), (600, 100, 300)  # x, y, side
@@ -65,6 +66,31 @@ def test_no_face_is_none(astronaut: Image) -> None:
 def test_the_largest_of_several_is_taken(astronaut: Image) -> None:
     assert is_big(detect_landmarks(on_canvas(astronaut, [BIG, SMALL])))
     assert not is_big(detect_landmarks(on_canvas(astronaut, [(0, 0, 300), (490, 0, 470)])))
+
+
+def test_the_person_who_is_named_is_followed(astronaut: Image) -> None:
+    picture = on_canvas(astronaut, [BIG, SMALL])
+    small = detect_faces(picture)[-1]
+    tracker = LandmarkTracker()
+    tracker.follow(picture, small)
+    assert not is_big(tracker(picture, 0.0))
+    tracker.close()
+
+
+def test_nobody_else_is_taken_for_the_person_who_left(astronaut: Image) -> None:
+    picture = on_canvas(astronaut, [BIG])
+    dark = (astronaut[:, ::-1] * np.array([0.4, 0.5, 0.6])).astype(np.uint8)
+    stranger = on_canvas(np.ascontiguousarray(dark), [(480, 0, 480)])
+    assert detect_landmarks(stranger) is not None
+    tracker = LandmarkTracker()
+    found = detect_landmarks(picture)
+    assert found is not None
+    tracker.follow(picture, found)
+    assert tracker(picture, 0.0) is not None
+    for step in range(1, 5):
+        assert tracker(stranger, 2.0 * step) is None
+    assert tracker(picture, 11.0) is not None
+    tracker.close()
 
 
 def test_any_size_is_answered(astronaut: Image) -> None:

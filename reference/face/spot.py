@@ -1,0 +1,54 @@
+"""The place in the frame where a face was: whether it still shows the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from correspondence import Box, Float, Image, Landmarks
+
+SIDE = 24  # pixels of the small picture of it
+STAYS = 0.6  # correlation of luma from which the place still shows what it did
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spot:
+    """What a face's place showed.
+
+    Attributes:
+        size: (H, W) of the frame.
+        box: the place, pixels, end exclusive.
+        luma: float32 (24, 24), less its mean.
+    """
+
+    size: tuple[int, int]
+    box: Box
+    luma: Float
+
+    @classmethod
+    def of(cls, frame: Image, landmarks: Landmarks) -> Spot | None:
+        """None where the face lies outside the frame."""
+        h, w = frame.shape[:2]
+        x0, y0, x1, y1 = (round(float(v)) for v in landmarks.box)
+        box = (max(0, x0), max(0, y0), min(w, x1), min(h, y1))
+        if box[2] - box[0] < 2 or box[3] - box[1] < 2:
+            return None
+        return cls((h, w), box, _small(frame, box))
+
+    def shown_in(self, frame: Image) -> bool:
+        """Whether a later frame shows the same there: the face was overlooked, and has not gone."""
+        if frame.shape[:2] != self.size:
+            return False
+        now = _small(frame, self.box)
+        norm = float(np.sqrt((self.luma * self.luma).sum() * (now * now).sum()))
+        return float((self.luma * now).sum()) >= STAYS * max(norm, 1e-6)
+
+
+def _small(frame: Image, box: Box) -> Float:
+    x0, y0, x1, y1 = box
+    part = cv2.resize(frame[y0:y1, x0:x1], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    luma = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    centred: Float = luma - luma.mean()
+    return centred

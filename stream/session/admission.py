@@ -1,4 +1,4 @@
-"""Whether one more live session fits on this machine, from what those in place take of its processor."""
+"""Decides from the measured processor load whether one more live session fits on this machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Callable, Hashable
 from stream.errors import CapacityError
 from stream.refused import refused
 
-STEADY = 3  # samples without a change of who is live, before a session's share is believed
+STEADY = 3  # a session's share is trusted after this many samples without a change of the live sessions
 FRESH = 0.5  # weight of the newest sample
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
@@ -22,13 +22,14 @@ def cores() -> int:
 class Admission:
     """Refuses a live session that would slow the others down.
 
-    What a session takes is measured: processor time of this process for each second, over the sessions that
-    are live. One alone is never refused, nor is one while nothing has been measured.
+    The load of a session is measured: it is this process's processor time per second, divided by the number
+    of live sessions. The first live session is never refused, and nothing is refused before a measurement.
 
     Args:
-        most: share of the processors that live sessions may take together, (0, 1]; 0 refuses nobody.
-        processors: how many there are.
-        clock, cpu_clock: seconds; of the day, and of processor time.
+        most: share of the processors that all live sessions may use together, (0, 1]. 0 refuses nobody.
+        processors: number of processors. None counts those that this process may use.
+        clock: wall clock, seconds.
+        cpu_clock: processor time of this process, seconds.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class Admission:
         self._at_s, self._cpu_s = clock(), cpu_clock()
         self._live: set[Hashable] = set()
         self._steady = 0
-        self._each: float | None = None  # processors that one session takes
+        self._each: float | None = None  # processors that one session uses
 
     def sample(self) -> None:
-        """Measure; call it about once a second."""
+        """Measure the load. Call this about once a second."""
         now_s, cpu_s = self._clock(), self._cpu_clock()
         if now_s <= self._at_s:
             return
@@ -59,10 +60,10 @@ class Admission:
             self._each = self.used / len(self._live)
 
     def check(self, session: Hashable) -> None:
-        """See whether a session fits that is not live yet.
+        """Check whether a session that is not live yet fits.
 
         Raises:
-            CapacityError: it does not.
+            CapacityError: the session does not fit.
         """
         if session in self._live:
             return
@@ -78,10 +79,10 @@ class Admission:
                 )
 
     def enter(self, session: Hashable) -> None:
-        """Count a session that is about to be live; again does nothing.
+        """Count a session as live. A second call for the same session does nothing.
 
         Raises:
-            CapacityError: it does not fit.
+            CapacityError: the session does not fit.
         """
         self.check(session)
         if session not in self._live:
@@ -89,7 +90,7 @@ class Admission:
             self._steady = 0
 
     def leave(self, session: Hashable) -> None:
-        """Forget a session that is no longer live."""
+        """Stop counting a session as live."""
         if session in self._live:
             self._live.discard(session)
             self._steady = 0

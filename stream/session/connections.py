@@ -1,4 +1,4 @@
-"""Who sends to a session and who watches it: one publisher or the demo, any number of viewers."""
+"""The connections of a session: one publisher or the demo, and any number of viewers."""
 
 from __future__ import annotations
 
@@ -32,22 +32,20 @@ from stream.session.services import Services
 logger = logging.getLogger(__name__)
 
 MAX_VIEWERS = 50
-MAX_PUBLISHING = 4  # offers to publish being answered at a time
-ENDED_KEPT = (
-    256  # ids of ended connections remembered, so that a second DELETE is told apart from a wrong one
-)
+MAX_PUBLISHING = 4  # offers to publish that are answered at the same time
+ENDED_KEPT = 256  # ids of ended connections that are remembered, to tell a repeated DELETE from a wrong id
 
 
 class Connections:
-    """The peers of one session and what flows between them and its pipeline.
+    """Holds the peers of one session and carries media between them and the pipeline.
 
     Args:
-        services: shared by all sessions.
-        metrics: the session's.
-        events: the session's; its listeners count as watching.
-        submit: takes each arriving frame, on the loop.
-        changed: called on the loop when the session's state has changed.
-        name: the session's, in the logs of TURN servers.
+        services: what all sessions share.
+        metrics: metrics of the session.
+        events: events of the session. Its listeners count as watching.
+        submit: called on the event loop with each arriving frame.
+        changed: called on the event loop when the session's state has changed.
+        name: name of the session in the logs of TURN servers.
     """
 
     def __init__(
@@ -60,7 +58,7 @@ class Connections:
         name: str,
     ) -> None:
         self.note: str | None = None  # why the last publisher left
-        self.used_s = time.monotonic()  # when a peer was last there
+        self.used_s = time.monotonic()  # when a peer was last connected
         self.size: tuple[int, int] | None = None  # (H, W) of the arriving pictures
         self.broadcast = Broadcast(
             services.codecs, LiveEncoderConfig(bitrate_bps=services.config.bitrate_bps)
@@ -73,7 +71,7 @@ class Connections:
         self._changed = changed
         self._publisher: Peer | None = None
         self._viewers: dict[str, Peer] = {}
-        self._answering = 0  # viewers on their way to being one
+        self._answering = 0  # viewers whose offers are being answered
         self._publishing = Room(MAX_PUBLISHING, "cameras' offers", "publishers")
         self._ended: dict[str, None] = {}
         self._demo: asyncio.Task[None] | None = None
@@ -81,7 +79,10 @@ class Connections:
         self._closed = False
 
     async def publish(self, offer: Offer) -> tuple[Peer, str]:
-        """Answer a publisher, who replaces the present one; returns its connection and the answer's SDP.
+        """Answer a publisher. It replaces the present publisher.
+
+        Returns:
+            The publisher's connection and the answer's SDP.
 
         Raises:
             OfferError: the offer cannot be answered; the present publisher stays.
@@ -94,7 +95,7 @@ class Connections:
         before, self._publisher = self._publisher, peer
         await self._stop_demo()
         if before is not None:
-            self._ended[before.id] = None  # its page may say goodbye before it is closed
+            self._ended[before.id] = None  # its page may send DELETE before it is closed
             await before.close("a newer connection replaced it")
         self.note = None
         self.size = None
@@ -103,10 +104,10 @@ class Connections:
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
-        """Count the session as live from now on; where the block fails, only if it was so before.
+        """Count the session as live. If the block fails, it stays counted only while a source remains.
 
         Raises:
-            CapacityError: it does not fit.
+            CapacityError: the session does not fit.
         """
         self._services.admission.enter(self)
         try:
@@ -135,7 +136,7 @@ class Connections:
         peer.spawn(run())
 
     def _submit(self, frame: LiveFrame) -> None:
-        """Hand a frame to the pipeline, on the loop; tell the page when the picture's size changes."""
+        """Hand a frame to the pipeline, on the event loop. Tell the page when the picture size changes."""
         self._deliver(frame)
         size = (frame.image.shape[0], frame.image.shape[1])
         if size != self.size:
@@ -146,7 +147,8 @@ class Connections:
         """Publish the demo source instead of a camera.
 
         Raises:
-            CapacityError: another live session does not fit. ConflictError: the session has ended.
+            CapacityError: another live session does not fit.
+            ConflictError: the session has ended.
         """
         if self._demo is not None:
             return
@@ -166,7 +168,7 @@ class Connections:
         self._changed()
 
     async def stop_demo(self) -> None:
-        """End the demo source; nothing is published then."""
+        """End the demo source. Nothing is published afterwards."""
         await self._stop_demo()
         self._changed()
 
@@ -180,17 +182,20 @@ class Connections:
             self._no_longer_live()
 
     async def view(self, offer: Offer) -> tuple[Peer, str]:
-        """Answer a viewer; all viewers share one encode.
+        """Answer a viewer. All viewers share one encode.
+
+        Returns:
+            The viewer's connection and the answer's SDP.
 
         Raises:
             OfferError: the offer cannot be answered.
             CapacityError: no UDP port is free.
-            ConflictError: too many viewers, or the session has ended.
+            ConflictError: there are too many viewers, or the session has ended.
         """
         if len(self._viewers) + self._answering >= MAX_VIEWERS:
             refused.note("viewers")
             raise ConflictError(f"the session has {MAX_VIEWERS} viewers, its limit", "try again later")
-        self._answering += 1  # before the first wait, so that a crowd is counted as it comes
+        self._answering += 1  # counted before the first wait, so that simultaneous offers respect the limit
         try:
             async with self._new_peer("view") as peer:
                 video = self.broadcast.track(offer.codec)
@@ -206,7 +211,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def _new_peer(self, purpose: Purpose) -> AsyncIterator[Peer]:
-        """A connection to answer with; whatever fails meanwhile closes it, and frees its ports."""
+        """Make a connection to answer an offer. Any failure in the block closes it and frees its ports."""
         peer = Peer(purpose, self.ice_servers(), self._peer_closed)
         try:
             yield peer
@@ -217,7 +222,7 @@ class Connections:
             raise
 
     def ice_servers(self) -> list[IceServer]:
-        """What this session's peers ask for candidates, with credentials of its own."""
+        """The ICE servers for this session's peers, with credentials of the session's own."""
         return self._services.config.ice.servers(self._name)
 
     def _start_watch(self, peer: Peer) -> None:
@@ -252,13 +257,13 @@ class Connections:
             self._changed()
 
     def peer(self, peer_id: str) -> Peer | None:
-        """The live connection with this id."""
+        """The live connection with this id. None if there is none."""
         if self._publisher is not None and self._publisher.id == peer_id:
             return self._publisher
         return self._viewers.get(peer_id)
 
     def has_ended(self, peer_id: str) -> bool:
-        """Whether a connection with this id existed and is over."""
+        """Whether a connection with this id existed and has ended."""
         return peer_id in self._ended
 
     @property
@@ -268,22 +273,22 @@ class Connections:
 
     @property
     def publishing(self) -> bool:
-        """Whether a connected publisher or the demo is there."""
+        """Whether there is a connected publisher or the demo."""
         return self.demo or (self._publisher is not None and self._publisher.connected.is_set())
 
     @property
     def expecting(self) -> bool:
-        """Whether pictures come or are about to: a publisher, connected or not yet, or the demo."""
+        """Whether there is a publisher, connected or still connecting, or the demo."""
         return self.demo or self._publisher is not None
 
     @property
     def viewers(self) -> int:
-        """Connected viewers."""
+        """Number of connected viewers."""
         return sum(peer.connected.is_set() for peer in self._viewers.values())
 
     @property
     def busy(self) -> bool:
-        """Whether any peer is there, connected or about to."""
+        """Whether there is any peer, connected or still connecting."""
         return self._publisher is not None or bool(self._viewers)
 
     async def dismiss(self, *, publisher: bool, viewers: bool) -> None:

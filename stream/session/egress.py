@@ -1,4 +1,4 @@
-"""The edited stream on its way out: encoded once, its packets handed to every viewer."""
+"""Sends the edited stream. It is encoded once, and every viewer receives the packets."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig, VideoCodec, VideoP
 
 logger = logging.getLogger(__name__)
 
-INFINITE = 1 << 62  # bits per second of a viewer that named no limit
+INFINITE = 1 << 62  # bits per second, for a viewer that set no limit
 QUEUE_PACKETS = 15  # a viewer this many frames behind is cut to the next key frame
-RATE_WINDOW_S = 1.0  # over which the rate sent is measured
+RATE_WINDOW_S = 1.0  # window over which the sent bit rate is measured
 BUSY_SHARE = 0.8  # a stream below this share of its target is limited by its content
-IDLE_S = 0.5  # a key frame asked for while no picture came for so long is made from the last one
+IDLE_S = 0.5  # after this time without a picture, a requested key frame is made from the last picture
 
 
 @dataclass(frozen=True, slots=True)
 class BroadcastStats:
-    """What a broadcast did so far.
+    """Counters and rates of a broadcast.
 
     Attributes:
-        viewers: tracks being read.
-        bitrate_bps: present target; sent_bps: what the encoder made in the last second (of the codec that
-            made most).
-        encoded: frames encoded; keyframes: key frames among them.
-        replaced: pictures replaced by a newer one before they were encoded.
-        viewer_drops: packets dropped for slow viewers.
+        viewers: number of tracks being read.
+        bitrate_bps: present target, bits per second.
+        sent_bps: rate of the encoder's output in the last second, bits per second, of the codec with the
+            highest rate.
+        encoded: number of encoded frames.
+        keyframes: number of key frames among them.
+        replaced: number of pictures replaced by a newer one before they were encoded.
+        viewer_drops: number of packets dropped for slow viewers.
         encode_s: CPU time of the last frame's conversion and encoding, seconds.
     """
 
@@ -52,10 +54,10 @@ class BroadcastStats:
 
 
 class PacketTrack(MediaStreamTrack):
-    """One viewer's view of a broadcast: `recv` returns its encoded packets, beginning with a key frame.
+    """One viewer's track of a broadcast. `recv` returns encoded packets, beginning with a key frame.
 
-    aiortc's patched sender reports what the viewer's receiver asks for through `request_keyframe` (PLI, FIR)
-    and `set_remb`, and reads `last_delay_s` for its sender reports.
+    aiortc's patched sender calls `request_keyframe` (for PLI and FIR) and `set_remb` when the viewer's
+    receiver asks for it. It reads `last_delay_s` for its sender reports.
     """
 
     kind = "video"
@@ -63,8 +65,8 @@ class PacketTrack(MediaStreamTrack):
     def __init__(self, broadcast: Broadcast, codec: VideoCodec) -> None:
         super().__init__()
         self.codec = codec
-        self.dropped = 0  # packets this viewer was too slow for
-        self.remb_bps: int | None = None  # the viewer's limit, None where it has none
+        self.dropped = 0  # packets dropped because this viewer was too slow
+        self.remb_bps: int | None = None  # the viewer's limit; None if it set none
         self.last_delay_s = 0.0  # from capture to `recv` of the last packet
         self._broadcast = broadcast
         self._queue: deque[tuple[VideoPacket, float]] = deque()
@@ -73,7 +75,7 @@ class PacketTrack(MediaStreamTrack):
         self._wait_keyframe, self._begun = True, False
 
     async def recv(self) -> VideoPacket:
-        """The next packet; the first read joins the broadcast.
+        """Return the next packet. The first call joins the broadcast.
 
         Raises:
             MediaStreamError: the track was stopped or the broadcast closed.
@@ -91,14 +93,14 @@ class PacketTrack(MediaStreamTrack):
         return packet
 
     def request_keyframe(self) -> None:
-        """Ask for a key frame (rate-limited for all viewers together)."""
+        """Ask for a key frame. Requests are rate-limited for all viewers together."""
         self._broadcast._request_keyframe(self.codec)
 
     def set_remb(self, bitrate_bps: int) -> None:
-        """Take the viewer's estimate of its bandwidth (goog-remb).
+        """Take the viewer's bandwidth estimate (goog-remb).
 
-        The estimate follows what was sent: where the picture needs less than the target, a low one says
-        nothing about the network, and is not taken as a limit.
+        The estimate follows the rate that was sent. If the picture needs less than the target, a low estimate
+        says nothing about the network and is not taken as a limit.
         """
         self._broadcast._set_remb(self, bitrate_bps)
 
@@ -109,7 +111,7 @@ class PacketTrack(MediaStreamTrack):
         self._arrived.set()
 
     def _offer(self, packets: list[VideoPacket], captured_s: float) -> None:
-        """Queue a frame's packets; a viewer that fell behind is cut, to go on at the next key frame."""
+        """Queue a frame's packets. A viewer that fell behind loses its queue and waits for a key frame."""
         if len(self._queue) >= QUEUE_PACKETS:
             self.dropped += len(self._queue)
             self._queue.clear()
@@ -127,14 +129,14 @@ class PacketTrack(MediaStreamTrack):
 class Broadcast:
     """Encodes a session's pictures once per codec in use and fans the packets out.
 
-    Pictures are converted and encoded in `executor`, one at a time, the newest only; with no viewers nothing
-    is encoded. RTP time is capture time.
+    Pictures are converted and encoded in `executor`, one at a time and only the newest. Without viewers
+    nothing is encoded. RTP timestamps follow the capture time.
 
     Args:
-        executor: where the codecs run; it should have threads of its own.
-        config: rates and key frame distances.
-        loop: the loop of the tracks; default: the running one.
-        clock: the clock of `captured_s`, seconds.
+        executor: runs the codecs. It should have threads of its own.
+        config: bit rates and key frame distances.
+        loop: event loop of the tracks. Default: the running loop.
+        clock: clock of `captured_s`, seconds.
     """
 
     def __init__(
@@ -165,7 +167,7 @@ class Broadcast:
         self._encode_s = 0.0
 
     def put(self, image: Image, captured_s: float) -> None:
-        """Offer the next picture, from any thread; it replaces one that still waits to be encoded.
+        """Offer the next picture, from any thread. It replaces a picture that still waits to be encoded.
 
         Args:
             image: RGB uint8 (H, W, 3); it must not be changed afterwards.
@@ -184,11 +186,11 @@ class Broadcast:
         self._submit()
 
     def track(self, codec: VideoCodec = "H264") -> PacketTrack:
-        """A track for one viewer, to be added to its peer connection."""
+        """Make a track for one viewer, to be added to its peer connection."""
         return PacketTrack(self, codec)
 
     def set_bitrate(self, bitrate_bps: int | None) -> None:
-        """Set an upper limit besides the viewers' own, bits per second; None removes it."""
+        """Set an upper limit in addition to the viewers' own, bits per second. None removes it."""
         self._limit_bps = bitrate_bps
         self._update_rate()
 
@@ -216,7 +218,7 @@ class Broadcast:
             await asyncio.wait([asyncio.wrap_future(self._job)])
         self._encoders = {}
 
-    # On the loop.
+    # Called on the event loop.
 
     def _join(self, track: PacketTrack) -> None:
         if self._closed:
@@ -252,16 +254,17 @@ class Broadcast:
         self._update_rate()
 
     def _wanted(self) -> int | None:
-        """What half the viewers or more can take, and at most `set_bitrate`'s limit; None without limits.
+        """The bit rate that half of the viewers or more can take, at most `set_bitrate`'s limit.
 
-        One viewer's word alone never decides where there are others: it may be on a bad network, or lie.
+        None without limits. With several viewers one estimate alone never decides, since that viewer may have
+        a bad network or send a false value.
         """
         said = sorted(INFINITE if track.remb_bps is None else track.remb_bps for track in self._tracks)
         limits = [said[len(said) // 2] if said else INFINITE, self._limit_bps or INFINITE]
         return None if min(limits) == INFINITE else min(limits)
 
     def _target(self) -> int:
-        """What the encoders aim at, bits per second."""
+        """Target bit rate of the encoders, bits per second."""
         size = next((encoder.size for encoder in self._encoders.values() if encoder.size[0]), (720, 1280))
         low, start, high = self._config.rates(size)
         wanted = self._wanted()
@@ -288,18 +291,18 @@ class Broadcast:
             if track.codec == codec:
                 track._offer(packets, captured_s)
 
-    # In the executor, one call at a time.
+    # Called in the executor, one call at a time.
 
     def _submit(self) -> None:
         self._job = self._executor.submit(self._drain)
 
     def _drain(self) -> None:
-        """Encode what is pending until nothing is."""
+        """Encode pending pictures until there are none."""
         while (job := self._take()) is not None:
             try:
                 self._encode(*job)
                 self._failing = False
-            except Exception:  # the border of this thread: one bad picture must not end the stream
+            except Exception:  # one bad picture must not end the stream
                 if not self._failing:
                     logger.exception("encoding failed; trying again with new encoders until it works")
                 self._failing = True
@@ -327,7 +330,7 @@ class Broadcast:
         self._encode_s = time.thread_time() - started_s
 
     def _pts(self, captured_s: float) -> int:
-        """RTP time of a capture time: 1/90000 s since the first picture, always increasing."""
+        """Return a capture time as RTP time: 1/90000 s since the first picture, always increasing."""
         if self._origin_s is None:
             self._origin_s = captured_s
         pts = round((captured_s - self._origin_s) * VIDEO_TIME_BASE.denominator)
@@ -335,7 +338,7 @@ class Broadcast:
         return self._last_pts
 
     def _encoder(self, codec: VideoCodec) -> LiveEncoder:
-        """The encoder of `codec`, made when first wanted; the lock is held."""
+        """Return the encoder of `codec`. It is made when it is first needed. The caller holds the lock."""
         if codec not in self._encoders:
             self._encoders[codec] = LiveEncoder(codec, self._config)
             self._encoders[codec].bitrate_bps = self._wanted()

@@ -1,4 +1,4 @@
-"""Where frames come from: a peer's video track, or the demo. Newest only, converted off the loop."""
+"""Reads frames from a peer's video track or from the demo. Only the newest frame is converted."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ async def ingest(
 ) -> None:
     """Drain a remote video track until it ends.
 
-    Every decoded frame is read, since aiortc queues without bound; only the newest is converted.
+    Every decoded frame is read, since aiortc queues frames without bound. Only the newest is converted.
 
     Args:
         track: the remote track.
-        submit: takes the converted frames.
-        arrived: called on the loop for each frame that was read.
+        submit: called with each converted frame.
+        arrived: called on the event loop for each frame that was read.
         executor: runs the conversion.
-        metrics: where drops go.
+        metrics: receives drops and conversion times.
     """
     slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
     converting = asyncio.create_task(_convert(slot, submit, executor, metrics))
@@ -79,14 +79,14 @@ async def _convert(
 async def play_demo(
     source: DemoSource, submit: Submit, watched: Callable[[], bool], executor: Executor
 ) -> None:
-    """Publish the demo at its frame rate until cancelled; slowly while nobody watches.
+    """Publish the demo at its frame rate until cancelled. The rate is lower while nobody watches.
 
-    Frames that could not be drawn in time are skipped, so that the motion keeps its speed.
+    Frames that are not drawn in time are skipped, so that the motion keeps its speed.
 
     Args:
         source: draws the frames.
-        submit: takes them.
-        watched: whether anybody sees the session.
+        submit: called with each frame.
+        watched: tells whether anybody watches the session.
         executor: runs the drawing.
     """
     loop = asyncio.get_running_loop()

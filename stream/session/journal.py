@@ -1,4 +1,4 @@
-"""What happened to a session's references, in words, for the page: the newest entries."""
+"""The newest events of a session's references, in words, for the page."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from stream.events import Message
 
 KEPT = 40
 MAX_TEXT = 200  # characters
-COVERED = "covered"  # what the policy says where nothing is to be done
-CHANGING = "changing over to another keyframe"  # what the keeper says meanwhile
+COVERED = "covered"  # the policy's reason when nothing is to be done
+CHANGING = "changing over to another keyframe"  # the keeper's reason during a change
 
 
 class Journal:
-    """The newest `KEPT` entries, each {"at_ms", "kind", "text"}; `at_ms` since 1970."""
+    """Holds the newest `KEPT` entries.
+
+    Each entry is {"at_ms", "kind", "text"}; `at_ms` counts from 1970.
+    """
 
     def __init__(self) -> None:
         self._entries: deque[Message] = deque(maxlen=KEPT)
@@ -34,22 +37,25 @@ class Journal:
 
     @property
     def entries(self) -> list[Message]:
-        """Oldest first."""
+        """The entries, oldest first."""
         return list(self._entries)
 
     def note(self, events: Iterable[Event]) -> list[Message]:
-        """Enter what is worth telling; returns these entries."""
+        """Add entries for the events that are worth telling. Returns the new entries."""
         return self._enter([told for event in events if (told := _tell(event)) is not None])
 
     def tell(self, kind: str, text: str) -> list[Message]:
-        """Enter a sentence; returns the entry."""
+        """Add one sentence. Returns the new entry."""
         return self._enter([(kind, text)])
 
     def follow(self, decision: Decision | None) -> list[Message]:
-        """Enter when the reference stops and begins again to cover the view; returns the entry, if any.
+        """Add an entry when the reference stops covering the view or covers it again.
 
         Args:
-            decision: the policy's newest; None where one reference serves alone.
+            decision: the policy's newest decision. None if one reference serves alone.
+
+            Returns:
+                The new entry, if there is one.
         """
         if decision is None or decision.coverage is None or decision.reason == CHANGING:
             return []  # nothing was judged
@@ -69,7 +75,7 @@ class Journal:
 
 
 def changes_strip(events: Iterable[Event]) -> bool:
-    """Whether the film strip looks different after them."""
+    """Whether the events change the film strip."""
     return any(isinstance(event, (KeyframeMade, ReferenceSwitched)) for event in events)
 
 

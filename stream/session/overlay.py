@@ -1,4 +1,4 @@
-"""The confidence of the field, drawn over the outgoing picture."""
+"""Draws the confidence of the field over the outgoing picture."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from correspondence import Float, Image
 
 OPACITY = 0.55
-CONTOURS = (0.5,)  # confidence levels outlined
+CONTOURS = (0.5,)  # confidence levels that are outlined
 
 
 def _colours() -> Image:
-    """256 colours from warm (doubtful) to cool (sure), told apart by the colour-blind; uint8 (256, 1, 3)."""
+    """256 colours from warm (doubtful) to cool (sure), uint8 (256, 1, 3). They suit colour-blind viewers."""
     stops = np.array(
         [[196, 58, 24], [240, 170, 60], [245, 240, 225], [90, 170, 220], [20, 70, 150]], np.float32
     )
@@ -25,7 +25,7 @@ _TABLE = _colours()
 
 
 def draw_confidence(image: Image, confidence: Float) -> Image:
-    """`image` tinted by `confidence`: warm where the field is doubtful, cool where it is sure.
+    """Tint `image` by `confidence`: warm where the field is doubtful, cool where it is sure.
 
     Args:
         image: uint8 (H, W, 3).

@@ -1,4 +1,7 @@
-"""One session's frames through the propagator, in a thread of their own, or back unedited."""
+"""Runs the frames of one session through the propagator in a thread of their own.
+
+Frames leave unedited if a step fails or hangs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from stream.session.slot import LatestSlot, SlotClosed
 logger = logging.getLogger(__name__)
 
 JOIN_S = 5.0
-HANG_S = 1.0  # a step that takes longer, and longer than three usual ones, is passed by
+HANG_S = 1.0  # frames bypass a step that takes longer than this and longer than three usual steps
 HANGS = f"the edit takes over {HANG_S:g} s a frame; the live picture is shown"
 
 
@@ -38,40 +41,40 @@ class LiveFrame:
 
 
 class Stepper(Protocol):
-    """What the pipeline needs of `reference.Propagator`."""
+    """The part of `reference.Propagator` that the pipeline uses."""
 
     def step(self, frame: Image, now_s: float) -> Result:
-        """The edited frame."""
+        """Edit one frame."""
         ...
 
     @property
     def workshop(self) -> Workshop:
-        """What makes outfits for `put_on`; slow, on any thread."""
+        """The workshop that makes outfits for `put_on`. It is slow and may be used on any thread."""
         ...
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
-        """Wear it from the next step on; quick, on any thread."""
+        """Wear `outfit` from the next step on. This is quick and may be called on any thread."""
         ...
 
     @property
     def decision(self) -> Decision | None:
-        """What the last frame's coverage led to; None where one reference serves alone."""
+        """The policy's decision about the last frame. None if one reference serves alone."""
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free all resources."""
         ...
 
 
 class Pipeline:
-    """Newest frame in, edited frame out; a stage that fails or hangs is passed by, and counted.
+    """Edits the newest frame and hands it on. Frames bypass a stage that fails or hangs, which is counted.
 
     Args:
-        propagator: edits the frames; its `step` is called from one thread only.
-        deliver: takes the outgoing picture and its capture time, from the pipeline's thread.
-        metrics: where times and drops go.
-        name: of the thread.
-        happened: takes what a step tells, where it tells anything, from the pipeline's thread.
+        propagator: edits the frames. Its `step` is called from one thread only.
+        deliver: called on the pipeline's thread with each outgoing picture and its capture time.
+        metrics: receives times and drops.
+        name: name of the thread.
+        happened: called on the pipeline's thread with the events of a step, if there are any.
     """
 
     def __init__(
@@ -89,10 +92,10 @@ class Pipeline:
         self._inbox: LatestSlot[LiveFrame] = LatestSlot()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failing = False
-        self._turn = threading.Lock()  # held while a picture is handed on, so that their order stays
+        self._turn = threading.Lock()  # held while a picture is handed on, which keeps the pictures in order
         self._since_s: float | None = None  # when the present step began
-        self._took_s: deque[float] = deque(maxlen=9)  # the last steps
-        self._passed_s = float("-inf")  # when the last frame went past a hanging step
+        self._took_s: deque[float] = deque(maxlen=9)  # duration of the last steps
+        self._passed_s = float("-inf")  # when a frame last bypassed a hanging step
         self._stall = threading.Event()
         self._stall_s = 0.0
         self.overlay = False  # whether the confidence is drawn over the picture
@@ -105,22 +108,22 @@ class Pipeline:
         self._thread.start()
 
     def submit(self, frame: LiveFrame) -> None:
-        """Offer a frame, from any thread; replaces one that was not taken yet."""
+        """Offer a frame, from any thread. It replaces a frame that was not taken yet."""
         self.latest = frame
         self._metrics.frame_in()
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
         since_s = self._since_s
         if since_s is not None and (hung_s := time.monotonic() - since_s) > HANG_S:
-            usual_s = median(list(self._took_s) or [0.0])  # a slow machine is no hang: what it makes is shown
+            usual_s = median(list(self._took_s) or [0.0])  # slow steps on a slow machine are no hang
             if hung_s > 3 * usual_s:
                 self._pass(frame)
 
     def _pass(self, frame: LiveFrame) -> None:
-        """Hand a frame on as it is, past a step that hangs."""
+        """Hand a frame on unedited while a step hangs."""
         with self._turn:
             if self._since_s is None:
-                return  # it has just come back
+                return  # the step has just ended
             if self._passed_s < self._since_s:
                 self._metrics.failed("hang")
                 logger.warning("a step takes over %.1f s; frames pass unedited until it ends", HANG_S)
@@ -131,29 +134,31 @@ class Pipeline:
 
     @property
     def workshop(self) -> Workshop:
-        """What makes outfits for `wear`; its methods block, so call them in an executor."""
+        """The workshop that makes outfits for `wear`. Its methods block, so call them in an executor."""
         return self._propagator.workshop
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
-        """Wear it from the next frame on; only pointers are exchanged, so that it may be called on the loop.
+        """Wear `outfit` from the next frame on.
+
+        Only pointers are exchanged, so this may be called on the event loop.
 
         Args:
-            outfit: None for no edit.
+            outfit: what to wear. None means no edit.
             enabled, strength: see `reference.Propagator.put_on`.
         """
         self._propagator.put_on(outfit, enabled=enabled, strength=strength)
 
     @property
     def decision(self) -> Decision | None:
-        """What the policy said of the last frame; None where one reference serves alone."""
+        """The policy's decision about the last frame. None if one reference serves alone."""
         return self._propagator.decision
 
     def stall(self, seconds: float) -> None:
-        """Hold the thread this long before its next frame, as a hanging stage would (for measurements)."""
+        """Delay the next frame by `seconds`, as a hanging stage would. This serves measurements."""
         self._stall_s = seconds
 
     def close(self) -> None:
-        """End the thread and wait for it; blocks, so call it in an executor."""
+        """End the thread and wait for it. This blocks, so call it in an executor."""
         self._inbox.close()
         self._stall.set()
         if self._thread.is_alive():
@@ -184,13 +189,13 @@ class Pipeline:
                 self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
 
     def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:
-        """The picture to send, and whether it went through the edit."""
+        """Return the picture to send and whether it was edited."""
         started_s = time.perf_counter()
         try:
             result = self._propagator.step(frame.image, frame.captured_s)
             image = draw_confidence(result.image, result.confidence) if self.overlay else result.image
         except Exception as exc:
-            # The border of the live path: whatever a model does, the frame goes out.
+            # Every error of the live path is caught here, so that the frame goes out in any case.
             self._note_failure(exc)
             return frame.image, False
         self._metrics.stage("step", time.perf_counter() - started_s)

@@ -1,4 +1,4 @@
-"""How many of something may be under way at once, counted before anything waits."""
+"""A limit on how many operations of one kind run at once. Operations are counted before they wait."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from stream.refused import refused
 
 
 class Room:
-    """Places for so many at a time; on the event loop only.
+    """Limits how many operations run at once. Use it on the event loop only.
 
     Args:
-        places: how many.
-        what: named in the error, "uploads".
-        cause: under which refusals are counted.
+        places: how many operations may run at once.
+        what: what the error calls the operations, for example "uploads".
+        cause: the name under which refusals are counted.
     """
 
     def __init__(self, places: int, what: str, cause: str) -> None:
@@ -24,10 +24,10 @@ class Room:
 
     @contextlib.contextmanager
     def place(self) -> Iterator[None]:
-        """A place for as long as the block runs.
+        """Hold one place while the block runs.
 
         Raises:
-            CapacityError: all are taken.
+            CapacityError: all places are taken.
         """
         if self.taken >= self._places:
             refused.note(self._cause)

@@ -1,4 +1,4 @@
-"""Keeps a session on disk behind its live path: the newest state, one write at a time."""
+"""Saves the newest state of a session to disk, beside the live path and one write at a time."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ logger = logging.getLogger(__name__)
 
 
 class Saver:
-    """Writes snapshots of one session; nothing is written where there is no store.
+    """Writes snapshots of one session. Without a store nothing is written.
 
     Args:
-        storage: where to; None: sessions live in memory only.
-        session: its id.
-        take: makes a snapshot and its keys, on the loop; quick.
-        changed: called on the loop when `problem` has changed.
+        storage: where snapshots are written. None means that sessions live in memory only.
+        session: id of the session.
+        take: returns the session's keys and a snapshot. It is quick and is called on the event loop.
+        changed: called on the event loop when `problem` has changed.
     """
 
     def __init__(
@@ -34,27 +34,27 @@ class Saver:
     ) -> None:
         self.problem: str | None = None  # why the newest state is not on the disk
         self._storage, self._session, self._take, self._changed = storage, session, take, changed
-        self._next: asyncio.Task[None] | None = None  # will write what is the state when it begins
+        self._next: asyncio.Task[None] | None = None  # writes the state at the time it begins
         self._writing = asyncio.Lock()
         self._written: object = None
         self._stopped = False
 
     def soon(self) -> None:
-        """Write the state of now, in a moment."""
+        """Schedule a write of the present state."""
         if self._storage is None or self._stopped:
             return
         if self._next is None:
             self._next = asyncio.create_task(self._write(self._storage))
 
     async def saved(self) -> None:
-        """Return when the state of now is on the disk, or `problem` says why it is not."""
+        """Wait until the present state is on disk, or until `problem` says why it is not."""
         self.soon()
         if self._next is not None:
             await asyncio.shield(self._next)
 
     async def _write(self, storage: Storage) -> None:
         async with self._writing:
-            self._next = None  # what changes from now on is the next one's
+            self._next = None  # later changes belong to the next write
             if self._stopped:
                 return
             keys, snapshot = self._take()
@@ -74,13 +74,13 @@ class Saver:
                 self._changed()
 
     async def stop(self) -> None:
-        """Write nothing more; returns when the last write is over."""
+        """Write nothing more. Returns when the last write is over."""
         self._stopped = True
         async with self._writing:
             pass
 
     def describe(self) -> Message | None:
-        """How the session is kept, for its page; None in memory only."""
+        """Describe how the session is stored, for its page. None if it lives in memory only."""
         storage = self._storage
         if storage is None:
             return None

@@ -31,22 +31,23 @@ PAIR_MATCH_S = 0.012  # two matches of this length leave time to encode at 30 fr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Services:
-    """Shared by the sessions of one server.
+    """What the sessions of one server share.
 
     Attributes:
-        config: how to serve.
-        new_propagator: makes the propagator of a session; slow.
+        config: the server's configuration.
+        new_propagator: makes the propagator of a session. It is slow.
         registry: counters over all sessions.
-        codecs: runs encoders and colour conversion.
-        heavy: runs what a user waits for: presets, preparing an edit.
-        pictures: decodes uploads and encodes downloads, two at a time and behind the frames' path.
-        filler: fills what no reference shows, and makes recordings anew, in a process of its own; None where
-            nothing asks for it.
-        recording: how sessions are recorded; None: they are not.
-        admission: says whether another live session fits.
-        prompts: edits by words, in a process of its own; None where no model was given.
-        storage: keeps sessions on disk; None: they live in memory only.
-        virtual: this machine's virtual camera, which one session at a time feeds.
+        codecs: threads that run encoders and colour conversion.
+        heavy: threads for work that a user waits for, such as presets and preparing an edit.
+        pictures: threads that decode uploads and encode downloads, two at a time and at a lower priority
+            than the frames' path.
+        filler: fills what no reference shows and edits recordings anew, in a process of its own. None if
+            nothing needs it.
+        recording: how sessions are recorded. None if they are not recorded.
+        admission: decides whether another live session fits.
+        prompts: edits by words in a process of its own. None if no model was given.
+        storage: keeps sessions on disk. None if they live in memory only.
+        virtual: the virtual camera of this machine. One session at a time feeds it.
     """
 
     config: ServerConfig
@@ -67,7 +68,7 @@ class Services:
     virtual: VirtualOutput = field(default_factory=VirtualOutput)
 
     def shutdown(self) -> None:
-        """End the pools and the processes; what has not begun is dropped."""
+        """End thread pools and processes. Work that has not begun is dropped."""
         self.virtual.close()
         if self.prompts is not None:
             self.prompts.close()
@@ -81,14 +82,14 @@ class Services:
 
 
 def load_services(config: ServerConfig) -> Services:
-    """Load the matcher and make the pools; slow, once per server.
+    """Load the matcher and make the shared services. This is slow and is done once per server.
 
     Raises:
-        WeightsError: the matcher's weights are missing or damaged, or the fill's or the editor's by words are
-            missing.
-        MediaError: nothing can be recorded where it was asked.
-        StartError: nothing can be kept where it was asked.
-        VirtualCameraError: a virtual camera was asked for, and there is none here.
+        WeightsError: the matcher's weights are missing or damaged, or the weights of the fill or of the
+            editor by words are missing.
+        MediaError: nothing can be recorded in the configured folder.
+        StartError: nothing can be stored in the configured folder.
+        VirtualCameraError: a virtual camera is configured, but this machine has none.
     """
     if config.virtual_camera:
         require_virtual_camera()

@@ -35,20 +35,22 @@ from stream.storage.storage import Stored
 
 logger = logging.getLogger(__name__)
 
-GOOD_SCORE = 0.8  # a reference frame this good ends the search
+GOOD_SCORE = 0.8  # the search for a reference ends at this score
 SEARCH_STEP_S = 0.1
-MAX_UPLOADS, MAX_DOWNLOADS = 4, 12  # pictures of one session on their way at a time
+MAX_UPLOADS, MAX_DOWNLOADS = 4, 12  # pictures of one session in transfer at the same time
 FRAME_WAIT_S = 5.0  # longest wait for the first frame of a source that has just begun
 
 
 class Session:
-    """Builds its stages when first needed and closes them in reverse order.
+    """One user's session: keys, looks, connections, recordings and pipeline.
+
+    The stages are built when they are first needed. `close` closes them in reverse order.
 
     Args:
-        services: shared by all sessions.
-        keys: who may use it.
-        session_id: its name in addresses; None for a new one.
-        pinned: it is kept without peers (the demo's).
+        services: what all sessions share.
+        keys: decide who may use the session.
+        session_id: the session's name in addresses. None makes a new one.
+        pinned: whether the session is kept without peers (the demo's is).
     """
 
     def __init__(
@@ -87,10 +89,16 @@ class Session:
         self._closed = False
         self.feed = Feed(services.heavy, services.virtual, self.id, self.live_frame, self.changed)
         self._comparing = 0  # pages that hold the live picture to compare
-        self._loop: asyncio.AbstractEventLoop | None = None  # where the pipeline's news go
+        self._loop: asyncio.AbstractEventLoop | None = None  # receives the pipeline's events
 
     def restore(self, stored: Stored) -> None:
-        """Go on as it was kept; what could not be read is told its owner. Its looks are made ready behind."""
+        """Restore the stored state.
+
+        The journal tells the owner what could not be read. The looks are made ready in the background.
+
+        Args:
+            stored: the session as it was read from disk.
+        """
         kept = stored.snapshot
         self.wardrobe.restore(kept.looks, kept.active, enabled=kept.enabled, overlay=kept.overlay)
         self.shelf.names = list(kept.recordings)
@@ -118,7 +126,7 @@ class Session:
         return self.keys, snapshot
 
     async def publish(self, offer: Offer) -> tuple[Peer, str]:
-        """Answer a publisher, see `Connections.publish`; the pipeline is built while it connects."""
+        """Answer a publisher (see `Connections.publish`). The pipeline is built while it connects."""
         answered = await self.connections.publish(offer)
         answered[0].spawn(self._build())
         if self._services.config.virtual_camera:
@@ -143,7 +151,7 @@ class Session:
 
     @property
     def newest(self) -> LiveFrame | None:
-        """The newest live frame; None where nothing is published or no frame has arrived."""
+        """The newest live frame. None if nothing is published or no frame has arrived."""
         latest = self._stages.pipeline.latest if self._stages.pipeline is not None else None
         return latest if self.connections.publishing else None
 
@@ -158,7 +166,10 @@ class Session:
         return newest
 
     async def take_reference(self, *, auto: bool = False) -> ReferencePicture:
-        """Make the newest frame the reference, or with `auto` the best of the next few seconds.
+        """Make the newest frame the reference.
+
+        Args:
+            auto: whether to take the best frame of the next few seconds instead.
 
         Raises:
             ConflictError: no frame has arrived.
@@ -176,10 +187,10 @@ class Session:
         return best
 
     async def take_keyframe(self) -> ReferencePicture:
-        """Make the newest frame a further keyframe of the active look, see `Editor.add_keyframe`.
+        """Add the newest frame to the active look as another keyframe (see `Editor.add_keyframe`).
 
         Raises:
-            ConflictError: no frame has arrived, or it cannot be one.
+            ConflictError: no frame has arrived, or the frame cannot be a keyframe.
         """
         target = Target(look=self.wardrobe.active.id)
         taken = await self._examined(await self._await_frame())
@@ -191,7 +202,7 @@ class Session:
         return await self.editor.examine(frame.image, frame.captured_s)
 
     async def _await_frame(self) -> LiveFrame:
-        """The newest frame; waits a moment for the first one of a source that has just begun."""
+        """Return the newest frame. Waits a moment for the first frame of a source that has just begun."""
         until_s = time.monotonic() + FRAME_WAIT_S
         while self.connections.expecting and not self._has_frame():
             if time.monotonic() > until_s:
@@ -200,12 +211,12 @@ class Session:
         return self.live_frame()
 
     def _has_frame(self) -> bool:
-        """Whether the present source's pictures have reached the pipeline."""
+        """Whether pictures of the present source have reached the pipeline."""
         arrived = self._stages.pipeline is not None and self._stages.pipeline.latest is not None
         return arrived and self.connections.publishing and self.connections.size is not None
 
     async def apply_settings(self, settings: Settings) -> None:
-        """Take settings over."""
+        """Apply settings to the session and its active look."""
         await self.wardrobe.change(settings)
         self.changed()
 
@@ -227,13 +238,17 @@ class Session:
         await self.connections.dismiss(publisher=right == "publish", viewers=right != "publish")
 
     def compare(self, holding: bool) -> None:
-        """Show the live picture for as long as a page holds it; each page ends what it began."""
+        """Show the live picture while at least one page compares.
+
+        Args:
+            holding: True when a page begins to compare, False when the same page stops.
+        """
         self._comparing += 1 if holding else -1
         self._put_on()
         self.changed()
 
     def _put_on(self) -> None:
-        """Make the pipeline wear the active look as it is now; exchanges pointers only."""
+        """Make the pipeline wear the active look in its present state. Only pointers are exchanged."""
         pipeline, wardrobe = self._stages.pipeline, self.wardrobe
         if pipeline is None:
             return
@@ -244,13 +259,13 @@ class Session:
         pipeline.overlay = wardrobe.overlay == "confidence"
 
     def _deliver(self, image: Image, captured_s: float) -> None:
-        """Take an outgoing picture from the pipeline's thread."""
+        """Pass an outgoing picture to viewers, virtual camera and recording, on the pipeline's thread."""
         self.connections.broadcast.put(image, captured_s)
         self._services.virtual.put(self.id, image, captured_s)
         self.shelf.live(image, captured_s)
 
     def _happened(self, events: list[Event]) -> None:
-        """Pass a step's news from the pipeline's thread to the loop."""
+        """Pass the events of a step from the pipeline's thread to the event loop."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._tell, events)
@@ -276,19 +291,19 @@ class Session:
 
     @property
     def idle_s(self) -> float:
-        """Seconds since a peer or page was last there; 0 while one is, or where it is pinned."""
+        """Seconds since a peer or page was last connected. 0 while one is, or if the session is pinned."""
         if self._pinned or self.connections.busy or self.events.listeners:
             self._used_s = time.monotonic()
         return time.monotonic() - max(self._used_s, self.connections.used_s)
 
     @property
     def holds_work(self) -> bool:
-        """Whether there is anything in it that somebody made: a reference, an edit, a further look."""
+        """Whether the session holds something a user made: a reference, an edit or a second look."""
         looks = self.wardrobe.looks
         return len(looks) > 1 or any(look.pictures.reference is not None for look in looks)
 
     def state(self) -> Message:
-        """What `GET /api/sessions/ID` answers."""
+        """The answer to `GET /api/sessions/ID`."""
         size = self.connections.size if self.connections.publishing else None
         return {
             "id": self.id,
@@ -306,11 +321,11 @@ class Session:
         }
 
     def log(self) -> list[Message]:
-        """What happened to the references lately."""
+        """The newest journal entries about the references, oldest first."""
         return self.journal.entries
 
     def stats(self) -> Message:
-        """What the events socket sends twice a second."""
+        """The statistics that the events socket sends twice a second."""
         pipeline, out = self._stages.pipeline, self.connections.broadcast.stats()
         self.metrics.dropped("encoder", out.replaced)
         self.metrics.dropped("viewers", out.viewer_drops)
@@ -339,7 +354,7 @@ class Session:
             self.events.publish({"type": "log", "entries": fresh})
 
     def changed(self) -> None:
-        """Tell the pages the new state, and keep it."""
+        """Send the new state to the pages and save it."""
         self._publish()
         self.saver.soon()
 
@@ -349,15 +364,15 @@ class Session:
         self.events.publish({"type": "state", **self.state()})
 
     def stall(self, seconds: float) -> None:
-        """Hold the pipeline, see `Pipeline.stall`."""
+        """Hold the pipeline for `seconds` (see `Pipeline.stall`)."""
         if self._stages.pipeline is not None:
             self._stages.pipeline.stall(seconds)
 
     async def close(self, said: str = "the session ended") -> None:
-        """End everything, connections first.
+        """End everything. Connections are closed before the stages.
 
         Args:
-            said: what its pages are told.
+            said: the message that the session's pages receive.
         """
         if self._closed:
             return

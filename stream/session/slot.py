@@ -1,4 +1,4 @@
-"""The hand-over between two stages: the newest item only."""
+"""Hands items from one stage to the next. It keeps the newest item only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ T = TypeVar("T")
 
 
 class SlotClosed(Exception):  # noqa: N818 - an end of stream, like StopIteration, not an error
-    """The slot was closed while, or before, somebody waited for an item."""
+    """The slot was closed before an item arrived."""
 
 
 class LatestSlot(Generic[T]):
-    """Holds at most one item: `put` replaces what nobody read, a reader waits for the next.
+    """Holds at most one item. `put` replaces an item that was not read; a reader waits for the next item.
 
-    Items come from any thread; readers are coroutines (`get`) or plain threads (`take`), one of each kind
-    at a time. A stalled reader therefore costs one item of memory and finds the newest when it returns.
+    Items come from any thread. Readers are coroutines (`get`) or plain threads (`take`), at most one of each
+    kind at a time. A stalled reader therefore costs the memory of one item and finds the newest item when it
+    returns.
     """
 
     def __init__(self) -> None:
@@ -33,19 +34,19 @@ class LatestSlot(Generic[T]):
         return self._closed
 
     def put(self, item: T) -> None:
-        """Offer an item, on the readers' loop. After `close` it is discarded."""
+        """Offer an item, on the readers' event loop. After `close` the item is discarded."""
         waiter = self._store(item)
         if waiter is not None:
             _finish(waiter)
 
     def put_threadsafe(self, item: T) -> None:
-        """Offer an item from any thread. After `close` it is discarded."""
+        """Offer an item, from any thread. After `close` the item is discarded."""
         waiter = self._store(item)
         if waiter is not None:
             self._wake_threadsafe(waiter)
 
     async def get(self) -> T:
-        """Wait for an item, on the loop.
+        """Wait for an item, on the event loop.
 
         Raises:
             SlotClosed: the slot is closed and empty.
@@ -63,7 +64,7 @@ class LatestSlot(Generic[T]):
         """Wait for an item, in a thread.
 
         Raises:
-            TimeoutError: none came within `timeout_s`.
+            TimeoutError: no item arrived within `timeout_s`.
             SlotClosed: the slot is closed and empty.
         """
         with self._condition:
@@ -74,7 +75,7 @@ class LatestSlot(Generic[T]):
             raise SlotClosed
 
     def close(self) -> None:
-        """Let readers finish: what is held can still be read, then they get `SlotClosed`. From any thread."""
+        """Close the slot, from any thread. A held item can still be read; then readers get `SlotClosed`."""
         with self._condition:
             self._closed = True
             waiter, self._waiter = self._waiter, None
@@ -83,7 +84,7 @@ class LatestSlot(Generic[T]):
             self._wake_threadsafe(waiter)
 
     def _store(self, item: T) -> asyncio.Future[None] | None:
-        """Keep `item`; returns the future to wake, each only once."""
+        """Store `item`. Returns the future to wake; each future is returned only once."""
         with self._condition:
             if self._closed:
                 return None

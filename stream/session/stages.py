@@ -1,4 +1,4 @@
-"""What a session builds when it is first needed, and closes whatever happens meanwhile."""
+"""The parts of a session that are built when they are first needed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ logger = logging.getLogger(__name__)
 
 
 class Stages:
-    """The pipeline of a session, and its recording where each session is recorded.
+    """The pipeline of a session, and its recording if every session is recorded.
 
-    The build belongs to the session, not to whoever waits for it: a client that hangs up meanwhile leaves
-    it as it is for the next one, and `close` waits for it and closes what came of it.
+    The build belongs to the session, not to the client that waits for it. If that client disconnects, the
+    build goes on and serves the next client. `close` waits for the build and closes its result.
 
     Args:
-        services: shared by all sessions.
-        name: of the session.
-        make_pipeline: makes a pipeline around a propagator, on the loop; it is started here.
+        services: what all sessions share.
+        name: name of the session.
+        make_pipeline: makes a pipeline around a propagator, on the event loop. The pipeline is started here.
         shelf: the session's recordings.
-        started: called on the loop before the first frame.
-        failed: told on the loop, in a sentence, what could not be built.
+        started: called on the event loop before the first frame.
+        failed: called on the event loop with a sentence that says what could not be built.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Stages:
         self._closed = False
 
     async def ready(self) -> Pipeline:
-        """The pipeline, built by the first call; a build that failed is tried again by the next one.
+        """Return the pipeline. The first call builds it; after a failed build the next call tries again.
 
         Raises:
             ConflictError: the session has ended.
@@ -60,7 +60,7 @@ class Stages:
         return await asyncio.shield(self._task)
 
     async def workshop(self) -> Workshop:
-        """What the pipeline's outfits are made with; see `ready`."""
+        """Return the workshop that makes the pipeline's outfits (see `ready`)."""
         return (await self.ready()).workshop
 
     def _settled(self, task: asyncio.Task[Pipeline]) -> None:
@@ -87,13 +87,13 @@ class Stages:
             self._failed(f"this session is not recorded: {exc.text}")
 
     def _make(self) -> Stepper:
-        """The slow part; for a session that ended while it waited for its turn, nothing is made."""
+        """Make the propagator, which is slow. Nothing is made if the session ended before its turn came."""
         if self._closed:
             raise ConflictError("the session has ended")
         return self._services.new_propagator()
 
     async def close(self) -> None:
-        """Wait for a build under way, then end what there is."""
+        """Wait for a running build, then close pipeline and recordings."""
         self._closed = True
         if self._task is not None:
             await asyncio.wait([self._task])

@@ -1,4 +1,4 @@
-"""The sessions of a server by id, in memory or on the disk; and who may do what with them."""
+"""The sessions of a server by id, in memory or on disk, and the check of who may use them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from stream.storage.keys import GRANTS, Keys, Right
 
 logger = logging.getLogger(__name__)
 
-WEIGH_S = 1.0  # how often it is measured what the sessions take
-SWEEP_S = 10.0  # how often idle sessions are looked for
-SPARED_S = 60.0  # a session idle for less is not given up for a new one ...
-KEPT_S = 600.0  # ... nor one in memory only, with pictures in it, that is idle for less than this
-EXPIRE_S = 3600.0  # how often old sessions are deleted from the disk
+WEIGH_S = 1.0  # interval at which the load of the sessions is measured
+SWEEP_S = 10.0  # interval at which idle sessions are looked for
+SPARED_S = 60.0  # a session idle for less is never given up for a new one
+KEPT_S = 600.0  # the same limit for a session that lives in memory only and holds work
+EXPIRE_S = 3600.0  # interval at which old sessions are deleted from the disk
 ROOM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 MAY: dict[Right, str] = {"own": "control", "edit": "edit", "publish": "publish", "view": "watch"}
 
 
 class SessionStore:
-    """Sessions by id.
+    """The sessions of a server by id.
 
-    A full store gives up the session idle longest before it refuses a new one. With `Services.storage` such a
-    session, and every one when the server stops, stays on the disk until it is asked for again; without, one
-    that holds somebody's work is given up only after `KEPT_S`.
+    A full store gives up the session that was idle longest before it refuses a new one. With
+    `Services.storage` that session stays on disk until it is asked for again, and so does every session when
+    the server stops. Without storage, a session that holds somebody's work is given up only after `KEPT_S`.
     """
 
     def __init__(self, services: Services) -> None:
@@ -51,7 +51,7 @@ class SessionStore:
         self._waking = asyncio.Lock()
 
     def start(self) -> None:
-        """Begin to end sessions whose lifetime is over."""
+        """Start the tasks that end expired sessions and measure the load."""
         self._sweeper = asyncio.create_task(self._sweep())
         self._weigher = asyncio.create_task(self._weigh())
 
@@ -60,14 +60,17 @@ class SessionStore:
 
     @property
     def sessions(self) -> list[Session]:
-        """All sessions."""
+        """All sessions in memory."""
         return list(self._sessions.values())
 
     async def open(self, *, pinned: bool = False) -> tuple[Session, str]:
-        """A new session, on the disk where there is a store, and its owner's token.
+        """Open a new session. It is also written to disk if there is a store.
 
         Args:
-            pinned: it is held without peers.
+            pinned: whether the session is kept without peers.
+
+            Returns:
+                The session and its owner's token.
 
         Raises:
             CapacityError: as many sessions as allowed are in use.
@@ -94,7 +97,7 @@ class SessionStore:
         await self.release(idlest)
 
     def _spared_s(self, session: Session) -> float:
-        """How long a session must be idle to be given up for a new one."""
+        """How long a session must be idle before it is given up for a new one, seconds."""
         return KEPT_S if self._services.storage is None and session.holds_work else SPARED_S
 
     def _add(self, session: Session) -> None:
@@ -104,10 +107,10 @@ class SessionStore:
         logger.info("session %s opened (%d in use)", session.id[:6], len(self._sessions))
 
     async def wake(self, session_id: str, token: str | None) -> None:
-        """Take a session up from the disk where it lies there and the token belongs to it.
+        """Read a session back from disk if it is stored there and the token belongs to it.
 
         Raises:
-            CapacityError: as many sessions as allowed are in use, or the disk does not give it.
+            CapacityError: as many sessions as allowed are in use, or the session cannot be read.
         """
         storage = self._services.storage
         if storage is None or session_id in self._sessions or not token:
@@ -130,17 +133,17 @@ class SessionStore:
             self._add(session)
 
     def find(self, session_id: str, token: str | None, right: Right = "own") -> Session:
-        """The session, where the token allows `right`.
+        """Return the session if the token allows `right`.
 
         Args:
-            session_id: of the address.
+            session_id: id from the address.
             token: bearer token or query parameter.
-            right: what it must allow, see `storage.keys`.
+            right: what the token must allow (see `storage.keys`).
 
         Raises:
-            NotFoundError: no such session.
-            AuthError: no token, or one that does not belong to it.
-            ForbiddenError: the token belongs to it but does not allow that.
+            NotFoundError: there is no such session.
+            AuthError: there is no token, or it does not belong to the session.
+            ForbiddenError: the token belongs to the session but does not allow `right`.
         """
         session = self._sessions.get(session_id)
         storage = self._services.storage
@@ -197,7 +200,7 @@ class SessionStore:
         return NotFoundError("there is no such session", f"it ended, or {kept}; open a new one")
 
     async def end(self, session: Session) -> None:
-        """Close a session and delete all that is kept of it.
+        """Close a session and delete everything stored of it.
 
         Raises:
             CapacityError: something could not be deleted.
@@ -214,7 +217,7 @@ class SessionStore:
                 raise CapacityError(f"the session's pictures could not be deleted: {exc}") from exc
 
     async def release(self, session: Session) -> None:
-        """Close a session; with a store it stays on the disk, without one it ends."""
+        """Close a session. With a store it stays on disk; without one it ends."""
         storage = self._services.storage
         if storage is None:
             await self.end(session)
@@ -222,7 +225,7 @@ class SessionStore:
         await session.saver.saved()
         await session.saver.stop()
         await self._close(session, "the server let go of the session")
-        with contextlib.suppress(StorageError):  # only when it was used last
+        with contextlib.suppress(StorageError):  # only the time of last use is lost
             await storage.run(storage.sleep, session.id)
 
     async def _close(self, session: Session, said: str = "the session ended") -> None:
@@ -232,7 +235,7 @@ class SessionStore:
         await session.close(said)
 
     async def close(self) -> None:
-        """Let go of everything."""
+        """Stop the background tasks and release all sessions."""
         for task in (self._sweeper, self._weigher):
             if task is not None:
                 task.cancel()

@@ -1,4 +1,4 @@
-"""The server's one virtual camera, and which session feeds it."""
+"""The virtual camera of the server, and which session feeds it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ PROBE = SinkConfig(size=(720, 1280))
 
 
 class VirtualOutput:
-    """Opened when a session first feeds it, closed when none does any more; safe from any thread."""
+    """The virtual camera of the server. At most one session feeds it.
+
+    It is opened when a session first feeds it and closed when no session feeds it. All methods may be called
+    from any thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,24 +34,24 @@ class VirtualOutput:
 
     @property
     def free(self) -> bool:
-        """Whether no session feeds it."""
+        """Whether no session feeds the camera."""
         return self._holder is None
 
     def device_of(self, session: str) -> str | None:
-        """The camera's name where this session feeds it."""
+        """The camera's name if `session` feeds it, else None."""
         with self._lock:
             return self._camera.device if self._camera is not None and self._holder == session else None
 
     def take(self, session: str, size: tuple[int, int], lost: Callable[[], None]) -> None:
-        """Let a session feed it, in place of the present one; slow where it must be opened.
+        """Let a session feed the camera in place of the present one. Opening the camera is slow.
 
         Args:
-            session: its id.
-            size: (H, W) of its pictures; a camera that is open keeps the size it has.
-            lost: called, from any thread, when another session takes it over.
+            session: id of the session.
+            size: (H, W) of the session's pictures. A camera that is already open keeps its size.
+            lost: called, from any thread, when another session takes the camera over.
 
         Raises:
-            VirtualCameraError: there is none here.
+            VirtualCameraError: this machine has no virtual camera.
         """
         with self._lock:
             if self._camera is None:
@@ -59,21 +63,21 @@ class VirtualOutput:
             before()
 
     def put(self, session: str, image: Image, captured_s: float) -> None:
-        """Offer a session's picture, see `VirtualCamera.put`; dropped where another one feeds it."""
+        """Offer a session's picture (see `VirtualCamera.put`). It is dropped if another session feeds it."""
         if self._holder == session:
             with self._lock:
                 if self._camera is not None and self._holder == session:
                     self._camera.put(image, captured_s)
 
     def blank(self, session: str) -> None:
-        """Show a card: the session's source has gone."""
+        """Show a card, since the session's source has ended. Only the session that feeds the camera can."""
         if self._holder == session:
             with self._lock:
                 if self._camera is not None and self._holder == session:
                     self._camera.blank()
 
     def release(self, session: str) -> None:
-        """Close it where this session feeds it."""
+        """Close the camera if `session` feeds it."""
         with self._lock:
             if self._holder != session:
                 return
@@ -82,20 +86,20 @@ class VirtualOutput:
             camera.close()
 
     def close(self) -> None:
-        """Close it, whoever feeds it."""
+        """Close the camera, whichever session feeds it."""
         if self._holder is not None:
             self.release(self._holder)
 
 
 class Feed:
-    """One session's side of the virtual camera.
+    """Connects one session to the virtual camera.
 
     Args:
-        executor: opens the camera.
-        output: the server's.
-        name: the session's id.
-        newest: gives the newest live frame; raises ConflictError where there is none.
-        changed: called on the loop when the session feeds it, or no more.
+        executor: runs the opening of the camera.
+        output: the virtual camera of the server.
+        name: id of the session.
+        newest: returns the newest live frame. Raises ConflictError if there is none.
+        changed: called on the event loop when the session begins or stops feeding the camera.
     """
 
     def __init__(
@@ -115,14 +119,17 @@ class Feed:
 
     @property
     def device(self) -> str | None:
-        """The camera's name where this session feeds it."""
+        """The camera's name if this session feeds it, else None."""
         return self._output.device_of(self._name)
 
     async def turn(self, on: bool) -> None:
-        """Feed it from now on, in place of another session, or no more.
+        """Begin or stop feeding the camera.
+
+        Args:
+            on: True takes the camera over from another session, False releases it.
 
         Raises:
-            ConflictError: nothing is live, or there is no virtual camera here.
+            ConflictError: nothing is live, or this machine has no virtual camera.
         """
         if not on:
             self._output.release(self._name)
@@ -142,10 +149,10 @@ class Feed:
         self._changed()
 
     def begin_unasked(self, first: Callable[[], Awaitable[object]]) -> None:
-        """Feed it as soon as there are pictures, where no other session does.
+        """Feed the camera as soon as there are pictures, if no other session feeds it.
 
         Args:
-            first: waits for the first frame; raises ConflictError where none comes.
+            first: waits for the first frame. Raises ConflictError if none arrives.
         """
         if self._output.free:
             self._waiting = asyncio.create_task(self._begin(first))
@@ -159,17 +166,17 @@ class Feed:
             logger.warning("the virtual camera is not fed: %s", exc.text)
 
     def close(self) -> None:
-        """Feed it no more."""
+        """Stop feeding the camera."""
         if self._waiting is not None:
             self._waiting.cancel()
         self._output.release(self._name)
 
 
 def require_virtual_camera() -> None:
-    """See that there is one, by opening it.
+    """Check that this machine has a virtual camera, by opening it.
 
     Raises:
-        VirtualCameraError: there is none; says how to get one.
+        VirtualCameraError: there is none. The message says how to get one.
     """
     VirtualCamera(PROBE).close()
 

@@ -1,6 +1,7 @@
-"""A virtual camera that other programs see: pictures of any size in, a steady stream out, by pyvirtualcam.
+"""A virtual camera that other programs can read. It turns pictures of any size into a steady stream.
 
-pyvirtualcam is licensed under the GPL, so it is an extra of its own and is imported only when it is used.
+It uses pyvirtualcam, which is licensed under the GPL. pyvirtualcam is therefore an extra of its own and is
+imported only when it is used.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from stream.session.slot import LatestSlot, SlotClosed
 logger = logging.getLogger(__name__)
 
 INSTALL = "python -m pip install 'livery[obs]'"
-PATIENCE = 2.0  # frame times without a new picture, after which the last one is sent again
+PATIENCE = 2.0  # the last picture is sent again after this many frame times without a new one
 REOPEN_S = 2.0
 JOIN_S = 5.0
 MEND = {
@@ -47,7 +48,7 @@ class VirtualCameraError(ValueError):
 
     Args:
         text: what is missing.
-        mend: the commands that mend it.
+        mend: the commands that solve it.
     """
 
     def __init__(self, text: str, mend: str) -> None:
@@ -57,13 +58,13 @@ class VirtualCameraError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkConfig:
-    """Which virtual camera to feed, and how.
+    """Which virtual camera to feed, and with what size and rate.
 
     Attributes:
-        size: (H, W) of its pictures, pixels, at least 16 each; odd sides lose their last line.
-        fps: frames a second, in (0, 240].
-        device: its name ("/dev/video10", "OBS Virtual Camera"); None takes the first one that is free.
-        backend: pyvirtualcam's name of the kind ("v4l2loopback", "obs", "unitycapture"); None tries all.
+        size: (H, W) of the camera's pictures in pixels, at least 16 each. Odd sides lose their last line.
+        fps: frames per second, in (0, 240].
+        device: name of the camera ("/dev/video10", "OBS Virtual Camera"). None takes the first free one.
+        backend: pyvirtualcam's name of the backend ("v4l2loopback", "obs", "unitycapture"). None tries all.
     """
 
     size: tuple[int, int]
@@ -81,16 +82,16 @@ class SinkConfig:
 class VirtualCamera:
     """Feeds one virtual camera from a thread of its own.
 
-    Each picture is sent when it comes; where none comes for `PATIENCE` frame times the last one is sent
-    again, so that programs that read the camera never starve. It keeps its size: a picture of another size
-    is scaled to fit, black beside it.
+    Each picture is sent when it arrives. If none arrives for `PATIENCE` frame times, the last picture is sent
+    again, so that programs that read the camera always receive frames. The camera keeps its size. A picture
+    of another size is scaled to fit and padded with black.
 
     Args:
-        config: which camera.
-        say: takes a line for people, from the thread.
+        config: which camera to feed.
+        say: called on the camera's thread with messages for people.
 
     Raises:
-        VirtualCameraError: there is none here.
+        VirtualCameraError: this machine has no virtual camera.
     """
 
     def __init__(self, config: SinkConfig, say: Callable[[str], None] = logger.warning) -> None:
@@ -101,38 +102,38 @@ class VirtualCamera:
         self._slot: LatestSlot[Image] = LatestSlot()
         self._stop = threading.Event()
         self._failing = False
-        self._stale_s = -math.inf  # pictures captured up to here are of a source that has gone
+        self._stale_s = -math.inf  # pictures captured up to this time belong to a source that has ended
         self.device: str = self._camera.device
         self.backend: str = self._camera.backend
         self.sent = 0  # frames sent
-        self.repeated = 0  # of them, the last picture once more
+        self.repeated = 0  # how many of them repeated the last picture
         self._thread = threading.Thread(target=self._run, name="virtual-camera", daemon=True)
         self._thread.start()
 
     def put(self, image: Image, captured_s: float = math.inf) -> None:
-        """Offer the next picture, from any thread; it replaces one not sent yet.
+        """Offer the next picture, from any thread. It replaces a picture that was not sent yet.
 
         Args:
             image: RGB uint8 (H, W, 3).
-            captured_s: when it was captured, `time.monotonic()`; one from before `blank` is not shown.
+            captured_s: when it was captured, `time.monotonic()`. A picture from before `blank` is not shown.
         """
         if captured_s > self._stale_s:
             self._slot.put_threadsafe(image)
 
     def blank(self, text: str = "No camera picture") -> Image:
-        """Show a dark card until the next picture that is captured from now on; returns it."""
+        """Show a dark card until a picture arrives that was captured after this call. Returns the card."""
         self._stale_s = time.monotonic()
         picture = card(text, self._size)
         self._slot.put_threadsafe(picture)
         return picture
 
     def describe(self) -> str:
-        """It in words: device, kind, size and rate."""
+        """The camera in words: device, backend, size and rate."""
         height, width = self._size
         return f"{self.device} ({self.backend}), {width}x{height} at {self._config.fps:g} frames a second"
 
     def close(self) -> None:
-        """End the thread, and free the camera."""
+        """End the thread and free the camera."""
         self._stop.set()
         self._slot.close()
         self._thread.join(JOIN_S)
@@ -153,12 +154,12 @@ class VirtualCamera:
             self._camera.close()
 
     def _send(self, picture: Image) -> bool:
-        """Send a picture; a camera that has gone is opened again when it is back."""
+        """Send a picture. A camera that disappeared is opened again when it is back."""
         try:
             if self._camera is None:
                 self._camera = open_camera(self._config, self._size)
             self._camera.send(picture)
-        except Exception as exc:  # a border: what a driver raises is not known
+        except Exception as exc:  # drivers raise errors of unknown types
             if not self._failing:
                 self._failing = True
                 self._say(f"the virtual camera {self.device} has gone ({exc}); waiting for it")
@@ -175,7 +176,7 @@ class VirtualCamera:
         if camera is not None:
             try:
                 camera.close()
-            except Exception as exc:  # the same border
+            except Exception as exc:  # of unknown types here too
                 logger.debug("the virtual camera did not close in order: %s", exc)
 
 
@@ -199,7 +200,7 @@ def open_camera(config: SinkConfig, size: tuple[int, int]) -> Any:
             width=size[1], height=size[0], fps=config.fps, fmt=pyvirtualcam.PixelFormat.RGB,
             device=config.device, backend=config.backend,
         )  # fmt: skip
-    except Exception as exc:  # a border: each system's driver has errors of its own
+    except Exception as exc:  # each system's driver has errors of its own
         wanted = f"the virtual camera {config.device}" if config.device else "a virtual camera"
         said = " ".join(str(exc).split())
         mend = MEND.get(sys.platform, MEND["linux"])
@@ -207,7 +208,7 @@ def open_camera(config: SinkConfig, size: tuple[int, int]) -> Any:
 
 
 def fit(image: Image, size: tuple[int, int]) -> Image:
-    """A picture, uint8 (H, W, 3), in another size (H, W): scaled to fit, centred, black beside it."""
+    """Fit a picture, uint8 (H, W, 3), into `size` (H, W): scaled, centred and padded with black."""
     height, width = image.shape[:2]
     if (height, width) == size:
         return np.ascontiguousarray(image)
@@ -222,7 +223,7 @@ def fit(image: Image, size: tuple[int, int]) -> Image:
 
 
 def card(text: str, size: tuple[int, int]) -> Image:
-    """A dark picture, uint8 (H, W, 3), with a line of text, for when there is nothing to show."""
+    """Draw a dark picture, uint8 (H, W, 3), with a line of text. It is shown when there is no picture."""
     picture: Image = np.full((*size, 3), 32, np.uint8)
     scale, font = size[1] / 640, cv2.FONT_HERSHEY_SIMPLEX
     thick = max(1, round(2 * scale))

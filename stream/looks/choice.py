@@ -1,4 +1,4 @@
-"""Presets chosen by text, NAME[:COLOUR[:STRENGTH]], and drawn one over the other."""
+"""Parses presets from text, NAME[:COLOUR[:STRENGTH]], and draws several of them over each other."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ FORM = "NAME[:COLOUR[:STRENGTH]], as in lipstick:#b3122e:0.8"
 
 
 def parse_preset(text: str) -> PresetChoice:
-    """A preset as a command line names it.
+    """Parse a preset from the text of a command line.
 
     Args:
-        text: `FORM`; an empty colour or strength means the preset's own.
+        text: has the form `FORM`. An empty colour or strength means the preset's own.
 
     Raises:
-        ValueError: another form, an unknown name, no "#rrggbb" colour, or a strength outside [0, 1].
+        ValueError: the text has another form, the name is unknown, the colour is not "#rrggbb", or the
+            strength is outside [0, 1].
     """
     name, *rest = text.split(":")
     if len(rest) > 2:
@@ -46,19 +47,19 @@ def _strength(text: str, whole: str) -> float:
 
 
 def draw_presets(image: Image, landmarks: Landmarks | None, choices: Iterable[PresetChoice]) -> Image:
-    """A picture with presets drawn on it, each over those before it.
+    """Draw presets on a picture, in order, each over the ones before.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        landmarks: of its face, or of that of a picture it was edited from; presets of the whole picture do
-            without.
-        choices: what to draw, in order.
+        landmarks: landmarks of the picture's face, or of the face in the picture it was edited from.
+            Presets of the whole picture need none.
+        choices: the presets to draw, in order.
 
     Returns:
         The edited picture, RGB uint8 (H, W, 3).
 
     Raises:
-        EditError: no face for a preset that is drawn on one.
+        EditError: a preset needs a face and there is none.
     """
     for choice in choices:
         image = presets.apply(choice.name, image, landmarks, choice.colour, choice.strength)

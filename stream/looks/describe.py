@@ -1,4 +1,4 @@
-"""A wardrobe in words and numbers, as the page is told it: bounded in size, pictures by address only."""
+"""Describes a wardrobe to the page as JSON. Its size is bounded, and it names pictures by address only."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from stream.looks.look import Look, LookKeyframe, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 
 THUMB_PX = 144  # height of a thumbnail
-THUMB_ROOM = 1.7  # its height in faces
-THUMB_SHAPE = 1.4  # its width in heights
+THUMB_ROOM = 1.7  # height of a thumbnail in face sizes
+THUMB_SHAPE = 1.4  # width of a thumbnail in heights
 THUMB_QUALITY = 80
-LIVE_BEGAN_S = time.time() - time.monotonic()  # the pipeline's time 0, since 1970
+LIVE_BEGAN_S = time.time() - time.monotonic()  # time 0 of the pipeline's clock, seconds since 1970
 
 
 def describe(wardrobe: Wardrobe) -> Message:
-    """The session state's `reference`, `edit`, `settings`, `looks`, `active`, `keyframes`, `focus`, `undo`
-    and `redo`; the first two are of the keyframe in focus."""
+    """Describe a wardrobe for the session's state.
+
+    Returns:
+        The state's `reference`, `edit`, `settings`, `looks`, `max_looks`, `active`, `keyframes`, `focus`,
+        `undo` and `redo`. The first two describe the keyframe in focus.
+    """
     look, settings, history = wardrobe.active, wardrobe.settings, wardrobe.history
     reference, edited = look.reference, look.edited
     return {
@@ -85,7 +89,7 @@ def _look(look: Look) -> Message:
 
 
 def strip(look: Look) -> list[Message]:
-    """A look's keyframes, oldest first, and last those of the user's that change nothing yet."""
+    """Describe a look's keyframes, oldest first. The user's keyframes that do not serve yet come last."""
     serving = look.outfit.keyframes() if look.outfit is not None else []
     shown = []
     for info in serving:
@@ -96,7 +100,7 @@ def strip(look: Look) -> list[Message]:
 
 
 def _own(own: LookKeyframe, info: KeyframeInfo | None = None) -> Message:
-    """A keyframe that the user edited."""
+    """Describe a keyframe that the user edited."""
     waiting: Message = {
         "id": own.reference.id,
         "pinned": True,
@@ -123,12 +127,12 @@ def _keyframe(info: KeyframeInfo) -> Message:
 
 
 def _clock_ms(live_s: float) -> int | None:
-    """A time of the pipeline as milliseconds since 1970; None for what was never live."""
+    """Convert a time of the pipeline to milliseconds since 1970. None for a picture that was never live."""
     return round((LIVE_BEGAN_S + live_s) * 1000) if live_s > 0 else None
 
 
 def thumbnail(image: Image, landmarks: Landmarks | None) -> bytes:
-    """A small JPEG of the face in a picture, uint8 (H, W, 3); of the whole picture without one."""
+    """Make a small JPEG of the face in a picture, uint8 (H, W, 3), or of the whole picture without a face."""
     height, width = image.shape[:2]
     box = (0, 0, width, height)
     if landmarks is not None:

@@ -1,4 +1,4 @@
-"""What a user does to the pictures of a look: take, paint, upload, make up, add and remove keyframes."""
+"""The user's edits of a look: take a reference, upload a picture, apply a preset, add or remove keyframes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, Refere
 from stream.looks.wardrobe import Wardrobe
 from stream.media.pictures import Picture
 
-MAX_KEYFRAMES = 8  # edited by hand, of one look
+MAX_KEYFRAMES = 8  # most keyframes of one look that are edited by hand
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an edit is meant for.
+    """The look and keyframe that an edit is meant for.
 
     Attributes:
-        look: its id; None for the active one.
-        keyframe: its id; None for the one in focus.
+        look: id of the look. None for the active one.
+        keyframe: id of the keyframe. None for the one in focus.
     """
 
     look: int | None = None
@@ -35,11 +35,14 @@ class Editor:
         self._wardrobe = wardrobe
 
     async def examine(self, image: Image, taken_s: float = 0.0) -> ReferencePicture:
-        """Landmarks and score of a picture, as a reference that is not taken yet."""
+        """Find landmarks and score of a picture and return it as a reference not yet taken."""
         return await self._wardrobe.run(partial(examine, image, taken_s))
 
     async def take(self, candidate: ReferencePicture, target: Target | None = None) -> None:
-        """Make `candidate` a look's reference. A preset moves over to it; a painted edit stays on its own."""
+        """Make `candidate` the reference of a look.
+
+        A preset is drawn anew on the new reference. A painted edit stays on the picture it was made for.
+        """
         wardrobe = self._wardrobe
         look = wardrobe.look((target or Target()).look)
         async with wardrobe.changing:
@@ -55,12 +58,17 @@ class Editor:
             await wardrobe.install(look, pictures, "new reference")
 
     async def put(self, picture: Picture, mode: Mode | None = None, target: Target | None = None) -> None:
-        """Wear an edited picture of the reference, or of a keyframe.
+        """Wear an edited picture of the reference or of a keyframe.
+
+        Args:
+            picture: the edited picture.
+            mode: how it is composed (see `reference.Edit`). None keeps the look's mode.
+            target: what was edited.
 
         Raises:
-            ConflictError: no reference yet, or no room.
-            NotFoundError: the look or keyframe has gone.
-            UploadError: it shows something else.
+            ConflictError: there is no reference yet, or not enough memory.
+            NotFoundError: the look or keyframe was removed.
+            UploadError: the picture shows something else.
         """
         wardrobe, target = self._wardrobe, target or Target()
         look = wardrobe.look(target.look)
@@ -83,10 +91,14 @@ class Editor:
                 raise
 
     def aim(self, target: Target | None = None) -> tuple[Target, ReferencePicture]:
-        """What a target means now, by name, for an edit that takes longer; and the picture to edit.
+        """Resolve a target to ids and find the picture to edit. This serves edits that take longer.
+
+        Returns:
+            The target with the ids of its look and keyframe, and the picture to edit.
 
         Raises:
-            ConflictError: no reference yet. NotFoundError: the look or keyframe has gone.
+            ConflictError: there is no reference yet.
+            NotFoundError: the look or keyframe was removed.
         """
         target = target or Target()
         look = self._wardrobe.look(target.look)
@@ -94,10 +106,16 @@ class Editor:
         return Target(look.id, reference.id), reference
 
     async def put_made(self, image: Image, target: Target, label: str) -> None:
-        """Wear an edited picture that was made here, of what `aim` gave, pixel for pixel.
+        """Wear an edited picture that was made by this server. It is not aligned.
+
+        Args:
+            image: the edited picture, of the same size as the picture that `aim` returned.
+            target: the target that `aim` returned.
+            label: what was done, for the undo button.
 
         Raises:
-            ConflictError: no room. NotFoundError: the look or keyframe has gone.
+            ConflictError: there is not enough memory.
+            NotFoundError: the look or keyframe was removed.
         """
         wardrobe = self._wardrobe
         async with wardrobe.changing:
@@ -106,12 +124,13 @@ class Editor:
             await self._replace(look, reference, old, image, label)
 
     async def preset(self, choice: PresetChoice, target: Target | None = None) -> None:
-        """Wear a preset drawn on the reference, or on a keyframe.
+        """Draw a preset on the reference or on a keyframe, and wear it.
 
         Raises:
-            ConflictError: no reference, or none with the face it needs, or no room.
-            NotFoundError: the look or keyframe has gone.
-            RequestError: an unknown preset, colour or strength.
+            ConflictError: there is no reference, it lacks the face that the preset needs, or there is not
+                enough memory.
+            NotFoundError: the look or keyframe was removed.
+            RequestError: the preset is unknown, or its colour or strength is not allowed.
         """
         wardrobe, target = self._wardrobe, target or Target()
         look = wardrobe.look(target.look)
@@ -121,7 +140,7 @@ class Editor:
             await self._replace(look, reference, old, image, choice.name, choice)
 
     def _aim(self, look: Look, keyframe: int | None) -> tuple[ReferencePicture, LookKeyframe | None]:
-        """The picture to edit, and its edit so far."""
+        """Return the picture to edit and its present edit. The edit is None if there is none."""
         wanted = look.focus if keyframe is None else keyframe
         reference = look.pictures.reference
         if wanted is None or (reference is not None and reference.id == wanted):
@@ -143,7 +162,7 @@ class Editor:
         preset: PresetChoice | None = None,
         note: str | None = None,
     ) -> None:
-        """Give a keyframe another edit; without an `old` one it begins the look anew."""
+        """Give a keyframe another edit. Without an `old` edit, the new one replaces all edits of the look."""
         new = LookKeyframe(Edit(reference.image, image), reference, preset, note, old.was if old else None)
         pictures = look.pictures.with_edit(new) if old is not None else Pictures(reference, (new,))
         self._check_number(pictures)
@@ -172,7 +191,7 @@ class Editor:
             raise RequestError(str(exc)) from exc
 
     async def remove(self, target: Target | None = None) -> None:
-        """Take a look's edit off, all its keyframes with it; the reference stays."""
+        """Remove the edit of a look with all its keyframes. The reference stays."""
         wardrobe = self._wardrobe
         look = wardrobe.look((target or Target()).look)
         async with wardrobe.changing:
@@ -180,12 +199,13 @@ class Editor:
                 await wardrobe.install(look, Pictures(look.pictures.reference), "removal of the edit")
 
     async def add_keyframe(self, candidate: ReferencePicture, target: Target | None = None) -> None:
-        """Edit another view: the look's edit is drawn on it, to be edited further. It is in focus then.
+        """Add a keyframe of another view. The look's edit is drawn on it, and the keyframe comes into focus.
 
-        A look without an edit takes it as its reference.
+        A look without an edit takes the picture as its reference instead.
 
         Raises:
-            ConflictError: too many, no face in it or in the reference, or no room.
+            ConflictError: there are too many keyframes, the picture or the reference has no face, or there is
+                not enough memory.
         """
         wardrobe = self._wardrobe
         look = wardrobe.look((target or Target()).look)
@@ -213,10 +233,11 @@ class Editor:
             await wardrobe.install(look, pictures, "new keyframe", focus=candidate.id)
 
     async def remove_keyframe(self, target: Target) -> None:
-        """Take a keyframe out; one that Livery had made and the user edited becomes again what it was.
+        """Remove a keyframe. A keyframe that Livery made and the user edited gets back its earlier edit.
 
         Raises:
-            NotFoundError: the look or keyframe has gone. ConflictError: it is the only one edited by hand.
+            NotFoundError: the look or keyframe was removed.
+            ConflictError: it is the only keyframe edited by hand.
         """
         wardrobe = self._wardrobe
         look = wardrobe.look(target.look)
@@ -246,10 +267,10 @@ class Editor:
         look.held = None
 
     def focus(self, target: Target) -> None:
-        """Edit this keyframe from now on, the reference for None.
+        """Choose the keyframe to edit from now on. A target without a keyframe means the reference.
 
         Raises:
-            NotFoundError: the look or keyframe has gone.
+            NotFoundError: the look or keyframe was removed.
         """
         look = self._wardrobe.look(target.look)
         keyframe, reference = target.keyframe, look.pictures.reference

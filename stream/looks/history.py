@@ -1,4 +1,4 @@
-"""Undo and redo of a session's edits: the last ones, bounded in number and memory."""
+"""Undo and redo of a session's latest edits, bounded in number and memory."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from dataclasses import dataclass, replace
 from stream.looks.look import Look, Pictures
 
 MOST_STEPS = 30
-MERGE_S = 3.0  # steps of one kind that follow sooner are one, as a colour that is dragged
+MERGE_S = 3.0  # steps of one kind within this time count as one, for example a colour that is dragged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
-    """One step.
+    """One step of the undo history.
 
     Attributes:
-        look: what was changed.
-        before, after: its pictures; None where the look was not there.
+        look: the look that was changed.
+        before: the look's pictures before the step. None if the look did not exist.
+        after: the look's pictures after the step. None if the look was removed.
         label: what was done, for people.
-        place: of the look among the others.
-        merges: changes of the same value are one step; None never.
-        at_s: when.
+        place: position of the look among the others.
+        merges: steps in quick succession with the same value become one step. None never merges.
+        at_s: time of the step, seconds.
     """
 
     look: Look
@@ -35,15 +36,15 @@ class Change:
 
     @property
     def pictures(self) -> tuple[Pictures, ...]:
-        """What it holds."""
+        """The pictures before and after the step, as far as there are any."""
         return tuple(p for p in (self.before, self.after) if p is not None)
 
 
 class History:
-    """What can be taken back and done again.
+    """Holds the steps that can be undone and redone.
 
     Args:
-        clock: seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +53,7 @@ class History:
         self._undone: list[Change] = []
 
     def add(self, change: Change) -> None:
-        """Remember a step; ends what could be done again."""
+        """Add a step. The steps that could be redone are forgotten."""
         change = replace(change, at_s=self._clock())
         last = self._done[-1] if self._done else None
         self._undone.clear()
@@ -69,28 +70,28 @@ class History:
 
     @property
     def undo(self) -> Change | None:
-        """The step to take back next."""
+        """The step to undo next. None if there is none."""
         return self._done[-1] if self._done else None
 
     @property
     def redo(self) -> Change | None:
-        """The step to do again next."""
+        """The step to redo next. None if there is none."""
         return self._undone[-1] if self._undone else None
 
     def undone(self) -> None:
-        """`undo` was carried out."""
+        """Note that the step `undo` was carried out."""
         self._undone.append(self._done.pop())
 
     def redone(self) -> None:
-        """`redo` was carried out."""
+        """Note that the step `redo` was carried out."""
         self._done.append(self._undone.pop())
 
     def pictures(self) -> list[Pictures]:
-        """All that is held for it."""
+        """All pictures that the history holds."""
         return [p for change in (*self._done, *self._undone) for p in change.pictures]
 
     def forget_oldest(self) -> bool:
-        """Drop the step that would be taken back last; False where there is none."""
+        """Drop the oldest step. Returns False if there is none; then the redo steps are dropped."""
         if not self._done:
             self._undone.clear()
             return False

@@ -1,4 +1,4 @@
-"""A look: pictures of a face as the user edited them, and how they are worn."""
+"""A look: the user's edited pictures of a face and the settings with which they are worn."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]
 MAX_NAME = 40  # characters
-EDIT_BYTES = 30  # of each pixel of an edit: two pictures, difference, masks and layers
-REFERENCE_BYTES = 6  # of each pixel of a reference: it, and what is prepared of it
-KEYFRAME_BYTES = 17  # of each pixel of a keyframe in the bank
+EDIT_BYTES = 30  # per pixel of an edit: two pictures, difference, masks and layers
+REFERENCE_BYTES = 6  # per pixel of a reference: the picture and its prepared form
+KEYFRAME_BYTES = 17  # per pixel of a keyframe in the bank
 NO_FACE = "no face was found in this picture: presets need one, and the edit will not follow a face"
 
 
@@ -24,13 +24,13 @@ class Settings:
     """How the edit is worn.
 
     Attributes:
-        mode: how it composes, see `reference.Edit`.
+        mode: how the edit is composed (see `reference.Edit`).
         strength: share of the change that is applied, [0, 1].
-        enabled: False shows the live picture.
+        enabled: whether the edit is shown. False shows the live picture.
         overlay: "confidence" draws the field's confidence over the picture.
 
     Raises:
-        RequestError: a value outside these.
+        RequestError: a value is not allowed.
     """
 
     mode: Mode = "auto"
@@ -51,10 +51,10 @@ class Settings:
             raise RequestError(f"overlay must be none or confidence, got {self.overlay!r}")
 
     def patched(self, patch: Mapping[str, object]) -> Settings:
-        """These settings with some replaced.
+        """Return these settings with the values of `patch` replaced.
 
         Raises:
-            RequestError: an unknown name or a value out of range.
+            RequestError: a name is unknown or a value is out of range.
         """
         unknown = sorted(set(patch) - {"mode", "strength", "enabled", "overlay"})
         if unknown:
@@ -66,13 +66,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferencePicture:
-    """A picture to edit, with what was found in it.
+    """A picture to edit, with its landmarks and score.
 
     Attributes:
-        image: uint8 (H, W, 3); landmarks: of its face; score: in [0, 1], None without a face.
-        taken_s: when it was live, as the pipeline counts; 0 for an upload.
-        id: its name among all keyframes.
-        prepared: made ready for matching, where that was done already.
+        image: the picture, uint8 (H, W, 3).
+        landmarks: landmarks of its face. None without a face.
+        score: how good a reference it is, in [0, 1]. None without a face.
+        taken_s: time at which it was live, on the pipeline's clock, seconds. 0 for an upload.
+        id: unique among all keyframes.
+        prepared: the picture made ready for matching, if that was done already.
     """
 
     image: Image
@@ -85,7 +87,7 @@ class ReferencePicture:
 
 @dataclass(frozen=True, slots=True)
 class PresetChoice:
-    """A preset as it was asked for; None means its own colour or strength."""
+    """A preset as it was chosen. None as colour or strength means the preset's own."""
 
     name: str
     colour: str | None = None
@@ -97,12 +99,12 @@ class LookKeyframe:
     """A keyframe that the user edited.
 
     Attributes:
-        edit: of the reference's picture.
-        reference: the picture that was edited; its id names the keyframe.
-        preset: that it wears; None where it was painted or uploaded.
-        note: what was done to bring it to the reference's size.
-        was: the edit it had before, where Livery had made it.
-        version: another one for each edit.
+        edit: the edit of the reference's picture.
+        reference: the picture that was edited. Its id names the keyframe.
+        preset: the preset that was drawn. None if the edit was painted or uploaded.
+        note: what was done to bring the edited picture to the reference's size.
+        was: the edit that the keyframe had before, if Livery had made the keyframe.
+        version: changes with each edit.
     """
 
     edit: Edit
@@ -118,7 +120,11 @@ class LookKeyframe:
         return self.edit.edited
 
     def user_keyframe(self, prepared: Prepared | None) -> UserKeyframe:
-        """The keyframe as the propagator takes it; `prepared` serves where it was not prepared before."""
+        """Convert to the propagator's keyframe type.
+
+        Args:
+            prepared: used if the reference was not prepared before.
+        """
         reference = self.reference
         return UserKeyframe(
             edit=self.edit, landmarks=reference.landmarks, prepared=reference.prepared or prepared,
@@ -128,11 +134,11 @@ class LookKeyframe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pictures:
-    """What a look is made of; replaced as a whole, so that it can be brought back.
+    """The pictures of a look. They are replaced as a whole, so that earlier ones can be restored.
 
     Attributes:
-        reference: the picture taken last, perhaps not edited yet.
-        edits: the keyframes edited by hand, the anchor of the rest first.
+        reference: the picture taken last. It may not be edited yet.
+        edits: the keyframes edited by hand. The first is the anchor of the others.
     """
 
     reference: ReferencePicture | None = None
@@ -140,22 +146,22 @@ class Pictures:
 
     @property
     def anchor(self) -> LookKeyframe | None:
-        """The first edit."""
+        """The first edit. None if there is none."""
         return self.edits[0] if self.edits else None
 
     def find(self, keyframe: int) -> LookKeyframe | None:
-        """The edit of a keyframe, None where it was not edited by hand."""
+        """The edit of a keyframe. None if the keyframe was not edited by hand."""
         return next((e for e in self.edits if e.reference.id == keyframe), None)
 
     def with_edit(self, new: LookKeyframe) -> Pictures:
-        """With one keyframe edited: in its place, or as a further one."""
+        """Return these pictures with `new` in place of the same keyframe, or added at the end."""
         if self.find(new.reference.id) is None:
             return replace(self, edits=(*self.edits, new))
         same = new.reference.id
         return replace(self, edits=tuple(new if e.reference.id == same else e for e in self.edits))
 
     def without(self, keyframe: int) -> Pictures:
-        """Without one keyframe; the next one is the anchor where the first goes."""
+        """Return these pictures without one keyframe. Without the first, the next is the anchor."""
         edits = tuple(e for e in self.edits if e.reference.id != keyframe)
         reference = self.reference
         if reference is not None and reference.id == keyframe and edits:
@@ -168,12 +174,13 @@ class Look:
     """A named look of a session.
 
     Attributes:
-        id: its name for programs; name: for people.
+        id: unique id, for programs.
+        name: for people.
         mode, strength: see `reference.Edit`.
-        pictures: what it is made of.
-        outfit: the same made ready to be worn; None without an edit.
-        focus: the keyframe being edited; None for `pictures.reference`.
-        held: that keyframe's edit where Livery made it, so that it is not lost while it is edited.
+        pictures: the pictures of the look.
+        outfit: the pictures made ready to be worn. None without an edit.
+        focus: id of the keyframe being edited. None for `pictures.reference`.
+        held: the edit of a keyframe in focus that Livery made. Kept here, it is not lost meanwhile.
     """
 
     id: int
@@ -186,7 +193,7 @@ class Look:
     held: LookKeyframe | None = None
 
     def keyframe(self, keyframe: int) -> LookKeyframe | None:
-        """A keyframe as something to edit: the user's, or one that Livery made and did not drop since."""
+        """Find a keyframe to edit: one of the user's, or one that Livery made and has not dropped."""
         found = self.pictures.find(keyframe)
         if found is not None:
             return found
@@ -202,26 +209,26 @@ class Look:
 
     @property
     def focused(self) -> LookKeyframe | None:
-        """The keyframe being edited, None where that is the reference."""
+        """The keyframe being edited. None if the reference is being edited."""
         return None if self.focus is None else self.keyframe(self.focus)
 
     @property
     def reference(self) -> ReferencePicture | None:
-        """The picture that is edited now."""
+        """The picture that is being edited."""
         focused = self.focused
         return self.pictures.reference if focused is None else focused.reference
 
     @property
     def edited(self) -> LookKeyframe | None:
-        """The edit of that picture, or the one that is worn until it has one."""
+        """The edit of the keyframe in focus, else the look's first edit."""
         return self.focused or self.pictures.anchor
 
 
 def checked_name(name: object) -> str:
-    """A look's name, stripped.
+    """Check a look's name and strip its surrounding spaces.
 
     Raises:
-        RequestError: no text, empty, too long, or with control characters.
+        RequestError: the name is no text, is empty or too long, or has control characters.
     """
     if not isinstance(name, str):
         raise RequestError(f"a look's name must be text, got {name!r}")
@@ -234,7 +241,7 @@ def checked_name(name: object) -> str:
 
 
 def memory(pictures: Iterable[Pictures]) -> int:
-    """About how many bytes edits hold, each counted once however many looks share it."""
+    """Estimate the memory of edits in bytes. An edit that several looks share is counted once."""
     references: dict[int, int] = {}
     edits: dict[int, int] = {}
     for each in pictures:
@@ -247,12 +254,12 @@ def memory(pictures: Iterable[Pictures]) -> int:
 
 
 def largest_px(max_bytes: int, bank: BankConfig) -> int:
-    """Pixels of the largest reference that can be worn: its edit must fit a session's memory and the bank."""
+    """Pixels of the largest reference whose edit fits both the session's memory and the bank."""
     return min(max_bytes // (EDIT_BYTES + REFERENCE_BYTES), int(bank.max_mib * 2**20) // KEYFRAME_BYTES)
 
 
 def examine(image: Image, taken_s: float = 0.0) -> ReferencePicture:
-    """Landmarks and score of a picture, as a reference that is not taken yet; slow."""
+    """Find landmarks and score of a picture and return it as a reference not yet taken. This is slow."""
     landmarks = detect_landmarks(image)
     score = round(reference_score(image, landmarks).total, 3) if landmarks is not None else None
     return ReferencePicture(image, landmarks, score, taken_s)

@@ -1,4 +1,4 @@
-"""The looks of a session: each made ready beside the path, one of them worn; edits can be undone."""
+"""The looks of a session. All are made ready beside the frames' path, one is worn, edits can be undone."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ T = TypeVar("T")
 
 
 class Wardrobe:
-    """Named looks, one of them active.
+    """Holds named looks, one of which is active.
 
     Every look is made ready when it is edited, so that `wear` only exchanges pointers. Slow work runs in
-    `executor`, one piece after the other; reading and `wear` never wait for it.
+    `executor`, one task after the other. Reading and `wear` never wait for it.
 
     Args:
-        workshop: gives what makes outfits; built when it is first needed.
-        put_on: makes the pipeline wear `active` as it is now; quick.
+        workshop: returns the workshop that makes outfits. It is built when it is first needed.
+        put_on: makes the pipeline wear `active` in its present state. It is quick.
         executor: runs the slow work.
-        max_looks, max_bytes: how many looks, and about how much memory their pictures and undo may take.
+        max_looks: largest number of looks.
+        max_bytes: approximate limit of the memory of their pictures and undo steps, bytes.
     """
 
     def __init__(
@@ -60,11 +61,11 @@ class Wardrobe:
     def restore(
         self, looks: Sequence[Look], active: int, *, enabled: bool = True, overlay: Overlay = "none"
     ) -> None:
-        """Hold these looks instead; `make_ready` makes them ready to be worn.
+        """Replace all looks. Call `make_ready` afterwards to make them ready to be worn.
 
         Args:
-            looks: without outfits, at least one.
-            active: id of the one that is worn.
+            looks: at least one look, without outfits.
+            active: id of the look that is worn.
             enabled, overlay: see `Settings`.
         """
         self.looks = list(looks)
@@ -74,7 +75,11 @@ class Wardrobe:
         self.history = History()
 
     async def make_ready(self) -> list[str]:
-        """Make every look ready that is not, the active one first; returns what could not be, for people."""
+        """Make every look ready that is not ready yet, the active one first.
+
+        Returns:
+            A sentence for people about each look that could not be made ready.
+        """
         problems: list[str] = []
         for look in sorted(self.looks, key=lambda look: look is not self.active):
             async with self.changing:
@@ -88,12 +93,12 @@ class Wardrobe:
 
     @property
     def settings(self) -> Settings:
-        """How the active look is worn."""
+        """The settings with which the active look is worn."""
         look = self.active
         return Settings(look.mode, look.strength, self.enabled, self.overlay)
 
     def look(self, look_id: int | None = None) -> Look:
-        """A look, the active one for None.
+        """Return a look by id, or the active look for None.
 
         Raises:
             NotFoundError: no such look.
@@ -107,7 +112,7 @@ class Wardrobe:
         return found
 
     def wear(self, look_id: int) -> Look:
-        """Wear a look from the next frame on; waits for nothing.
+        """Wear a look from the next frame on. This never waits.
 
         Raises:
             NotFoundError: no such look.
@@ -124,7 +129,7 @@ class Wardrobe:
             self._put_on()
 
     async def change(self, settings: Settings) -> None:
-        """Apply settings to the active look and the session; a new mode takes a moment."""
+        """Apply settings to the active look and the session. A new mode takes a moment to show."""
         look = self.active
         self.enabled, self.overlay, look.strength = settings.enabled, settings.overlay, settings.strength
         self._put_on()
@@ -132,14 +137,15 @@ class Wardrobe:
             return
         look.mode = settings.mode
         async with self.changing:
-            if look.mode == settings.mode and look in self.looks:  # else a newer one waits
+            if look.mode == settings.mode and look in self.looks:  # else a newer change waits
                 await self.fit(look, look.pictures)
 
     async def create(self, name: object = None, *, copy: bool = False) -> Look:
-        """A further look, worn at once: a copy of the active one, or only its reference, unedited.
+        """Create another look and wear it at once.
 
         Raises:
-            ConflictError: as many as allowed, or no memory for it. RequestError: a bad name.
+            ConflictError: there are already as many looks as allowed, or there is not enough memory.
+            RequestError: the name is not allowed.
         """
         named = None if name is None else checked_name(name)
         async with self.changing:
@@ -169,15 +175,17 @@ class Wardrobe:
         """Give a look another name.
 
         Raises:
-            NotFoundError: no such look. RequestError: a bad name.
+            NotFoundError: there is no such look.
+            RequestError: the name is not allowed.
         """
         self.look(look_id).name = checked_name(name)
 
     async def discard(self, look_id: int) -> None:
-        """Take a look out; its neighbour is worn where it was the active one. Can be undone.
+        """Remove a look. If it was active, its neighbour is worn instead. This can be undone.
 
         Raises:
-            NotFoundError: no such look. ConflictError: it is the only one.
+            NotFoundError: there is no such look.
+            ConflictError: it is the only look.
         """
         async with self.changing:
             look = self.look(look_id)
@@ -204,20 +212,22 @@ class Wardrobe:
         focus: int | None = None,
         merges: str | None = None,
     ) -> None:
-        """Give a look other pictures and remember the old ones; call it holding `changing`.
+        """Give a look other pictures and remember the old ones for undo. The caller holds `changing`.
 
         Args:
+            look: the look to change.
+            pictures: its new pictures.
             label: what was done, for the undo button.
-            focus: the keyframe that is edited from now on.
+            focus: id of the keyframe that is edited from now on.
             merges: see `history.Change`.
 
         Raises:
-            ConflictError: no memory for them, or the look has gone.
+            ConflictError: there is not enough memory, or the look was removed.
         """
         if look not in self.looks:
             raise ConflictError(f"the look “{look.name}” was removed meanwhile", "undo that, or edit another")
         before = look.pictures
-        if pictures.edits == before.edits:  # only another reference
+        if pictures.edits == before.edits:  # only the reference changed
             look.pictures = pictures
         else:
             await self.fit(look, pictures)
@@ -225,7 +235,7 @@ class Wardrobe:
         self.history.add(Change(look, before, pictures, label, self.looks.index(look), merges))
 
     async def fit(self, look: Look, pictures: Pictures) -> None:
-        """Make a look's pictures ready; it is worn on with its old ones until then."""
+        """Make new pictures of a look ready. Until then the look is worn with its old ones."""
         self._check_room(look, pictures)
         own = await self.run(partial(self._own, look, pictures))
         outfit = None
@@ -242,10 +252,10 @@ class Wardrobe:
             self._put_on()
 
     def _own(self, look: Look, pictures: Pictures) -> list[UserKeyframe]:
-        """A look's keyframes for the propagator, those that change nothing left out; slow."""
+        """Convert a look's keyframes for the propagator, without those that change nothing. This is slow."""
         edits = [e for e in pictures.edits if not e.edit.is_empty] or pictures.edits[:1]
         own = [e.user_keyframe(self._prepared(e.reference.id)) for e in edits]
-        for e in look.pictures.edits:  # what Livery had made comes back where the user's edit of it goes
+        for e in look.pictures.edits:  # a keyframe that Livery made returns when the user's edit of it goes
             if e.was is not None and own and pictures.find(e.reference.id) is None:
                 own.append(replace(e.user_keyframe(self._prepared(e.reference.id)), edit=e.was, pinned=False))
         return own
@@ -256,7 +266,7 @@ class Wardrobe:
         return next((k.prepared for k in found if k is not None), None)
 
     def _check_room(self, look: Look, pictures: Pictures) -> None:
-        """Forget the oldest undo steps until the pictures fit; refuse them where that is not enough."""
+        """Forget the oldest undo steps until the pictures fit. Refuse them if that is not enough."""
         held = [pictures, *(other.pictures for other in self.looks if other is not look)]
         while memory([*held, *self.history.pictures()]) > self._max_bytes and self.history.forget_oldest():
             pass
@@ -268,10 +278,10 @@ class Wardrobe:
             )
 
     async def undo(self) -> None:
-        """Take the last edit back and wear its look.
+        """Undo the last edit and wear its look.
 
         Raises:
-            ConflictError: nothing to take back, or no room for it.
+            ConflictError: there is nothing to undo, or not enough memory.
         """
         async with self.changing:
             change = self.history.undo
@@ -281,10 +291,10 @@ class Wardrobe:
             self.history.undone()
 
     async def redo(self) -> None:
-        """Do the edit again that was taken back last.
+        """Redo the edit that was undone last, and wear its look.
 
         Raises:
-            ConflictError: there is none, or no room for it.
+            ConflictError: there is nothing to redo, or not enough memory.
         """
         async with self.changing:
             change = self.history.redo
@@ -308,5 +318,5 @@ class Wardrobe:
             self.wear(look.id)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Do something slow off the loop."""
+        """Run slow work in the executor, off the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -1,4 +1,4 @@
-"""Where each pixel of a live frame lies in a reference picture, and how sure that is."""
+"""Dense matching of a live frame with a reference picture, with calibrated uncertainty."""
 
 from correspondence.certainty.uncertainty import confidence
 from correspondence.errors import WeightsError

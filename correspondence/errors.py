@@ -1,7 +1,7 @@
-"""The errors of this package that a caller may want to tell apart."""
+"""Errors that callers of this package may want to catch separately."""
 
 from __future__ import annotations
 
 
 class WeightsError(RuntimeError):
-    """Weights a matcher needs are missing, damaged or of another version; says the way out."""
+    """Raised when weights are missing, damaged or of another version; the message says how to fix it."""

@@ -1,4 +1,4 @@
-"""The matcher's public face: loads the best kind for this machine and forwards to it."""
+"""The public interface of the matchers: loads the best kind for this machine and forwards calls to it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
 
 logger = logging.getLogger(__name__)
 
-NETWORK_CORES = 4  # "auto" takes the network from here on: it costs twice the classical matcher's time
+NETWORK_CORES = 4  # CPU cores from which "auto" takes the network; it takes twice the classical one's time
 KINDS = ("auto", "classical", "thorough", "compact", "dinov2")
 
 
 class Matcher:
-    """Finds where each pixel of a frame lies in a reference; several sessions and threads may share one.
+    """Finds the place of each frame pixel in a reference. Sessions and threads can share one matcher.
 
     Args:
-        backend: does the work.
-        cover: finds what hides a face; None does not look.
+        backend: the kind of matcher that does the work.
+        cover: finds what hides the face of a frame; None skips this.
     """
 
     def __init__(self, backend: Backend, cover: CoverFinder | None = None) -> None:
@@ -42,19 +42,21 @@ class Matcher:
         *,
         cover: bool = True,
     ) -> Matcher:
-        """A matcher of a kind.
+        """Load a matcher of the given kind.
 
         Args:
-            kind: "classical" (no weights), "compact" or "dinov2" (networks), "thorough" (for files: the
-                compact one, or the classical one where that does not load, refined at full size), or "auto":
-                the best that loads here and is quick enough for live use.
-            device: "cpu" or "cuda", of a network; all else runs on the CPU.
-            weights: folder or file with the network's weights, None for the shipped ones.
-            cover: look for what hides a face, with the shipped network; logged where that does not load.
+            kind: one of `KINDS`. "classical" needs no weights. "compact" and "dinov2" are networks.
+                "thorough" is for files: it refines the compact network's field at full size, or the
+                classical field if the network does not load. "auto" takes the best kind that loads on this
+                machine and is quick enough for live use.
+            device: "cpu" or "cuda", where a network runs. Everything else runs on the CPU.
+            weights: folder or file with the network's weights; None for the shipped weights.
+            cover: whether to find what hides the face of a frame, with the shipped network. If that does
+                not load, the reason is logged.
 
         Raises:
-            ValueError: another kind.
-            WeightsError: the kind's weights are missing or damaged; only for networks asked for by name.
+            ValueError: `kind` is not one of `KINDS`.
+            WeightsError: a network was asked for by name and its weights are missing or damaged.
         """
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -62,34 +64,39 @@ class Matcher:
 
     @property
     def kind(self) -> str:
-        """Which kind was loaded: one of `KINDS`, never "auto"."""
+        """The kind that was loaded: one of `KINDS`, never "auto"."""
         return self.backend.kind
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
-        """Make a reference ready: the slow part, once a keyframe.
+        """Prepare a reference for matching. This is the slow part and runs once for each keyframe.
 
         Args:
-            image: RGB uint8 (H, W, 3); copied.
-            landmarks: of its face; None for no face; DETECT to look for one.
+            image: the reference, RGB uint8 (H, W, 3). It is copied.
+            landmarks: landmarks of the face in `image`; None if it shows no face; DETECT to detect them.
+
+        Returns:
+            The prepared reference, for `match` and `begin` of this matcher.
 
         Raises:
-            ValueError: another dtype or shape.
+            ValueError: `image` has another dtype or shape.
         """
         prepared: Prepared = self.backend.prepare(image, landmarks)
         return prepared
 
     def begin(self, frame: Image, prepared: Prepared) -> Begun:
-        """Start on what a match needs no landmarks for, on another thread, while they are looked for.
+        """Start the part of a match that needs no landmarks, on another thread.
+
+        Landmarks of the frame can be detected in the meantime.
 
         Args:
-            frame: as `match`'s.
-            prepared: as `match`'s.
+            frame: the frame to match, RGB uint8 (H, W, 3).
+            prepared: a reference from this matcher's `prepare`.
 
         Returns:
-            What `match` takes as `begun`, with this very frame and keyframe.
+            The started match. Pass it to `match` as `begun`, together with the same frame and reference.
 
         Raises:
-            ValueError: another dtype or shape.
+            ValueError: `frame` has another dtype or shape.
         """
         return self.backend.begin(frame, prepared)
 
@@ -101,17 +108,20 @@ class Matcher:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
-        """Where each pixel of `frame` lies in the reference: the fast part, once a frame.
+        """Find the place of each pixel of `frame` in the reference. This is the fast part, once a frame.
 
         Args:
-            frame: RGB uint8 (H, W, 3), of any size.
-            prepared: from this matcher's `prepare`.
-            previous: the match of the session's last frame; steadies this one.
-            landmarks: of the frame's face; None for no face; DETECT to look for one.
-            begun: from `begin`; saves the time that has passed since.
+            frame: the frame, RGB uint8 (H, W, 3), of any size.
+            prepared: a reference from this matcher's `prepare`.
+            previous: the match of the session's last frame. It keeps the result steady over time.
+            landmarks: landmarks of the face in `frame`; None if it shows no face; DETECT to detect them.
+            begun: the result of `begin`. The work done since then is not repeated.
+
+        Returns:
+            The match of `frame` with the reference.
 
         Raises:
-            ValueError: another dtype or shape; a match begun for another frame or keyframe.
+            ValueError: `frame` has another dtype or shape, or `begun` is of another frame or reference.
         """
         match = self.backend.match(frame, prepared, previous, landmarks, begun)
         if self.cover is None or match.landmarks is None or prepared.landmarks is None:
@@ -120,7 +130,7 @@ class Matcher:
 
 
 def _backend(kind: str, device: str, weights: str | Path | None) -> Backend:
-    """What stands behind a matcher of one of `KINDS`."""
+    """Load the backend of a matcher of the given kind."""
     if kind == "classical":
         return ClassicalMatcher()
     if kind == "thorough":
@@ -134,7 +144,7 @@ def _backend(kind: str, device: str, weights: str | Path | None) -> Backend:
 
 
 def _best(device: str, weights: str | Path | None) -> Backend:
-    """The compact network, or where it does not load here the classical matcher, and says so."""
+    """Load the compact network. If it does not load, log why and return the classical matcher."""
     try:
         return _network("compact", device, weights)
     except (WeightsError, ImportError) as error:
@@ -143,7 +153,7 @@ def _best(device: str, weights: str | Path | None) -> Backend:
 
 
 def _network(kind: str, device: str, weights: str | Path | None) -> Backend:
-    """The network matcher; imported here, since it needs a runtime the classical one does not."""
+    """Load a network matcher. The import is local because only networks need a runtime."""
     from correspondence.network.runtime import NetworkMatcher
 
     backend: Backend = NetworkMatcher.load(kind, device=device, weights=weights)

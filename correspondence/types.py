@@ -1,4 +1,4 @@
-"""What the correspondence package hands over: landmarks, prepared references and matches."""
+"""Public types of the correspondence package: landmarks, prepared references and matches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ LANDMARK_COUNT = 478  # MediaPipe FaceMesh with irises: 468 on the mesh, 5 on ea
 
 
 def check_image(image: Image, name: str = "image") -> tuple[int, int]:
-    """Height and width of an RGB picture.
+    """Check that a picture is RGB uint8 and return its height and width.
 
     Args:
         image: uint8 (H, W, 3).
-        name: what the error calls it.
+        name: the name of the picture in error messages.
+
+    Returns:
+        Height and width, pixels.
 
     Raises:
-        ValueError: no array, another dtype or shape, or a side of 0.
+        ValueError: `image` is no array, has another dtype or shape, or has a side of 0.
     """
     if not isinstance(image, np.ndarray):
         raise ValueError(f"{name} must be a uint8 array (H, W, 3), got {type(image).__name__}")
@@ -42,8 +45,8 @@ class Landmarks:
     """FaceMesh landmarks of one face in one picture.
 
     Attributes:
-        points: float32 (478, 3); x, y in pixels of the picture (pixel centres on integers), z in the
-            same unit relative to the head's centre, smaller is nearer.
+        points: float32 (478, 3). x and y are in pixels of the picture, with pixel centres on integers. z is
+            in the same unit, relative to the head's centre; a smaller z is nearer to the camera.
         image_size: (H, W) of the picture, pixels.
     """
 
@@ -65,18 +68,18 @@ class Landmarks:
 
 
 class Detect:
-    """The type of `DETECT`: find the landmarks in the picture."""
+    """The type of `DETECT`, which asks for landmarks to be detected in the picture."""
 
     def __repr__(self) -> str:
         return "DETECT"
 
 
 DETECT = Detect()
-MaybeLandmarks = Landmarks | None | Detect  # None: known to show no face
+MaybeLandmarks = Landmarks | None | Detect  # None: the picture is known to show no face
 
 
 class Prepared(Protocol):
-    """A reference made ready for matching: immutable, holds no session state, shared freely."""
+    """A reference prepared for matching. It is immutable and holds no session state, so it can be shared."""
 
     @property
     def image(self) -> Image:
@@ -85,28 +88,28 @@ class Prepared(Protocol):
 
     @property
     def landmarks(self) -> Landmarks | None:
-        """Its landmarks, None where no face was found."""
+        """The landmarks of the reference; None if no face was found."""
         ...
 
     @property
     def face_crop(self) -> Image | None:
-        """Its face upright, uint8 (128, 128, 3), see `cover.crop`; None where no face was found."""
+        """The upright crop of its face, uint8 (128, 128, 3), see `cover.crop`; None if no face was found."""
         ...
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes, the picture included."""
+        """Memory that this object holds, including the picture, bytes."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """A field known on a grid of cells that evenly cover a box of the frame.
+    """A field on a regular grid of cells that cover a box of the frame.
 
     Attributes:
         values: float32 (h, w, 3), (dx, dy, log_b) at the cells' centres, in pixels of frame and reference.
-        box: the box of the frame that the cells cover; may reach outside the frame.
-        feather: width of the rim where the patch fades into the one below it, pixels; 0 for none.
+        box: the box of the frame that the cells cover. It may reach outside the frame.
+        feather: width of the rim where the patch fades into the patch below it, pixels; 0 for no rim.
     """
 
     values: Float
@@ -121,7 +124,14 @@ class Patch:
         self.values.setflags(write=False)
 
     def sample(self, box: Box) -> Float:
-        """Bilinear values at each pixel of `box`, border values outside: float32 (y1 - y0, x1 - x0, 3)."""
+        """Sample the patch at each pixel of a box, bilinearly.
+
+        Args:
+            box: (x0, y0, x1, y1) in the frame, pixels. Outside the patch its border values are repeated.
+
+        Returns:
+            float32 (y1 - y0, x1 - x0, 3), (dx, dy, log_b).
+        """
         if box == self.box and self.values.shape[:2] == (box[3] - box[1], box[2] - box[0]):
             return self.values
         step_x = (self.box[2] - self.box[0]) / self.values.shape[1]  # pixels a cell
@@ -138,9 +148,16 @@ class Patch:
         return np.asarray(out, np.float32)
 
     def weight(self, box: Box, frame_size: tuple[int, int]) -> Float | None:
-        """How far the patch hides the one below at each pixel of `box`, [0, 1]; None for 1 everywhere.
+        """Opacity of the patch over the patch below it, at each pixel of a box.
 
-        Rims on or outside the frame's border do not fade: nothing lies beyond.
+        A rim on or outside the frame's border does not fade, since no frame pixel lies beyond it.
+
+        Args:
+            box: (x0, y0, x1, y1) in the frame, pixels.
+            frame_size: (H, W) of the frame, pixels.
+
+        Returns:
+            float32 (y1 - y0, x1 - x0) in [0, 1]; None if it is 1 everywhere.
         """
         if self.feather <= 0:
             return None
@@ -152,7 +169,7 @@ class Patch:
 
 
 def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: float) -> Float:
-    """Smooth weights of pixels [start, stop) for a patch on [low, high) of a picture `extent` long."""
+    """Weights of pixels [start, stop) along one axis, for a patch on [low, high) of `extent` pixels."""
     at = np.arange(start, stop, dtype=np.float32) + 0.5
     rise = np.full(stop - start, np.inf, np.float32) if low <= 0 else (at - low) / feather
     fall = np.full(stop - start, np.inf, np.float32) if high >= extent else (high - at) / feather
@@ -162,12 +179,13 @@ def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: floa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hidden:
-    """What hides the face of a frame: a hand, a cup, hair that fell over it.
+    """What hides the face of a frame, for example a hand, a cup or hair over the face.
 
     Attributes:
-        share: how far the face is hidden, float32 (side, side), [0, 1], on the face's crop.
-        matrix: takes pixels of the frame to pixels of the crop, float64 (2, 3).
-        far: log_b where the face is hidden: the place may be anywhere on the face. ln of pixels.
+        share: how far the face is hidden at each pixel of the face's crop, float32 (side, side), [0, 1].
+        matrix: affine matrix from pixels of the frame to pixels of the crop, float64 (2, 3).
+        far: log_b where the face is hidden, natural log of pixels. Its place in the reference may then be
+            anywhere on the face.
     """
 
     share: Float
@@ -175,11 +193,12 @@ class Hidden:
     far: float
 
     def on(self, box: Box, size: tuple[int, int]) -> Float:
-        """How far the face is hidden on an even grid over a box of the frame.
+        """Compute how far the face is hidden, on a regular grid over a box of the frame.
 
         Args:
             box: (x0, y0, x1, y1), pixels.
-            size: cells (rows, columns); cell i of n on a side of length l is read at (i + 0.5) l / n - 0.5.
+            size: cells (rows, columns). Cell i of n on a side of length l is sampled at
+                (i + 0.5) l / n - 0.5.
 
         Returns:
             float32 (rows, columns), [0, 1]; 0 outside the crop.
@@ -191,31 +210,40 @@ class Hidden:
         shift = linear @ first + self.matrix[:, 2]
         to_crop = np.concatenate([linear * step, shift[:, None]], axis=1)
         share = self.share
-        cell = float(np.hypot(*to_crop[:, 0]))  # of the crop; averaged where the grid is coarser
+        cell = float(np.hypot(*to_crop[:, 0]))  # pixels of the crop; a coarser grid needs averages
         if cell > 1.5:
             share = cv2.blur(share, (2 * round(cell / 2) + 1,) * 2)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return np.asarray(cv2.warpAffine(share, to_crop, (columns, rows), flags=flags), np.float32)
 
     def doubted(self, log_b: Float, box: Box) -> Float:
-        """log_b (rows, columns) of an even grid over a box, raised towards `far` where the face is hidden."""
+        """Raise log_b towards `far` where the face is hidden.
+
+        Args:
+            log_b: (rows, columns), on a regular grid over `box`.
+            box: (x0, y0, x1, y1) in the frame, pixels.
+
+        Returns:
+            float32 (rows, columns).
+        """
         share = self.on(box, (log_b.shape[0], log_b.shape[1]))
         return np.asarray(log_b + share * np.maximum(np.float32(self.far) - log_b, 0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """Where each pixel of a frame lies in the reference, and how sure that is.
+    """The place of each pixel of a frame in the reference, with its uncertainty.
 
-    Holds coarse grids; `window` computes the full-size field only where it is wanted, `field` and
-    `log_b` compute it everywhere (10 MB at 720p) and keep it.
+    A match stores coarse grids. `window` computes the full-size field in a box only. `field` and `log_b`
+    compute it for the whole frame (10 MB at 720p) and keep it.
 
     Attributes:
-        patches: the coarsest (covers the frame) first; later ones hide earlier ones.
-        landmarks: the frame's landmarks, None where no face was found.
+        patches: the patches, coarsest first. The first covers the frame; later ones hide earlier ones.
+        landmarks: the frame's landmarks; None if no face was found.
         frame_size: (H, W) of the frame.
         reference_size: (H, W) of the reference.
-        hidden: what hides the frame's face, None where nothing does or nobody looked; `log_b` is high there.
+        hidden: what hides the frame's face; None if nothing hides it or it was not looked for. `log_b` is
+            high where the face is hidden.
     """
 
     patches: tuple[Patch, ...]
@@ -236,7 +264,17 @@ class Match:
         landmarks: Landmarks | None = None,
         reference_size: tuple[int, int] | None = None,
     ) -> Match:
-        """A match from a full-size field (H, W, 2) and log_b (H, W); the reference is of the frame's size."""
+        """Make a match from a full-size field.
+
+        Args:
+            field: (H, W, 2), (dx, dy) in pixels.
+            log_b: (H, W), natural log of the Laplace scale, pixels.
+            landmarks: the frame's landmarks; None for no face.
+            reference_size: (H, W) of the reference, pixels; None for the size of the frame.
+
+        Raises:
+            ValueError: the shapes of `field` and `log_b` do not fit.
+        """
         if field.ndim != 3 or field.shape[2] != 2 or log_b.shape != field.shape[:2]:
             raise ValueError(f"field must be (H, W, 2) and log_b (H, W), got {field.shape} and {log_b.shape}")
         height, width = field.shape[:2]
@@ -248,13 +286,13 @@ class Match:
         """Field and log_b at each pixel of a box of the frame.
 
         Args:
-            box: (x0, y0, x1, y1), pixels, inside the frame and not empty.
+            box: (x0, y0, x1, y1), pixels. It must not be empty and must lie inside the frame.
 
         Returns:
-            field float32 (y1 - y0, x1 - x0, 2) in pixels, log_b float32 (y1 - y0, x1 - x0).
+            The field, float32 (y1 - y0, x1 - x0, 2) in pixels, and log_b, float32 (y1 - y0, x1 - x0).
 
         Raises:
-            ValueError: an empty box, or one that leaves the frame.
+            ValueError: `box` is empty or reaches outside the frame.
         """
         values = self._values(box)
         return values[..., :2], values[..., 2]
@@ -266,7 +304,7 @@ class Match:
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise ValueError(f"box must lie inside the {width} x {height} frame, got {box}")
         shown: list[tuple[Float, Float]] = []
-        for patch in reversed(self.patches):  # finest first: stop where nothing below shows
+        for patch in reversed(self.patches):  # finest first; stop at a patch that hides all below it
             values, weight = patch.sample(box), patch.weight(box, self.frame_size)
             if weight is None:
                 break
@@ -283,10 +321,10 @@ class Match:
 
     @property
     def field(self) -> Float:
-        """float32 (H, W, 2), (dx, dy) in pixels: frame(x) is seen at reference(x + field(x))."""
+        """The field, float32 (H, W, 2), (dx, dy) in pixels: frame(x) is seen at reference(x + field(x))."""
         return self._full[..., :2]
 
     @property
     def log_b(self) -> Float:
-        """float32 (H, W), natural log of the calibrated Laplace scale of each component, pixels."""
+        """Natural log of the calibrated Laplace scale of each component in pixels, float32 (H, W)."""
         return self._full[..., 2]

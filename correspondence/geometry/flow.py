@@ -1,4 +1,4 @@
-"""DIS optical flow between grid crops, its rough inverse, and how well a field explains a picture."""
+"""DIS optical flow between grid crops, a rough inverse of a field, and measures of a field's fit."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from correspondence.geometry.grid import Float, pixel_grid
 Gray = npt.NDArray[np.uint8]
 
 SMALLEST_SIDE = 32  # of pictures given to `dis_flow`: DIS needs a few patches on each scale
-_local = threading.local()  # DIS objects keep buffers: one set a thread
+_local = threading.local()  # DIS objects keep buffers, so each thread has its own set
 
 
 def dis_flow(
     source: Gray, target: Gray, start: Float | None = None, fine: bool = True, smooth: int = 0
 ) -> Float:
-    """DIS optical flow (Kroeger et al., ECCV 2016): source(x) is seen at target(x + flow(x)).
+    """Compute DIS optical flow (Kroeger et al., ECCV 2016): source(x) is seen at target(x + flow(x)).
 
     Args:
-        source: uint8 (H, W), sides at least SMALLEST_SIDE.
+        source: uint8 (H, W), with sides of at least SMALLEST_SIDE.
         target: uint8 (H, W).
-        start: float32 (H, W, 2), a first guess in pixels that the coarsest scale starts from.
-        fine: down to half resolution; else to a quarter, for coarse grids.
+        start: a first guess for the coarsest scale, float32 (H, W, 2), pixels.
+        fine: True computes down to half resolution; False to a quarter, for coarse grids.
         smooth: iterations of variational refinement on each scale.
 
     Returns:
-        float32 (H, W, 2), pixels.
+        The flow, float32 (H, W, 2), pixels.
 
     Raises:
-        ValueError: sizes that differ or are too small.
+        ValueError: the sizes differ or are too small.
     """
     if source.shape != target.shape or min(source.shape) < SMALLEST_SIDE:
         raise ValueError(
@@ -45,10 +45,10 @@ def dis_flow(
 
 
 def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bool = False) -> Float:
-    """DIS optical flow of OpenCV's MEDIUM preset, for files; see `dis_flow`.
+    """Compute DIS optical flow with OpenCV's MEDIUM preset, for files; see `dis_flow`.
 
-    At 512 x 512 it takes 26 ms of one core, and three times that with `full`: down to the pictures' own
-    resolution in place of half of it.
+    It computes down to half resolution, or to full resolution if `full` is set. At 512 x 512 it takes 26 ms
+    of one core, and three times that with `full`.
     """
     return _flow(source, target, start, _medium_dis, full)
 
@@ -56,10 +56,10 @@ def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bo
 def _flow(
     source: Gray, target: Gray, start: Float | None, make: Callable[..., Any], *settings: object
 ) -> Float:
-    """Flow of this thread's DIS object of some make and settings.
+    """Compute flow with this thread's DIS object for the given constructor and settings.
 
-    Calls with a first guess have an object of their own: OpenCV keeps the guess and starts later calls
-    without one from it as well (10 pixels off at one size, outside the buffer at a larger one).
+    Calls with a first guess use an object of their own. OpenCV keeps the guess and also starts later calls
+    without a guess from it (10 pixels off at one size, outside the buffer at a larger one).
     """
     kinds: dict[Any, Any] | None = getattr(_local, "kinds", None)
     if kinds is None:
@@ -79,11 +79,12 @@ def _medium_dis(full: bool) -> Any:
 
 
 def _quick_dis(fine: bool, smooth: int) -> Any:
-    """A DIS object with settings measured on portrait clips.
+    """Create a DIS object with settings that were measured on portrait clips.
 
-    Patches 4 apart and down to half resolution cost 2.5 ms at 256 x 256 (one core) without variational
-    refinement, 1.2 ms more with two iterations of it and 1.9 ms with five; on known motions of the whole
-    scene the error falls from 5.3 to 4.5 and 4.2 pixels (the MEDIUM preset: 6.0 ms, 4.2 pixels).
+    With patches 4 pixels apart and down to half resolution, it costs 2.5 ms at 256 x 256 (one core) without
+    variational refinement. Two iterations of refinement cost 1.2 ms more, five cost 1.9 ms more. On known
+    motions of the whole scene the error falls from 5.3 to 4.5 and 4.2 pixels. The MEDIUM preset needs
+    6.0 ms for 4.2 pixels.
     """
     made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     made.setFinestScale(1 if fine else 2)
@@ -94,16 +95,17 @@ def _quick_dis(fine: bool, smooth: int) -> Any:
 
 
 def rough_inverse(field: Float, step: int = 4) -> Float:
-    """About the inverse of a field: where the target's cells come from, by splatting every `step`-th cell.
+    """Approximate the inverse of a field by splatting every `step`-th cell.
 
-    Good to a cell or two where the field is smooth: a first guess for `dis_flow`, no more.
+    The result is accurate to a cell or two where the field is smooth. It serves as a first guess for
+    `dis_flow`.
 
     Args:
         field: float32 (N, N, 2), cells.
-        step: N must be a multiple of it.
+        step: distance of the splatted cells. N must be a multiple of it.
 
     Returns:
-        float32 (N, N, 2): inverse(x + field(x)) is about -field(x).
+        The inverse, float32 (N, N, 2), cells: inverse(x + field(x)) is about -field(x).
     """
     size = field.shape[0]
     n = size // step
@@ -123,13 +125,14 @@ def rough_inverse(field: Float, step: int = 4) -> Float:
 
 
 _WINDOW = 15  # cells over which `appearance` takes the local mean
-_WEIGHTS = np.array([[0.6, 0.4, 0.7, 0.7]], np.float32)  # of its channels in a difference
+_WEIGHTS = np.array([[0.6, 0.4, 0.7, 0.7]], np.float32)  # weights of its channels in `unlike`
 
 
 def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What is compared when a field is judged: luma without its local mean, luma, two chroma channels.
+    """Compute the channels that are compared when a field is judged.
 
-    The first is blind to slow changes of light, the others tell hair, skin and cloth apart.
+    The channels are luma without its local mean, luma, and two chroma channels. The first does not respond
+    to slow changes of light. The others tell hair, skin and cloth apart.
 
     Args:
         image: RGB uint8 (H, W, 3).
@@ -143,23 +146,23 @@ def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def detail(gray: Gray) -> Gray:
-    """Luma without its local mean, 128 for none: uint8 (H, W); blind to slow changes of light."""
+    """Subtract the local mean from luma, uint8 (H, W). A difference of 0 is stored as 128."""
     mean = cv2.blur(gray, (_WINDOW, _WINDOW))
     return np.asarray(cv2.addWeighted(gray, 1.0, mean, -1.0, 128.0), np.uint8)
 
 
 def contrast(look: npt.NDArray[np.uint8]) -> Float:
-    """Local mean contrast of a picture, from its `appearance`: float32 (H, W), gray levels."""
+    """Compute the local mean contrast from a picture's `appearance`: float32 (H, W), gray levels."""
     away = cv2.absdiff(cv2.extractChannel(look, 0), np.full(look.shape[:2], 128, np.uint8))
     return np.asarray(cv2.blur(away, (5, 5)), np.float32)
 
 
 def unlike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Float:
-    """Weighted difference of two appearances: float32 (H, W), gray levels."""
+    """Compute the weighted difference of two results of `appearance`: float32 (H, W), gray levels."""
     return np.asarray(cv2.transform(cv2.absdiff(a, b).astype(np.float32), _WEIGHTS), np.float32)
 
 
 def sample(image: npt.NDArray[np.uint8], at: Float) -> npt.NDArray[np.uint8]:
-    """`image` at the positions `at` (float32 (H, W, 2), cells), bilinear, border repeated."""
+    """Sample `image` bilinearly at positions `at`, float32 (H, W, 2), cells. The border is repeated."""
     out = cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(out, np.uint8)

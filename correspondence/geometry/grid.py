@@ -1,4 +1,4 @@
-"""Pixel and unit coordinates; resizing and composing fields. Pixel centres lie on integers."""
+"""Pixel and unit coordinates, and resizing and composition of fields. Pixel centres lie on integers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Float = npt.NDArray[np.float32]
 
 
 def check_field(field: Float, name: str = "field") -> tuple[int, int]:
-    """Height and width of a field.
+    """Check a field and return its height and width.
 
     Args:
         field: float32 (H, W, 2).
-        name: what the error calls it.
+        name: the name of the field in error messages.
 
     Raises:
-        ValueError: another dtype or shape, or a side of 0.
+        ValueError: `field` has another dtype or shape, or a side of 0.
     """
     if field.dtype != np.float32:
         raise ValueError(f"{name} must be float32, got {field.dtype}")
@@ -39,11 +39,14 @@ def pixel_grid(height: int, width: int) -> Float:
 
 
 def to_unit(points: Float, size: tuple[int, int]) -> Float:
-    """Pixels to [-1, 1] with the outer pixel *centres* at -1 and 1 (torch's `align_corners=True`).
+    """Convert pixels to [-1, 1], with outer pixel *centres* at -1 and 1 (torch's `align_corners=True`).
 
     Args:
-        points: (..., 2), (x, y) pixels.
+        points: (..., 2), (x, y) in pixels.
         size: (H, W) of the picture, each at least 2.
+
+    Raises:
+        ValueError: a side of the picture is below 2.
     """
     height, width = size
     if height < 2 or width < 2:
@@ -53,11 +56,11 @@ def to_unit(points: Float, size: tuple[int, int]) -> Float:
 
 
 def resize_field(field: Float, size: tuple[int, int]) -> Float:
-    """A field between pictures of one size, brought to another: half-pixel centres, values scaled.
+    """Resize a field and scale its values to the new size.
 
     Args:
         field: float32 (H, W, 2), pixels.
-        size: (H', W') wanted; both pictures are taken to be scaled alike.
+        size: the new size (H', W'). Frame and reference are assumed to be scaled by the same factors.
 
     Returns:
         float32 (H', W', 2), pixels of the new size.
@@ -69,14 +72,15 @@ def resize_field(field: Float, size: tuple[int, int]) -> Float:
 
 
 def compose(first: Float, second: Float) -> Float:
-    """Follow `first` from A to B, then `second` from B to C: out(x) = first(x) + second(x + first(x)).
+    """Compose a field from A to B with one from B to C: out(x) = first(x) + second(x + first(x)).
 
     Args:
-        first: float32 (H, W, 2), pixels, defined on A.
-        second: float32 (H', W', 2), pixels, defined on B; its border value holds outside.
+        first: the field from A to B, float32 (H, W, 2), pixels, defined on A.
+        second: the field from B to C, float32 (H', W', 2), pixels, defined on B. Outside B its border
+            values are repeated.
 
     Returns:
-        float32 (H, W, 2), pixels, A to C.
+        The field from A to C, float32 (H, W, 2), pixels.
     """
     height, width = check_field(first, "first")
     check_field(second, "second")

@@ -13,15 +13,21 @@ from correspondence.geometry.grid import Float
 from correspondence.types import Landmarks
 
 GRID = 256  # cells on a side of the fine grid
-SIDE_PER_FACE = 2.3  # side of the region over the face's longer side
-DOWNWARD = 0.12  # how far the region's centre lies below the face's, in face sides: shoulders
-KEEP_SHIFT = 0.05  # the last region is kept while its centre is this near to the ideal, in its sides
-KEEP_SCALE = 0.08  # and while its side differs by no more than this share
+SIDE_PER_FACE = 2.3  # ratio of the region's side to the face's longer side
+DOWNWARD = 0.12  # shift of the region's centre below the face's centre, in face sides, to include shoulders
+KEEP_SHIFT = 0.05  # largest shift of the centre from the ideal at which the last region is kept, in its sides
+KEEP_SCALE = 0.08  # largest relative difference of the side at which the last region is kept
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A square of whole pixels: x, y of its first pixel (may lie outside the picture) and its side."""
+    """A square of whole pixels.
+
+    Attributes:
+        x: column of its first pixel. It may lie outside the picture.
+        y: row of its first pixel. It may lie outside the picture.
+        side: length of a side, pixels, at least 1.
+    """
 
     x: int
     y: int
@@ -33,34 +39,37 @@ class Region:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """(x0, y0, x1, y1), the last row and column excluded."""
+        """The square as (x0, y0, x1, y1), with the end points excluded."""
         return self.x, self.y, self.x + self.side, self.y + self.side
 
     def to_grid(self, points: Float, size: int = GRID) -> Float:
-        """Pixels of the picture to cells of the region's grid, centres on integers; float32 (..., 2)."""
+        """Convert pixels of the picture to cells of the region's grid, float32 (..., 2).
+
+        Centres of pixels and cells lie on integers.
+        """
         scale = np.float32(size / self.side)
         offset = np.array([self.x - 0.5, self.y - 0.5], np.float32)
         return np.asarray((points - offset) * scale - np.float32(0.5), np.float32)
 
     def to_pixels(self, points: Float, size: int = GRID) -> Float:
-        """The inverse of `to_grid`: cells of the grid to pixels of the picture; float32 (..., 2)."""
+        """Convert cells of the grid to pixels of the picture, float32 (..., 2): the inverse of `to_grid`."""
         scale = np.float32(self.side / size)
         offset = np.array([self.x - 0.5, self.y - 0.5], np.float32)
         return np.asarray((points + np.float32(0.5)) * scale + offset, np.float32)
 
 
 def whole(size: tuple[int, int]) -> Region:
-    """The smallest square around a whole picture of (H, W) `size`, centred on it."""
+    """Return the smallest square around a picture of (H, W) `size`, centred on the picture."""
     height, width = size
     side = max(height, width)
     return Region((width - side) // 2, (height - side) // 2, side)
 
 
 def ideal_region(landmarks: Landmarks | None, size: tuple[int, int]) -> Region:
-    """The square around head and shoulders; around the whole picture where there is no face.
+    """Return the square around head and shoulders, or around the whole picture if there is no face.
 
     Args:
-        landmarks: of the face, or None.
+        landmarks: landmarks of the face; None for no face.
         size: (H, W) of the picture.
     """
     if landmarks is None:
@@ -76,14 +85,17 @@ def ideal_region(landmarks: Landmarks | None, size: tuple[int, int]) -> Region:
 
 
 def _inside(start: float, side: int, extent: int) -> int:
-    """`start` moved so that [start, start + side) overlaps the picture's [0, extent) as far as it can."""
+    """Move `start` so that [start, start + side) overlaps [0, extent) as far as possible."""
     if side >= extent:
         return (extent - side) // 2
     return round(min(max(start, 0), extent - side))
 
 
 def choose_region(landmarks: Landmarks | None, size: tuple[int, int], previous: Region | None) -> Region:
-    """The ideal region, or the previous one while it still fits, so that the grid does not shimmer."""
+    """Return the previous region if it still fits, otherwise the ideal one.
+
+    Keeping the region avoids shimmer, since the grid does not move with every frame.
+    """
     ideal = ideal_region(landmarks, size)
     if previous is None or landmarks is None:
         return ideal
@@ -95,11 +107,13 @@ def choose_region(landmarks: Landmarks | None, size: tuple[int, int], previous: 
 
 
 def crop(image: npt.NDArray[Any], region: Region, size: int = GRID) -> npt.NDArray[Any]:
-    """The region of a picture resampled to (size, size); border pixels repeat outside the picture.
+    """Cut a region out of a picture and resample it to (size, size).
+
+    Outside the picture its border pixels are repeated.
 
     Args:
         image: (H, W) or (H, W, C), uint8 or float32.
-        region: the square; any part of it may lie outside.
+        region: the square to cut out. Any part of it may lie outside the picture.
         size: side of the result.
     """
     height, width = image.shape[:2]
@@ -116,9 +130,9 @@ def crop(image: npt.NDArray[Any], region: Region, size: int = GRID) -> npt.NDArr
 
 
 def shrink(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    """A picture resampled to (height, width): halved while it can be, then bilinear.
+    """Resample a picture to (height, width) by repeated halving and a final bilinear step.
 
-    Halving averages 2 x 2 pixels, OpenCV's fast case; its general area resampling costs five times as much.
+    Halving averages 2 x 2 pixels, a fast case in OpenCV. General area resampling costs five times as much.
     """
     while image.shape[0] >= 2 * height and image.shape[1] >= 2 * width:
         rows, columns = image.shape[0] // 2, image.shape[1] // 2
@@ -130,14 +144,18 @@ def shrink(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]
 
 
 def square(image: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
-    """`crop` of the `whole` picture, without a padded copy of its full size."""
+    """Compute `crop` of the `whole` picture without a padded copy at full size."""
     (top, bottom), (left, right) = content((image.shape[0], image.shape[1]), size)
     small = shrink(image, bottom - top, right - left)
     return cv2.copyMakeBorder(small, top, size - bottom, left, size - right, cv2.BORDER_REPLICATE)
 
 
 def content(size: tuple[int, int], side: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First and last + 1 row, and column, of a picture of (H, W) `size` in its `square` of `side` cells."""
+    """Find where a picture of (H, W) `size` lies in its `square` of `side` cells.
+
+    Returns:
+        (first, last + 1) of the rows, and the same of the columns.
+    """
     spans = []
     for extent in size:
         cells = max(1, round(extent * side / max(size)))

@@ -10,25 +10,25 @@ import numpy.typing as npt
 
 from correspondence.geometry.grid import Float, check_field, pixel_grid
 
-_MOST_CHANNELS = 4  # cv2.remap's fast paths; more are warped in groups
+_MOST_CHANNELS = 4  # cv2.remap is fast for up to 4 channels; more channels are warped in groups
 
 
 def warp_image(image: npt.NDArray[Any], field: Float, origin: tuple[int, int] = (0, 0)) -> npt.NDArray[Any]:
     """Sample `image` where `field` points: out(x) = image(x + field(x)), bilinear.
 
-    Eq. 5 of Spatial Transformer Networks (arXiv:1506.02025), through OpenCV's fixed-point path
-    (positions rounded to 1/32 pixel). Outside `image` its border value is repeated.
+    This is Eq. 5 of Spatial Transformer Networks (arXiv:1506.02025). OpenCV's fixed-point path rounds
+    positions to 1/32 pixel. Outside `image` its border value is repeated.
 
     Args:
         image: the reference, uint8 or float32, (H', W') or (H', W', C), any value range.
         field: frame-to-reference displacement (dx, dy) in pixels, float32 (H, W, 2).
-        origin: (x, y) of the frame's pixel that `field[0, 0]` belongs to, for a window of the frame.
+        origin: (x, y) of the frame pixel at `field[0, 0]`, if `field` is a window of the frame.
 
     Returns:
-        The warped image, dtype and channels of `image`, (H, W) or (H, W, C).
+        The warped image, (H, W) or (H, W, C), with the dtype and channels of `image`.
 
     Raises:
-        ValueError: another dtype or number of dimensions.
+        ValueError: `image` or `field` has another dtype or number of dimensions.
     """
     height, width = check_field(field)
     if image.dtype not in (np.uint8, np.float32) or image.ndim not in (2, 3) or 0 in image.shape:

@@ -1,1 +1,1 @@
-"""The matchers that need no network: classical, coarse and thorough, and how candidates are chosen."""
+"""Matchers that need no network (classical, coarse and thorough) and the choice between candidates."""

@@ -1,4 +1,4 @@
-"""What stands behind a `Matcher`: the form that every kind of matcher has."""
+"""The interface that every kind of matcher implements behind `Matcher`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from correspondence.types import DETECT, Image, Match, MaybeLandmarks
 
 
 class Backend(Protocol):
-    """What a kind of matcher implements; thread-safe, without session state."""
+    """A kind of matcher. It is thread-safe and holds no session state; see `Matcher` for the arguments."""
 
     @property
     def kind(self) -> str:
-        """One of KINDS."""
+        """The kind, one of `matcher.KINDS`."""
         ...
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Any:
-        """Make a reference ready."""
+        """Prepare a reference for matching."""
         ...
 
     def begin(self, frame: Image, prepared: Any) -> Begun:
-        """Start on a match before the frame's landmarks are known."""
+        """Start a match before the frame's landmarks are known."""
         ...
 
     def match(
@@ -32,5 +32,5 @@ class Backend(Protocol):
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
-        """Match a frame."""
+        """Match a frame with a prepared reference."""
         ...

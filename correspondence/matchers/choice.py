@@ -1,4 +1,4 @@
-"""Which candidate field to believe at each cell, and what speaks for and against the choice."""
+"""Choice between candidate fields at each cell, and the evidence for and against the choice."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from correspondence.geometry.grid import Float, pixel_grid
 from correspondence.geometry.region import Region
 from correspondence.types import Image, Landmarks
 
-CHOICE = 2  # candidates are chosen on a grid this much coarser than the field's
-EVIDENCE = 4  # and what tells of errors is weighed on one this much coarser
+CHOICE = 2  # ratio of the field's resolution to that of the grid on which candidates are chosen
+EVIDENCE = 4  # ratio of the field's resolution to that of the grid of the evidence
 
 # Costs are in gray levels.
-PRICE = (0.0, 0.5, 1.0, 1.0)  # of guided flow, the whole frame's flow, standing still, landmarks
-SKIN_PRICE = 12.0  # of not following the landmarks on skin that both pictures show: a flow slides there
-NEAR = 1.0  # cells that a flow may differ from the landmark field for no more than that
-FAR_PRICE = 1.0  # a cell beyond
-PART_PRICE = 14.0  # of not following the landmarks on lips, eyes and brows
-MOST_UNLIKE = 60.0  # larger differences count as this
-WINDOW, WIDE = 5, 31  # coarser cells over which the cost is averaged: near, and around
-SHARE = 0.6  # of each of the two averages
-DETAIL_WINDOW = 31  # coarser cells over which landmarks are held against the guided flow
-BELIEVED = 1.8  # share of the flow's error in detail up to which they are; FaceMesh itself costs up to 1.7
-DISBELIEF = 10.0  # how fast belief falls beyond it
+PRICE = (0.0, 0.5, 1.0, 1.0)  # costs of guided flow, the whole frame's flow, standing still, landmarks
+SKIN_PRICE = 12.0  # cost of not following the landmarks on skin that both pictures show: flow slides there
+NEAR = 1.0  # cells by which flow may differ from the landmark field on such skin at no further cost
+FAR_PRICE = 1.0  # cost for each cell beyond NEAR
+PART_PRICE = 14.0  # cost of not following the landmarks on lips, eyes and brows
+MOST_UNLIKE = 60.0  # larger differences are clipped to this value
+WINDOW, WIDE = 5, 31  # windows, in cells of the choice grid, over which the cost is averaged: near and wide
+SHARE = 0.6  # weight of each of the two averages
+DETAIL_WINDOW = 31  # window, in cells of the choice grid, over which landmarks and guided flow are compared
+BELIEVED = 1.8  # ratio of errors in detail up to which landmarks are believed; FaceMesh itself reaches 1.7
+DISBELIEF = 10.0  # slope with which belief falls beyond BELIEVED
 LEAST_DETAIL = 0.3  # gray levels added to the flow's error
-SOFTNESS = 0.7  # gray levels over which the choice turns from one candidate to another
+SOFTNESS = 0.7  # gray levels over which the choice changes from one candidate to another
 BITS = 4  # fractional bits of OpenCV's drawing coordinates
-SEAM = 1.5  # coarser cells over which neighbouring choices are blended
+SEAM = 1.5  # cells of the choice grid over which neighbouring choices are blended
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A field that may be right, and how badly it explains the frame.
+    """A candidate field with its cost.
 
     Attributes:
-        field: float32 (N, N, 2), cells.
-        small: float32 (n, n, 2), its means on the grid of choice, n = N / CHOICE.
-        cost: float32 (n, n), gray levels.
-        detail: uint8 (n, n), what it leaves unexplained of the frame's detail, gray levels.
+        field: the field, float32 (N, N, 2), cells.
+        small: means of the field on the choice grid, float32 (n, n, 2), n = N / CHOICE.
+        cost: how badly the field explains the frame, float32 (n, n), gray levels.
+        detail: the part of the frame's detail that the field does not explain, uint8 (n, n), gray levels.
     """
 
     field: Float
@@ -57,13 +57,13 @@ class Candidate:
 
 
 def weigh(field: Float, price: float, look: Image, reference: Image) -> Candidate:
-    """Hold a candidate against the pictures.
+    """Compute the cost of a candidate field from the two pictures.
 
     Args:
-        field: float32 (N, N, 2), cells.
+        field: the candidate, float32 (N, N, 2), cells.
         price: gray levels by which it must explain the frame better than others, one of `PRICE`.
-        look: uint8 (n, n, 4), the frame's `appearance` on the grid of choice.
-        reference: uint8 (n, n, 4), the reference's.
+        look: the frame's `appearance` on the choice grid, uint8 (n, n, 4).
+        reference: the reference's `appearance` on the choice grid, uint8 (n, n, 4).
     """
     n = look.shape[0]
     small = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
@@ -76,16 +76,16 @@ def weigh(field: Float, price: float, look: Image, reference: Image) -> Candidat
 
 
 def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float) -> tuple[Float, Float]:
-    """The candidate that explains the frame best, cell by cell, with smooth borders.
+    """Choose the candidate that explains the frame best at each cell, with smooth borders.
 
     Args:
-        candidates: guided flow, coarse flow, still, and the landmark field last where there is a face.
-        face: the landmark field, None without a face.
-        parts: float32 (n, n) from `parts_of`; 0 without a face.
+        candidates: guided flow, coarse flow, standing still and, if there is a face, the landmark field.
+        face: the landmark field; None without a face.
+        parts: result of `parts_of`, float32 (n, n); 0 without a face.
 
     Returns:
-        The field, float32 (N, N, 2), cells, and how far the mixed candidates lie apart there: their
-        weighted mean distance from it, float32 (n, n), cells.
+        The chosen field, float32 (N, N, 2), cells, and the weighted mean distance of the mixed candidates
+        from it, float32 (n, n), cells.
     """
     n = parts.shape[0]
     costs, small = [c.cost for c in candidates], [c.small for c in candidates]
@@ -117,14 +117,17 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
 
 
 def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
-    """How far landmarks are believed on skin, [0, 1]: less where flow explains the detail far better.
+    """Compute how far landmarks are believed on skin. Belief is low if flow explains the detail far better.
 
-    On faces, flow that slides over skin explains detail up to 1.7 times as well as FaceMesh's landmarks do;
-    where it does better still, the landmarks are wrong.
+    Flow that slides over skin explains detail up to 1.7 times as well as FaceMesh's landmarks do. If it does
+    better than that, the landmarks are wrong.
 
     Args:
-        landmarks, flow: uint8 (n, n), difference in detail of the picture under each of them, gray levels.
-        trusted: float32 (n, n), where there is skin.
+        landmarks, flow: detail that each of the two leaves unexplained, uint8 (n, n), gray levels.
+        trusted: where there is skin, float32 (n, n).
+
+    Returns:
+        The belief, float32 (n, n), [0, 1].
     """
     window = (DETAIL_WINDOW, DETAIL_WINDOW)
     with_landmarks, with_flow, skin = (
@@ -136,7 +139,7 @@ def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
 
 
 def mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
-    """The weighted mean of fields, and the sum of the weights."""
+    """Return the weighted mean of fields and the sum of the weights."""
     field, total = fields[0], weights[0]
     for other, weight in zip(fields[1:], weights[1:], strict=True):
         field = np.asarray(cv2.blendLinear(field, other, total, weight), np.float32)
@@ -145,16 +148,16 @@ def mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
 
 
 def apart(field: Float, other: Float) -> Float:
-    """How far two fields (n, n, 2) lie apart, float32 (n, n)."""
+    """Return the distance of two fields (n, n, 2) at each cell, float32 (n, n)."""
     return np.asarray(cv2.magnitude(*cv2.split(cv2.subtract(field, other))), np.float32)
 
 
 def loop(field: Float, back: Float) -> Float:
-    """How far the way there by `field` and back again misses its start, float32 (h, w), cells.
+    """Compute the forward-backward error of a field, float32 (h, w), cells.
 
     Args:
-        field: float32 (h, w, 2), cells of `back`'s grid.
-        back: float32 (H, W, 2), the flow from the reference to the frame, cells; H : W as h : w.
+        field: the field from frame to reference, float32 (h, w, 2), cells of `back`'s grid.
+        back: the flow from reference to frame, float32 (H, W, 2), cells, with H : W as h : w.
     """
     h, w = field.shape[:2]
     returned = cv2.resize(back, (w, h), interpolation=cv2.INTER_AREA)
@@ -175,18 +178,20 @@ def gather(
     off_scene: Float,
     off_guided: Float,
 ) -> Evidence:
-    """What speaks for and against the chosen field, on a grid of N / EVIDENCE cells; see `Evidence`.
+    """Collect the evidence for and against a chosen field, on a grid of N / EVIDENCE cells.
+
+    `cycle` and the arguments after it are float32, on n x n cells or on the grid of the evidence.
 
     Args:
-        field: float32 (N, N, 2), cells.
-        look: uint8 (n, n, 4), the frame's `appearance`.
-        reference: uint8 (n, n, 4), the reference's.
-        face: the landmark field, None without a face.
-        cycle: see `Evidence`; float32, on n x n cells or the evidence's grid, as are those that follow.
+        field: the chosen field, float32 (N, N, 2), cells.
+        look: the frame's `appearance`, uint8 (n, n, 4).
+        reference: the reference's `appearance`, uint8 (n, n, 4).
+        face: the landmark field; None without a face.
+        cycle: `Evidence.cycle`.
         mixed: `Evidence.apart`.
-        parts: from `parts_of`; 0 without a face.
-        off_scene: see `Evidence`.
-        off_guided: see `Evidence`.
+        parts: result of `parts_of`; 0 without a face.
+        off_scene: `Evidence.off_scene`.
+        off_guided: `Evidence.off_guided`.
     """
     n = look.shape[0]
     here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
@@ -214,12 +219,12 @@ def gather(
 
 
 def corners(points: Float, ring: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Those of points (478, 2) that a ring names, as OpenCV draws them with `BITS` fractional bits."""
+    """Select the points of a ring from points (478, 2), as OpenCV coordinates with `BITS` fractional bits."""
     return np.rint(points[list(ring)] * (1 << BITS)).astype(np.int32)
 
 
 def drawn_parts(points: Float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Lips, eyes and brows of points (478, 2), pixels, filled with 255: uint8 (h, w)."""
+    """Draw lips, eyes and brows of points (478, 2) in pixels, filled with 255: uint8 (h, w)."""
     drawn = np.zeros(size, np.uint8)
     for ring in (topo.LIPS, topo.RIGHT_EYE, topo.LEFT_EYE, topo.RIGHT_BROW, topo.LEFT_BROW):
         cv2.fillPoly(drawn, [corners(points, ring)], 255, 8, BITS)
@@ -227,7 +232,7 @@ def drawn_parts(points: Float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
 
 
 def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
-    """Where the landmarks know better than the flow: lips, eyes, brows; float32 (size, size), [0, 1]."""
+    """Mask of lips, eyes and brows, where landmarks are preferred to flow: float32 (size, size), [0, 1]."""
     points = region.to_grid(landmarks.points[:, :2], size)
     x0, y0, x1, y1 = landmarks.box
     face = max(x1 - x0, y1 - y0) * size / region.side

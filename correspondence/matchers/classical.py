@@ -1,9 +1,9 @@
-"""The classical matcher: landmark, flow and still candidates, chosen per cell by residual and cycle.
+"""The classical matcher. It chooses between landmark, flow and still candidates and needs no weights.
 
-It needs no weights. Candidates on the frame region's grid: the landmark field; DIS flow started from it;
-the flow of the whole frame; the field of a camera that stands still. How well each explains the frame
-decides, with the landmarks preferred on skin, and more so on lips, eyes and brows; one flow back from the
-reference to the frame checks the result.
+The candidates on the grid of the frame's region are the landmark field, DIS flow started from it, the flow
+of the whole frame, and the field of a camera that stands still. At each cell the candidate that explains the
+frame best is taken. Landmarks are preferred on skin, and more so on lips, eyes and brows. A flow back from
+the reference to the frame checks the result.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ from correspondence.types import (
     check_image,
 )
 
-SMOOTH = 2  # iterations of variational refinement of the flow that the landmarks guide
-FEATHER = 0.06  # rim of the region that fades into the coarse field, in region sides
+SMOOTH = 2  # iterations of variational refinement of the guided flow
+FEATHER = 0.06  # width of the region's rim that fades into the coarse field, in region sides
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassicalReference:
-    """A reference made ready for the classical matcher.
+    """A reference prepared for the classical matcher.
 
     Attributes:
-        image: uint8 (H, W, 3).
-        landmarks: None where no face was found.
+        image: the picture, uint8 (H, W, 3).
+        landmarks: its landmarks; None if no face was found.
         region: the square around head and shoulders.
-        gray: uint8 (GRID, GRID), that region.
-        look: uint8 (GRID / CHOICE, GRID / CHOICE, 4), its `flow.appearance`.
-        coarse: the whole picture, for the coarse field.
-        face: the mesh's side of the landmark field, None without a face.
-        face_crop: the face upright, uint8 (128, 128, 3), see `cover`; None without a face.
+        gray: luma of the region, uint8 (GRID, GRID).
+        look: `flow.appearance` of the region, uint8 (GRID / CHOICE, GRID / CHOICE, 4).
+        coarse: the whole picture, prepared for the coarse field.
+        face: the face, prepared for the landmark field; None without a face.
+        face_crop: upright crop of the face, uint8 (128, 128, 3), see `cover`; None without a face.
     """
 
     image: Image
@@ -81,23 +81,23 @@ class ClassicalReference:
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes."""
+        """Memory that this object holds, bytes."""
         points = self.landmarks.points.nbytes if self.landmarks else 0
         return self.image.nbytes + self.gray.nbytes + self.look.nbytes + self.coarse.nbytes + points
 
 
 def resolve(image: Image, landmarks: MaybeLandmarks) -> Landmarks | None:
-    """The landmarks given, or detected where `DETECT` was."""
+    """Return the given landmarks, or detect them if `DETECT` was given."""
     return detect_landmarks(image) if isinstance(landmarks, Detect) else landmarks
 
 
 def gray_of(image: Image) -> Gray:
-    """Luma, uint8 (H, W)."""
+    """Convert RGB to luma, uint8 (H, W)."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalReference:
-    """Make a reference ready; see `ClassicalReference`."""
+    """Prepare a reference for the classical matcher; see `Matcher.prepare` for the arguments."""
     size = check_image(image, "reference")
     image = np.array(image)  # a copy: the reference never changes after this
     image.setflags(write=False)
@@ -111,21 +111,21 @@ def prepare(image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalRefere
 
 
 class ClassicalMatcher:
-    """Matches by landmarks and DIS flow; holds no session state, safe to share between threads."""
+    """Matches by landmarks and DIS flow. It holds no session state and is safe to share between threads."""
 
     kind = "classical"
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> ClassicalReference:
-        """Make a reference ready: landmarks, region and its gray picture.
+        """Prepare a reference: find its landmarks, its region and the pictures of the region.
 
         Args:
-            image: RGB uint8 (H, W, 3).
-            landmarks: of its face; None for no face; DETECT to look for one.
+            image: the reference, RGB uint8 (H, W, 3).
+            landmarks: landmarks of its face; None if it shows no face; DETECT to detect them.
         """
         return prepare(image, landmarks)
 
     def begin(self, frame: Image, prepared: ClassicalReference) -> Begun:
-        """Start on the whole frame's field, which needs no landmarks, on another thread."""
+        """Start the coarse field of the whole frame on another thread. It needs no landmarks."""
         check_image(frame, "frame")
         return Begun(frame, prepared.coarse, _pool)
 
@@ -137,14 +137,14 @@ class ClassicalMatcher:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
-        """Where each pixel of `frame` lies in the reference.
+        """Find the place of each pixel of `frame` in the reference.
 
         Args:
-            frame: RGB uint8 (H, W, 3), of any size.
-            prepared: from `prepare`.
-            previous: the match of the last frame; steadies the region.
-            landmarks: of the frame's face; None for no face; DETECT to look for one.
-            begun: from `begin`, with this very frame and keyframe.
+            frame: the frame, RGB uint8 (H, W, 3), of any size.
+            prepared: a reference from `prepare`.
+            previous: the match of the last frame. It keeps the region steady.
+            landmarks: landmarks of the face in `frame`; None if it shows no face; DETECT to detect them.
+            begun: the result of `begin` for the same frame and reference.
         """
         size = check_image(frame, "frame")
         begun = begun or self.begin(frame, prepared)
@@ -158,7 +158,7 @@ class ClassicalMatcher:
 
 
 def region_of(match: Match | None) -> Region | None:
-    """The region a match was made on, None where it has none."""
+    """Return the region that a match was made on; None if it has none."""
     if match is None or len(match.patches) < 2:
         return None
     x0, y0, x1, _ = match.patches[-1].box
@@ -168,9 +168,9 @@ def region_of(match: Match | None) -> Region | None:
 def still_field(
     region: Region, prepared: ClassicalReference, frame_size: tuple[int, int], size: int
 ) -> Float:
-    """The field of a camera that did not move, on the frame region's grid; float32 (size, size, 2), cells.
+    """Compute the field of a camera that did not move, float32 (size, size, 2), cells of the region's grid.
 
-    Pictures of different sizes show the same scene at another scale.
+    If frame and reference differ in size, they are taken to show the same scene at different scales.
     """
     height, width = prepared.size
     at = np.arange(size, dtype=np.float32)
@@ -191,19 +191,22 @@ def fine_field(
     frame_size: tuple[int, int],
     outer: Callable[[], CoarseField],
 ) -> tuple[Float, Evidence]:
-    """The field on the region's grid, float32 (N, N, 2) in cells, and its evidence on a coarser one.
+    """Compute the field on the region's grid, and its evidence on a coarser grid.
 
-    Candidates are the flow that starts from the landmark field, the coarse field of the whole frame, standing
-    still and the landmark field. What does not depend on one another runs on threads of its own (OpenCV
-    releases the interpreter's lock).
+    The candidates are the flow that starts from the landmark field, the coarse field of the whole frame,
+    standing still, and the landmark field. Independent steps run on separate threads, since OpenCV releases
+    the interpreter's lock.
 
     Args:
-        inner: uint8 (N, N, 3), the frame's region.
-        region: which it is.
-        landmarks: of the frame; None for no face.
-        prepared: the reference.
+        inner: the frame's region, uint8 (N, N, 3).
+        region: place of the region in the frame.
+        landmarks: landmarks of the frame; None for no face.
+        prepared: the prepared reference.
         frame_size: (H, W) of the frame.
-        outer: gives the coarse field, asked on another thread.
+        outer: returns the coarse field. It is called on another thread.
+
+    Returns:
+        The field, float32 (N, N, 2), cells, and its evidence.
     """
     size = inner.shape[0]
     gray = gray_of(inner)
@@ -247,7 +250,7 @@ def fine_field(
 
 
 def fine_values(field: Float, evidence: Evidence) -> Float:
-    """(dx, dy, log_b) in cells on the field's grid: float32 (N, N, 3)."""
+    """Add calibrated log_b to a field: (dx, dy, log_b) in cells, float32 (N, N, 3)."""
     size = field.shape[0]
     log_b = shipped_judge("fine")(evidence.features())
     log_b = cv2.resize(log_b, (size, size), interpolation=cv2.INTER_LINEAR)
@@ -266,6 +269,6 @@ def assemble(
     landmarks: Landmarks | None,
     frame_size: tuple[int, int],
 ) -> Match:
-    """A match from the fine grid's (dx, dy, log_b) in cells and the coarse patch below it."""
+    """Make a match from the fine grid's (dx, dy, log_b) in cells and the coarse patch below it."""
     inner = grid_patch(values, region, prepared.region, FEATHER * region.side)
     return Match((outer, inner), landmarks, frame_size, prepared.size)

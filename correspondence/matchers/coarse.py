@@ -1,4 +1,4 @@
-"""The whole frame's field on a coarse grid: what lies beyond the region, and a candidate inside it."""
+"""The field of the whole frame on a coarse grid. It serves beyond the region and as a candidate inside it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from correspondence.geometry.grid import Float, pixel_grid, resize_field
 from correspondence.geometry.region import Region, content, shrink, square, whole
 from correspondence.types import Image, Patch
 
-SEEN = 256  # cells on a side of the square around the whole picture that flow is computed on
-CELLS = 128  # cells on a side of the field: DIS stops at half resolution
+SEEN = 256  # cells on a side of the square around the whole picture on which flow is computed
+CELLS = 128  # cells on a side of the field, since DIS stops at half resolution
 SMOOTH = 5  # iterations of variational refinement
 MOVING_PRICE = 1.0  # gray levels by which flow must explain the frame better than standing still
-WIDE, AROUND = 63, 4.0  # what a wide window says (coarser cells) counts this much beside a cell's own: flat
-# cells cannot tell, and go with the scene around them
-LEAST_BAND = 64  # cells of the grid that flow is computed on, at least, along each axis
+# The gain of flow over standing still is averaged over a window of WIDE cells. The average is added to the
+# cell's own gain with weight AROUND, so that cells without texture follow the scene around them.
+WIDE, AROUND = 63, 4.0
+LEAST_BAND = 64  # smallest number of cells along each axis on which flow is computed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseReference:
-    """The reference's side of the coarse field.
+    """A reference prepared for the coarse field.
 
     Attributes:
-        gray: uint8 (SEEN, SEEN), the whole picture's square.
-        look: uint8 (CELLS, CELLS, 4), its `flow.appearance`.
+        gray: luma of the square around the whole picture, uint8 (SEEN, SEEN).
+        look: `flow.appearance` of that square, uint8 (CELLS, CELLS, 4).
         size: (H, W) of the picture, pixels.
     """
 
@@ -39,19 +40,19 @@ class CoarseReference:
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes."""
+        """Memory that this object holds, bytes."""
         return self.gray.nbytes + self.look.nbytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseField:
-    """The whole frame's field.
+    """The field of the whole frame.
 
     Attributes:
-        flow: float32 (CELLS, CELLS, 2), cells, of the frame's square to the reference's.
-        patch: the field in pixels with its log_b, standing still where that explains the frame better.
-        reference: the square that `flow` leads into.
-        frame: the square that it comes from.
+        flow: the flow from the frame's square to the reference's, float32 (CELLS, CELLS, 2), cells.
+        patch: the field in pixels with its log_b. It stands still where that explains the frame better.
+        frame: the square of the frame, where `flow` starts.
+        reference: the square of the reference, into which `flow` leads.
     """
 
     flow: Float
@@ -60,7 +61,13 @@ class CoarseField:
     reference: Region
 
     def on(self, region: Region, there: Region, size: int) -> Float:
-        """The flow as a field between two regions' grids: float32 (size, size, 2), cells."""
+        """Convert the flow to a field between the grids of two regions, float32 (size, size, 2), cells.
+
+        Args:
+            region: the region of the frame.
+            there: the region of the reference.
+            size: cells on a side of both grids.
+        """
         step = region.side / size * CELLS / self.frame.side  # coarse cells a cell of the region
         x0 = (region.x + 0.5 * region.side / size - self.frame.x) * CELLS / self.frame.side - 0.5
         y0 = (region.y + 0.5 * region.side / size - self.frame.y) * CELLS / self.frame.side - 0.5
@@ -80,12 +87,12 @@ class CoarseField:
 
 
 class Begun:
-    """A match that was begun before the frame's landmarks are known: its `CoarseField`, under way.
+    """A match that was started before the frame's landmarks are known. It computes the `CoarseField`.
 
     Args:
-        frame: uint8 (H, W, 3).
-        reference: of the keyframe it will be matched with.
-        pool: whose thread computes it.
+        frame: the frame, uint8 (H, W, 3).
+        reference: the prepared reference that the frame will be matched with.
+        pool: the executor that computes the field.
     """
 
     def __init__(self, frame: Image, reference: CoarseReference, pool: Executor) -> None:
@@ -93,23 +100,27 @@ class Begun:
         self._field: Future[CoarseField] = pool.submit(coarse_field, frame, reference)
 
     def check(self, frame: Image, reference: CoarseReference) -> None:
-        """Raises ValueError where it was begun for another frame or keyframe."""
+        """Check that this match was started for the given frame and reference.
+
+        Raises:
+            ValueError: it was started for another frame or reference.
+        """
         if self._of[0] is not frame or self._of[1] is not reference:
             raise ValueError("the match was begun for another frame or keyframe: hand each to its own match")
 
     def field(self) -> CoarseField:
-        """The field, waited for."""
+        """Wait for the field and return it."""
         return self._field.result()
 
 
 def coarse_reference(image: Image) -> CoarseReference:
-    """Make a reference ready; see `CoarseReference`."""
+    """Prepare a reference picture for the coarse field."""
     inner = square(image, SEEN)
     return CoarseReference(_gray(inner), _look(inner), (image.shape[0], image.shape[1]))
 
 
 def coarse_field(frame: Image, reference: CoarseReference) -> CoarseField:
-    """Flow between the whole pictures, and where it is believed: see `CoarseField`."""
+    """Compute the field of the whole frame; see `CoarseField`."""
     here, there = whole((frame.shape[0], frame.shape[1])), whole(reference.size)
     flow, weight, features = weighed_flow(frame, reference)
     values = np.dstack([flow * weight[..., None], shipped_judge("coarse")(features)]).astype(np.float32)
@@ -117,11 +128,11 @@ def coarse_field(frame: Image, reference: CoarseReference) -> CoarseField:
 
 
 def weighed_flow(frame: Image, reference: CoarseReference) -> tuple[Float, Float, list[Float]]:
-    """Flow between the whole pictures, how far it is believed, and what a `Judge` weighs of that.
+    """Compute flow between the whole pictures, its weight, and features for a `Judge`.
 
     Returns:
-        float32 (CELLS, CELLS, 2), cells; float32 (CELLS, CELLS), [0, 1], 0 where standing still explains the
-        frame better; features, each float32 (CELLS, CELLS).
+        The flow, float32 (CELLS, CELLS, 2), cells; its weight, float32 (CELLS, CELLS), [0, 1], which is 0
+        where standing still explains the frame better; the features, each float32 (CELLS, CELLS).
     """
     inner = square(frame, SEEN)
     band = _band((frame.shape[0], frame.shape[1]), reference.size)
@@ -142,12 +153,12 @@ def weighed_flow(frame: Image, reference: CoarseReference) -> tuple[Float, Float
 
 
 def grid_patch(values: Float, region: Region, reference: Region, feather: float) -> Patch:
-    """A patch from (dx, dy, log_b) in cells: the field between two regions' grids becomes one in pixels.
+    """Convert a field between the grids of two regions to a patch in pixels.
 
     Args:
-        values: float32 (N, N, 3).
-        region: the frame's.
-        reference: the reference's; its cells are what `values` counts in.
+        values: (dx, dy, log_b), float32 (N, N, 3), in cells of the reference's grid.
+        region: the region of the frame.
+        reference: the region of the reference.
         feather: width of the fading rim, pixels.
     """
     size = values.shape[0]
@@ -169,7 +180,10 @@ def _look(image: Image) -> Image:
 
 
 def _band(size: tuple[int, int], other: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the grid where one of two pictures of (H, W) lies; the rest repeats its border."""
+    """Rows and columns of the grid that at least one of two pictures of given (H, W) covers.
+
+    Beyond them the grid only repeats border pixels.
+    """
     out = []
     for a, b in zip(content(size, SEEN), content(other, SEEN), strict=True):
         first, last = min(a[0], b[0]), max(a[1], b[1])
@@ -180,7 +194,7 @@ def _band(size: tuple[int, int], other: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def _spread(values: Float, band: tuple[slice, slice]) -> Float:
-    """Values on a band of the grid brought to all of it, the border repeating."""
+    """Extend values on a band of the grid to the whole grid by repeating the border."""
     rows, columns = band
     sides = rows.start, SEEN - rows.stop, columns.start, SEEN - columns.stop
     return np.asarray(cv2.copyMakeBorder(values, *sides, cv2.BORDER_REPLICATE), np.float32)

@@ -1,9 +1,9 @@
-"""The thorough matcher: another's field refined by flow at the picture's own size. For files, not live.
+"""The thorough matcher, for files. It refines another matcher's field by flow at the picture's own size.
 
-Candidates at each pixel are the field of the network or the classical matcher, DIS flow between the whole
-pictures (its medium preset, down to single pixels) and such a flow started from that field. The one that
-explains the frame best around a pixel is taken; on skin, lips and eyes that landmarks know, flow pays for
-leading elsewhere, since it slides there.
+Each pixel has three candidates: the field of the network or the classical matcher (the base), DIS flow
+between the whole pictures (MEDIUM preset, down to single pixels), and such a flow started from the base's
+field. The candidate that explains the frame best around the pixel is taken. On skin, lips and eyes known
+from landmarks, flow that leads elsewhere has a cost, since flow slides there.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from correspondence.matchers.coarse import Begun
 from correspondence.matchers.thorough_doubt import SIDE, features, judged
 from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Patch, Prepared, check_image
 
-LONGEST_SIDE = 1280  # larger frames are matched at this size: a flow takes 0.2 us a pixel and core
+LONGEST_SIDE = 1280  # larger frames are matched at this size; a flow takes 0.2 us for each pixel on one core
 WINDOW = (5, 5)  # pixels over which the pictures are compared
-SHARPNESS = 1.0  # gray levels over which the choice turns from one candidate to another
+SHARPNESS = 1.0  # gray levels over which the choice changes from one candidate to another
 SEAM = 1.0  # pixels over which neighbouring choices are blended
-# Gray levels that flow pays on what landmarks know; settled on eight training clips with the classical base:
-# 33.46 dB and landmarks 0.98 px off, where half of these prices and flow at half resolution gave 33.34 dB and
-# 1.20 px (the base alone 31.27 dB and 0.75 px, DIS alone 33.66 dB and 4.71 px).
+# Costs of flow, in gray levels, on parts known from landmarks. They were chosen on eight training clips with
+# the classical base: 33.46 dB and a landmark error of 0.98 px. Half of these costs with flow at half
+# resolution gave 33.34 dB and 1.20 px, the base alone 31.27 dB and 0.75 px, DIS alone 33.66 dB and 4.71 px.
 SKIN_PRICE = 6.0
-FAR_PRICE = 3.0  # for each pixel of a 512-pixel picture beyond the first from the base's field
+FAR_PRICE = 3.0  # for each pixel beyond the first by which flow differs from the base, at 512 pixels
 PART_PRICE = 12.0  # on lips, eyes and brows
 EVEN = np.full((1, 3), 1 / 3, np.float32)  # weights of the channels in a difference
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="thorough")
@@ -40,10 +40,10 @@ _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="thorough")
 
 @dataclass(frozen=True, eq=False)
 class ThoroughMatch(Match):
-    """A match that keeps the one it was made from, which steadies the next.
+    """A match that keeps the base's match, which serves as the previous match of the next frame.
 
     Attributes:
-        base: the network's or the classical match.
+        base: the match of the network or the classical matcher.
     """
 
     base: Match
@@ -51,12 +51,12 @@ class ThoroughMatch(Match):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refined:
-    """What a match is assembled from.
+    """A refined field with the features of its error.
 
     Attributes:
-        base: the network's or the classical match.
-        field: float32 (h, w, 2), pixels of the work.
-        features: of its errors, see `thorough_doubt`.
+        base: the match of the network or the classical matcher.
+        field: the refined field, float32 (h, w, 2), pixels at the working size.
+        features: what the judge weighs; see `thorough_doubt.features`.
     """
 
     base: Match
@@ -65,7 +65,7 @@ class Refined:
 
 
 class ThoroughMatcher:
-    """Matches as its base does, and then pixel by pixel; safe to share between threads.
+    """Refines the field of a base matcher at each pixel. It is safe to share between threads.
 
     Args:
         base: the network or the classical matcher.
@@ -77,11 +77,11 @@ class ThoroughMatcher:
         self.base = base
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
-        """Make a reference ready; see `Matcher.prepare`."""
+        """Prepare a reference; see `Matcher.prepare`."""
         return self.base.prepare(image, landmarks)
 
     def begin(self, frame: Image, prepared: Prepared) -> Begun:
-        """Start on what needs no landmarks; see `Matcher.begin`."""
+        """Start the part of a match that needs no landmarks; see `Matcher.begin`."""
         return self.base.begin(frame, prepared)
 
     def match(
@@ -92,9 +92,9 @@ class ThoroughMatcher:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
-        """Where each pixel of `frame` lies in the reference; see `Matcher.match`.
+        """Find the place of each pixel of `frame` in the reference; see `Matcher.match`.
 
-        Frames with a side below `SMALLEST_SIDE` at the size of the work get the base's match.
+        A frame with a side below `SMALLEST_SIDE` at the working size gets the base's match.
         """
         size = check_image(frame, "frame")
         last = previous.base if isinstance(previous, ThoroughMatch) else previous
@@ -114,7 +114,11 @@ class ThoroughMatcher:
         begun: Begun | None,
         work: tuple[int, int],
     ) -> Refined:
-        """The field and what tells of its errors, both pictures brought to the size `work`, (h, w)."""
+        """Compute the refined field and the features of its error.
+
+        Both pictures are resized to the working size `work`, (h, w). The other arguments are those of
+        `match`.
+        """
         here, there = _resized(frame, work), _resized(prepared.image, work)
         grays = gray_of(here), gray_of(there)
         free = _pool.submit(medium_flow, *grays, full=True)
@@ -135,12 +139,12 @@ def _resized(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _scale(size: tuple[int, int], other: tuple[int, int]) -> Float:
-    """Pixels of one size in a pixel of another, along x and y."""
+    """Return the number of pixels at `size` for each pixel at `other`, along x and y. Sizes are (H, W)."""
     return np.array([size[1] / other[1], size[0] / other[0]], np.float32)
 
 
 def _on_work(match: Match, work: tuple[int, int]) -> Float:
-    """A match's field between both pictures brought to one size: float32 (h, w, 2), pixels of that."""
+    """Convert a match's field to pictures of size `work`: float32 (h, w, 2), pixels at that size."""
     field = match.field
     at = pixel_grid(*match.frame_size) + field
     there = (at + np.float32(0.5)) * _scale(work, match.reference_size) - np.float32(0.5)
@@ -150,7 +154,7 @@ def _on_work(match: Match, work: tuple[int, int]) -> Float:
 
 
 def _known(match: Match, work: tuple[int, int]) -> Float:
-    """What landmarks know of a frame: skin, and lips, eyes and brows: float32 (h, w, 2), [0, 1]."""
+    """Masks from a frame's landmarks: skin, and lips with eyes and brows; float32 (h, w, 2), [0, 1]."""
     if match.landmarks is None:
         return np.zeros((*work, 2), np.float32)
     points = (match.landmarks.points[:, :2] + np.float32(0.5)) * _scale(work, match.frame_size) - 0.5
@@ -164,7 +168,7 @@ def _known(match: Match, work: tuple[int, int]) -> Float:
 
 
 def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Float:
-    """The field that explains the frame best, pixel by pixel; the first is the one that landmarks are in."""
+    """Choose the field that explains the frame best at each pixel. The first field contains the landmarks."""
     grid = pixel_grid(*here.shape[:2])
     unit = min(here.shape[:2]) / SIDE
     costs = []
@@ -182,7 +186,7 @@ def _choose(fields: list[Float], here: Image, there: Image, known: Float) -> Flo
 
 
 def _assemble(base: Match, field: Float, log_b: Float) -> ThoroughMatch:
-    """The match of a field and its log_b, in pixels of the work."""
+    """Make a match from a field and its log_b, both in pixels at the working size."""
     height, width = base.frame_size
     work = field.shape[0], field.shape[1]
     to_reference, to_frame = _scale(base.reference_size, work), _scale(base.frame_size, work)

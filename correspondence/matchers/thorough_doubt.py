@@ -1,4 +1,4 @@
-"""What tells of a thorough match's errors, and the judge that turns it into `log_b`."""
+"""Features of a thorough match's error, and their conversion to `log_b`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from correspondence.geometry.grid import Float, pixel_grid
 from correspondence.matchers.choice import EVIDENCE, apart, loop
 from correspondence.types import Image
 
-SIDE = 512  # lengths are priced and judged in pixels of a picture whose shorter side has so many
+SIDE = 512  # lengths are measured in pixels of a picture whose shorter side is this long
 
 
 def features(
@@ -22,15 +22,17 @@ def features(
     pair: tuple[Image, Image],
     known: Float,
 ) -> list[Float]:
-    """What the judge weighs, each float32 (h / EVIDENCE, w / EVIDENCE).
+    """Compute the features that the judge weighs, each float32 (h / EVIDENCE, w / EVIDENCE).
+
+    All fields are float32 (h, w, 2), pixels.
 
     Args:
-        field: the chosen one, float32 (h, w, 2), pixels, as all fields here.
-        fields: the base's, the free and the led flow.
-        back: flow from the reference to the frame.
-        log_b: the base's, float32 (h, w), natural log of pixels.
-        pair: frame and reference, uint8 (h, w, 3).
-        known: what landmarks know, float32 (h, w, 2), [0, 1].
+        field: the chosen field.
+        fields: the base's field, the free flow, and the flow started from the base's field.
+        back: the flow from the reference to the frame.
+        log_b: log_b of the base, float32 (h, w), natural log of pixels.
+        pair: frame and reference, uint8 (h, w, 3) each.
+        known: masks of skin, and of lips, eyes and brows, from landmarks; float32 (h, w, 2), [0, 1].
     """
     h, w = field.shape[:2]
     unit = np.float32(SIDE / min(h, w))
@@ -69,11 +71,11 @@ def features(
 
 
 def judged(seen: list[Float], size: tuple[int, int]) -> Float:
-    """log_b of a match at the size of its work: float32 (h, w), natural log of pixels.
+    """Compute log_b of a match at the working size: float32 (h, w), natural log of pixels.
 
     Args:
-        seen: from `features`.
-        size: (h, w).
+        seen: the result of `features`.
+        size: the working size (h, w).
     """
     log_b = shipped_judge("thorough")(seen) - np.float32(np.log(SIDE / min(size)))
     return np.asarray(cv2.resize(log_b, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)

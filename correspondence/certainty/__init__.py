@@ -1,1 +1,1 @@
-"""How sure a match is: evidence, the fitted judge, and the Laplace scale `log_b`."""
+"""Uncertainty of a match: evidence, the fitted judge, and the Laplace scale `log_b`."""

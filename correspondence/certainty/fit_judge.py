@@ -1,4 +1,4 @@
-"""Fits a `Judge` to errors that are known; needs torch and numpy alone."""
+"""Fits a `Judge` to known errors. It needs only torch and numpy."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from correspondence.geometry.grid import Float
 from correspondence.types import Bool
 
 KNOTS = 16
-HIDDEN, BATCH, RATE = 24, 8192, 1e-2  # units, samples a step, of Adam
+HIDDEN, BATCH, RATE = 24, 8192, 1e-2  # hidden units, samples in a step, learning rate of Adam
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Evidence and errors at cells drawn from many pairs.
+    """Features and errors at S cells that were drawn from many pairs.
 
     Attributes:
-        features: float32 (S, F).
-        errors: float32 (S, 2), absolute, of both components, cells; what is covered counts as badly wrong.
-        weight: float32 (S,), how much each counts.
-        covered: bool (S,), not seen in the reference.
+        features: features of each sample, float32 (S, F).
+        errors: absolute errors of both components, float32 (S, 2), cells. Covered cells have large errors.
+        weight: weight of each sample, float32 (S,).
+        covered: True where the cell is not seen in the reference, bool (S,).
     """
 
     features: Float
@@ -37,7 +37,7 @@ class Samples:
 
 
 def joined(parts: list[Samples]) -> Samples:
-    """All samples in one."""
+    """Concatenate samples."""
     return Samples(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.errors for part in parts]),
@@ -47,12 +47,12 @@ def joined(parts: list[Samples]) -> Samples:
 
 
 def fit(samples: Samples, steps: int = 1500, seed: int = 0) -> Judge:
-    """A perceptron by maximum likelihood of Laplace errors (Adam), then a monotone curve of mean errors.
+    """Fit a judge: a perceptron by maximum likelihood of Laplace errors (Adam), then a monotone curve.
 
     Args:
-        samples: with the features that the judge is to weigh.
-        steps: of Adam, on BATCH samples each.
-        seed: of the first weights and of the batches.
+        samples: samples with the features that the judge will weigh.
+        steps: number of steps of Adam, each on BATCH samples.
+        seed: seed of the initial weights and of the batches.
     """
     generator = torch.Generator().manual_seed(seed)
     mean, spread = samples.features.mean(axis=0), samples.features.std(axis=0) + 1e-6
@@ -84,7 +84,7 @@ def fit(samples: Samples, steps: int = 1500, seed: int = 0) -> Judge:
 
 
 def _curve(score: Float, errors: Float, share: Float) -> dict[str, Float]:
-    """The rising curve from scores to the log-scale of the errors that came with them."""
+    """Fit the rising curve from scores to the natural log of the scale of their errors."""
     order = np.argsort(score)
     edges = np.searchsorted(np.cumsum(share[order]), np.linspace(0, 1, KNOTS + 1)[1:-1])
     scores, values = [], []
@@ -96,7 +96,7 @@ def _curve(score: Float, errors: Float, share: Float) -> dict[str, Float]:
 
 
 def _scale(errors: Float, share: Float) -> float:
-    """The Laplace scale whose law comes nearest to the errors' coverage at 10 % to 90 %."""
+    """Estimate the Laplace scale from the radii that cover 10 % to 90 % of the errors."""
     flat, weight = errors.ravel(), np.repeat(share, 2)
     order = np.argsort(flat)
     reached = np.cumsum(weight[order]) / weight.sum()
@@ -106,11 +106,11 @@ def _scale(errors: Float, share: Float) -> float:
 
 
 def coverage_error(log_b: Float, errors: Float) -> float:
-    """Mean difference of empirical and nominal coverage at 10 % to 90 % of Laplace intervals.
+    """Mean absolute difference of empirical and nominal coverage of Laplace intervals at 10 % to 90 %.
 
     Args:
-        log_b: float32 (S,).
-        errors: float32 (S, 2), absolute.
+        log_b: log_b of each sample, float32 (S,).
+        errors: absolute errors of both components, float32 (S, 2).
     """
     nominal = np.linspace(0.1, 0.9, 9)
     ratio = errors / np.exp(log_b)[:, None]
@@ -119,10 +119,10 @@ def coverage_error(log_b: Float, errors: Float) -> float:
 
 
 def scales(samples: Samples, judge: Judge) -> Float:
-    """log_b of each sample: float32 (S,)."""
+    """Compute log_b of each sample with a judge: float32 (S,)."""
     return judge(list(np.ascontiguousarray(samples.features.T)))
 
 
 def side_by_side(record: Mapping[str, Any]) -> str:
-    """JSON with numbers side by side, as judges are kept."""
+    """Format a record as JSON with the numbers of a list on one line, as judges are stored."""
     return re.sub(r",\s+(?=-?\d)", ", ", json.dumps(record, indent=1)) + "\n"

@@ -1,4 +1,4 @@
-"""How sure a match is: the Laplace scale of its error, and the probability of an error below a radius."""
+"""Uncertainty of a match: the Laplace scale of its error, and the probability of an error below a radius."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from correspondence.geometry.grid import Float
 from correspondence.types import Box, Image, Match
 
 FITTED = Path(__file__).with_name("calibration.json")  # written by correspondence.training.calibrate
-_STEPS = 1 << 15  # in which a judge's curve is kept: less than a thousandth from one to the next
+_STEPS = 1 << 15  # steps of a judge's tabulated curve; neighbours differ by less than a thousandth
 _NEAR, AROUND, WIDE = (3, 3), (7, 7), (15, 15)  # windows of the evidence, cells
-_LOG = np.log1p(np.arange(256, dtype=np.float32) / 4)  # of a difference kept in quarters of a gray level
+_LOG = np.log1p(np.arange(256, dtype=np.float32) / 4)  # log of a difference in quarters of a gray level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
-    """What a matcher saw of its own errors, each float32 (n, n) where nothing else is said.
+    """What a matcher observed about the error of its field. Arrays are float32 (n, n) unless noted.
 
     Attributes:
-        cycle: forward-backward disagreement, cells.
+        cycle: forward-backward error, cells.
         residual: local mean difference of the pictures' appearance, gray levels.
-        apart: how far the candidates it mixed lie apart, cells.
+        apart: mean distance of the mixed candidates from the chosen field, cells.
         texture: local mean contrast of the frame, gray levels.
-        validity: of the landmark field, [0, 1].
+        validity: validity of the landmark field, [0, 1].
         inside: 1 on the face's mesh.
         parts: 1 on lips, eyes and brows, where the landmarks were followed.
-        off_scene: distance from the whole frame's flow, which knows no landmarks, cells.
+        off_scene: distance from the flow of the whole frame, which uses no landmarks, cells.
         off_guided: distance from the flow that starts from the landmarks, cells.
-        unlike: difference of the pictures' `flow.appearance`, uint8 (n, n, 4).
+        unlike: absolute difference of the pictures' `flow.appearance`, uint8 (n, n, 4).
     """
 
     cycle: Float
@@ -50,9 +50,9 @@ class Evidence:
     unlike: Image
 
     def features(self) -> list[Float]:
-        """What a `Judge` weighs, each float32 (n, n): the evidence of a cell and of its surroundings.
+        """Compute the features that a `Judge` weighs, each float32 (n, n), at each cell and around it.
 
-        A hand before the face shows in the surroundings, and in the colours, more than in any one cell.
+        A hand before the face shows in the surroundings and in the colours more than in a single cell.
         """
         cycle, residual = _log(self.cycle, 0.1), _log(self.residual, 1.0)
         off_scene, off_guided = _log(self.off_scene, 0.1), _log(self.off_guided, 0.1)
@@ -81,10 +81,13 @@ class Evidence:
 
 
 def colours(unlike: Image) -> list[Float]:
-    """How differently two pictures look around each cell, by channel: eight float32 (n, n).
+    """Log difference of two pictures around each cell, for four channels and two windows.
 
     Args:
-        unlike: difference of their `flow.appearance`, uint8 (n, n, 4).
+        unlike: absolute difference of their `flow.appearance`, uint8 (n, n, 4).
+
+    Returns:
+        Eight arrays, each float32 (n, n).
     """
     quarters = cv2.convertScaleAbs(unlike, alpha=4)
     return [
@@ -98,13 +101,13 @@ def _log(values: Float, least: float) -> Float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judge:
-    """Turns evidence into a scale: a perceptron with one hidden layer, then a monotone curve.
+    """Converts features to log_b by a perceptron with one hidden layer and a monotone curve.
 
     Attributes:
-        hidden: float32 (H, F + 1), weights of the features and an offset, for each hidden unit.
-        out: float32 (H + 1,), weights of the hidden units and an offset.
-        scores: float32 (K,), ascending knots of what comes out.
-        log_b: float32 (K,), the curve's values there, natural log of cells.
+        hidden: weights of the features and an offset for each hidden unit, float32 (H, F + 1).
+        out: weights of the hidden units and an offset, float32 (H + 1,).
+        scores: knots of the curve, ascending perceptron outputs, float32 (K,).
+        log_b: values of the curve at the knots, float32 (K,), natural log of cells.
     """
 
     hidden: Float
@@ -114,19 +117,19 @@ class Judge:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> Judge:
-        """The inverse of `stored`."""
+        """Make a judge from the result of `stored`."""
         return cls(*(np.array(stored[name], np.float32) for name in ("hidden", "out", "scores", "log_b")))
 
     def stored(self) -> dict[str, Any]:
-        """As plain numbers."""
+        """Return the judge as lists of plain numbers, for JSON."""
         return {
             name: np.round(getattr(self, name).astype(np.float64), 5).tolist()
             for name in ("hidden", "out", "scores", "log_b")
         }
 
     def score(self, features: Sequence[Float]) -> Float:
-        """What the perceptron says of features of one shape; float32, of that shape."""
-        # a product for each line is too small for BLAS to wake its threads
+        """Compute the perceptron's output. Features share one shape; the result is float32 of that shape."""
+        # one product for each line is too small for BLAS to wake its threads
         lines = np.stack(features, axis=-2)
         units = self.hidden[:, :-1] @ lines
         units += self.hidden[:, -1:]
@@ -134,7 +137,14 @@ class Judge:
         return np.asarray(self.out[:-1] @ units + self.out[-1], np.float32)
 
     def __call__(self, features: Sequence[Float]) -> Float:
-        """log_b from features of one shape; float32, of that shape, natural log of cells."""
+        """Compute log_b from features.
+
+        Args:
+            features: arrays of one shape.
+
+        Returns:
+            float32 of that shape, natural log of cells.
+        """
         first, last = self.scores[0], self.scores[-1]
         at = (self.score(features) - first) * ((_STEPS - 1) / (last - first)) + np.float32(0.5)
         return np.take(_dense(self), np.clip(at, 0, _STEPS - 1).astype(np.int32))
@@ -142,32 +152,36 @@ class Judge:
 
 @lru_cache(maxsize=8)
 def _dense(judge: Judge) -> Float:
-    """The curve at even steps, float32 (_STEPS,), to look values up: a third of the time of `np.interp`."""
+    """Tabulate the curve at even steps, float32 (_STEPS,). A lookup takes a third of `np.interp`'s time."""
     scores = np.linspace(judge.scores[0], judge.scores[-1], _STEPS)
     return np.interp(scores, judge.scores, judge.log_b).astype(np.float32)
 
 
 @lru_cache(maxsize=2)
 def shipped_judge(field: str) -> Judge:
-    """The fitted judge that ships with the package, of the classical matcher's "fine" or "coarse" field."""
+    """Load a fitted judge that ships with the package, by the name of its field.
+
+    Args:
+        field: "fine" or "coarse" for the classical matcher's fields, "thorough" for the thorough matcher's.
+    """
     return Judge.read(json.loads(FITTED.read_text())[field])
 
 
 def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:
-    """Probability that both components of the field err by less than a radius (PDC-Net's P_R).
+    """Compute the probability that both components of the field err by less than a radius (PDC-Net's P_R).
 
-    (1 - exp(-r / b))**2 for independent Laplace errors of scale b (Truong et al. 2021, Eq. 9).
+    It is (1 - exp(-r / b))**2 for independent Laplace errors of scale b (Truong et al. 2021, Eq. 9).
 
     Args:
-        match: from a matcher.
-        radius_px: r, pixels of the reference.
-        box: part of the frame (x0, y0, x1, y1); None for all of it.
+        match: the result of a matcher.
+        radius_px: the radius r, pixels of the reference.
+        box: part of the frame, (x0, y0, x1, y1); None for the whole frame.
 
     Returns:
-        float32 (h, w), [0, 1].
+        The probability, float32 (h, w), [0, 1].
 
     Raises:
-        ValueError: a radius that is not positive.
+        ValueError: `radius_px` is not positive.
     """
     if not radius_px > 0:
         raise ValueError(f"radius_px must be positive, got {radius_px}")
@@ -175,6 +189,6 @@ def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:
 
 
 def confidence_of(log_b: Float, radius_px: float) -> Float:
-    """`confidence` of any array of log_b, float32, without a check of the radius, pixels."""
+    """Compute `confidence` from any array of log_b, float32, for a radius in pixels that is not checked."""
     one = -np.expm1(-np.float32(radius_px) * np.exp(-log_b))
     return np.asarray(one * one, np.float32)

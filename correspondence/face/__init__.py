@@ -1,1 +1,1 @@
-"""The face in a picture: landmarks and their smoothing, the face mesh, person mask and shoulders."""
+"""Face landmarks and their smoothing, the face mesh, and detection of the person mask and shoulders."""

@@ -1,4 +1,4 @@
-"""Shoulders and person mask, made beside the frame's path: newest frame only, every few frames."""
+"""Shoulders and person mask, computed on a separate thread for the newest of every few frames."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 from correspondence.face.mediapipe_graphs import Pose, Segmenter
 from correspondence.types import Float, Image, check_image
 
-_SEEN_SIDE = 256  # frames are shrunk to this before the models look at them
-_SHOULDERS = [11, 12]  # BlazePose's numbers: the person's left, then right
-_LEAST_VISIBLE = 0.5  # below it a shoulder counts as not seen
+_SEEN_SIDE = 256  # longer side to which frames are shrunk for the models, pixels
+_SHOULDERS = [11, 12]  # BlazePose's landmark numbers: the person's left, then right
+_LEAST_VISIBLE = 0.5  # a shoulder of lower visibility counts as not seen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Body:
-    """Where the person was at one time.
+    """The person in one frame.
 
     Attributes:
-        shoulders: float32 (2, 2), the person's left and right shoulder in pixels; None where not seen.
-        mask: float32 (h, w), share of person at each cell of a coarse grid over the frame, [0, 1].
+        shoulders: the person's left and right shoulder, float32 (2, 2), pixels; None if not seen.
+        mask: share of person at each cell of a coarse grid over the frame, float32 (h, w), [0, 1].
         frame_size: (H, W) of the frame.
         time_s: time of the frame, seconds.
     """
@@ -36,17 +36,17 @@ class Body:
 
 
 class BodyDetector:
-    """Runs the pose model and the selfie segmentation on one frame after another; not thread-safe."""
+    """Runs the pose model and selfie segmentation on successive frames. It is not thread-safe."""
 
     def __init__(self) -> None:
         self._pose = Pose()
         self._segmenter = Segmenter()
 
     def __call__(self, image: Image, now_s: float) -> Body:
-        """The person in a frame.
+        """Find the person in a frame.
 
         Args:
-            image: RGB uint8 (H, W, 3).
+            image: the frame, RGB uint8 (H, W, 3).
             now_s: time of the frame, seconds.
         """
         height, width = check_image(image)
@@ -69,22 +69,22 @@ def _shoulders(found: Float | None, height: int, width: int) -> Float | None:
 
 
 class PersonFinder(Protocol):
-    """Finds the person in a picture; `BodyDetector` is one."""
+    """Interface of an object that finds the person in a picture, such as `BodyDetector`."""
 
     def __call__(self, image: Image, now_s: float) -> Body:
-        """The person in a frame."""
+        """Find the person in a frame."""
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free its resources."""
         ...
 
 
 class BodyWatcher:
-    """Keeps a `Body` fresh in a thread of its own; the frame's path only offers frames and reads.
+    """Updates a `Body` on a thread of its own. Callers offer frames and read the latest result.
 
-    Takes every `every`-th frame offered, and of those only the newest when it is still busy. A failure
-    in the models ends the watching and is raised by the next `offer`.
+    The watcher takes every `every`-th frame that is offered. While it is busy, only the newest of these is
+    kept. A failure in the models ends the thread and is raised by the next `offer`.
     """
 
     def __init__(self, every: int = 5, detector: PersonFinder | None = None) -> None:
@@ -103,11 +103,15 @@ class BodyWatcher:
 
     @property
     def latest(self) -> Body | None:
-        """The newest result, None before the first; its `time_s` tells its age."""
+        """The newest result; None before the first. Its `time_s` is the time of its frame."""
         return self._latest
 
     def offer(self, image: Image, now_s: float) -> None:
-        """Hand over a frame; returns at once. The frame must not be changed afterwards.
+        """Offer a frame and return at once. The frame must not be changed afterwards.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            now_s: time of the frame, seconds.
 
         Raises:
             RuntimeError: the watcher was closed, or its thread has failed.
@@ -154,7 +158,7 @@ class BodyWatcher:
                 detector.close()
 
     def _next(self) -> tuple[Image, float] | None:
-        """The newest frame, None once closed."""
+        """Wait for a frame and return the newest; None once the watcher is closed."""
         with self._wake:
             while self._waiting is None and not self._closed:
                 self._wake.wait()

@@ -1,4 +1,4 @@
-"""FaceMesh landmarks: of one picture, or of a face followed over time and smoothed."""
+"""FaceMesh landmarks of a single picture, or of a face that is followed over time and smoothed."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ from correspondence.types import Image, Landmarks, check_image
 
 FaceBox = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
 
-LONGEST_SIDE = 1280  # larger pictures are shrunk to it: FaceMesh looks at 192 x 192 of the face
-MOST_FACES = 4  # faces told apart in a still picture
-SMALL_FACE = 0.15  # of the longer side: FaceMesh's own detector sees the whole picture at 128 x 128
-WINDOW_PER_FACE = 4.0  # side of the window in which a small face is followed, in its sides
-_SETTLING_RUNS = 3  # of FaceMesh on one picture, until its crop follows from its landmarks
-_SAME_FACE = 0.3  # face sides between what the runs see, at most
+LONGEST_SIDE = 1280  # larger pictures are shrunk to this; FaceMesh sees the face at 192 x 192
+MOST_FACES = 4  # largest number of faces found in a still picture
+SMALL_FACE = 0.15  # share of the longer side; FaceMesh's own detector sees the whole picture at 128 x 128
+WINDOW_PER_FACE = 4.0  # side of the window in which a small face is followed, in face sides
+_SETTLING_RUNS = 3  # runs of FaceMesh on one picture until its crop follows from its landmarks
+_SAME_FACE = 0.3  # largest distance of one face between these runs, in face sides
 _RIM = 0.5  # the window moves when the face comes this near its border, in face sides
 
 
 def detect_landmarks(image: Image) -> Landmarks | None:
-    """The landmarks of the largest face of a picture; None where there is none.
+    """Detect the landmarks of the largest face in a picture.
 
-    Stateless and thread-safe (one detector behind a lock).
+    The function keeps no state between calls and is thread-safe: calls share one detector behind a lock.
 
     Args:
         image: RGB uint8 (H, W, 3).
 
+    Returns:
+        The landmarks; None if no face was found.
+
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: `image` has another dtype or shape.
     """
     check_image(image)
     detector = _still_detector()
@@ -44,10 +47,16 @@ def detect_landmarks(image: Image) -> Landmarks | None:
 
 
 def detect_faces(image: Image) -> list[Landmarks]:
-    """The landmarks of up to `MOST_FACES` faces of a picture, largest first; see `detect_landmarks`.
+    """Detect the landmarks of up to `MOST_FACES` faces in a picture; see `detect_landmarks`.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+
+    Returns:
+        The landmarks of each face, largest face first.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: `image` has another dtype or shape.
     """
     check_image(image)
     detector = _still_detector()
@@ -56,7 +65,7 @@ def detect_faces(image: Image) -> list[Landmarks]:
 
 
 class _StillDetector:
-    """FaceMesh on unrelated pictures, one at a time."""
+    """Runs FaceMesh on unrelated pictures, one at a time."""
 
     def __init__(self) -> None:
         self._mesh = FaceMesh(static=True, faces=MOST_FACES)
@@ -84,10 +93,11 @@ class _StillDetector:
         return [self._settle(image, face) for face in found[:MOST_FACES]]
 
     def _settle(self, image: Image, face: Landmarks) -> Landmarks:
-        """The same face as a tracker comes to see it.
+        """Find the same face again, as a tracker sees it after a few frames.
 
-        FaceMesh places its crop by the detector's box at first and by the last landmarks then, which
-        moves them by up to 3 % of the face; a reference and the frames must be seen alike.
+        FaceMesh places its first crop by the detector's box and later crops by the last landmarks. This
+        moves the landmarks by up to 3 % of the face. Landmarks of a reference must be found in the same way
+        as those of frames.
         """
         side = round(WINDOW_PER_FACE / 2 * _side(face.box))
         x0, y0, x1, y1 = face.box
@@ -117,11 +127,17 @@ def _make_still_detector() -> _StillDetector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerConfig:
-    """Smoothing and patience of a tracker."""
+    """Settings of a `LandmarkTracker`.
+
+    Attributes:
+        smoothing: settings of the filter over time.
+        patience_s: time for which a lost face is waited for before another face is taken, seconds.
+        reach: largest distance from its last place at which it may come back meanwhile, in face sides.
+    """
 
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
-    patience_s: float = 1.0  # a lost face is waited for this long before another may take its place
-    reach: float = 1.0  # where it may come back meanwhile: this many face sides from its last place
+    patience_s: float = 1.0
+    reach: float = 1.0
 
     def __post_init__(self) -> None:
         if self.patience_s < 0 or self.reach <= 0:
@@ -129,11 +145,15 @@ class TrackerConfig:
 
 
 class LandmarkTracker:
-    """Follows one face over time; one tracker a session, used from one thread at a time.
+    """Follows one face over time. A session has its own tracker and uses it from one thread at a time.
 
-    The largest face is taken first, or the one that `follow` names; FaceMesh then follows it without looking
-    for others, so that a second face costs nothing and cannot take over. A face that is lost is waited for
-    near its last place before another is taken; after `follow` only one that looks like it is.
+    The tracker starts with the largest face, or with the person given to `follow`. FaceMesh then follows this
+    face and does not look for others, so a second face costs nothing and cannot take over. A lost face is
+    waited for near its last place before another is taken. After `follow`, another is taken only if it looks
+    like the person.
+
+    Args:
+        config: settings; None for the defaults.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -147,27 +167,30 @@ class LandmarkTracker:
         self._last: FaceBox | None = None
         self._seen_s = 0.0
         self._known: KnownPerson | None = None
-        self._recheck = False  # whether the face followed so far may be another one than is known now
+        self._recheck = False  # whether the followed face may be another person than the known one
 
     def follow(self, image: Image, face: Landmarks) -> None:
-        """Follow this person from the next picture on, as long as they are there.
+        """Follow a person from the next frame on, as long as they are there.
 
         Args:
-            image: RGB uint8 (H, W, 3), in which the face is seen, not the next picture.
-            face: its landmarks.
+            image: a picture that shows the person, RGB uint8 (H, W, 3). It is not the next frame.
+            face: landmarks of the person in that picture.
         """
         self._known = KnownPerson(image, face)
         self._recheck = True
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
-        """The followed face's smoothed landmarks; None where it is not seen.
+        """Find the landmarks of the followed face in the next frame, and smooth them.
 
         Args:
-            image: RGB uint8 (H, W, 3).
-            now_s: time of the picture, seconds.
+            image: the frame, RGB uint8 (H, W, 3).
+            now_s: time of the frame, seconds.
+
+        Returns:
+            The smoothed landmarks; None if the face is not seen.
 
         Raises:
-            ValueError: another dtype or shape.
+            ValueError: `image` has another dtype or shape.
         """
         size = check_image(image)
         if size != self._size:
@@ -190,7 +213,7 @@ class LandmarkTracker:
         return Landmarks(self._filter(found.points, _side(found.box), now_s), size)
 
     def close(self) -> None:
-        """Free MediaPipe's tasks; the tracker cannot be used afterwards."""
+        """Free MediaPipe's tasks. The tracker cannot be used afterwards."""
         self._mesh.close()
         self._boxes.close()
 
@@ -199,7 +222,7 @@ class LandmarkTracker:
         self._filter.reset()
 
     def _follow(self, image: Image) -> Landmarks | None:
-        """The face where FaceMesh expects it, None where it was lost or jumped."""
+        """Find the face where FaceMesh expects it; None if it was lost or moved too far."""
         assert self._last is not None
         if self._window is not None and not _fits(self._last, self._window):
             return None
@@ -209,7 +232,7 @@ class LandmarkTracker:
         return found
 
     def _acquire(self, image: Image, now_s: float) -> Landmarks | None:
-        """Look for a face: near the last place at first, then the largest anywhere."""
+        """Look for a face: first near the last place, later the largest face anywhere."""
         boxes = _detect_boxes(self._boxes, image)
         waiting = self._last is not None and now_s - self._seen_s <= self._config.patience_s
         near = [box for box in boxes if not waiting or self._is_near(box)]
@@ -224,7 +247,11 @@ class LandmarkTracker:
     def _recognise(
         self, image: Image, boxes: list[FaceBox], near: list[FaceBox], waiting: bool
     ) -> Landmarks | None:
-        """The person that is known: of several the likest, later on nobody else."""
+        """Find the known person among the given faces, or None.
+
+        At first the face that looks most like the person is taken. Once the person was met, a face is taken
+        only if it looks like them, except while a lost face is waited for.
+        """
         assert self._known is not None
         seen: list[tuple[float, FaceBox | None]] = []
         places: list[FaceBox | None] = [*near] or [None]
@@ -245,7 +272,7 @@ class LandmarkTracker:
     def _look(
         self, image: Image, boxes: list[FaceBox], chosen: FaceBox | None, waiting: bool
     ) -> Landmarks | None:
-        """The face in one of the boxes; without one, wherever FaceMesh finds it."""
+        """Find the face in the chosen box; if no box is given, wherever FaceMesh finds a face."""
         place = chosen or (self._last if waiting else None)
         self._window = _window(place, image.shape[0], image.shape[1]) if place else None
         alone = _hide(image, boxes, chosen) if chosen else image
@@ -259,7 +286,7 @@ class LandmarkTracker:
         return None
 
     def _settle(self, image: Image, face: Landmarks) -> Landmarks:
-        """The face just found, as the frames to come will see it; see `_StillDetector`."""
+        """Find a new face again as later frames will see it; see `_StillDetector._settle`."""
         for _ in range(_SETTLING_RUNS - 1):
             face = next(iter(_run(self._mesh, image, self._window)), face)
         return face
@@ -277,14 +304,14 @@ def _side(box: FaceBox) -> float:
 
 
 def _distance(box: FaceBox, other: FaceBox) -> float:
-    """Between the centres, in sides of `other`."""
+    """Distance between the centres of two boxes, in sides of `other`."""
     across = (box[0] + box[2] - other[0] - other[2]) / 2
     down = (box[1] + box[3] - other[1] - other[3]) / 2
     return float(np.hypot(across, down)) / _side(other)
 
 
 def _fits(face: FaceBox, window: Region) -> bool:
-    """Whether a face can be followed inside its window: not near its border, not grown too large for it."""
+    """Whether a face can be followed inside its window: it is not near the border and of a suitable size."""
     rim = _RIM * _side(face)
     x0, y0, x1, y1 = window.box
     inside = face[0] - rim >= x0 and face[1] - rim >= y0 and face[2] + rim <= x1 and face[3] + rim <= y1
@@ -292,7 +319,7 @@ def _fits(face: FaceBox, window: Region) -> bool:
 
 
 def _window(face: FaceBox, height: int, width: int) -> Region | None:
-    """Where to look for a small face; None (everywhere) for a large one."""
+    """Return the window in which to look for a small face; None, for the whole picture, if it is large."""
     if _side(face) >= SMALL_FACE * max(height, width):
         return None
     side = max(round(WINDOW_PER_FACE * _side(face)), 32)
@@ -300,7 +327,7 @@ def _window(face: FaceBox, height: int, width: int) -> Region | None:
 
 
 def _hide(image: Image, boxes: list[FaceBox], keep: FaceBox) -> Image:
-    """The picture with all faces but one painted over; the picture itself where there is no other."""
+    """Paint over all faces but one. The picture itself is returned if there is no other face."""
     if len(boxes) < 2:
         return image
     out = image.copy()
@@ -313,7 +340,7 @@ def _hide(image: Image, boxes: list[FaceBox], keep: FaceBox) -> Image:
 
 
 def _shrink(image: Image) -> Image:
-    """The picture with its longer side at most LONGEST_SIDE."""
+    """Shrink a picture so that its longer side is at most LONGEST_SIDE."""
     longest = max(image.shape[:2])
     if longest <= LONGEST_SIDE:
         return np.ascontiguousarray(image)
@@ -323,17 +350,17 @@ def _shrink(image: Image) -> Image:
 
 
 def _detect_boxes(detector: FaceDetector, image: Image) -> list[FaceBox]:
-    """Boxes of all faces, pixels."""
+    """Detect the boxes of all faces, pixels of the picture."""
     seen = _shrink(image)
     across, down = image.shape[1] / seen.shape[1], image.shape[0] / seen.shape[0]
     return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in detector(seen)]
 
 
 def _run(mesh: FaceMesh, image: Image, window: Region | None) -> list[Landmarks]:
-    """All faces FaceMesh finds in a window of the picture, in pixels of the whole.
+    """Run FaceMesh on a window of the picture and return all faces in pixels of the whole picture.
 
-    Its unit coordinates times the size are pixels with centres on integers (measured: pictures and their
-    halves and quarters agree to 0.01 pixel under this reading).
+    FaceMesh's unit coordinates times the size are pixels with centres on integers. This was measured:
+    pictures and their halves and quarters then agree to 0.01 pixel.
     """
     height, width = image.shape[:2]
     seen = _shrink(image) if window is None else crop(image, window, max(64, min(window.side, 512)))

@@ -1,4 +1,4 @@
-"""What a face looks like, small and upright, to tell one person from another in the same clip."""
+"""Small upright pictures of faces, to tell people in the same clip apart."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ import numpy as np
 
 from correspondence.types import Float, Image, Landmarks
 
-SIDE = 32  # pixels of the small picture
-EYES, MOUTH = ((0.3, 0.35), (0.7, 0.35)), (0.5, 0.78)  # their places in it
+SIDE = 32  # side of the small picture, pixels
+EYES, MOUTH = ((0.3, 0.35), (0.7, 0.35)), (0.5, 0.78)  # their places in it, shares of its side
 COLOUR = 30.0  # difference of colour, CIELAB units, that weighs as much as a correlation of 1
-LOOK_EVERY_S = 0.5  # a person's look is remembered this often
-AWAY = 0.5  # likeness that a picture's width of distance takes off, at first
-SAME = 0.0  # likeness from which two looks may be one person's: nine in ten pairs of others stay below
+LOOK_EVERY_S = 0.5  # interval at which a person's look is stored, seconds
+AWAY = 0.5  # likeness lost for each picture width of distance, until the person was met
+SAME = 0.0  # likeness from which two looks may be one person; nine in ten pairs of other people stay below
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceLook:
-    """A face brought to a fixed place.
+    """A small picture of a face with eyes and mouth at fixed places.
 
     Attributes:
-        lab: CIELAB, float32 (32, 32, 3).
+        lab: the picture in CIELAB, float32 (32, 32, 3).
     """
 
     lab: Float
 
     @classmethod
     def of(cls, image: Image, landmarks: Landmarks) -> FaceLook:
-        """Of a face of a picture, RGB uint8 (H, W, 3)."""
+        """Cut the look of a face out of a picture.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+            landmarks: landmarks of the face.
+        """
         points = landmarks.points[:, :2]
         eyes = [points[list(pair)].mean(axis=0) for pair in ((33, 133), (263, 362))]
         mouth = points[[61, 291]].mean(axis=0)
@@ -50,7 +55,10 @@ class FaceLook:
         return cls(cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32))
 
     def likeness(self, other: FaceLook) -> float:
-        """Correlation of lightness less the difference of colour, about [-2, 1]; the same picture: 1."""
+        """Compute the correlation of lightness minus the difference of colour, about [-2, 1].
+
+        The likeness of a picture with itself is 1.
+        """
         mine, yours = (look.lab[..., 0] - look.lab[..., 0].mean() for look in (self, other))
         norm = float(np.sqrt((mine * mine).sum() * (yours * yours).sum()))
         correlation = float((mine * yours).sum()) / max(norm, 1e-6)
@@ -58,7 +66,12 @@ class FaceLook:
 
 
 class KnownPerson:
-    """The person a tracker follows: as the reference shows them, and as they were seen last."""
+    """The person that a tracker follows, with their look in the reference and their last look.
+
+    Args:
+        image: the reference, RGB uint8 (H, W, 3).
+        face: landmarks of the person in it.
+    """
 
     def __init__(self, image: Image, face: Landmarks) -> None:
         self._looks = [FaceLook.of(image, face)]
@@ -67,26 +80,32 @@ class KnownPerson:
 
     @property
     def met(self) -> bool:
-        """They were seen in this stream."""
+        """Whether the person was seen in this stream."""
         return self._met_s is not None
 
     def meet(self, image: Image, face: Landmarks, now_s: float) -> None:
-        """They are here; remembered as they look now, now and then."""
+        """Tell that the person is seen in a frame. Their look is stored every LOOK_EVERY_S seconds.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            face: landmarks of the person in it.
+            now_s: time of the frame, seconds.
+        """
         if self._met_s is None or not 0 <= now_s - self._met_s < LOOK_EVERY_S:
             self._met_s = now_s
             self._looks = [self._looks[0], FaceLook.of(image, face)]
 
     def likeness(self, look: FaceLook) -> float:
-        """Of a face to them, see `FaceLook.likeness`."""
+        """Compute the likeness of a face to the person; see `FaceLook.likeness`."""
         return max(known.likeness(look) for known in self._looks)
 
     def away(self, face: Landmarks) -> float:
-        """How far a face lies from where the reference shows them, weighed against likeness."""
+        """Compute the likeness that a face loses by its distance from the person's place in the reference."""
         return AWAY * float(np.hypot(*np.subtract(_place(face), self._place)))
 
 
 def _place(face: Landmarks) -> tuple[float, float]:
-    """Middle of a face, shares of the picture's width and height."""
+    """Compute the centre of a face, in shares of the picture's width and height."""
     h, w = face.image_size
     x0, y0, x1, y1 = face.box
     return (x0 + x1) / 2 / w, (y0 + y1) / 2 / h

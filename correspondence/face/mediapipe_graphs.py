@@ -1,7 +1,7 @@
-"""MediaPipe's tasks over the shipped models: started without chatter, and without word to anyone.
+"""MediaPipe's tasks with the shipped models, started without log output and without network requests.
 
-MediaPipe 1.x reports its use to its makers over the network and has no switch for it. `_keep_offline` names
-it a proxy at which nobody listens, so that no request leaves the machine.
+MediaPipe 1.x reports its use over the network and has no option to turn this off. `_keep_offline` gives it a
+proxy address at which nothing listens, so that no request leaves the machine.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from correspondence.types import LANDMARK_COUNT, Float, Image
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1, pixels
 
-# A filter over time is part of the face task's video mode; steps this long leave nothing of it (the newest
-# points weigh 0.9997), and the counter still lasts for a year of frames.
+# The face task filters over time in video mode. Steps of this length disable the filter (the newest points
+# weigh 0.9997), and the counter still lasts for a year of frames.
 _FACE_STEP_MS = 10_000_000
-_POSE_STEP_MS = 33  # the pose task's filter is wanted, and tuned for 30 frames a second
-NOWHERE = "http://127.0.0.1:9"  # the discard port: a connection is refused at once
+_POSE_STEP_MS = 33  # the pose task's filter is used as it is; it is tuned for 30 frames a second
+NOWHERE = "http://127.0.0.1:9"  # the discard port, where a connection is refused at once
 _CHATTER = re.compile(
     rb"^(?:[IW]\d{4} \d|INFO: |WARNING: (?:All log messages before absl::InitializeLog"
     rb"|Logging before InitGoogle|\[model_load\.cc:\d+\] Sparsity))"
@@ -40,10 +40,10 @@ _stderr_lock = threading.RLock()
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Hold back what is written to stderr meanwhile, then let through all but MediaPipe's notes and warnings.
+    """Hold back output to stderr, then write it without MediaPipe's notes and warnings.
 
-    MediaPipe logs from C++ before any log level can be set, so the file descriptor itself is turned away for
-    the moment; another thread's lines arrive a little later, none is lost. Errors are let through.
+    MediaPipe logs from C++ before any log level can be set, so the file descriptor itself is redirected.
+    Lines of other threads are delayed but not lost. Errors are written.
     """
     with _stderr_lock, tempfile.TemporaryFile() as held:
         sys.stderr.flush()
@@ -63,25 +63,25 @@ def _without_chatter() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _keep_offline() -> None:
-    """Send MediaPipe's reports of its use to a proxy at which nobody listens.
+    """Send MediaPipe's usage reports to a proxy at which nothing listens.
 
-    The variables are set below Python: this process's own HTTP clients read `os.environ`, which stays as it
-    is. Hosts that the user exempts from proxies would be exempt here too, so that list is replaced.
+    The variables are set for native code only. HTTP clients in Python read `os.environ`, which does not
+    change. The list of hosts without a proxy is replaced, so that it cannot exempt MediaPipe's host.
     """
     set_native_variable("https_proxy", NOWHERE)
     set_native_variable("no_proxy", "nothing.invalid")
 
 
 class _Task:
-    """A task of MediaPipe; closed when asked, when forgotten, or when the interpreter ends."""
+    """A MediaPipe task. It is closed by `close`, when it is garbage collected, or at interpreter exit."""
 
     def __init__(self, kind: str, model: str | Path, **options: Any) -> None:
-        """Start it.
+        """Start the task.
 
         Args:
-            kind: the task's class in `mediapipe.tasks.python.vision`.
-            model: its file, a key of `mediapipe_models.MODELS`; or the path of a file of the user's own.
-            options: of the task; `video` says whether pictures follow one another.
+            kind: name of the task's class in `mediapipe.tasks.python.vision`.
+            model: name of its model file, a key of `mediapipe_models.MODELS`; or the path of another file.
+            options: options of the task; `video` tells whether the pictures are successive frames.
 
         Raises:
             WeightsError: the model's file is missing or damaged.
@@ -104,14 +104,14 @@ class _Task:
             self._start()
 
     def _start(self) -> None:
-        """The first, slow run, on a black picture."""
+        """Run the task once on a black picture, since the first run is slow."""
         raise NotImplementedError
 
     def _picture(self, image: Image) -> Any:
         return self._image(self._format, np.ascontiguousarray(image))
 
     def close(self) -> None:
-        """Free what the task holds; it cannot be used afterwards."""
+        """Free the task's resources. It cannot be used afterwards."""
         self._end()
 
 
@@ -122,37 +122,37 @@ def _close(task: Any) -> None:
         except RuntimeError as error:
             if "cannot schedule new futures" not in str(error):
                 raise
-            task._handle = None  # the interpreter ends: the system frees it, and it must not try again
+            task._handle = None  # at interpreter exit the system frees the handle; the task must not retry
 
 
 _BLACK = np.zeros((64, 64, 3), np.uint8)
 
 
 class FaceMesh(_Task):
-    """FaceMesh's attention model: 478 landmarks, irises among them.
+    """FaceMesh's attention model with 478 landmarks, including the irises.
 
-    In one picture after another a face is looked for where its last landmarks were, and anew only when it is
-    lost; so the crop that the model sees settles over the first runs.
+    In successive frames a face is looked for at its last landmarks, and detected anew only if it is lost. So
+    the crop that the model sees settles over the first runs.
     """
 
     def __init__(self, static: bool, faces: int) -> None:
-        """Start it.
+        """Start FaceMesh.
 
         Args:
-            static: look for faces in each picture anew, instead of following them.
-            faces: the most it finds; following more than one, it looks anew in each picture all the same.
+            static: True detects faces anew in each picture; False follows them.
+            faces: largest number of faces. Above 1, faces are detected anew in each picture in any case.
         """
         self._static = static
         super().__init__("FaceLandmarker", "face_landmarks.task", video=not static, num_faces=faces)
 
     def __call__(self, image: Image) -> list[Float]:
-        """The landmarks of each face.
+        """Find the landmarks of each face.
 
         Args:
             image: RGB uint8 (H, W, 3).
 
         Returns:
-            float32 (478, 3) each: x in units of the width, y of the height, z of the width.
+            For each face float32 (478, 3): x in units of the width, y of the height, z of the width.
         """
         if self._static:
             found = self._task.detect(self._picture(image))
@@ -173,13 +173,13 @@ def _points(face: Any) -> Float:
 
 
 class FaceDetector(_Task):
-    """BlazeFace, full range: boxes of faces down to about 5 % of the picture."""
+    """BlazeFace, full range. It finds boxes of faces down to about 5 % of the picture."""
 
     def __init__(self) -> None:
         super().__init__("FaceDetector", "faces.tflite", video=False, min_detection_confidence=0.5)
 
     def __call__(self, image: Image) -> list[Box]:
-        """The box of each face, in whole pixels.
+        """Find the box of each face, in whole pixels.
 
         Args:
             image: RGB uint8 (H, W, 3).
@@ -192,25 +192,26 @@ class FaceDetector(_Task):
 
 
 class Pose(_Task):
-    """BlazePose, the full model, following one person."""
+    """BlazePose (the full model), which follows one person."""
 
     def __init__(self) -> None:
         self._found = False
         super().__init__("PoseLandmarker", "pose.task", video=True)
 
     def __call__(self, image: Image) -> Float | None:
-        """The 33 landmarks of the person; None without one.
+        """Find the 33 landmarks of the person.
 
         Args:
             image: RGB uint8 (H, W, 3).
 
         Returns:
-            float32 (33, 3): x in units of the width, y of the height, how surely it is visible, [0, 1].
+            float32 (33, 3): x in units of the width, y of the height, and visibility in [0, 1]; None if
+            there is no person.
         """
         self._now_ms += _POSE_STEP_MS
         with (
             nullcontext() if self._found else _without_chatter()
-        ):  # it has a warning for its first person too
+        ):  # it also logs a warning for its first person
             people = self._task.detect_for_video(self._picture(image), self._now_ms).pose_landmarks
         if not people:
             return None
@@ -222,13 +223,13 @@ class Pose(_Task):
 
 
 class Hands(_Task):
-    """Hand landmarks in single pictures; the package ships no model of hands."""
+    """Hand landmarks in single pictures. The package ships no model of hands."""
 
     def __init__(self, model: Path) -> None:
-        """Start it.
+        """Start the hand landmarker.
 
         Args:
-            model: MediaPipe's bundle `hand_landmarker.task`.
+            model: path of MediaPipe's bundle `hand_landmarker.task`.
 
         Raises:
             OSError: the file cannot be read.
@@ -237,10 +238,13 @@ class Hands(_Task):
         super().__init__("HandLandmarker", model, video=False, **options)
 
     def __call__(self, image: Image) -> list[Float]:
-        """The landmarks of each hand: float32 (21, 2), x in units of the width, y of the height.
+        """Find the landmarks of each hand.
 
         Args:
             image: RGB uint8 (H, W, 3).
+
+        Returns:
+            For each hand float32 (21, 2): x in units of the width, y of the height.
         """
         hands = self._task.detect(self._picture(image)).hand_landmarks
         return [np.array([(point.x, point.y) for point in hand], np.float32) for hand in hands]
@@ -250,14 +254,14 @@ class Hands(_Task):
 
 
 class Segmenter(_Task):
-    """Selfie segmentation, the landscape model."""
+    """Selfie segmentation (the landscape model)."""
 
     def __init__(self) -> None:
         masks = {"output_confidence_masks": True, "output_category_mask": False}
         super().__init__("ImageSegmenter", "person.tflite", video=False, **masks)
 
     def __call__(self, image: Image) -> Float:
-        """The share of person at each pixel, float32 (H, W), [0, 1].
+        """Compute the share of person at each pixel, float32 (H, W), [0, 1].
 
         Args:
             image: RGB uint8 (H, W, 3).

@@ -1,6 +1,6 @@
-"""MediaPipe's models that come with the package: where each came from, and a load that checks it.
+"""The MediaPipe models that ship with the package: their origin, and loading with a checksum.
 
-The files lie in `correspondence/models/`; `models/rebuild.py` makes them anew from their origin.
+The files are in `correspondence/models/`. `models/rebuild.py` rebuilds them from their origin.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 from correspondence.errors import WeightsError
 
 FOLDER = Path(__file__).parent.parent / "models"
-ORIGIN = "mediapipe==0.10.21"  # the last release whose wheel held models; Apache-2.0
+ORIGIN = "mediapipe==0.10.21"  # the last release whose wheel contains models; Apache-2.0
 _MODULES = "mediapipe/modules/"
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A file of the origin's wheel.
+    """A file of the original wheel.
 
     Attributes:
-        path: where it lies in the wheel.
-        sha256: of the original, hexadecimal.
-        change: what was done to it, a key of `rebuild.CHANGES`; "" for nothing.
+        path: path of the file in the wheel.
+        sha256: checksum of the file, hexadecimal.
+        change: the change made to it, a key of `rebuild.CHANGES`; "" for no change.
     """
 
     path: str
@@ -36,15 +36,15 @@ class Model:
     """A model file of the package.
 
     Attributes:
-        sha256: of the file, hexadecimal.
-        parts: the originals by their name in the bundle; "" where the file is no bundle.
+        sha256: checksum of the file, hexadecimal.
+        parts: the original files by their name in the bundle; the name is "" if the file is no bundle.
     """
 
     sha256: str
     parts: dict[str, Original]
 
     def is_whole(self, data: bytes) -> bool:
-        """Whether these are the file's bytes."""
+        """Whether `data` has the checksum of the file."""
         return hashlib.sha256(data).hexdigest() == self.sha256
 
 
@@ -100,13 +100,13 @@ MODELS: dict[str, Model] = {
 
 
 def load(name: str) -> bytes:
-    """A model's bytes, checked.
+    """Read a model file and check its checksum.
 
     Args:
         name: a key of `MODELS`.
 
     Raises:
-        WeightsError: the file is missing or not the one whose sum is known.
+        WeightsError: the file is missing, or its checksum differs.
     """
     path = FOLDER / name
     if not path.is_file():
@@ -117,15 +117,15 @@ def load(name: str) -> bytes:
 
 
 def check(name: str, data: bytes, expected: str) -> None:
-    """Refuse bytes that are not those whose sum is known.
+    """Check the checksum of bytes.
 
     Args:
-        name: what they are, for the message.
+        name: name of the data in the error message.
         data: the bytes.
-        expected: sha256, hexadecimal.
+        expected: their expected sha256, hexadecimal.
 
     Raises:
-        WeightsError: they differ.
+        WeightsError: the checksum differs.
     """
     found = hashlib.sha256(data).hexdigest()
     if found != expected:

@@ -1,7 +1,7 @@
-"""The landmark field: FaceMesh's triangles carry the frame's face onto the reference's (StreamEdit).
+"""The landmark field: FaceMesh's triangles map the frame's face onto the reference's face (StreamEdit).
 
-Works on a square grid of cells (`region.Region`); points of the frame and of the reference are given in
-cells of their own grids, and so is the field.
+The module works on the square grid of a `region.Region`. Points of the frame and of the reference are in
+cells of their own grids. The field leads from cells of the frame's grid to cells of the reference's.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from correspondence.types import Landmarks
 
 Indices = npt.NDArray[np.int32]
 
-HOLE_VALIDITY = 0.5  # of mouth interior and eyes: their border is known, what lies between is guessed
-OUTSIDE_VALIDITY = 0.3  # at the mesh's outline, falling to 0 with the distance from it
-REACH = 0.45  # distance over which the head's motion dies away outside the mesh, in face sides
-_GRACE = 0.02  # cells that a triangle reaches beyond its sides, so that neighbours leave no crack
+HOLE_VALIDITY = 0.5  # validity in the mouth and the eyes: only their border is known, the rest is a guess
+OUTSIDE_VALIDITY = 0.3  # validity at the mesh's outline; it falls to 0 with the distance from it
+REACH = 0.45  # distance over which the head's motion fades outside the mesh, in face sides
+_GRACE = 0.02  # cells by which a triangle is enlarged, so that there is no gap between neighbours
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
-_COARSE = 4  # the extension beyond the mesh is computed on a grid this much coarser
-_MOST_STRETCH = 4.0  # a triangle this much larger than in the reference is as good as hidden there
+_COARSE = 4  # factor by which the grid of the extension beyond the mesh is coarser
+_MOST_STRETCH = 4.0  # a triangle this many times larger than in the reference counts as hidden there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceReference:
-    """What the landmark field needs of the reference: made once, immutable.
+    """The reference's face, prepared once for landmark fields. It is immutable.
 
     Attributes:
-        points: float32 (478, 2), landmarks in cells of the reference's grid.
-        area: float32 (T,), signed area of each triangle, positive when it faces the camera.
-        visible: float32 (T,), share of each triangle that no nearer one hides, [0, 1].
+        points: landmarks in cells of the reference's grid, float32 (478, 2).
+        area: signed area of each triangle, float32 (T,). It is positive if the triangle faces the camera.
+        visible: share of each triangle that is not hidden by nearer ones, float32 (T,), [0, 1].
         region: the reference's region.
         size: cells on a side of the grid.
     """
@@ -53,9 +53,10 @@ class LandmarkField:
     """The landmark field of one frame.
 
     Attributes:
-        field: float32 (N, N, 2), cells of the frame's grid to cells of the reference's.
-        validity: float32 (N, N), [0, 1]: 1 on skin seen by both, 0 where the mesh hides it from either.
-        inside: bool (N, N), covered by the mesh.
+        field: displacement from cells of the frame's grid to cells of the reference's, float32 (N, N, 2).
+        validity: float32 (N, N), [0, 1]. It is 1 on skin that both pictures show and 0 where the mesh hides
+            the skin in one of them.
+        inside: True where the mesh covers the cell, bool (N, N).
     """
 
     field: Float
@@ -64,7 +65,13 @@ class LandmarkField:
 
 
 def face_reference(landmarks: Landmarks, region: Region, size: int = GRID) -> FaceReference:
-    """Prepare the reference's side of the landmark field."""
+    """Prepare the reference's face for landmark fields.
+
+    Args:
+        landmarks: landmarks of the reference.
+        region: the reference's region.
+        size: cells on a side of the grid.
+    """
     points = _on_grid(landmarks, region, size)
     area = _areas(points)
     index = _draw(points, area, size)
@@ -75,17 +82,17 @@ def face_reference(landmarks: Landmarks, region: Region, size: int = GRID) -> Fa
 
 
 def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -> LandmarkField:
-    """The field that the landmarks imply, on the frame's grid.
+    """Compute the field that the landmarks imply, on the frame's grid.
 
-    Piecewise affine inside the mesh, nearer triangles over farther ones; a triangle turned away in
-    either picture, hidden in the reference or much larger than there is invalid. Irises move as a
-    whole. Beyond the mesh the head's similarity motion, joined smoothly to the mesh's own at the
-    outline, dies away to standing still in the pictures.
+    Inside the mesh the field is affine in each triangle, and nearer triangles cover farther ones. A triangle
+    is invalid if it faces away in one of the pictures, is hidden in the reference, or is much larger than in
+    the reference. Each iris moves as a whole. Beyond the mesh the field follows the head's similarity
+    motion, joins the mesh's motion smoothly at the outline, and fades to standing still.
 
     Args:
         frame: the frame's landmarks.
-        reference: from `face_reference`.
-        region: the frame's region; its grid has the reference's size.
+        reference: the result of `face_reference`.
+        region: the frame's region. Its grid has the size of the reference's.
     """
     size = reference.size
     points = _on_grid(frame, region, size)
@@ -114,7 +121,7 @@ def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -
 
 
 def _on_grid(landmarks: Landmarks, region: Region, size: int) -> Float:
-    """Landmarks in cells, z in the same unit: float32 (478, 3)."""
+    """Convert landmarks to cells, z in the same unit: float32 (478, 3)."""
     out = np.empty_like(landmarks.points)
     out[:, :2] = region.to_grid(landmarks.points[:, :2], size)
     out[:, 2] = landmarks.points[:, 2] * (size / region.side)
@@ -122,18 +129,18 @@ def _on_grid(landmarks: Landmarks, region: Region, size: int) -> Float:
 
 
 def _areas(points: Float) -> Float:
-    """Twice the signed area of each triangle, halved: float32 (T,), cells squared."""
+    """Compute the signed area of each triangle, float32 (T,), cells squared."""
     a, b, c = (points[topo.topology().triangles[:, k], :2] for k in range(3))
     u, v = b - a, c - a
     return np.asarray((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, np.float32)
 
 
 def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
-    """Which triangle is seen at each cell, -1 for none: int16 (size, size).
+    """Find the number of the visible triangle at each cell, int16 (size, size); -1 for none.
 
-    Those turned away are drawn first, then from far to near, a later one over an earlier one. Scan lines
-    of all triangles are computed at once: one OpenCV call a triangle would give up the interpreter's
-    lock 900 times a frame.
+    Triangles that face away are drawn first, then the others from far to near. A later one covers an earlier
+    one. Scan lines of all triangles are computed at once, since one OpenCV call for each triangle would
+    release the interpreter's lock 900 times in a frame.
     """
     triangles = topo.topology().triangles
     order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
@@ -151,17 +158,17 @@ def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
 
 
 def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
-    """Integers start[i], start[i] + 1, … of each run one after another, and which run each is of."""
+    """Concatenate runs of integers start[i], start[i] + 1, ...; return the run of each, and the integers."""
     of = np.repeat(np.arange(len(start), dtype=np.int32), length)
     offset = start - np.cumsum(length, dtype=np.int32) + length
     return of, np.arange(len(of), dtype=np.int32) + offset[of]
 
 
 def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -> tuple[Indices, Indices]:
-    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty where last < first.
+    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty if last < first.
 
-    A side that rises bounds a row's columns from below, one that falls from above; a level side bounds the
-    rows alone.
+    Each side of a triangle bounds the columns of a row from below or from above, depending on its direction.
+    A horizontal side bounds only the rows.
     """
     start, along = corners, np.roll(corners, -1, axis=1) - corners  # (T, 3, 2)
     turn = np.where(area < 0, np.float32(-1), np.float32(1))[:, None]
@@ -180,9 +187,9 @@ def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -
 
 
 def _affine(source: Float, target: Float, area: Float) -> Float:
-    """Displacement x -> (dx, dy) of each triangle, (a, b, c, d, e, f): float32 (6, T).
+    """Compute the affine displacement of each triangle, (a, b, c, d, e, f): float32 (6, T).
 
-    dx = a x + b y + c, dy = d x + e y + f; a degenerate triangle moves with its first corner.
+    dx = a x + b y + c, dy = d x + e y + f. A degenerate triangle moves with its first corner.
     """
     triangles = topo.topology().triangles
     p0, p1, p2 = (source[triangles[:, k]] for k in range(3))
@@ -199,7 +206,7 @@ def _affine(source: Float, target: Float, area: Float) -> Float:
 
 
 def _trust(area: Float, reference: FaceReference) -> Float:
-    """Validity of each triangle: float32 (T,), [0, 1]."""
+    """Compute the validity of each triangle, float32 (T,), [0, 1]."""
     stretch = area / np.maximum(reference.area, 1e-3)
     even = np.clip((_MOST_STRETCH - stretch) / (_MOST_STRETCH - 2), 0, 1)
     trust = np.where((area > 0) & (reference.area > 0), even * reference.visible, 0).astype(np.float32)
@@ -215,14 +222,14 @@ def _coarse_grid(size: int) -> Float:
 
 
 def similarity(source: Float, target: Float) -> Float:
-    """The least-squares similarity that takes `source` to `target` (Umeyama 1991, Eq. 40 in the plane).
+    """Fit the least-squares similarity from `source` to `target` (Umeyama 1991, Eq. 40 in the plane).
 
     Args:
-        source: float32 (N, 2).
-        target: float32 (N, 2).
+        source: points, float32 (N, 2).
+        target: their targets, float32 (N, 2).
 
     Returns:
-        float32 (2, 3): [s R | t].
+        The matrix [s R | t], float32 (2, 3).
     """
     mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
     s, t = source - mean_s, target - mean_t
@@ -236,7 +243,7 @@ def similarity(source: Float, target: Float) -> Float:
 def _extension(
     points: Float, index: npt.NDArray[np.int16], reference: FaceReference, region: Region
 ) -> Float:
-    """The field beyond the mesh, on the whole grid: float32 (N, N, 2)."""
+    """Compute the field beyond the mesh, on the whole grid: float32 (N, N, 2)."""
     size = reference.size
     at = _coarse_grid(size)
     n = len(at)
@@ -261,9 +268,9 @@ def _extension(
 
 
 def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
-    """Values known at a few points, spread smoothly over a grid: float32 (size, size, 2).
+    """Spread values known at a few points smoothly over a grid: float32 (size, size, 2).
 
-    Normalised convolution (Knutsson and Westin 1993) with a narrow and a wide Gaussian.
+    The function uses normalised convolution (Knutsson and Westin 1993) with a narrow and a wide Gaussian.
     """
     known = np.zeros((size, size, 3), np.float32)
     cells = np.clip(np.rint(at - 0.5 + 0.5 / _COARSE).astype(np.int32), 0, size - 1)
@@ -275,7 +282,7 @@ def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
 
 
 def _draw_irises(field: Float, validity: Float, points: Float, reference: Float) -> None:
-    """Move each iris as a whole, inside the open eye, into `field`; its validity is that of a hole."""
+    """Write the motion of each iris inside the open eye into `field`, with validity HOLE_VALIDITY."""
     size = len(field)
     for iris, lids in ((topo.RIGHT_IRIS, topo.RIGHT_EYE), (topo.LEFT_IRIS, topo.LEFT_EYE)):
         rim = points[list(iris[1:])]
@@ -298,7 +305,7 @@ def _draw_irises(field: Float, validity: Float, points: Float, reference: Float)
 
 
 def _fade_validity(validity: Float, inside: npt.NDArray[np.bool_], points: Float) -> None:
-    """Give the surroundings of the mesh a validity that falls with the distance from it."""
+    """Set a validity outside the mesh that falls with the distance from it."""
     outline = points[list(topo.OVAL), :2]
     face = float((outline.max(axis=0) - outline.min(axis=0)).max())
     n = len(validity) // _COARSE

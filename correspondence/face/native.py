@@ -1,4 +1,4 @@
-"""The process's environment below Python: what libraries written in C read."""
+"""The process's environment as native code reads it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 
 
 def set_native_variable(name: str, value: str) -> None:
-    """Set an environment variable for native code of this process; `os.environ` keeps what it had.
+    """Set an environment variable for native code of this process. `os.environ` does not change.
 
-    A process that is started from here without an environment of its own gets it as well.
+    A child process that is started without an explicit environment inherits the variable.
 
     Args:
-        name: of the variable.
-        value: what native code reads from now on.
+        name: name of the variable.
+        value: its new value for native code.
 
     Raises:
-        OSError: the system refused.
+        OSError: the system did not set the variable.
     """
     if sys.platform == "win32":
         done = bool(ctypes.windll.kernel32.SetEnvironmentVariableW(name, value))

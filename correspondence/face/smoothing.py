@@ -1,4 +1,4 @@
-"""One-Euro smoothing of landmarks: still at rest, quick in motion."""
+"""One-Euro smoothing of landmarks: strong smoothing at rest, little lag in motion."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ from correspondence.types import Float
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothingConfig:
-    """Cut-offs of the One-Euro filter; `__post_init__` checks the ranges.
+    """Cut-off frequencies of the One-Euro filter.
 
-    With a speed of s face sides a second the cut-off is min_cutoff_hz + beta * s, so the lag in length
-    never exceeds 1 / (2 pi beta) = 0.4 % of the face's side.
+    At a speed of s face sides a second the cut-off is min_cutoff_hz + beta * s. So the lag in length never
+    exceeds 1 / (2 pi beta) = 0.4 % of the face's side.
+
+    Attributes:
+        min_cutoff_hz: cut-off at rest, Hz, positive.
+        beta: increase of the cut-off with speed, Hz per face side a second, at least 0.
+        speed_cutoff_hz: cut-off of the low-pass on the speed itself, Hz, positive.
     """
 
-    min_cutoff_hz: float = 0.8  # at rest
-    beta: float = 40.0  # Hz per face side a second
-    speed_cutoff_hz: float = 5.0  # of the low-pass that the speed itself goes through
+    min_cutoff_hz: float = 0.8
+    beta: float = 40.0
+    speed_cutoff_hz: float = 5.0
 
     def __post_init__(self) -> None:
         if self.min_cutoff_hz <= 0 or self.speed_cutoff_hz <= 0 or self.beta < 0:
@@ -28,7 +33,11 @@ class SmoothingConfig:
 
 
 class OneEuro:
-    """One-Euro filter of a set of points (Casiez, Roussel and Vogel 2012), speeds in face sides a second."""
+    """One-Euro filter of a set of points (Casiez, Roussel and Vogel 2012).
+
+    Args:
+        config: cut-off frequencies; None for the defaults.
+    """
 
     def __init__(self, config: SmoothingConfig | None = None) -> None:
         self._config = config or SmoothingConfig()
@@ -37,16 +46,16 @@ class OneEuro:
         self._last_s = 0.0
 
     def reset(self) -> None:
-        """Forget the past."""
+        """Forget all earlier points."""
         self._points = self._speed = None
 
     def __call__(self, points: Float, scale: float, now_s: float) -> Float:
-        """The smoothed points.
+        """Smooth the points of the next frame.
 
         Args:
-            points: float32 (N, D), pixels; x and y first.
-            scale: length that counts as one, pixels (the face's side).
-            now_s: time of the points, seconds; the past is forgotten where it does not advance.
+            points: float32 (N, D), pixels, with x and y first.
+            scale: unit of length for the speed, pixels (the face's side).
+            now_s: time of the points, seconds. If it does not advance, earlier points are forgotten.
 
         Returns:
             float32 (N, D), a new array.
@@ -66,5 +75,5 @@ class OneEuro:
 
 
 def _weight(cutoff_hz: Any, step_s: float) -> Any:
-    """Share of the newest sample in a first-order low-pass."""
+    """Compute the weight of the newest sample in a first-order low-pass."""
     return 1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s))

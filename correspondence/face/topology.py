@@ -1,4 +1,7 @@
-"""The fixed triangles of MediaPipe's FaceMesh: found once from its edge list, wound alike, holes closed."""
+"""The fixed triangles of MediaPipe's FaceMesh, derived once from its list of edges.
+
+All triangles have the same winding, and triangles that close the mouth and the eyes are added.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,9 @@ class Topology:
     """Triangles of the closed mesh.
 
     Attributes:
-        triangles: int32 (T, 3), vertex numbers below 468, wound so that a triangle seen from the front
-            has positive signed area in pixels (x right, y down).
-        skin: how many of them, the first ones, are skin; the rest close the mouth and the eyes.
+        triangles: vertex numbers below 468, int32 (T, 3). A triangle seen from the front has positive signed
+            area in pixels (x right, y down).
+        skin: number of skin triangles, which come first. The others close the mouth and the eyes.
     """
 
     triangles: Indices
@@ -43,16 +46,19 @@ _lent: list[Topology] = []  # at most one
 
 
 def lend(mesh: Topology) -> None:
-    """Use this mesh where MediaPipe is not installed: a training cache carries it to machines without."""
+    """Set the mesh that `topology` returns if MediaPipe is not installed.
+
+    A training cache stores the mesh for machines without MediaPipe.
+    """
     _lent[:] = [mesh]
 
 
 @lru_cache(maxsize=1)
 def topology() -> Topology:
-    """The closed mesh: 852 skin triangles, then those over mouth and eyes.
+    """Return the closed mesh: 852 skin triangles, then the triangles over mouth and eyes.
 
-    The skin's triangles are the 3-cycles of FaceMesh's tesselation without the two at the nostrils whose
-    every edge has two triangles already (a cycle, but no face of the mesh).
+    The skin triangles are the 3-cycles of FaceMesh's tesselation, without two cycles at the nostrils. Each
+    edge of these two already belongs to two triangles, so they are no faces of the mesh.
     """
     try:
         from mediapipe.tasks.python.vision import FaceLandmarksConnections
@@ -68,7 +74,7 @@ def topology() -> Topology:
 
 
 def _faces(edges: set[frozenset[int]]) -> list[tuple[int, int, int]]:
-    """The triangles of a surface given by its edges, sorted."""
+    """Find the triangles of a surface from its edges, in sorted order."""
     near: dict[int, set[int]] = defaultdict(set)
     for a, b in map(tuple, edges):
         near[a].add(b)
@@ -82,7 +88,7 @@ def _faces(edges: set[frozenset[int]]) -> list[tuple[int, int, int]]:
 
 
 def _strip(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
-    """Triangles that close a hole: its ring runs from a corner along one border and back along the other."""
+    """Make triangles that close a hole. Its ring runs from a corner along one border, back on the other."""
     half = len(ring) // 2
     start, upper, stop, lower = ring[0], ring[1:half], ring[half], ring[:half:-1]
     triangles = [(start, upper[0], lower[0])]
@@ -94,10 +100,10 @@ def _strip(ring: tuple[int, ...]) -> list[tuple[int, int, int]]:
 
 
 def _wind(triangles: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """The same triangles, neighbours wound alike, the forehead's outline running 10 to 338.
+    """Give all triangles the same winding, with the edge of the forehead's outline running from 10 to 338.
 
-    Seen from the front that edge runs to the right along the top with the face below it, which is the
-    positive turn when y points down.
+    Seen from the front, this edge runs to the right along the top, with the face below it. This is the
+    positive direction of rotation if y points down.
     """
     users: dict[frozenset[int], list[int]] = defaultdict(list)
     for index, (a, b, c) in enumerate(triangles):
@@ -117,6 +123,6 @@ def _wind(triangles: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
 
 
 def _with_edge(triangle: tuple[int, int, int], tail: int, head: int) -> tuple[int, int, int]:
-    """The triangle turned so that it runs from `tail` to `head`."""
+    """Reorder a triangle so that it runs from `tail` to `head`."""
     third = next(vertex for vertex in triangle if vertex not in (tail, head))
     return tail, head, third

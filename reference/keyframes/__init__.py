@@ -1,1 +1,1 @@
-"""Keyframes: the bank, the policy that asks for new ones, how they are made, and what is shown meanwhile."""
+"""Keyframes: the bank that holds them, the policy that asks for new ones, drawing, filling and switching."""

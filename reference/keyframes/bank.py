@@ -1,4 +1,4 @@
-"""A bounded set of keyframes, chosen from by head pose and expression."""
+"""A bounded set of keyframes. One is chosen by head pose and expression."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from reference.edits.edit import Edit
 from reference.face.view import ViewChange, view_change
 from reference.keyframes.keyframe_info import KeyframeInfo
 
-MOST_VIEWS = 48  # remembered of each keyframe
+MOST_VIEWS = 48  # views remembered per keyframe
 HOPE = 0.7  # share of `turn_deg` up to which an untried view is worth trying
-SAME_VIEW = 0.6  # views nearer than this, in units of `nearby_deg`, are one
-MOST_COUNTED = 5.0  # observations of one view; beyond it the older ones fade
+SAME_VIEW = 0.6  # views nearer than this, in units of `nearby_deg`, count as the same view
+MOST_COUNTED = 5.0  # largest number of observations counted for one view; beyond it older ones fade
 _ids = count(1)
 
 
 def next_id() -> int:
-    """A number no keyframe of this process has had."""
+    """Returns a number that no keyframe of this process has had."""
     return next(_ids)
 
 
 def number_from(first: int) -> None:
-    """Let `next_id` give no number below `first`, so that none of an earlier process comes again."""
+    """Makes `next_id` return no number below `first`, so that ids of an earlier process are not reused."""
     global _ids
     _ids = count(max(first, next(_ids)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankConfig:
-    """Bounds of a `Bank` and the scales of its prediction.
+    """Bounds of a `Bank` and the scales of its coverage prediction.
 
     Raises:
-        ValueError: fewer than one keyframe, or no memory.
+        ValueError: `max_keyframes` is below 1, or `max_mib` is not above 0.
     """
 
     max_keyframes: int = 12
@@ -44,8 +44,8 @@ class BankConfig:
     turn_deg: float = 38.0  # prior: the turn at which coverage has fallen to 1 / e
     log_scale: float = 0.7  # likewise for size
     expression: float = 0.9  # likewise for lip gap and lid opening together
-    nearby_deg: float = 6.0  # how far an observed coverage speaks for its neighbours
-    prior_weight: float = 0.5  # how many observations the prior is worth
+    nearby_deg: float = 6.0  # turn within which an observed coverage also predicts neighbouring views
+    prior_weight: float = 0.5  # number of observations that the prior counts as
 
     def __post_init__(self) -> None:
         if self.max_keyframes < 1 or self.max_mib <= 0:
@@ -56,16 +56,18 @@ class BankConfig:
 
 @dataclass(eq=False, slots=True)
 class Keyframe:
-    """A reference in the bank.
+    """A reference in the bank, with its edited picture and the coverage observed so far.
 
     Attributes:
-        image, edited: uint8 (H, W, 3), the picture and its edit.
+        image, edited: uint8 (H, W, 3), the reference and its edited picture.
         prepared: `image` made ready for matching.
-        pinned: edited by the user: never overwritten, never dropped.
-        made_s: when it was made.
-        edit: the change itself where it is kept: for the user's own, which are few and slow to compare.
-        used: frames it served, halved as others serve.
-        id: its name, which it keeps when it is edited; version: another one for each picture of the edit.
+        pinned: whether the user edited it. A pinned keyframe is never overwritten and never dropped.
+        made_s: time at which it was made, seconds.
+        edit: the change as an `Edit`, or None. It is kept for the user's keyframes only, because these are
+            few and comparing their pictures is slow.
+        used: number of frames it served; halved from time to time, see `Bank.served`.
+        id: identifies the keyframe; it stays the same when the keyframe is edited.
+        version: identifies one picture of the edit; it changes with each edit.
     """
 
     image: Image
@@ -77,26 +79,26 @@ class Keyframe:
     used: int = 0
     id: int = field(default_factory=next_id)
     version: int = field(init=False, default_factory=next_id)
-    _views: Float = field(default_factory=lambda: np.zeros((0, 5), np.float32))  # seen from it, `_row` each
-    _coverage: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # what it covered there
-    _counts: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # and how often that was seen
+    _views: Float = field(default_factory=lambda: np.zeros((0, 5), np.float32))  # observed views, see `_row`
+    _coverage: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # coverage of each view
+    _counts: Float = field(default_factory=lambda: np.zeros(0, np.float32))  # observations of each view
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes; a kept edit is a mask and a difference beside its pictures."""
+        """Memory that the keyframe holds, bytes. A kept edit adds a mask and a difference to the pictures."""
         kept = 0 if self.edit is None else 10 * (self.edited.size // 3)
         return self.prepared.nbytes + self.edited.nbytes + kept
 
     def same_edit(self, other: Keyframe | None) -> bool:
-        """Whether another one has the very same edited picture, by the same hand."""
+        """Whether `other` holds the same edited picture (the same array) and is pinned or not as this one."""
         return other is not None and self.edited is other.edited and self.pinned == other.pinned
 
     def describe(self, *, active: bool, first: Keyframe) -> KeyframeInfo:
-        """It as the film strip shows it.
+        """Returns the keyframe's description for the page's film strip.
 
         Args:
             active: whether it serves now.
-            first: the user's first one, from whose view its own is measured.
+            first: the user's first keyframe; the turn of the head is measured from its view.
         """
         turn = None
         own, start = self.prepared.landmarks, first.prepared.landmarks
@@ -111,7 +113,15 @@ class Keyframe:
         )  # fmt: skip
 
     def observe(self, landmarks: Landmarks, coverage: float, config: BankConfig) -> None:
-        """Remember how much of a view it covered, [0, 1]; a view like one remembered updates that."""
+        """Remembers which share of the edit it covered in a view.
+
+        A view that is like a remembered one updates that entry. Without a face nothing is remembered.
+
+        Args:
+            landmarks: of the frame that shows the view.
+            coverage: [0, 1].
+            config: scales of the distance between views.
+        """
         if self.prepared.landmarks is None:
             return
         row = _row(view_change(self.prepared.landmarks, landmarks), config)
@@ -126,9 +136,18 @@ class Keyframe:
         self._counts = np.append(self._counts, np.float32(1))[-MOST_VIEWS:]
 
     def predict(self, landmarks: Landmarks, config: BankConfig, *, hopeful: bool = False) -> float:
-        """Expected coverage of a view, [0, 1]: what was seen nearby, else a prior that falls with change.
+        """Predicts the coverage of a view.
 
-        Where `hopeful`, a view that is turned little and was not tried yet counts as covered: worth trying.
+        The prediction is the mean of the coverage observed in nearby views and of a prior, which falls as the
+        view changes.
+
+        Args:
+            landmarks: of the frame that shows the view.
+            config: scales of the prediction.
+            hopeful: sets the prior to 1 for views that are turned little, so that untried ones are tried.
+
+        Returns:
+            Expected coverage, [0, 1]; 0 for a keyframe without a face.
         """
         if self.prepared.landmarks is None:
             return 0.0
@@ -153,7 +172,10 @@ def _prior(change: ViewChange, config: BankConfig) -> float:
 
 
 def _row(change: ViewChange, config: BankConfig) -> Float:
-    """A change as a point, float32 (5,), in units of `nearby_deg` and what weighs as much."""
+    """A view change as a point, float32 (5,): yaw, pitch, size, lips and eyes.
+
+    Angles are in units of `nearby_deg`. The other components are scaled to weigh as much.
+    """
     near = config.nearby_deg / config.turn_deg
     return np.array(
         [
@@ -168,12 +190,15 @@ def _row(change: ViewChange, config: BankConfig) -> Float:
 
 
 def apart(a: Landmarks, b: Landmarks, config: BankConfig) -> float:
-    """How far two views are from each other, in units of `nearby_deg` and what weighs as much."""
+    """Distance between two views of a face, in the units of `_row`: 1 is a turn by `nearby_deg`."""
     return float(np.linalg.norm(_row(view_change(a, b), config)))
 
 
 class Bank:
-    """Keyframes within a count and a memory; the user's own stay, of the others the least useful goes."""
+    """Keyframes within a limit of count and memory.
+
+    The user's keyframes always stay. When a limit is exceeded, the least useful of the others is dropped.
+    """
 
     def __init__(self, config: BankConfig | None = None) -> None:
         self.config = config or BankConfig()
@@ -183,19 +208,22 @@ class Bank:
         return len(self._keyframes)
 
     def __iter__(self) -> Iterator[Keyframe]:
-        """Oldest first."""
+        """Iterates over the keyframes, oldest first."""
         return iter(tuple(self._keyframes))
 
     @property
     def nbytes(self) -> int:
-        """Memory the keyframes hold, bytes."""
+        """Memory that the keyframes hold, bytes."""
         return sum(k.nbytes for k in self._keyframes)
 
     def add(self, keyframe: Keyframe) -> list[Keyframe]:
-        """Take a keyframe in; what had to leave for it comes back.
+        """Adds a keyframe.
+
+        Returns:
+            The keyframes that were dropped to make room.
 
         Raises:
-            ValueError: the pinned keyframes alone fill the bank, so that it could not be kept.
+            ValueError: the pinned keyframes alone fill the bank and leave no room for this one.
         """
         held = [k for k in self._keyframes if k.pinned]
         self._check_room(len(held) + 1, sum(k.nbytes for k in held) + keyframe.nbytes)
@@ -203,7 +231,7 @@ class Bank:
         return self._trim(keyframe)
 
     def has_room(self, nbytes: int) -> bool:
-        """Whether one more keyframe of this size fits and nothing has to leave for it."""
+        """Whether one more keyframe of `nbytes` bytes fits without dropping another one."""
         fits = self.nbytes + nbytes <= self.config.max_mib * 2**20
         return fits and len(self._keyframes) < self.config.max_keyframes
 
@@ -215,7 +243,7 @@ class Bank:
             )
 
     def remove(self, keyframe: Keyframe) -> None:
-        """Take a keyframe out.
+        """Removes a keyframe.
 
         Raises:
             ValueError: it is not in the bank.
@@ -223,18 +251,20 @@ class Bank:
         self._keyframes.remove(keyframe)
 
     def changed(self, own: Sequence[Keyframe]) -> list[Keyframe]:
-        """Those of `own` that the bank does not hold with the same edit."""
+        """Returns the keyframes of `own` that the bank does not hold with the same edit."""
         held = {k.id: k for k in self._keyframes}
         return [k for k in own if not k.same_edit(held.get(k.id))]
 
     def follow(self, own: Sequence[Keyframe]) -> None:
-        """Hold the user's keyframes as they are now, each by its id.
+        """Updates the bank to the user's current keyframes, matched by id.
 
-        New ones join; one with another edit takes its place, and what was made after it, perhaps of it, goes;
-        pinned ones that are not in `own` go.
+        - A new keyframe is added.
+        - A keyframe whose edit changed replaces its old version. Keyframes that Livery made since the old
+          version are removed, because they may have been drawn from it.
+        - A pinned keyframe that is not in `own` is removed.
 
         Raises:
-            ValueError: they do not fit.
+            ValueError: the pinned keyframes do not fit into the bank.
         """
         pinned = [k for k in own if k.pinned]
         self._check_room(len(pinned), sum(k.nbytes for k in pinned))
@@ -251,10 +281,10 @@ class Bank:
                 self.remove(k)
 
     def replace(self, old: Keyframe, new: Keyframe) -> None:
-        """Put a keyframe in another's place.
+        """Replaces keyframe `old` by `new`, at the same place in the order.
 
         Raises:
-            ValueError: `old` is not in the bank, or the keyframes edited by hand would not fit into it.
+            ValueError: `old` is not in the bank, or the pinned keyframes would not fit into it.
         """
         pinned = sum(k.nbytes for k in self._keyframes if k.pinned and k is not old)
         if new.pinned and pinned + new.nbytes > self.config.max_mib * 2**20:
@@ -266,7 +296,10 @@ class Bank:
         self._trim(new)
 
     def _trim(self, kept: Keyframe) -> list[Keyframe]:
-        """Drop the least useful until the bounds hold; never the user's own or `kept`."""
+        """Drops the least useful keyframes until the bounds hold, never a pinned one or `kept`.
+
+        Returns the dropped ones.
+        """
         limit = self.config.max_mib * 2**20
         dropped = []
         while len(self._keyframes) > self.config.max_keyframes or self.nbytes > limit:
@@ -276,7 +309,7 @@ class Bank:
         return dropped
 
     def served(self, keyframe: Keyframe) -> None:
-        """Count a frame for `keyframe`; the others' counts fade with a half-life of 4,096 frames."""
+        """Counts a frame served by `keyframe`. When its count reaches 4,096, all counts are halved."""
         keyframe.used += 1
         if keyframe.used >= 4096:
             for k in self._keyframes:
@@ -290,13 +323,16 @@ class Bank:
         hopeful: bool = False,
         pinned: bool = False,
     ) -> tuple[Keyframe, float] | None:
-        """The keyframe with the highest predicted coverage of a view, and that; the earliest among equals.
+        """Finds the keyframe with the highest predicted coverage of a view.
 
         Args:
             landmarks: of the frame.
-            without: a keyframe to leave out (the one in use).
+            without: a keyframe to leave out, such as the one in use.
             hopeful: see `Keyframe.predict`.
-            pinned: of the user's own only.
+            pinned: only considers the user's keyframes.
+
+        Returns:
+            The keyframe and its predicted coverage, [0, 1]; the earliest among equals. None if there is none.
         """
         choices = [
             (k, k.predict(landmarks, self.config, hopeful=hopeful))
@@ -306,14 +342,16 @@ class Bank:
         return max(choices, key=lambda choice: choice[1], default=None)
 
     def sources(self, landmarks: Landmarks, most: int) -> list[Keyframe]:
-        """What a new keyframe of a view is drawn from: the user's first and the likeliest others.
+        """Chooses the keyframes that a new keyframe of a view is drawn from.
+
+        These are the user's first keyframe and the others with the highest predicted coverage.
 
         Args:
             landmarks: of the frame.
-            most: how many.
+            most: largest number of keyframes.
 
         Returns:
-            The user's own first, each group by age.
+            The user's keyframes, then the made ones; each group oldest first.
         """
         first = next(k for k in self._keyframes if k.pinned)
         others = [k for k in self._keyframes if k is not first]
@@ -322,7 +360,7 @@ class Bank:
         return sorted(chosen, key=lambda k: (not k.pinned, self._keyframes.index(k)))
 
     def _usefulness(self, keyframe: Keyframe) -> float:
-        """Frames served, times how little the others would cover in its place."""
+        """Number of frames served, times the share that no other keyframe would cover in its view."""
         own = keyframe.prepared.landmarks
         if own is None:
             return 0.0

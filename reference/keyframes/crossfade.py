@@ -1,4 +1,4 @@
-"""From one keyframe's edit to another's over a few frames, sooner where the new one is surer."""
+"""The cross-fade from one keyframe's edit to another's. Pixels change sooner where the new one is surer."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from reference.face.view import RIGID
 from reference.keyframes.pair import cells_of, mix
 from reference.keyframes.sights import ReadyKeyframe, radius_px
 
-STEP_PX = 4  # grid on which the two references' places are compared
-LAG = 0.5  # by how much of the fade pixels start later where only the old one is sure
+STEP_PX = 4  # cell of the grid on which the two matches are compared, pixels
+LAG = 0.5  # delay, as a share of the fade, of pixels where only the old keyframe is sure
 
 
 class CrossFade:
-    """One change of keyframe; made when it begins, dropped when `done`.
+    """One change of keyframe. It is made when the fade begins and dropped when it is `done`.
 
     Args:
-        old: what served until now; match: the last frame's with it.
-        frames: how many show both.
-        radius: of the confidence, see `sights.radius_px`.
-        apart: how the two keyframes' matches differ where that is known; else the old one is matched once.
+        old: the keyframe that served until now.
+        match: the last frame's match with `old`; None if there is none.
+        frames: number of frames that show both keyframes.
+        radius: of the confidence, share of the face size, see `sights.radius_px`.
+        apart: how the matches with the two keyframes differ; if None, the old one is matched once.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class CrossFade:
 
     @property
     def done(self) -> bool:
-        """Only the new one shows from the next frame on."""
+        """Whether only the new keyframe shows from the next frame on."""
         return self._shown >= self._frames
 
     def blend(
@@ -57,16 +58,17 @@ class CrossFade:
         strength: float,
         matcher: Matcher,
     ) -> Composition:
-        """The next frame of the fade.
-
-        Pixels that neither edit changes stay the frame's.
+        """Composes the next frame of the fade. Pixels that neither edit changes stay the frame's.
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of it with the new keyframe; new: the composition; worn: what made it.
-            landmarks: of the frame, None where the face is lost.
+            match: of the frame with the new keyframe.
+            new: the composition made with that match.
+            worn: the new keyframe.
+            landmarks: of the frame; None if the face is lost.
             strength: of both edits, [0, 1].
-            matcher: finds the old keyframe in the first frame where it is another picture, if need be.
+            matcher: matches the frame with the old keyframe if that is another picture and its match is not
+                known otherwise.
         """
         self._shown += 1
         before = self._match_old(frame, match, worn, landmarks, matcher)
@@ -83,7 +85,7 @@ class CrossFade:
     def _match_old(
         self, frame: Image, match: Match, worn: ReadyKeyframe, landmarks: Landmarks | None, matcher: Matcher
     ) -> Match | None:
-        """The frame's match with the old keyframe; None where there is none to go on."""
+        """The frame's match with the old keyframe; None if there is none."""
         if self._old.keyframe.prepared is worn.keyframe.prepared:
             return match
         size = (frame.shape[0], frame.shape[1])
@@ -97,7 +99,7 @@ class CrossFade:
         return self._apart.carried(match, landmarks)
 
     def _weight(self, old: Match, new: Match, box: Box) -> Float:
-        """Share of the new edit, see `pair.mix`; rises by at most (1 + LAG) / (frames + 1) a frame."""
+        """Share of the new edit, see `pair.mix`. It rises by at most (1 + LAG) / (frames + 1) per frame."""
         size = cells_of(box)
         reach = radius_px(self._radius, new.landmarks, new.frame_size)
         a, b = (confidence_of(coarse_values(m, box, size)[..., 2], reach) for m in (old, new))
@@ -108,12 +110,16 @@ class CrossFade:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apart:
-    """How two references' matches of one frame differ: spares matching the old one in the frames after.
+    """The difference between a frame's matches with an old and a new reference.
+
+    With it, later frames need not be matched with the old reference.
 
     Attributes:
-        values: float32 (rows, columns, 3): (dx, dy) of the old match less the new one's, and its log_b.
-        landmarks: of that frame.
-        frame_size, reference_size: (H, W) of it and of the old reference.
+        values: float32 (rows, columns, 3): (dx, dy) of the old match minus those of the new one, and the old
+            match's log_b.
+        landmarks: of the frame.
+        frame_size: (H, W) of the frame.
+        reference_size: (H, W) of the old reference.
     """
 
     values: Float
@@ -123,14 +129,27 @@ class Apart:
 
     @classmethod
     def between(cls, old: Match, new: Match | None, landmarks: Landmarks) -> Apart:
-        """Of two matches of one frame; None for the frame's match with itself."""
+        """Computes the difference of two matches of one frame.
+
+        Args:
+            old: match with the old reference.
+            new: match with the new reference; None if the frame itself is the new reference.
+            landmarks: of the frame.
+        """
         values = _grid(old)
         if new is not None:
             values[..., :2] -= _grid(new)[..., :2]
         return cls(values, landmarks, old.frame_size, old.reference_size)
 
     def carried(self, new: Match, landmarks: Landmarks) -> Match:
-        """The old reference's match of a later frame: the new one's plus the difference, moved with it."""
+        """Returns a later frame's match with the old reference.
+
+        It is the match with the new reference plus the difference, which is moved with the head.
+
+        Args:
+            new: the later frame's match with the new reference.
+            landmarks: of the later frame.
+        """
         rows, columns = self.values.shape[:2]
         cells = np.array([columns / self.frame_size[1], rows / self.frame_size[0]], np.float32)
         then, now = ((lm.points[list(RIGID), :2] + 0.5) * cells - 0.5 for lm in (self.landmarks, landmarks))
@@ -143,7 +162,7 @@ class Apart:
 
 
 def _grid(match: Match) -> Float:
-    """(dx, dy, log_b) on an even grid over the frame, float32 (rows, columns, 3), to be changed freely."""
+    """(dx, dy, log_b) on an even grid over the frame, float32 (rows, columns, 3); a new array."""
     height, width = match.frame_size
     size = (max(1, round(height / STEP_PX)), max(1, round(width / STEP_PX)))
     return np.array(coarse_values(match, (0, 0, width, height), size))

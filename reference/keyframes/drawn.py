@@ -1,8 +1,9 @@
-"""A frame's edit drawn from earlier keyframes: the earliest that is sure of a pixel gives it.
+"""Draws an edit on a frame from earlier keyframes.
 
-What no match is sure of comes by the face's mesh from the earliest keyframe whose mesh shows it. The rest,
-which no keyframe has seen, is coloured by local affine maps of the user's own edit, which need no exact
-place; what an edit adds beyond colour stays live there until a fill invents it.
+Each pixel comes from the earliest keyframe whose match is sure of it. A pixel that no match is sure of comes
+by the face's mesh from the earliest keyframe whose mesh shows it. A pixel that no keyframe shows is coloured
+by local affine maps of the user's own edit, which need no exact place. What the edit adds there beyond colour
+stays live until a fill invents it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from reference.edits.affine_grid import fit_affine_grid, structure
 from reference.edits.mask import scaled, smoothstep
 from reference.keyframes.sights import EditStyle, Sight
 
-SURE = (0.2, 0.6)  # confidence from which a keyframe starts to give a pixel, and gives all of it
-SHOWN = (0.3, 0.6)  # validity of the mesh from which it starts to give a pixel, and gives all of it
-BESIDE_PX = 3  # how far beside its place on the mesh a match may lay an edit, pixels at 512
-SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence
-STRUCTURAL = (0.25, 0.45)  # share of an edit's energy beyond colour: from face paint with stripes to glasses
+SURE = (0.2, 0.6)  # confidence at which a keyframe starts to give a pixel, and at which it gives all of it
+SHOWN = (0.3, 0.6)  # mesh validity at which a keyframe starts to give a pixel, and at which it gives all
+BESIDE_PX = 3  # distance from its place on the mesh at which a match may still lay an edit, pixels at 512
+SEAM_CELLS = 1.0  # sigma over which two keyframes are blended, cells of the confidence grid
+STRUCTURAL = (0.25, 0.45)  # share of an edit's energy beyond colour: striped face paint, and glasses
 LEAST_HOLE = 0.05  # a pixel less open than this needs no fill
 
 Posed = tuple[Image, Landmarks | None]  # a picture and the landmarks of its face
@@ -31,11 +32,12 @@ Posed = tuple[Image, Landmarks | None]  # a picture and the landmarks of its fac
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FillHint:
-    """What a fill may look at beside the picture with the hole.
+    """What a fill may use besides the picture with the hole.
 
     Attributes:
-        landmarks: of the picture.
-        reference: the user's own edited picture, uint8 (h, w, 3); reference_landmarks: of it.
+        landmarks: of the picture; None without a face.
+        reference: the user's own edited picture, uint8 (h, w, 3).
+        reference_landmarks: of `reference`; None without a face.
     """
 
     landmarks: Landmarks | None
@@ -44,15 +46,15 @@ class FillHint:
 
 
 class KeyframeFill(Protocol):
-    """Invents what a mask covers."""
+    """A fill: it repaints the part of a picture that a mask covers."""
 
     def __call__(self, image: Image, mask: Float, hint: FillHint, /) -> Image:
-        """The picture with its hole filled.
+        """Returns the picture with its hole filled.
 
         Args:
             image: uint8 (H, W, 3).
             mask: float32 (H, W) in [0, 1], 1: repaint.
-            hint: what else is known.
+            hint: what else the fill may use.
 
         Returns:
             uint8 (H, W, 3), equal to `image` wherever `mask` is exactly 0.
@@ -72,25 +74,25 @@ class LaterFill(Protocol):
         then: Callable[[Image], None],
         wanted: Callable[[], bool],
     ) -> None:
-        """Begin to fill; see `KeyframeFill`. Returns at once.
+        """Starts to fill a hole and returns at once, see `KeyframeFill`.
 
         Args:
             image, mask, hint: as a `KeyframeFill` takes them.
-            then: takes the filled picture, from another thread; not called where the fill fails.
-            wanted: asked all along, from another thread; False stops the fill.
+            then: called with the filled picture from another thread; not called if the fill fails.
+            wanted: called repeatedly from another thread; False stops the fill.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeyframeGap:
-    """Frames between two keyframes, the edit drawn on them as far as it is known.
+    """Frames between two keyframes, with the edit drawn on them as far as it is known.
 
     Attributes:
-        ends: the keyframes' edited pictures, uint8 (h, w, 3), and their landmarks, the earlier first; their
-            size may differ from the frames' and from each other.
-        frames: edited pictures, uint8 (H, W, 3), and their landmarks, by time.
-        holes: of each, float32 (H, W) in [0, 1], 1: repaint.
+        ends: the edited picture of each keyframe, uint8 (h, w, 3), and its landmarks, the earlier keyframe
+            first. Their sizes may differ from the frames' and from each other.
+        frames: the edited picture of each frame, uint8 (H, W, 3), and its landmarks, in order of time.
+        holes: the hole of each frame, float32 (H, W) in [0, 1], 1: repaint.
     """
 
     ends: tuple[Posed, Posed]
@@ -100,18 +102,18 @@ class KeyframeGap:
 
 @runtime_checkable
 class GapFill(Protocol):
-    """A fill that invents what is unknown of frames between two keyframes with both in sight."""
+    """A fill that fills the frames between two keyframes and uses both keyframes."""
 
     def between(
         self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
     ) -> None:
-        """Fill the holes of a gap's frames, now or later; not at all where it knows no better than they.
+        """Fills the holes of a gap's frames, now or later, or not at all if it cannot improve on them.
 
         Args:
-            gap: the frames and what they lie between.
-            then: takes the filled pictures in the gap's order, each equal to its frame wherever its hole is
-                exactly 0; perhaps from another thread, and not called where the fill fails.
-            wanted: asked all along, perhaps from another thread; False stops the fill.
+            gap: the frames and the keyframes around them.
+            then: called with the filled pictures in the gap's order, perhaps from another thread. Each equals
+                its frame wherever its hole is exactly 0. Not called if the fill fails.
+            wanted: called repeatedly, perhaps from another thread; False stops the fill.
         """
         ...
 
@@ -122,7 +124,7 @@ class Drawn:
 
     Attributes:
         edited: uint8 (H, W, 3), equal to the frame where nothing is edited.
-        hole: where what was edited is unknown and shown live, float32 (H, W) in [0, 1].
+        hole: how far each pixel of the edit is unknown and shown live, float32 (H, W) in [0, 1].
         known: share of the edited area that came from keyframes, [0, 1].
     """
 
@@ -132,11 +134,11 @@ class Drawn:
 
 
 def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
-    """The edited picture of a frame, each pixel from the earliest keyframe that is sure of it.
+    """Draws the edit on a frame. Each pixel comes from the earliest keyframe that is sure of it.
 
     Args:
         frame: uint8 (H, W, 3).
-        sights: of the frame, the earliest keyframe first and at least one; the first is the user's own.
+        sights: of the frame, at least one, the earliest keyframe first; the first is the user's own.
         style: how the edits are worn.
 
     Raises:
@@ -145,7 +147,7 @@ def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
     if not sights:
         raise ValueError("a keyframe is drawn from at least one earlier one, got none")
     height, width = frame.shape[:2]
-    left = np.ones((height, width), np.float32)  # share of each pixel that no keyframe has given yet
+    left = np.ones((height, width), np.float32)  # share of each pixel not given by a keyframe yet
     change = np.zeros((height, width, 3), np.float32)
     landed = np.zeros((height, width), np.float32)
     for by_mesh in (False, True):
@@ -168,14 +170,14 @@ def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
 
 
 def _sure(sight: Sight) -> Float:
-    """How much of each pixel a keyframe may give by its match, float32 (H, W), smooth."""
+    """Share of each pixel that a keyframe may give by its match, float32 (H, W), smooth."""
     height, width = sight.mask.shape
     sure = cv2.GaussianBlur(smoothstep(sight.confidence, *SURE), (0, 0), SEAM_CELLS)
     return np.asarray(cv2.resize(sure, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _reach(mask: Float) -> Float:
-    """1 on a mask and a little beyond, where a match may still lay its edit; 0 elsewhere."""
+    """1 on a mask and a little beyond, where a match may still lay the edit; 0 elsewhere."""
     radius = scaled((mask.shape[0], mask.shape[1]), BESIDE_PX)
     side = 2 * radius + 1
     wide = cv2.dilate((mask > 0).astype(np.float32), np.ones((side, side), np.uint8))
@@ -183,9 +185,10 @@ def _reach(mask: Float) -> Float:
 
 
 def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Image, Float]:
-    """Colour the hole as the user's own edit colours such pixels; what is left of it is structure.
+    """Colours the hole by the colour maps of the user's own edit.
 
-    Under structure the live pixel stays where the edit as a whole is more than a change of colour.
+    Returns the coloured picture and the remaining hole, where the edit has structure beyond colour. If the
+    edit as a whole is more than a change of colour, pixels under such structure stay live.
     """
     inside = hole > 0
     grid = fit_affine_grid(own.edit.reference, own.edit.edited, own.edit.mask) if inside.any() else None
@@ -207,13 +210,16 @@ def _coloured(frame: Image, edited: Image, hole: Float, own: Sight) -> tuple[Ima
 
 
 def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: KeyframeFill) -> Image:
-    """The drawn edit with its hole filled.
+    """Fills the hole of a drawn edit at once.
 
     Args:
-        drawn: with a hole.
+        drawn: a drawn edit with a hole.
         landmarks: of the frame.
         own: the sight of the user's own keyframe.
-        fill: invents the hole.
+        fill: invents the content of the hole.
+
+    Returns:
+        The filled picture, uint8 (H, W, 3).
 
     Raises:
         ValueError: the fill's picture has another size, or differs where the hole is 0.
@@ -222,7 +228,7 @@ def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Keyframe
 
 
 def hint_of(landmarks: Landmarks | None, own: Sight) -> FillHint:
-    """What a fill may look at: the frame's landmarks, and the user's own edited picture."""
+    """Returns the hint for a fill: the frame's landmarks and the user's own edited picture."""
     return FillHint(
         landmarks=landmarks,
         reference=own.keyframe.edited,
@@ -231,7 +237,7 @@ def hint_of(landmarks: Landmarks | None, own: Sight) -> FillHint:
 
 
 def checked(drawn: Drawn, picture: Image) -> Image:
-    """What a fill made of a drawn edit, if it kept to the hole.
+    """Returns a fill's picture after checking that it changed the hole only.
 
     Raises:
         ValueError: the picture has another size, or differs where the hole is 0.

@@ -1,4 +1,4 @@
-"""The keyframes of one edit: which are held, which one serves, and what jobs and the user brought."""
+"""The keyframes of one edit: those held, the one that serves, and the changes that wait for the next step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reference.keyframes.view_job import Found, Swap
 
 
 class HeldKeyframes:
-    """A bank with the keyframe that serves; its methods may be called from any thread.
+    """The bank of one edit and the keyframe that serves. Its methods may be called from any thread.
 
     Args:
         first: the user's keyframe and edit, made ready.
@@ -23,11 +23,12 @@ class HeldKeyframes:
         config: bounds of the bank.
 
     Attributes:
-        bank: the keyframes; changed under `lock` alone.
-        lock: guards the bank's changes, `worn` and `waiting`.
-        worn: what serves the next frame.
-        waiting: what jobs and the user brought, oldest first; the step takes it from there.
-        generation: jobs of an older one bring nothing.
+        bank: the keyframes; only changed while `lock` is held.
+        lock: guards changes of `bank`, `worn` and `waiting`.
+        worn: the keyframe that serves the next frame.
+        waiting: results of jobs and changes by the user, oldest first; the next step applies them.
+        generation: rises when the user changes the keyframes. Results of jobs that were started in an older
+            generation are ignored.
     """
 
     def __init__(self, first: ReadyKeyframe, style: EditStyle, config: BankConfig) -> None:
@@ -40,7 +41,7 @@ class HeldKeyframes:
         self.generation = 0
 
     def __iter__(self) -> Iterator[Keyframe]:
-        """Oldest first."""
+        """Iterates over the keyframes, oldest first."""
         return iter(self.bank)
 
     @property
@@ -50,32 +51,42 @@ class HeldKeyframes:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the keyframes, bytes."""
+        """Memory that the keyframes hold, bytes."""
         return self.bank.nbytes
 
     def describe(self) -> list[KeyframeInfo]:
-        """The keyframes as the film strip shows them, oldest first."""
+        """Returns the keyframes' descriptions for the page's film strip, oldest first."""
         with self.lock:
             active, first = self.worn.keyframe, self.first
             return [k.describe(active=k is active, first=first) for k in self.bank]
 
     def holds(self, keyframe_id: int) -> bool:
-        """Whether a keyframe of this name is among them."""
+        """Whether a keyframe of this id is held."""
         return any(k.id == keyframe_id for k in self.bank)
 
     def sources(self, landmarks: Landmarks, most: int) -> list[Keyframe]:
-        """What a new keyframe of a view is drawn from, see `Bank.sources`."""
+        """Chooses the keyframes that a new keyframe of a view is drawn from, see `Bank.sources`."""
         with self.lock:
             return self.bank.sources(landmarks, most)
 
     def take(self, found: Found, generation: int) -> None:
-        """Keep what a job found for the next step, unless the user changed the keyframes meanwhile."""
+        """Keeps a job's result for the next step, unless the user changed the keyframes meanwhile.
+
+        Args:
+            found: the result.
+            generation: the value of `generation` when the job was started.
+        """
         with self.lock:
             if generation == self.generation:
                 self.waiting.append(found)
 
     def wants(self, keyframe: Keyframe, generation: int) -> bool:
-        """Whether a keyframe, or what it became when its hole was filled, is still held or about to be."""
+        """Whether a keyframe, or its filled version, is still held or waits to be.
+
+        Args:
+            keyframe: the keyframe; found by its id.
+            generation: the value of `generation` when the job that asks was started.
+        """
         with self.lock:
             if generation != self.generation:
                 return False
@@ -83,14 +94,14 @@ class HeldKeyframes:
             return any(keyframe.id == held.id for held in (*self.bank, *coming))
 
     def follow(self, own: Sequence[Keyframe], style: EditStyle) -> None:
-        """Hold the user's keyframes as they are now, see `Bank.follow`, and serve next what changed last.
+        """Updates to the user's current keyframes, see `Bank.follow`. The last changed one serves next.
 
         Args:
-            own: at least one.
-            style: how all edits are worn from now on.
+            own: the user's keyframes, at least one.
+            style: how all edits are worn; only a changed mode takes effect.
 
         Raises:
-            ValueError: they do not fit into the bank.
+            ValueError: the keyframes do not fit into the bank.
         """
         changed = self.bank.changed(own)
         if style.mode != self.style.mode:
@@ -104,25 +115,25 @@ class HeldKeyframes:
                 self._supersede(worn, "the keyframe that served was removed")
 
     def remove(self, keyframe: Keyframe) -> None:
-        """Take out a keyframe that was made beside the path.
+        """Removes a keyframe that Livery made.
 
         Raises:
-            ValueError: it is no longer there.
+            ValueError: it is no longer held.
         """
         with self.lock:
             self.bank.remove(keyframe)
         self.follow([k for k in self.bank if k.pinned], self.style)
 
     def retire(self) -> None:
-        """Let jobs under way bring nothing any more."""
+        """Makes running jobs have no effect and drops waiting changes."""
         with self.lock:
             self.generation += 1
             self.waiting.clear()
 
     def _compose_in(self, mode: Mode) -> None:
-        """Compose in another mode from the next step on."""
+        """Composes in another mode from the next step on."""
         self.style = style = replace(self.style, mode=mode)
-        waiting = self.waiting[-1].swap if self.waiting else None  # perhaps what the user edited last
+        waiting = self.waiting[-1].swap if self.waiting else None  # perhaps the user's last edit
         worn = style.ready(self.worn.keyframe)
         other = None if waiting is None else Swap(style.ready(waiting.worn.keyframe), waiting.reason)
         with self.lock:
@@ -131,6 +142,6 @@ class HeldKeyframes:
             self.worn = worn
 
     def _supersede(self, worn: ReadyKeyframe, reason: str) -> None:
-        """Serve this next, whatever jobs are under way; under the lock."""
+        """Lets `worn` serve next, whatever jobs are running. Call it while `lock` is held."""
         self.generation += 1
         self.waiting = [Found(swap=Swap(worn, reason))]

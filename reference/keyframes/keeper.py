@@ -1,4 +1,7 @@
-"""Keeps a stream's edit covered: watches each frame; tries, makes and swaps keyframes beside the path."""
+"""Keeps a stream's edit covered.
+
+It watches the coverage of each frame and tries, makes and switches keyframes beside the frame's path.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +29,18 @@ logger = logging.getLogger(__name__)
 
 
 class ReferenceKeeper:
-    """The keyframes of one edit on one stream.
+    """Keeps the keyframes of one edit on one stream.
 
-    Its methods belong to the thread of `step`; `held`, which keeps the keyframes, may be used from any other.
+    Call its methods from the thread of `step` only. `held`, which holds the keyframes, may be used from any
+    thread.
 
     Args:
         own: the user's keyframe and edit, made ready.
-        matcher: as the stream's.
+        matcher: the stream's matcher.
         style: how edits are worn.
-        worker: where the slow work is done.
-        fill: invents what no keyframe knows; None leaves it live.
+        worker: runs the slow work.
+        config: settings; the defaults when None.
+        fill: invents the parts of the edit that no keyframe knows; None leaves them live.
     """
 
     def __init__(
@@ -61,17 +66,20 @@ class ReferenceKeeper:
 
     @property
     def decision(self) -> Decision:
-        """What the last frame's coverage led to, for the log and the page."""
+        """The decision on the last frame's coverage, for the log and the page."""
         return self._lookout.decision
 
     def begin(self, now_s: float, last: Match | None) -> list[Event]:
-        """Swap in what came meanwhile; call it first in a step.
+        """Applies what jobs and the user brought since the last step. Call it first in a step.
 
         Args:
-            now_s: the frame's time.
-            last: the last frame's match with `worn`.
+            now_s: the frame's time, seconds.
+            last: the last frame's match with `held.worn`; None if there is none.
+
+        Returns:
+            What happened, for the log and the page.
         """
-        if now_s < self._now_s:  # the source began anew
+        if now_s < self._now_s:  # the source restarted
             self._begin_anew()
         self._now_s = now_s
         events: list[Event] = []
@@ -84,7 +92,7 @@ class ReferenceKeeper:
         return events
 
     def resume(self) -> None:
-        """Begin anew after frames that wore something else: what came meanwhile is not faded in."""
+        """Restarts after frames that wore another edit. Changes that came meanwhile show without a fade."""
         self._begin_anew()
         self._showing.stop()
         self._resuming = True
@@ -112,7 +120,7 @@ class ReferenceKeeper:
             self._passing.replaced(swap.replaces, keyframe)
         elif swap.known is not None:
             if not swap.serves and not self.held.bank.has_room(keyframe.nbytes):
-                return  # a view that was only passed drives nothing out
+                return  # a passed view must not displace another keyframe
             try:
                 self.held.bank.add(keyframe)
             except ValueError as error:
@@ -142,7 +150,7 @@ class ReferenceKeeper:
 
     def _note_refusal(self, reason: str, events: list[Event]) -> None:
         self._lookout.refused(self._now_s)
-        if reason != self._refused:  # once an episode
+        if reason != self._refused:  # report each reason once in a row
             self._refused = reason
             logger.info("no new keyframe: %s", reason)
             events.append(KeyframeRefused(self._now_s, reason))
@@ -150,19 +158,20 @@ class ReferenceKeeper:
     def blend(
         self, frame: Image, match: Match, new: Composition, landmarks: Landmarks | None, strength: float
     ) -> Composition:
-        """What the frame shows, see `Showing.blend`."""
+        """Returns the frame's composition, see `Showing.blend`."""
         return self._showing.blend(frame, match, new, self.held.worn, landmarks, strength)
 
     def watch(
         self, frame: Image, landmarks: Landmarks | None, match: Match, new: Composition, match_s: float
     ) -> None:
-        """Note how well the frame is covered, and ask for a better reference where it is not.
+        """Measures the frame's coverage and starts a job if the reference no longer covers the view.
 
         Args:
-            frame: uint8 (H, W, 3); copied where it may become a keyframe.
-            landmarks: of the frame's face.
-            match: of the frame with `worn`; new: what that made of it.
-            match_s: how long its match took.
+            frame: uint8 (H, W, 3); copied if it may become a keyframe.
+            landmarks: of the frame's face; None without one, and then nothing is done.
+            match: of the frame with `held.worn`.
+            new: the composition made with that match.
+            match_s: duration of the match, seconds.
         """
         self._match_s += 0.1 * (match_s - self._match_s)
         if landmarks is None or new.seen is None:
@@ -184,14 +193,14 @@ class ReferenceKeeper:
         self._act(frame, landmarks, match, covered)
 
     def _act(self, frame: Image, landmarks: Landmarks, match: Match, covered: float) -> None:
-        """Hand a job over where one is due and none is being done."""
+        """Submits a job if one is due and none is running."""
         if self._passing.running or (self._job is not None and self._job.running):
             return
         wanted = self._lookout.wanted(
             landmarks, self.held.first.prepared.landmarks, covered, self._match_s, self._now_s
         )
         if wanted is None:
-            if self._job is None or self._job.over:  # one that waits would lose its place
+            if self._job is None or self._job.over:  # a waiting job would lose its place
                 self._passing.go_on(self._now_s, covered, self._match_s)
             return
         worn = self.held.worn.keyframe
@@ -201,7 +210,7 @@ class ReferenceKeeper:
         self._worker.submit(self._job)
 
     def _tools(self) -> JobTools:
-        """What a job works with that brings nothing once the user has changed the keyframes."""
+        """The tools of a job. Its results are ignored once the user has changed the keyframes."""
         config, held = self.config, self.held
         generation = held.generation
         return JobTools(

@@ -1,4 +1,4 @@
-"""How references are kept."""
+"""Settings of the reference keeper."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from reference.keyframes.refusal import RefusalConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeeperConfig:
-    """How references are kept; `__post_init__` checks the ranges."""
+    """Settings of `ReferenceKeeper`: when keyframes are made, tried, switched and dropped.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
 
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     refusal: RefusalConfig = field(default_factory=RefusalConfig)
     make: bool = True  # False: only keyframes that the user edited serve
-    background: bool = True  # False: jobs run inside `step`: reproducible, for files and tests
-    radius: float = 0.04  # error up to which a place counts as covered, share of the face
-    threshold: float = 0.5  # at this probability of a smaller error
-    fade_frames: int = 5  # frames that show both references of a switch
-    ask_every_s: float = 0.1  # how often the bank is asked for a better keyframe
-    home_s: float = 2.0  # after this long on a made keyframe, the user's own is preferred where ...
-    home_coverage: float = 0.9  # ... it is expected to cover this much, and covers `policy.recover`
+    background: bool = True  # False: jobs run inside `step`, which is reproducible (for files and tests)
+    radius: float = 0.04  # error up to which a place counts as covered, share of the face size
+    threshold: float = 0.5  # a place is covered if the error is below `radius` with this probability
+    fade_frames: int = 5  # frames of the cross-fade between the two references of a switch
+    ask_every_s: float = 0.1  # time between two searches of the bank for a better keyframe
+    home_s: float = 2.0  # after this time on a made keyframe the user's own is tried again if it ...
+    home_coverage: float = 0.9  # ... is predicted to cover this much; it must then cover `policy.recover`
     stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
-    max_match_s: float = 0.06  # where a match takes longer on average, nothing new is made
-    pair_match_s: float = 0.0  # beside a made keyframe the user's own is matched too, and gives what it is
-    # sure of, where a match takes no longer than this on average; 0: never
-    max_sources: int = 4  # earlier keyframes that a new one is drawn from
-    passed_views: int = 2  # poorly covered views on the way to a new keyframe that join the bank with it; as
-    # many as the middle of a quadrant grid, which fills their holes; 0: none
-    passed_wait_s: float = 10.0  # they are drawn once the new keyframe's hole is filled, or after this long
+    max_match_s: float = 0.06  # no new keyframe is made if a match takes longer than this on average
+    pair_match_s: float = 0.0  # if a match takes less than this on average, the user's own keyframe is
+    # matched beside a made one and gives the pixels it is sure of; 0: never
+    max_sources: int = 4  # largest number of earlier keyframes that a new one is drawn from
+    passed_views: int = 2  # poorly covered views before a new keyframe that join the bank after it; 0: none.
+    # The default is the number of frames in the middle of a quadrant grid, which fills their holes
+    passed_wait_s: float = 10.0  # they are drawn once the new keyframe's hole is filled, or after this time
 
     def __post_init__(self) -> None:
         for name in ("threshold", "home_coverage"):

@@ -1,4 +1,4 @@
-"""How a keyframe is shown."""
+"""The description of a keyframe that the page shows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ class KeyframeInfo:
     """A keyframe as the page's film strip shows it.
 
     Attributes:
-        image, edited: uint8 (H, W, 3).
-        pinned: edited by the user.
-        made_s: time of its frame; used: how much it served; active: it serves now.
-        id: names it for as long as it is kept; version: changes with `edited`.
-        turn_deg: yaw and pitch of its head against the first keyframe's, degrees; None without a face.
-        covered: mean share of the edit that it covered where it was tried, [0, 1]; None before that.
-        landmarks: of `image`.
+        image, edited: the reference and its edited picture, uint8 (H, W, 3).
+        pinned: whether the user edited it.
+        made_s: time of its frame, seconds.
+        used: number of frames it served, see `Bank.served`.
+        active: whether it serves now.
+        id: identifies the keyframe for as long as it is kept.
+        version: changes with `edited`.
+        turn_deg: yaw and pitch of its head relative to the first keyframe's, degrees; None without a face.
+        covered: mean share of the edit that it covered in the views where it was tried, [0, 1]; None if it
+            was not tried yet.
+        landmarks: of `image`; None without a face.
     """
 
     image: Image

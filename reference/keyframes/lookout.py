@@ -1,4 +1,4 @@
-"""Which better reference a stream should ask for, frame by frame."""
+"""Decides frame by frame whether a stream should request a better reference, and which one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from reference.keyframes.refusal import SHUT, eyes_shut
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """What should be done beside the path.
+    """A job that should be done beside the frame's path.
 
     Attributes:
-        candidate: the keyframe to try, None to make one; least: what it must cover; reason: in words.
+        candidate: the keyframe to try; None to make a new one.
+        least: coverage that the candidate must reach, [0, 1].
+        reason: why, in words for the user.
     """
 
     candidate: Keyframe | None
@@ -27,40 +29,49 @@ class Wanted:
 
 
 class Lookout:
-    """Asks the policy, and the bank now and then; of the step's thread alone.
+    """Asks the policy at every frame and the bank at intervals. Use it from the thread of `step` only.
 
     Args:
-        config: how references are kept.
-        bank: what may serve.
+        config: settings of the keeper.
+        bank: the keyframes that may serve.
+
+    Attributes:
+        decision: the last frame's decision, for the log and the page.
     """
 
     def __init__(self, config: KeeperConfig, bank: Bank) -> None:
-        self.decision = Decision(Action.KEEP, "no frame yet")  # the last frame's, for the log and the page
+        self.decision = Decision(Action.KEEP, "no frame yet")
         self._config, self._bank = config, bank
-        self._other: tuple[Keyframe, float] | None = None  # may cover the view better, and how well
-        self._own: Keyframe | None = None  # the user's, that may serve again
+        self._other: tuple[Keyframe, float] | None = None  # best other keyframe and its predicted coverage
+        self._own: Keyframe | None = None  # the user's keyframe that may serve again
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """The source began anew, or another edit was worn meanwhile."""
+        """Starts afresh after the source restarted or another edit was worn."""
         self._policy = KeyframePolicy(self._config.policy)
         self._asked_s = self._changed_s = -np.inf
         self._other = None
 
     def switched(self, now_s: float) -> None:
-        """Another keyframe serves."""
+        """Tells that another keyframe serves now."""
         self._policy.switched(now_s=now_s)
         self._changed_s, self._other, self._own = now_s, None, None
 
     def refused(self, now_s: float) -> None:
-        """The frame that was asked for is no good as keyframe."""
+        """Tells that the frame was refused as keyframe."""
         self._policy.refused(now_s=now_s)
 
     def ask(self, keyframe: Keyframe, landmarks: Landmarks, covered: float, now_s: float) -> bool:
-        """Ask the bank, once in `ask_every_s`; whether it was asked.
+        """Asks the bank for a better keyframe, at most once in `ask_every_s`.
 
         Args:
-            keyframe: that serves; landmarks: of the frame; covered: share of the edit, [0, 1].
+            keyframe: the keyframe that serves.
+            landmarks: of the frame.
+            covered: covered share of the edit, [0, 1].
+            now_s: the frame's time, seconds.
+
+        Returns:
+            Whether the bank was asked at this frame.
         """
         config = self._config
         if now_s - self._asked_s < config.ask_every_s:
@@ -73,13 +84,16 @@ class Lookout:
         return True
 
     def decide(self, covered: float, now_s: float) -> None:
-        """Make the frame's decision."""
+        """Makes the frame's decision from the covered share of the edit, [0, 1], and the time, seconds."""
         other = None if self._other is None else self._other[1]
         decision = self._policy.decide(coverage=covered, now_s=now_s, best_other=other)
         self.decision = replace(decision, coverage=covered)
 
     def _home(self, keyframe: Keyframe, landmarks: Landmarks, now_s: float) -> Keyframe | None:
-        """The user's own keyframe that should serve again: its pixels are the user's, not carried over."""
+        """The user's own keyframe that should serve again instead of a made one; None if there is none.
+
+        Its pixels are the user's work, while those of a made keyframe were carried over.
+        """
         if keyframe.pinned or now_s - self._changed_s < self._config.home_s:
             return None
         best = self._bank.best(landmarks, pinned=True)
@@ -88,11 +102,17 @@ class Lookout:
     def wanted(
         self, landmarks: Landmarks, first: Landmarks | None, covered: float, match_s: float, now_s: float
     ) -> Wanted | None:
-        """What to do by the last decision; None where nothing is due. Counts as done once it is asked.
+        """Returns the job that follows from the last decision. It then counts as started.
 
         Args:
-            landmarks: of the frame; first: of the user's first keyframe; covered: share of the edit, [0, 1].
-            match_s: how long a match takes on average.
+            landmarks: of the frame.
+            first: landmarks of the user's first keyframe; None without a face.
+            covered: covered share of the edit, [0, 1].
+            match_s: average duration of a match, seconds.
+            now_s: the frame's time, seconds.
+
+        Returns:
+            The job, or None if nothing is due.
         """
         config, action, reason = self._config, self.decision.action, self.decision.reason
         own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
@@ -104,7 +124,7 @@ class Lookout:
             return None
         if own is not None:
             wanted = Wanted(own, config.policy.recover, "the user's own covers the view again")
-            self._changed_s = now_s  # once in `home_s`
+            self._changed_s = now_s  # so that it is tried at most once in `home_s`
         elif action is Action.SWITCH:
             assert self._other is not None
             wanted = Wanted(self._other[0], min(1.0, covered + config.policy.switch_gain), reason)

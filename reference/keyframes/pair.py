@@ -1,4 +1,4 @@
-"""Two keyframes on one frame: each pixel from the one whose place there is sure."""
+"""Two keyframes on one frame: each pixel comes from the keyframe that is sure of its place."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ SEAM_CELLS = 1.5  # sigma over which one keyframe hands over to the other in spa
 
 
 def cells_of(box: Box) -> tuple[int, int]:
-    """Rows and columns of the grid over a box on which two keyframes are weighed."""
+    """Rows and columns of the grid over a box on which two keyframes are mixed."""
     x0, y0, x1, y1 = box
     return max(1, round((y1 - y0) / CELL_PX)), max(1, round((x1 - x0) / CELL_PX))
 
 
 def sureness(edit: Edit, match: Match | None, box: Box, config: CompositeConfig) -> Float:
-    """How sure an edit's place is, as it is composed, smooth: float32 (rows, columns), [0, 1].
+    """Computes how sure the places of an edit are on a frame.
 
     Args:
-        edit: of the keyframe; one whose place does not matter is sure everywhere.
-        match: of the frame with it; None is sure of nothing.
-        box: of the frame, (x0, y0, x1, y1), on the grid of `cells_of`.
-        config: how the edit is composed.
+        edit: of the keyframe; an edit whose place does not matter is sure everywhere.
+        match: of the frame with the keyframe; None is sure of nothing.
+        box: of the frame, (x0, y0, x1, y1).
+        config: how the edit is composed; gives the radius and the limits of trust.
+
+    Returns:
+        float32 (rows, columns) on the grid of `cells_of(box)`, [0, 1], smooth.
     """
     size = cells_of(box)
     if edit.is_empty or edit.is_tone:
@@ -46,11 +49,16 @@ def sureness(edit: Edit, match: Match | None, box: Box, config: CompositeConfig)
 
 
 def mix(frame: Image, first: Image, second: Image, box: Box, share: Float) -> Image:
-    """Two pictures of a frame in one, equal to the frame outside a box.
+    """Mixes two edited pictures of a frame inside a box.
 
     Args:
-        frame, first, second: uint8 (H, W, 3); the two equal `frame` outside `box`.
-        share: of the second, float32 on the grid of `cells_of(box)`, [0, 1].
+        frame: uint8 (H, W, 3).
+        first, second: the edited pictures, uint8 (H, W, 3), equal to `frame` outside `box`.
+        box: (x0, y0, x1, y1), pixels.
+        share: share of `second`, float32 on the grid of `cells_of(box)`, [0, 1].
+
+    Returns:
+        uint8 (H, W, 3), equal to `frame` outside `box`.
     """
     x0, y0, x1, y1 = box
     weight = np.clip(cv2.resize(share, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), 0, 1)
@@ -61,18 +69,19 @@ def mix(frame: Image, first: Image, second: Image, box: Box, share: Float) -> Im
 
 
 class Partner:
-    """The user's own keyframe beside one that was made from it: it gives every pixel it is sure of.
+    """Lays the user's own keyframe over a made one wherever the user's is sure of its place.
 
-    What a made keyframe could not see of the edit is not in it; the user's own may show it on a later frame.
-    Costs a match and a composition a frame while a made keyframe serves. One stream's, one thread's.
+    A made keyframe lacks the parts of the edit that its view hid. The user's own keyframe may show them on a
+    later frame. This costs a match and a composition per frame while a made keyframe serves. An object
+    belongs to one stream and one thread.
 
     Args:
-        matcher: as the stream's.
+        matcher: the stream's matcher.
     """
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        self._own: ReadyKeyframe | None = None  # the user's keyframe that served last
+        self._own: ReadyKeyframe | None = None  # the last of the user's keyframes that served
         self._last: Match | None = None
 
     def over(
@@ -86,15 +95,16 @@ class Partner:
         *,
         paired: bool = True,
     ) -> Composition:
-        """The user's own over what the frame would show.
+        """Lays the user's own keyframe over a composition.
 
         Args:
-            shown: what it would show: `worn`'s composition, in a fade that of two keyframes.
+            shown: the composition so far: that of `worn`, or that of two keyframes during a fade.
             frame: uint8 (H, W, 3).
-            worn: the keyframe that serves; served: its match and its composition alone.
-            landmarks: of the frame; without them nothing is added.
+            worn: the keyframe that serves.
+            served: the frame's match with `worn`, and the composition of `worn` alone.
+            landmarks: of the frame; without them nothing is added while a made keyframe serves.
             strength: of the edit, [0, 1].
-            paired: False adds nothing, there being no time for it; the user's own is remembered all the same.
+            paired: False adds nothing, to save time; the user's own keyframe is remembered all the same.
         """
         if worn.keyframe.pinned:
             if self._own is not worn:

@@ -1,4 +1,4 @@
-"""Views that a stream passes while its edit is poorly covered: a few are remembered for the bank."""
+"""Remembers a few of the views that a stream passes while its edit is poorly covered."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from reference.keyframes.bank import SAME_VIEW, BankConfig, apart
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Passed:
-    """A view that was passed.
+    """A view that the stream passed.
 
     Attributes:
-        frame: uint8 (H, W, 3), a copy; landmarks: of its face; now_s: its time.
+        frame: uint8 (H, W, 3), a copy.
+        landmarks: of the frame's face.
+        now_s: time of the frame, seconds.
     """
 
     frame: Image
@@ -25,13 +27,13 @@ class Passed:
 
 
 class PassedViews:
-    """The way since the edit was covered last: views that lie as far apart as a few can.
+    """The views passed since the edit was last covered, thinned out to a few that are far apart.
 
-    Where one too many is held, the one whose neighbours on the way are nearest to each other goes, so that
-    a steady turn leaves even steps however long it takes.
+    When there are too many, the view whose two neighbours are nearest to each other is dropped. A steady
+    turn of the head thus leaves views at even steps, however long it takes.
 
     Args:
-        most: views that `before` gives; one more is held.
+        most: largest number of views that `before` returns; one more is held.
         config: scales of the distance between views.
     """
 
@@ -43,11 +45,13 @@ class PassedViews:
         return len(self._views)
 
     def note(self, frame: Image, landmarks: Landmarks, now_s: float, start: Landmarks | None) -> None:
-        """Remember a view; copied only where it is like none of those held.
+        """Remembers a view if it is unlike all views held. Only then the frame is copied.
 
         Args:
-            frame: uint8 (H, W, 3); landmarks: of its face; now_s: its time, growing from call to call.
-            start: of the keyframe that serves, where the way began.
+            frame: uint8 (H, W, 3).
+            landmarks: of the frame's face.
+            now_s: time of the frame, seconds, growing from call to call.
+            start: landmarks of the keyframe that serves, where the views began; None without a face.
         """
         if self._most < 1 or any(
             apart(v.landmarks, landmarks, self._config) < SAME_VIEW for v in self._views
@@ -57,15 +61,20 @@ class PassedViews:
         self._views = [*held, Passed(frame.copy(), landmarks, now_s)]
 
     def before(self, now_s: float, start: Landmarks | None, end: Landmarks) -> tuple[Passed, ...]:
-        """What lies between the keyframe that serves and a frame that may become one, by time.
+        """Returns the views between the keyframe that serves and a frame that may become one.
 
         Args:
-            now_s: of the frame; start: as in `note`; end: landmarks of the frame.
+            now_s: time of the frame, seconds.
+            start: as in `note`.
+            end: landmarks of the frame.
+
+        Returns:
+            At most `most` views, in order of time.
         """
         return tuple(self._thinned([v for v in self._views if v.now_s < now_s], start, end))
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forgets all views."""
         self._views = []
 
     def _thinned(self, views: Sequence[Passed], start: Landmarks | None, end: Landmarks) -> list[Passed]:

@@ -1,4 +1,4 @@
-"""Beside the frame's path: views passed on the way to a new keyframe become keyframes of the bank as well."""
+"""The job that makes keyframes of the views passed before a new keyframe. It runs beside the frame's path."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from reference.side_work import Worker
 
 logger = logging.getLogger(__name__)
 
-MORE = 0.03  # share of an edit that keyframes together must show more than each alone, to be drawn into one
+MORE = 0.03  # share of an edit that keyframes must show together beyond each alone to be drawn into one
 
 
 class PassedJob:
-    """Draws the edit on each view from earlier keyframes, then has the holes filled between both ends.
+    """Draws the edit on passed views from earlier keyframes, then has their holes filled.
 
-    Called by a worker until it is `over`, once for each view, so that what is urgent can go between.
+    A worker calls it once for each view until it is `over`, so that urgent jobs can run in between.
 
     Args:
-        views: what was passed, by time.
-        ends: the keyframe that served before, and the one that was made.
-        tools: what with.
-        due_s: from when on it may be called, or else from when the second end was replaced: while its hole
-            is being filled, views would be drawn from a picture that shows the hole unedited.
+        views: the passed views, in order of time.
+        ends: the keyframe that served before them, and the one that was made after them.
+        tools: models, settings and callbacks.
+        due_s: earliest time of a call, seconds. Once the second end was replaced, it may be called at once.
+            While that keyframe's hole is being filled, views would be drawn from a picture that shows the
+            hole unedited.
     """
 
     def __init__(
@@ -54,18 +55,18 @@ class PassedJob:
         return not self._left
 
     def due(self, now_s: float) -> bool:
-        """Whether it may be called for a further view."""
+        """Whether it may be called for a further view at time `now_s`, seconds."""
         return not self.over and not self.running and now_s >= self._due_s
 
     def replaced(self, old: Keyframe, new: Keyframe) -> None:
-        """A keyframe of the bank is another one now, perhaps an end with its hole filled."""
+        """Tells that keyframe `old` was replaced by `new`, for example by its filled version."""
         start, end = self._ends
         self._ends = (new if old is start else start, new if old is end else end)
         if old is end:
             self._due_s = -np.inf
 
     def __call__(self) -> None:
-        """Draw on the next view, and report; nothing where an end is no longer held."""
+        """Draws the edit on the next view and reports the result. Ends the job if an end is no longer held."""
         if self.over or not self._timely():
             self._left.clear()
             return
@@ -87,11 +88,11 @@ class PassedJob:
             logger.debug("the view of %.1f s makes no keyframe: %s", view.now_s, seen)
             return
         prepared, sights = seen
-        # Not from what this job made: that knows no more than the ends, and errors would compound.
+        # Not drawn from keyframes of this job: they know no more than the ends, and errors would add up.
         earlier = [s for s in sights if s.keyframe not in made]
         covered = [s.covered for s in sights]
         shown, together = shares(sights, earlier, tools.threshold)
-        if together >= max(shown) + MORE:  # then none of them is all that this view can have
+        if together >= max(shown) + MORE:  # no single keyframe shows all that is known of this view
             covered = shown
         observed = tuple((s.keyframe, view.landmarks, c) for s, c in zip(sights, covered, strict=True))
         if max(covered) >= tools.enough:
@@ -102,7 +103,7 @@ class PassedJob:
             logger.debug("the view of %.1f s makes no keyframe: %s", view.now_s, drawn)
             self._tools.report(Found(observed=observed))
             return
-        # As old as the keyframe it is drawn from: an edit of that takes both out, see `Bank.follow`.
+        # It gets the age of the second end, so that an edit of that end removes both, see `Bank.follow`.
         keyframe = Keyframe(prepared.image, drawn.edited, prepared, made_s=self._ends[1].made_s)
         worn = tools.style.ready(keyframe)
         swap = Swap(worn, "its view was passed", known=drawn.known, serves=False)
@@ -110,7 +111,7 @@ class PassedJob:
         self._tools.report(Found(observed=observed, swap=swap))
 
     def _fill(self) -> None:
-        """Have all holes filled at once, where someone can."""
+        """Has all holes filled at once, if the fill can do that."""
         fill = self._tools.fill
         holed = [(k, drawn) for k, drawn in self._made if drawn.hole.any()]
         if not holed or not isinstance(fill, GapFill):
@@ -129,7 +130,7 @@ class PassedJob:
         fill.between(gap, take, lambda: self._timely() and any(self._tools.wants(k) for k, _ in holed))
 
     def _whole(self, keyframe: Keyframe, drawn: Drawn, picture: Image) -> None:
-        """Report the keyframe with its hole filled, if that changed anything."""
+        """Reports the keyframe with its hole filled, if the fill changed anything."""
         if (picture == drawn.edited).all():
             return
         whole = self._tools.style.ready(replace(keyframe, edited=picture))
@@ -137,15 +138,19 @@ class PassedJob:
 
 
 def shares(sights: Sequence[Sight], earlier: Sequence[Sight], threshold: float) -> tuple[list[float], float]:
-    """What each keyframe alone shows of an edit, and what the earlier ones show together, [0, 1].
+    """Computes which share of an edit each keyframe shows alone, and which share some of them show together.
 
-    The edit is as large as all of them know it. `Sight.covered` asks a keyframe for its own edit only: one
-    that was made lacks what its view hid, and covers what it has.
+    The shares refer to the edit as far as all keyframes together know it. `Sight.covered` refers to the
+    keyframe's own edit only: a made keyframe lacks what its view hid, yet can cover all that it has.
 
     Args:
-        sights: of one frame, the user's own first: where that edit lies counts however unsure its place is.
-        earlier: at least one of them.
-        threshold: confidence at which a place counts as shown.
+        sights: of one frame, the user's own keyframe first. All places of that keyframe's edit count, however
+            unsure the match is there.
+        earlier: the sights that are combined, at least one of `sights`.
+        threshold: confidence from which a place counts as shown, [0, 1].
+
+    Returns:
+        The share of each sight, and the common share of `earlier`, all in [0, 1].
     """
     rows, columns = sights[0].confidence.shape
     lies = [cv2.resize(s.mask, (columns, rows), interpolation=cv2.INTER_AREA) for s in sights]
@@ -158,21 +163,23 @@ def shares(sights: Sequence[Sight], earlier: Sequence[Sight], threshold: float) 
 
 
 class Passing(PassedViews):
-    """The views that a stream passes, and what becomes of them; of the step's thread alone.
+    """The views that a stream passes and the job that makes keyframes of them.
+
+    Use it from the thread of `step` only.
 
     Args:
-        config: how references are kept.
-        worker: where views are drawn on.
+        config: settings of the keeper.
+        worker: runs the job.
     """
 
     def __init__(self, config: KeeperConfig, worker: Worker) -> None:
         super().__init__(config.passed_views, config.bank)
         self._keeping, self._worker = config, worker
-        self._job: PassedJob | None = None  # of the views before the keyframe made last
+        self._job: PassedJob | None = None  # for the views before the last made keyframe
 
     @property
     def running(self) -> bool:
-        """Whether a view is being drawn on."""
+        """Whether the job is drawing on a view."""
         return self._job is not None and self._job.running
 
     def note_covered(
@@ -184,11 +191,12 @@ class Passing(PassedViews):
         start: Landmarks | None,
         first: Landmarks | None,
     ) -> None:
-        """Remember the view if it is poorly covered; forget the way where it is covered again.
+        """Remembers the view if it is poorly covered. Forgets all views once the edit is covered again.
 
         Args:
-            frame, landmarks, now_s, start: as in `note`; covered: share of its edit, [0, 1].
-            first: landmarks of the user's first keyframe, which tell what eyes are shut.
+            frame, landmarks, now_s, start: as in `note`.
+            covered: covered share of the edit, [0, 1].
+            first: landmarks of the user's first keyframe; shut eyes are judged against them.
         """
         if covered >= self._keeping.policy.recover:
             self.clear()
@@ -196,11 +204,13 @@ class Passing(PassedViews):
             self.note(frame, landmarks, now_s, start)
 
     def begin(self, swap: Swap, start: Keyframe, tools: JobTools, now_s: float) -> None:
-        """A keyframe was made: what was passed before it may join the bank too.
+        """Creates the job for the views that were passed before a new keyframe.
 
         Args:
-            swap: to the keyframe; start: the one that served before it.
-            tools: what with; now_s: of the frame.
+            swap: the swap to the new keyframe.
+            start: the keyframe that served before it.
+            tools: models, settings and callbacks.
+            now_s: the frame's time, seconds.
         """
         due_s = now_s + self._keeping.passed_wait_s if swap.fills else -np.inf
         self._job = PassedJob(swap.passed, (start, swap.worn.keyframe), tools, due_s)
@@ -211,16 +221,18 @@ class Passing(PassedViews):
             self._job.replaced(old, new)
 
     def go_on(self, now_s: float, covered: float, match_s: float) -> None:
-        """Nothing is urgent: have a view drawn on, where one is left.
+        """Submits the job for its next view, if one is left and the edit is well covered.
 
         Args:
-            now_s: of the frame; covered: share of its edit, [0, 1]; match_s: how long a match takes.
+            now_s: the frame's time, seconds.
+            covered: covered share of the edit, [0, 1].
+            match_s: average duration of a match, seconds.
         """
         calm = covered >= self._keeping.policy.min_coverage and match_s <= self._keeping.max_match_s
         if self._job is not None and calm and self._job.due(now_s):
             self._worker.submit(self._job)
 
     def begin_anew(self) -> None:
-        """The source began anew, or another edit was worn meanwhile."""
+        """Starts afresh after the source restarted or another edit was worn."""
         self.clear()
         self._job = None

@@ -1,4 +1,4 @@
-"""When the reference no longer covers the view: coverage and time in, a decision and its reason out."""
+"""The policy that decides from coverage and time whether to keep, switch or make a keyframe."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from correspondence import Float
 
-MOST_DOUBLINGS = 4  # of the time after which a refused keyframe is tried again
+MOST_DOUBLINGS = 4  # largest number of times that `retry_s` is doubled
 
 
 class Action(Enum):
-    """What to do about the references."""
+    """What to do about the reference in use."""
 
     KEEP = "keep"
     SWITCH = "switch"  # a keyframe of the bank covers the view better
@@ -23,10 +23,12 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An action and, for the log and the page, why.
+    """An action and its reason.
 
     Attributes:
-        coverage: of the reference in use in the frame that was judged, [0, 1]; None where none was.
+        action: what to do.
+        reason: why, in words for the log and the page.
+        coverage: coverage of the judged frame by the reference in use, [0, 1]; None if no frame was judged.
     """
 
     action: Action
@@ -36,21 +38,21 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyConfig:
-    """Thresholds of `KeyframePolicy`; coverage is a share in [0, 1], times are seconds.
+    """Thresholds of `KeyframePolicy`. Coverage is a share in [0, 1], times are in seconds.
 
     Raises:
         ValueError: a share outside [0, 1], `recover` below `min_coverage`, or a negative time.
     """
 
     min_coverage: float = 0.91  # below this the reference no longer covers the view
-    recover: float = 0.95  # hysteresis: above this it does again
-    window_s: float = 0.14  # sliding window whose median coverage decides (StreamEdit 3.2)
-    cooldown_s: float = 0.6  # shortest time between two new keyframes ...
-    urgent: float = 0.85  # ... and where less than this is covered, and the last one did help, ...
-    urgent_s: float = 0.3  # ... this one
-    retry_s: float = 0.24  # shortest time between a refused keyframe and the next; doubles with each
-    switch_gain: float = 0.03  # a keyframe of the bank must cover this much more
-    switch_cooldown_s: float = 0.3  # shortest time between two switches, unless `urgent`
+    recover: float = 0.95  # hysteresis: from this coverage on it covers the view again
+    window_s: float = 0.14  # sliding window; its median coverage decides (StreamEdit 3.2)
+    cooldown_s: float = 0.6  # shortest time between two new keyframes
+    urgent: float = 0.85  # if less than this is covered and the last new keyframe did help, ...
+    urgent_s: float = 0.3  # ... this is the shortest time instead
+    retry_s: float = 0.24  # shortest time between a refused keyframe and the next; doubles with each refusal
+    switch_gain: float = 0.03  # a keyframe of the bank must be predicted to cover this much more
+    switch_cooldown_s: float = 0.3  # shortest time between two switches while coverage is at least `urgent`
 
     def __post_init__(self) -> None:
         for name in ("min_coverage", "recover", "urgent", "switch_gain"):
@@ -64,15 +66,17 @@ class PolicyConfig:
 
 
 def coverage(confidence: Float, weight: Float, threshold: float = 0.5) -> float:
-    """Share of `weight` that lies where `confidence` is at least `threshold`.
+    """Computes the share of `weight` at the places where `confidence` is at least `threshold`.
 
     Args:
         confidence: float32 (H, W), P(|error| < r), in [0, 1].
-        weight: float32 (H, W), at least 0: how much was edited there; for global edits the foreground.
+        weight: float32 (H, W), at least 0: how much was edited at each place; for global edits the
+            foreground.
         threshold: in [0, 1].
 
     Returns:
-        In [0, 1]; 1 where the weight is 0 everywhere (nothing edited is in view, so nothing is uncovered).
+        The share, in [0, 1]. It is 1 if the weight is 0 everywhere: nothing edited is in view, so nothing is
+        uncovered.
 
     Raises:
         ValueError: shapes that differ, or a negative weight.
@@ -88,33 +92,37 @@ def coverage(confidence: Float, weight: Float, threshold: float = 0.5) -> float:
 
 
 class KeyframePolicy:
-    """Keep, switch or make a keyframe: hysteresis, cool-down and a sliding window over coverage.
+    """Decides for each frame whether to keep, switch or make a keyframe.
 
-    The adaptive replacement of StreamEdit 3.2, whose single threshold on the mean uncertainty becomes: the
-    median coverage of a window, two thresholds, and a bank to switch to before anything new is made.
+    It is based on the adaptive replacement of StreamEdit 3.2, which uses a single threshold on the mean
+    uncertainty. This policy uses the median coverage of a sliding window, two thresholds (hysteresis) and
+    cool-down times, and it switches to a keyframe of the bank before it makes a new one.
     """
 
     def __init__(self, config: PolicyConfig | None = None) -> None:
         self.config = config or PolicyConfig()
         self._seen: deque[tuple[float, float]] = deque()  # (now_s, coverage)
         self._low = False
-        self._low_s = -np.inf  # since when
+        self._low_s = -np.inf  # time since which coverage is low
         self._made_s = -np.inf
         self._switched_s = -np.inf
         self._refused_s = -np.inf
         self._refusals = 0  # in a row
-        self._helped = True  # the view was covered since the last keyframe was made
+        self._helped = True  # whether the view was covered since the last keyframe was made
 
     def decide(self, *, coverage: float, now_s: float, best_other: float | None = None) -> Decision:
-        """One frame's decision.
+        """Decides what to do about the reference at one frame.
 
         Args:
-            coverage: of the reference in use, [0, 1].
-            now_s: the frame's time, not decreasing.
-            best_other: predicted coverage of the best other keyframe of the bank; None without one.
+            coverage: of the frame by the reference in use, [0, 1].
+            now_s: the frame's time, seconds, not decreasing.
+            best_other: predicted coverage of the best other keyframe of the bank; None if there is none.
+
+        Returns:
+            The action and its reason.
 
         Raises:
-            ValueError: a coverage outside [0, 1] or time running backwards.
+            ValueError: a coverage outside [0, 1], or a time before the last one.
         """
         if not 0 <= coverage <= 1:
             raise ValueError(f"coverage must lie in [0, 1], got {coverage}")
@@ -152,18 +160,21 @@ class KeyframePolicy:
         return Decision(Action.MAKE, f"{seen}; no keyframe covers the view")
 
     def switched(self, *, now_s: float) -> None:
-        """A switch was carried out: the window starts anew."""
+        """Tells the policy that a switch was carried out. The window starts anew."""
         self._switched_s = now_s
         self._restart()
 
     def made(self, *, now_s: float) -> None:
-        """A new keyframe was asked for: the cool-down starts."""
+        """Tells the policy that a new keyframe was requested. The cool-down starts."""
         self._made_s = now_s
         self._helped = False
         self._restart()
 
     def refused(self, *, now_s: float) -> None:
-        """The frame was no good as keyframe: another may be asked for after `retry_s`, later each time."""
+        """Tells the policy that the frame was refused as keyframe.
+
+        The next one may be requested after `retry_s`, which doubles with each refusal in a row.
+        """
         self._made_s, self._refused_s = -np.inf, now_s
         self._refusals += 1
 

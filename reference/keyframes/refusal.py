@@ -1,4 +1,4 @@
-"""Frames that would make a bad keyframe, and why: blur, closed eyes, a face half out, something in front."""
+"""Reasons to refuse a frame as keyframe: blur, closed eyes, a face cut off, or something in front of it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ SHUT = "the eyes are shut"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalConfig:
-    """What a frame needs to become a keyframe; `__post_init__` checks the ranges."""
+    """What a frame needs to become a keyframe.
+
+    Raises:
+        ValueError: a value outside [0, 1].
+    """
 
     blur: float = (
-        0.75  # share of the user's own sharpness that is enough, where the frame is not sharp itself
+        0.75  # share of the sharpness of the user's reference that is enough if the frame is not sharp
     )
-    eyes_open: float = 0.2  # `ReferenceScore.eyes_open` below which they count as closed ...
-    eyes_share: float = 0.5  # ... unless the user's own are not wider by this share
-    in_frame: float = 0.5
-    size: float = 0.02
-    hidden: float = 0.15  # share of the face that should be recognised and is not: something covers it
-    covered: float = 0.02  # share of the face that a hand or the like hides by its own looks, see `Hidden`
+    eyes_open: float = 0.2  # eyes are shut if `ReferenceScore.eyes_open` is below this ...
+    eyes_share: float = 0.5  # ... and below this share of the user's reference
+    in_frame: float = 0.5  # least `ReferenceScore.in_frame`
+    size: float = 0.02  # least `ReferenceScore.size`
+    hidden: float = 0.15  # unrecognised share of the face from which something is taken to cover it
     unsure: float = 0.15  # confidence below which a part of the face is not recognised
     least_known: float = 0.3  # share of the edit that must come from earlier keyframes
 
@@ -42,11 +45,16 @@ class RefusalConfig:
 def why_not_by_looks(
     image: Image, landmarks: Landmarks | None, own: tuple[Image, Landmarks | None], config: RefusalConfig
 ) -> str | None:
-    """Why a frame should not become a keyframe by what it shows; None where it may.
+    """Checks by a frame's picture and landmarks whether it may become a keyframe.
 
     Args:
-        image: uint8 (H, W, 3); landmarks: of its face.
-        own: the user's reference and its landmarks: what is good enough there is good enough here.
+        image: the frame, uint8 (H, W, 3).
+        landmarks: of the frame's face; None without one.
+        own: the user's reference and its landmarks; sharpness and eyes are judged against them.
+        config: what a frame needs.
+
+    Returns:
+        Why it should not, in words for the user; None if it may.
     """
     if landmarks is None:
         return "no face found"
@@ -61,17 +69,27 @@ def why_not_by_looks(
 
 
 def eyes_shut(landmarks: Landmarks, own: Landmarks | None, config: RefusalConfig) -> bool:
-    """Whether the eyes are too far shut for a keyframe; `own`: of the user's reference."""
+    """Whether the eyes are too far shut for a keyframe.
+
+    Args:
+        landmarks: of the frame.
+        own: landmarks of the user's reference; without them no eyes count as shut.
+        config: what a frame needs.
+    """
     wanted = 0.0 if own is None else config.eyes_share * eyes_open(own)
     return eyes_open(landmarks) < min(config.eyes_open, wanted)
 
 
 def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: RefusalConfig) -> str | None:
-    """Why a frame should not become a keyframe by how earlier keyframes recognise it; None where it may.
+    """Checks by a frame's matches with earlier keyframes whether it may become a keyframe.
 
     Args:
         landmarks: of the frame.
-        sights: of the frame from earlier keyframes.
+        sights: of the frame with earlier keyframes.
+        config: what a frame needs.
+
+    Returns:
+        Why it should not, in words for the user; None if it may.
     """
     covered = max((covered_share(landmarks, s.match.hidden) for s in sights), default=0.0)
     if covered > config.covered or hidden_share(landmarks, sights, config.unsure) > config.hidden:
@@ -96,16 +114,20 @@ def covered_share(landmarks: Landmarks, hidden: Hidden | None) -> float:
 
 
 def hidden_share(landmarks: Landmarks, sights: list[Sight], unsure: float) -> float:
-    """Share of the face that a keyframe shows as well, yet none recognises, [0, 1].
+    """Computes the share of the face that some keyframe shows but no match recognises.
 
-    A side of the head that is turned into view is not recognised either, but no keyframe shows it: a
-    triangle of the mesh counts where it faces the camera and is not much foreshortened in the frame and in
-    some keyframe. Mouth and eyes, which open and close, do not count, nor do small scattered places.
+    A triangle of the mesh counts if it faces the camera and is not much foreshortened, both in the frame and
+    in some keyframe. A side of the head that newly turned into view therefore does not count: it is not
+    recognised, but no keyframe shows it either. Mouth and eyes, which open and close, do not count, nor do
+    small scattered places.
 
     Args:
         landmarks: of the frame.
-        sights: of the frame from keyframes with a face.
+        sights: of the frame; keyframes without a face are left out.
         unsure: confidence below which a place is not recognised.
+
+    Returns:
+        The share of the counted area, [0, 1].
     """
     mesh = topology()
     moving = np.any(np.isin(mesh.triangles, (*INNER_LIPS, *RIGHT_EYE, *LEFT_EYE)), axis=1)
@@ -132,14 +154,14 @@ def _areas(landmarks: Landmarks) -> Float:
 
 
 def _widely(confidence: Float, landmarks: Landmarks, sight: Sight) -> Float:
-    """Confidence averaged over a twelfth of the face, so that only broad doubt remains."""
+    """Confidence averaged over a twelfth of the face size, so that only broad doubt remains."""
     cell = sight.match.frame_size[1] / confidence.shape[1]
     side = max(1, round(face_size(landmarks) / 12 / cell))
     return np.asarray(cv2.blur(confidence, (side, side)), np.float32)
 
 
 def _at(values: Float, centres: Float, sight: Sight) -> Float:
-    """Values of a coarse grid over the frame at points in pixels, float32 (N,)."""
+    """Reads a coarse grid over the frame at points in pixels, float32 (N,)."""
     height, width = sight.match.frame_size
     scale = np.array([values.shape[1] / width, values.shape[0] / height], np.float32)
     at = ((centres + 0.5) * scale - 0.5).astype(np.float32)[None]

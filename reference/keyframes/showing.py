@@ -1,4 +1,4 @@
-"""What frames show while keyframes change: cross-fades, and the user's own beside a made one."""
+"""What frames show while keyframes change: cross-fades, and the user's keyframe beside a made one."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from reference.keyframes.sights import ReadyKeyframe
 
 
 class Showing:
-    """Of one stream, used from the thread of its steps.
+    """Composes the frames of one stream while its keyframes change. Use it from the thread of `step` only.
 
     Args:
-        matcher: as the stream's.
-        config: how long a fade is, and when two keyframes are matched.
+        matcher: the stream's matcher.
+        config: gives the length of a fade, and when two keyframes are matched.
     """
 
     def __init__(self, matcher: Matcher, config: KeeperConfig) -> None:
         self._matcher, self._config = matcher, config
         self._fade: CrossFade | None = None
         self._partner = Partner(matcher)
-        self._paired = False  # there is time to match the user's own beside the made keyframe that serves
+        self._paired = False  # whether there is time to match the user's keyframe beside the made one
 
     @property
     def fading(self) -> bool:
-        """Frames still show two keyframes of a change."""
+        """Whether a cross-fade between two keyframes is going on."""
         return self._fade is not None
 
     def stop(self) -> None:
-        """End a fade at once."""
+        """Ends a fade at once."""
         self._fade = None
 
     def change(
@@ -43,13 +43,15 @@ class Showing:
         fades: bool,
         match_s: float,
     ) -> None:
-        """Another keyframe serves from the next frame on.
+        """Tells that another keyframe serves from the next frame on.
 
         Args:
-            old: what served; last: the last frame's match with it.
-            apart: how the matches with the two differ, None where that is not known.
-            fades: False: the new one shows at once.
-            match_s: how long a match takes.
+            old: the keyframe that served.
+            new: the keyframe that serves now.
+            last: the last frame's match with `old`; None if there is none.
+            apart: how the matches with the two differ; None if that is not known.
+            fades: False shows the new one at once.
+            match_s: average duration of a match, seconds.
         """
         frames = self._config.fade_frames
         if fades and frames > 0:
@@ -66,12 +68,14 @@ class Showing:
         landmarks: Landmarks | None,
         strength: float,
     ) -> Composition:
-        """The frame's composition, for a few frames after a change cross-faded with the last keyframe's.
+        """Returns the composition to show. After a change it is cross-faded with the old keyframe's.
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of it with the keyframe that serves; new: the composition; worn: what made it.
-            landmarks: of the frame, None where the face is lost.
+            match: of the frame with the keyframe that serves.
+            new: the composition made with that match.
+            worn: the keyframe that serves.
+            landmarks: of the frame; None if the face is lost.
             strength: of the edit, [0, 1].
         """
         shown = new

@@ -1,4 +1,4 @@
-"""A frame seen from one keyframe: where the edit lies in it, how sure that is, and what it looks like."""
+"""A frame matched with one keyframe: where the edit lies, how sure that is, and how it looks on the frame."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from reference.face.parts import face_size
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.policy import coverage
 
-RIM = 0.05  # what lies this near to the mesh in the keyframe belongs to it, face sizes
-HIDDEN = 0.5  # validity of the mesh below which what the keyframe shows at a place is less and less of it
-BROAD = 0.06  # an edit that reaches this far around a hidden place is thought to go on under it, face sizes
-SLIVER = 0.015  # what is narrower than twice this beside a hidden place is not the edit, face sizes
-CELL_PX = 8  # grid on which confidence is read
-MOST_KEPT = 4  # keyframes of a look that stay ready to serve
-ALL_TRUST = 1e-6  # confidence at which all of the edit shows: the place is taken as given and weighed later
+RIM = 0.05  # an edit this near to the mesh in the keyframe counts as on it, face sizes
+HIDDEN = 0.5  # validity of the mesh below which the keyframe increasingly hides a place
+BROAD = 0.06  # an edit that reaches this far around a hidden place is assumed to go on there, face sizes
+SLIVER = 0.015  # parts narrower than twice this beside a hidden place are not counted as edit, face sizes
+CELL_PX = 8  # cell of the grid on which confidence is read, pixels
+MOST_KEPT = 4  # number of keyframes of a look that stay ready to serve
+ALL_TRUST = 1e-6  # confidence from which all of the edit shows; its place is weighed later
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,8 +39,8 @@ class EditStyle:
     """How the edits of all keyframes are worn.
 
     Attributes:
-        mode, strength: of their `Edit`s.
-        composite: how they meet a frame.
+        mode, strength: mode and strength of the `Edit`s, see there.
+        composite: settings of their composition on a frame.
     """
 
     mode: Mode
@@ -51,7 +51,7 @@ class EditStyle:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def ready(self, keyframe: Keyframe) -> ReadyKeyframe:
-        """The keyframe made ready to serve frames; slow where it is not one of the last `MOST_KEPT`."""
+        """Makes a keyframe ready to serve frames. Slow unless it is one of the last `MOST_KEPT` keyframes."""
         with self._lock:
             kept = self._kept.get(keyframe)
             if kept is not None:
@@ -71,7 +71,7 @@ class EditStyle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadyKeyframe:
-    """A keyframe with all that a step needs of it."""
+    """A keyframe with its edit and the compositor of that edit, ready to serve frames."""
 
     keyframe: Keyframe
     edit: Edit
@@ -83,15 +83,16 @@ class Sight:
     """A frame matched with a keyframe.
 
     Attributes:
-        worn, match: of which keyframe and how.
+        worn: the keyframe, made ready.
+        match: of the frame with the keyframe.
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
-        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 where a mouth or an
-            eye stays live inside.
-        places: where in the keyframe each pixel should be seen, float32 (H, W, 2), pixels.
-        shown: how well the keyframe's mesh shows what the frame's does there, float32 (H, W), [0, 1]; 0 off
-            the mesh, where it is turned away and where it is foreshortened.
-        covered: share of the edited area that is seen with confidence, [0, 1]; what hides the face leaves
-            out what it hides.
+        mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 inside a mouth or an
+            eye that stays live.
+        places: expected place of each pixel in the keyframe, float32 (H, W, 2), pixels.
+        shown: how well the keyframe's mesh shows the skin that the frame shows there, float32 (H, W), [0, 1];
+            0 off the mesh, where the mesh is turned away and where it is foreshortened.
+        covered: share of the edited area that is seen with confidence, [0, 1]; parts that
+            something hides are left out.
     """
 
     worn: ReadyKeyframe
@@ -104,7 +105,7 @@ class Sight:
 
     @property
     def keyframe(self) -> Keyframe:
-        """Whose sight it is."""
+        """The keyframe that the frame was matched with."""
         return self.worn.keyframe
 
     @property
@@ -113,7 +114,16 @@ class Sight:
         return self.worn.edit
 
     def composed(self, frame: Image, style: EditStyle, *, by_mesh: bool = False) -> Image:
-        """The whole edit on the frame at full strength, wherever the match, or the mesh, puts it."""
+        """Composes the whole edit on the frame at full strength, whatever the confidence.
+
+        Args:
+            frame: uint8 (H, W, 3), the frame of this sight.
+            style: how the edit is worn.
+            by_mesh: takes the places from `places` instead of the match.
+
+        Returns:
+            uint8 (H, W, 3).
+        """
         if self.edit.strength <= 0:
             return frame
         match = self.match
@@ -137,12 +147,16 @@ def sight_of(
     radius: float,
     threshold: float,
 ) -> Sight:
-    """Match a frame with a keyframe.
+    """Matches a frame with a keyframe and finds where the edit lies.
 
     Args:
-        frame: uint8 (H, W, 3); landmarks: of its face.
-        radius: of the confidence, share of the face, or of the frame's shorter side without one.
-        threshold: confidence at which a place counts as covered.
+        frame: uint8 (H, W, 3).
+        landmarks: of the frame's face; None without one.
+        keyframe: the keyframe.
+        matcher: finds the match.
+        style: how the edit is worn.
+        radius: of the confidence, share of the face size, or of the frame's shorter side without a face.
+        threshold: confidence from which a place counts as covered, [0, 1].
     """
     size = (frame.shape[0], frame.shape[1])
     match = matcher.match(frame, keyframe.prepared, landmarks=landmarks)
@@ -167,10 +181,14 @@ def glance_at(
     radius: float,
     threshold: float,
 ) -> tuple[Match, float]:
-    """The match of a frame with a keyframe and how much of the edit it covers, [0, 1]: a sight at low cost.
+    """Matches a frame with a keyframe and measures coverage on a coarse grid, faster than `sight_of`.
 
     Args:
-        frame, landmarks, radius, threshold: as `sight_of`'s.
+        frame, landmarks, matcher, radius, threshold: as for `sight_of`.
+        worn: the keyframe, made ready.
+
+    Returns:
+        The match, and the share of the edit that it covers, [0, 1].
     """
     size = (frame.shape[0], frame.shape[1])
     match = matcher.match(frame, worn.keyframe.prepared, landmarks=landmarks)
@@ -195,17 +213,21 @@ def _cells(size: tuple[int, int]) -> tuple[int, int]:
 def _lie(
     mask: Float, own: Landmarks | None, now: Landmarks | None, matched: Float, pixels: Float
 ) -> tuple[Float, Float, Float]:
-    """Where an edit should lie in a frame, however unsure the match is: `Sight`'s mask, places and shown.
+    """Finds where an edit should lie in a frame, whatever the match's confidence.
 
-    What lies on the face's mesh goes where the frame's mesh carries it and nowhere else; the match, which
-    may send an ear to a cheek it cannot see, places the rest. At skin that the keyframe hides, as under a
-    lip that is pulled in now, the keyframe shows something else: only a broad edit goes on there.
+    An edit on the face's mesh goes where the frame's mesh carries it and nowhere else. The match places the
+    rest; it is not used on the mesh, because it may wrongly map an ear to a painted cheek. Where the keyframe
+    hides skin that the frame shows, such as under a lip that was pulled in, it shows something else. Only a
+    broad edit goes on at such places.
 
     Args:
-        mask: of the edit, float32, of the keyframe's size, or smaller where the grid is coarse.
+        mask: of the edit, float32, of the keyframe's size or smaller.
         own, now: landmarks of the keyframe and of the frame.
-        matched: where in the keyframe each place is seen by the match, float32 (h, w, 2), pixels.
-        pixels: x and y of each place, an even grid over the frame, float32 (h, w, 2).
+        matched: place of each grid point in the keyframe by the match, float32 (h, w, 2), pixels.
+        pixels: x and y of each grid point, an even grid over the frame, float32 (h, w, 2).
+
+    Returns:
+        `Sight.mask`, `Sight.places` and `Sight.shown` on the grid.
     """
     if own is None or now is None:
         return _warped(mask, matched, None), matched, np.zeros(pixels.shape[:2], np.float32)
@@ -227,7 +249,7 @@ def _lie(
     seen = by_mesh[..., 4]
     if float(seen[inside].min(initial=1)) < 1:
         on_face = seen * on_face + (1 - seen) * _warped(_broad(mask, own), places_, own)
-        sliver = _square(SLIVER, mask, own)  # of paint on triangles that the keyframe hides in part
+        sliver = _square(SLIVER, mask, own)  # removes slivers of paint on partly hidden triangles
         beside = cv2.dilate(1 - seen, sliver) > 0
         on_face = np.where(beside, cv2.morphologyEx(on_face, cv2.MORPH_OPEN, sliver), on_face)
     lies = np.where(inside, on_face, off_face)
@@ -235,7 +257,7 @@ def _lie(
 
 
 def _face(mask: Float, own: Landmarks, rim: float) -> Image:
-    """The face and a rim around it, in face sizes, on a grid like a mask's: uint8, 1: face."""
+    """The face and a rim of `rim` face sizes around it, on the grid of `mask`: uint8, 1: face."""
     scale = mask.shape[1] / own.image_size[1]
     face = np.zeros(mask.shape, np.uint8)
     oval = (own.points[list(OVAL), :2] + 0.5) * scale - 0.5
@@ -244,19 +266,19 @@ def _face(mask: Float, own: Landmarks, rim: float) -> Image:
 
 
 def _broad(mask: Float, own: Landmarks) -> Float:
-    """A mask without what is narrow; beside the face everything counts as edited, so that its rim stays."""
+    """A mask without its narrow parts. Off the face all counts as edited, so that the face's rim stays."""
     surely = np.where(_face(mask, own, 0) > 0, mask, np.float32(1))
     return np.asarray(cv2.erode(surely, _square(BROAD, mask, own)), np.float32)
 
 
 def _square(reach: float, mask: Float, own: Landmarks) -> Image:
-    """The square within `reach` face sizes of a pixel, on a grid like a mask's."""
+    """A square kernel that reaches `reach` face sizes from its centre, on the grid of `mask`."""
     side = 2 * max(0, round(reach * face_size(own) * mask.shape[1] / own.image_size[1])) + 1
     return np.ones((side, side), np.uint8)
 
 
 def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
-    """A mask of the keyframe's size or smaller at places of the keyframe, pixels."""
+    """Reads a mask of the keyframe's size or smaller at places of the keyframe, pixels."""
     if own is not None and mask.shape != own.image_size:
         scale = np.array([mask.shape[1] / own.image_size[1], mask.shape[0] / own.image_size[0]], np.float32)
         at = (at + np.float32(0.5)) * scale - np.float32(0.5)
@@ -265,5 +287,5 @@ def _warped(mask: Float, at: Float, own: Landmarks | None) -> Float:
 
 
 def radius_px(share: float, landmarks: Landmarks | None, size: tuple[int, int]) -> float:
-    """A radius in pixels: a share of the face, or of the frame's shorter side where there is none."""
+    """A radius in pixels: `share` of the face size, or of the frame's shorter side without a face."""
     return share * (min(size) if landmarks is None else face_size(landmarks))

@@ -1,4 +1,4 @@
-"""Beside the frame's path: a view that is badly covered gets a keyframe that covers it, or a new one."""
+"""The job that finds or makes a keyframe for a poorly covered view. It runs beside the frame's path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from reference.keyframes.passed import Passed
 from reference.keyframes.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights
 from reference.keyframes.sights import EditStyle, ReadyKeyframe, Sight, glance_at, sight_of
 
-Observed = tuple[Keyframe, Landmarks, float]  # a keyframe, a view, and what it covered of it
+Observed = tuple[Keyframe, Landmarks, float]  # keyframe, view, and coverage of that view in [0, 1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,10 +25,12 @@ class JobView:
     """The view that a job works on.
 
     Attributes:
-        frame: uint8 (H, W, 3); landmarks: of its face; now_s: its time.
-        wanted: what should be done.
-        served: the keyframe that serves the frame, and its match.
-        passed: poorly covered views before it, by time.
+        frame: uint8 (H, W, 3).
+        landmarks: of the frame's face.
+        now_s: time of the frame, seconds.
+        wanted: what the job should do.
+        served: the keyframe that served the frame, and the frame's match with it.
+        passed: poorly covered views before this one, in order of time.
     """
 
     frame: Image
@@ -41,13 +43,18 @@ class JobView:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class JobTools:
-    """What a job works with; see `KeeperConfig`.
+    """The models, settings and callbacks of a job.
 
     Attributes:
-        enough: coverage at which a keyframe of the bank serves and none is made.
-        sources: the keyframes held that a view is drawn from, the user's own first, then by age.
-        report: takes what is found, as soon as it is.
-        wants: tells whether a keyframe is still held, so that filling it is worth while.
+        matcher: the stream's matcher.
+        style: how edits are worn.
+        radius, threshold: define coverage, see `KeeperConfig`.
+        refusal: what a frame needs to become a keyframe.
+        fill: invents the parts of the edit that no keyframe knows; None leaves them live.
+        enough: coverage from which a keyframe of the bank serves and no new one is made, [0, 1].
+        sources: returns the held keyframes that a view is drawn from, see `Bank.sources`.
+        report: called with each result as soon as it is found.
+        wants: returns whether a keyframe is still held, so that filling it is worthwhile.
     """
 
     matcher: Matcher
@@ -64,16 +71,18 @@ class JobTools:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Swap:
-    """A keyframe to serve from now on, or to join the bank.
+    """A keyframe that should serve from now on, or join the bank.
 
     Attributes:
-        worn: the keyframe; reason: why, in words.
-        known: of a new keyframe, share of its edit that earlier ones gave; None for one of the bank.
-        replaces: the keyframe of the bank whose place it takes, with its hole filled.
-        apart: a keyframe, and how its match differs from this one's.
-        serves: False for a new one that waits in the bank until its view comes back.
-        fills: its hole is being filled: another one replaces it soon.
-        passed: views on the way to a new one that may join the bank after it.
+        worn: the keyframe, made ready.
+        reason: why, in words for the user.
+        known: for a new keyframe, the share of its edit that earlier ones gave, [0, 1]; None for a keyframe
+            of the bank.
+        replaces: the keyframe of the bank that this one replaces, with its hole filled; None for none.
+        apart: another keyframe, and how its match differs from this one's.
+        serves: False for a new keyframe that waits in the bank until its view comes back.
+        fills: whether its hole is being filled, so that another keyframe replaces it soon.
+        passed: views before a new keyframe that may join the bank after it.
     """
 
     worn: ReadyKeyframe
@@ -88,7 +97,12 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Found:
-    """What a job found out; `swap` is None where nothing better was found."""
+    """The result of a job.
+
+    Attributes:
+        observed: coverage that was measured.
+        swap: the keyframe to serve or to add; None if nothing better was found.
+    """
 
     observed: tuple[Observed, ...] = ()
     swap: Swap | None = None
@@ -96,18 +110,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FrameRefused(Found):
-    """The frame is no good as keyframe."""
+    """The frame was not made a keyframe; `reason` says why, in words for the user."""
 
     reason: str
 
 
 class ViewJob:
-    """One job on one view; called once, by a worker.
+    """Tries a keyframe of the bank on a view, or makes a new one. A worker calls it once.
 
     Args:
         view: the view.
-        tools: what the job works with.
-        fresh: tells by a frame's time whether it is still worth the work.
+        tools: models, settings and callbacks.
+        fresh: takes the frame's time, seconds, and returns whether it is recent enough for the work.
     """
 
     def __init__(self, view: JobView, tools: JobTools, fresh: Callable[[float], bool]) -> None:
@@ -115,7 +129,7 @@ class ViewJob:
         self.running = self.over = False
 
     def __call__(self) -> None:
-        """Try or make a keyframe, and report; a failure leaves everything as it was."""
+        """Tries or makes a keyframe and reports the result. A failure changes nothing."""
         try:
             if not self._fresh(self._view.now_s):
                 return
@@ -128,7 +142,7 @@ class ViewJob:
             self.running, self.over = False, True
 
     def _glance(self, keyframe: Keyframe) -> tuple[Swap, float]:
-        """The change to a keyframe of the bank, and what it covers of the view."""
+        """The swap to a keyframe of the bank, and its coverage of the view, [0, 1]."""
         view, tools = self._view, self._tools
         worn = tools.style.ready(keyframe)
         match, covered = glance_at(
@@ -137,7 +151,10 @@ class ViewJob:
         return Swap(worn, view.wanted.reason, apart=self._apart(match)), covered
 
     def _apart(self, match: Match | None) -> tuple[Keyframe, Apart] | None:
-        """How the serving keyframe's match differs from another one; None: from the frame's with itself."""
+        """The serving keyframe and how its match differs from `match`.
+
+        None as `match` stands for the match of the frame with itself.
+        """
         served = self._view.served
         if served is None:
             return None
@@ -179,7 +196,7 @@ class ViewJob:
     def _fill(
         self, keyframe: Keyframe, drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: KeyframeFill
     ) -> None:
-        """Have what is unknown invented."""
+        """Fills the hole of a new keyframe, now or later, and reports the filled keyframe."""
         if isinstance(fill, LaterFill):
             fill.later(
                 drawn.edited,
@@ -192,7 +209,7 @@ class ViewJob:
             self._whole(keyframe, filled(drawn, landmarks, own, fill))
 
     def _whole(self, keyframe: Keyframe, picture: Image) -> None:
-        """Report the keyframe with its hole filled."""
+        """Reports the keyframe with its hole filled."""
         whole = replace(keyframe, edited=picture)
         swap = Swap(self._tools.style.ready(whole), "its hole was filled", replaces=keyframe)
         self._tools.report(Found(swap=swap))
@@ -201,11 +218,17 @@ class ViewJob:
 def recognised(
     frame: Image, landmarks: Landmarks, sources: Sequence[Keyframe], tools: JobTools
 ) -> tuple[Prepared, list[Sight]] | str:
-    """A frame made ready and seen from earlier keyframes; or why it should not become one, in words.
+    """Prepares a frame and matches it with earlier keyframes, if it may become a keyframe.
 
     Args:
-        frame: uint8 (H, W, 3); landmarks: of the face that wears the edit.
-        sources: the user's own first.
+        frame: uint8 (H, W, 3).
+        landmarks: of the face that wears the edit.
+        sources: the earlier keyframes, the user's own first.
+        tools: models and settings.
+
+    Returns:
+        The frame made ready and its sights in the order of `sources`; or, in words for the user, why it
+        should not become a keyframe.
     """
     prepared = tools.matcher.prepare(frame)
     found, own = prepared.landmarks, sources[0]
@@ -221,13 +244,17 @@ def recognised(
 
 
 def drawn_on(frame: Image, sights: Sequence[Sight], tools: JobTools) -> Drawn | str:
-    """The edit drawn on a frame, see `keyframes.draw`; or why it is not enough for a keyframe, in words."""
+    """Draws the edit on a frame, see `drawn.draw`.
+
+    Returns:
+        The drawn edit; or, in words for the user, why it is not enough for a keyframe.
+    """
     drawn = draw(frame, sights, tools.style)
     known = drawn.known >= tools.refusal.least_known
     return drawn if known else "too little of the edit is known from this side"
 
 
 def _same_face(a: Landmarks, b: Landmarks) -> bool:
-    """Whether two landmark sets of one frame belong to one face."""
+    """Whether two sets of landmarks of one frame belong to the same face."""
     apart = a.points[:468, :2].mean(axis=0) - b.points[:468, :2].mean(axis=0)
     return float(np.linalg.norm(apart)) < 0.5 * face_size(b)

@@ -1,4 +1,4 @@
-"""Edits on a reference: what changed, and how it goes onto live frames."""
+"""Edits on a reference: finding what changed, and composing the change on live frames."""
 
 import reference.presets as presets
 from reference.compose.composite import CompositeConfig, Composition, Compositor

@@ -1,4 +1,4 @@
-"""What can go wrong with an edit and inside a step.
+"""Errors of an edit and of a step.
 
 ValueError
     EditError      an edited picture that cannot be used with its reference
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 
 class EditError(ValueError):
-    """An edited picture that cannot be used with its reference; the message names the way out."""
+    """An edited picture cannot be used with its reference. The message says what to do."""
 
 
 class StageError(RuntimeError):
-    """A stage of a step failed; `__cause__` is what it raised.
+    """A stage of a step failed. `__cause__` is the exception that it raised.
 
     Attributes:
-        stage: "landmarks", "match", "composite" or "references".
+        stage: "landmarks", "match", "composite", "references" or "background".
     """
 
     def __init__(self, stage: str) -> None:

@@ -1,4 +1,7 @@
-"""What happens to a stream's edit from frame to frame, for the log and the page."""
+"""Events of a stream's edit, for the log and the page.
+
+`now_s` is the time of the frame at which the event happened, seconds.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FaceFound:
-    """A face is seen after none was."""
+    """A face is seen for the first time, or again after none was seen."""
 
     now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class FaceLost:
-    """No face is seen after one was."""
+    """The face is no longer seen."""
 
     now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class CameraFound:
-    """The camera's motion is known again, and what was edited behind the person comes back."""
+    """The camera's motion is known again. The edit behind the person comes back."""
 
     now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class CameraLost:
-    """The camera's motion is not known, and what was edited behind the person goes."""
+    """The camera's motion is no longer known. The edit behind the person fades out."""
 
     now_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class EditChanged:
-    """This frame is the first with another edit; `present` is False where it was removed."""
+    """This frame is the first one with another edit. `present` is False if the edit was removed."""
 
     now_s: float
     present: bool
@@ -46,10 +49,11 @@ class KeyframeMade:
     """A past frame joined the bank.
 
     Attributes:
-        now_s: when.
-        index: its place in `Propagator.keyframes()`.
+        now_s: time of the frame, seconds.
+        index: the keyframe's index in `Propagator.keyframes()`.
         known: share of its edit that came from earlier keyframes, [0, 1].
-        passed: it is a view on the way to a keyframe, and does not serve before that view comes back.
+        passed: whether it shows a view that was passed before another keyframe was made. It does not serve
+            until that view comes back.
     """
 
     now_s: float
@@ -60,7 +64,7 @@ class KeyframeMade:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeRefused:
-    """A frame was examined and not made a keyframe; `reason` says why, in words for the user."""
+    """A frame was not made a keyframe. `reason` says why, in words for the user."""
 
     now_s: float
     reason: str
@@ -68,11 +72,11 @@ class KeyframeRefused:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceSwitched:
-    """From this frame on another keyframe serves, cross-faded.
+    """Another keyframe serves from this frame on. The change is cross-faded.
 
     Attributes:
-        now_s: when.
-        index: its place in `Propagator.keyframes()`.
+        now_s: time of the frame, seconds.
+        index: the keyframe's index in `Propagator.keyframes()`.
         reason: why, in words for the user.
     """
 

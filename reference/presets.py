@@ -21,11 +21,11 @@ class Preset:
     """One ready edit.
 
     Attributes:
-        name: how programs call it.
-        title: how people call it.
-        colour: its colour where none is chosen, "#rrggbb".
-        strength: how strongly it is drawn by default, [0, 1].
-        painter: draws it at full strength on the face's crop; None recolours the whole picture.
+        name: its identifier, one of `NAMES`.
+        title: its name for users.
+        colour: default colour, "#rrggbb".
+        strength: default strength, [0, 1].
+        painter: draws the edit at full strength on a crop of the face; None recolours the whole picture.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Preset:
 
     @property
     def needs_face(self) -> bool:
-        """Whether it is drawn from landmarks."""
+        """Whether it is drawn by the landmarks of a face."""
         return self.painter is not None
 
 
@@ -58,7 +58,7 @@ NAMES: tuple[str, ...] = tuple(_BY_NAME)
 
 
 def describe() -> list[dict[str, Any]]:
-    """What there is: name, title, colour ("#rrggbb"), strength [0, 1] and needs_face of each, for a menu."""
+    """Lists all presets for a menu: name, title, colour ("#rrggbb"), strength in [0, 1] and needs_face."""
     return [
         {
             "name": preset.name,
@@ -78,21 +78,21 @@ def apply(
     colour: str | None = None,
     strength: float | None = None,
 ) -> Image:
-    """A reference with a preset drawn on it; the same arguments give the same picture.
+    """Draws a preset on a reference. The same arguments give the same picture.
 
     Args:
         name: one of `NAMES`.
         reference: RGB uint8 (H, W, 3).
-        landmarks: of its face; presets of the whole picture do without.
-        colour: "#rrggbb"; the preset's own when None.
-        strength: [0, 1]; the preset's own when None.
+        landmarks: of its face; presets of the whole picture do not need them.
+        colour: "#rrggbb"; the preset's default when None.
+        strength: [0, 1]; the preset's default when None.
 
     Returns:
-        The edited picture, RGB uint8 (H, W, 3); pixels off the preset's region are the reference's.
+        The edited picture, RGB uint8 (H, W, 3). Pixels outside the preset's region equal the reference's.
 
     Raises:
         EditError: an unknown name, a bad colour or strength, or no face for a preset that needs one.
-        ValueError: a reference of another dtype or shape.
+        ValueError: a reference of another dtype or shape, or landmarks of a picture of another size.
     """
     size = check_image(reference, "reference")
     preset = _BY_NAME.get(name)

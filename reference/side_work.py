@@ -1,4 +1,4 @@
-"""Work beside the frame's path: one job at a time in a thread of low priority, then the newest one."""
+"""Runs jobs beside the frame's path: one at a time in a thread of low priority. Only the newest one waits."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from typing import Protocol
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
-NICENESS = 10  # added to the thread's nice value, where the system knows one for threads
-JOIN_S = 2.0
+NICENESS = 10  # nice value of the thread, on systems that have one per thread
+JOIN_S = 2.0  # longest wait for the thread on `close`, seconds
 
 
 def step_aside() -> None:
-    """Let the calling thread run behind the frames' path, where the system knows priorities of threads."""
-    if sys.platform == "linux":  # elsewhere the call would name a process
+    """Lowers the priority of the calling thread, on Linux only."""
+    if sys.platform == "linux":  # on other systems the call would change the process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 class Worker(Protocol):
-    """Runs jobs, now or later; a job that fails is logged and counted, never raised to who asked."""
+    """Runs jobs, now or later. An exception of a job is logged and counted, never raised to the caller."""
 
     @property
     def failures(self) -> int:
-        """How many jobs raised."""
+        """Number of jobs that raised an exception."""
         ...
 
     def submit(self, job: Job) -> None:
-        """Hand over a job; one that still waits is dropped for it. Returns at once."""
+        """Submits a job. It replaces a job that still waits."""
         ...
 
     def close(self) -> None:
-        """Drop what waits, and stop."""
+        """Drops a waiting job and stops."""
         ...
 
 
 class InlineWorker:
-    """Runs each job where it is handed over: reproducible, for files and tests."""
+    """Runs each job inside `submit`. This is reproducible, for files and tests."""
 
     def __init__(self) -> None:
         self.failures = 0
 
     def submit(self, job: Job) -> None:
-        """Run the job before returning."""
+        """Runs the job before returning."""
         try:
             job()
         except Exception:
@@ -54,11 +54,11 @@ class InlineWorker:
             logger.exception("a reference job failed; the old reference serves on")
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Does nothing, because no job ever waits."""
 
 
 class SideWorker:
-    """Runs jobs in a thread of its own, started with the first one."""
+    """Runs jobs in a thread of its own, which is started with the first job."""
 
     def __init__(self) -> None:
         self.failures = 0
@@ -68,7 +68,7 @@ class SideWorker:
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Job) -> None:
-        """Put the job into the one slot; after `close` it is dropped."""
+        """Submits a job and returns at once. It replaces a waiting job; after `close` it is dropped."""
         with self._wake:
             if self._closed:
                 return
@@ -79,7 +79,7 @@ class SideWorker:
             self._wake.notify()
 
     def close(self) -> None:
-        """Drop what waits and wait for the running job, 2 s at most."""
+        """Drops a waiting job and waits for the running one, 2 s at most."""
         with self._wake:
             self._closed, self._waiting = True, None
             thread = self._thread
@@ -103,5 +103,5 @@ class SideWorker:
 
 
 def make_worker(background: bool) -> Worker:
-    """A thread that starts with its first job, or none."""
+    """Makes a worker with a thread of its own if `background` is True, else one that runs jobs inline."""
     return SideWorker() if background else InlineWorker()

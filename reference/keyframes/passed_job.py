@@ -66,7 +66,10 @@ class PassedJob:
             self._due_s = -np.inf
 
     def __call__(self) -> None:
-        """Draws the edit on the next view and reports the result. Ends the job if an end is no longer held."""
+        """Draws the edit on the next view and reports the result.
+
+        If an end is no longer held, it drops all views that are left.
+        """
         if self.over or not self._timely():
             self._left.clear()
             return

@@ -1,1 +1,1 @@
-"""One stream from frame to frame: the propagator, its outfit and its results."""
+"""Carrying an edit from frame to frame of one stream: the propagator, its outfit and its results."""

@@ -1,9 +1,9 @@
-"""Two edits of one clip, near its start and its end: between them one turns into the other, pixel by pixel.
+"""Carries two edits of one clip, one near its start and one near its end, and blends between them.
 
-Each frame is matched with both references. Time says how far the end's edit has taken over, and where only
-one reference is sure of a pixel that one gives it, so that each shows what the other could not see (the start
-and end references of Qffusion, without its diffusion). Edits that agree make one lasting edit; edits that
-differ turn smoothly into each other.
+Each frame is matched with both references. The share of the end's edit rises with time. Where only one
+reference is sure of a pixel, that reference gives it, so that each shows what the other could not see (the
+start and end references of Qffusion, without its diffusion). Two edits that agree look like one lasting edit.
+Two edits that differ turn smoothly into each other.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from reference.keyframes.pair import mix, sureness
 from reference.propagate.propagator import Propagator, PropagatorConfig, Tracker
 from reference.propagate.result import Result
 
-OWN = KeeperConfig(make=False, background=False)  # both references are the user's: none is made
-LEAST = 1e-5  # trust in either, so that time alone decides where neither is sure
-OTHER = 0.004  # weight of the other edit at either end: a level at most, but all where only it is sure
+OWN = KeeperConfig(make=False, background=False)  # both references are the user's, so none is made
+LEAST = 1e-5  # least trust in either edit, so that time alone decides where neither is sure
+OTHER = 0.004  # least weight of the other edit: one level at most, but all of it where only that one is sure
 
 
 class Between:
-    """Carries two edits of one clip onto its frames; `step` and `close` as of a `Propagator`.
+    """Carries two edits of one clip onto its frames. It is used like a `Propagator`.
 
     Args:
         start, end: the edits; their references are frames of the clip, or look like them.
-        start_s, end_s: times of these frames, seconds; beyond them time prefers the nearer edit alone.
-        matcher: the best shipped one when None.
-        tracker: of this clip alone; a `LandmarkTracker` when None.
+        start_s, end_s: times of these frames, seconds. Before the first and after the second the nearer edit
+            is preferred.
+        matcher: matcher; the best shipped one when None.
+        tracker: landmark tracker for this clip alone; a `LandmarkTracker` when None.
         config: as for a `Propagator`; no further references are made, since both are the user's own.
 
     Raises:
-        ValueError: an end that does not come after the start.
+        ValueError: `end_s` is not after `start_s`.
     """
 
     def __init__(
@@ -60,17 +61,19 @@ class Between:
         self._sides = tuple(Propagator(edit, matcher, self._tracker, self._config) for edit in self._edits)
 
     def step(self, frame: Image, now_s: float) -> Result:
-        """Both edits on the next frame of the clip.
-
-        The result's match and landmarks are those of the edit that time prefers, and its coverage is the
-        better one's. `stages` holds the sum of both.
+        """Composes both edits on the next frame of the clip.
 
         Args:
             frame: RGB uint8 (H, W, 3); never written to.
-            now_s: its time, seconds, growing from call to call.
+            now_s: time of the frame, seconds, growing from call to call.
+
+        Returns:
+            The blended result. Its match and landmarks are those of the edit that is preferred at this time,
+            its coverage is the larger one, and `stages` holds the sums of both.
 
         Raises:
-            ValueError: a frame of another dtype or shape. StageError: a stage failed.
+            ValueError: a frame of another dtype or shape.
+            StageError: a stage failed.
         """
         first, last = (side.step(frame, now_s) for side in self._sides)
         share = self.share(now_s)
@@ -85,13 +88,16 @@ class Between:
         return replace(main, image=image, box=box, coverage=coverage, reason=None, stages=stages)
 
     def share(self, now_s: float) -> float:
-        """How far the end's edit has taken over by time, [0, 1], smooth."""
+        """Share of the end's edit at time `now_s`, [0, 1]; it rises smoothly from `start_s` to `end_s`."""
         start_s, end_s = self._times
         t = min(1.0, max(0.0, (now_s - start_s) / (end_s - start_s)))
         return t * t * (3 - 2 * t)
 
     def _weight(self, first: Match | None, last: Match | None, box: Box, share: float) -> Float:
-        """Share of the end's edit on a grid over a box, see `pair.mix`."""
+        """Share of the end's edit on the grid of `pair.cells_of`, for `pair.mix`.
+
+        It combines the share by time with the sureness of both matches.
+        """
         a, b = (
             sureness(edit, match, box, self._config.composite) ** 2 + np.float32(LEAST)
             for edit, match in zip(self._edits, (first, last), strict=True)
@@ -100,14 +106,14 @@ class Between:
         return np.asarray(b / (a + b), np.float32)
 
     def close(self) -> None:
-        """Free the tracker, if it has anything to free."""
+        """Closes both propagators and the tracker."""
         for side in self._sides:
             side.close()
         self._tracker.free()
 
 
 class _Once:
-    """Finds a frame's face once for all who ask."""
+    """A tracker that finds a frame's landmarks once and returns them to both propagators."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -121,7 +127,7 @@ class _Once:
         return seen[2]
 
     def free(self) -> None:
-        """Close the tracker, which its users share and leave open."""
+        """Closes the tracker. The propagators share it and therefore do not close it."""
         close = getattr(self._tracker, "close", None)
         if close is not None:
             close()

@@ -1,4 +1,4 @@
-"""An edit made ready to be worn, with its keyframes: made beside the path, then put on as a whole."""
+"""Outfits: edits with their keyframes, made ready beside the frame's path and put on as a whole."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class UserKeyframe:
     """A keyframe that the user edited.
 
     Attributes:
-        edit: what was changed on which picture.
-        landmarks: of the picture; None for no face; DETECT to look for one.
-        prepared: the picture made ready where that is known; spares the slowest part.
-        id: the keyframe's name, see `bank.next_id`.
-        made_s: time of its frame.
-        pinned: False gives a keyframe made beside the path back what it was before the user edited it.
+        edit: the edit, with its reference.
+        landmarks: of the reference; None for no face; DETECT to search one.
+        prepared: the reference made ready for matching, if known; it saves the slowest part of the work.
+        id: identifies the keyframe, see `bank.next_id`.
+        made_s: time of its frame, seconds.
+        pinned: whether the user edited it. False turns it back into a keyframe that Livery made.
     """
 
     edit: Edit
@@ -43,13 +43,14 @@ class UserKeyframe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outfit:
-    """An edit with all that a step needs of it.
+    """An edit made ready for `Propagator.step`.
 
     Attributes:
-        edit: of the user's first keyframe; own: that keyframe.
-        keeper: of all its keyframes; None where the first serves alone.
-        backdrop: what the edit changed behind the person, the keyframes then hold the rest; None where
-            nothing, or nothing that needs a place.
+        edit: the edit of the user's first keyframe.
+        own: the user's first keyframe, made ready.
+        keeper: keeps all keyframes; None if the first one serves alone.
+        backdrop: the part of the edit behind the person, the keyframes then hold the rest; None if the edit
+            changes little there or needs no place.
     """
 
     edit: Edit
@@ -63,29 +64,29 @@ class Outfit:
         return self.own if self.keeper is None else self.keeper.held.worn
 
     def keyframes(self) -> list[KeyframeInfo]:
-        """Its keyframes, oldest first."""
+        """Returns the descriptions of its keyframes, oldest first."""
         if self.keeper is not None:
             return self.keeper.held.describe()
         return [self.own.keyframe.describe(active=True, first=self.own.keyframe)]
 
     @property
     def nbytes(self) -> int:
-        """Memory of its keyframes, bytes."""
+        """Memory that its keyframes hold, bytes."""
         return self.own.keyframe.nbytes if self.keeper is None else self.keeper.held.nbytes
 
     def held(self) -> list[Keyframe]:
-        """The keyframes themselves, oldest first."""
+        """Returns its keyframes, oldest first."""
         return [self.own.keyframe] if self.keeper is None else list(self.keeper.held)
 
     def keyframe(self, keyframe_id: int) -> Keyframe | None:
-        """One of its keyframes, None where it has gone."""
+        """Returns the keyframe of an id; None if it is not held."""
         return next((k for k in self.held() if k.id == keyframe_id), None)
 
     def remove(self, keyframe_id: int) -> None:
-        """Take out a keyframe that was made beside the path.
+        """Removes a keyframe that Livery made.
 
         Raises:
-            ValueError: there is none of this name that the user has not edited.
+            ValueError: there is no such keyframe, or the user edited it.
         """
         keyframe = self.keyframe(keyframe_id)
         if keyframe is None or keyframe.pinned or self.keeper is None:
@@ -95,11 +96,13 @@ class Outfit:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Workshop:
-    """What the outfits of one stream are made with; all its methods are slow and change nothing that is worn.
+    """Makes the outfits of one stream. Its methods are slow.
 
     Attributes:
-        matcher, fill, composite, references: as the propagator's.
-        worker: where keepers have their slow work done.
+        matcher: the propagator's matcher.
+        worker: runs the slow work of the keepers.
+        composite, references, split: as in `PropagatorConfig`.
+        fill: as for `Propagator`.
     """
 
     matcher: Matcher
@@ -107,18 +110,18 @@ class Workshop:
     composite: CompositeConfig
     references: KeeperConfig | None
     fill: KeyframeFill | None
-    split: bool = True  # carry what lies behind the person by the camera's motion
+    split: bool = True
 
     def outfit(
         self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
     ) -> Outfit:
-        """Make an edit ready.
+        """Makes an outfit.
 
         Args:
-            own: the user's keyframes, the first one the anchor of the rest.
-            mode: of all of them; None for the first one's own.
-            before: an outfit that this one follows. Where both have the same first keyframe, what was made
-                beside the path is kept as far as it holds: its keeper is taken over at once.
+            own: the user's keyframes, at least one; the others relate to the first.
+            mode: mode of all edits; None for the first one's own.
+            before: the outfit that this one follows. If it holds the first keyframe, its keeper is taken over
+                at once, with those made keyframes that are still valid.
 
         Raises:
             ValueError: no keyframe, or the keyframes do not fit into the bank.
@@ -142,7 +145,7 @@ class Workshop:
         return Outfit(edit, anchor, keeper, backdrop)
 
     def _backdrop(self, edit: Edit, keyframe: Keyframe, style: EditStyle) -> Backdrop | None:
-        """What the edit changed behind the person, None where that is little or needs no place."""
+        """The part of the edit behind the person; None if that is little or needs no place."""
         if not self.split or not may_reach_behind(edit, keyframe.prepared.landmarks):
             return None
         detector = PersonDetector()
@@ -176,15 +179,16 @@ class Workshop:
     def carry(
         self, outfit: Outfit, frame: Image, landmarks: MaybeLandmarks = DETECT
     ) -> tuple[Prepared, Image]:
-        """The edit drawn on a frame, to be edited further as another keyframe.
+        """Draws an outfit's edit on a frame, so that the user can edit it further as another keyframe.
 
         Args:
-            outfit: whose edit.
+            outfit: the outfit.
             frame: uint8 (H, W, 3).
-            landmarks: of the frame.
+            landmarks: of the frame; None for no face; DETECT to search one.
 
         Returns:
-            The frame made ready, and its edited picture, uint8 (H, W, 3): live where no keyframe knows it.
+            The frame made ready for matching, and its edited picture, uint8 (H, W, 3). Parts of the edit that
+            no keyframe knows stay live.
         """
         config = self.references or KeeperConfig()
         style = EditStyle(outfit.worn.edit.mode, outfit.edit.strength, self.composite)

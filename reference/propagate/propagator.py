@@ -1,4 +1,4 @@
-"""One stream's edit from frame to frame: landmarks, match, composite; the frame itself where that fails."""
+"""Carries an edit from frame to frame of one stream: landmarks, match, composite, keyframes."""
 
 from __future__ import annotations
 
@@ -34,13 +34,17 @@ LOST_CAMERA = "the camera's motion could not be followed, which carries what was
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PropagatorConfig:
-    """How an edit is carried along; `__post_init__` checks the ranges."""
+    """Settings of a `Propagator`.
 
-    fade_frames: int = 6  # frames an edit takes to go when the face is lost and to come back
+    Raises:
+        ValueError: `fade_frames` is below 1, or `confidence_radius` is not above 0.
+    """
+
+    fade_frames: int = 6  # frames over which the edit fades out when the face is lost, and in again
     confidence_radius: float = 0.02  # radius of `Result.confidence`, share of the frame's shorter side
     composite: CompositeConfig = field(default_factory=CompositeConfig)
-    references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: the one reference serves
-    split: bool = True  # what an edit changed behind the person moves with the camera, see `person`
+    references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: a single reference serves
+    split: bool = True  # moves the edit behind the person with the camera, see `person`
 
     def __post_init__(self) -> None:
         if self.fade_frames < 1 or self.confidence_radius <= 0:
@@ -51,26 +55,31 @@ class PropagatorConfig:
 
 
 class Tracker(Protocol):
-    """Finds the landmarks of a stream's face in each frame; `LandmarkTracker` is one."""
+    """Finds the landmarks of a stream's face in each frame, as `LandmarkTracker` does."""
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
-        """Landmarks of the frame's face, None where there is none."""
+        """Returns the landmarks of the frame's face, None if there is none.
+
+        Args:
+            image: the frame, RGB uint8 (H, W, 3).
+            now_s: time of the frame, seconds.
+        """
         ...
 
 
 class Propagator:
     """Carries an edit from a reference onto the frames of one stream.
 
-    `step` belongs to one thread; the rest may be called from any other. `workshop` makes outfits, `put_on`
-    wears them. An edit that is bound to a face gets further references as the view changes, see
-    `ReferenceKeeper`.
+    `workshop` makes outfits and `put_on` wears them. An edit that is bound to a face gets further references
+    as the view changes, see `ReferenceKeeper`. Call `step` from one thread only; the other methods may be
+    called from any thread.
 
     Args:
-        edit: what to wear, as it is; None until `put_on`.
-        matcher: shared by any number of propagators; the best shipped one when None.
-        tracker: of this stream alone; a `LandmarkTracker` when None.
-        config: fading, composition, references.
-        fill: invents what no reference shows of the edit, in new keyframes; None leaves it live.
+        edit: the edit to wear; None for no edit until `put_on`.
+        matcher: may be shared by any number of propagators; the best shipped one when None.
+        tracker: landmark tracker for this stream alone; a `LandmarkTracker` when None.
+        config: settings of fading, composition and references; the defaults when None.
+        fill: invents the parts of the edit that no reference shows, in new keyframes; None leaves them live.
     """
 
     def __init__(
@@ -90,9 +99,9 @@ class Propagator:
             composite=self.config.composite, references=references, fill=fill, split=self.config.split,
         )  # fmt: skip
         first = None if edit is None else self.workshop.outfit([UserKeyframe(edit=edit)])
-        self._wearing = (first, StepSettings())  # exchanged as a whole, from any thread
-        self._last = first  # what the last step used
-        self._served: Keyframe | None = None  # the keyframe it matched
+        self._wearing = (first, StepSettings())  # replaced as a whole, from any thread
+        self._last = first  # the outfit of the last step
+        self._served: Keyframe | None = None  # the keyframe that the last step matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
         self._told: Prepared | None = None  # the reference whose face the tracker was told to follow
@@ -103,40 +112,43 @@ class Propagator:
 
     @property
     def worn(self) -> Outfit | None:
-        """What the next step wears; None for no edit."""
+        """The outfit of the next step; None for no edit."""
         return self._wearing[0]
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
-        """Wear what `workshop` made from the next step on; only pointers are exchanged.
+        """Wears an outfit from the next step on. This is fast, because only pointers are exchanged.
 
-        Outfits may be put on and off any number of times; their keyframes stay.
+        Outfits may be put on and off any number of times. They keep their keyframes.
 
         Args:
-            outfit: None for no edit.
+            outfit: an outfit that `workshop` made; None for no edit.
             enabled: False shows the live frame.
-            strength: times the edit's own, [0, 1].
+            strength: multiplies the edit's own strength, [0, 1].
 
         Raises:
-            ValueError: a strength out of range; nothing changes then.
+            ValueError: a strength outside [0, 1]; nothing changes then.
         """
         self._wearing = (outfit, StepSettings(enabled=enabled, strength=strength))
 
     def keyframes(self) -> list[KeyframeInfo]:
-        """The keyframes of the edit, oldest first; empty without an edit."""
+        """Returns the descriptions of the edit's keyframes, oldest first; empty without an edit."""
         return [] if self.worn is None else self.worn.keyframes()
 
     @property
     def decision(self) -> Decision | None:
-        """What the last frame's coverage led to, and why; None where one reference serves alone."""
+        """The decision on the last frame's coverage; None without an edit or if a single reference serves."""
         worn = self.worn
         return None if worn is None or worn.keeper is None else worn.keeper.decision
 
     def step(self, frame: Image, now_s: float) -> Result:
-        """The edit on the next frame of the stream.
+        """Composes the edit on the next frame of the stream.
 
         Args:
             frame: RGB uint8 (H, W, 3), any size; never written to.
-            now_s: its time, seconds, growing from call to call.
+            now_s: time of the frame, seconds, growing from call to call.
+
+        Returns:
+            The edited frame, or the frame itself with the reason.
 
         Raises:
             ValueError: a frame of another dtype or shape.
@@ -185,7 +197,7 @@ class Propagator:
         )  # fmt: skip
 
     def _begin_wearing(self, ready: Outfit | None) -> None:
-        """Another outfit from this frame on: another keeper begins anew."""
+        """Changes to another outfit from this frame on. Its keeper restarts unless it is the same one."""
         last, self._last = self._last, ready
         self._lost_camera = False
         self._follow_person(ready)
@@ -193,7 +205,7 @@ class Propagator:
         if keeper is not None and (last is None or last.keeper is not keeper):
             keeper.resume()
         if last is not None and last.backdrop is not None:
-            last.backdrop.close()  # looks for the person anew once it is worn again
+            last.backdrop.close()  # it searches for the person anew once it is worn again
 
     def _follow_person(self, ready: Outfit | None) -> None:
         """Tell the tracker whose face was edited, once for each reference."""
@@ -207,7 +219,10 @@ class Propagator:
     def _match(
         self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None, begun: Begun
     ) -> Match | None:
-        """The frame's match; the last one while a lost face's edit fades; None where no edit is due."""
+        """Matches the frame, and updates the fade.
+
+        When the face is lost, the last match is returned while the edit fades out, and then None.
+        """
         previous = self._previous
         if previous is not None and previous.frame_size != step.frame.shape[:2]:
             previous = None
@@ -224,7 +239,7 @@ class Propagator:
         if landmarks is not None:
             self._seen = Spot.of(step.frame, landmarks)
             self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
-        self._previous = None  # stays so where the match fails
+        self._previous = None  # stays None if the match fails
         with step.stage("match"):
             match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks, begun)
         self._previous = match
@@ -237,7 +252,7 @@ class Propagator:
 
     def _note_face(self, seen: bool, step: Step) -> None:
         if self._had_face is None:
-            self._fade = 1.0  # a stream begins with the edit worn
+            self._fade = 1.0  # at the start of a stream the edit does not fade in
         if seen and self._had_face is not True:
             step.events.append(FaceFound(step.now_s))
         elif not seen and self._had_face is True:
@@ -245,7 +260,7 @@ class Propagator:
         self._had_face = seen
 
     def close(self) -> None:
-        """Stop the work beside the path, and free the tracker if it has anything to free."""
+        """Stops the work beside the frame's path, and closes the tracker if it can be closed."""
         ready = self.worn
         if ready is not None and ready.keeper is not None:
             ready.keeper.held.retire()

@@ -1,4 +1,4 @@
-"""What a step makes of a frame, what the user may change, and a step's bookkeeping."""
+"""The result of a step, the settings that the user may change, and the record of a running step."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from reference.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSettings:
-    """What the user may change while it runs."""
+    """Settings that the user may change while the stream runs.
 
-    enabled: bool = True
-    strength: float = 1.0  # times the edit's own, [0, 1]
+    Raises:
+        ValueError: a strength outside [0, 1].
+    """
+
+    enabled: bool = True  # False shows the live frame
+    strength: float = 1.0  # multiplies the edit's own strength, [0, 1]
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.strength <= 1.0:
@@ -28,17 +32,18 @@ class StepSettings:
 
 @dataclass(eq=False)
 class Result:
-    """What a step made of a frame.
+    """The result of one step.
 
     Attributes:
-        image: RGB uint8 (H, W, 3); the frame's own array where `reason` is set.
-        landmarks: of the frame's face, None without one or where it was not looked for.
-        match: of the frame with the reference, None where none was made.
-        box: the part (x0, y0, x1, y1) that may differ from the frame, None where nothing does.
+        image: RGB uint8 (H, W, 3); the frame's own array if `reason` is set.
+        landmarks: of the frame's face; None if there is no face or none was searched.
+        match: of the frame with the reference; None if none was made.
+        box: the part (x0, y0, x1, y1) that may differ from the frame; None if nothing differs.
         coverage: share of the edited area that is trusted, [0, 1].
-        reason: why the frame passes through unedited, None where it is edited.
+        reason: why the frame passes through unedited; None if it is edited.
         events: what happened at this frame.
-        stages: seconds each stage took, by name.
+        stages: duration of each stage by name, seconds.
+        radius_px: radius of `confidence`, pixels.
     """
 
     image: Image
@@ -56,7 +61,7 @@ class Result:
     def confidence(self) -> Float:
         """Probability that the match errs by less than `radius_px`, float32 (H, W); 0 without a match.
 
-        Computed on first use: the live path does not need it.
+        It is computed on first use, because the live path does not need it.
         """
         if self._confidence is None:
             if self.match is None:
@@ -68,7 +73,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One step's frame, times and events."""
+    """The record of one running step.
+
+    Attributes:
+        frame: RGB uint8 (H, W, 3).
+        now_s: time of the frame, seconds.
+        seconds: duration of each stage so far by name, seconds.
+        events: what happened so far.
+    """
 
     frame: Image
     now_s: float
@@ -77,7 +89,11 @@ class Step:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a stage, and name it where it fails."""
+        """Measures the duration of a stage.
+
+        Raises:
+            StageError: the stage raised an exception.
+        """
         start = time.perf_counter()
         try:
             yield
@@ -87,5 +103,5 @@ class Step:
             self.seconds[name] = time.perf_counter() - start
 
     def passed(self, reason: str) -> Result:
-        """The frame as it came."""
+        """Returns a result that passes the frame through unedited, for a reason."""
         return Result(self.frame, None, None, None, 0.0, reason, self.events, self.seconds)

@@ -33,6 +33,7 @@ class RefusalConfig:
     in_frame: float = 0.5  # least `ReferenceScore.in_frame`
     size: float = 0.02  # least `ReferenceScore.size`
     hidden: float = 0.15  # unrecognised share of the face from which something is taken to cover it
+    covered: float = 0.02  # share of the face that a hand or the like may hide, see `Hidden`
     unsure: float = 0.15  # confidence below which a part of the face is not recognised
     least_known: float = 0.3  # share of the edit that must come from earlier keyframes
 
@@ -98,11 +99,13 @@ def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: Refusal
 
 
 def covered_share(landmarks: Landmarks, hidden: Hidden | None) -> float:
-    """Share of the face that something hides, by area of the mesh that faces the camera, [0, 1].
+    """Computes the share of the face that something hides, [0, 1].
+
+    The share refers to the area of the mesh that faces the camera.
 
     Args:
         landmarks: of the frame.
-        hidden: of the frame; None where nothing hides the face.
+        hidden: what hides the face in the frame; None if nothing does.
     """
     if hidden is None:
         return 0.0

@@ -40,7 +40,7 @@ class PropagatorConfig:
         ValueError: `fade_frames` is below 1, or `confidence_radius` is not above 0.
     """
 
-    fade_frames: int = 6  # frames over which the edit fades out when the face is lost, and in again
+    fade_frames: int = 6  # frames over which the edit fades out when the face is not found, and in again
     confidence_radius: float = 0.02  # radius of `Result.confidence`, share of the frame's shorter side
     composite: CompositeConfig = field(default_factory=CompositeConfig)
     references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: a single reference serves
@@ -104,8 +104,8 @@ class Propagator:
         self._served: Keyframe | None = None  # the keyframe that the last step matched
         self._previous: Match | None = None
         self._had_face: bool | None = None
-        self._told: Prepared | None = None  # the reference whose face the tracker was told to follow
-        self._seen: Spot | None = None  # what the face's place showed when it was seen last
+        self._told: Prepared | None = None  # the reference whose face the tracker follows
+        self._seen: Spot | None = None  # the face's place in the last frame that showed the face
         self._lost_camera = False
         self._fade = 1.0
         self._follow_person(first)
@@ -208,7 +208,7 @@ class Propagator:
             last.backdrop.close()  # it searches for the person anew once it is worn again
 
     def _follow_person(self, ready: Outfit | None) -> None:
-        """Tell the tracker whose face was edited, once for each reference."""
+        """Makes the tracker follow the person whose face was edited, once for each reference."""
         if ready is None or ready.edit.is_global or ready.own.keyframe.prepared is self._told:
             return
         self._told = ready.own.keyframe.prepared
@@ -221,7 +221,8 @@ class Propagator:
     ) -> Match | None:
         """Matches the frame, and updates the fade.
 
-        When the face is lost, the last match is returned while the edit fades out, and then None.
+        When the face is lost but its place still shows the same, the last match is returned while the edit
+        fades out. Otherwise, and after the fade, None is returned.
         """
         previous = self._previous
         if previous is not None and previous.frame_size != step.frame.shape[:2]:

@@ -1,1 +1,1 @@
-"""Fill jobs beside the live path: the queue, the worker process, and what it is asked for."""
+"""Fill jobs beside the live path: their queue, their worker process and their requests."""

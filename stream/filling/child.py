@@ -1,4 +1,4 @@
-"""The fill process itself: lowest scheduling class, one job at a time, asked to stop through its pipe."""
+"""The fill process. It has the lowest scheduling class, does one job at a time and is stopped by its pipe."""
 
 from __future__ import annotations
 
@@ -15,31 +15,36 @@ from typing import Any
 
 from stream.filling.types import Setup
 
-CANCEL_EVERY_S = 0.02  # the pipe is looked at this often at most while a job runs
+CANCEL_EVERY_S = 0.02  # shortest time between two looks at the pipe while a job runs
 
 
-class JobStopped(Exception):  # noqa: N818  # what a check says, no error
+class JobStopped(Exception):  # noqa: N818  # a signal from a check, no error
     """The job is no longer wanted."""
 
 
 class Ended(Exception):  # noqa: N818
-    """The process is told to end, or who started it has gone."""
+    """The process was told to end, or its parent has ended."""
 
 
 Handler = Callable[[Any, Callable[[], None]], Any]  # request, check -> result
 
 
 def main(pipe: Connection, setup: Setup) -> None:
-    """Run jobs until told to end; what the fill process executes.
+    """Run jobs until told to end. This is the main function of the fill process.
 
-    Messages in: ("job", number, kind, request), ("cancel", number), None to end. Messages out:
-    ("ready", method), ("refused", why), ("done", number, result, seconds, replace me),
-    ("failed", number, why), ("stopped", number).
+    Messages in: ("job", number, kind, request), ("cancel", number), None to end.
+
+    Messages out: ("ready", method), ("refused", why), ("done", number, result, seconds, replace), ("failed",
+    number, why), ("stopped", number). `replace` says that the process should be replaced.
+
+    Args:
+        pipe: connection to the parent.
+        setup: what the process works with.
     """
     step_back()
     try:
         handlers, method = _handlers(setup)
-    except Exception as exc:  # the border of the process: whatever is wrong is told, once
+    except Exception as exc:  # any error is reported to the parent, once
         _tell(pipe, ("refused", f"{type(exc).__name__}: {exc}"))
         return
     if not _tell(pipe, ("ready", method)):
@@ -57,17 +62,17 @@ def main(pipe: Connection, setup: Setup) -> None:
 
 
 def step_back() -> None:
-    """Leave the processor to everyone else, and Ctrl-C to the process that started this one."""
+    """Take the lowest scheduling priority and ignore Ctrl-C, which the parent process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(AttributeError, OSError):
         os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):  # Linux alone has the idle class
+    with contextlib.suppress(AttributeError, OSError):  # only Linux has the idle class
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(setup.threads)  # read when the libraries are loaded, which is below
+        os.environ[name] = str(setup.threads)  # the libraries read it when they are loaded below
     import cv2
 
     cv2.setNumThreads(setup.threads)
@@ -90,7 +95,7 @@ def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
 
 
 def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Handler], setup: Setup) -> bool:
-    """Do one job and tell how it went; False: end."""
+    """Do one job and report its result. Returns False if the process should end."""
     _, number, kind, request = message
     looked_s = 0.0
 
@@ -121,14 +126,14 @@ def _one(pipe: Connection, message: tuple[Any, ...], handlers: Mapping[str, Hand
         return False
     except JobStopped:
         return _tell(pipe, ("stopped", number))
-    except Exception as exc:  # the border of the process: the job failed, the process goes on
+    except Exception as exc:  # the job failed, but the process goes on
         return _tell(pipe, ("failed", number, f"{type(exc).__name__}: {exc}"))
     full = resident_mb() > setup.memory_mb
     return _tell(pipe, ("done", number, result, seconds, full)) and not full
 
 
 def _tell(pipe: Connection, message: tuple[Any, ...]) -> bool:
-    """Send a message; False where nobody is there any more."""
+    """Send a message. Returns False if the parent has ended."""
     try:
         pipe.send(message)
     except OSError:
@@ -137,7 +142,7 @@ def _tell(pipe: Connection, message: tuple[Any, ...]) -> bool:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in megabytes; 0 where the system does not tell."""
+    """Resident memory of this process in megabytes. 0 if the system does not tell."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -146,7 +151,7 @@ def resident_mb() -> float:
 
 @contextlib.contextmanager
 def lowest_stream(device: str) -> Iterator[None]:
-    """On CUDA, a stream of the lowest priority for everything that follows."""
+    """Run the block on a CUDA stream of the lowest priority. Does nothing on other devices."""
     if not device.startswith("cuda"):
         yield
         return
@@ -160,12 +165,12 @@ def lowest_stream(device: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def gpu_turn(device: str, check: Callable[[], None] = lambda: None, wait_s: float = 0.05) -> Iterator[None]:
-    """Hold this machine's one turn for fills on a GPU; processes that serve the same card take turns.
+    """Hold this machine's lock for fills on a GPU. Processes that use the same card take turns.
 
     Args:
-        device: "cpu" needs no turn.
-        check: called while waiting; raises to give up.
-        wait_s: between two attempts.
+        device: device of the fill. "cpu" needs no lock.
+        check: called while waiting. It raises to give up.
+        wait_s: time between two attempts, seconds.
     """
     if device == "cpu" or sys.platform == "win32":
         yield
@@ -174,7 +179,9 @@ def gpu_turn(device: str, check: Callable[[], None] = lambda: None, wait_s: floa
 
     owner = os.getuid()
     path = Path(tempfile.gettempdir()) / f"livery-fill-{owner}-{device.replace(':', '')}.lock"
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # nobody else's link is followed
+    flags = (
+        os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+    )  # O_NOFOLLOW: a link that another user made is not followed
     with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
         while True:
             try:
@@ -183,4 +190,4 @@ def gpu_turn(device: str, check: Callable[[], None] = lambda: None, wait_s: floa
             except OSError:
                 check()
                 time.sleep(wait_s)
-        yield  # closing the file gives the turn back, and so does a crash
+        yield  # closing the file releases the lock, and so does a crash

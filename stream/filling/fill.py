@@ -1,4 +1,4 @@
-"""Holes of new keyframes filled by the worker: what the reference package calls, and what the page shows."""
+"""Fills the holes of new keyframes through the worker, as the reference package asks for it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from stream.filling.worker import FillWorker
 
 logger = logging.getLogger(__name__)
 
-LIVE_DEADLINE_S = 30.0  # a keyframe's view has long gone then
+LIVE_DEADLINE_S = 30.0  # after this time the view of a keyframe has passed
 FILE_DEADLINE_S = 600.0
 
 
 class WorkerFill:
-    """Fills through a worker: `later` and `between` for a live stream, called directly for a file.
+    """Fills through a worker. A live stream uses `later` and `between`; a file calls the object directly.
 
     Args:
-        worker: shared by any number of streams.
-        deadline_s: of a direct call.
+        worker: the worker. Any number of streams may share it.
+        deadline_s: deadline of a direct call, seconds.
     """
 
     def __init__(self, worker: FillWorker, deadline_s: float = FILE_DEADLINE_S) -> None:
@@ -35,10 +35,10 @@ class WorkerFill:
         self._deadline_s = deadline_s
 
     def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        """Fill and wait for it; see `reference.keyframes.drawn.KeyframeFill`.
+        """Fill and wait for the result (see `reference.keyframes.drawn.KeyframeFill`).
 
         Raises:
-            JobError: nothing came; the message says why.
+            JobError: there is no result. The message says why.
         """
         request = masked_job(image, mask, hint)
         job = self._worker.submit(Priority.MASKED, request, deadline_s=self._deadline_s)
@@ -53,13 +53,13 @@ class WorkerFill:
         then: Callable[[Image], None],
         wanted: Callable[[], bool],
     ) -> None:
-        """Begin to fill; see `reference.keyframes.drawn.LaterFill`. The worker logs and shows a failure."""
+        """Begin to fill (see `reference.keyframes.drawn.LaterFill`). The worker logs and shows a failure."""
         self._later(Priority.MASKED, masked_job(image, mask, hint), then, wanted)
 
     def between(
         self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
     ) -> None:
-        """Begin to fill; see `reference.keyframes.drawn.GapFill`. Without weights nothing is begun."""
+        """Begin to fill (see `reference.keyframes.drawn.GapFill`). Without weights nothing is done."""
         if self._worker.setup.weights is None:
             return
 
@@ -92,18 +92,19 @@ def make_worker(
     *,
     render: Renderer | None = None,
 ) -> FillWorker:
-    """A worker with the diffusion model's weights, or with OpenCV's fill where there are none.
+    """Make a worker with the diffusion model's weights, or with OpenCV's fill if there are none.
 
     No process is started before the first job.
 
     Args:
-        weights: see `inpaint.weights.require`; None: OpenCV's fill, which leaves a live stream the processor.
-        device: where they run.
-        config: limits.
-        render: makes pieces of recordings; None: the worker takes no such jobs.
+        weights: see `inpaint.weights.require`. None means OpenCV's fill, which leaves the processor to the
+            live stream.
+        device: device of the model.
+        config: limits of the worker.
+        render: edits pieces of recordings anew. None means that the worker takes no such jobs.
 
     Raises:
-        WeightsError: `weights` holds none.
+        WeightsError: `weights` holds no weights.
     """
     folder = None if weights is None else known.chosen(weights)
     return FillWorker(

@@ -1,4 +1,4 @@
-"""What a keyframe's fills ask of a `Filler`: jobs for a hole and for a gap, at the stream's size."""
+"""Converts the fills of keyframes to jobs for a `Filler`: one for a hole, one for a gap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reference.keyframes.drawn import KeyframeGap, Posed
 
 
 def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
-    """A keyframe's fill, see `reference.keyframes.drawn.KeyframeFill`, as a job for a `Filler`."""
+    """Make a job for a `Filler` from a keyframe's fill (see `reference.keyframes.drawn.KeyframeFill`)."""
     context = FillContext(
         landmarks=hint.landmarks,
         reference=hint.reference,
@@ -23,7 +23,7 @@ def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
 
 
 def gap_job(gap: KeyframeGap) -> GapJob:
-    """Frames between two keyframes, see `reference.keyframes.drawn.KeyframeGap`, as a job for a `Filler`."""
+    """Make a job for a `Filler` from a gap between keyframes (`reference.keyframes.drawn.KeyframeGap`)."""
     size = (gap.frames[0][0].shape[0], gap.frames[0][0].shape[1])
     start, end = (fitted(posed, size) for posed in gap.ends)
     shown = (start, *gap.frames, end)
@@ -35,14 +35,14 @@ def gap_job(gap: KeyframeGap) -> GapJob:
 
 
 def fitted(posed: Posed, size: tuple[int, int]) -> Posed:
-    """A picture and its landmarks in a frame of another size: as large as fits, in the middle, unstretched.
+    """Fit a picture and its landmarks into a frame of another size: centred, as large as fits, not stretched.
 
     Args:
         posed: the picture, uint8 (h, w, 3), and the landmarks of its face.
         size: height and width of the frame.
 
     Returns:
-        The picture, uint8 (H, W, 3), its border repeated around it, and its landmarks in the frame's pixels.
+        The picture, uint8 (H, W, 3), padded by its repeated border, and its landmarks in the frame's pixels.
     """
     (image, landmarks), (height, width) = posed, size
     h, w = image.shape[:2]

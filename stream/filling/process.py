@@ -1,4 +1,4 @@
-"""One fill process as its parent sees it: started, talked to, ended."""
+"""The parent's side of one fill process: start it, exchange messages with it, end it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from typing import Any
 from stream.filling.child import main
 from stream.filling.types import Setup
 
-POLL_S = 0.05  # how often a running job is asked whether it is still wanted
+POLL_S = 0.05  # how often it is checked whether a running job is still wanted
 START_S = 120.0  # longest start: imports and weights at the lowest priority
 
 
 class Crashed(Exception):  # noqa: N818  # caught by the worker alone
-    """The process died, or was killed since it did not answer."""
+    """The process died, or was killed because it did not answer."""
 
 
 class ProcessRefused(Exception):  # noqa: N818
-    """The process started and says it cannot work: weights or packages are missing."""
+    """The process started but cannot work because weights or packages are missing."""
 
 
 class FillProcess:
-    """Starts a process; every method belongs to one thread, but for `end`.
+    """Starts a fill process and exchanges messages with it.
+
+    All methods except `end` belong to one thread.
 
     Args:
-        setup: what it works with.
-        grace_s: how long it may take to stop a job before it is killed.
+        setup: what the process works with.
+        grace_s: time that the process has to stop a job before it is killed, seconds.
     """
 
     def __init__(self, setup: Setup, grace_s: float) -> None:
@@ -45,19 +47,20 @@ class FillProcess:
 
     @property
     def pid(self) -> int | None:
-        """Its process id."""
+        """Id of the process."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it runs."""
+        """Whether the process runs."""
         return self._process.is_alive()
 
     def await_ready(self, give_up: Callable[[], bool]) -> str:
-        """Wait until it can work; returns what it fills with.
+        """Wait until the process can work. Returns the method with which it fills.
 
         Raises:
-            Refused: it cannot. Crashed: it died, is not ready in two minutes, or `give_up` says so.
+            ProcessRefused: the process cannot work.
+            Crashed: the process died or is not ready within two minutes, or `give_up` returned True.
         """
         until_s = time.monotonic() + START_S
         while not self._readable():
@@ -72,14 +75,16 @@ class FillProcess:
     def converse(
         self, number: int, kind: str, request: object, why_not: Callable[[], str | None]
     ) -> tuple[Any, ...]:
-        """Have a job done; returns the process's answer.
+        """Have the process do a job. Returns its answer.
 
         Args:
-            number: of the job; kind, request: what to do.
-            why_not: asked all along; a reason stops the job.
+            number: number of the job.
+            kind: kind of the job.
+            request: what the job works on.
+            why_not: called repeatedly while the job runs. A returned reason stops the job.
 
         Raises:
-            Crashed: the process died, or was killed since it did not stop.
+            Crashed: the process died, or was killed because it did not stop.
         """
         # a thread sends, since a process that hangs does not empty the pipe
         sender = threading.Thread(target=self._send, args=(("job", number, kind, request),), daemon=True)
@@ -100,11 +105,11 @@ class FillProcess:
         self._send(("cancel", number))
 
     def end(self, wait_s: float) -> None:
-        """End it: asked to, and killed where that takes longer than `wait_s`."""
+        """Ask the process to end, and kill it if that takes longer than `wait_s` seconds."""
         if wait_s > 0 and self._process.is_alive():
             threading.Thread(target=self._send, args=(None,), daemon=True).start()
             self._process.join(wait_s)
-        with self._ending:  # two threads may want its end
+        with self._ending:  # two threads may end it at once
             if self._process.is_alive():
                 self._process.kill()
             self._process.join(1.0)
@@ -118,7 +123,7 @@ class FillProcess:
         if self._pipe in ready:
             return True
         if ready:
-            if self._pipe.poll():  # its last words came before its end
+            if self._pipe.poll():  # it sent a last message before its end
                 return True
             raise Crashed(self._how())
         return False
@@ -134,13 +139,13 @@ class FillProcess:
         try:
             self._pipe.send(message)
         except (OSError, ValueError):
-            return  # it is gone; who waits for its answer finds out
+            return  # it has ended; the caller that waits for its answer notices
 
     def _how(self) -> str:
-        """How it ended, in words."""
+        """Describe how the process ended."""
         until_s = time.monotonic() + 1.0
         while (code := self._process.exitcode) is None and time.monotonic() < until_s:
-            time.sleep(0.005)  # its files are closed a moment before its exit can be read
+            time.sleep(0.005)  # its pipe closes a moment before its exit code can be read
         if code is None:
             return "it closed its pipe"
         return f"signal {-code}" if code < 0 else f"exit code {code}"

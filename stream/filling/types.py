@@ -1,4 +1,4 @@
-"""What goes into the fill worker and what it says of itself."""
+"""Types of the fill worker: requests, configuration, jobs and status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class JobError(RuntimeError):
-    """A fill job that brought nothing; the message says why. The old reference serves on."""
+    """A fill job has no result. The message says why. The old reference stays in use."""
 
 
 class WorkerClosedError(JobError):
@@ -24,7 +24,7 @@ class WorkerClosedError(JobError):
 
 
 class Priority(IntEnum):
-    """Which job is next: the smallest."""
+    """Kind of a job. Jobs with smaller values go first."""
 
     MASKED = 0
     GAP = 1
@@ -32,41 +32,41 @@ class Priority(IntEnum):
 
 
 class Request(Protocol):
-    """What a job works on; it is pickled."""
+    """What a job works on. It is pickled."""
 
     @property
     def nbytes(self) -> int:
-        """Size of its arrays."""
+        """Size of its arrays, bytes."""
         ...
 
 
 class Renderer(Protocol):
-    """Makes a piece of a recording; `stream.recording.render.render` is one."""
+    """Edits a piece of a recording anew. `stream.recording.render.render` is one."""
 
     def __call__(self, job: Any, filler: Filler, check: Check, /) -> Any:
-        """What became of the piece.
+        """Edit one piece and return the result.
 
         Args:
             job: the request as it was submitted.
-            filler: invents what is unsure.
-            check: called between frames; raises where the job is no longer wanted.
+            filler: invents uncertain places.
+            check: called between frames. It raises if the job is no longer wanted.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What the fill process works with; `__post_init__` checks the ranges.
+    """What the fill process works with. The ranges are checked.
 
     Attributes:
-        weights: folder of the diffusion model's weights; None: classical methods.
+        weights: folder of the diffusion model's weights. None means classical methods.
         device: "cpu" or a CUDA device.
-        steps: of the sampler.
-        threads: of torch and OpenCV, on the CPU.
-        memory_mb: resident memory at which the process is replaced after a job; on CUDA also the card's
-            memory it may use.
-        render: makes a piece of a recording, a function of a module, since it is pickled; None: the process
-            takes no such jobs.
+        steps: number of sampler steps, 1 to 50.
+        threads: number of threads of torch and OpenCV on the CPU.
+        memory_mb: resident memory in megabytes above which the process is replaced after a job. On CUDA it
+            also limits the card's memory that the process may use.
+        render: edits a piece of a recording anew. It is pickled and must therefore be a function of a module.
+            None means that the process takes no such jobs.
     """
 
     weights: Path | None = None
@@ -83,14 +83,15 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
-    """Limits of the worker; `__post_init__` checks the ranges.
+    """Limits of the worker. All must be positive.
 
     Attributes:
-        max_jobs: jobs that wait, at most; max_bytes: of their pictures.
-        back_off_s: wait before the first restart after a crash, doubled with each further one ...
-        longest_back_off_s: ... up to this.
-        idle_s: a process that had nothing to do for so long is ended; the next job starts another.
-        grace_s: how long a job that should stop may take to, before its process is killed.
+        max_jobs: largest number of waiting jobs.
+        max_bytes: largest size of the pictures of waiting jobs, bytes.
+        back_off_s: wait before the first restart after a crash. It doubles with each further crash.
+        longest_back_off_s: longest wait before a restart.
+        idle_s: a process without work for this long is ended. The next job starts another.
+        grace_s: time that a job has to stop before its process is killed.
     """
 
     max_jobs: int = 8
@@ -107,15 +108,19 @@ class WorkerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """How the worker is, for the page and the metrics.
+    """State of the worker, for the page and the metrics.
 
     Attributes:
         state: "idle", "starting", "running masked" (or another kind), "restarting", "refused" or "closed".
-        method: what the process fills with; empty before it ran.
-        queued: jobs that wait.
-        done, failed, dropped: jobs so far; dropped: late, stale, pushed out or cancelled.
-        restarts: processes that died or were killed; retried: jobs that were tried again for it.
-        last_s: how long the last job ran; last_error: the last thing that went wrong, empty where none did.
+        method: how the process fills. Empty before the first process is ready.
+        queued: number of waiting jobs.
+        done: number of jobs done so far.
+        failed: number of jobs that failed.
+        dropped: number of jobs that were late, stale, pushed out or cancelled.
+        restarts: number of processes that died or were killed.
+        retried: number of jobs that were tried again after that.
+        last_s: duration of the last job, seconds. None before the first.
+        last_error: the last error. Empty if there was none.
     """
 
     state: str
@@ -132,7 +137,7 @@ class WorkerStatus:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One job on its way; `future` ends with its result, a `JobError`, or cancelled."""
+    """One submitted job. `future` ends with the job's result or a `JobError`, or is cancelled."""
 
     kind: Priority
     request: Request
@@ -146,11 +151,11 @@ class Job:
         return (self.kind, self.number) < (other.kind, other.number)
 
     def cancel(self) -> None:
-        """Bring nothing: taken out of the queue, or stopped at its next step."""
+        """Give the job up. It is dropped before it starts, or stopped at its next step."""
         self.fresh = _never
 
     def why_not(self, now_s: float) -> str | None:
-        """Why it should not run (any longer); None where it should."""
+        """Return why the job should not run or go on. None if it should."""
         if now_s > self.until_s:
             return "its deadline has passed"
         return None if self.fresh() else "it is no longer wanted"

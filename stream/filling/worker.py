@@ -1,4 +1,7 @@
-"""Fill jobs beside the live path: a process of their own, a bounded priority queue, deadlines, restarts."""
+"""Runs fill jobs beside the live path, in a process of their own.
+
+The worker has a bounded priority queue, observes deadlines and restarts the process after a crash.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 
 class FillWorker:
-    """Takes jobs from any thread and has them done in a process that it starts, watches and restarts.
+    """Takes jobs from any thread and runs them in a process that it starts, watches and restarts.
 
     Args:
         setup: what the process works with.
-        config: limits.
+        config: limits of the worker.
     """
 
     def __init__(self, setup: Setup | None = None, config: WorkerConfig | None = None) -> None:
@@ -45,7 +48,7 @@ class FillWorker:
         self._last_s: float | None = None
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._crashes = 0  # in a row; of the manager's thread alone, as is the process
+        self._crashes = 0  # in a row; only the manager's thread uses this and the process
         self._process: FillProcess | None = None
 
     def submit(
@@ -56,16 +59,16 @@ class FillWorker:
         deadline_s: float = 30.0,
         fresh: Callable[[], bool] = lambda: True,
     ) -> Job:
-        """Hand over a job; returns at once.
+        """Submit a job. This returns at once.
 
-        A full queue gives up its least urgent job for a more urgent one.
+        A full queue drops its least urgent jobs for a more urgent one.
 
         Args:
-            kind: what to do, and how urgent it is.
+            kind: kind of the job, which is also its priority.
             request: `inpaint.fills.jobs.MaskedJob` or `GapJob`.
-            deadline_s: from now; later the result is worth nothing.
-            fresh: asked before the job starts and while it runs; False stops it. Called from the worker's
-                thread; must return at once.
+            deadline_s: seconds from now after which the result is useless.
+            fresh: tells whether the job is still wanted. False stops it. It is called on the worker's thread
+                before the job starts and while it runs, and must return at once.
 
         Raises:
             JobError: the queue is full, or the worker is closed.
@@ -85,7 +88,7 @@ class FillWorker:
         return job
 
     def _make_room(self, job: Job) -> list[Job]:
-        """Jobs taken out of the queue so that this one fits; the lock is held."""
+        """Remove less urgent jobs until this one fits, and return them. The caller holds the lock."""
         config = self.config
         pushed: list[Job] = []
         while self._queue:
@@ -111,7 +114,7 @@ class FillWorker:
         return pushed
 
     def status(self) -> WorkerStatus:
-        """How it is now."""
+        """The present state of the worker."""
         with self._lock:
             return WorkerStatus(
                 state=self._state,
@@ -123,17 +126,17 @@ class FillWorker:
             )
 
     def describe(self) -> dict[str, object]:
-        """`status()` as JSON values."""
+        """The result of `status()` as JSON values."""
         return asdict(self.status())
 
     @property
     def pid(self) -> int | None:
-        """Of the fill process, None while there is none."""
+        """Id of the fill process. None while there is none."""
         process = self._process
         return process.pid if process is not None else None
 
     def close(self) -> None:
-        """Drop what waits, end the process, wait for it, a second or two."""
+        """Drop all waiting jobs and end the process. This waits for a second or two."""
         with self._lock:
             self._closed = True
             left, self._queue = self._queue, []
@@ -144,7 +147,7 @@ class FillWorker:
         if thread is not None:
             thread.join(0.3)
         process = self._process
-        if process is not None:  # at the lowest priority it may take long to hear
+        if process is not None:  # at the lowest priority it may answer late
             process.end(0.0)
         if thread is not None:
             thread.join(1.0)
@@ -156,14 +159,14 @@ class FillWorker:
             try:
                 self._do(job)
             except Exception as exc:
-                # A border: one job's trouble must not end the thread that all jobs need.
+                # The error of one job must not end the thread that all jobs need.
                 logger.exception("a fill job failed inside the worker")
                 self._fail(job, f"{type(exc).__name__}: {exc}")
             del job  # it holds pictures
         self._end_process(0.5)
 
     def _next(self) -> Job | None:
-        """The most urgent job; None once closed. Ends a process that idles too long."""
+        """Wait for the most urgent job. Ends a process that is idle too long. Returns None once closed."""
         with self._lock:
             if self._state not in ("refused", "closed"):
                 self._state = "idle"
@@ -203,7 +206,7 @@ class FillWorker:
         return "the fill worker closed" if self._closed else job.why_not(time.monotonic())
 
     def _started(self) -> FillProcess:
-        """The process, ready; started where there is none, after a wait where the last one died."""
+        """Return a process that is ready. A missing one is started, after a pause if the last one died."""
         if self._process is not None and not self._process.alive:
             self._end_process(0.0)
         if self._process is None:
@@ -222,7 +225,7 @@ class FillWorker:
         return self._process
 
     def _crashed(self, job: Job, why: str) -> bool:
-        """Note that the process died during a job; whether to try it again."""
+        """Note that the process died during a job. Returns whether to try the job again."""
         self._end_process(0.0)
         if self._closed:
             self._drop(job, "the fill worker closed")

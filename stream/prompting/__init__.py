@@ -1,1 +1,1 @@
-"""Editing by words: the model in a process of its own, and a session's edits with it."""
+"""Editing by words: the service with its model process, and the edits of a session."""

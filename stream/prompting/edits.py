@@ -1,4 +1,4 @@
-"""A session's edits by words: begun, followed, and worn when they are done."""
+"""The edits by words of one session. They are started, followed and worn when they are done."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 Area = Literal["all", "face"]
 State = Literal["idle", "loading", "editing", "placing", "done", "failed", "stopped"]
 UNDER_WAY: tuple[State, ...] = ("loading", "editing", "placing")
-TOLD_S = 0.25  # pages hear of steps no more often
-RETRY_S = 10  # after which to ask a busy server again
+TOLD_S = 0.25  # shortest time between two progress reports to the pages
+RETRY_S = 10  # time after which a client may ask a busy server again
 LABEL = "edit by words"
 UNCHANGED = "the model left the picture as it was: say it in other words"
 REPLACED = "the picture that was being edited was replaced or removed meanwhile"
@@ -36,7 +36,7 @@ REPLACED = "the picture that was being edited was replaced or removed meanwhile"
 
 @dataclass(slots=True, eq=False)
 class _Begun:
-    """An edit under way: what it is of, and its number at the service."""
+    """A running edit: its target, its reference and its number at the service."""
 
     target: Target
     reference: ReferencePicture
@@ -44,13 +44,14 @@ class _Begun:
 
 
 class PromptEdits:
-    """Edits pictures of one session by words, one at a time; lives on the event loop and never blocks it.
+    """Edits pictures of one session by words, one at a time. It runs on the event loop and never blocks it.
 
     Args:
-        service: does the work, for all sessions of the server.
-        wardrobe, editor: of the session.
-        changed: tells the pages the new state.
-        note: enters a kind and a sentence in the journal.
+        service: does the edits of all sessions of the server.
+        wardrobe: wardrobe of the session.
+        editor: editor of the session.
+        changed: sends the new state to the pages.
+        note: adds an entry to the journal, called with its kind and a sentence.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class PromptEdits:
         self._changed = changed
         self._note = note
         self._state: State = "idle"
-        self._status: PromptStatus | None = None  # the newest edit's steps, and why it failed
-        self._begun: _Begun | None = None  # while the service works for us
+        self._status: PromptStatus | None = None  # progress of the newest edit, and why it failed
+        self._begun: _Begun | None = None  # set while the service works for this session
         self._placing: asyncio.Task[None] | None = None
         self._told_s = 0.0
         self._closed = False
 
     def describe(self) -> Message:
-        """Where the newest edit stands."""
+        """Describe the state of the newest edit."""
         status = self._status
         return {
             "state": self._state,
@@ -84,17 +85,19 @@ class PromptEdits:
         }
 
     async def begin(self, words: str, target: Target, area: Area, config: PromptConfig) -> None:
-        """Begin an edit of a still; what comes of it replaces the still's edit.
+        """Begin to edit a still. The result replaces the still's edit.
 
         Args:
-            words: what to do.
-            target: which still, as for an upload.
-            area: what may change.
-            config: how.
+            words: what to change.
+            target: which still to edit, as for an upload.
+            area: which part of the picture may change.
+            config: settings of the edit.
 
         Raises:
-            ConflictError: an edit of this session is under way, no reference or no face in it.
-            CapacityError: the server edits for another session. NotFoundError: look or keyframe has gone.
+            ConflictError: another edit of this session is running, there is no reference, or the reference
+                lacks the face that `area` needs.
+            CapacityError: the server is editing for another session.
+            NotFoundError: the look or keyframe was removed.
         """
         named, reference = self._editor.aim(target)
         mask = await self._mask(reference) if area == "face" else None
@@ -127,13 +130,13 @@ class PromptEdits:
         return await self._wardrobe.run(partial(face_area, reference.landmarks, (height, width)))
 
     def cancel(self) -> None:
-        """Stop this session's edit; nothing where none is under way, or it is being put on already."""
+        """Stop this session's edit. Does nothing if none is running or its result is being put on already."""
         if self._begun is not None:
             self._service.cancel(self._begun.number)
             self._settle("stopped")
 
     async def close(self) -> None:
-        """Stop it, and begin no more."""
+        """Stop the running edit and begin no further ones."""
         self._closed = True
         self.cancel()
         if self._placing is not None:
@@ -142,7 +145,7 @@ class PromptEdits:
                 await self._placing
 
     def _hear(self, begun: _Begun, status: PromptStatus) -> None:
-        """News of an edit; of one that was stopped it comes too late."""
+        """Handle a status report of an edit. Reports of a stopped edit are ignored."""
         if begun is not self._begun:
             return
         self._status = status
@@ -173,7 +176,7 @@ class PromptEdits:
         return True
 
     async def _place(self, begun: _Begun, image: Image) -> None:
-        """Wear what came of it."""
+        """Wear the result of an edit."""
         try:
             if await self._wardrobe.run(partial(np.array_equal, image, begun.reference.image)):
                 self._settle("failed", UNCHANGED)
@@ -183,14 +186,14 @@ class PromptEdits:
             self._settle("failed", REPLACED)
         except ServerError as exc:
             self._settle("failed", exc.text)
-        except Exception:  # the border: the session goes on without this edit
+        except Exception:  # the session goes on without this edit
             logger.exception("an edit by words could not be put on")
             self._settle("failed", "the edited picture could not be put on; the server's log says why")
         else:
             self._settle("done")
 
     def _settle(self, state: State, error: str = "") -> None:
-        """The edit is over."""
+        """Note the end of the edit in state and journal."""
         steps = self._status or PromptStatus("loading")
         self._begun, self._placing, self._state = None, None, state
         self._status = replace(steps, image=None, error=error or None)

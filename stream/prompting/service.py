@@ -1,4 +1,4 @@
-"""Editing by words beside the live path: one model in a process of its own, one edit at a time."""
+"""Edits pictures by words beside the live path, with one model in one process and one edit at a time."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from stream.offline.references import SearchStopped, frame_at, pick_reference
 logger = logging.getLogger(__name__)
 
 State = Literal["loading", "editing", "done", "failed"]
-THREADS = 1  # of torch on the CPU
-GRACE_S = 2.0  # for the process to end by itself
+THREADS = 1  # threads of torch on the CPU
+GRACE_S = 2.0  # time that the process has to end by itself
 
 
 class PromptBusyError(RuntimeError):
-    """Another edit is under way; cancel it or wait for it."""
+    """Another edit is running. Cancel it or wait for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptModel:
-    """Which weights edit by words.
+    """The weights of an editor by words.
 
     Attributes:
-        model: folder, or a model's id on the hub.
-        controlnet: the same of a ControlNet for an inpainting model, None where it holds its own.
+        model: folder of the model, or its id on the hub.
+        controlnet: folder or id of a ControlNet for an inpainting model. None if the model holds its own.
         device: "cpu" or "cuda".
     """
 
@@ -46,22 +46,24 @@ class PromptModel:
     device: str = "cpu"
 
     def require(self) -> None:
-        """Refuse what is not there, without loading it; see `reference.edits.prompt.require`."""
+        """Check that the weights exist, without loading them (see `reference.edits.prompt.require`)."""
         require(self.model, self.controlnet)
 
     def load(self) -> PromptEditor:
-        """Load it here; see `PromptEditor.load`."""
+        """Load the model in this process (see `PromptEditor.load`)."""
         return PromptEditor.load(self.model, controlnet=self.controlnet, device=self.device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptStatus:
-    """Where an edit stands.
+    """State of an edit.
 
     Attributes:
-        state: of it; done, total: steps.
-        image: the edited picture once it is done, uint8 (H, W, 3).
-        error: why it failed, for the user.
+        state: "loading", "editing", "done" or "failed".
+        done: number of steps done.
+        total: number of all steps.
+        image: the edited picture, uint8 (H, W, 3). None until it is done.
+        error: why the edit failed, for the user. None if it did not fail.
     """
 
     state: State
@@ -72,10 +74,10 @@ class PromptStatus:
 
 
 class PromptService:
-    """Edits pictures by words; every method returns at once and may be called from any thread.
+    """Edits pictures by words. Every method returns at once and may be called from any thread.
 
-    The process starts with the first edit and keeps the model. A cancelled edit ends with its process, so
-    that it stops also inside a step or while loading.
+    The process starts with the first edit and keeps the model. To cancel an edit ends the process, so that
+    the edit also stops inside a step or while the model is loading.
     """
 
     def __init__(self, model: PromptModel) -> None:
@@ -83,13 +85,13 @@ class PromptService:
         self._lock = threading.Lock()  # guards everything below
         self._process: BaseProcess | None = None
         self._pipe: Connection[Any, Any] | None = None
-        self._number = 0  # of the newest edit
-        self._running = False  # that one is under way
+        self._number = 0  # number of the newest edit
+        self._running = False  # whether the newest edit is running
         self._closed = False
 
     @property
     def pid(self) -> int | None:
-        """The process's id; None while there is none."""
+        """Id of the process. None while there is none."""
         with self._lock:
             return self._process.pid if self._process is not None else None
 
@@ -106,13 +108,14 @@ class PromptService:
 
         Args:
             image, prompt, mask, config: see `PromptEditor.edit`.
-            told: called from another thread as it goes on, until it is done, has failed or is cancelled.
+            told: called from another thread with each state of the edit, until it ends or is cancelled.
 
         Returns:
             The edit's number, for `cancel`.
 
         Raises:
-            PromptBusyError: one is under way, or the service is closed. ValueError: no words.
+            PromptBusyError: another edit is running, or the service is closed.
+            ValueError: `prompt` has no words.
         """
         if not prompt.strip():
             raise ValueError("prompt must say what to change, got nothing")
@@ -131,7 +134,7 @@ class PromptService:
         return number
 
     def cancel(self, number: int) -> bool:
-        """Stop an edit; False where it is not under way any more."""
+        """Stop an edit. Returns False if it is no longer running."""
         with self._lock:
             if number != self._number or not self._running:
                 return False
@@ -140,7 +143,7 @@ class PromptService:
         return True
 
     def close(self) -> None:
-        """Stop the process and whatever it does, for good."""
+        """Stop the process and accept no further edits."""
         with self._lock:
             self._closed = True
             self._running = False
@@ -152,7 +155,7 @@ class PromptService:
             _end(process)
 
     def _follow(self, job: tuple[Any, ...], number: int, told: Callable[[PromptStatus], None]) -> None:
-        """One edit from its begin to its end, in a thread of its own."""
+        """Follow one edit from beginning to end, in a thread of its own."""
         try:
             told(PromptStatus("loading"))
             pipe = self._ready(number)
@@ -173,7 +176,7 @@ class PromptService:
             told(PromptStatus("failed", error="the editor's process ended unexpectedly"))
 
     def _takes(self, number: int, status: PromptStatus) -> bool:
-        """Whether an edit is still wanted; its last news ends it."""
+        """Return whether an edit is still wanted. A status "done" or "failed" ends the edit."""
         with self._lock:
             if number != self._number or not self._running:
                 return False
@@ -181,7 +184,7 @@ class PromptService:
             return True
 
     def _ready(self, number: int) -> Connection[Any, Any] | None:
-        """The pipe to the process, started where there is none; None where the edit was cancelled."""
+        """Return the pipe to the process. A missing process is started. None if the edit was cancelled."""
         with self._lock:
             if self._process is not None and self._process.is_alive():
                 return self._pipe if number == self._number and self._running else None
@@ -203,23 +206,24 @@ def edit_by_words(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> tuple[int, Path]:
-    """Edit a clip's frame by words, in this process.
+    """Edit a frame of a clip by words, in this process.
 
     Args:
         source: the clip.
-        reference: the frame's number, or "auto" for the best.
-        words: what to do.
-        model: what edits it.
-        folder: where the edited frame is written.
-        stop: asked as it goes.
-        progress: told what is being done, steps done and steps in all.
+        reference: number of the frame, or "auto" for the best frame.
+        words: what to change.
+        model: the model that edits.
+        folder: folder in which the edited frame is written.
+        stop: called repeatedly. True stops the edit.
+        progress: called with the present phase, the number of steps done and the number of all steps.
 
     Returns:
         The frame's number and the edited picture's file.
 
     Raises:
-        MediaError: no such frame, no face, or a reference that is no frame. WeightsError: no such model.
-        Stopped: `stop` said so.
+        MediaError: there is no such frame or no face, or the reference is not a frame.
+        WeightsError: there is no such model.
+        SearchStopped: `stop` returned True.
     """
     info = probe(source)
     if isinstance(reference, int):
@@ -249,7 +253,7 @@ def _launch(model: PromptModel) -> tuple[BaseProcess, Connection[Any, Any]]:
 
 
 def _end(process: BaseProcess) -> None:
-    """Stop a process. Its pipe closes with the last who holds it: a thread may be about to send."""
+    """Stop a process. Its pipe is not closed here, since a thread may be about to send."""
     process.terminate()
     threading.Thread(target=_reap, args=(process,), name="prompt-end", daemon=True).start()
 
@@ -262,10 +266,10 @@ def _reap(process: BaseProcess) -> None:
 
 
 def _serve(pipe: Connection[Any, Any], model: PromptModel) -> None:
-    """The process: edits what comes through the pipe until that closes."""
+    """Main function of the process. It edits the jobs that arrive through the pipe until the pipe closes."""
     step_back()
     editor: PromptEditor | None = None
-    with contextlib.suppress(EOFError, OSError):  # who asked has gone
+    with contextlib.suppress(EOFError, OSError):  # the parent has ended
         while True:
             job = pipe.recv()
             try:
@@ -274,7 +278,7 @@ def _serve(pipe: Connection[Any, Any], model: PromptModel) -> None:
                     pipe.send(_edited(pipe, editor, job))
             except (WeightsError, ValueError) as error:
                 pipe.send(PromptStatus("failed", error=str(error)))
-            except Exception as error:  # the border: the server goes on without this edit
+            except Exception as error:  # the server goes on without this edit
                 pipe.send(PromptStatus("failed", error=f"{type(error).__name__}: {error}"))
 
 

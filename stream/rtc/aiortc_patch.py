@@ -1,18 +1,20 @@
-"""The few names of aiortc that stand between it and a live edge, replaced at run time.
+"""Replaces a few names of aiortc at run time, for use with live streams.
 
-`install` exchanges, in aiortc 1.16, and refuses any other version:
+`install` replaces these parts of aiortc 1.16. It refuses any other version.
 
-- "jitter": frames leave with their marker bit, holes are jumped at a key frame (`stream.jitter`)
-- "nack": missing packets are asked for again until they come
-- "history": 2048 sent packets can be repeated, in place of 128
-- "encoders": x264 veryfast with a live bit rate (`stream.codecs`)
-- "receiver": newest decoded frame only, bounded decoders, joined off the loop (`stream.rtc.receivers`)
+- "jitter": frames leave with their marker bit, holes are skipped at a key frame (`stream.rtc.jitter`)
+- "nack": missing packets are asked for several times
+- "history": 2048 sent packets can be repeated instead of 128
+- "encoders": x264 veryfast with a variable bit rate (`stream.rtc.codecs`)
+- "receiver": only the newest decoded frame is kept, decoders are bounded and are joined off the event loop
+  (`stream.rtc.receivers`)
 - "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports
-  speak of capture time
-- "strangers": packets that cannot be parsed, come from elsewhere or cost too much (`stream.rtc.strangers`)
-- "ciphers": peers with an RSA certificate (FFmpeg over OpenSSL makes one) pass the DTLS handshake
+  state the capture time
+- "strangers": packets that cannot be parsed, come from elsewhere or cost too much are dropped
+  (`stream.rtc.strangers`)
+- "ciphers": peers with an RSA certificate (as FFmpeg over OpenSSL makes one) pass the DTLS handshake
 
-aiortc's classes themselves stay as they are; peer connections made afterwards use the new ones.
+aiortc's own classes stay unchanged. Peer connections made after `install` use the replacements.
 """
 
 from __future__ import annotations
@@ -43,13 +45,13 @@ CIPHERS = (
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
 )
 NTP_SECOND = 1 << 32
-REPEATS_PER_S = 300  # packets repeated to one peer, on average: 3 Mb/s
-MOST_REPEATS = jitter.HISTORY  # and at once
+REPEATS_PER_S = 300  # average rate of packets repeated to one peer: 3 Mb/s
+MOST_REPEATS = jitter.HISTORY  # most packets repeated to one peer at once
 CODEC_THREADS = 2
 
 
 class UnsupportedAiortcError(ImportError):
-    """This aiortc is not the one the patch was written for."""
+    """The installed aiortc is not the version that the patch was written for."""
 
 
 _executor: Executor | None = None
@@ -58,7 +60,7 @@ _originals: list[tuple[Any, str, Any]] = []
 
 
 def codec_executor() -> Executor:
-    """The threads in which senders encode; made on first use."""
+    """The threads in which senders encode. They are made on first use."""
     global _executor
     if _executor is None:
         _executor = ThreadPoolExecutor(CODEC_THREADS, thread_name_prefix="codec")
@@ -66,7 +68,7 @@ def codec_executor() -> Executor:
 
 
 class _CodecLoop:
-    """The loop as a sender sees it: what it runs in the default executor goes to the codecs' threads."""
+    """An event loop for senders that runs default-executor work in the codecs' threads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -78,10 +80,10 @@ class _CodecLoop:
 
 
 class Sender(rtcrtpsender.RTCRtpSender):
-    """A sender that tells its track what the receiver asks for, and reports capture time.
+    """A sender that passes the receiver's feedback to its track and reports capture time.
 
-    A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s` (from capture to the
-    last packet it gave, seconds); see `stream.egress.PacketTrack`.
+    A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s`, the seconds from
+    capture until the track gave its last packet (see `stream.session.egress.PacketTrack`).
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -90,7 +92,7 @@ class Sender(rtcrtpsender.RTCRtpSender):
         self._repeats, self._repeated_at_s = float(MOST_REPEATS), time.monotonic()
 
     async def _retransmit(self, sequence_number: int) -> None:
-        """Repeat a packet; one NACK may ask for six thousand, which is more than anybody lost."""
+        """Repeat a packet, at a limited rate, since one NACK may ask for six thousand packets."""
         now_s = time.monotonic()
         earned = (now_s - self._repeated_at_s) * REPEATS_PER_S
         self._repeats, self._repeated_at_s = min(self._repeats + earned, MOST_REPEATS), now_s
@@ -114,7 +116,7 @@ class Sender(rtcrtpsender.RTCRtpSender):
         try:
             bitrate_bps, sources = rtp.unpack_remb_fci(packet.fci)
         except ValueError:
-            return  # another application's feedback
+            return  # feedback of another application
         if self._ssrc in sources:
             limit(bitrate_bps)
 
@@ -123,13 +125,13 @@ class Sender(rtcrtpsender.RTCRtpSender):
         for packet in packets:
             if delay_s and isinstance(packet, rtp.RtcpSrPacket) and packet.sender_info.ntp_timestamp:
                 packet.sender_info.ntp_timestamp -= round(delay_s * NTP_SECOND)
-                # the receiver echoes this part of the time, and the round trip is found by it
+                # the receiver echoes this part of the time, from which the round trip is computed
                 self._RTCRtpSender__lsr = (packet.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF
         await super()._send_rtcp(packets)
 
 
 def make_encoder(codec: RTCRtpCodecParameters) -> Encoder:
-    """Our encoder for H.264 and VP8, aiortc's for everything else."""
+    """Make Livery's encoder for H.264 and VP8, and aiortc's for other codecs."""
     name = codec.mimeType.lower()
     if name == "video/h264":
         return codecs.H264Sender()
@@ -144,7 +146,7 @@ _create_ssl_context = rtcdtlstransport.RTCCertificate._create_ssl_context
 def create_ssl_context(
     self: rtcdtlstransport.RTCCertificate, srtp_profiles: list[rtcdtlstransport.SRTPProtectionProfile]
 ) -> SSL.Context:
-    """aiortc's DTLS context with suites for RSA certificates besides those for ECDSA."""
+    """Make aiortc's DTLS context, with cipher suites for RSA certificates in addition to ECDSA."""
     context = _create_ssl_context(self, srtp_profiles)
     context.set_cipher_list(CIPHERS)
     return context
@@ -169,13 +171,14 @@ PARTS: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 def install(parts: Iterable[str] = tuple(PARTS)) -> None:
-    """Replace the names; a second call does nothing.
+    """Replace the names in aiortc. A second call does nothing.
 
     Args:
-        parts: which of `PARTS`; all by default. "jitter" brings "receiver", whose decoder takes its batches.
+        parts: names from `PARTS`, by default all. "jitter" includes "receiver", whose decoder takes its
+            batches.
 
     Raises:
-        UnsupportedAiortcError: another aiortc than 1.16, or a name is not there.
+        UnsupportedAiortcError: aiortc is not version 1.16, or lacks one of the names.
     """
     chosen = set(parts)
     if unknown := chosen - set(PARTS):
@@ -194,19 +197,19 @@ def install(parts: Iterable[str] = tuple(PARTS)) -> None:
 
 
 def installed() -> frozenset[str]:
-    """Which parts are in place."""
+    """The parts that are installed."""
     return frozenset(_installed)
 
 
 def stock(owner: Any, name: str) -> Any:
-    """aiortc's own object of a name that may have been replaced."""
+    """Return aiortc's own object for a name that may have been replaced."""
     return next(
         (kept for where, what, kept in _originals if (where, what) == (owner, name)), getattr(owner, name)
     )
 
 
 def uninstall() -> None:
-    """Put aiortc's own names back, for tests and measurements beside it."""
+    """Restore aiortc's own objects, for tests and measurements."""
     while _originals:
         setattr(*_originals.pop())
     _installed.clear()

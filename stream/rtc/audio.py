@@ -1,4 +1,4 @@
-"""Sound held back by as much as the picture is late, so that lips and voice stay together."""
+"""Delays sound by the delay of the picture, so that lips and voice stay together."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.audio.stream import AudioStream
 
-MAX_DELAY_S = 1.0  # a picture later than this is not waited for
-QUEUE_ITEMS = 100  # two seconds of 20 ms packets; older ones are dropped
-LATE_S = 0.25  # what is later than this by itself (the viewer connects only now) is skipped
-SLEW = 0.02  # seconds of change a second: the far side's buffer follows without a click
+MAX_DELAY_S = 1.0  # sound never waits longer than this for the picture
+QUEUE_ITEMS = 100  # two seconds of 20 ms packets; the oldest are dropped beyond it
+LATE_S = 0.25  # sound that is overdue by more is skipped (for example, the viewer has only now connected)
+SLEW = 0.02  # seconds of change per second; the receiver's buffer follows without a click
 CATCH_UP_S = 1.0  # a large error shrinks with this time constant
 
 AudioItem: TypeAlias = "av.Packet[AudioStream] | av.AudioFrame"
 
 
 class Hold:
-    """A delay that follows a measured one smoothly.
+    """A delay that follows a measured delay smoothly.
 
-    Small errors are corrected by at most 20 ms a second; a large one (the source changed, a stage was
-    switched on) by its own size a second, so that 100 ms of skew are below 40 ms after one second.
+    Small errors are corrected by at most 20 ms per second. A large error (the source changed, a stage was
+    switched on) is corrected by its own size per second, so that 100 ms of skew fall below 40 ms after one
+    second.
     """
 
     def __init__(self) -> None:
@@ -33,7 +34,7 @@ class Hold:
         self._at_s = 0.0
 
     def follow(self, target_s: float, now_s: float) -> float:
-        """The delay to apply at `now_s`; the first call takes `target_s` as it is."""
+        """Return the delay to apply at `now_s`, seconds. The first call takes `target_s` as it is."""
         target_s = min(max(target_s, 0.0), MAX_DELAY_S)
         if self.delay_s is None:
             self.delay_s = target_s
@@ -46,16 +47,17 @@ class Hold:
 
 
 class DelayedAudioTrack(MediaStreamTrack):
-    """Gives what `source` gives, the measured video delay later.
+    """Repeats the track `source`, delayed by the measured delay of the picture.
 
-    Packets (Opus passed through, see `stream.rtc.receivers.pass_through`) and frames are both handed on as
-    they are, time stamps included; only when they leave is changed. The source is read from the moment
-    this track is made, so that nothing gathers before the viewer has connected.
+    Packets (Opus passed through, see `stream.rtc.receivers.pass_through`) and frames are handed on unchanged,
+    with their time stamps. Only the time at which they leave changes. The source is read as soon as this
+    track is made, so that no backlog forms before the viewer has connected.
 
     Args:
-        source: an audio track nobody else reads.
-        delay_s: the present delay of the picture from arrival to departure, seconds.
-        clock: seconds; sleep: waits for so many of them.
+        source: an audio track that nobody else reads.
+        delay_s: returns the present delay of the picture from arrival to departure, seconds.
+        clock: returns the time in seconds.
+        sleep: waits for the given number of seconds.
     """
 
     kind = "audio"
@@ -68,7 +70,7 @@ class DelayedAudioTrack(MediaStreamTrack):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__()
-        self.last_delay_s = 0.0  # of what left last, for its sender reports
+        self.last_delay_s = 0.0  # delay of the last item, for the sender reports
         self.dropped = 0
         self._source = source
         self._target = delay_s
@@ -79,7 +81,7 @@ class DelayedAudioTrack(MediaStreamTrack):
         self._pump = asyncio.ensure_future(self._read())
 
     async def recv(self) -> AudioItem:
-        """The next packet or frame, when it is due.
+        """Return the next packet or frame when it is due.
 
         Raises:
             MediaStreamError: the source or this track has ended.
@@ -97,7 +99,7 @@ class DelayedAudioTrack(MediaStreamTrack):
         return item
 
     async def _oldest(self) -> tuple[AudioItem, float]:
-        """What arrived first, and when."""
+        """Return the item that arrived first and its time of arrival."""
         while not self._queue:
             if self.readyState != "live" or self._pump.done():
                 self.stop()
@@ -107,7 +109,7 @@ class DelayedAudioTrack(MediaStreamTrack):
         return self._queue.popleft()
 
     def stop(self) -> None:
-        """Stop reading the source and end the track; the source is stopped too."""
+        """Stop reading the source and end the track. The source is stopped too."""
         if self.readyState == "live":
             super().stop()
             self._pump.cancel()

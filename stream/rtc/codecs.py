@@ -1,8 +1,8 @@
-"""Video encoders for live use: x264 with a live bit rate, and libvpx for peers that want VP8.
+"""Video encoders for live use: x264 with a variable bit rate, and libvpx for peers that want VP8.
 
-aiortc's own rebuild themselves, with a key frame, at each step of the bit rate, and run x264 at its
-`medium` preset. These keep going: x264 takes a new rate between two frames as long as its VBV was on from
-the start, so it is opened at the highest rate allowed and then told the present one.
+aiortc's own encoders rebuild themselves with a key frame at each change of the bit rate, and run x264 at its
+`medium` preset. These encoders keep going. x264 takes a new rate between two frames if its VBV was on from
+the start. So it is opened at the highest allowed rate and then given the present rate.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from av.video.stream import VideoStream
 VideoCodec = Literal["H264", "VP8"]
 VideoPacket: TypeAlias = "av.Packet[VideoStream]"
 HD_PIXELS = 1280 * 720
-VP8_STEP = 1.3  # libvpx is rebuilt when the wanted rate differs by more than this factor ...
-VP8_REBUILD_GAP_S = 5.0  # ... and it was not rebuilt within this time
+VP8_STEP = 1.3  # libvpx is rebuilt if the wanted rate differs by more than this factor
+VP8_REBUILD_GAP_S = 5.0  # shortest time between two rebuilds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEncoderConfig:
-    """How the edited stream is encoded; `__post_init__` checks the ranges.
+    """How the edited stream is encoded. The ranges are checked.
 
-    Rates hold for 1280 x 720 and follow the number of pixels to the power 0.75 at other sizes.
+    Rates are given for 1280 x 720. At other sizes they scale with the number of pixels to the power 0.75.
     """
 
-    bitrate_bps: int = 2_500_000  # at the start, and wherever no viewer asks for less
-    min_bitrate_bps: int = 300_000  # no viewer pushes it below; at most `bitrate_bps` in effect
-    max_bitrate_bps: int = 4_000_000  # no viewer pushes it above; at least `bitrate_bps` in effect
-    fps: float = 30.0  # nominal: spreads the rate over frames, does not pace them
+    bitrate_bps: int = 2_500_000  # start rate, used unless viewers ask for less
+    min_bitrate_bps: int = 300_000  # lowest rate that viewers can cause; at most `bitrate_bps` in effect
+    max_bitrate_bps: int = 4_000_000  # highest rate that viewers can cause; at least `bitrate_bps` in effect
+    fps: float = 30.0  # nominal; distributes the rate over frames but does not pace them
     vbv_s: float = 0.2  # bounds the size of one frame, key frames included, at the highest rate
-    keyframe_gap_s: float = 0.5  # shortest time between two key frames that were asked for
-    keyframe_every_s: float = 10.0  # longest time without one
-    preset: str = "veryfast"  # of x264
-    threads: int | None = None  # of one encoder; None: one for each 720p of picture, at most four
+    keyframe_gap_s: float = 0.5  # shortest time between two requested key frames
+    keyframe_every_s: float = 10.0  # longest time without a key frame
+    preset: str = "veryfast"  # preset of x264
+    threads: int | None = None  # threads of one encoder; None: one per 720p of picture, at most four
 
     def __post_init__(self) -> None:
         positive = ("bitrate_bps", "min_bitrate_bps", "max_bitrate_bps", "fps", "vbv_s", "keyframe_every_s")
@@ -52,7 +52,7 @@ class LiveEncoderConfig:
             raise ValueError(f"keyframe_gap_s must not be negative, got {self.keyframe_gap_s}")
 
     def threads_for(self, size: tuple[int, int]) -> int:
-        """Threads for pictures of `size` (H, W); more than one cuts a frame into slices."""
+        """Number of threads for pictures of `size` (H, W). With more than one, frames are cut into slices."""
         if self.threads is not None:
             return self.threads
         return min(max(size[0] * size[1] // HD_PIXELS, 1), os.cpu_count() or 1, 4)
@@ -66,27 +66,27 @@ class LiveEncoderConfig:
 
 
 class FrameEncoder(Protocol):
-    """One size, one codec context."""
+    """Encodes frames of one size with one codec context."""
 
     bitrate_bps: int
 
     def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
-        """Encode one frame; `frame.pict_type` I makes it a key frame."""
+        """Encode one frame. If `frame.pict_type` is I, it becomes a key frame."""
         ...
 
 
 class X264:
-    """H.264 Constrained Baseline, which every browser decodes, without delay (zerolatency)."""
+    """Encodes H.264 Constrained Baseline, which every browser decodes, without delay (zerolatency)."""
 
     def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
         highest = config.rates((frame.height, frame.width))[2]
         context = _context("libx264", frame, config)
-        context.bit_rate = highest  # VBV and rate must agree at opening for later changes to be followed
+        context.bit_rate = highest  # x264 follows later changes only if VBV and rate agree at opening
         context.options = {
             "profile": "baseline",
             "preset": config.preset,
             "tune": "zerolatency",
-            "sc_threshold": "0",  # a cut is coded within its frame; key frames come when asked for
+            "sc_threshold": "0",  # no key frames at scene cuts; key frames come on request
             "maxrate": str(highest),
             "bufsize": str(round(highest * config.vbv_s)),
             "x264-params": "ratetol=0.1",
@@ -97,7 +97,7 @@ class X264:
 
     @property
     def bitrate_bps(self) -> int:
-        """Target, bits per second; a change acts from the next frame on, within about half a second."""
+        """Target, bits per second. A change begins with the next frame and takes about half a second."""
         return int(self._context.bit_rate or 0)
 
     @bitrate_bps.setter
@@ -110,7 +110,7 @@ class X264:
 
 
 class Vpx:
-    """VP8 in libvpx's real-time mode. It takes no live rate, so a large change rebuilds it, seldom."""
+    """Encodes VP8 in libvpx's real-time mode. A large change of the rate rebuilds the encoder, seldom."""
 
     def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
         self._config = config
@@ -129,7 +129,7 @@ class Vpx:
             "minrate": str(self.bitrate_bps),
             "maxrate": str(self.bitrate_bps),
             "bufsize": str(self.bitrate_bps),
-            "max-intra-rate": "300",  # a key frame is at most three frames' share
+            "max-intra-rate": "300",  # a key frame takes at most the share of three frames
             "undershoot-pct": "100",
             "overshoot-pct": "15",
             "static-thresh": "1",
@@ -148,7 +148,7 @@ class Vpx:
 class LiveEncoder:
     """Encodes a stream of frames whose size and bit rate may change, with key frames on request.
 
-    Not thread-safe, save for `request_keyframe` and `bitrate_bps`, which only leave a note.
+    It is not thread-safe, except for `request_keyframe` and `bitrate_bps`, which only store a value.
 
     Args:
         codec: "H264" or "VP8".
@@ -158,7 +158,7 @@ class LiveEncoder:
     def __init__(self, codec: VideoCodec, config: LiveEncoderConfig) -> None:
         self.codec = codec
         self.keyframes = 0
-        self.bitrate_bps: int | None = None  # wanted; None: the config's, and always within its limits
+        self.bitrate_bps: int | None = None  # wanted rate, limited by the config; None: the config's rate
         self._config = config
         self._encoder: FrameEncoder | None = None
         self._size = (0, 0)
@@ -171,17 +171,17 @@ class LiveEncoder:
         return self._size
 
     def request_keyframe(self) -> None:
-        """Ask for a key frame: the next frame, or the first that is `keyframe_gap_s` after the last one."""
+        """Ask for a key frame: the next frame that comes `keyframe_gap_s` or more after the last one."""
         self._keyframe_wanted = True
 
     def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
         """Encode a frame.
 
         Args:
-            frame: any pixel format; sides are cut to even ones. `pts` must increase.
+            frame: a frame of any pixel format. Its sides are cut to even lengths. `pts` must increase.
 
         Returns:
-            Its packets (one, as a rule), in units of 1/90000 s.
+            The frame's packets (usually one), with times in units of 1/90000 s.
         """
         frame = _prepare(frame)
         now_s, size = _time_s(frame), (frame.height, frame.width)
@@ -203,7 +203,7 @@ class LiveEncoder:
 
 
 class _LiveRate:
-    """The bit rate that aiortc's sender sets, handed to a `LiveEncoder`."""
+    """Hands the bit rate that aiortc's sender sets to a `LiveEncoder`."""
 
     live: LiveEncoder
 
@@ -218,7 +218,7 @@ class _LiveRate:
 
 
 class H264Sender(_LiveRate, h264.H264Encoder):
-    """What aiortc's sender calls for H.264: frames through `LiveEncoder`, packets as they are."""
+    """The H.264 encoder for aiortc's sender. It encodes frames with a `LiveEncoder`."""
 
     def __init__(self, config: LiveEncoderConfig | None = None) -> None:
         super().__init__()
@@ -231,7 +231,7 @@ class H264Sender(_LiveRate, h264.H264Encoder):
 
 
 class Vp8Sender(_LiveRate, vpx.Vp8Encoder):
-    """What aiortc's sender calls for VP8."""
+    """The VP8 encoder for aiortc's sender. It encodes frames with a `LiveEncoder`."""
 
     def __init__(self, config: LiveEncoderConfig | None = None) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def _encode(live: LiveEncoder, frame: av.frame.Frame, force_keyframe: bool) -> t
 
 
 def _prepare(frame: av.VideoFrame) -> av.VideoFrame:
-    """yuv420p of even sides, in units of 1/90000 s."""
+    """Convert a frame to yuv420p with even sides and times in units of 1/90000 s."""
     if frame.pts is None or frame.time_base is None:
         raise ValueError(f"a frame to encode needs pts and time_base, got {frame!r}")
     pts, time_base = frame.pts, frame.time_base

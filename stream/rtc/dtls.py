@@ -1,9 +1,9 @@
 """Loads OpenSSL with the curves that DTLS peers use.
 
-FFmpeg's WHIP muxer over GnuTLS (what PyAV bundles) signs with a key on secp224r1. OpenSSL refuses a peer
-whose key is on a curve that is not in its own list of groups, and its default list lacks this one; the
-bindings have no call that changes the list, so it comes from a configuration that is in place while the
-library is loaded. OpenSSL 4 has dropped the curve from TLS, hence `cryptography<47` in pyproject.toml.
+FFmpeg's WHIP muxer over GnuTLS (which PyAV bundles) signs with a key on secp224r1. OpenSSL refuses a peer
+whose key is on a curve that is missing from its list of groups, and its default list lacks this curve. The
+bindings cannot change the list. It is therefore set by a configuration that is in place while the library is
+loaded. OpenSSL 4 has dropped the curve from TLS, hence `cryptography<47` in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Groups = X25519:P-256:P-384:P-521:?P-224
 
 
 def load_openssl() -> bool:
-    """Load cryptography's OpenSSL with `CONFIG`; the environment is as before afterwards.
+    """Load cryptography's OpenSSL with `CONFIG`. The environment is restored afterwards.
 
     Returns:
-        False where nothing was done: the library is loaded already, or the user has a configuration
-        ($OPENSSL_CONF), which then decides.
+        Whether the library was loaded. False if it is loaded already, or if the user has a configuration of
+        their own ($OPENSSL_CONF), which is then used.
     """
     if LIBRARY in sys.modules or VARIABLE in os.environ:
         return False

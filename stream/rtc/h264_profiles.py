@@ -1,8 +1,8 @@
-"""H.264 as it is offered: any profile that FFmpeg decodes, either packetization mode (RFC 6184, section 8).
+"""H.264 in offers: all profiles that FFmpeg decodes, both packetization modes (RFC 6184, section 8).
 
-aiortc knows Baseline and Constrained Baseline in packetization mode 1 only. Its depacketizer takes both modes
-and its decoder all profiles, so that one payload type of another kind is shown to it as Constrained Baseline,
-and answered as it was offered: profile and mode must be the same in offer and answer.
+aiortc accepts Baseline and Constrained Baseline in packetization mode 1 only. But its depacketizer takes both
+modes and its decoder takes all profiles. So one payload type of another kind is shown to aiortc as
+Constrained Baseline and is answered as it was offered. Profile and mode must be the same in offer and answer.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PROFILES = {  # profile_idc: name, for those that are decoded; ITU-T H.264, anne
     244: "High 4:4:4 Predictive",
     44: "CAVLC 4:4:4 Intra",
 }
-SENT = (66, 77, 100)  # profiles whose decoders read the Constrained Baseline that is sent here
-DEFAULT = "42000A"  # where an offer says none: Baseline, level 1 (RFC 6184, section 8.1)
+SENT = (66, 77, 100)  # profiles whose decoders can read the Constrained Baseline that this server sends
+DEFAULT = "42000A"  # default of an offer that names no profile: Baseline, level 1 (RFC 6184, section 8.1)
 SHOWN = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 NATIVE = (H264Profile.PROFILE_BASELINE, H264Profile.PROFILE_CONSTRAINED_BASELINE)
 
@@ -32,8 +32,8 @@ class H264Format:
     """One payload type of H.264 in an offer.
 
     Attributes:
-        payload: its number.
-        parameters: as offered, the text behind a=fmtp:N; None where there is no such line.
+        payload: number of the payload type.
+        parameters: the offered text after a=fmtp:N. None if there is no such line.
     """
 
     payload: str
@@ -45,23 +45,23 @@ class H264Format:
 
     @property
     def profile(self) -> str:
-        """profile-level-id, six hexadecimal digits unless the offer is wrong."""
+        """The profile-level-id: six hexadecimal digits if the offer is valid."""
         return self._value("profile-level-id", DEFAULT)
 
     @property
     def mode(self) -> str:
-        """packetization-mode."""
+        """The packetization-mode."""
         return self._value("packetization-mode", "0")
 
     @property
     def idc(self) -> int | None:
-        """profile_idc; None where the profile is no number."""
+        """The profile_idc. None if the profile is no number."""
         valid = re.fullmatch("[0-9a-fA-F]{6}", self.profile)
         return int(self.profile[:2], 16) if valid else None
 
     @property
     def native(self) -> bool:
-        """Whether aiortc takes it as it is."""
+        """Whether aiortc accepts this format as it is."""
         try:
             profile, _ = parse_h264_profile_level_id(self.profile)
         except ValueError:
@@ -70,19 +70,19 @@ class H264Format:
 
     @property
     def name(self) -> str:
-        """What it is, for a message."""
+        """The format in words, for messages."""
         what = PROFILES.get(self.idc or -1, "profile")
         return f"H.264 {what} (profile-level-id {self.profile[:12]}, packetization-mode {self.mode[:4]})"
 
     def serves(self, sending: bool) -> bool:
-        """Whether it can be received here, or, where `sending`, be sent."""
+        """Whether this server can receive the format, or send it if `sending`."""
         if sending:  # large pictures need the fragments of mode 1
             return self.mode == "1" and self.idc in SENT
         return self.mode in ("0", "1") and self.idc in PROFILES
 
 
 def formats(section: str) -> list[H264Format]:
-    """The H.264 payload types of an m-section, in its order of preference."""
+    """Return the H.264 payload types of an m-section, in its order of preference."""
     found = []
     first_line = section.splitlines()[0]
     for payload in first_line.split()[3:]:
@@ -93,7 +93,11 @@ def formats(section: str) -> list[H264Format]:
 
 
 def stand_in(section: str, sending: bool) -> H264Format | None:
-    """The payload type to show to aiortc as another one; None where it takes one as it is, or none serves."""
+    """Choose the payload type to show to aiortc as another one.
+
+    Returns:
+        The format. None if aiortc accepts one as it is, or if no format can be used.
+    """
     offered = formats(section)
     if any(one.native for one in offered):
         return None
@@ -102,7 +106,7 @@ def stand_in(section: str, sending: bool) -> H264Format | None:
 
 
 def shown(section: str, stands: H264Format) -> str:
-    """The m-section as aiortc is to see it."""
+    """Rewrite an m-section for aiortc, with `stands` shown as Constrained Baseline."""
     line = rf"(?m)^a=fmtp:{stands.payload}[ \t][^\r\n]*"
     if stands.parameters is not None:
         return re.sub(line, f"a=fmtp:{stands.payload} {SHOWN}", section)
@@ -111,7 +115,7 @@ def shown(section: str, stands: H264Format) -> str:
 
 
 def answered(answer: str, stands: H264Format) -> str:
-    """An answer with the profile and the mode that were offered."""
+    """Rewrite aiortc's answer with the profile and the mode that were offered."""
     line = rf"(?m)^a=fmtp:{stands.payload}[ \t][^\r\n]*(\r?\n)"
     if stands.parameters is None:
         return re.sub(line, "", answer)

@@ -1,8 +1,8 @@
-"""Where media flows: a range of UDP ports, and the public address of a server behind 1:1 NAT.
+"""Sets the range of UDP ports for media and the public address of a server behind 1:1 NAT.
 
-aioice binds any free port and announces the addresses it sees. `configure` puts connections that choose
-their ports from a range, and a gatherer that announces another address, in the places aiortc takes them
-from. Peers are asked for candidates in the answer only; no STUN server is asked unless one is configured.
+aioice binds any free port and announces the addresses it sees. `configure` replaces two of aiortc's classes
+by a connection that chooses its ports from a range and a gatherer that announces another address. Candidates
+are sent in the answer only. No STUN server is asked unless one is configured.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from stream.errors import CapacityError
 logger = logging.getLogger(__name__)
 
 _STOCK = (aioice.Connection, rtcicetransport.RTCIceGatherer)
-RECEIVE_BUFFER = 1 << 20  # bytes a socket holds while the loop is busy: a quarter second of 30 Mb/s
+RECEIVE_BUFFER = (
+    1 << 20
+)  # bytes that a socket holds while the event loop is busy: a quarter second of 30 Mb/s
 
 
 def peer_configuration(ice_servers: Iterable[str] = ()) -> RTCConfiguration:
-    """A configuration that asks only the servers named ("stun:…", "turn:…"): by default, none."""
+    """Make a configuration that asks only the given servers ("stun:…", "turn:…"). The default is none."""
     return RTCConfiguration(iceServers=[RTCIceServer(urls=url) for url in ice_servers])
 
 
 def configure(udp_ports: tuple[int, int] | None = None, public_address: str | None = None) -> None:
-    """Set how peer connections made from now on are reached; without arguments, as aiortc does it.
+    """Set how peer connections made from now on are reached. Without arguments aiortc's own way is restored.
 
     Args:
-        udp_ports: first and last UDP port for media; each connection takes one per local address.
-        public_address: what host candidates announce in place of the server's own IPv4 address; ports are
-            taken to be the same outside.
+        udp_ports: first and last UDP port for media. Each connection takes one per local address.
+        public_address: address that host candidates announce in place of the server's own IPv4 address.
+            Ports are assumed to be the same outside.
 
     Raises:
-        ValueError: no such ports, or no IP address.
+        ValueError: the ports are not valid, or the address is no IP address.
     """
     connection, gatherer = _STOCK
     if udp_ports is not None:
@@ -74,7 +76,7 @@ class RangeConnection(aioice.ice.Connection):
         addresses: list[str],
         timeout: int = 5,  # noqa: ASYNC109 - aioice's argument
     ) -> list[aioice.Candidate]:
-        """Host candidates from the range; reflexive and relayed ones as aioice gathers them.
+        """Gather host candidates from the port range, and reflexive and relayed ones as aioice does.
 
         Raises:
             CapacityError: every port of the range is taken.
@@ -95,7 +97,7 @@ class RangeConnection(aioice.ice.Connection):
         return candidates + await super().get_component_candidates(component, [], timeout)
 
     async def _bind(self, component: int, address: str) -> aioice.ice.StunProtocol | None:
-        """A socket on the first free port, from a random start; None where the address has none."""
+        """Open a socket on the first free port after a random start. None if no port is free."""
         loop = asyncio.get_running_loop()
         start = random.randrange(len(self.ports))
         for step in range(len(self.ports)):
@@ -125,7 +127,7 @@ class RangeConnection(aioice.ice.Connection):
     async def _reflexive(
         self, protocols: list[aioice.ice.StunProtocol], limit_s: float
     ) -> list[aioice.Candidate]:
-        """What a STUN server sees of the IPv4 sockets, if one is configured."""
+        """Ask the STUN server, if one is configured, for the candidates of the IPv4 sockets."""
         if not self.stun_server:
             return []
         asked = [
@@ -142,12 +144,12 @@ class RangeConnection(aioice.ice.Connection):
 
 
 class PublicGatherer(rtcicetransport.RTCIceGatherer):
-    """Announces `address` in place of the host's own addresses of its kind (IPv4 or IPv6)."""
+    """Announces `address` in place of the host's own addresses of the same version (IPv4 or IPv6)."""
 
     address = ""
 
     def getLocalCandidates(self) -> list[RTCIceCandidate]:  # noqa: N802 - aiortc's name
-        """The candidates for the SDP."""
+        """Return the candidates for the SDP."""
         version = ipaddress.ip_address(self.address).version
         return [
             dataclasses.replace(candidate, ip=self.address)

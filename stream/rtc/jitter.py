@@ -1,9 +1,9 @@
-"""RTP packets into frames: releases a frame when it is whole, asks again for what is missing.
+"""Assembles RTP packets into frames, releases a frame when it is whole and asks again for missing packets.
 
-aiortc's buffer releases a frame when the first packet of the *next* one arrives, one frame a packet, and
-its NACKs are sent once. Here the marker bit releases a frame with its own last packet (RFC 3550, section
-5.1; RFC 6184, section 5.1), all frames a late packet completes leave together, NACKs are repeated, and a
-hole that stays is jumped at the next whole key frame, so that no broken picture is shown.
+aiortc's buffer releases a frame when the first packet of the *next* frame arrives, at most one frame per
+packet, and sends each NACK once. Here the marker bit releases a frame with its own last packet (RFC 3550,
+section 5.1; RFC 6184, section 5.1). All frames that a late packet completes leave together. NACKs are
+repeated. A hole that stays is skipped at the next whole key frame, so that no broken picture is shown.
 """
 
 from __future__ import annotations
@@ -16,25 +16,23 @@ from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtp import RtpPacket
 from aiortc.utils import uint16_add, uint16_gt, uint32_add
 
-HISTORY = 2048  # packets kept for reordering and for answering NACKs: 0.8 MB and 8 s at 2.5 Mb/s
-RESET_GAP = 3000  # a jump of the sequence number by more is a new start (RFC 3550, A.1: MAX_DROPOUT)
-PLI_AFTER_S = (
-    0.3  # a hole this old is answered with a request for a key frame, and again after each such time
-)
-AUDIO_WAIT = 3  # later packets that end the wait for a missing one, 60 ms of Opus
-MAX_TRIES = 10  # NACKs for one packet
-RETRY_RTT = 1.25  # time between two of them, in round trips
+HISTORY = 2048  # packets kept to reorder and to answer NACKs: 0.8 MB and 8 s at 2.5 Mb/s
+RESET_GAP = 3000  # a larger jump of the sequence number is a new start (RFC 3550, A.1: MAX_DROPOUT)
+PLI_AFTER_S = 0.3  # age of a hole at which a key frame is requested, and time between two requests
+AUDIO_WAIT = 3  # number of later packets that end the wait for a missing one; 60 ms of Opus
+MAX_TRIES = 10  # most NACKs for one packet
+RETRY_RTT = 1.25  # time between two NACKs for one packet, in round trips
 
 H264_START = b"\x00\x00\x01"
 VP8_START = b"\x9d\x01\x2a"
 
 
 class FrameBatch(JitterFrame):
-    """An encoded frame, with those that were completed by the same packet behind it.
+    """An encoded frame, together with later frames that the same packet completed.
 
     Attributes:
-        data, timestamp: the first frame; aiortc maps its timestamp after release.
-        later: (data, RTP ticks after the first frame) of the others, in order.
+        data, timestamp: the first frame. aiortc maps its timestamp after release.
+        later: (data, RTP ticks after the first frame) of the other frames, in order.
     """
 
     def __init__(self, frames: list[tuple[bytes, int]]) -> None:
@@ -42,13 +40,13 @@ class FrameBatch(JitterFrame):
         self.later = [(data, uint32_add(ticks, -frames[0][1])) for data, ticks in frames[1:]]
 
     def frames(self) -> list[JitterFrame]:
-        """All frames, with mapped timestamps."""
+        """Return all frames, with mapped timestamps."""
         rest = [JitterFrame(data, self.timestamp + ticks) for data, ticks in self.later]
         return [JitterFrame(self.data, self.timestamp), *rest]
 
 
 def is_keyframe(data: bytes) -> bool:
-    """Whether an encoded frame can be decoded on its own: H.264 (Annex B) with an IDR slice, or VP8's."""
+    """Whether an encoded frame is a key frame: H.264 (Annex B) with an IDR slice, or a VP8 key frame."""
     if data[3:6] == VP8_START:
         return not data[0] & 1
     at = data.find(H264_START, 0, 5)
@@ -63,7 +61,7 @@ def is_keyframe(data: bytes) -> bool:
 
 
 def opens_keyframe(data: bytes) -> bool:
-    """Whether a packet alone shows that a key frame begins with it: H.264 parameter sets, or VP8's header."""
+    """Whether a key frame visibly begins with this packet: by H.264 parameter sets or VP8's header."""
     if data[3:6] == VP8_START:
         return not data[0] & 1
     at = data.find(H264_START, 0, 5)
@@ -71,7 +69,7 @@ def opens_keyframe(data: bytes) -> bool:
 
 
 def jitter_buffer(capacity: int, prefetch: int = 0, is_video: bool = False) -> VideoBuffer | AudioBuffer:
-    """Stands in for aiortc's JitterBuffer, whose arguments it takes; size and prefetch are our own."""
+    """Make a buffer in place of aiortc's JitterBuffer. `capacity` and `prefetch` are ignored."""
     return VideoBuffer() if is_video else AudioBuffer()
 
 
@@ -79,19 +77,19 @@ class VideoBuffer:
     """Puts packets in order and releases whole frames.
 
     Args:
-        clock: seconds, for the age of holes.
+        clock: returns the time in seconds. It measures the age of holes.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.skipped = 0  # frames given up, whole or not
+        self.skipped = 0  # number of frames given up, whole or not
         self._clock = clock
         self._packets: dict[int, RtpPacket] = {}
         self._next = 0  # sequence number of the first packet not yet released
-        self._reach = 0  # one past the last packet in an unbroken row from there
+        self._reach = 0  # one past the last packet of the unbroken sequence that begins there
         self._begun = False
         self._hole_since_s: float | None = None
         self._asked_at_s = float("-inf")
-        self._keyframe_only = False  # what follows refers to a frame that was given up
+        self._keyframe_only = False  # whether the following frames refer to a frame that was given up
         self._trust_marker = True
         self._last_end: tuple[int, int] | None = None  # (next sequence number, timestamp) of a marked frame
 
@@ -99,14 +97,14 @@ class VideoBuffer:
         """Take a depayloaded packet (`packet._data`).
 
         Returns:
-            Whether a key frame should be asked for, and the frames this packet completes.
+            Whether a key frame should be requested, and the frames that this packet completes.
         """
         sequence = packet.sequence_number
         if not self._begun:
             self._begun, self._next, self._reach = True, sequence, sequence
         ahead = uint16_add(sequence, -self._next)
         if ahead >= 0x8000 and uint16_add(self._next, -sequence) <= RESET_GAP:
-            return False, None  # released or given up already
+            return False, None  # already released or given up
         if ahead >= HISTORY:
             self._restart(sequence)
         self._packets[sequence] = packet
@@ -121,14 +119,14 @@ class VideoBuffer:
         return len(self._packets) > uint16_add(self._reach, -self._next)
 
     def _restart(self, sequence: int) -> None:
-        """Give up all that is held: the hole is too large, or the sender began anew."""
+        """Give up all held packets, since the hole is too large or the sender began anew."""
         self.skipped += len({packet.timestamp for packet in self._packets.values()})
         self._packets.clear()
         self._next = self._reach = sequence
         self._keyframe_only, self._last_end, self._asked_at_s = True, None, float("-inf")
 
     def _release(self) -> list[tuple[bytes, int]]:
-        """Frames that are whole and next in order."""
+        """Release the frames that are whole and next in order."""
         frames: list[tuple[bytes, int]] = []
         while (end := self._end()) is not None:
             data, timestamp = self._cut(end)
@@ -142,12 +140,14 @@ class VideoBuffer:
         return frames
 
     def _end(self) -> int | None:
-        """One past the last packet of the next frame; None while that is not whole."""
+        """Sequence number one past the last packet of the next frame. None while the frame is not whole."""
         first = self._packets.get(self._next)
         if first is None:
             return None
         if first._data and self._last_end == (self._next, first.timestamp):  # type: ignore[attr-defined]
-            self._trust_marker = False  # a frame went on after its marker: wait for the next timestamp
+            self._trust_marker = (
+                False  # a frame went on after its marker, so wait for the next timestamp from now on
+            )
         while (packet := self._packets.get(self._reach)) is not None:
             if packet.timestamp != first.timestamp:
                 return self._reach
@@ -158,7 +158,7 @@ class VideoBuffer:
         return None
 
     def _cut(self, end: int) -> tuple[bytes, int]:
-        """Take the packets up to `end` out: their data and timestamp."""
+        """Remove the packets up to `end`. Returns their data and timestamp."""
         packets = []
         while self._next != end:
             packets.append(self._packets.pop(self._next))
@@ -167,7 +167,7 @@ class VideoBuffer:
         return b"".join(packet._data for packet in packets), packets[0].timestamp  # type: ignore[attr-defined]
 
     def _jump(self) -> list[tuple[bytes, int]]:
-        """Go on at the first whole key frame behind the hole, if there is one."""
+        """Continue at the first whole key frame after the hole, if there is one."""
         for start in sorted(self._packets, key=lambda held: uint16_add(held, -self._next)):
             packet, before = self._packets[start], self._packets.get(uint16_add(start, -1))
             first = before.timestamp != packet.timestamp if before else opens_keyframe(packet._data)  # type: ignore[attr-defined]
@@ -191,7 +191,7 @@ class VideoBuffer:
         return False
 
     def _ask(self) -> bool:
-        """Whether to ask for a key frame now: a hole is old, or only a key frame can go on."""
+        """Whether to request a key frame now, since a hole is old or only a key frame can be decoded."""
         now_s = self._clock()
         if not self._blocked:
             self._hole_since_s = None
@@ -205,7 +205,7 @@ class VideoBuffer:
 
 
 class AudioBuffer:
-    """Puts audio packets in order without delay; waits for a missing one until three later ones came."""
+    """Puts audio packets in order. It waits for a missing packet until three later ones have arrived."""
 
     def __init__(self) -> None:
         self._packets: dict[int, RtpPacket] = {}
@@ -213,7 +213,7 @@ class AudioBuffer:
         self._begun = False
 
     def add(self, packet: RtpPacket) -> tuple[bool, FrameBatch | None]:
-        """Take a packet; returns False (audio has no key frames) and the packets that are due."""
+        """Take a packet. Returns False (audio has no key frames) and the packets that are due."""
         sequence = packet.sequence_number
         if not self._begun:
             self._begun, self._next = True, sequence
@@ -241,26 +241,26 @@ class _Missing:
 
 
 class NackGenerator:
-    """Finds missing packets and says when to ask for which, again each 1.25 round trips, ten times at most.
+    """Finds missing packets and decides when to ask for them: every 1.25 round trips, at most ten times.
 
-    aiortc's receiver calls `add` for each packet and, where it returns True, sends a NACK for `missing`.
-    The round trip is learnt from the time a first NACK takes to be answered.
+    aiortc's receiver calls `add` for each packet. If that returns True, it sends a NACK for `missing`.
+    The round trip is measured from the time until a first NACK is answered.
 
     Args:
-        clock: seconds.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.max_seq: int | None = None
         self.rtt_s = 0.1  # first guess
-        self.missing: list[int] = []  # to be asked for now
+        self.missing: list[int] = []  # sequence numbers to ask for now
         self.given_up = 0
         self._clock = clock
         self._holes: dict[int, _Missing] = {}
         self._measured = False
 
     def add(self, packet: RtpPacket) -> bool:
-        """Take a packet; returns whether a NACK for `missing` is due."""
+        """Take a packet. Returns whether a NACK for `missing` is due."""
         now_s, sequence = self._clock(), packet.sequence_number
         if self.max_seq is None or uint16_add(sequence, -self.max_seq) in range(
             RESET_GAP, 0x10000 - RESET_GAP
@@ -287,7 +287,7 @@ class NackGenerator:
         self._measured = True
 
     def _due(self, now_s: float) -> list[int]:
-        """Sequence numbers to ask for now; those asked for ten times, or out of reach, are given up."""
+        """Sequence numbers to ask for now. Those asked for ten times or out of reach are given up."""
         due = []
         for sequence, hole in list(self._holes.items()):
             if now_s - hole.last_s < RETRY_RTT * self.rtt_s:

@@ -1,4 +1,4 @@
-"""SDP as WHIP and WHEP carry it: offers in, answers out, trickled fragments between."""
+"""The SDP of WHIP and WHEP: offers, answers and trickled fragments."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ VIDEO_CODECS: tuple[Codec, ...] = ("H264", "VP8")
 
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
 UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
-_MID = re.compile("[!-~]{0,64}")  # aiortc's own where it is empty; it goes into an RTP header extension
+_MID = re.compile("[!-~]{0,64}")  # if empty, aiortc names it; it goes into an RTP header extension
 MAX_CREDENTIAL = 256
-NO_CODECS = ("rtx", "red", "ulpfec", "flexfec-03", "cn", "telephone-event")  # beside a codec, none themselves
+NO_CODECS = (
+    "rtx",
+    "red",
+    "ulpfec",
+    "flexfec-03",
+    "cn",
+    "telephone-event",
+)  # not codecs themselves but additions to one
 NAMES = {"H265": "H.265 (HEVC)", "H266": "H.266 (VVC)", "AV1X": "AV1"}
 USE = "set the encoder to H.264 (any profile up to High) or VP8"
 _MEDIA_LINE = "m={} 9 UDP/TLS/RTP/SAVPF 96"
@@ -34,15 +41,17 @@ class Offer:
     """A checked offer.
 
     Attributes:
-        sdp: what of the offer is taken: one video section and one of audio, without candidates, so that the
-            answer waits for none of them; H.264 of a kind that aiortc does not know shown as one it does.
-        candidates: the offer's candidates that checks may be sent to, see `sdp_bounds.is_usable`.
-        mid: the m-section candidates belong to (the first taken; everything is bundled).
-        ufrag: the ICE user name fragment; another one later means an ICE restart.
-        audio: whether audio is taken.
-        codecs: what is offered of `VIDEO_CODECS`, in the offer's order.
-        sections: all sections of the offer; taken: numbers of those that are taken.
-        stands: the H.264 format that was shown to aiortc as another one, if any.
+        sdp: the accepted part of the offer: one video and one audio section. It has no candidates, so that
+            the answer waits for none. An H.264 format that aiortc does not know is shown as one it knows.
+        candidates: the offer's candidates to which checks may be sent (see `sdp_bounds.is_usable`).
+        mid: name of the m-section to which candidates belong. It is the first accepted one, since all
+            sections are bundled.
+        ufrag: the ICE user name fragment. A different one later means an ICE restart.
+        audio: whether audio is accepted.
+        codecs: the offered codecs among `VIDEO_CODECS`, in the offer's order.
+        sections: all sections of the offer.
+        taken: indices of the accepted sections.
+        stands: the H.264 format that is shown to aiortc as another one, if any.
     """
 
     sdp: str
@@ -56,20 +65,26 @@ class Offer:
     stands: H264Format | None = None
 
     def complete(self, answer: str) -> str:
-        """The answer to the whole offer: what is not taken is denied, H.264 is answered as offered."""
+        """Complete aiortc's answer to the whole offer.
+
+        Sections that are not accepted are denied. H.264 is answered as it was offered.
+
+        Args:
+            answer: SDP of the answer to the accepted sections.
+        """
         if self.stands is not None:
             answer = h264_profiles.answered(answer, self.stands)
         return sections.with_denied(answer, self.sections, self.taken)
 
     @property
     def codec(self) -> Codec:
-        """The video codec to send with: H.264 where offered, since it is the cheaper one to encode."""
+        """The video codec to send with. H.264 is preferred, since it is cheaper to encode."""
         return "H264" if "H264" in self.codecs else "VP8"
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """A trickled fragment (RFC 8840): candidates and the credentials they belong to."""
+    """A trickled fragment (RFC 8840): candidates and the user name fragment they belong to."""
 
     candidates: tuple[RTCIceCandidate, ...]
     ufrag: str | None
@@ -80,11 +95,11 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
 
     Args:
         text: the request's body.
-        purpose: "publish" wants video the client sends, "view" video it receives.
+        purpose: "publish" requires video that the client sends, "view" video that it receives.
 
     Raises:
-        SignalingError: not SDP, or names of sections, ICE or DTLS parameters are missing.
-        OfferError: readable, but without video in the right direction or a codec in common.
+        SignalingError: the text is no SDP, or section names, ICE or DTLS parameters are missing.
+        OfferError: the offer has no video in the right direction, or no codec in common.
     """
     description = _parse(text)
     head, offered = sections.split(text)
@@ -120,10 +135,13 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
 
 
 def _taken(offered: list[Section], purpose: Purpose) -> tuple[int, ...]:
-    """Numbers of the sections that are taken: the first video in the right direction, the first audio.
+    """Choose the accepted sections: the first video in the right direction and the first audio.
+
+    Returns:
+        The indices of the sections, ascending.
 
     Raises:
-        OfferError: no such video.
+        OfferError: there is no such video.
     """
     open_ones = [(number, section) for number, section in enumerate(offered) if not section.refused]
     video = [(number, section) for number, section in open_ones if section.kind == "video"]
@@ -157,7 +175,7 @@ def _parse(text: str) -> SessionDescription:
 
 
 def _unreadable(text: str, error: Exception) -> str:
-    """What is wrong with an offer that gave an error: its first line that cannot be read by itself."""
+    """Describe why an offer could not be parsed, by its first line that cannot be read on its own."""
     head = ""
     for line in text.split("\n"):
         line = line.strip()
@@ -192,7 +210,7 @@ def _check_media(media: MediaDescription) -> None:
 def _check_bundle(
     description: SessionDescription, offered: list[Section], taken: list[MediaDescription]
 ) -> None:
-    """See to it that the sections that are taken share one transport; a lone one needs no name."""
+    """Check that the accepted sections share one transport. A single one needs no name."""
     pairs = zip(description.media, offered, strict=True)
     mids = [media.rtp.muxId for media, section in pairs if not section.refused]
     groups = (group.items for group in description.group if group.semantic == "BUNDLE")
@@ -221,10 +239,10 @@ def _listed(names: list[str]) -> str:
 
 
 def _codecs(media: MediaDescription, text: str, purpose: Purpose) -> tuple[Codec, ...]:
-    """What can be taken of a video section, in its order.
+    """The codecs of a video section that can be accepted, in its order.
 
     Raises:
-        OfferError: nothing.
+        OfferError: there is none.
     """
     h264 = h264_profiles.formats(text)
     able = any(one.native or one.serves(sending=purpose == "view") for one in h264)
@@ -252,10 +270,10 @@ def parse_fragment(text: str, mid: str) -> Fragment:
 
     Args:
         text: the body of a PATCH, `application/trickle-ice-sdpfrag`.
-        mid: the m-section its candidates are given to.
+        mid: name of the m-section that its candidates are given to.
 
     Raises:
-        SignalingError: a line that cannot be read.
+        SignalingError: a line cannot be read.
     """
     check_fragment(text)
     candidates: list[RTCIceCandidate] = []
@@ -278,13 +296,13 @@ def parse_fragment(text: str, mid: str) -> Fragment:
 
 
 def with_start_bitrate(answer: str, bitrate_bps: int) -> str:
-    """The answer with `x-google-start-bitrate` on each video codec.
+    """Add `x-google-start-bitrate` to each video codec of an answer.
 
     Chromium then starts near that rate instead of 300 kb/s and is sharp at once.
 
     Args:
         answer: SDP of the answer to a publisher.
-        bitrate_bps: where to start, bits per second.
+        bitrate_bps: start bit rate, bits per second.
     """
     head, *sections = re.split(r"(?m)^(?=m=)", answer)
     start = f"x-google-start-bitrate={max(bitrate_bps // 1000, 1)}"

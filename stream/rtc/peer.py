@@ -27,16 +27,16 @@ from stream.rtc.sdp_bounds import MAX_CANDIDATES
 logger = logging.getLogger(__name__)
 
 HUNG_UP = "the client ended it"
-CLOSE_TIMEOUT_S = 5.0  # longest wait for a connection's own goodbye
+CLOSE_TIMEOUT_S = 5.0  # longest wait for a connection to close
 
 
 class Peer:
-    """A publisher or a viewer.
+    """The connection of a publisher or a viewer.
 
     Args:
         purpose: "publish" or "view".
-        ice_servers: asked for candidates; none keeps gathering local and quick.
-        on_closed: called once with the peer and the reason when it has ended.
+        ice_servers: servers that are asked for candidates. Without any, gathering stays local and quick.
+        on_closed: called once with the peer and the reason when the connection has ended.
     """
 
     def __init__(
@@ -57,21 +57,21 @@ class Peer:
         self._on_closed = on_closed
         self._offer: Offer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._candidates = 0  # of the client, taken so far
+        self._candidates = 0  # number of the client's candidates accepted so far
 
     def send(self, track: MediaStreamTrack, codec: Codec | Literal["opus"]) -> None:
-        """Send a track to this peer in `codec` and no other; call before `answer`."""
+        """Send a track to this peer in `codec` only. Call this before `answer`."""
         transceiver = self.connection.addTransceiver(track, direction="sendonly")
         capabilities = RTCRtpSender.getCapabilities(track.kind).codecs
         first = [c for c in capabilities if c.name == codec]
         transceiver.setCodecPreferences(first + [c for c in capabilities if c.name == "rtx"])
 
     def on_track(self, take: Callable[[MediaStreamTrack], None]) -> None:
-        """Call `take` with each track the peer sends; call before `answer`."""
+        """Register `take` to be called with each track the peer sends. Call this before `answer`."""
         self.connection.on("track", take)
 
     async def answer(self, offer: Offer) -> str:
-        """Apply the offer; returns the answer's SDP with complete candidates.
+        """Apply the offer. Returns the SDP of the answer with all candidates.
 
         Raises:
             OfferError: the offer is readable but cannot be answered.
@@ -94,8 +94,8 @@ class Peer:
         """Add trickled candidates.
 
         Raises:
-            OfferError: the fragment asks for an ICE restart, which needs a new connection here, or there
-                are too many candidates.
+            OfferError: the fragment asks for an ICE restart, which is not supported, or there are too many
+                candidates.
         """
         if self._offer is None or (fragment.ufrag is not None and fragment.ufrag != self._offer.ufrag):
             raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
@@ -109,7 +109,7 @@ class Peer:
 
     @property
     def mid(self) -> str:
-        """The m-section that candidates belong to."""
+        """Name of the m-section that candidates belong to."""
         return self._offer.mid if self._offer is not None else "0"
 
     async def _add(self, fragment: Fragment) -> None:
@@ -144,7 +144,7 @@ class Peer:
             await self.close("the other side hung up")
 
     async def close(self, reason: str) -> None:
-        """End the connection; later calls do nothing."""
+        """End the connection. Later calls do nothing."""
         if self.closed:
             return
         self.closed = True
@@ -155,12 +155,12 @@ class Peer:
         self.connection.remove_all_listeners()
         for sender in self.connection.getSenders():
             if sender.track is not None:
-                sender.track.stop()  # one that never began to send would not do so itself
+                sender.track.stop()  # a sender that never began to send does not stop its track
         try:
             await asyncio.wait_for(self.connection.close(), CLOSE_TIMEOUT_S)
         except TimeoutError:
             logger.warning("%s %s took over %.0f s to close", self.purpose, self.id[:6], CLOSE_TIMEOUT_S)
-        except Exception:  # a border: one that was only half built still leaves its session
+        except Exception:  # a connection that was only half built must still leave its session
             logger.exception("%s %s did not close in order", self.purpose, self.id[:6])
         logger.info("%s %s closed: %s", self.purpose, self.id[:6], reason)
         await self._on_closed(self, reason)

@@ -1,6 +1,6 @@
-"""The receiving side of a connection: newest decoded frame, decoders bounded in backlog and picture size.
+"""The receiving side of a connection. It keeps the newest frame and bounds backlog and picture size.
 
-`stream.aiortc_patch` puts these in the place of aiortc's own.
+`stream.rtc.aiortc_patch` puts these classes in the place of aiortc's own.
 """
 
 from __future__ import annotations
@@ -23,22 +23,24 @@ from stream.rtc import jitter
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 30  # encoded frames waiting for a decoder; beyond, all is dropped up to the next key frame
-AUDIO_QUEUE = 50  # decoded audio frames waiting for their reader: one second
-MAX_PIXELS = 4096 * 2304  # of a frame
+BACKLOG = (
+    30  # encoded frames that may wait for a decoder; beyond it, frames are dropped up to the next key frame
+)
+AUDIO_QUEUE = 50  # decoded audio frames that may wait for their reader: one second
+MAX_PIXELS = 4096 * 2304  # largest number of pixels of a frame
 
 
 class NewestQueue(asyncio.Queue[Any]):
-    """Never full: a new item replaces the oldest. None, which ends a track, is never replaced."""
+    """When full, a new item replaces the oldest. None, which ends a track, is never replaced."""
 
     def __init__(self, maxsize: int) -> None:
         super().__init__(maxsize)
         self.dropped = 0
-        self.encoded = False  # hand audio packets over as they came, see `pass_through`
-        self.ended_for = ""  # why no more comes, where the decoder gave the stream up
+        self.encoded = False  # whether audio packets are handed on undecoded, see `pass_through`
+        self.ended_for = ""  # why the decoder gave up the stream, if it did
 
     def put_newest(self, item: Any) -> None:
-        """Queue an item, on the loop."""
+        """Queue an item, on the event loop."""
         if self.full():
             oldest = self.get_nowait()
             if oldest is None:
@@ -57,10 +59,10 @@ class NewestTrack(rtcrtpreceiver.RemoteStreamTrack):
 
 
 def pass_through(track: aiortc.MediaStreamTrack) -> bool:
-    """Let a remote Opus track return `av.Packet`s as they arrived, undecoded.
+    """Make a remote Opus track return undecoded `av.Packet`s as they arrived.
 
     Returns:
-        Whether the track can: it is a remote track of a patched connection.
+        Whether the track supports this: it must be a remote track of a patched connection.
     """
     queued = getattr(track, "_queue", None)
     if not isinstance(queued, NewestQueue):
@@ -70,7 +72,7 @@ def pass_through(track: aiortc.MediaStreamTrack) -> bool:
 
 
 def end_reason(track: aiortc.MediaStreamTrack) -> str:
-    """Why a remote track was ended here; empty where the peer ended it."""
+    """Why this server ended a remote track. Empty if the peer ended it."""
     return getattr(getattr(track, "_queue", None), "ended_for", "")
 
 
@@ -80,12 +82,12 @@ def decoder_worker(
     output_q: asyncio.Queue[Any],
     decode_error: threading.Event,
 ) -> None:
-    """Decode what the receiver queues until it queues None; aiortc's arguments.
+    """Decode what the receiver queues until it queues None. The signature is aiortc's.
 
     Args:
-        loop: where frames are delivered.
-        input_q: (codec, encoded frame or batch of frames).
-        output_q: the track's queue.
+        loop: event loop on which frames are delivered.
+        input_q: queue of (codec, encoded frame or batch of frames).
+        output_q: queue of the track.
         decode_error: set to make the receiver ask for a key frame.
     """
     decoder, name, behind, given_up = None, "", False, False
@@ -118,7 +120,7 @@ def decoder_worker(
 
 
 class TooLargeError(Exception):
-    """A video stream whose pictures are larger than anybody's camera; says its size and the limit."""
+    """The pictures of a video stream are larger than allowed. The message says their size and the limit."""
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__(
@@ -127,7 +129,7 @@ class TooLargeError(Exception):
 
 
 def bounded_decoder(codec: RTCRtpCodecParameters) -> Decoder:
-    """aiortc's decoder of a codec, which takes no memory for a picture of more than `MAX_PIXELS`."""
+    """Make aiortc's decoder of a codec, limited to pictures of at most `MAX_PIXELS` pixels."""
     decoder = get_decoder(codec)
     context = getattr(decoder, "codec", None)
     if isinstance(context, av.VideoCodecContext):
@@ -151,7 +153,7 @@ def _decode(
         packet = av.Packet(frame.data)
         packet.pts, packet.time_base = frame.timestamp, aiortc.codecs.opus.TIME_BASE
         return [packet]
-    if codec.name.upper() == "VP8" and frame.data[3:6] == jitter.VP8_START:  # libvpx does not ask FFmpeg
+    if codec.name.upper() == "VP8" and frame.data[3:6] == jitter.VP8_START:  # libvpx ignores FFmpeg's limit
         _check_size(*(int.from_bytes(frame.data[at : at + 2], "little") & 0x3FFF for at in (6, 8)))
     try:
         return list(decoder.decode(frame))
@@ -161,7 +163,7 @@ def _decode(
             _check_size(context.width, context.height)
         logger.debug("a %s frame does not decode: %s", codec.name, exc)
     except Exception as exc:
-        # A border: the thread must go on reading its queue, which would grow without end.
+        # The thread must go on reading its queue, which would otherwise grow without bound.
         refused.note("undecodable_frame", repr(exc))
     decode_error.set()
     return []
@@ -176,10 +178,10 @@ def _deliver(loop: asyncio.AbstractEventLoop, output_q: asyncio.Queue[Any], item
 
 
 class DecoderQueue(queue.Queue[Any]):
-    """Encoded frames on their way to the decoder: while it hangs, no more are kept."""
+    """A queue of encoded frames for the decoder. It is bounded, in case the decoder hangs."""
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Queue a frame; None, which ends the decoder, always fits."""
+        """Queue a frame. None ends the decoder and always fits."""
         if item is not None and self.qsize() >= 2 * BACKLOG:
             refused.note("decoder_backlog")
         else:
@@ -187,7 +189,7 @@ class DecoderQueue(queue.Queue[Any]):
 
 
 class Receiver(rtcrtpreceiver.RTCRtpReceiver):
-    """A receiver whose decoder thread is told to end, and waited for, off the loop."""
+    """A receiver whose decoder thread is joined off the event loop."""
 
     _ending: threading.Thread | None = None
 
@@ -199,7 +201,7 @@ class Receiver(rtcrtpreceiver.RTCRtpReceiver):
         try:
             await super()._send_rtcp(packet)
         except Exception as exc:
-            # A border: a report that cannot be packed would end the task of all reports, and `stop` hang.
+            # A report that cannot be packed would end the task that sends all reports, and `stop` would hang.
             refused.note("rtcp_report", repr(exc))
 
     def _RTCRtpReceiver__stop_decoder(self) -> None:  # noqa: N802 - the name aiortc calls
@@ -210,7 +212,7 @@ class Receiver(rtcrtpreceiver.RTCRtpReceiver):
             self._ending = thread
 
     async def stop(self) -> None:
-        """Stop the receiver, and wait for its decoder without holding up the loop."""
+        """Stop the receiver and wait for its decoder without blocking the event loop."""
         await super().stop()
         ending, self._ending = self._ending, None
         if ending is not None:

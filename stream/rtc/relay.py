@@ -1,7 +1,7 @@
-"""ICE servers with their credentials: for aiortc, for the browser, and in the Link headers of WHIP and WHEP.
+"""ICE servers and their credentials, for aiortc, for browsers and for the Link headers of WHIP and WHEP.
 
-A TURN server takes a user and a credential, or shares a secret with us, from which each session gets
-credentials that expire ("TURN REST API", as coturn's `use-auth-secret` has it).
+A TURN server takes a user and a credential. Or it shares a secret with this server, from which each session
+gets credentials that expire ("TURN REST API", as in coturn's `use-auth-secret`).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ _URL = re.compile(rf"(?:stuns?:{_HOST}|turns?:{_HOST}(?:\?transport=(?:udp|tcp))
 
 @dataclass(frozen=True, slots=True)
 class IceServer:
-    """One server as a session is told it; user and credential are None for STUN."""
+    """One ICE server with the credentials of a session. User and credential are None for STUN."""
 
     url: str
     user: str | None = None
     credential: str | None = None
 
     def json(self) -> dict[str, str]:
-        """As `RTCPeerConnection` of a browser takes it."""
+        """Convert to the form of a browser's `RTCPeerConnection`."""
         if self.user is None or self.credential is None:
             return {"urls": self.url}
         return {"urls": self.url, "username": self.user, "credential": self.credential}
 
     def link(self) -> str:
-        """As a Link header names it (RFC 9725, section 4.6)."""
+        """Convert to the value of a Link header (RFC 9725, section 4.6)."""
         text = f'<{self.url}>; rel="ice-server"'
         if self.user is None or self.credential is None:
             return text
@@ -48,21 +48,21 @@ class IceServer:
         )
 
     def rtc(self) -> RTCIceServer:
-        """As aiortc takes it."""
+        """Convert to aiortc's type."""
         return RTCIceServer(urls=self.url, username=self.user, credential=self.credential)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IceConfig:
-    """Which servers are asked for candidates, and how they are paid.
+    """The servers that are asked for candidates, and their credentials.
 
     Attributes:
-        urls: "stun:host[:port]", "turn:host[:port][?transport=udp|tcp]" or "turns:…"; of several TURN
-            servers aiortc asks the first only, browsers ask them all.
-        user, credential: for the TURN servers.
-        secret: shared with the TURN servers, in place of user and credential.
-        lifetime_s: how long credentials made from the secret hold, seconds; a session that lasts longer
-            loses its relay.
+        urls: "stun:host[:port]", "turn:host[:port][?transport=udp|tcp]" or "turns:…". Of several TURN
+            servers aiortc asks only the first, browsers ask all.
+        user, credential: credentials of the TURN servers.
+        secret: secret shared with the TURN servers, in place of user and credential.
+        lifetime_s: how long credentials made from the secret are valid, seconds, in [60, 604800]. A session
+            that lasts longer loses its relay.
     """
 
     urls: tuple[str, ...] = ()
@@ -93,11 +93,11 @@ class IceConfig:
             raise ValueError(f"turn_lifetime_s must lie in [60, 604800], got {self.lifetime_s:g}")
 
     def servers(self, name: str, now_s: float | None = None) -> list[IceServer]:
-        """What one session is told.
+        """The servers for one session, with its credentials.
 
         Args:
-            name: tells the session from others in the TURN server's log.
-            now_s: since 1970; now when None.
+            name: identifies the session in the TURN server's log.
+            now_s: time in seconds since 1970. None means now.
         """
         user, credential = self.user, self.credential
         if self.secret is not None:
@@ -112,9 +112,9 @@ class IceConfig:
 
 
 async def refusal(server: IceServer) -> str | None:
-    """Why a TURN server gives us no relay, in words; None where it does, or for STUN.
+    """Test a TURN server. Returns why it gives no relay, or None if it does or is a STUN server.
 
-    Makes an allocation and gives it back; at most some `PROBE_S` seconds.
+    The test makes an allocation and releases it. It takes about `PROBE_S` seconds at most.
     """
     if not server.url.startswith("turn"):
         return None
@@ -141,11 +141,11 @@ async def refusal(server: IceServer) -> str | None:
 
 
 async def refusals(servers: Sequence[IceServer]) -> list[str]:
-    """A line for each TURN server that gives us no relay."""
+    """Test TURN servers. Returns a line for each one that gives no relay."""
     found = await asyncio.gather(*(refusal(server) for server in servers))
     return [f"{server.url}: {why}" for server, why in zip(servers, found, strict=True) if why is not None]
 
 
 def _quoted(text: str) -> str:
-    """The inside of a quoted string (RFC 9110, section 5.6.4)."""
+    """Escape text for a quoted string (RFC 9110, section 5.6.4)."""
     return text.replace("\\", "\\\\").replace('"', '\\"')

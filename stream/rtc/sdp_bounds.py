@@ -1,7 +1,7 @@
-"""How much an offer or a trickled fragment may hold, and whom a candidate may name; checked before parsing.
+"""Limits of offers and trickled fragments, checked before parsing, and of candidates' addresses.
 
-aiortc reads SDP in time quadratic in some of its lines, on the event loop. What browsers and encoders send
-is far below these limits: Chromium's largest offers have some 400 lines, 60 codecs and 250 of feedback.
+aiortc parses SDP on the event loop, in time quadratic in the number of some lines. Browsers and encoders stay
+far below these limits: Chromium's largest offers have about 400 lines, 60 codecs and 250 feedback lines.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ MAX_SDP_BYTES = 64_000
 MAX_FRAGMENT_BYTES = 16_000
 MAX_LINES = 1000
 MAX_LINE = 2048  # characters
-MAX_CANDIDATES = 100  # of a connection, in its offer and all that is trickled
-MAX_OF = {  # lines of one kind in an offer
+MAX_CANDIDATES = 100  # most candidates of a connection, in its offer and all fragments
+MAX_OF = {  # most lines of one kind in an offer
     "m=": 16,
     "a=rtpmap:": 400,
     "a=fmtp:": 400,
     "a=rtcp-fb:": 600,
-    "a=rtcp-fb:*": 16,  # each counts for every codec
+    "a=rtcp-fb:*": 16,  # each applies to every codec
     "a=extmap:": 300,
     "a=ssrc:": 400,
     "a=ssrc-group:": 100,
@@ -36,10 +36,10 @@ AS_MADE = "send the offer as the browser or encoder made it"
 
 
 def check_offer(text: str) -> None:
-    """See that an offer can be parsed in some milliseconds.
+    """Check that an offer can be parsed within some milliseconds.
 
     Raises:
-        SignalingError: too long, too many lines, or too many of one kind.
+        SignalingError: the offer is too long, or has too many lines in all or of one kind.
     """
     _check_lines(text, MAX_SDP_BYTES)
     counts: Counter[str] = Counter()
@@ -56,7 +56,7 @@ def check_offer(text: str) -> None:
                     f"malformed SDP: payload type {payload} has two a=rtpmap lines in a section",
                     AS_MADE,
                 )
-            if payload is not None:  # else it cannot be parsed, which is said in better words later
+            if payload is not None:  # else the parser reports the error later, in better words
                 mapped.add(payload)
     for kind, most in MAX_OF.items():
         if counts[kind] > most:
@@ -67,10 +67,10 @@ def check_offer(text: str) -> None:
 
 
 def check_fragment(text: str) -> None:
-    """See that a trickled fragment can be parsed at once.
+    """Check that a trickled fragment can be parsed quickly.
 
     Raises:
-        SignalingError: too long, or too many lines or candidates.
+        SignalingError: the fragment is too long, or has too many lines or candidates.
     """
     _check_lines(text, MAX_FRAGMENT_BYTES)
     candidates = sum(line.lstrip().startswith("a=candidate") for line in text.splitlines())
@@ -93,13 +93,13 @@ def _check_lines(text: str, most_bytes: int) -> None:
 
 
 def is_usable(candidate: RTCIceCandidate) -> bool:
-    """Whether checks may be sent to a candidate: UDP at the plain address of one other machine.
+    """Whether checks may be sent to a candidate. It must be UDP at the plain address of one other machine.
 
-    Host names are never resolved. Those of the .local kind hide a browser's address; such a peer, and any
-    other whose candidate is left out, is learnt from its own checks.
+    Host names are never resolved. Names that end in .local hide a browser's address. The address of such a
+    peer, and of any other whose candidate is left out, is learnt from the peer's own checks.
     """
     if candidate.protocol.lower() != "udp" or candidate.ip.lower().endswith(".local"):
-        return False  # usual: what this server cannot use
+        return False  # common, but not usable here
     try:
         address = ipaddress.ip_address(candidate.ip)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which m-sections of an offer are taken, and the answer's words for those that are not (RFC 9429, 5.3.1)."""
+"""Selects m-sections of an offer and denies the others in the answer (RFC 9429, 5.3.1)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Section:
     """One m-section of an offer.
 
     Attributes:
-        text: its lines.
-        kind: audio, video, application or another.
-        mid: its name, empty where it has none.
-        direction: as it says, or sendrecv (RFC 8866, section 6.7).
-        refused: the offerer itself takes it back (port 0, and not only because it is bundled).
+        text: the lines of the section.
+        kind: "audio", "video", "application" or another kind.
+        mid: name of the section. Empty if it has none.
+        direction: its direction attribute, else "sendrecv" (RFC 8866, section 6.7).
+        refused: whether the offerer rejects the section itself (port 0 that is not due to bundling).
     """
 
     text: str
@@ -29,7 +29,7 @@ class Section:
 
     @classmethod
     def of(cls, text: str) -> Section:
-        """Read the lines of a section."""
+        """Parse the lines of a section."""
         lines = [line.strip() for line in text.splitlines()]
         kind, _, rest = lines[0].removeprefix("m=").partition(" ")
         port = rest.partition(" ")[0].partition("/")[0]
@@ -40,7 +40,7 @@ class Section:
 
     @property
     def denied(self) -> str:
-        """The answer's section for one that is not taken: port 0."""
+        """The answer's section, with port 0, if this one is not accepted."""
         _, _, protocol, formats = (*self.text.splitlines()[0].strip().split(" ", 3), "", "", "")[:4]
         mid = [f"a=mid:{self.mid}"] if self.mid else []
         lines = [f"m={self.kind} 0 {protocol} {formats}".rstrip(), "c=IN IP4 0.0.0.0", *mid, "a=inactive"]
@@ -48,15 +48,15 @@ class Section:
 
 
 def split(text: str) -> tuple[str, list[Section]]:
-    """The head of an offer and its sections."""
+    """Split an offer into its head and its sections."""
     head, *sections = re.split(r"(?m)^(?=m=)", text.lstrip())
     return head, [Section.of(section) for section in sections]
 
 
 def joined(head: str, sections: Iterable[Section]) -> str:
-    """An offer of some of its sections: no candidates, directions said, the bundle of what is left.
+    """Make an offer of some of its sections. Directions are explicit; the bundle names only these sections.
 
-    Candidates are left out so that the answer waits for none of them.
+    Candidates are left out, so that the answer waits for none of them.
     """
     kept = list(sections)
     mids = [section.mid for section in kept]
@@ -79,12 +79,12 @@ def joined(head: str, sections: Iterable[Section]) -> str:
 
 
 def with_denied(answer: str, offered: Sequence[Section], taken: Sequence[int]) -> str:
-    """An answer to some sections of an offer, with the others denied in their places.
+    """Extend an answer to some sections of an offer by denying the others in their places.
 
     Args:
-        answer: to the sections `taken` alone.
-        offered: all of them.
-        taken: their numbers, ascending.
+        answer: answer to the sections `taken` only.
+        offered: all sections of the offer.
+        taken: indices of the accepted sections, ascending.
     """
     head, *answers = re.split(r"(?m)^(?=m=)", answer)
     given = iter(answers)

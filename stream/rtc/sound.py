@@ -1,8 +1,8 @@
-"""The publisher's sound for any number of viewers, whoever publishes at the moment.
+"""Sends the present publisher's sound to any number of viewers.
 
-Opus goes through as it came: one stream of packets, decoded by nobody here. aiortc's sender takes packets
-in place of frames (`OpusEncoder.pack`), numbers them itself and uses their time stamps. What comes in
-another codec (G.711, G.722) is encoded once.
+Opus packets pass through without being decoded. aiortc's sender takes packets in place of frames
+(`OpusEncoder.pack`), numbers them itself and uses their time stamps. Sound in another codec (G.711, G.722) is
+encoded once.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from stream.rtc.receivers import pass_through
 
 logger = logging.getLogger(__name__)
 
-HELD_PACKETS = 50  # one second of 20 ms packets; a viewer that reads slower loses the oldest
+HELD_PACKETS = 50  # one second of 20 ms packets; a slow viewer loses the oldest
 SoundPacket: TypeAlias = "av.Packet[Stream]"
 
 
 def opus_samples(data: bytes) -> int:
-    """Length of an Opus packet in samples at 48 kHz, from its first bytes (RFC 6716, section 3.1).
+    """Read the length of an Opus packet from its first bytes (RFC 6716, section 3.1).
 
     Returns:
-        0 for a packet too short to say.
+        The length in samples at 48 kHz. 0 if the packet is too short to tell.
     """
     if not data:
         return 0
@@ -50,7 +50,7 @@ def opus_samples(data: bytes) -> int:
 
 
 class ViewerSound(MediaStreamTrack):
-    """The session's sound for one viewer; silent gaps simply bring no packets."""
+    """The session's sound for one viewer. During silent gaps there are no packets."""
 
     kind = "audio"
 
@@ -60,13 +60,13 @@ class ViewerSound(MediaStreamTrack):
         self._queue: asyncio.Queue[SoundPacket | None] = asyncio.Queue()
 
     def put(self, packet: SoundPacket | None) -> None:
-        """Offer a packet; None ends the track."""
+        """Offer a packet. None ends the track."""
         if self._queue.qsize() >= HELD_PACKETS:
             self._queue.get_nowait()
         self._queue.put_nowait(packet)
 
     async def recv(self) -> SoundPacket:
-        """The next packet, shared with the other viewers.
+        """Return the next packet. Other viewers share the same object.
 
         Raises:
             MediaStreamError: the track has ended.
@@ -86,7 +86,7 @@ class ViewerSound(MediaStreamTrack):
 
 
 class Sound:
-    """Reads the publisher's track and hands each packet to every viewer, in one continuous time."""
+    """Reads the publisher's track and hands each packet to every viewer, on one continuous time line."""
 
     def __init__(self) -> None:
         self._viewers: set[ViewerSound] = set()
@@ -94,13 +94,13 @@ class Sound:
         self._next_pts = 0
 
     def track(self) -> ViewerSound:
-        """A track for one more viewer."""
+        """Make a track for one more viewer."""
         viewer = ViewerSound(self)
         self._viewers.add(viewer)
         return viewer
 
     def leave(self, viewer: ViewerSound) -> None:
-        """Forget a viewer."""
+        """Remove a viewer."""
         self._viewers.discard(viewer)
 
     def close(self) -> None:
@@ -109,10 +109,10 @@ class Sound:
             viewer.put(None)
 
     async def drain(self, track: MediaStreamTrack) -> None:
-        """Pass on a publisher's track until it ends.
+        """Pass a publisher's track on until it ends.
 
-        A new publisher begins at its own time stamps; they are shifted to go on where the last one's
-        stopped, silence between them included.
+        A new publisher has time stamps of its own. They are shifted to continue after those of the last
+        publisher, including the silence between the two.
         """
         shift: int | None = None
         with contextlib.suppress(MediaStreamError):
@@ -129,7 +129,7 @@ class Sound:
 
 
 async def _opus(track: MediaStreamTrack) -> AsyncIterator[tuple[bytes, int]]:
-    """A track's Opus packets and their times at 48 kHz, from any beginning.
+    """Yield a track's Opus packets and their times in samples at 48 kHz. The times may begin anywhere.
 
     Raises:
         MediaStreamError: the track has ended.

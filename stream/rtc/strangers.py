@@ -1,8 +1,8 @@
-"""Packets of strangers, and what a peer's own may cost: dropped and counted, never the end of a stream.
+"""Drops and counts packets of strangers and packets of a peer that cost too much.
 
-The UDP ports of a connection are open to everyone. aioice and aiortc 1.16 end the connection, or stop a task
-of it, where a datagram is empty or a field cannot be unpacked; they queue and remember without bound what
-comes from any address and any source. `PARTS` are the names that `stream.aiortc_patch` replaces.
+The UDP ports of a connection are open to everyone. aioice and aiortc 1.16 end the connection, or stop one of
+its tasks, if a datagram is empty or a field cannot be unpacked. They also queue and remember data from any
+address and any source without bound. `PARTS` lists the names that `stream.rtc.aiortc_patch` replaces.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from aiortc import clock, rate, rtcdtlstransport, rtcpeerconnection, rtcrtprecei
 from stream.refused import refused
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
 
-MAX_DATAGRAMS = 2048  # of a connection that wait to be read: 2.5 MB
-MAX_SOURCES = 16  # SSRCs that a peer may send from
+MAX_DATAGRAMS = 2048  # most datagrams of a connection that wait to be read: 2.5 MB
+MAX_SOURCES = 16  # most SSRCs that a peer may send from
 FIRST_STUN, FIRST_DTLS = range(4), 20  # first bytes, RFC 7983, section 7
 
 Address = tuple[str, int]
 
 
 class StunProtocol(ice.StunProtocol):
-    """A socket whose datagrams can be anybody's."""
+    """A socket that tolerates datagrams from anybody."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
-        """Take a datagram; one that says nothing, or is not the peer's, is dropped."""
+        """Take a datagram. It is dropped if it is empty or does not come from the peer."""
         if not data:
             refused.note("empty_datagram")
             return
@@ -41,12 +41,12 @@ class StunProtocol(ice.StunProtocol):
         try:
             super().datagram_received(data, addr)
         except Exception as exc:
-            # A border: fields are unpacked with whatever length they have, by struct, codecs and indexing.
+            # Fields of any length are unpacked by struct, codecs and indexing, which raise various errors.
             refused.note("stun_packet", repr(exc))
 
 
 def _is_peer(connection: ice.Connection, address: Address) -> bool:
-    """Whether an address is one of the peer's: it was signalled, or has answered for itself in a check."""
+    """Whether an address belongs to the peer: it was signalled, or it took part in a check."""
     if any(pair.remote_addr == address for pair in connection._nominated.values()):
         return True
     return _is_candidate(connection, address) or any(
@@ -59,7 +59,7 @@ def _is_candidate(connection: ice.Connection, address: Address) -> bool:
 
 
 def data_received(self: ice.Connection, data: bytes, component: int) -> None:
-    """Queue a datagram of the peer for DTLS and SRTP; what is neither, or too much, is dropped."""
+    """Queue a datagram of the peer if it is DTLS or SRTP and the queue is not full. Others are dropped."""
     if data[0] < FIRST_DTLS:
         refused.note("stun_packet", "cannot be parsed")
     elif self._queue.qsize() >= MAX_DATAGRAMS:
@@ -72,7 +72,7 @@ _check_incoming = ice.Connection.check_incoming
 
 
 def check_incoming(self: ice.Connection, message: stun.Message, addr: Address, protocol: Any) -> None:
-    """Act on an authenticated check; addresses beyond `MAX_CANDIDATES` are not learnt."""
+    """Handle an authenticated check. No more than `MAX_CANDIDATES` addresses are learnt."""
     if "PRIORITY" not in message.attributes:
         refused.note("stun_packet", "a check without PRIORITY")
     elif len(self._remote_candidates) >= MAX_CANDIDATES and not _is_candidate(self, addr):
@@ -82,18 +82,18 @@ def check_incoming(self: ice.Connection, message: stun.Message, addr: Address, p
 
 
 class BoundedSession:
-    """An SRTP session for reading that learns no more than `MAX_SOURCES` sources; libsrtp keeps them all."""
+    """An SRTP session for reading with at most `MAX_SOURCES` sources, since libsrtp keeps every source."""
 
     def __init__(self, session: pylibsrtp.Session) -> None:
         self._session = session
         self._sources: set[bytes] = set()
 
     def unprotect(self, packet: bytes) -> bytes:
-        """The RTP packet in an SRTP packet; raises pylibsrtp.Error where it is no packet of the peer."""
+        """Decrypt an SRTP packet to RTP. Raises pylibsrtp.Error if it is no packet of the peer."""
         return self._unprotect(self._session.unprotect, packet, packet[8:12])
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
-        """The same of an SRTCP packet."""
+        """Decrypt an SRTCP packet to RTCP. Raises pylibsrtp.Error if it is no packet of the peer."""
         return self._unprotect(self._session.unprotect_rtcp, packet, packet[4:8])
 
     def _unprotect(self, unprotect: Callable[[bytes], bytes], packet: bytes, source: bytes) -> bytes:
@@ -101,12 +101,12 @@ class BoundedSession:
             refused.note("too_many_sources")
             raise pylibsrtp.Error(f"more than {MAX_SOURCES} sources")
         data = unprotect(packet)
-        self._sources.add(source)  # only now it is the peer's own
+        self._sources.add(source)  # the packet is now known to be the peer's
         return data
 
 
 class DtlsTransport(rtcdtlstransport.RTCDtlsTransport):
-    """A transport that outlives packets which cannot be parsed."""
+    """A transport that survives packets that cannot be parsed."""
 
     def _setup_srtp(self) -> None:
         super()._setup_srtp()
@@ -124,7 +124,7 @@ class DtlsTransport(rtcdtlstransport.RTCDtlsTransport):
 
 @contextlib.contextmanager
 def _counted(cause: str) -> Iterator[None]:
-    """A border, as in `StunProtocol`: an error in the block is counted, where it would end the connection."""
+    """Count an error in the block instead of letting it end the connection."""
     try:
         yield
     except ConnectionError:
@@ -134,21 +134,21 @@ def _counted(cause: str) -> Iterator[None]:
 
 
 class StreamStatistics(rtcrtpreceiver.StreamStatistics):
-    """Statistics that fit into a receiver report whatever the peer sends."""
+    """Statistics whose values fit into a receiver report, whatever the peer sends."""
 
     @property
     def fraction_lost(self) -> int:
-        """Share lost since the last report, in 1/256."""
+        """Share of packets lost since the last report, in 1/256."""
         return min(super().fraction_lost, 255)
 
     @property
     def jitter(self) -> int:
-        """In ticks of the stream's clock."""
+        """The jitter, in ticks of the stream's clock."""
         return min(super().jitter, 0xFFFFFFFF)
 
 
 class RateCounter(rate.RateCounter):
-    """Bytes of the last second; a pause costs nothing, where aiortc counts its milliseconds one by one."""
+    """Counts the bytes of the last second. A pause costs no time; aiortc steps through its milliseconds."""
 
     def _erase_old(self, now_ms: int) -> None:
         if self._origin_ms is not None and not 0 <= now_ms - self._origin_ms < 2 * self._window_size:
@@ -158,11 +158,11 @@ class RateCounter(rate.RateCounter):
 
 
 def monotonic_ms() -> int:
-    """Milliseconds that rise steadily, in place of the wall clock, which may be set."""
+    """Time in milliseconds that never goes back. It replaces the wall clock, which may be set."""
     return time.monotonic_ns() // 1_000_000
 
 
-_steady = SimpleNamespace(time=time.monotonic)  # what aiortc calls time.time() for
+_steady = SimpleNamespace(time=time.monotonic)  # replaces time.time() in aiortc
 
 PARTS: list[tuple[Any, str, Any]] = [
     (ice, "StunProtocol", StunProtocol),

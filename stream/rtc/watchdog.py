@@ -1,4 +1,4 @@
-"""Ends connections that never open or fall silent, long before ICE notices (33 s)."""
+"""Closes connections that never open or fall silent. ICE would notice only after 33 s."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CHECK_S = 0.25
 
 
 async def watch(peer: Peer, *, connect_timeout_s: float, silence_timeout_s: float) -> None:
-    """Close `peer` when it does not connect in time, or connected, shows no sign of life.
+    """Close `peer` if it does not connect in time, or if it falls silent after it has connected.
 
-    A publisher's signs of life are its pictures (`Peer.touch` from ingest); a viewer's are its receiver
-    reports, due about once a second while packets flow, so that it is given twice the time.
+    A publisher shows life by its pictures (`Peer.touch` from ingest). A viewer shows life by its receiver
+    reports. These are due only about once a second while packets flow, so a viewer is given twice the time.
 
     Args:
         peer: a publisher or viewer that has been answered.
@@ -37,10 +37,10 @@ async def watch(peer: Peer, *, connect_timeout_s: float, silence_timeout_s: floa
 
 
 async def _watch_silence(peer: Peer, limit_s: float, what: str) -> None:
-    """Close the peer after `limit_s` without a sign of life.
+    """Close the peer after `limit_s` seconds without a sign of life.
 
-    Only time in which this loop ran counts: what arrived during a hold-up of the server itself (or while the
-    machine slept) is still waiting to be read then.
+    Only time in which this loop ran counts. Data that arrived while the server was held up, or while the
+    machine slept, still waits to be read.
     """
     step_s = min(CHECK_S, limit_s / 4)
     silent_s, heard_s, checked_s = 0.0, peer.media_at_s, time.monotonic()
@@ -54,7 +54,7 @@ async def _watch_silence(peer: Peer, limit_s: float, what: str) -> None:
 
 
 async def _listen(peer: Peer) -> None:
-    """Touch the peer at each new receiver report, and while nothing is sent that it could report on."""
+    """Touch the peer at each new receiver report, and while no packets are sent to it."""
     packets: list[int] = []
     reports: list[object] = []
     while not peer.closed:

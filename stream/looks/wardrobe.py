@@ -101,7 +101,7 @@ class Wardrobe:
         """Return a look by id, or the active look for None.
 
         Raises:
-            NotFoundError: no such look.
+            NotFoundError: there is no such look.
         """
         if look_id is None:
             return self.active
@@ -115,7 +115,7 @@ class Wardrobe:
         """Wear a look from the next frame on. This never waits.
 
         Raises:
-            NotFoundError: no such look.
+            NotFoundError: there is no such look.
         """
         self.active = self.look(look_id)
         self.enabled = True

@@ -224,7 +224,7 @@ class Session:
         """Wear another look from the next frame on.
 
         Raises:
-            NotFoundError: no such look.
+            NotFoundError: there is no such look.
         """
         self.wardrobe.wear(look)
         self.changed()

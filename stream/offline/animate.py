@@ -1,8 +1,9 @@
-"""`livery animate`: a still portrait moved as the face in a video moves, its own person's or another's.
+"""`livery animate`: moves a still portrait as the face in a video moves.
 
-The still's landmarks move as the driver's move since the frame where it looks most like the still. Without
-weights the still is warped, no more: what it does not show (the other side of a head that turns, the inside
-of a closed mouth) is stretched or guessed, and hair, neck and shoulders only follow the head a little.
+The face in the video, the driver, may be of the same person or of another. The still's landmarks move as the
+driver's landmarks move from their rest, the frame where the driver looks most like the still. Without weights
+the still is only warped. What it does not show, such as the far side of a turning head or the inside of a
+closed mouth, is stretched or guessed. Hair, neck and shoulders follow the head only a little.
 """
 
 from __future__ import annotations
@@ -31,18 +32,19 @@ from stream.offline.paths import check_paths
 from stream.offline.references import SearchStopped, read_picture
 from stream.offline.report import damage_notes
 
-LIMIT_DEG = 20.0  # a head turned further than this from the still shows what the still does not
+LIMIT_DEG = 20.0  # a head turned further than this shows parts that the still does not
 MOST_SIDE = 1280
-LOOKS = 60  # frames in which the driver's rest is looked for
+LOOKS = 60  # about how many frames are searched for the driver's rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnimateConfig:
-    """How `animate_file` works.
+    """Settings of `animate_file`.
 
     Attributes:
-        weights, device: of the diffusion model; None: warp alone.
-        overwrite: replace an existing output.
+        weights: weights of the diffusion model. None means that the still is only warped.
+        device: device of the diffusion model.
+        overwrite: whether to replace an existing output.
         encoder: how to compress the output.
     """
 
@@ -54,14 +56,15 @@ class AnimateConfig:
 
 @dataclass(slots=True)
 class AnimateReport:
-    """What `animate_file` did.
+    """Result of `animate_file`.
 
     Attributes:
-        frames: written; without_face: of them, where the drive shows no face and the last pose stays.
-        beyond: frames whose head is turned more than `LIMIT_DEG` from the still.
+        frames: number of frames written.
+        without_face: number of frames in which the drive shows no face and the last pose stays.
+        beyond: number of frames whose head is turned more than `LIMIT_DEG` from the still.
         rest: number of the drive's frame that looks most like the still.
         complete: whether the drive's end was reached.
-        notes: what to know.
+        notes: what the user should know.
     """
 
     frames: int = 0
@@ -72,7 +75,7 @@ class AnimateReport:
     notes: list[str] = field(default_factory=list)
 
     def limits(self) -> list[str]:
-        """What the result cannot show, in words."""
+        """Describe what the result cannot show."""
         said = []
         if self.beyond:
             said.append(
@@ -93,19 +96,22 @@ def animate_file(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> AnimateReport:
-    """Move a still as the face of a video moves; timing and sound are the video's, the size is the still's.
+    """Move a still as the face of a video moves.
+
+    The output has the video's timing and sound and the still's size.
 
     Args:
-        still: PNG, JPEG or WebP with one face. drive: a video with one face.
+        still: PNG, JPEG or WebP with one face.
+        drive: a video with one face.
         output: see `files.edit_file`.
-        config: how.
-        stop: asked at each frame; True finishes the file with what was done.
-        progress: told after each frame.
+        config: settings.
+        stop: called at each frame. True finishes the file early.
+        progress: called after each frame.
 
     Raises:
-        MediaError: a file that cannot be read, written or used so, or without a face.
-        WeightsError: no weights where they were asked for.
-        SearchStopped: before the first frame was written.
+        MediaError: a file cannot be read, written or used in this way, or has no face.
+        WeightsError: there are no weights where they were asked for.
+        SearchStopped: `stop` returned True before the first frame was written.
     """
     config = config or AnimateConfig()
     check_paths((still, drive), output, config.overwrite)
@@ -144,7 +150,7 @@ def animate_file(
 
 
 class _Portrait:
-    """The still, the drive's face and what makes a picture of both."""
+    """Makes a picture of the still for each frame of the drive."""
 
     def __init__(self, still: Still, rest: Landmarks, filler: Filler) -> None:
         self._still, self._rest, self._filler = still, rest, filler
@@ -152,7 +158,7 @@ class _Portrait:
         self._last = still.image
 
     def at(self, frame: Frame, report: AnimateReport) -> Image:
-        """The picture for a frame of the drive."""
+        """Return the picture for a frame of the drive."""
         seen = self._tracker(frame.image, frame.time_s)
         if seen is None:
             report.without_face += 1
@@ -174,7 +180,7 @@ class _Portrait:
 
 
 def _fitted(picture: Picture, path: Path) -> Image:
-    """The still with even sides, none over 1280 pixels."""
+    """Scale the still to even sides of at most 1280 pixels."""
     if picture.alpha is not None and not (picture.alpha == 255).all():
         raise MediaError(f"{path}: a still must not be see-through; save it without transparency")
     h, w = picture.image.shape[:2]
@@ -192,10 +198,11 @@ def _rest(
     stop: Callable[[], bool],
     progress: Progress,
 ) -> Landmarks:
-    """The driver's landmarks where its pose and expression are most like the still's.
+    """Find the driver's landmarks in the frame whose pose and expression are most like the still's.
 
     Raises:
-        MediaError: no face in any frame looked at. SearchStopped: asked to.
+        MediaError: none of the frames examined has a face.
+        SearchStopped: `stop` returned True.
     """
     step = max(1, info.frames // LOOKS)
     best: tuple[float, int, Landmarks] | None = None

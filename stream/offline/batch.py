@@ -1,4 +1,7 @@
-"""Many clips, one after the other, into one folder: goes on after a failure, does only what is missing."""
+"""Edits many clips, one after the other, into one folder.
+
+A failure of one clip does not stop the others. Outputs that exist already are kept.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,20 @@ from stream.offline.report import EditReport
 CLIPS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv")
 WRITABLE = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # other clips become .mp4
 
-EditClip = Callable[[Path, Path, Callable[[float], None]], EditReport]  # source, output, told the share done
+EditClip = Callable[
+    [Path, Path, Callable[[float], None]], EditReport
+]  # source, output, callback with the share done
 
 
 @dataclass(slots=True)
 class BatchReport:
-    """What became of the clips.
+    """Result of a batch.
 
     Attributes:
-        done: outputs that were written now.
-        there: outputs that were there already.
-        failed: sources and why.
-        complete: False where it was asked to stop.
+        done: outputs that were written.
+        there: outputs that existed already.
+        failed: sources that failed, each with the reason.
+        complete: False if the batch was stopped.
     """
 
     done: list[Path] = field(default_factory=list)
@@ -33,7 +38,7 @@ class BatchReport:
     complete: bool = True
 
     def summary(self, total: int) -> list[str]:
-        """Lines for the user."""
+        """Summarise the batch in lines for the user."""
         words = [f"{len(self.done)} of {total} clips done"]
         if self.there:
             words.append(f"{len(self.there)} there already")
@@ -43,10 +48,10 @@ class BatchReport:
 
 
 def clips_of(inputs: Sequence[Path]) -> list[Path]:
-    """The clips that inputs name: files as they are, of a folder every clip, by name.
+    """List the clips of inputs: files as they are, and all clips of a folder, sorted by name.
 
     Raises:
-        MediaError: a folder without clips.
+        MediaError: a folder has no clips.
     """
     found: list[Path] = []
     for path in inputs:
@@ -61,10 +66,10 @@ def clips_of(inputs: Sequence[Path]) -> list[Path]:
 
 
 def outputs_of(sources: Sequence[Path], folder: Path) -> list[Path]:
-    """A name in `folder` for what becomes of each clip.
+    """Choose the name of each clip's output in `folder`.
 
     Raises:
-        MediaError: two clips would get one name, or a clip would be overwritten by its own result.
+        MediaError: two clips would get the same name, or an output would overwrite its own input.
     """
     outputs: dict[Path, Path] = {}
     for source in sources:
@@ -91,11 +96,12 @@ def edit_clips(
 
     Args:
         sources: the clips.
-        outputs: a name for each, see `outputs_of`; one that exists is left as it is.
-        edit: edits one.
-        overwrite: make also what is there already.
-        stop: asked between clips; the one under way ends early by itself, and nothing of it is kept.
-        progress: told the clips done, the one under way in part, and its name.
+        outputs: the output of each clip (see `outputs_of`). An output that exists is kept.
+        edit: edits one clip.
+        overwrite: whether to replace outputs that exist.
+        stop: called between clips. The clip being edited ends early by itself, and its output is removed.
+        progress: called with the number of clips done, including the share of the present one, and with the
+            name of the present clip.
     """
     report = BatchReport()
     for number, (source, output) in enumerate(zip(sources, outputs, strict=True)):
@@ -112,7 +118,7 @@ def edit_clips(
             report.complete = False
             break
         except Exception as exc:
-            # A border: whatever is wrong with one clip, the others are edited.
+            # Whatever is wrong with one clip, the others are edited.
             report.failed.append((source, _reason(source, exc)))
             continue
         if not made.complete:

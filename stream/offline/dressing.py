@@ -1,4 +1,4 @@
-"""Presets drawn on a frame of a clip, as the edited picture of file mode."""
+"""Draws presets on a frame of a clip, to make the edited picture of file mode."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ def edit_by_presets(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> tuple[int | Path, Path]:
-    """Draw presets on a clip's frame, over an edited picture of it where there is one.
+    """Draw presets on a frame of a clip, or on an edited picture of that frame if there is one.
 
     Args:
         source: the clip.
-        reference: the frame's number, "auto" for the best or the one `edited` was made from, or a picture.
-        presets: what to draw, in order.
-        folder: where the edited frame is written.
-        edited: PNG, JPEG or WebP of that frame, edited already.
-        stop: asked as it goes.
-        progress: told what is being done, frames done and frames in all.
+        reference: number of the frame, or "auto" for the best frame or the one `edited` was made from, or a
+            picture file.
+        presets: the presets to draw, in order.
+        folder: folder in which the edited frame is written.
+        edited: PNG, JPEG or WebP of that frame, already edited.
+        stop: called repeatedly. True stops the search.
+        progress: called with the present phase, the number of frames done and the number of all frames.
 
     Returns:
-        The frame's number, or the picture as it was given, and the edited picture's file.
+        The frame's number or the given picture, and the file of the edited picture.
 
     Raises:
-        MediaError: no such frame, or no face in it for a preset that needs one. EditError: `edited` does not
-            fit the frame. SearchStopped: `stop` said so.
+        MediaError: there is no such frame, or it lacks the face that a preset needs.
+        EditError: `edited` does not fit the frame.
+        SearchStopped: `stop` returned True.
     """
     info = probe(source)
     picture = None if edited is None else read_picture(edited)

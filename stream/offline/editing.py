@@ -1,4 +1,4 @@
-"""The editing pass of file mode: every frame read, edited and written, and what is worth knowing of it."""
+"""The editing pass of file mode. It reads, edits and writes every frame and reports on it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from stream.offline.report import EditReport, FrameReport, damage_notes, percent
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]  # what is being done, frames done, frames expected (0: unknown)
+Progress = Callable[[str, int, int], None]  # phase, frames done, frames expected (0: unknown)
 
-SHOWN_PIXELS = 4  # a frame that differs from the input in fewer does not show the edit
+SHOWN_PIXELS = 4  # a frame that differs from the input in fewer pixels does not show the edit
 NOT_SHOWN = "the edit does not show there"
 
 
 class KeptError(MediaError):
-    """Writing failed on the way; the output holds what was done until then."""
+    """Writing failed before the end. The output holds the frames written until then."""
 
 
 class FailedPassError(RuntimeError):
-    """Something failed inside; the output holds what was done until then."""
+    """An internal error occurred. The output holds the frames written until then."""
 
 
 def shows(frame: Image, edited: Image) -> bool:
-    """Whether an edited frame, uint8 (H, W, 3), differs from what it was made of."""
+    """Whether an edited frame, uint8 (H, W, 3), visibly differs from the original frame."""
     return int((frame != edited).any(axis=2).sum()) >= SHOWN_PIXELS
 
 
 def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tuple[Frame, Result]]:
-    """Each frame beside what the propagator makes of it, before anything is encoded.
+    """Yield each frame together with the propagator's result, before anything is encoded.
 
-    A stage that fails gives the frame back as it came, with the reason.
+    If a stage fails, the result is the unedited frame with the reason.
     """
     failed: set[str] = set()
     for frame in frames:
@@ -59,16 +59,16 @@ def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tu
 
 
 class EditingPass:
-    """Reads, edits and writes all frames of one clip; used once.
+    """Reads, edits and writes all frames of one clip. Each object is used once.
 
     Args:
-        info: of the clip.
-        report: filled as it goes.
-        beside: write the input beside the result.
-        trust: report each frame's mean confidence, which costs time.
+        info: the clip.
+        report: report that is filled during the pass.
+        beside: whether to write the input beside the result.
+        trust: whether to report each frame's mean confidence, which costs time.
         encoder: how to compress the output.
-        stop: asked at each frame; True finishes the file with what was done.
-        progress: told after each frame.
+        stop: called at each frame. True finishes the file early.
+        progress: called after each frame.
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class EditingPass:
         """Read, edit and write all frames.
 
         Raises:
-            MediaError: nothing could be read or written; or writing failed on the way, and the file holds
-                what was done.
-            SearchStopped: `stop` said so before the first frame was edited; nothing was written.
+            MediaError: nothing could be read or written, or writing failed before the end. In the second case
+                the file holds the frames written until then.
+            SearchStopped: `stop` returned True before the first frame was edited. Nothing was written.
         """
         height, width = self._info.size
         size = (height, 2 * width) if self._beside else (height, width)
@@ -134,16 +134,17 @@ class EditingPass:
             self._progress("edit", report.frames, self._info.frames)
 
     def _keep(self, writer: Writer, output: Path, failure: Exception) -> None:
-        """Put what was written in place after a failure.
+        """Keep the frames written before a failure.
 
         Raises:
-            MediaError: the failure, and what the file holds.
+            KeptError: the failure was a MediaError. The message says what the file holds.
+            FailedPassError: the failure was another error. The message says what the file holds.
         """
         if self._report.frames == 0:
             return
         try:
             writer.finish(complete=False)
-        except MediaError:  # the first failure is what to tell
+        except MediaError:  # the first failure is the one to report
             return
         held = f"{output} holds the first {self._report.frames} frames"
         if isinstance(failure, MediaError):
@@ -151,7 +152,7 @@ class EditingPass:
         raise FailedPassError(f"{type(failure).__name__}: {failure}; {held}") from failure
 
     def _read(self, reader: VideoReader, writer: Writer) -> Iterator[Frame]:
-        """The frames; other streams' packets go straight to the writer."""
+        """Yield the frames. Packets of other streams go straight to the writer."""
         start = time.perf_counter()
         for item in reader.items(writer.others):
             if self._stop():

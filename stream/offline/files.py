@@ -1,4 +1,4 @@
-"""File mode: an edit on one frame of a recorded clip, carried onto all of them; timing and sound kept."""
+"""File mode: carries an edit of one frame of a clip onto all its frames and keeps timing and sound."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ from stream.offline.references import (
 from stream.offline.report import EditReport
 from stream.offline.shape import BROUGHT, as_stored
 
-# A clip has no clock to keep up with: keyframes are made in step, the same ones each time.
+# Clips need not be edited in real time, so keyframes are made in step and are the same on each run.
 REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileConfig:
-    """How `edit_file` works; `__post_init__` checks the ranges.
+    """Settings of `edit_file`. The ranges are checked.
 
     Attributes:
-        reference: number of the frame that was edited, from 0; "auto" for the best frame, or the one the
-            edited picture resembles; or a picture file.
-        reference_end: number of the frame that was edited for the end, or "auto" for the one its picture
-            resembles most. Where there is such a picture, "auto" means that for `reference` too.
+        reference: number of the frame that was edited, counted from 0, or "auto" for the best frame or the
+            one that the edited picture resembles, or a picture file.
+        reference_end: number of the frame that was edited for the end, or "auto" for the frame that its
+            picture resembles most. With a picture for the end, "auto" means the same for `reference`.
         mode, strength: see `reference.Edit`.
-        matcher, device: see `correspondence.Matcher.load`; "auto" is the thorough one with `fill`, where
-            time is spent on single frames anyway.
-        side_by_side: write the input beside the result.
-        overwrite: replace an existing output.
-        confidence: report each frame's mean confidence, which costs time.
-        fill: invent what is shown without being sure of its place, where there are weights for it.
-        fill_weights: see `inpaint.weights.chosen`; without `fill` only those given here are used.
-        deinterlace: make whole pictures of interlaced ones.
+        matcher, device: see `correspondence.Matcher.load`. With `fill`, "auto" means the thorough matcher,
+            since the fill takes time for each frame anyway.
+        side_by_side: whether to write the input beside the result.
+        overwrite: whether to replace an existing output.
+        confidence: whether to report each frame's mean confidence, which costs time.
+        fill: whether to invent uncertain places, if there are weights for it.
+        fill_weights: see `inpaint.weights.chosen`. Without `fill`, only weights given here are used.
+        deinterlace: whether to convert interlaced pictures to whole pictures.
         encoder: how to compress the output.
     """
 
@@ -101,29 +101,29 @@ def edit_file(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> EditReport:
-    """Carry the edit `edited` shows onto every frame of `source`.
+    """Carry the edit that `edited` shows onto every frame of `source`.
 
-    With `edited_end`, a later frame edited as well, the first edit turns into the second in between; see
-    `reference.Between`.
+    With `edited_end`, an edit of a later frame, the first edit gradually turns into the second (see
+    `reference.Between`).
 
-    The output has the input's frames and time stamps, turn, colour tags, sound and subtitles. Frames are
+    The output has the input's frames, time stamps, rotation, colour tags, sound and subtitles. Frames are
     edited upright and turned back, so that the rotation flag stays. Damaged parts of the input are left out
-    and reported. Nothing appears under the output's name before it is whole.
+    and reported. The output appears under its name only when it is whole.
 
     Args:
         source: a video file.
-        edited: PNG, JPEG or WebP of the edited frame; see-through parts are unedited.
+        edited: PNG, JPEG or WebP of the edited frame. Transparent parts are unedited.
         output: .mp4, .m4v, .mov, .mkv or .webm. The last two store times to the millisecond.
-        config: how.
-        edited_end: the same for a later frame, None for one edit all along.
-        stop: asked at each frame; True finishes the file with what was done.
-        progress: told after each frame.
+        config: settings.
+        edited_end: edited picture of a later frame. None for one edit throughout.
+        stop: called at each frame. True finishes the file early.
+        progress: called after each frame.
 
     Raises:
-        MediaError: a file that cannot be read, written or used so.
+        MediaError: a file cannot be read, written or used in this way.
         EditError: the edited picture does not fit the reference.
-        WeightsError: the matcher asked for has no weights here.
-        SearchStopped: `stop` said so before the first frame was edited; nothing was written.
+        WeightsError: there are no weights for the chosen matcher.
+        SearchStopped: `stop` returned True before the first frame was edited. Nothing was written.
     """
     config = config or FileConfig()
     ready = _prepared(source, (edited, edited_end), output, config, stop, progress)
@@ -163,10 +163,10 @@ def try_edit(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> EditReport:
-    """What `edit_file` would do, without doing it: where the edit lies, how much it is, what to know.
+    """Report what `edit_file` would do, without doing it: placement and size of the edit, and notes.
 
     Args:
-        output: None where only the edit matters, not what becomes of the file.
+        output: the output file. None if only the edit matters.
 
     Other arguments and errors are those of `edit_file`.
     """
@@ -195,7 +195,7 @@ def _prepared(
     stop: Callable[[], bool],
     progress: Progress,
 ) -> _Prepared:
-    """Check the names, read the clip and find where the edited pictures lie on it."""
+    """Check the names, read the clip and align the edited pictures with their references."""
     paths = tuple(path for path in edited if path is not None)
     check_inputs((source, *paths))
     if output is not None:
@@ -260,7 +260,7 @@ def _references(
     stop: Callable[[], bool],
     progress: Progress,
 ) -> list[ClipReference]:
-    """The frames that the edited pictures were made from, one for each."""
+    """Find the reference of each edited picture."""
 
     def seen(done: int) -> None:
         progress("reference", done, info.frames)
@@ -282,7 +282,7 @@ def _references(
 def _carrier(
     edits: list[Edit], references: list[ClipReference], matcher: Matcher, filler: Filler
 ) -> FrameEditor:
-    """What carries one edit, or the way from one to another."""
+    """Make the object that carries one edit, or the transition between two edits, onto frames."""
     if len(edits) == 1:
         worn = PropagatorConfig(references=REFERENCES)
         return Propagator(edits[0], matcher, config=worn, fill=DirectFill(filler))
@@ -301,19 +301,19 @@ def save_reference(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> ClipReference:
-    """Save the frame of a clip that serves best as reference, to be edited.
+    """Save the frame of a clip that is best as reference, to be edited.
 
     Args:
         source: a video file.
         output: the PNG to write.
-        at: number of the frame instead, from 0.
-        overwrite: replace an existing file.
-        stop: asked at each frame.
-        progress: told after each frame.
+        at: number of the frame to save instead, counted from 0.
+        overwrite: whether to replace an existing file.
+        stop: called at each frame. True stops the search.
+        progress: called after each frame.
 
     Raises:
-        MediaError: a file that cannot be read or written, no face, or no such frame.
-        SearchStopped: `stop` said so; nothing was written.
+        MediaError: a file cannot be read or written, there is no face, or there is no such frame.
+        SearchStopped: `stop` returned True. Nothing was written.
     """
     if output.suffix.lower() != ".png":
         raise MediaError(f"{output}: the reference is saved as .png, so that nothing of it is lost")

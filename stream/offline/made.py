@@ -1,4 +1,4 @@
-"""What commands that invent frames share: the filler and what it is, in words."""
+"""Shared by the file commands that invent frames: the filler, its description and its uses."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from reference import Edit, FillHint, Result
 from reference.keyframes.drawn import KeyframeGap
 from stream.filling.jobs import fitted, gap_job, masked_job
 
-UNSURE = 0.5  # confidence below which a pixel of the edited area is open to invention
+UNSURE = 0.5  # pixels of the edited area with a lower confidence may be invented
 
 WITHOUT_MODEL = "no diffusion model: pictures are warped and blended, nothing never seen is invented"
 
 
 def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
-    """A filler for a file command and what it does, for the user; `weights` as `inpaint.weights.chosen`.
+    """Make a filler for a file command.
+
+    Args:
+        weights: see `inpaint.weights.chosen`.
+        device: device of the model.
+
+    Returns:
+        The filler, and a sentence for the user about what it does.
 
     Raises:
-        WeightsError: `weights` holds none.
+        WeightsError: `weights` holds no weights.
     """
     folder = known.chosen(weights)
     filler = Filler(folder, device)
@@ -35,10 +42,10 @@ def make_filler(weights: Path | None, device: str) -> tuple[Filler, str]:
 
 
 class DirectFill:
-    """A filler as what a `Propagator` fills new keyframes with: `Fill` and `GapFill`, waited for.
+    """Adapts a filler to the fills of a `Propagator`. Calls return when the fill is done.
 
     Args:
-        filler: with a model or without.
+        filler: the filler, with or without a model.
     """
 
     def __init__(self, filler: Filler) -> None:
@@ -51,31 +58,33 @@ class DirectFill:
     def between(
         self, gap: KeyframeGap, then: Callable[[Sequence[Image]], None], wanted: Callable[[], bool]
     ) -> None:
-        """See `reference.keyframes.drawn.GapFill`; done before it returns."""
+        """See `reference.keyframes.drawn.GapFill`. The fill is done before this returns."""
         if self._filler.diffusion is not None and wanted():
             made = self._filler.gap(gap_job(gap))
             then([made[n] for n in sorted(made)])
 
 
 class Inventor:
-    """Invents what an edited frame shows without being sure of its place, between two edited pictures.
+    """Invents the uncertain places of an edited frame, guided by two edited pictures.
 
     Args:
-        filler: with a model; without one results stay as they are.
-        edits: one or two, of the stream's size or fitted into it: what the person looks like, edited.
+        filler: the filler. Without a model results stay as they are.
+        edits: one or two edits that show what the edited person looks like. They are fitted into the
+            stream's size.
     """
 
     def __init__(self, filler: Filler, edits: Sequence[Edit]) -> None:
         self._filler = filler
         self._edits = (edits[0], edits[-1])
         self._ends: tuple[tuple[Image, Landmarks | None], ...] | None = None
-        self.frames = 0  # that have invented parts
+        self.frames = 0  # number of frames with invented parts
 
     def __call__(self, frame: Image, result: Result, check: Check = lambda: None) -> Image:
-        """The result's picture, uint8 (H, W, 3); only pixels that differ from the frame may change.
+        """Return the result's picture, uint8 (H, W, 3), with uncertain pixels of the edit invented.
 
         Args:
-            frame: uint8 (H, W, 3); result: of it.
+            frame: the unedited frame, uint8 (H, W, 3).
+            result: the propagator's result for it.
             check: see `inpaint.fills.jobs`.
         """
         picture = result.image
@@ -94,7 +103,7 @@ class Inventor:
         return self._filler.gap(job, check)[1]
 
     def _fitted(self, size: tuple[int, ...]) -> tuple[tuple[Image, Landmarks | None], ...]:
-        """Both edited pictures at the stream's size, with the landmarks of what was edited."""
+        """Return both edited pictures at the stream's size, with the landmarks of their references."""
         if self._ends is None or self._ends[0][0].shape[:2] != size:
             self._ends = tuple(
                 fitted((edit.edited, detect_landmarks(edit.reference)), (size[0], size[1]))
@@ -104,30 +113,30 @@ class Inventor:
 
 
 class FrameEditor(Protocol):
-    """Carries edits onto frames: a `Propagator`, a `Between`."""
+    """Carries edits onto frames, as a `Propagator` or a `Between` does."""
 
     def step(self, frame: Image, now_s: float) -> Result:
-        """The edited frame."""
+        """Edit one frame."""
         ...
 
     def close(self) -> None:
-        """Free what it holds."""
+        """Free all resources."""
         ...
 
 
 class Inventing:
-    """A carrier whose frames go through an inventor.
+    """A frame editor whose results go through an inventor.
 
     Args:
-        carrier: what edits the frames.
-        inventor: see there.
+        carrier: edits the frames.
+        inventor: invents uncertain places of the results.
     """
 
     def __init__(self, carrier: FrameEditor, inventor: Inventor) -> None:
         self._carrier, self._inventor = carrier, inventor
 
     def step(self, frame: Image, now_s: float) -> Result:
-        """The carrier's result, its unsure places invented."""
+        """Return the carrier's result with its uncertain places invented."""
         result = self._carrier.step(frame, now_s=now_s)
         return replace(result, image=self._inventor(frame, result))
 

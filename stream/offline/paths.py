@@ -1,4 +1,4 @@
-"""Names of files that are read and written, checked before any work."""
+"""Checks the names of input and output files before any work."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from stream.media.untrusted import MediaError
 
 
 def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
-    """See that the inputs are there and that the output may be written.
+    """Check that the inputs exist and that the output may be written.
 
     Raises:
-        MediaError: a missing input, or an output that is also an input, a folder, nowhere or there already.
+        MediaError: an input is missing, or the output is also an input, is a folder, lies in no folder or
+            exists already.
     """
     check_inputs(inputs)
     for path in inputs:
@@ -22,10 +23,10 @@ def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None
 
 
 def check_inputs(inputs: tuple[Path, ...]) -> None:
-    """See that files, or numbered pictures, are there.
+    """Check that files, or numbered pictures, exist.
 
     Raises:
-        MediaError: one is missing.
+        MediaError: a file is missing.
     """
     for path in inputs:
         if not path.exists() and not is_pattern(path):
@@ -33,10 +34,10 @@ def check_inputs(inputs: tuple[Path, ...]) -> None:
 
 
 def check_output(output: Path, overwrite: bool) -> None:
-    """See that a file, or numbered pictures, may be written under a name.
+    """Check that a file, or numbered pictures, may be written under a name.
 
     Raises:
-        MediaError: a folder, in no folder, or there already.
+        MediaError: the name is a folder, lies in no folder, or exists already.
     """
     if output.is_dir():
         raise MediaError(f"{output}: is a folder")
@@ -50,10 +51,10 @@ def check_output(output: Path, overwrite: bool) -> None:
 
 
 def check_writable(output: Path) -> None:
-    """See that a file can be written, by opening it; what is in it stays.
+    """Check that a file can be written, by opening it. Its content stays.
 
     Raises:
-        MediaError: it cannot.
+        MediaError: the file cannot be written.
     """
     new = not output.exists()
     try:

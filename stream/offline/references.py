@@ -1,4 +1,4 @@
-"""Which frame of a clip is the reference: asked for, the best, or the one an edited picture was made from."""
+"""Finds a clip's reference: a chosen frame, the best frame, or the frame of an edited picture."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from stream.media.probe import MediaError, VideoInfo
 from stream.media.video import Frame, VideoReader
 
 MAX_PIXELS = 40_000_000
-LOOKS = 90  # frames scored in a clip, evenly spaced
-STEP_UNKNOWN = 5  # every so many where the clip's length is unknown
-THUMB = 64  # side of the pictures compared to find an edited picture's frame
-CAP = 0.5  # difference of standardised thumbnails beyond which a pixel counts as edited
+LOOKS = 90  # most frames of a clip that are scored, evenly spaced
+STEP_UNKNOWN = 5  # distance of scored frames if the clip's length is unknown
+THUMB = 64  # side of the thumbnails that are compared to find an edited picture's frame
+CAP = 0.5  # differences of standardised thumbnails are capped here, since larger ones come from the edit
 NEAREST = "nearest to the edited picture"
-CLEARLY = (1.25, 0.004)  # another frame must be nearer by this factor and this much to be preferred
+CLEARLY = (1.25, 0.004)  # factor and amount by which another frame must be nearer to be preferred
 
 
 class SearchStopped(Exception):  # noqa: N818 - not an error: the user asked
-    """Asked to stop before anything was written."""
+    """The user asked to stop before anything was written."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +35,10 @@ class ClipReference:
 
     Attributes:
         image: uint8 (H, W, 3), upright.
-        index: of its frame, None for a picture from a file.
-        note: which it is and why, for the user.
-        score: its worth, None where it was not asked.
-        time_s: of its frame, seconds, None for a picture from a file.
+        index: number of its frame. None for a picture from a file.
+        note: which picture it is and why, for the user.
+        score: its score as reference. None if it was not computed.
+        time_s: time of its frame, seconds. None for a picture from a file.
     """
 
     image: Image
@@ -52,7 +52,7 @@ def read_picture(path: Path) -> Picture:
     """Read a PNG, JPEG or WebP file.
 
     Raises:
-        MediaError: not there, no such picture, damaged or too large.
+        MediaError: the file is missing, of another type, damaged or too large.
     """
     try:
         data = path.read_bytes()
@@ -68,10 +68,10 @@ def read_picture(path: Path) -> Picture:
 
 
 def picture_reference(path: Path) -> ClipReference:
-    """A picture file as reference.
+    """Read a picture file as reference.
 
     Raises:
-        MediaError: not there, damaged, too large or see-through.
+        MediaError: the file is missing, damaged or too large, or the picture has transparent parts.
     """
     picture = read_picture(path)
     if picture.alpha is not None and not (picture.alpha == 255).all():
@@ -80,10 +80,10 @@ def picture_reference(path: Path) -> ClipReference:
 
 
 def over(picture: Picture, reference: Image) -> Image:
-    """An edited picture without transparency: what is see-through shows the reference.
+    """Lay an edited picture over the reference, which shows through its transparent parts.
 
     Raises:
-        EditError: see-through parts in a picture of another size.
+        EditError: a picture of another size has transparent parts.
     """
     if picture.alpha is None:
         return picture.image
@@ -91,10 +91,15 @@ def over(picture: Picture, reference: Image) -> Image:
 
 
 def frame_at(info: VideoInfo, index: int, why: str = "as asked") -> ClipReference:
-    """Frame `index` of the clip, counted from 0; `why` it was chosen goes into its note.
+    """Read one frame of a clip as reference.
+
+    Args:
+        info: the clip.
+        index: number of the frame, counted from 0.
+        why: why it was chosen, for its note.
 
     Raises:
-        MediaError: the clip is shorter.
+        MediaError: the clip has no such frame.
     """
     seen = 0
     with VideoReader(info) as reader:
@@ -111,22 +116,21 @@ def pick_reference(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> ClipReference:
-    """The best frame of a clip as reference; or the frame `edited` was made from where that is another one.
+    """Choose the reference of a clip: its best frame, or the frame that `edited` was made from.
 
-    Up to `LOOKS` frames are scored by `reference_score`, and measured against the clip's own light, contrast
-    and sharpness. Where an edited picture is given, every frame is
-    also compared with it, at thumbnail size and with large differences capped, so that what was painted
-    does not decide.
+    Up to `LOOKS` frames are scored by `reference_score` and measured against the clip's own light, contrast
+    and sharpness. If an edited picture is given, every frame is also compared with it. The comparison is made
+    at thumbnail size and caps large differences, so that the edit itself does not decide.
 
     Args:
-        info: of the clip.
+        info: the clip.
         edited: a picture made from one of its frames.
-        stop: asked at each frame.
-        progress: told how many frames were read.
+        stop: called at each frame. True stops the search.
+        progress: called with the number of frames read.
 
     Raises:
-        MediaError: no face in any frame looked at.
-        SearchStopped: `stop` said so.
+        MediaError: none of the frames examined has a face.
+        SearchStopped: `stop` returned True.
     """
     step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
     likeness = None if edited is None else _Likeness.of(edited, info.size)
@@ -160,21 +164,21 @@ def pick_pair(
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> tuple[ClipReference, ClipReference]:
-    """The frames of a clip that two edited pictures were made from, the start's and the end's.
+    """Find the frames that two edited pictures, of the start and the end, were made from.
 
-    Where no number is asked for it is the frame nearest to the picture, by `pick_reference`'s measure; for a
-    picture that cannot be compared (a crop, mostly see-through) the clip's first or last frame.
+    Without a number, it is the frame nearest to the picture by the measure of `pick_reference`. For a picture
+    that cannot be compared (a crop, or mostly transparent), it is the clip's first or last frame.
 
     Args:
-        info: of the clip.
-        pictures: the edited ones.
-        asked: numbers of their frames, None to look.
-        stop: asked at each frame.
-        progress: told how many frames were read.
+        info: the clip.
+        pictures: the edited pictures of start and end.
+        asked: numbers of their frames. None searches for the frame.
+        stop: called at each frame. True stops the search.
+        progress: called with the number of frames read.
 
     Raises:
-        MediaError: no such frame, or an end that does not lie after the start.
-        SearchStopped: `stop` said so.
+        MediaError: there is no such frame, or the end does not lie after the start.
+        SearchStopped: `stop` returned True.
     """
     like = [
         None if n is not None else _Likeness.of(p, info.size) for p, n in zip(pictures, asked, strict=True)
@@ -222,7 +226,7 @@ def _paired(
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """A frame that was scored: its number, its distance to the edited picture, its worth."""
+    """A frame that was scored: its number, its distance to the edited picture and its score."""
 
     index: int
     distance: float
@@ -231,14 +235,14 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Likeness:
-    """Compares frames with an edited picture; both standardised, so that tone does not decide."""
+    """Compares frames with an edited picture. Both are standardised, so that tone does not decide."""
 
     thumb: Float
     weight: Float
 
     @classmethod
     def of(cls, edited: Picture, size: tuple[int, int]) -> _Likeness | None:
-        """None where the picture cannot be compared: another shape (a crop), or mostly see-through."""
+        """Prepare a picture to compare. None if it has another shape (a crop) or is mostly transparent."""
         h, w = edited.image.shape[:2]
         if abs(w * size[0] - h * size[1]) > 0.01 * h * size[1]:
             return None
@@ -249,7 +253,7 @@ class _Likeness:
         return cls(_thumb(edited.image), weight) if weight.mean() > 0.5 else None
 
     def distance(self, image: Image) -> float:
-        """Mean difference, capped at `CAP`, in standard deviations of the picture."""
+        """Mean difference to a frame, capped at `CAP`, in standard deviations of the picture."""
         difference = np.minimum(np.abs(_thumb(image) - self.thumb), CAP)
         return float((difference * self.weight).sum() / self.weight.sum())
 

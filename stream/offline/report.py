@@ -1,4 +1,4 @@
-"""What file mode did, for people and for programs."""
+"""Reports of file mode, for people and for programs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy as np
 
 PACKAGES = ("livery", "av", "mediapipe", "numpy", "opencv-contrib-python", "onnxruntime", "torch")
 PERCENTILES = (50, 95, 99)
-SHORTFALL = 0.02  # share of the announced frames that may be missing unmentioned; announcements are rough
+SHORTFALL = 0.02  # share of the announced frames that may be missing without a note; announcements are rough
 
 
 class Reading(Protocol):
-    """What a `VideoReader` counts."""
+    """The counters of a `VideoReader`."""
 
     damaged: int
     concealed: int
@@ -30,11 +30,11 @@ class FrameReport:
     """One frame of the output.
 
     Attributes:
-        index: counted from 0.
+        index: number of the frame, counted from 0.
         time_s: its time stamp, seconds.
         coverage: share of the edited area that is trusted, [0, 1].
-        confidence: mean over the box of what was edited, [0, 1]; None where nothing was or nobody asked.
-        reason: why it passed through unedited, None where it was edited.
+        confidence: mean over the box of the edit, [0, 1]. None if nothing was edited or it was not asked for.
+        reason: why the frame passed through unedited. None if it was edited.
     """
 
     index: int
@@ -46,26 +46,29 @@ class FrameReport:
 
 @dataclass(slots=True, kw_only=True)
 class EditReport:
-    """One run of `edit_file`.
+    """Report of one run of `edit_file`.
 
     Attributes:
-        source, output: the files; output None where none was asked for.
+        source: the input file.
+        output: the output file. None if none was asked for.
         size: (H, W) of the input as shown, pixels.
-        frames: how many were written.
-        frames_held: how many the input holds, by its packets.
-        frames_expected: how many the input declares, or its duration lets expect; 0 where unknown.
+        frames: number of frames written.
+        frames_held: number of frames in the input, by its packets.
+        frames_expected: number of frames that the input declares or that follows from its duration. 0 if
+            unknown.
         complete: whether the input was read to its end.
         reference: the frame's number, or the picture's path.
-        reference_note: why this one.
-        alignment: what was done to fit the edited picture to the reference; None where nothing was.
+        reference_note: why this reference was chosen.
+        alignment: what was done to fit the edited picture to the reference. None if nothing was done.
         placement: where the edited picture lies on the reference.
         mask_share: share of the reference that counts as edited, [0, 1].
-        end: of a clip with two edits the end's `reference`, `reference_note` and `alignment`, else None.
-        mode, strength, matcher: as asked for.
-        elapsed_s: of the editing pass.
+        end: `reference`, `reference_note` and `alignment` of the end, for a clip with two edits, else None.
+        mode, strength: the settings of the edit.
+        matcher: kind of the matcher.
+        elapsed_s: duration of the editing pass, seconds.
         timings_ms: percentiles of each stage over the frames, milliseconds.
         notes: what a user should know.
-        per_frame: in order.
+        per_frame: one report for each frame, in order.
     """
 
     source: Path
@@ -90,7 +93,7 @@ class EditReport:
     per_frame: list[FrameReport] = field(default_factory=list)
 
     def note_shortfall(self) -> None:
-        """Note frames that the input announces and does not hold."""
+        """Add a note if the input announces frames that it does not hold."""
         missing = self.frames_expected - self.frames
         if self.complete and missing > max(2, SHORTFALL * self.frames_expected):
             self.notes.append(
@@ -100,11 +103,11 @@ class EditReport:
 
     @property
     def edited(self) -> int:
-        """Frames that were edited."""
+        """Number of frames that were edited."""
         return sum(frame.reason is None for frame in self.per_frame)
 
     def summary(self) -> list[str]:
-        """The run in a few lines."""
+        """Summarise the run in a few lines."""
         rate = self.frames / self.elapsed_s if self.elapsed_s else 0.0
         lines = [
             f"{self.output}: {_counted(self.frames, 'frame', 'frames')}, {self.edited} edited, "
@@ -123,7 +126,7 @@ class EditReport:
         return [*lines, *self.notes]
 
     def forecast(self) -> list[str]:
-        """What would be done, in a few lines."""
+        """Say in a few lines what would be done."""
         lines = [
             f"{self.source}: {_counted(self.frames_held, 'frame', 'frames')}, {self.size[1]}x{self.size[0]}",
             f"reference: {self.reference_note}",
@@ -135,7 +138,7 @@ class EditReport:
         return [*lines, *self.notes, "nothing was written (--dry-run)"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it, with the versions of what made it."""
+        """Convert the report to JSON values, with the versions of the packages that made it."""
         fields = asdict(self) | {
             "source": str(self.source),
             "output": None if self.output is None else str(self.output),
@@ -147,7 +150,7 @@ class EditReport:
         """Write `to_dict` as JSON.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         path.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
 
@@ -157,7 +160,7 @@ def _counted(number: int, one: str, more: str) -> str:
 
 
 def percentiles_ms(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Percentiles in milliseconds of each list of seconds."""
+    """Compute the percentiles in milliseconds of each list of seconds."""
     return {
         name: {f"p{q}": round(float(np.percentile(values, q)) * 1e3, 3) for q in PERCENTILES}
         for name, values in seconds.items()
@@ -166,7 +169,7 @@ def percentiles_ms(seconds: dict[str, list[float]]) -> dict[str, dict[str, float
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that shape the result."""
+    """Versions of Python and of the installed packages that affect the result."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -177,7 +180,7 @@ def versions() -> dict[str, str]:
 
 
 def damage_notes(reader: Reading) -> list[str]:
-    """What of an input was not readable, in words."""
+    """Describe the damage of an input."""
     notes = []
     if reader.damaged:
         packets = _counted(

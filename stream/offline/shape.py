@@ -1,4 +1,4 @@
-"""Edited pictures of clips without square pixels: people edit what they are shown."""
+"""Brings edited pictures of clips without square pixels from the shape shown to the shape stored."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 from stream.media.pictures import Picture
 from stream.media.probe import VideoInfo
 
-SAME_SHAPE = 0.01  # how far two pictures' shapes may differ, as a share
+SAME_SHAPE = 0.01  # share by which the shapes of two pictures may differ
 BROUGHT = "the edited picture has the shape the clip is shown in: it is brought to the {}x{} pixels stored"
 
 
 def as_stored(picture: Picture, info: VideoInfo) -> Picture:
-    """A picture of the shape that a clip without square pixels is shown in, as the clip stores it.
+    """Resize a picture from the shape that a clip is shown in to the shape that it stores.
 
-    Others are given back as they are.
+    Pictures of another shape are returned unchanged.
     """
     h, w = picture.image.shape[:2]
     height, width = info.size

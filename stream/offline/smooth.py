@@ -1,6 +1,6 @@
-"""`livery smooth`: a jump cut turned into a short motion from the picture before it to the one after it.
+"""`livery smooth`: turns a jump cut into a short motion from the picture before it to the one after it.
 
-The frames around the cut are made anew between two that stay, so that the clip keeps its length, its time
+The frames around the cut are made anew between two frames that stay. The clip keeps its length, its time
 stamps and its sound.
 """
 
@@ -32,13 +32,14 @@ MOST_FRAMES = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmoothConfig:
-    """How `smooth_file` works; `__post_init__` checks the ranges.
+    """Settings of `smooth_file`. The ranges are checked.
 
     Attributes:
-        cuts: numbers of the first frame after each cut, from 0.
-        frames: made anew around each cut, half before and half after it; even.
-        weights, device: of the diffusion model; None: warp and blend.
-        overwrite: replace an existing output.
+        cuts: numbers of the first frame after each cut, counted from 0.
+        frames: number of frames made anew around each cut, half before and half after it. It is even.
+        weights: weights of the diffusion model. None means warp and blend.
+        device: device of the diffusion model.
+        overwrite: whether to replace an existing output.
         encoder: how to compress the output.
     """
 
@@ -66,13 +67,20 @@ class SmoothConfig:
                 )
 
     def span(self, cut: int) -> tuple[int, int]:
-        """The two frames that stay, before and after a cut."""
+        """Numbers of the two frames that stay, before and after a cut."""
         return cut - self.frames // 2 - 1, cut + self.frames // 2
 
 
 @dataclass(slots=True)
 class SmoothReport:
-    """What `smooth_file` did: frames written and made, whether the end was reached, and what to know."""
+    """Result of `smooth_file`.
+
+    Attributes:
+        frames: number of frames written.
+        made: number of frames made anew.
+        complete: whether the end of the clip was reached.
+        notes: what the user should know.
+    """
 
     frames: int = 0
     made: int = 0
@@ -91,15 +99,16 @@ def smooth_file(
     """Smooth the jump cuts of a clip.
 
     Args:
-        source: a video file. output: see `files.edit_file`.
-        config: which cuts, and how.
-        stop: asked at each frame; True finishes the file with what was done.
-        progress: told after each frame.
+        source: a video file.
+        output: see `files.edit_file`.
+        config: the cuts and other settings.
+        stop: called at each frame. True finishes the file early.
+        progress: called after each frame.
 
     Raises:
-        MediaError: a file that cannot be read, written or used so; a cut that is not in the clip.
-        WeightsError: no weights where they were asked for.
-        SearchStopped: before the first frame was written.
+        MediaError: a file cannot be read, written or used in this way, or a cut is not in the clip.
+        WeightsError: there are no weights where they were asked for.
+        SearchStopped: `stop` returned True before the first frame was written.
     """
     check_paths((source,), output, config.overwrite)
     config.encoder.resolve(output)
@@ -140,7 +149,7 @@ def smooth_file(
 def smoothed(
     frames: Iterator[Frame], config: SmoothConfig, filler: Filler, report: SmoothReport
 ) -> Iterator[tuple[Frame, Image]]:
-    """Each frame and the picture to show at its time; holds `frames` + 2 of them at most."""
+    """Yield each frame and the picture to show at its time. At most `frames` + 2 frames are held."""
     spans = sorted(config.span(cut) for cut in config.cuts)
     held: list[Frame] = []
     for frame in frames:
@@ -161,7 +170,7 @@ def smoothed(
 
 
 def _bridged(held: Sequence[Frame], filler: Filler, report: SmoothReport) -> Iterator[tuple[Frame, Image]]:
-    """The first of the frames as it is and those up to the last, made anew; the last is not given out."""
+    """Yield the first frame unchanged and the following ones made anew. The last one is not yielded."""
     first, last = held[0], held[-1]
     ends = [detect_landmarks(f.image) for f in (first, last)]
     between = {f.index: on_the_way(ends, f.index, first.index, last.index) for f in held}
@@ -177,7 +186,7 @@ def _bridged(held: Sequence[Frame], filler: Filler, report: SmoothReport) -> Ite
 
 
 def on_the_way(ends: Sequence[Landmarks | None], number: int, first: int, last: int) -> Landmarks | None:
-    """Landmarks between two, starting and arriving gently; None where one is missing."""
+    """Interpolate landmarks between two, with a gentle start and end. None if one of them is missing."""
     start, end = ends
     if start is None or end is None:
         return None

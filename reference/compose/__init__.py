@@ -1,1 +1,1 @@
-"""An edit put onto a frame: blend weights, gates, layers, rigid objects, person and backdrop."""
+"""Composing an edit on a frame: blend weights, gates, layers, rigid objects, person and backdrop."""

@@ -1,7 +1,7 @@
-"""What an edit changed behind the person, carried by the camera's motion and shown behind the person.
+"""Carries the part of an edit behind the person by the camera's motion and shows it behind the person.
 
-Two layers as in StreamEdit (fig. 5), each with a field of its own: the person's by the matcher, the
-background's by the camera, joined along the outline of the person in the frame.
+There are two layers as in StreamEdit (fig. 5), each with a field of its own. The matcher gives the person's
+field, the camera's motion the background's. They are joined along the person's outline in the frame.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from reference.compose.composite import CompositeConfig, Composition, Compositor
 from reference.compose.person import PersonDetector, Split, outline
 from reference.face.view import RIGID
 
-CELL_PX = 16  # grid on which the background's field is given; a homography is smooth over far more
-SURE, UNSURE = -1.5, 8.0  # log_b where the camera's motion is known, and where the reference shows nothing
-EVERY = 3  # frames between two looks for the person beside the path
-GONE = 6  # frames over which the background's edit goes, or its colours stand in, when the camera is lost
-REMEMBERED = 32  # frames whose landmarks are kept, to move a late mask to the present
+CELL_PX = 16  # cell of the grid of the background's field, pixels; a homography is smooth over far more
+SURE, UNSURE = -1.5, 8.0  # log_b inside the reference, and beyond its border
+EVERY = 3  # frames between two searches for the person in a thread of its own
+GONE = 6  # frames over which the edit fades out, or its colours stand in, when the camera's motion is lost
+REMEMBERED = 32  # number of frames whose landmarks are kept, to move a late mask to the present
 
 
 class Backdrop:
-    """The background of one edit on one stream; `blend` belongs to the thread of `step`.
+    """The background of one edit on one stream. Call `blend` from the thread of `step` only.
 
     Args:
-        split: the edit in two.
-        config: how it meets a frame.
-        beside: look for the person in a thread of its own, every few frames; False looks in every frame,
-            in step.
+        split: the edit, split into person and background.
+        config: settings of composition; the defaults when None.
+        beside: searches the person every few frames in a thread of its own; False searches in every frame
+            inside `blend`.
         finder: finds the person; a `PersonDetector` when None.
     """
 
@@ -55,20 +55,20 @@ class Backdrop:
         self._finder = finder
         self._watcher: BodyWatcher | None = None
         self._seen: deque[tuple[float, Landmarks]] = deque(maxlen=REMEMBERED)
-        self._motion: Homography | None = None  # the last one known
+        self._motion: Homography | None = None  # the last known motion
         self._shown = 1.0
         self._lost = False
 
     def blend(
         self, frame: Image, now_s: float, landmarks: Landmarks | None, front: Composition, strength: float
     ) -> Composition:
-        """The composed person before the composed background.
+        """Composes the background and lays the composed person over it.
 
         Args:
             frame: uint8 (H, W, 3).
-            now_s: its time, seconds.
-            landmarks: of its face, None without one.
-            front: the frame with what the edit changed on the person.
+            now_s: time of the frame, seconds.
+            landmarks: of the frame's face; None without one.
+            front: the frame with the edit on the person.
             strength: of the edit, [0, 1].
         """
         person = self._person(frame, now_s, landmarks)
@@ -97,11 +97,11 @@ class Backdrop:
 
     @property
     def lost(self) -> bool:
-        """The camera's motion is not known, and the edit of the background is gone or going."""
+        """Whether the camera's motion is not known, so that the background's edit has faded or is fading."""
         return self._lost
 
     def _follow(self, frame: Image, behind: Bool) -> Homography | None:
-        """The camera's motion; a background too plain to tell is taken for that of a camera on a stand."""
+        """The camera's motion. If the background is too plain to track, the camera counts as still."""
         if self._camera.blind:
             return self._still(frame)
         motion = self._camera(frame, behind)
@@ -109,12 +109,12 @@ class Backdrop:
         return motion
 
     def _still(self, frame: Image) -> Homography:
-        """The motion of a camera on a stand."""
+        """The motion of a still camera."""
         own = self.split.front.reference
         return resized((frame.shape[0], frame.shape[1]), (own.shape[0], own.shape[1]))
 
     def _person(self, frame: Image, now_s: float, landmarks: Landmarks | None) -> Float:
-        """Share of the person on a coarse grid over the frame; the reference's before the first answer."""
+        """Share of the person on a coarse grid over the frame; that of the reference until one is found."""
         if not self._beside:
             self._finder = self._finder or PersonDetector()
             return self._finder(frame, now_s).mask
@@ -124,13 +124,13 @@ class Backdrop:
         if landmarks is not None:
             self._seen.append((now_s, landmarks))
         body = self._watcher.latest
-        if body is None or body.frame_size != frame.shape[:2]:  # not looked at yet
+        if body is None or body.frame_size != frame.shape[:2]:  # no result for such a frame yet
             return self._at_first
         then = next((found for time_s, found in self._seen if time_s == body.time_s), None)
         return body.mask if then is None or landmarks is None else _brought(body.mask, then, landmarks)
 
     def close(self) -> None:
-        """Stop looking for the person."""
+        """Stops searching for the person."""
         if self._watcher is not None:
             self._watcher.close(timeout_s=0)  # its thread ends by itself: a step must not wait
         elif self._finder is not None:
@@ -139,7 +139,7 @@ class Backdrop:
 
 
 def _brought(mask: Float, then: Landmarks, now: Landmarks) -> Float:
-    """A mask from a little earlier, moved as the head has moved since."""
+    """Moves a mask of an earlier frame as the head has moved since."""
     rows, columns = mask.shape
     height, width = now.image_size
     cells = np.array([columns / width, rows / height], np.float32)
@@ -149,7 +149,7 @@ def _brought(mask: Float, then: Landmarks, now: Landmarks) -> Float:
 
 
 def _field(motion: Homography, frame: Image, split: Split) -> Match:
-    """The background's match: a homography's field, unsure where the reference shows nothing."""
+    """The background's match: the field of a homography, unsure beyond the reference's border."""
     height, width = frame.shape[:2]
     rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
     box = (0, 0, columns * CELL_PX, rows * CELL_PX)

@@ -1,4 +1,4 @@
-"""The pixel work of a composition, tile by tile: only where something lands, in pieces a cache holds."""
+"""The pixel operations of a composition. They run on cache-sized tiles, only where the edit lands."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ import numpy.typing as npt
 from correspondence import Bool, Float, Image
 from reference.compose.layers import Layers, Maps, warp, warp_change
 
-UNIT = 64  # weight 1 in the 8-bit weight planes, which reach 255 / 64
-CELL = 4  # pixels; whether there is anything to do is known for each cell
-BAND = 16  # cells a tile is high
-GAP = 8  # idle cells in a row that a tile may hold
+UNIT = 64  # value of weight 1 in the 8-bit weight planes; their largest weight is 255 / 64
+CELL = 4  # side of the cells that are marked busy or idle, pixels
+BAND = 16  # height of a tile, cells
+GAP = 8  # largest number of adjacent idle columns that a tile may hold, cells
 
 Tile = tuple[slice, slice]  # rows, columns of the window
 
 
 def weight_plane(weight: Float, size: tuple[int, int]) -> Image | None:
-    """A coarse weight (h', w') or (h', w', 3) as 8-bit plane of `size`, 1 as UNIT; None for all 1."""
+    """Enlarges a coarse weight (h', w') or (h', w', 3) to an 8-bit plane of `size`, with 1 as UNIT.
+
+    Returns None if all weights are 1.
+    """
     small = np.rint(np.minimum(weight * UNIT, 255)).astype(np.uint8)
     if (small == UNIT).all():
         return None
@@ -31,13 +34,13 @@ def weight_plane(weight: Float, size: tuple[int, int]) -> Image | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planes:
-    """What weighs each pixel of a window, uint8 with 1 as UNIT; None for 1 everywhere.
+    """Weights of each pixel of a window, uint8 with 1 as UNIT. Except for `doubt`, None is 1 everywhere.
 
     Attributes:
-        change: weight of the change, (h, w, 3), or (h, w) where the channels agree.
+        change: weight of the change, (h, w, 3), or (h, w) if the channels agree.
         lit: light gain of the paint, (h, w, 3).
         trust: weight of the paint, (h, w).
-        doubt: share of what stands in, (h, w); None for 0 everywhere.
+        doubt: share of the colour model that stands in, (h, w); None is 0 everywhere.
     """
 
     change: Image | None
@@ -46,19 +49,20 @@ class Planes:
     doubt: Image | None
 
     def cut(self, tile: Tile) -> Planes:
-        """The same on a tile."""
+        """Returns the weights of a tile."""
         return Planes(
             *(None if x is None else x[tile] for x in (self.change, self.lit, self.trust, self.doubt))
         )
 
 
 def weigh_pixels(gain: Float, trust: Float, doubt: Float | None, size: tuple[int, int]) -> Planes:
-    """The planes of a window of `size` (h, w) from coarse weights over it.
+    """Makes the planes of a window from coarse weights over it.
 
     Args:
-        gain: (rows, columns, 3).
+        gain: light gain, (rows, columns, 3).
         trust: confidence times strength, (rows, columns).
-        doubt: share of what stands in, (rows, columns); None for none.
+        doubt: share of the colour model that stands in, (rows, columns); None for none.
+        size: (h, w) of the window, pixels.
     """
     lit = bool(np.abs(gain - 1).max() > 1e-3)
     trusted = weight_plane(trust, size)
@@ -71,12 +75,12 @@ def weigh_pixels(gain: Float, trust: Float, doubt: Float | None, size: tuple[int
 
 
 def busy_cells(where: npt.NDArray[np.uint8], scale: Float, field: Float) -> npt.NDArray[np.uint8]:
-    """Cells of CELL pixels of a window that may see a marked place of the reference.
+    """Marks the cells of CELL pixels of a window that may see a marked place of the reference.
 
     Args:
         where: uint8 (rows, columns, n), above 0 at the marked cells of the reference, widened by a cell.
-        scale: cells of `where` a pixel of the reference, float32 (2,), for x and y.
-        field: where each cell's first pixel is seen in the reference, float32 (h', w', 2), pixels.
+        scale: cells of `where` per pixel of the reference, float32 (2,), for x and y.
+        field: place of each cell's first pixel in the reference, float32 (h', w', 2), pixels.
 
     Returns:
         uint8 (h', w', n), above 0 at these cells and their neighbours.
@@ -87,10 +91,10 @@ def busy_cells(where: npt.NDArray[np.uint8], scale: Float, field: Float) -> npt.
 
 
 def tiles(busy: Bool, size: tuple[int, int]) -> Iterator[Tile]:
-    """Tiles that together hold every busy cell of a window and never overlap.
+    """Splits the busy cells of a window into tiles that hold all of them and do not overlap.
 
     Args:
-        busy: bool (rows, columns), the cells of CELL pixels where there is something to do.
+        busy: bool (rows, columns), the cells of CELL pixels that the edit may change.
         size: (h, w) of the window, pixels.
 
     Yields:
@@ -103,14 +107,14 @@ def tiles(busy: Bool, size: tuple[int, int]) -> Iterator[Tile]:
 
 
 def parts(busy: Bool, tile: Tile) -> Iterator[Tile]:
-    """As `tiles`, of the cells inside one tile; rows and columns of the tile."""
+    """Like `tiles` for the cells inside one tile. Yields rows and columns relative to the tile."""
     y, x = tile
     cells = busy[y.start // CELL : -(-y.stop // CELL), x.start // CELL : -(-x.stop // CELL)]
     yield from tiles(cells, (y.stop - y.start, x.stop - x.start))
 
 
 def _runs(busy: Bool) -> list[tuple[int, int]]:
-    """Start and end of the runs of True, joined over up to GAP False."""
+    """Start and end of the runs of True. Runs at most GAP cells apart are joined."""
     at = np.flatnonzero(busy)
     if not len(at):
         return []
@@ -120,7 +124,7 @@ def _runs(busy: Bool) -> list[tuple[int, int]]:
 
 
 def add_change(live: Image, layers: Layers, maps: Maps, weight: Image | None) -> Image:
-    """`live` (h, w, 3) plus the warped change, times its weight."""
+    """Returns `live`, uint8 (h, w, 3), plus the warped change times its weight."""
     more, less = warp_change(layers, maps)
     if weight is not None:
         plane = weight if weight.ndim == 3 else cv2.merge([weight, weight, weight])
@@ -132,7 +136,10 @@ def add_change(live: Image, layers: Layers, maps: Maps, weight: Image | None) ->
 def lay_paint(
     out: Image, paint: npt.NDArray[np.uint8], maps: Maps, lit: Image | None, trust: Image | None
 ) -> Image:
-    """`out` (h, w, 3) under the warped paint, its colour times `lit` and its cover times `trust`."""
+    """Lays the warped paint over `out`, uint8 (h, w, 3).
+
+    The paint's colour is multiplied by `lit` and its cover by `trust`.
+    """
     warped = warp(paint, maps)
     colour, cover = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
     if lit is not None:
@@ -144,7 +151,7 @@ def lay_paint(
 
 
 def mix_toned(out: Image, live: Image, toned: Image, share: Image) -> Image:
-    """`out` (h, w, 3) plus what `toned` changes on `live`, times its share (h, w)."""
+    """Returns `out`, uint8 (h, w, 3), plus the difference `toned` - `live` times its share (h, w)."""
     plane = cv2.merge([share, share, share])
     more = cv2.multiply(cv2.subtract(toned, live), plane, scale=1 / UNIT)
     less = cv2.multiply(cv2.subtract(live, toned), plane, scale=1 / UNIT)

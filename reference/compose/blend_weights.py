@@ -1,4 +1,4 @@
-"""What weighs an edit on a frame: mask, light and trust on a coarse grid over a box of it."""
+"""The weights of an edit on a frame: mask, light gain and trust on a coarse grid over a box of the frame."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class LandingGrid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weights:
-    """What varies slowly over a box of the frame, on a coarse grid (rows, columns) over it.
+    """Slowly varying weights on a coarse grid (rows, columns) over a box of the frame.
 
     Attributes:
-        box: of the frame.
-        mask: the warped mask, widened, float32, [0, 1].
+        box: of the frame, (x0, y0, x1, y1), pixels.
+        mask: the warped mask, widened, float32 (rows, columns), [0, 1].
         gain: light gain, float32 (rows, columns, 3).
-        trust: how much of the edit is shown, float32, [0, 1].
+        trust: how much of the edit is shown, float32 (rows, columns), [0, 1].
         coverage: share of the edited area that is trusted, [0, 1].
-        seen: what decides about references.
-        softness: by which the edit is blurred; None where the frame is as sharp as the reference.
+        seen: mask and log_b by which references are chosen.
+        softness: blur of the edit; None if the frame is as sharp as the reference.
     """
 
     box: Box
-    mask: Float  # the warped mask, widened
-    gain: Float  # (rows, columns, 3)
+    mask: Float
+    gain: Float
     trust: Float
     coverage: float
     seen: LandingGrid
@@ -50,11 +50,11 @@ class Weights:
 
     @property
     def reach(self) -> float:
-        """How far the blurred edit reaches beyond its mask, pixels of the frame."""
+        """Distance that the blurred edit reaches beyond its mask, pixels of the frame."""
         return 0.0 if self.softness is None else self.softness.reach
 
     def cut(self, box: Box) -> Weights:
-        """The same over a part of the box."""
+        """Returns the weights over a part of the box."""
         if box == self.box:
             return self
         rows, columns = self.mask.shape
@@ -78,25 +78,29 @@ def centres(box: Box, size: tuple[int, int]) -> Float:
 
 
 def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest: float) -> Float:
-    """How much brighter each channel is now than in the reference, float32 (rows, columns, 3).
+    """Computes how much brighter each channel of the frame is than that of the reference.
 
     Args:
         now, before: the frame and the warped reference on a coarse grid, uint8 (rows, columns, 3).
-        confidence: of the match there, float32 (rows, columns), [0, 1].
+        confidence: of the match, float32 (rows, columns), [0, 1].
         sigma: of the neighbourhood that sets the gain, cells.
-        rest: log of the gain below which light counts as unchanged; it counts in full at 3 times it.
+        rest: log of the gain below which light counts as unchanged; from 3 times this value on the gain
+            counts in full.
+
+    Returns:
+        The gain, float32 (rows, columns, 3).
     """
     sure = (confidence + np.float32(1e-3))[..., None]
     seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
     live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
-    dark = np.float32(4) * live[..., 3:]  # keeps noise in black from counting as light
+    dark = np.float32(4) * live[..., 3:]  # keeps noise in dark places from counting as light
     change = np.log((live[..., :3] + dark) / (past + dark))
     change = change * smoothstep(np.abs(change), rest, 3 * rest)
     return np.asarray(np.exp(change), np.float32)
 
 
 def less_live(mask: Float, areas: Areas, box: Box) -> Float:
-    """A mask on an even grid over a box, float32 (rows, columns), less what stays live there."""
+    """Reduces a mask on an even grid over a box by the areas that stay live, float32 (rows, columns)."""
     rows, columns = mask.shape
     step = ((box[2] - box[0]) / columns, (box[3] - box[1]) / rows)
     out: Float = mask.copy()
@@ -110,17 +114,19 @@ def less_live(mask: Float, areas: Areas, box: Box) -> Float:
 
 
 def union(a: Box | None, b: Box | None) -> Box | None:
-    """The smallest box around both; None for none."""
+    """The smallest box around both boxes; None if both are None."""
     if a is None or b is None:
         return a or b
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
 
 
 def tight(mask: Float, box: Box, beyond: float = 0.0) -> Box | None:
-    """The part of a box whose cells, or their neighbours, have a mask above 0; None where there is none.
+    """Shrinks a box to the cells whose mask, or whose neighbours' mask, is above 0; None if there are none.
 
     Args:
-        beyond: how far it also reaches around them, pixels.
+        mask: float32 (rows, columns), an even grid over the box.
+        box: (x0, y0, x1, y1), pixels.
+        beyond: further margin inside the box, pixels.
     """
     x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
     if not w or not h:

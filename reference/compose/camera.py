@@ -1,4 +1,4 @@
-"""How the camera moved since a picture was taken, from points of its background."""
+"""Finds the camera's motion since a picture was taken, by points of the picture's background."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from correspondence.geometry.region import shrink
 
 SIDE = 360  # pictures are shrunk to this before points are followed
 POINTS = 160
-LEAST = 12  # points that must agree
-SHARE = 0.35  # of the followed ones
+LEAST = 12  # least number of points that must agree
+SHARE = 0.35  # least share of the followed points that must agree
 ERROR = 1.0  # pixels of the shrunk picture within which points agree
-STILL = 0.12  # pixels of the shrunk picture: a camera that moved less stood still
-WINDOW = (15, 15)
+STILL = 0.12  # motion below which the camera counts as still, pixels of the shrunk picture
+WINDOW = (15, 15)  # window of the Lucas-Kanade tracker, pixels
 
 Homography = npt.NDArray[np.float64]  # 3 x 3, frame -> reference, in pixels
 
 
 class CameraTracker:
-    """Follows the background of one reference through the frames of a stream.
+    """Tracks the background of one reference through the frames of a stream.
 
-    Points of the reference are followed from where they were in the last frame (pyramidal Lucas-Kanade), and
-    a homography is fitted to those that agree: exact for a camera that turns, and for a far background.
-    Where most have left the picture, points of a later frame take over.
+    Points of the reference are tracked by pyramidal Lucas-Kanade from their places in the last frame. A
+    homography is fitted to the points that agree. It is exact for a camera that only turns, and for a far
+    background. When most points have left the picture, points of a later frame are used.
 
     Args:
         reference: uint8 (H, W, 3).
@@ -36,19 +36,22 @@ class CameraTracker:
         self._own = _anchor(reference, behind, np.eye(3))
         self._later: _Anchor | None = None
         self._size = (reference.shape[0], reference.shape[1])
-        self._last: Homography | None = None  # frame -> reference, of the last frame
+        self._last: Homography | None = None  # the last frame's, frame -> reference
 
     @property
     def blind(self) -> bool:
-        """The reference's background shows too little to be followed: no motion will ever be known."""
+        """Whether the reference's background has too few points, so that no motion can ever be found."""
         return len(self._own.points) < LEAST
 
     def __call__(self, frame: Image, behind: npt.NDArray[np.bool_] | None = None) -> Homography | None:
-        """Where the frame's background is seen in the reference, None where that is not known.
+        """Finds the homography from the frame's background to the reference's.
 
         Args:
-            frame: uint8 (H, W, 3), the reference's size or another.
-            behind: where it shows background, bool (H, W); None where that is not known either.
+            frame: uint8 (H, W, 3), of any size.
+            behind: where it shows background, bool (H, W); None if that is not known.
+
+        Returns:
+            float64 (3, 3), in pixels; None if the motion is not known.
         """
         gray, scale = _shrunk(frame)
         still = resized((frame.shape[0], frame.shape[1]), self._size)
@@ -60,7 +63,7 @@ class CameraTracker:
             if found is not None:
                 break
         if found is None:
-            self._later = self._last = None  # a cut, or lost: look where the reference was
+            self._later = self._last = None  # a cut, or lost track: restart at the reference's places
             return None
         seen, count = _steady(found[0], still, frame.shape[:2], scale), found[1]
         self._last = seen
@@ -74,9 +77,10 @@ class _Anchor:
     """A picture with points on its background.
 
     Args:
-        gray: uint8, shrunk; scale: its pixels a pixel of the picture.
+        gray: the picture, shrunk, uint8.
+        scale: pixels of `gray` per pixel of the picture.
         points: float32 (N, 2), pixels of `gray`.
-        motion: its pixels at full size to the reference's.
+        motion: homography from the picture at full size to the reference.
     """
 
     def __init__(self, gray: npt.NDArray[np.uint8], scale: float, points: Float, motion: Homography) -> None:
@@ -85,11 +89,12 @@ class _Anchor:
     def find(
         self, gray: npt.NDArray[np.uint8], scale: float, last: Homography
     ) -> tuple[Homography, int] | None:
-        """Frame -> reference, and how many points agree.
+        """Finds the homography frame -> reference and the number of points that agree; None if too few do.
 
         Args:
-            gray: the frame, shrunk by `scale`.
-            last: frame -> reference of the last frame.
+            gray: the frame, shrunk by `scale`, uint8.
+            scale: pixels of `gray` per pixel of the frame.
+            last: the last frame's homography, frame -> reference.
         """
         if len(self.points) < LEAST:
             return None
@@ -116,7 +121,10 @@ class _Anchor:
 def _followed(
     first: npt.NDArray[np.uint8], then: npt.NDArray[np.uint8], points: Float, guess: Float
 ) -> tuple[Float, npt.NDArray[np.bool_]]:
-    """Where points (N, 2) of one gray picture are in another, float32 (N, 2), and which were found."""
+    """Tracks points (N, 2) from one gray picture to another.
+
+    Returns their places, float32 (N, 2), and which were found, bool (N,).
+    """
     flags = cv2.OPTFLOW_USE_INITIAL_FLOW
     at, found, _ = cv2.calcOpticalFlowPyrLK(
         first, then, points, guess.copy(), winSize=WINDOW, maxLevel=3, flags=flags
@@ -141,7 +149,7 @@ def _shrunk(image: Image) -> tuple[npt.NDArray[np.uint8], float]:
 
 
 def _sized(scale: float) -> Homography:
-    """Pixels to pixels of a picture `scale` times as large; centres on integers."""
+    """Homography from a picture to itself at `scale` times its size; pixel centres on integers."""
     return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1.0]])
 
 
@@ -152,12 +160,15 @@ def _moved(points: Float, motion: Homography) -> Float:
 
 
 def resized(size: tuple[int, int], other: tuple[int, int]) -> Homography:
-    """Pixels of a picture (H, W) to those of the same picture in another size; centres on integers."""
+    """Homography from a picture of `size` (H, W) to itself at size `other`; pixel centres on integers."""
     y, x = other[0] / size[0], other[1] / size[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1.0]])
 
 
 def _steady(motion: Homography, still: Homography, size: tuple[int, ...], scale: float) -> Homography:
-    """`still` where the frame's corners are hardly off it: nothing shimmers before a camera on a stand."""
+    """Returns `still` if `motion` hardly moves the frame's corners off it, else `motion`.
+
+    It keeps the edit from shimmering before a camera on a stand.
+    """
     corners = np.array([(0, 0), (size[1], 0), (0, size[0]), (size[1], size[0])], np.float32)
     return still if np.abs(_moved(corners, motion) - _moved(corners, still)).max() * scale < STILL else motion

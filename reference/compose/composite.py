@@ -1,11 +1,14 @@
-"""An edit on a live frame: warped, lit as the frame is, and nowhere but where it belongs.
+"""Composes an edit on a live frame: it warps the edit, follows the frame's light and keeps all other pixels.
 
-out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame): D is the change, E the edited picture, M the
-mask, t the share of replacement, W the backward warp, g the light gain and c confidence times strength.
-All of it in 8-bit gamma space. Where the warped mask is 0 the terms are 0 and the frame's pixels stay. A pure
-change of tone needs no warp: its colour table is applied to the live pixel. Of a look of the whole picture
-the share 1 - c, where no place in the reference is known, is made by its colours alone (`Edit.stand_in`).
-Rigid objects go over all that, see `rigid`.
+out = frame + W(M (1 - t) D) g c + W(M t) c (W(E) g - frame)
+
+D is the change, E the edited picture, M the mask, t the share of replacement, W the backward warp, g the
+light gain and c confidence times strength. All is computed in 8-bit gamma space. Where the warped mask is 0,
+the terms are 0 and the frame's pixels stay.
+
+A pure change of tone needs no warp: its colour table is applied to the live pixels. An edit of the whole
+picture has pixels whose place in the reference is not known. There its colour model makes the share 1 - c
+(`Edit.stand_in`). Rigid objects are laid over all that, see `rigid`.
 """
 
 from __future__ import annotations
@@ -51,18 +54,22 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompositeConfig:
-    """How an edit meets the live frame; `__post_init__` checks the ranges."""
+    """Settings of composition.
 
-    follow_light: bool = True
-    follow_blur: bool = True  # soften an edit of the face where it is softer than in the reference
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    follow_light: bool = True  # multiply the edit by the light gain of the frame
+    follow_blur: bool = True  # soften an edit of the face if the frame is softer than the reference
     gain_min: float = 0.5  # limits of the light gain
     gain_max: float = 2.0
     light_reach: float = 0.2  # sigma of the neighbourhood that sets the gain, in face sizes
     light_rest: float = 0.05  # log of the gain below which light counts as unchanged; full at 3 times it
-    radius: float = 0.02  # error a match may have and still be trusted, share of the frame's shorter side
-    trust_low: float = 0.15  # confidence at which the edit is gone: a hand before the face has 0.2 ...
-    trust_high: float = 0.5  # ... and at which it is whole
-    step_px: int = 8  # grid of gain and confidence
+    radius: float = 0.02  # largest error of a trusted match, share of the frame's shorter side
+    trust_low: float = 0.15  # confidence below which no edit shows; a hand before the face has 0.2
+    trust_high: float = 0.5  # confidence above which the whole edit shows
+    step_px: int = 8  # cell of the grid of gain and confidence, pixels
 
     def __post_init__(self) -> None:
         if not 0 < self.gain_min <= 1 <= self.gain_max <= 255 / UNIT:
@@ -80,10 +87,11 @@ class Composition:
     """A composed frame.
 
     Attributes:
-        image: RGB uint8 (H, W, 3); the frame's own array where nothing landed.
-        box: the part of it that may differ from the frame, None where nothing does.
+        image: RGB uint8 (H, W, 3); the frame's own array if nothing was composed.
+        box: the part (x0, y0, x1, y1) that may differ from the frame; None if nothing differs.
         coverage: share of the edited area in the frame that is trusted, [0, 1].
-        seen: what decided, on a coarse grid; None where nothing lands or no place matters.
+        seen: the warped mask and the match's log_b on a coarse grid; None if nothing was composed or no
+            pixel's place matters.
     """
 
     image: Image
@@ -93,11 +101,12 @@ class Composition:
 
 
 class Compositor:
-    """Composes one edit; made once per edit, holds no state of a stream and may be shared by threads.
+    """Composes one edit on frames. It holds no state of a stream and may be shared by threads.
 
     Args:
-        edit: what to compose, in its mode.
+        edit: the edit, composed in its mode.
         landmarks: of its reference; None without a face.
+        config: settings; the defaults when None.
     """
 
     def __init__(
@@ -122,7 +131,7 @@ class Compositor:
         h, w = edit.mask.shape
         small = (max(1, w // self.config.step_px), max(1, h // self.config.step_px))
         self._small_reference = cv2.resize(edit.reference, small, interpolation=cv2.INTER_AREA)
-        # Widened by a cell on each side, so that no change slips between the cells.
+        # Widened by a cell on each side, so that no change is lost between the cells.
         near = np.ones((3, 3), np.uint8)
         self._own_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
         self._small_mask = cv2.dilate(self._own_mask, near)
@@ -144,13 +153,13 @@ class Compositor:
         return self.edit.stand_in
 
     def compose(self, frame: Image, match: Match, weight: float = 1.0, known: float = 1.0) -> Composition:
-        """The edit on a frame.
+        """Composes the edit on a frame.
 
         Args:
             frame: RGB uint8 (H, W, 3).
             match: of this frame with the edit's reference.
             weight: multiplies the edit's strength, [0, 1].
-            known: multiplies what the match says of its own confidence, [0, 1].
+            known: multiplies the trust in the match, [0, 1].
 
         Raises:
             ValueError: a match of another frame size or reference size.
@@ -191,7 +200,7 @@ class Compositor:
         return Composition(image, box, weights.coverage, weights.seen)
 
     def _lay(self, image: Image, placed: Placed, match: Match, weights: Weights, strength: float) -> None:
-        """The rigid objects over a composed frame, in place; on the face behind what hides the face."""
+        """Lays the rigid objects over a composed frame, in place. What hides the face hides them too."""
         assert self._rigid is not None
         assert match.landmarks is not None
         total = float(weights.mask.sum())
@@ -201,7 +210,7 @@ class Compositor:
         self._rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
 
     def _fill(self, image: Image, frame: Image, match: Match, weights: Weights, strength: float) -> None:
-        """Compose the tiles of the weights' box that have anything to do, in place."""
+        """Composes those tiles of the weights' box that the edit may change, in place."""
         layers, small_work = self._layers, self._small_work
         if weights.softness is not None:
             layers = soften(layers, weights.softness)
@@ -243,7 +252,7 @@ class Compositor:
         return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
 
     def _pixels(self, size: tuple[int, int]) -> Float:
-        """x and y of each pixel, float32 (H, W, 2), kept for the last frame size."""
+        """x and y of each pixel, float32 (H, W, 2); kept for the last frame size."""
         grid = self._grid
         if grid.shape[:2] != size:
             x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
@@ -252,7 +261,7 @@ class Compositor:
         return grid
 
     def _shut(self, out: Image, live: Image, at: Float, allowed: Image) -> Image:
-        """`out` with the live pixels back where paint of the face would land beside it."""
+        """Returns `out` with the live pixels restored where paint of the face would land off the face."""
         if self._gate is not None and self._gate.free is not None:
             free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
             allowed = cv2.max(allowed, free)
@@ -264,7 +273,7 @@ class Compositor:
         )
 
     def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> Weights:
-        """Where the edit lands, trust and light gain, on a coarse grid of a box of the frame."""
+        """Computes mask, trust and light gain on a coarse grid over a box of the frame."""
         config = self.config
         size = match.frame_size
         x0, y0, x1, y1 = box
@@ -276,7 +285,7 @@ class Compositor:
         confidence = np.asarray(certain * free, np.float32)
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
-        if self._stand_in is not None:  # beyond the reference's border nothing is known
+        if self._stand_in is not None:  # beyond the reference's border no place is known
             trust = trust * cv2.remap(
                 np.ones_like(self._own_mask), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
             )
@@ -301,7 +310,7 @@ class Compositor:
         return Weights(box, mask, gain, trust, coverage, seen, softness)
 
     def _keep_live(self, image: Image, frame: Image, box: Box, areas: Areas) -> None:
-        """Put mouth interior and eyeballs of the frame back, in place."""
+        """Restores the frame's mouth interior and eyeballs, in place."""
         for (x0, y0, x1, y1), share in areas:
             if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
                 continue
@@ -313,7 +322,7 @@ class Compositor:
 
 
 def _compose(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
-    """The change and over it the paint on a live tile, in place, where `work` says there is any."""
+    """Adds the change to a live tile and lays the paint over it, in place, in the cells marked in `work`."""
     for part in parts(work[..., 0], tile):
         weight = planes.cut(part).change
         made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)

@@ -1,7 +1,7 @@
-"""Where an edit of the face can be on a frame, by the mesh alone: what lands elsewhere is a wrong match.
+"""Limits an edit of the face to the face's mesh on the frame. What lands elsewhere is a wrong match.
 
-A field that sends hair, ear or neck to the painted cheek paints it a second time. Paint that lies on the
-mesh in the reference therefore shows only where the frame's own mesh, a little widened, carries it.
+A field that wrongly maps hair, ear or neck to a painted cheek would show the paint twice. Paint that lies on
+the mesh in the reference is therefore shown only where the frame's mesh, slightly widened, carries it.
 """
 
 from __future__ import annotations
@@ -14,52 +14,53 @@ from correspondence import Bool, Box, Float, Image, Landmarks
 from correspondence.face.topology import topology
 from reference.face.parts import face_size
 
-CELLS = 96  # cells across the face in which the mask is carried
-BESIDE = 0.05  # paint this near to the mesh still moves with its rim, face sizes
-SLACK = 0.006  # how far the match may differ from the mesh, face sizes
-MOST_STRETCH = 4.0  # a triangle this much larger than in the reference was seen edge-on there: not gone by
-CANVAS_PX = 2  # cell of the drawing on the frame, pixels
+CELLS = 96  # cells across the face on which the mask is carried
+BESIDE = 0.05  # paint this near to the mesh moves with its rim, face sizes
+SLACK = 0.006  # allowed distance between match and mesh, face sizes
+MOST_STRETCH = 4.0  # a triangle enlarged more than this was seen edge-on in the reference and is not used
+CANVAS_PX = 2  # cell of the canvas on the frame, pixels
 
 
 class FaceGate:
-    """The part of an edit that moves with the face's mesh.
-
-    Immutable once made, shared by threads. `free` marks what lies off the mesh: there the match decides.
+    """The part of an edit that moves with the face's mesh. It is immutable and may be shared by threads.
 
     Args:
         edited: bool (H, W), the reference's pixels that the edit changes.
         landmarks: of the reference.
+
+    Attributes:
+        free: uint8 (H, W), 255 at edited pixels off the mesh, which the gate does not limit; None if there
+            are none.
+        share: share of the edited pixels that the gate limits, [0, 1].
     """
 
     def __init__(self, edited: Bool, landmarks: Landmarks) -> None:
         size = face_size(landmarks)
         owner = _owners(landmarks, (edited.shape[0], edited.shape[1]), BESIDE * size)
         beyond = (edited & (owner < 0)).astype(np.uint8) * np.uint8(255)
-        self.free = beyond if beyond.any() else None  # uint8 (H, W), 255: edited off the mesh, not gated
-        self.share = 1 - int(np.count_nonzero(beyond)) / max(
-            int(np.count_nonzero(edited)), 1
-        )  # that is gated
+        self.free = beyond if beyond.any() else None
+        self.share = 1 - int(np.count_nonzero(beyond)) / max(int(np.count_nonzero(edited)), 1)
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
-        self._corners = topology().triangles[owner[y, x]]  # of the triangle that carries each cell
+        self._corners = topology().triangles[owner[y, x]]  # corners of the triangle that carries each cell
         corners = landmarks.points[self._corners, :2]
         self._shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners)
-        self._most_area = MOST_STRETCH * _area(corners) / size**2  # at or below 0 for backs: never reached
+        self._most_area = MOST_STRETCH * _area(corners) / size**2  # not above 0 for triangles turned away
         self._size = size
 
     def allowed(self, landmarks: Landmarks, box: Box, beyond: float = 0.0) -> Image:
-        """Where paint of the mesh may be, on a box of the frame.
+        """Finds where paint of the mesh may show on a box of the frame.
 
-        Triangles that face away from the camera, or nearly did in the reference, carry nothing.
+        Triangles that face away from the camera, or were nearly edge-on in the reference, carry no paint.
 
         Args:
             landmarks: of the frame.
             box: (x0, y0, x1, y1) of the frame.
-            beyond: how far around it may be as well, pixels.
+            beyond: further margin around the carried paint, pixels.
 
         Returns:
-            uint8 (y1 - y0, x1 - x0), 255: it may; 0: it may not; between them over a few pixels, since a hard
-            rim would show in what it cuts off.
+            uint8 (y1 - y0, x1 - x0), 255: allowed, 0: not allowed. It falls off over a few pixels, because
+            a hard rim would be visible.
         """
         x0, y0, x1, y1 = box
         corners = landmarks.points[self._corners, :2]  # (N, 3, 2)
@@ -69,7 +70,7 @@ class FaceGate:
         scale = face_size(landmarks) / self._size
         radius = 0.75 * self._step * scale + SLACK * face_size(landmarks) + beyond
         reach = max(1, round(radius / CANVAS_PX))
-        gap = max(1, round(self._step * scale / CANVAS_PX))  # closed: where the mesh stretches, cells part
+        gap = max(1, round(self._step * scale / CANVAS_PX))  # gaps this wide open where the mesh stretches
         edge = reach + gap
         columns, rows = (-(-(x1 - x0) // CANVAS_PX), -(-(y1 - y0) // CANVAS_PX))
         canvas = np.zeros((rows + 2 * edge, columns + 2 * edge), np.uint8)
@@ -79,7 +80,7 @@ class FaceGate:
         grown = cv2.erode(cv2.dilate(canvas, _disc(edge)), _disc(gap))[
             edge : edge + rows, edge : edge + columns
         ]
-        soft = cv2.convertScaleAbs(cv2.blur(grown, (3, 3)), alpha=2)  # falls off outside of what was grown
+        soft = cv2.convertScaleAbs(cv2.blur(grown, (3, 3)), alpha=2)  # falls off outside the grown area
         full = cv2.resize(soft, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
         return np.asarray(full[: y1 - y0, : x1 - x0], np.uint8)
 
@@ -90,7 +91,7 @@ def _disc(radius: int) -> Image:
 
 
 def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.NDArray[np.int32]:
-    """The triangle at each pixel, or the nearest within `beside` pixels, -1 elsewhere; int32 (H, W)."""
+    """Number of the triangle at each pixel, or of the nearest within `beside` pixels; -1 elsewhere; int32."""
     triangles = topology().triangles
     drawn = np.full(size, -1, np.float32)  # float32 holds the numbers exactly, and OpenCV draws on it
     depth = landmarks.points[triangles, 2].mean(axis=1)
@@ -108,7 +109,7 @@ def _owners(landmarks: Landmarks, size: tuple[int, int], beside: float) -> npt.N
 
 
 def _cells(where: Bool, step: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """A pixel of `where` in each step x step cell that has one: rows, columns."""
+    """Rows and columns of one pixel of `where` in each cell of step x step pixels that has one."""
     y, x = np.nonzero(where)
     columns = -(-where.shape[1] // step)
     _, first = np.unique((y // step) * columns + x // step, return_index=True)

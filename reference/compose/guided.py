@@ -1,4 +1,4 @@
-"""The guided filter, solved on a coarse grid and applied at full size: masks with the picture's edges."""
+"""The guided filter, solved on a coarse grid and applied at full size. It gives masks the picture's edges."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 from correspondence import Float, Image
 from correspondence.geometry.region import shrink
 
-RADIUS = 4  # of the filter's window, cells
+RADIUS = 4  # radius of the filter's window, cells
 FIRM = 1e-3  # variance of the guide, in [0, 1] squared, below which it has no edge to follow
 
 
 def guided_mask(coarse: Float, image: Image, radius: int = RADIUS, firm: float = FIRM) -> Float:
-    """A coarse mask at a picture's size, its edges where the picture's are.
+    """Enlarges a coarse mask to a picture's size, with its edges along the picture's edges.
 
-    Fast guided filter (He and Sun, arXiv:1505.00996): mask = a luma + b in each window, a and b fitted on
-    the coarse grid and enlarged.
+    It uses the fast guided filter (He and Sun, arXiv:1505.00996): mask = a luma + b in each window. a and b
+    are fitted on the coarse grid and enlarged.
 
     Args:
         coarse: float32 (h, w), [0, 1].
         image: uint8 (H, W, 3).
         radius: of the window, cells of `coarse`.
-        firm: regularisation.
+        firm: regularisation, variance of the guide in [0, 1] squared.
 
     Returns:
         float32 (H, W), [0, 1].

@@ -1,4 +1,4 @@
-"""Where in a frame an edit can land, known from landmarks before any field is read."""
+"""Finds by landmarks alone where in a frame an edit can land, before any field is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from correspondence import Box, Float, Landmarks
 from reference.face.parts import face_size
 
-HEAD_REACH = 0.35  # of the face's size: as far beyond the face's box things still move with the head
+HEAD_REACH = 0.35  # distance from the face's box within which things move with the head, face sizes
 
 
 def landing_box(
@@ -17,14 +17,19 @@ def landing_box(
     reference_size: tuple[int, int],
     frame_size: tuple[int, int],
 ) -> Box | None:
-    """The box of a frame outside of which an edit within `box` of the reference cannot appear.
+    """Finds the box of a frame that contains every place where an edit can appear.
 
-    On the head the affine map between the two sets of landmarks carries the box, with the landmarks near it
-    and its residual as margin. What lies off the head may also have stayed where it was. Without landmarks,
-    or for an edit on more than half of the picture, it is the whole frame.
+    On the head, the affine map between the two sets of landmarks carries the edit's box. The landmarks near
+    the box and the residual of the map widen it. What lies off the head may also have stayed in place.
+    Without landmarks, or for an edit on more than half of the picture, the box is the whole frame.
+
+    Args:
+        box: of the edit on the reference, (x0, y0, x1, y1), pixels.
+        reference, frame: landmarks of the reference and of the frame.
+        reference_size, frame_size: (H, W) of both.
 
     Returns:
-        Box (x0, y0, x1, y1) inside the frame, None where it lies outside.
+        Box (x0, y0, x1, y1) inside the frame, pixels; None if it lies outside the frame.
     """
     h, w = frame_size
     rh, rw = reference_size
@@ -49,7 +54,7 @@ def landing_box(
 
 
 def leaves_head(box: Box, landmarks: Landmarks) -> bool:
-    """Whether a box of a picture reaches beyond what moves with its head."""
+    """Whether a box of a picture reaches beyond the area that moves with the head."""
     left, top, right, bottom = landmarks.box
     reach = HEAD_REACH * face_size(landmarks)
     x0, y0, x1, y1 = box

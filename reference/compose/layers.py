@@ -1,4 +1,4 @@
-"""An edit as the 8-bit planes the compositor warps: premultiplied change, and picture with cover."""
+"""The 8-bit planes of an edit that the compositor warps: premultiplied change, and picture with cover."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from correspondence import Box, Float, Image
 from reference.edits.edit import Edit
 
-BIAS = 128
-FADED = 2.5  # standard deviations at which a blur has faded
+BIAS = 128  # level that stands for no change
+FADED = 2.5  # reach of a blur, in its standard deviations
 LEAST_VARIANCE = 0.01  # variance of a blur that changes nothing, pixels squared
-RIM = 3  # pixels around a gap from which the planes go on over it
+RIM = 3  # rim of a gap from which the planes are continued into it, pixels
 
 _Plane = npt.NDArray[np.uint8]
 Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]  # (h, w, 2) whole pixels, (h, w) between them
@@ -23,11 +23,11 @@ Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]  # (h, w, 2) whole p
 
 @dataclass(frozen=True, slots=True)
 class Softness:
-    """How soft an edit must become to be as soft as a frame: standard deviations of a blur.
+    """The blur that makes an edit as soft as a frame.
 
     Attributes:
-        x, y: along the reference's axes, pixels of the reference.
-        reach: how far an edit so blurred reaches beyond its own rim, pixels of the frame.
+        x, y: standard deviations along the reference's axes, pixels of the reference.
+        reach: distance that the blurred edit reaches beyond its own rim, pixels of the frame.
     """
 
     x: float
@@ -36,17 +36,17 @@ class Softness:
 
     @property
     def most(self) -> float:
-        """How far it reaches in the reference, pixels of the reference."""
+        """Reach of the blur, pixels of the reference."""
         return FADED * max(self.x, self.y)
 
     def apply(self, plane: _Plane) -> _Plane:
-        """A plane uint8 (H, W) or (H, W, C), so blurred; on a coarser grid where that loses nothing."""
+        """Blurs a plane, uint8 (H, W) or (H, W, C), on a coarser grid where that loses nothing."""
         height, width = plane.shape[:2]
         steps = [_step(self.x), _step(self.y)]
         small = (max(1, round(width / steps[0])), max(1, round(height / steps[1])))
         if small != (width, height):
             plane = cv2.resize(plane, small, interpolation=cv2.INTER_AREA)
-        sigmas = [  # less what shrinking and enlarging blur themselves
+        sigmas = [  # reduced by the blur of shrinking and enlarging
             np.sqrt(max(sigma**2 - (step**2 - 1) / 4, LEAST_VARIANCE)) / step
             for sigma, step in zip((self.x, self.y), steps, strict=True)
         ]
@@ -57,22 +57,24 @@ class Softness:
 
 
 def _step(sigma: float) -> int:
-    """Pixels of the coarsest grid that holds what a blur leaves."""
+    """Cell of the coarsest grid that holds a plane blurred by `sigma`, pixels."""
     return 4 if sigma >= 5 else 2 if sigma >= 2.5 else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layers:
-    """Planes of one edit in one mode; 8 bits, because OpenCV's fixed-point remap is fastest there.
+    """The planes of one edit in one mode. They have 8 bits, where OpenCV's fixed-point remap is fastest.
 
     Attributes:
-        change: what is added, times mask and share of delta, uint8 (H, W, 3) around 128 where every
-            difference fits into 8 bits with its sign; None where there is none or it does not fit.
-        gain_part, loss_part: the same as two uint8 planes (H, W, 3) where it does not fit.
-        paint: the edited picture with mask times cover as fourth channel, uint8 (H, W, 4); None where
-            nothing is replaced.
-        touched: 1 where anything is added or taken, and where anything is replaced, float32 (H, W, 2).
-        box: around what is touched, (x0, y0, x1, y1), pixels; empty where nothing is.
+        change: the difference times mask and share of delta, uint8 (H, W, 3) around 128; None if there is no
+            difference or it does not fit into 8 bits with its sign.
+        gain_part, loss_part: the positive and the negative part of a difference that does not fit, uint8
+            (H, W, 3) each; None otherwise.
+        paint: the edited picture with mask times cover as fourth channel, uint8 (H, W, 4); None if nothing is
+            replaced.
+        touched: float32 (H, W, 2): 1 where something is added or subtracted, and 1 where something is
+            replaced.
+        box: around the touched pixels, (x0, y0, x1, y1), pixels; empty if there are none.
     """
 
     change: Image | None
@@ -86,17 +88,19 @@ class Layers:
 def make_layers(
     edit: Edit, soft: Float | None = None, rigid: Float | None = None, gap: Image | None = None
 ) -> Layers:
-    """The planes of an edit in its mode.
+    """Makes the planes of an edit in its mode.
 
     Args:
-        edit: whose.
-        soft: cover of what hides the skin, float32 (H, W) in [0, 1]: replaced where it is.
-        rigid: cover of what is laid over apart from these planes, float32 (H, W) in [0, 1].
-        gap: where what lies around is continued, uint8 (H, W), 255 there, see `gap_between_lips`.
+        edit: the edit.
+        soft: cover of soft objects, float32 (H, W) in [0, 1]; they replace the frame's pixels.
+        rigid: cover of rigid objects, float32 (H, W) in [0, 1]; they are left out, because they are laid over
+            separately.
+        gap: area over which the surrounding planes are continued, uint8 (H, W), 255 there, see
+            `gap_between_lips`.
     """
     mask = edit.mask if rigid is None else edit.mask * (1 - _near(rigid))
     painted = mask * (edit.cover if soft is None else np.maximum(edit.cover, soft))
-    # The paint goes over the change: what it leaves to see of the change must add up to the whole edit.
+    # The paint is laid over the change. The part of the change that stays visible must complete the edit.
     delta_share = (mask - painted) / np.maximum(1 - painted, np.float32(1e-3))
     difference = np.rint(edit.delta * delta_share[..., None]).astype(np.int16)
     change = gain_part = loss_part = None
@@ -114,7 +118,7 @@ def make_layers(
 
 
 def _bridged(layers: Layers, gap: Image) -> Layers:
-    """Planes that go on over a gap, uint8 (H, W), 255 there, as they are around it."""
+    """Continues the planes over a gap, uint8 (H, W), 255 there, from its surroundings."""
     x, y, w, h = cv2.boundingRect(gap)
     cut = np.s_[max(0, y - RIM) : y + h + RIM, max(0, x - RIM) : x + w + RIM]
     hole = np.ascontiguousarray(gap[cut])
@@ -127,7 +131,7 @@ def _bridged(layers: Layers, gap: Image) -> Layers:
             out[cut][kind] = cv2.inpaint(around, hole, RIM, cv2.INPAINT_TELEA)
         return out
 
-    beside = layers.touched[cut].any(axis=(0, 1))  # which kinds of plane there is anything of
+    beside = layers.touched[cut].any(axis=(0, 1))  # which kinds of planes have content there
     touched = np.maximum(layers.touched, (gap[..., None] > 0) & beside)
     return _each(layers, go_on, touched, _around(touched))
 
@@ -138,7 +142,7 @@ def _around(touched: Float) -> Box:
 
 
 def _each(layers: Layers, make: Callable[[_Plane], _Plane], touched: Float, box: Box) -> Layers:
-    """Each plane that there is, made anew."""
+    """Applies `make` to each plane that is not None."""
     change, gain_part, loss_part, paint = (
         None if plane is None else make(plane)
         for plane in (layers.change, layers.gain_part, layers.loss_part, layers.paint)
@@ -147,29 +151,36 @@ def _each(layers: Layers, make: Callable[[_Plane], _Plane], touched: Float, box:
 
 
 def _near(rigid: Float) -> Float:
-    """1 on a rigid object and its rim, softly 0 beyond: its outline must not be carried a second time."""
+    """1 on a rigid object and its rim, falling softly to 0 beyond.
+
+    It keeps the object's outline out of the other planes.
+    """
     near = cv2.dilate((rigid > 0.02).astype(np.float32), np.ones((5, 5), np.uint8))
     return np.asarray(np.maximum(cv2.blur(near, (3, 3)), rigid), np.float32)
 
 
 def fixed_maps(places: Float) -> Maps:
-    """Places float32 (h, w, 2) in fixed point, 1/32 pixel: what OpenCV's remap uses inside, made once."""
+    """Converts places, float32 (h, w, 2), to the fixed-point maps of OpenCV's remap, in 1/32 pixel."""
     at, between = cv2.convertMaps(places, None, cv2.CV_16SC2)
     return np.asarray(at, np.int16), np.asarray(between, np.uint16)
 
 
 def warp(picture: _Plane, maps: Maps, border: int = 0) -> _Plane:
-    """A picture uint8 (H, W, C) at the places of `fixed_maps`, `border` outside; uint8 (h, w, C)."""
+    """Reads a picture, uint8 (H, W, C), at the places of `fixed_maps`; `border` outside; uint8 (h, w, C)."""
     value = (border, border, border, border)
     warped = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=value)
     return np.asarray(warped, np.uint8)
 
 
 def warp_change(layers: Layers, maps: Maps) -> tuple[Image, Image]:
-    """What is to be added to and taken from a window of the frame, uint8 (h, w, 3) each.
+    """Warps the change to a window of the frame.
 
     Args:
-        maps: where in the reference each pixel of the window is seen, of `fixed_maps`.
+        layers: the planes of the edit.
+        maps: places of the window's pixels in the reference, made by `fixed_maps`.
+
+    Returns:
+        The values to add and the values to subtract, uint8 (h, w, 3) each.
     """
     if layers.change is not None:
         warped = warp(layers.change, maps, BIAS)
@@ -181,7 +192,7 @@ def warp_change(layers: Layers, maps: Maps) -> tuple[Image, Image]:
 
 
 def soften(layers: Layers, softness: Softness) -> Layers:
-    """The planes blurred, `touched` left as it is."""
+    """Blurs the planes; `touched` and `box` stay as they are."""
     margin = int(np.ceil(softness.most)) + 1
     x0, y0, x1, y1 = layers.box
     cut = np.s_[max(0, y0 - margin) : y1 + margin, max(0, x0 - margin) : x1 + margin]
@@ -195,7 +206,7 @@ def soften(layers: Layers, softness: Softness) -> Layers:
 
 
 def soft_paint(paint: _Plane, softness: Softness) -> _Plane:
-    """Colour and cover uint8 (h, w, 4), blurred so that no colour comes in from beside the paint."""
+    """Blurs colour and cover, uint8 (h, w, 4), so that no colour from beside the paint comes in."""
     colour, cover = paint[..., :3], cv2.extractChannel(paint, 3)
     laid = cv2.multiply(colour, cv2.merge([cover, cover, cover]), scale=1 / 255)
     soft = softness.apply(cover)

@@ -1,8 +1,9 @@
-"""Mouth interior and eyeballs: what stays live because the reference shows it at another opening.
+"""Keeps the mouth interior and the eyeballs live, because the reference shows them at another opening.
 
-Lips that are apart in the reference and meet in a frame pull what lies between them there into a line. The
-paint of both lips is therefore continued over a mouth that was left alone (`gap_between_lips`): where lips
-meet it closes the line, and where they are apart the mouth stays live anyway.
+If lips are apart in the reference and meet in a frame, the unedited gap between them shrinks to a visible
+line. The paint of both lips is therefore continued over the gap of a mouth that was not edited inside
+(`gap_between_lips`). Where the lips meet, it closes the line. Where they are apart, the mouth stays live
+anyway.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, eye_openings, 
 
 SUBPIXEL_BITS = 4
 Areas = list[tuple[Box, Float]]  # boxes of a frame, each with its live share float32 (h, w) in [0, 1]
-TOUCHED = 0.3  # share of an opening the edit must cover on the reference to count as meant for its inside
-LEAST = 0.04  # openness below which an opening has no inside to keep ...
-LEAST_BARE = 0.02  # ... and a mouth whose inside the edit left alone: there a line of paint lies on teeth
+TOUCHED = 0.3  # share of an opening that the edit must cover on the reference to count as editing its inside
+LEAST = 0.04  # openness below which an opening has no inside to keep live
+LEAST_BARE = 0.02  # the same for a mouth that was not edited inside, where paint would lie on the teeth
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One opening of the face and what the reference knows of it.
+    """One opening of the face, mouth or eye, as the reference shows it.
 
     Attributes:
-        numbers: its outline, landmark numbers.
-        openness: how far it is open in the reference, as `lip_gap` or `eye_openings`.
-        edited: whether the edit covers its inside there.
-        least: openness below which there is no inside to keep.
-        tolerance: relative change of openness up to which an edited inside is carried along.
+        numbers: landmark numbers of its outline.
+        openness: its opening in the reference, as `lip_gap` or `eye_openings` give it.
+        edited: whether the edit covers its inside in the reference.
+        least: openness below which there is no inside to keep live.
+        tolerance: relative change of openness up to which an edited inside is shown.
     """
 
     numbers: tuple[int, ...]
@@ -43,7 +44,7 @@ class Opening:
 
 
 def openings(edit: Edit, landmarks: Landmarks | None) -> tuple[Opening, Opening, Opening] | None:
-    """Mouth, right and left eye of the edit's reference; None without landmarks."""
+    """Finds the mouth, the right and the left eye of the edit's reference; None without landmarks."""
     if landmarks is None:
         return None
     right, left = eye_openings(landmarks)
@@ -59,13 +60,14 @@ def openings(edit: Edit, landmarks: Landmarks | None) -> tuple[Opening, Opening,
 def gap_between_lips(
     places: tuple[Opening, Opening, Opening] | None, landmarks: Landmarks | None
 ) -> Image | None:
-    """Where the reference shows the inside of an open mouth that the edit left alone.
+    """Finds the inside of an open mouth of the reference that the edit left alone.
 
     Args:
-        places: `openings` of the edit; landmarks: of its reference.
+        places: `openings` of the edit.
+        landmarks: of its reference.
 
     Returns:
-        uint8 (H, W), 255 between the lips; None where the mouth is shut or edited inside.
+        uint8 (H, W), 255 between the lips; None if the mouth is shut or edited inside.
     """
     if places is None or landmarks is None:
         return None
@@ -96,10 +98,14 @@ def _inside_edited(edit: Edit, landmarks: Landmarks, numbers: tuple[int, ...]) -
 
 
 def live_share(opening: Opening, openness: float) -> float:
-    """How much of the live picture stays inside an opening, [0, 1].
+    """Share of the live picture that stays inside an opening, [0, 1].
 
-    0 where it is shut. Where the edit left the inside alone, all of it; where the edit is on it, the
-    more the further the opening differs from the reference.
+    It is 0 for a shut opening and 1 for an open one that was not edited inside. For an opening that was
+    edited inside, it rises with the difference between its openness and that of the reference.
+
+    Args:
+        opening: the opening in the reference.
+        openness: its openness in the frame.
     """
     there = _ramp(openness, opening.least, 2 * opening.least)
     if not opening.edited:
@@ -111,10 +117,15 @@ def live_share(opening: Opening, openness: float) -> float:
 def live_areas(
     places: tuple[Opening, Opening, Opening] | None, landmarks: Landmarks | None, size: tuple[int, int]
 ) -> Areas:
-    """Where a frame stays live: boxes (x0, y0, x1, y1), each with its live share float32 (h, w) in [0, 1].
+    """Finds where a frame stays live.
 
     Args:
-        places: `openings` of the edit; landmarks: of the frame; size: its (H, W).
+        places: `openings` of the edit.
+        landmarks: of the frame.
+        size: (H, W) of the frame.
+
+    Returns:
+        Boxes (x0, y0, x1, y1), each with its live share, float32 (h, w) in [0, 1].
     """
     if places is None or landmarks is None:
         return []

@@ -1,4 +1,4 @@
-"""Person and background of a picture, and an edit cut in two along the person's outline."""
+"""Separates person and background of a picture, and splits an edit along the person's outline."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from reference.compose.landing import leaves_head
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 
-SEEN_SIDE = 256  # pictures are shrunk to this before the model looks at them
-LEAST_BEHIND = 0.1  # share of an edit on the background from which the two move apart
-EDGE = (0.3, 0.7)  # the model's answer below which there is none of the person, and above which nothing else
-SHARP = (0.2, 0.8)  # of the filtered mask: the filter leaves a veil where the picture has no edge
+SEEN_SIDE = 256  # longer side to which pictures are shrunk for the model, pixels
+LEAST_BEHIND = 0.1  # share of an edit on the background from which the edit is split
+EDGE = (0.3, 0.7)  # output of the model that maps to 0 (background) and to 1 (person)
+SHARP = (0.2, 0.8)  # the same for the filtered mask, which is never quite 0 or 1 where there is no edge
 LARGE_PX = 400_000  # larger pictures are outlined at half their size
-CLEAR = 0.012  # how far the person reaches beyond the mask, share of the shorter side: its rim is mixed
+CLEAR = 0.012  # margin around the person that is filled as well, share of the shorter side
 
 
 class PersonDetector:
-    """MediaPipe's selfie segmentation alone, which `BodyWatcher` can run beside the path; not thread-safe."""
+    """Finds the person by MediaPipe's selfie segmentation. `BodyWatcher` can run it. Not thread-safe."""
 
     def __init__(self) -> None:
         self._segmenter = Segmenter()
 
     def __call__(self, image: Image, now_s: float) -> Body:
-        """The person in a frame, without shoulders.
+        """Finds the person's mask in a frame; the shoulders are not searched.
 
         Args:
             image: uint8 (H, W, 3).
-            now_s: its time, seconds.
+            now_s: time of the frame, seconds.
         """
         height, width = check_image(image)
         ratio = min(1.0, SEEN_SIDE / max(height, width))
@@ -43,17 +43,17 @@ class PersonDetector:
         return Body(None, smoothstep(self._segmenter(seen), *EDGE), (height, width), now_s)
 
     def close(self) -> None:
-        """Free MediaPipe's task."""
+        """Frees MediaPipe's task."""
         self._segmenter.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """An edit in two.
+    """An edit split into person and background.
 
     Attributes:
-        front: what it changed on the person.
-        back: what it changed behind, on pictures without the person: the place is filled from around it.
+        front: the edit on the person.
+        back: the edit behind the person. Its pictures show no person: the area is filled from around it.
         person: share of the person in the reference, float32 (H, W), [0, 1].
     """
 
@@ -63,14 +63,16 @@ class Split:
 
 
 def may_reach_behind(edit: Edit, landmarks: Landmarks | None) -> bool:
-    """Whether it is worth looking for the person: the edit leaves the head and needs a place at all."""
+    """Whether an edit may have a part behind the person: it reaches beyond the head and is no pure tone."""
     if edit.box is None or edit.is_tone:
         return False
     return landmarks is None or leaves_head(edit.box, landmarks)
 
 
 def split_edit(edit: Edit, person: Float) -> Split | None:
-    """Cut an edit in two; None where too little of it lies on the background, or there is no person.
+    """Splits an edit into person and background.
+
+    Returns None if too little of the edit lies on the background, or if there is no person or no background.
 
     Args:
         edit: of any mode.
@@ -96,11 +98,14 @@ def split_edit(edit: Edit, person: Float) -> Split | None:
 
 
 def outline(person: Float, image: Image) -> Float:
-    """The person's share of each pixel of a picture, along the picture's own edges: float32 (H, W), [0, 1].
+    """Refines a coarse mask of the person along the picture's edges.
 
     Args:
-        person: the same on a coarse grid over it, float32 (h, w).
+        person: share of the person on a coarse grid over the picture, float32 (h, w), [0, 1].
         image: uint8 (H, W, 3).
+
+    Returns:
+        Share of the person in each pixel, float32 (H, W), [0, 1].
     """
     height, width = image.shape[:2]
     if height * width <= LARGE_PX:
@@ -111,11 +116,11 @@ def outline(person: Float, image: Image) -> Float:
 
 
 def _filled(image: Image, known: Float) -> Image:
-    """A picture whose unknown pixels continue what is around them, coarser the further in (push-pull).
+    """Fills unknown pixels from their surroundings, more coarsely the farther inside they are (push-pull).
 
     Args:
         image: uint8 (H, W, 3).
-        known: 1 or 0, float32 (H, W).
+        known: float32 (H, W), 1 for known pixels, 0 for unknown ones.
     """
     levels = [(image.astype(np.float32) * known[..., None], known)]
     while min(levels[-1][1].shape) > 2:

@@ -1,9 +1,9 @@
-"""A rigid object of an edit, carried by the head's motion and laid over the frame.
+"""Carries a rigid object of an edit by the head's motion and lays it over the frame.
 
-The head moves as one piece: under weak perspective a point at (x, y) and depth z of the reference is seen at
-A (x, y, z, 1), A of 2 x 4 fitted to landmarks that keep their distances (Ullman and Basri 1991). The object
-lies on a surface that the reference's face tells (`surface`), since no single picture shows its own depth.
-A pixel of the frame shows what its line of sight meets first.
+The head moves as one piece. Under weak perspective, a point at (x, y) and depth z of the reference is seen at
+A (x, y, z, 1). A is a 2 x 4 matrix fitted to landmarks that keep their distances (Ullman and Basri 1991). A
+single picture does not show its depth, so the object is placed on a surface that is derived from the
+reference's face (`surface`). A pixel of the frame shows what its line of sight meets first.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.face.view import RIGID
 
-REACH = 0.3  # landmarks within about this distance of the object decide where it goes, face sizes
-FAR = 0.05  # weight of the others
-CELL = 8  # grid on which places are computed, pixels
-DEPTHS = 24  # at which a line of sight looks for the object
-THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it is whole (60 degrees)
-MARGIN = 2  # pixels around the object's box
-RIM = 0.05  # as much around the object is kept for its blur to reach into, face sizes
+REACH = 0.3  # landmarks within about this distance of the object decide its place, face sizes
+FAR = 0.05  # weight of the other landmarks
+CELL = 8  # cell of the grid on which places are computed, pixels
+DEPTHS = 24  # number of depths at which a line of sight is tested
+THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it shows fully (60 degrees)
+MARGIN = 2  # margin around the object's box, pixels
+RIM = 0.05  # margin of the picture that is kept around the object for its blur, face sizes
 
 _Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """Where an object is in a frame.
+    """The place of an object in a frame.
 
     Attributes:
-        box: of the frame, (x0, y0, x1, y1).
-        places: where on the reference each of its pixels is seen, float32 (h, w, 2), pixels.
-        share: how far it is shown, [0, 1]; it goes as the head turns away.
+        box: of the frame, (x0, y0, x1, y1), pixels.
+        places: place of each pixel of the box on the reference, float32 (h, w, 2), pixels.
+        share: opacity of the object, [0, 1]; it falls as the head turns away.
     """
 
     box: Box
@@ -49,7 +49,7 @@ class Placed:
 
 
 class RigidLayer:
-    """The rigid objects of one edit; immutable once made, shared by threads.
+    """The rigid objects of one edit. It is immutable and may be shared by threads.
 
     Args:
         edited: the edited picture, uint8 (H, W, 3).
@@ -76,12 +76,12 @@ class RigidLayer:
         self._surface = surface_of(alpha, self.box, landmarks)
 
     def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
-        """Where the object is in a frame, None where it is out of it or turned away.
+        """Finds the object's place in a frame; None if it is out of the frame or turned away.
 
         Args:
             landmarks: of the frame.
-            size: its (H, W).
-            beyond: how far around the object the box reaches, pixels.
+            size: (H, W) of the frame.
+            beyond: further margin of the box around the object, pixels.
         """
         motion = self._motion(landmarks)
         plane = motion[:2].T / self._size  # 2 x 2
@@ -94,27 +94,27 @@ class RigidLayer:
         return Placed(box, self._places(motion, np.asarray(np.linalg.inv(plane), np.float64), box), share)
 
     def carry(self, landmarks: Landmarks, places: Float) -> Float:
-        """Where places of the object are seen in a frame.
+        """Maps places of the object to a frame.
 
         Args:
             landmarks: of the frame.
             places: on the reference, float32 (N, 2), pixels.
 
         Returns:
-            float32 (N, 2), pixels of the frame, hidden ones included.
+            float32 (N, 2), pixels of the frame; hidden places are included.
         """
         seen = self._forward(self._motion(landmarks), np.asarray(places, np.float64))
         return seen.astype(np.float32)
 
     def _motion(self, landmarks: Landmarks) -> _Doubles:
-        """The head's motion A, (4, 2): from face sizes to the frame's pixels."""
+        """The head's motion A, (4, 2), from face sizes to pixels of the frame."""
         weighted = self._anchors * self._weights[:, None]
         target = np.asarray(landmarks.points[list(RIGID), :2], np.float64)
         normal = self._anchors.T @ weighted + 1e-4 * np.diag([0.0, 0.0, 1.0, 0.0])
         return np.asarray(np.linalg.solve(normal, weighted.T @ target))
 
     def _forward(self, motion: _Doubles, places: _Doubles) -> _Doubles:
-        """Places (N, 2) of the reference seen in the frame, (N, 2)."""
+        """Maps places (N, 2) of the reference to the frame, (N, 2)."""
         depth = self._surface.depth_at(places)
         at = np.column_stack([(places - self._middle[:2]) / self._size, depth, np.ones(len(places))])
         return np.asarray(at @ motion)
@@ -130,20 +130,20 @@ class RigidLayer:
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
     def _places(self, motion: _Doubles, inverse: _Doubles, box: Box) -> Float:
-        """Where on the reference each pixel of a box is seen: what its line of sight meets, (h, w, 2)."""
+        """Place on the reference that the line of sight of each pixel of a box meets, (h, w, 2)."""
         x0, y0, x1, y1 = box
         columns, rows = -(-(x1 - x0) // CELL) + 2, -(-(y1 - y0) // CELL) + 2  # a cell more on each side
         x = x0 + (np.arange(columns) - 0.5) * CELL - 0.5
         y = y0 + (np.arange(rows) - 0.5) * CELL - 0.5
         wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        start = (wanted - motion[3]) @ inverse.T + self._middle[:2]  # as if all lay at the middle's depth
-        step = inverse @ motion[2]  # the line of sight on the reference, from a depth to the next
+        start = (wanted - motion[3]) @ inverse.T + self._middle[:2]  # places at the mean depth
+        step = inverse @ motion[2]  # the line of sight on the reference, for a depth of 1
         low, high = self._surface.nearest - 1e-3, self._surface.farthest + 1e-3
         depths = np.linspace(low, high, DEPTHS)
         beyond = np.stack(
             [d - self._surface.depth_at(start - d * step) for d in depths]
         )  # rises through 0 at a hit
-        hit = np.argmax(beyond >= 0, axis=0)  # the nearest, which the last depth is at the latest
+        hit = np.argmax(beyond >= 0, axis=0)  # the nearest hit; the last depth if there is none before
         hit = np.maximum(np.where(beyond[-1] < 0, DEPTHS - 1, hit), 1)
         cell = np.arange(len(start))
         before, after = beyond[hit - 1, cell], beyond[hit, cell]
@@ -161,14 +161,14 @@ class RigidLayer:
         trust: Float | None,
         softness: Softness | None = None,
     ) -> None:
-        """Lay the object over a frame, in place; pixels it does not cover stay as they are.
+        """Lays the object over a frame, in place. Pixels that it does not cover stay as they are.
 
         Args:
             image: uint8 (H, W, 3).
-            placed: where, of `place`.
-            gain: light on the frame over light on the reference.
-            trust: times its cover, float32 (h, w) over the box, [0, 1]; None for 1.
-            softness: of the frame, beside that of the reference; None for none.
+            placed: the result of `place`.
+            gain: light on the frame divided by light on the reference.
+            trust: multiplies the object's cover, float32 (h, w) over the box, [0, 1]; None for 1.
+            softness: blur that makes the object as soft as the frame; None for none.
         """
         x0, y0, x1, y1 = placed.box
         places = placed.places - np.array(self._corner, np.float32)
@@ -185,12 +185,18 @@ class RigidLayer:
 
 
 def on_face(trust: Float, landmarks: Landmarks, box: Box) -> Float:
-    """Trust in a match, coarse over a box of the frame, as it counts for an object there.
+    """Limits trust in a match to the face, for an object that is laid over it.
 
-    What hides the face hides the object too; beside the face, hair and background may be of any kind.
+    What hides the face hides the object too. Beside the face, low trust does not count, because hair and
+    background may look different there.
+
+    Args:
+        trust: float32, a coarse grid over the box, [0, 1].
+        landmarks: of the frame.
+        box: of the frame, (x0, y0, x1, y1), pixels.
 
     Returns:
-        float32 (h, w), `trust` on the face's oval, 1 beside it.
+        float32 (h, w) over the box: `trust` inside the face's oval, 1 outside.
     """
     x0, y0, x1, y1 = box
     shown = cv2.resize(trust, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""A match read as finely as a composition needs it: on a coarse grid first, then where the edit lands."""
+"""Reads a match as finely as a composition needs it: on a coarse grid first, then where the edit lands."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from correspondence import Box, Float, Match
 from correspondence.types import Patch
 
 LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enlarged
-LARGE_STEP = 3  # its cells, pixels: no coarser than a matcher's own grid on a frame that large
+LARGE_STEP = 3  # cell of that grid, pixels: no coarser than a matcher's own grid on a frame that large
 
 
 def coarse_values(match: Match, box: Box, size: tuple[int, int], *, doubted: bool = True) -> Float:
-    """(dx, dy, log_b) on an even grid over a box of the frame.
+    """Reads (dx, dy, log_b) on an even grid over a box of the frame.
 
     Args:
         match: of the frame.
         box: (x0, y0, x1, y1) inside the frame.
         size: cells (rows, columns); cell i of n on a side of length l is read at (i + 0.5) l / n - 0.5.
-        doubted: raise log_b where something hides the face; False for who weighs that pixel by pixel.
+        doubted: raises log_b where something hides the face; False for callers that handle it per pixel.
 
     Returns:
         float32 (rows, columns, 3), in pixels of frame and reference.
@@ -39,12 +39,15 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int], *, doubted: boo
 
 
 def seen_share(match: Match, box: Box, size: tuple[int, int]) -> Float | np.float32:
-    """How far nothing hides the face on an even grid over a box, [0, 1]: float32 (rows, columns), or 1."""
+    """Share of each cell that nothing hides on an even grid over a box, [0, 1].
+
+    Returns float32 (rows, columns), or 1 if nothing hides the face.
+    """
     return np.float32(1) if match.hidden is None else 1 - match.hidden.on(box, size)
 
 
 def read_grid(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> Float:
-    """Values of a grid over the box `covered`, read bilinearly on a grid of `size` over `box`."""
+    """Reads a grid over the box `covered` bilinearly on a grid of `size` (rows, columns) over `box`."""
     rows, columns = size
     step_x, step_y = (box[2] - box[0]) / columns, (box[3] - box[1]) / rows
     cell_x = (covered[2] - covered[0]) / values.shape[1]
@@ -61,9 +64,9 @@ def read_grid(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> F
 
 
 def _weight(patch: Patch, match: Match, box: Box, size: tuple[int, int]) -> Float | None:
-    """How far a patch hides the one below on a grid of `size` over `box`, [0, 1]; None for 1 everywhere.
+    """Weight of a patch over those below it on a grid of `size` over `box`, [0, 1]; None for 1 everywhere.
 
-    It is a product of a weight across and one down: a row and a column of a large box tell it all.
+    It is the product of a weight along x and one along y, so one row and one column of a large box suffice.
     """
     rows, columns = size
     x0, y0, x1, y1 = box
@@ -90,7 +93,7 @@ def _weight(patch: Patch, match: Match, box: Box, size: tuple[int, int]) -> Floa
 
 
 def window_field(match: Match, box: Box) -> Float:
-    """The field at each pixel of a box of the frame, large boxes read on a coarser grid.
+    """Reads the field at each pixel of a box of the frame. Large boxes are read on a coarser grid.
 
     Args:
         match: of the frame.
@@ -108,7 +111,7 @@ def window_field(match: Match, box: Box) -> Float:
 
 
 def places(match: Match, box: Box, pixels: Float) -> Float:
-    """Where in the reference each pixel of a box of the frame is seen.
+    """Computes the place in the reference of each pixel of a box of the frame.
 
     Args:
         match: of the frame.

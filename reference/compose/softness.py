@@ -1,11 +1,11 @@
-"""How much softer a frame is than an edit's reference, so that what is laid on it can be as soft.
+"""Measures how much softer a frame is than an edit's reference, so that the edit can be softened alike.
 
-A head in motion or out of focus is blurred, and an edit drawn on a sharp still looks pasted on it. The
-reference is brought onto the frame by the match, on a grid that a face spans with `CELLS`, and softened in
-steps until its gradients are as weak as the frame's. Each of many small blocks is compared by itself and
-their weighted median counts: closing eyes, a talking mouth or a hand change a few of them only. Gradients
-do not ask for an exact place, so that a match that errs by a pixel does not count as blur; skin that has
-turned away shows less of itself, and a turned head is not compared.
+A head in motion or out of focus is blurred, and an edit drawn on a sharp still looks pasted on it. The match
+brings the reference onto the frame, on a grid of `CELLS` across the face. The reference is then softened in
+steps until its gradients are as weak as the frame's. Many small blocks are compared separately and their
+weighted median counts, because closing eyes, a talking mouth or a hand change only a few blocks. Gradients
+need no exact place, so a match that errs by a pixel does not count as blur. A turned head is not compared,
+because skin that turned away shows less detail.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from reference.compose.sampling import coarse_values
 from reference.edits.mask import smoothstep
 from reference.face.view import view_change
 
-CELLS = 128  # of the grid, across the face at most
-LEAST_STEP = 2  # pixels a cell spans at least: smaller blur cannot be told from noise
-BLOCK = 8  # cells on a side of what is compared by itself
-LEVELS = (0.5, 0.8, 1.3, 2.0, 3.0, 4.4)  # softness that is tried, sigma in cells
-QUIET = 4.0  # energy of gradients that noise may have, levels squared: blocks with no more do not count
-REST = 0.6  # sigma up to which a frame counts as sharp, cells; its square is taken off that of every blur
-LEAST_BLOCKS = 6
+CELLS = 128  # largest number of cells across the face
+LEAST_STEP = 2  # least side of a cell, pixels: smaller blur cannot be told from noise
+BLOCK = 8  # side of a block, cells
+LEVELS = (0.5, 0.8, 1.3, 2.0, 3.0, 4.4)  # blurs that are tried, sigma in cells
+QUIET = 4.0  # gradient energy of noise, levels squared: blocks with no more do not count
+REST = 0.6  # sigma up to which a frame counts as sharp, cells; its square is subtracted from every blur's
+LEAST_BLOCKS = 6  # least number of blocks that must count
 LEAST_PX = 0.3  # sigma below which a blur changes no level of an 8-bit plane
-TURNED_DEG = (10.0, 20.0)  # turn of the head up to which the two compare, and from which they do not
+TURNED_DEG = (10.0, 20.0)  # turn of the head up to which blur counts in full, and from which it does not
 
 
 class SoftnessMeter:
-    """Compares frames with one reference; immutable once made, shared by threads.
+    """Compares the sharpness of frames with one reference. It is immutable and may be shared by threads.
 
     Args:
         reference: uint8 (H, W, 3).
@@ -48,13 +48,15 @@ class SoftnessMeter:
         self._shrink = np.array([size[0] / luma.shape[1], size[1] / luma.shape[0]], np.float32)
 
     def measure(self, frame: Image, match: Match, radius_px: float) -> Softness | None:
-        """How the reference must be softened to be as soft as the frame, None where it need not be or
-        nothing can be told, as without a face.
+        """Measures the blur that makes the reference as soft as the frame.
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of it with the reference.
-            radius_px: error that a place may have and still be compared.
+            match: of the frame with the reference.
+            radius_px: error of the match up to which a place is compared, pixels.
+
+        Returns:
+            The blur; None if none is needed or it cannot be measured, for example without a face.
         """
         if match.landmarks is None:
             return None
@@ -81,7 +83,7 @@ class SoftnessMeter:
 
 
 def _around(landmarks: Landmarks) -> Box:
-    """What is compared: the face, as far as the picture shows it."""
+    """The compared box: the part of the face's box inside the picture."""
     height, width = landmarks.image_size
     left, top, right, bottom = landmarks.box
     x0, y0 = min(max(0, int(left)), width - 1), min(max(0, int(top)), height - 1)
@@ -89,7 +91,7 @@ def _around(landmarks: Landmarks) -> Box:
 
 
 def _step(box: Box) -> int:
-    """Pixels a cell of the grid over a box; whole, since means over whole pixels are quick."""
+    """Side of the grid's cells over a box, in whole pixels, because means over whole pixels are fast."""
     return max(LEAST_STEP, -(-max(box[2] - box[0], box[3] - box[1]) // CELLS))
 
 
@@ -107,7 +109,7 @@ def _energy(luma: Float) -> Float:
 
 
 def _compare(now: Float, before: Float, sure: Float) -> Float | None:
-    """Sigma along x and y by which `before` must be softened, cells, float32 (2,); None for none."""
+    """Sigma along x and y by which `before` must be blurred, cells, float32 (2,); None for none."""
     light = np.clip((_blocks(now) + 4) / (_blocks(before) + 4), 0.5, 2.0) ** 2
     live = _energy(now) + QUIET / 4
     first = _energy(before) * light
@@ -137,7 +139,7 @@ def _median(values: Float, weights: Float) -> Float:
 
 
 def _on_reference(sigma: Float, at: Float, step: int) -> Softness | None:
-    """A softness along x and y of the frame, pixels, as one of the reference; None where 8 bits lose it."""
+    """Converts a blur along the frame's x and y, pixels, to the reference; None if 8 bits cannot show it."""
     coarse = _blocks(at) / np.float32(BLOCK * step)
     across = np.median(np.diff(coarse, axis=1).reshape(-1, 2), axis=0)
     down = np.median(np.diff(coarse, axis=0).reshape(-1, 2), axis=0)

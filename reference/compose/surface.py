@@ -1,8 +1,8 @@
-"""The surface on which a rigid object of an edit lies, told by the face of its reference.
+"""The surface on which a rigid object of an edit lies, derived from the face of its reference.
 
-Glasses are a plane through the bridge of the nose; what reaches beyond their hinges bends back to the
-temples. Everything else lies where it can touch the head: on a smooth surface over brows, bridge, cheekbones,
-temples and forehead.
+Glasses lie on a plane through the bridge of the nose; their parts beyond the hinges bend back to the temples.
+Other objects lie on a smooth surface over brows, bridge, cheekbones, temples and forehead, where they can
+touch the head.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from reference.edits.objects import frames_eyes
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.face.view import RIGID
 
-# Where hats and the like touch the head from before: the bridge of the nose, brows, cheekbones and forehead.
+# Landmarks where hats and the like touch the head: bridge of the nose, brows, cheekbones and forehead.
 CONTACT = RIGID[:8] + RIGID[18:] + (70, 63, 105, 66, 107, 300, 293, 334, 296, 336)
 CONTACT += (50, 280, 117, 118, 346, 347)
-# What the surface meets exactly: the temples, where it bends back sharply, and some of these.
+# Landmarks that the surface meets exactly: the temples, where it bends back sharply, and some others.
 HELD = (127, 356, 162, 389, 168, 6, 70, 300, 116, 345, 10, 151, 54, 284)
 HELD_SIGMA = 0.06  # over which a held landmark pulls the surface, face sizes
-DEPTH_SIGMA = 0.07  # over which their depths are smoothed, face sizes
-BRIDGE = (168, 6)
-EYE_CORNERS = (33, 263)  # outer ones: the plane of glasses is parallel to the line through them
-ABOVE, BELOW = (105, 334), (117, 346)  # brows and cheekbones: it leans as the line from one to the other
+DEPTH_SIGMA = 0.07  # over which the contact depths are smoothed, face sizes
+BRIDGE = (168, 6)  # bridge of the nose
+EYE_CORNERS = (33, 263)  # outer corners: the plane of glasses is parallel to the line through them
+ABOVE, BELOW = (105, 334), (117, 346)  # brows and cheekbones: the plane leans like the line between them
 TEMPLES = (127, 356)  # where the arms of glasses end in a picture
-LENS_SHARE = 0.35  # a column of glasses this much as high as the highest belongs to a lens, not to an arm
-STEEP = 2.0  # face sizes of depth an arm gains for each across, where no temple lies beyond the hinge
+LENS_SHARE = 0.35  # columns of at least this share of the largest height are lenses, the others arms
+STEEP = 2.0  # depth of an arm per distance across, if no temple lies beyond the hinge
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -40,9 +40,9 @@ class Surface:
     """Depth over a box of the reference.
 
     Attributes:
-        depth: float32 (rows, columns), face sizes from the mean depth of the rigid landmarks; larger is
-            farther from the camera.
-        box: (x0, y0, x1, y1) of the reference that the cells cover evenly, pixels.
+        depth: float32 (rows, columns), in face sizes, relative to the mean depth of the rigid landmarks;
+            larger is farther from the camera.
+        box: the box (x0, y0, x1, y1) of the reference that the cells cover evenly, pixels.
     """
 
     depth: Float
@@ -59,7 +59,7 @@ class Surface:
         return float(self.depth.max())
 
     def depth_at(self, places: _Doubles) -> _Doubles:
-        """Depth at places (N, 2) of the reference, pixels; border cells serve beyond the box; (N,)."""
+        """Reads depth, (N,), at places (N, 2) of the reference, pixels; border cells serve beyond the box."""
         x0, y0, x1, y1 = self.box
         rows, columns = self.depth.shape
         scale = np.array([columns / (x1 - x0), rows / (y1 - y0)])
@@ -69,11 +69,11 @@ class Surface:
 
 
 def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
-    """The surface of a rigid object.
+    """Derives the surface of a rigid object.
 
     Args:
-        alpha: its cover, float32 (H, W), [0, 1].
-        box: around it, (x0, y0, x1, y1), pixels.
+        alpha: cover of the object, float32 (H, W), [0, 1].
+        box: around the object, (x0, y0, x1, y1), pixels.
         landmarks: of the reference.
     """
     size = face_size(landmarks)
@@ -90,7 +90,7 @@ def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
 
 
 def _plane(places: _Doubles, alpha: Float, landmarks: Landmarks) -> _Doubles:
-    """Depth of glasses at places (N, 2), face sizes, (N,): a plane, and arms bent back at its hinges."""
+    """Depth of glasses at places (N, 2), (N,), face sizes: a plane with arms that bend back at the hinges."""
     size = face_size(landmarks)
     points = np.asarray(landmarks.points, np.float64)
     right, left = points[list(EYE_CORNERS)]
@@ -110,7 +110,7 @@ def _plane(places: _Doubles, alpha: Float, landmarks: Landmarks) -> _Doubles:
     along = (places - bridge[:2]) @ across
     for hinge, temple in zip(_hinges(alpha, bridge[:2], across), points[list(TEMPLES)], strict=True):
         side = np.sign(hinge)
-        out = side * (float((temple[:2] - bridge[:2]) @ across) - hinge)  # of the temple beyond the hinge
+        out = side * (float((temple[:2] - bridge[:2]) @ across) - hinge)  # distance from hinge to temple
         back = float(temple[2] - flat(temple[None, :2])[0])
         steep = back / out if out > 0.02 * size and back > 0 else STEEP
         depth += steep * np.maximum(side * (along - hinge), 0)
@@ -118,7 +118,7 @@ def _plane(places: _Doubles, alpha: Float, landmarks: Landmarks) -> _Doubles:
 
 
 def _hinges(alpha: Float, middle: _Doubles, across: _Doubles) -> tuple[float, float]:
-    """Where the lenses of glasses end on either side of the nose, pixels along the line through the eyes."""
+    """The outer ends of the lenses on either side of the nose, pixels along the line through the eyes."""
     y, x = np.nonzero(alpha > 0.5)
     away = np.column_stack([x, y]) - middle
     along = np.rint(away @ across).astype(int)
@@ -133,10 +133,10 @@ def _hinges(alpha: Float, middle: _Doubles, across: _Doubles) -> tuple[float, fl
 
 
 def _contact(places: _Doubles, landmarks: Landmarks) -> _Doubles:
-    """Depth at places (N, 2) of the surface that things on the head touch, face sizes, (N,).
+    """Depth of the surface that objects on the head touch, at places (N, 2), (N,), face sizes.
 
-    Local planes through the depths of `CONTACT`, bent so that it meets `HELD`; beside the face the
-    nearest place on it gives the depth.
+    It consists of local planes through the depths of `CONTACT`, bent to meet the landmarks `HELD`. Beside the
+    face, the nearest place on the face gives the depth.
     """
     size = face_size(landmarks)
     at = _onto(places, take(landmarks, FACE_OVAL))
@@ -164,7 +164,7 @@ def _kernel(a: _Doubles, b: _Doubles) -> _Doubles:
 
 
 def _onto(places: _Doubles, outline: Float) -> _Doubles:
-    """Places (N, 2) outside a closed outline moved to its nearest corner-to-corner point."""
+    """Moves places (N, 2) outside a closed outline to the nearest point on the outline."""
     polygon = np.ascontiguousarray(outline, np.float32).reshape(-1, 1, 2)
     out = places.copy()
     start, step = outline, np.roll(outline, -1, axis=0) - outline

@@ -1,4 +1,4 @@
-"""What hides the face put back over an edit, with its own edge."""
+"""Restores what hides the face, such as a hand, over an edit, with its exact edge."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 from correspondence.types import Box, Hidden, Image
 from reference.compose.guided import guided_mask
 
-STEP_PX = 2  # grid on which the edge is looked for
-RADIUS = 3  # window of the guided filter, cells
-FIRM = 4e-4  # contrast squared, of [0, 1], below which a hand has no edge before a face of its colour
-REST = 0.15  # share below which the edit stays as it is, and 1 less this above which none of it does
+STEP_PX = 2  # cell of the grid on which the edge is found, pixels
+RADIUS = 3  # radius of the guided filter's window, cells
+FIRM = 4e-4  # squared contrast, of values in [0, 1], below which a hand has no edge before the face
+REST = 0.15  # hidden share below which the edit stays whole; above 1 - REST none of it stays
 
 
 def uncover(image: Image, frame: Image, hidden: Hidden | None, box: Box) -> None:
-    """Put the live pixels of what hides the face back, in place.
+    """Restores the live pixels of what hides the face, in place.
 
-    The network tells on a coarse grid what is hidden; the frame's own edges tell where that ends.
+    The network gives the hidden parts on a coarse grid. The frame's own edges give their exact outline.
 
     Args:
         image: the composed frame, uint8 (H, W, 3).
         frame: uint8 (H, W, 3).
-        hidden: of the frame; None where nothing hides the face.
-        box: the part of the frame where the edit landed.
+        hidden: what hides the face in the frame; None if nothing does.
+        box: the part of the frame where the edit landed, (x0, y0, x1, y1), pixels.
     """
     if hidden is None:
         return

@@ -1,6 +1,6 @@
-"""What was never seen is invented here: masked fills and frames between references.
+"""Generation of content that no picture shows: masked fills, and frames between references.
 
-Importing this package needs numpy and OpenCV only; torch and diffusers are imported by `load`.
+Importing this package needs numpy and OpenCV only. `load` imports torch and diffusers.
 """
 
 from inpaint.classical.opencv import fill_classical

@@ -1,4 +1,4 @@
-"""Holes: grow them, soften them, cut them out of a picture and paste what fills them."""
+"""Masks of holes: growing, softening and cutting them out, and pasting fills into pictures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ import numpy as np
 from correspondence import Bool, Box, Float, Image, check_image
 from inpaint.types import Fill, FillContext, check_mask
 
-HOLE_SHARE = (0.02, 0.35)  # of the picture: what a hole that a match leaves may cover
+HOLE_SHARE = (0.02, 0.35)  # smallest and largest share of the picture for a hole that a match leaves
 
 
 def dilate(mask: Float, radius_px: int) -> Float:
-    """Grow a mask by a disc: the largest value within `radius_px`.
+    """Grow a mask by a disc. Each pixel gets the largest value within `radius_px`.
 
     Args:
         mask: float32 (H, W).
-        radius_px: of the disc, pixels, 0 or more.
+        radius_px: radius of the disc, pixels, 0 or more.
+
+    Returns:
+        The grown mask, float32 (H, W).
 
     Raises:
-        ValueError: a negative radius.
+        ValueError: `radius_px` is negative.
     """
     if radius_px < 0:
         raise ValueError(f"radius_px must be 0 or more, got {radius_px}")
@@ -31,17 +34,17 @@ def dilate(mask: Float, radius_px: int) -> Float:
 
 
 def feather(mask: Float, radius_px: float) -> Float:
-    """Soften a mask inwards: rises from 0 at its border to its own value `radius_px` inside.
+    """Soften a mask inwards. It rises from 0 at its border to its own value `radius_px` inside.
 
-    Where the mask is 0 it stays exactly 0, so a feathered paste never touches a pixel outside the hole.
-    The picture's border is no border of the hole.
+    Where the mask is 0 it stays exactly 0, so a feathered paste changes no pixel outside the hole. The
+    border of the picture does not count as a border of the mask.
 
     Args:
         mask: float32 (H, W), [0, 1].
-        radius_px: width of the ramp, pixels; 0 leaves the mask as it is.
+        radius_px: width of the ramp, pixels; 0 leaves the mask unchanged.
 
     Returns:
-        float32 (H, W), nowhere above `mask`; smooth (zero slope) at both ends of the ramp.
+        The softened mask, float32 (H, W), nowhere above `mask`. The ramp has zero slope at both ends.
     """
     if radius_px <= 0:
         return mask.copy()
@@ -54,14 +57,14 @@ def feather(mask: Float, radius_px: float) -> Float:
 
 
 def hole_box(mask: Float, margin_px: int = 0) -> Box | None:
-    """The smallest box (x0, y0, x1, y1) that holds every mask value above 0, grown by a margin.
+    """Find the smallest box that contains all mask values above 0, and grow it by a margin.
 
     Args:
         mask: float32 (H, W).
-        margin_px: added on each side, clipped to the picture.
+        margin_px: margin on each side, pixels. The box is clipped to the picture.
 
     Returns:
-        The box, end points exclusive; None for an empty mask.
+        The box (x0, y0, x1, y1) with exclusive end points; None for an empty mask.
     """
     rows, columns = np.flatnonzero((mask > 0).any(axis=1)), np.flatnonzero((mask > 0).any(axis=0))
     if rows.size == 0:
@@ -73,12 +76,15 @@ def hole_box(mask: Float, margin_px: int = 0) -> Box | None:
 
 
 def square_box(box: Box, size: tuple[int, int], least_px: int = 64) -> Box:
-    """A box of equal sides around `box`, moved inside the picture; cut to it where it is too large.
+    """Make a square box around a box. It is moved inside the picture, and cut if it is too large for it.
 
     Args:
         box: (x0, y0, x1, y1).
         size: (H, W) of the picture.
-        least_px: smallest side.
+        least_px: smallest side of the result, pixels.
+
+    Returns:
+        The square box (x0, y0, x1, y1).
     """
     h, w = size
     side = max(box[2] - box[0], box[3] - box[1], least_px)
@@ -92,16 +98,16 @@ def paste(image: Image, filled: Image, mask: Float, feather_px: float = 0.0) -> 
     """Lay `filled` over `image` by the mask: image + feather(mask) * (filled - image).
 
     Args:
-        image: uint8 (H, W, 3).
-        filled: uint8 (H, W, 3).
-        mask: float32 (H, W), [0, 1].
+        image: the picture, uint8 (H, W, 3).
+        filled: the filled picture, uint8 (H, W, 3).
+        mask: mask of the hole, float32 (H, W), [0, 1].
         feather_px: width of the ramp at the border of the hole, pixels.
 
     Returns:
         uint8 (H, W, 3), bit-equal to `image` wherever `mask` is 0.
 
     Raises:
-        ValueError: shapes or dtypes that do not agree.
+        ValueError: shapes or dtypes do not fit.
     """
     size = check_image(image)
     if check_image(filled, "filled") != size:
@@ -113,17 +119,20 @@ def paste(image: Image, filled: Image, mask: Float, feather_px: float = 0.0) -> 
 
 
 def match_boundary(image: Image, filled: Image, mask: Float, radius_px: float = 12.0) -> Image:
-    """Bend the filling's colours so that they meet the picture's at the border of the hole.
+    """Adjust the colours of a fill so that they match the picture at the border of the hole.
 
-    The difference `image - filled` on a ring around the hole is spread into it by normalised
-    convolution (Gaussian weights), fading with distance: a cheap stand-in for Poisson cloning that
-    removes the offset an autoencoder leaves.
+    The difference `image - filled` around the hole is spread into it by normalised convolution with Gaussian
+    weights, and fades with distance. This is a cheap substitute for Poisson cloning. It removes the colour
+    offset that an autoencoder leaves.
 
     Args:
-        image: uint8 (H, W, 3).
-        filled: uint8 (H, W, 3), plausible on both sides of the border.
-        mask: float32 (H, W), 1: hole.
-        radius_px: how far the correction reaches, pixels.
+        image: the picture, uint8 (H, W, 3).
+        filled: the filled picture, uint8 (H, W, 3), plausible on both sides of the border.
+        mask: mask of the hole, float32 (H, W), 1 in the hole.
+        radius_px: reach of the correction, pixels.
+
+    Returns:
+        The adjusted fill, uint8 (H, W, 3).
     """
     known = (mask == 0).astype(np.float32)
     if known.all() or not known.any():
@@ -139,17 +148,20 @@ def match_boundary(image: Image, filled: Image, mask: Float, radius_px: float = 
 def fill_delta(
     frame: Image, edited: Image, mask: Float, fill: Fill, context: FillContext | None = None
 ) -> tuple[Image, np.ndarray[tuple[int, ...], np.dtype[np.int16]]]:
-    """Fill the edited picture and take the change afterwards, so that no model sees a difference image.
+    """Fill an edited picture, then compute its change. So no model sees a difference image.
 
     Args:
         frame: the unedited picture, uint8 (H, W, 3).
-        edited: the same view as far as the edit is known there, uint8 (H, W, 3).
+        edited: the same view with the edit where it is known, uint8 (H, W, 3).
         mask: where the edit is unknown, float32 (H, W).
         fill: any `Fill`.
-        context: handed to it.
+        context: context for `fill`.
 
     Returns:
-        The whole edited picture, and its change against `frame`, int16 (H, W, 3).
+        The filled picture, uint8 (H, W, 3), and its difference from `frame`, int16 (H, W, 3).
+
+    Raises:
+        ValueError: `frame` and `edited` differ in size.
     """
     if check_image(frame, "frame") != check_image(edited, "edited"):
         raise ValueError(f"frame {frame.shape[:2]} and edited {edited.shape[:2]} must have one size")
@@ -158,10 +170,13 @@ def fill_delta(
 
 
 def matched_hole(lost: Bool) -> Float | None:
-    """The hole that a match leaves, float32 (H, W), 0 or 1; None where it is too small or large to be of use.
+    """Make the mask of the hole that a match leaves.
 
     Args:
-        lost: bool (H, W), where the match is not to be relied on.
+        lost: where the match is not reliable, bool (H, W).
+
+    Returns:
+        The mask, float32 (H, W), 0 or 1; None if its share of the picture is outside `HOLE_SHARE`.
     """
     opened = cv2.morphologyEx(lost.astype(np.float32), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     hole = dilate(np.asarray(opened, np.float32), 2)
@@ -171,15 +186,15 @@ def matched_hole(lost: Bool) -> Float | None:
 def draw_occluder(
     size: tuple[int, int], box: tuple[float, float, float, float] | None, rng: np.random.Generator
 ) -> Float:
-    """A turned ellipse over 5 to 20 % of a picture: what something held before the face hides.
+    """Draw a rotated ellipse over 5 to 20 % of a picture, like an object held before the face.
 
     Args:
-        size: (H, W).
-        box: where its centre lies, pixels; None: in the picture's middle half.
-        rng: draws size, shape, place and turn.
+        size: (H, W) of the picture.
+        box: the box (x0, y0, x1, y1) that its centre lies in, pixels; None for the picture's middle half.
+        rng: draws size, shape, place and rotation.
 
     Returns:
-        float32 (H, W), 1 inside.
+        float32 (H, W), 1 inside the ellipse and 0 outside.
     """
     h, w = size
     share, aspect = rng.uniform(0.05, 0.20), rng.uniform(0.5, 1.0)

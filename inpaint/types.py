@@ -1,4 +1,4 @@
-"""What a fill is asked for and what it may look at."""
+"""The interface of fills, and the context that a fill can use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from correspondence import Float, Image, Landmarks, check_image
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FillContext:
-    """What is known beside the picture with the hole; every part may be missing.
+    """What is known in addition to the picture with the hole. Each part may be missing.
 
     Attributes:
-        landmarks: of the picture to fill, in its pixels.
-        reference: another picture of the same person with the same edit, uint8 (h, w, 3), any size.
-        reference_landmarks: of `reference`, in its pixels.
-        seed: of the noise; the same seed gives the same fill.
+        landmarks: landmarks of the picture to fill, in its pixels.
+        reference: another picture of the same person with the same edit, uint8 (h, w, 3), of any size.
+        reference_landmarks: landmarks of `reference`, in its pixels.
+        seed: seed of the noise. The same seed gives the same fill.
     """
 
     landmarks: Landmarks | None = None
@@ -32,18 +32,18 @@ class FillContext:
 
 
 class Fill(Protocol):
-    """Invents what a mask covers: OpenCV's, or the diffusion model's."""
+    """A function that generates what a mask covers, by OpenCV or by a diffusion model."""
 
     def __call__(self, image: Image, mask: Float, context: FillContext | None = None) -> Image:
-        """The picture with its hole filled.
+        """Fill the hole of a picture.
 
         Args:
-            image: uint8 (H, W, 3); what it holds under the mask is a hint at most.
-            mask: float32 (H, W) in [0, 1], 1: repaint.
-            context: what else is known.
+            image: the picture, uint8 (H, W, 3). Its content under the mask may serve as a hint.
+            mask: the hole, float32 (H, W) in [0, 1]. Pixels of value 1 are repainted.
+            context: what else is known; None for nothing.
 
         Returns:
-            uint8 (H, W, 3), equal to `image` wherever `mask` is exactly 0.
+            The filled picture, uint8 (H, W, 3), equal to `image` wherever `mask` is exactly 0.
         """
         ...
 
@@ -56,7 +56,7 @@ def check_mask(mask: Float, size: tuple[int, int]) -> None:
         size: (H, W) of the picture.
 
     Raises:
-        ValueError: another dtype or shape, values outside [0, 1] or not finite.
+        ValueError: `mask` has another dtype or shape, or values that are not finite or outside [0, 1].
     """
     if mask.dtype != np.float32 or mask.shape != size:
         raise ValueError(f"mask must be float32 {size}, got {mask.dtype} {mask.shape}")

@@ -1,4 +1,4 @@
-"""Where the diffusion model's weights lie, and what to do where they do not; imports no torch."""
+"""Location of the diffusion model's weights, and errors if they are missing. It does not import torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ AUTOENCODER, DENOISER = "autoencoder.safetensors", "denoiser.safetensors"
 SHIPPED_SHA256: Mapping[str, str] = {
     AUTOENCODER: "48754c0795bc4992d27473c9fb0e7319999f01aa56787dd82e22c114c613bf70",
     DENOISER: "b4d5780e1668e7e49b63e5012b0e60d0f2c20cc0430638f6766b1a9a2ef015fc",
-}  # file name to checksum, of the files in SHIPPED_DIR
-NEEDED = ("torch", "diffusers")  # packages
-STEPS = 1  # of the sampler, unless another number is asked for
+}  # checksums of the files in SHIPPED_DIR, by file name
+NEEDED = ("torch", "diffusers")  # packages that the weights need
+STEPS = 1  # default number of sampler steps
 NO_WEIGHTS, SHIPPED, HUB = "none", "shipped", "hub:"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HOW_TO_TRAIN = (
@@ -26,19 +26,19 @@ HOW_TO_TRAIN = (
 
 
 def require(folder: Path) -> Path:
-    """The folder, if it holds both weight files; what is in them is checked when they are loaded.
+    """Find the folder of weights and check that its files exist. Their content is checked on loading.
 
     Args:
-        folder: of weights or of a model in diffusers' layout; "hub:OWNER/NAME": such a model by its id, from
-            the hub's cache on this machine or, where it is not there, from the hub; "shipped": the shipped
-            weights.
+        folder: a folder of weights, or of a model in diffusers' layout. "hub:OWNER/NAME" names such a model
+            by its id; it is taken from the hub's cache on this machine, or else from the hub. "shipped"
+            names the shipped weights.
 
     Returns:
         A folder on this machine.
 
     Raises:
-        WeightsError: a file is missing, with how to train it; the hub does not give the model; or this
-            installation cannot run the shipped weights.
+        WeightsError: a file is missing (the message says how to train it), the hub does not provide the
+            model, or this installation cannot run the shipped weights.
     """
     if str(folder) == SHIPPED:
         if lacking := missing():
@@ -72,19 +72,22 @@ def _from_hub(name: str) -> Path:
 
 
 def is_diffusers(folder: Path) -> bool:
-    """Whether a folder is laid out as diffusers saves an inpainting model: `unet` and `vae` in it."""
+    """Whether a folder has diffusers' layout of an inpainting model, with `unet` and `vae`."""
     return all((folder / part / "config.json").is_file() for part in ("unet", "vae"))
 
 
 def chosen(given: Path | None) -> Path | None:
-    """The weights to work with; None: none, so that the classical methods serve.
+    """Choose the weights to work with.
 
     Args:
-        given: a folder or hub id, see `require`; "none": no weights; None: the shipped ones, where this
-            installation can run them (`missing`).
+        given: a folder or hub id, see `require`. "none" chooses no weights. None chooses the shipped
+            weights if this installation can run them (`missing`).
+
+    Returns:
+        The folder of the weights; None for no weights, so that the classical methods are used.
 
     Raises:
-        WeightsError: as `require`.
+        WeightsError: see `require`.
     """
     if given is not None:
         return None if str(given) == NO_WEIGHTS else require(given)
@@ -92,7 +95,7 @@ def chosen(given: Path | None) -> Path | None:
 
 
 def missing() -> str:
-    """What the shipped weights need and this installation lacks, and the way out; "" where nothing is."""
+    """Tell which packages the shipped weights need and how to install them; "" if none is missing."""
     lacking = [name for name in NEEDED if find_spec(name) is None]
     if lacking:
         return f"{' and '.join(lacking)} must be installed for it: python -m pip install 'livery[fill]'"

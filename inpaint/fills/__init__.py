@@ -1,1 +1,1 @@
-"""Fills: masked diffusion, frames between references, other people's models, and fill jobs."""
+"""Fills: masked diffusion, frames between references, third-party models, and fill jobs."""

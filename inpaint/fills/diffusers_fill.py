@@ -1,9 +1,9 @@
-"""Masked fills by an inpainting model of diffusers, of Stable Diffusion 1.5's size or any other.
+"""Masked fills by a diffusers inpainting model, of Stable Diffusion 1.5's size or any other.
 
-For those who have such weights: a local folder with `unet` (nine input channels: noise, mask, masked
-picture) and `vae`, as diffusers saves them. The text condition is `empty_prompt.safetensors` in that folder
-(one tensor "prompt", (tokens, width), the encoder's answer to an empty prompt) or zeros: no text encoder is
-needed here.
+The model is a local folder with `unet` (nine input channels: noise, mask, masked picture) and `vae`, as
+diffusers saves them. The text condition is read from `empty_prompt.safetensors` in that folder (one tensor
+"prompt", (tokens, width), the text encoder's output for an empty prompt). Without this file it is zeros. So
+no text encoder is needed.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from inpaint.mask import dilate, hole_box, match_boundary, paste, square_box
 from inpaint.model.sampler import trailing_times
 from inpaint.types import FillContext, check_mask
 
-CHANNELS = 9  # of the UNet's input: 4 noisy latents, 1 mask, 4 latents of the masked picture
+CHANNELS = 9  # input channels of the UNet: 4 noisy latents, 1 mask, 4 latents of the masked picture
 TOKENS = 77
 CONTEXT_SHARE = 0.5
 
 
 class DiffusersFill:
-    """A `Fill`; gaps between frames are not its business.
+    """A `Fill` by a diffusers inpainting model. It fills masks only, not gaps between frames.
 
     Args:
-        folder: of the model.
+        folder: folder of the model.
         device: "cpu" or a CUDA device.
-        steps: of the sampler (DDIM).
-        side: pixels at which holes are filled; the model's own where None.
+        steps: number of sampler steps (DDIM).
+        side: side at which holes are filled, pixels; None for the model's own.
 
     Raises:
-        WeightsError: not an inpainting model, or damaged.
+        WeightsError: the folder holds no inpainting model, or a damaged one.
     """
 
     def __init__(self, folder: Path, device: str = "cpu", steps: int = 20, side: int | None = None) -> None:
@@ -73,7 +73,7 @@ class DiffusersFill:
 
     @torch.no_grad()
     def __call__(self, image: Image, mask: Float, context: FillContext | None = None) -> Image:
-        """The picture with its hole filled; see `types.Fill`."""
+        """Fill the hole of a picture; see `types.Fill`."""
         size = check_image(image)
         check_mask(mask, size)
         tight = hole_box(mask)
@@ -119,7 +119,7 @@ class DiffusersFill:
         return scaled
 
     def _stepped(self, x: Tensor, noise: Tensor, now: int, after: int) -> Tensor:
-        """One step of DDIM (Song et al. 2021) for a network that predicts the noise."""
+        """Take one step of DDIM (Song et al. 2021) for a network that predicts the noise."""
         alpha = float(self._alphas[now]) ** 0.5
         sigma = (1 - alpha * alpha) ** 0.5
         clean = (x - sigma * noise) / alpha
@@ -130,7 +130,7 @@ class DiffusersFill:
 
 
 def _prompt(folder: Path, width: int) -> Tensor:
-    """The text condition, (1, tokens, width)."""
+    """Load the text condition, (1, tokens, width)."""
     path = folder / "empty_prompt.safetensors"
     if not path.is_file():
         return torch.zeros(1, TOKENS, width)

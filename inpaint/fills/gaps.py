@@ -1,4 +1,4 @@
-"""Frames between two references: the quadrant model run along a plan of `propagation`."""
+"""Generation of frames between references by the quadrant model, in the order of a `propagation` plan."""
 
 from __future__ import annotations
 
@@ -28,13 +28,21 @@ Warped = Callable[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapConfig:
-    """How a gap is generated."""
+    """Settings for generating a gap.
+
+    Attributes:
+        steps: number of sampler steps.
+        batch: number of quads in one network call. More take more memory and latency for more throughput.
+        seed: seed of the noise.
+        anchor: whether later levels also attend to the first reference as the first call saw it.
+        cyclic: settings for denoising again around references between segments, see `cyclic`; None to skip.
+    """
 
     steps: int = STEPS
-    batch: int = 9  # quads of one network call: memory and latency against throughput
+    batch: int = 9
     seed: int = 0
-    anchor: bool = False  # later levels also attend to the first reference as the first call saw it
-    cyclic: CyclicConfig | None = None  # denoise again around references between segments, see `cyclic`
+    anchor: bool = False
+    cyclic: CyclicConfig | None = None
 
 
 def fill_gap(
@@ -46,21 +54,22 @@ def fill_gap(
     warped: Warped | None = None,
     config: GapConfig | None = None,
 ) -> dict[int, Image]:
-    """Generate every frame a plan asks for; generated latents serve as references of later levels.
+    """Generate all frames of a plan. Generated latents serve as references of later levels.
 
     Args:
-        model: weights and device.
-        references: known pictures by frame number, uint8 (S, S, 3), S = model.side; two or more.
-        points: landmarks of every frame by number, float32 (478, 3) each; None or NaN: no face.
-        plan: the order; recursive thirds between the first and last reference where None.
-        warped: what the live path knows of a frame; None: pure mode, its landmarks alone (`landmark_warp`).
-        config: settings.
+        model: the quadrant model.
+        references: two or more known pictures by frame number, uint8 (S, S, 3), S = model.side.
+        points: landmarks of each frame by number, float32 (478, 3) each; None or NaN for no face.
+        plan: the order of frames; None for recursive thirds between the first and last reference.
+        warped: returns the warped composite of a frame and its uncertainty, as the live path knows them;
+            None for pure mode, which uses landmarks alone (`landmark_warp`).
+        config: settings; None for the defaults.
 
     Returns:
-        Pictures by number, the references among them unchanged.
+        Pictures by frame number. The references are among them, unchanged.
 
     Raises:
-        ValueError: fewer than two references, or pictures of another size.
+        ValueError: there are fewer than two references, or pictures of another size.
     """
     config = config or GapConfig()
     numbers = sorted(references)
@@ -106,7 +115,7 @@ def _smoothed(
     points: Points,
     config: CyclicConfig,
 ) -> dict[int, Tensor]:
-    """New latents around the references where segments meet, as far as frames and references leave room."""
+    """Denoise again around references where segments meet, if enough frames lie on both sides."""
     made: dict[int, Tensor] = {}
     for border in borders:
         needed = range(border - config.reach - 1, border + config.reach + 2)
@@ -116,8 +125,10 @@ def _smoothed(
 
 
 def _by_landmarks(model: QuadrantModel, references: Mapping[int, Image], points: Points) -> Warped:
-    """Composites of pure mode: the references around a frame moved to its landmarks, those alone that the
-    grid shows.
+    """Return a function that makes composites in pure mode.
+
+    A composite consists of the references around a frame, moved to the frame's landmarks. Only references
+    that the grid shows are used.
     """
     numbers = sorted(references)
     both = model.denoiser.config.arrangement == "two_references"
@@ -165,7 +176,7 @@ def _quad_batch(
 
 
 def _base(model: QuadrantModel, seen: tuple[Image, Float]) -> tuple[Image, Warp]:
-    """A composite and the same as latents."""
+    """Return a composite and its latents with their uncertainty."""
     image, unsure = seen
     small = cv2.resize(unsure, (model.side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
     doubt = torch.from_numpy(np.asarray(small, np.float32))[None, None].to(model.device, model.dtype)

@@ -1,7 +1,7 @@
-"""What a hole probably holds before anything is invented: a reference of the person carried into it.
+"""A first guess of a hole's content: a reference of the person, warped into the hole.
 
-On the face the carried reference is the better guess, elsewhere neither it nor the surroundings continued
-into the hole: there a mixture of both is (PSNR and SSIM on holes of training clips).
+On the face the warped reference is the better guess. Elsewhere a mixture of the warped reference and the
+continued surroundings is better than either (PSNR and SSIM on holes of training clips).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from inpaint.classical.between import carried
 from inpaint.classical.opencv import fill_classical
 from inpaint.mask import paste
 
-HIDDEN = 127  # gray of what the matcher must not see
-FEATHER_PX = 4.0  # ramp inside the hole's border from its surroundings to the reference
-ELSEWHERE, ON_FACE = 0.3, 0.9  # share of the carried reference in the guess
-FACE_GROWN = 1.1  # its oval, about its centre
-FACE_SOFT = 1 / 64  # deviation of its edge, of the picture's shorter side
+HIDDEN = 127  # gray level of pixels that are hidden from the matcher
+FEATHER_PX = 4.0  # width of the ramp inside the hole's border from the surroundings to the reference, pixels
+ELSEWHERE, ON_FACE = 0.3, 0.9  # share of the warped reference in the guess
+FACE_GROWN = 1.1  # factor by which the face's oval is enlarged about its centre
+FACE_SOFT = 1 / 64  # standard deviation of the oval's blur, as a share of the picture's shorter side
 
 
 @lru_cache(maxsize=1)
 def shared_matcher() -> Matcher:
-    """The classical matcher, which needs no weights and holds no state between calls."""
+    """Return a shared classical matcher. It needs no weights and holds no state between calls."""
     return Matcher.load("classical")
 
 
@@ -37,17 +37,18 @@ def guesses(
     reference: Image | None,
     reference_landmarks: Landmarks | None,
 ) -> tuple[Image, Image]:
-    """Two rough fills: the surroundings continued, and the reference carried onto the picture in them.
+    """Make two rough fills of a hole.
 
     Args:
-        image: uint8 (H, W, 3).
-        hole: float32 (H, W), above 0: unknown; what the picture holds there is not looked at.
-        landmarks: of the picture's face; they may be known where the face itself is not.
-        reference: another picture of the person, of any size; None: there is none.
-        reference_landmarks: of its face.
+        image: the picture, uint8 (H, W, 3).
+        hole: float32 (H, W). Pixels above 0 are unknown, and their content is not used.
+        landmarks: landmarks of the picture's face. They can be known even if the hole covers the face.
+        reference: another picture of the person, of any size; None if there is none.
+        reference_landmarks: landmarks of the reference's face.
 
     Returns:
-        Two pictures uint8 (H, W, 3); without a reference the first one twice.
+        Two pictures uint8 (H, W, 3): the surroundings continued into the hole, and this mixed with the
+        warped reference. Without a reference both are the first.
     """
     continued = fill_classical(image, hole)
     if reference is None:
@@ -63,7 +64,7 @@ def guesses(
 
 
 def reference_weight(landmarks: Landmarks | None, size: tuple[int, int]) -> Float:
-    """How much of a guess is the carried reference, float32 (H, W), `ELSEWHERE` to `ON_FACE`."""
+    """Compute the share of the warped reference in a guess, float32 (H, W), `ELSEWHERE` to `ON_FACE`."""
     face = np.zeros(size, np.float32)
     if landmarks is not None:
         oval = landmarks.points[list(topology.OVAL), :2]

@@ -1,6 +1,6 @@
-"""What a fill process is asked to do, and how it does it: by the diffusion model, or classically without.
+"""Jobs of a fill process, done by the diffusion model if there are weights, or else by classical methods.
 
-Importing this module needs numpy and OpenCV only; torch comes in with weights.
+Importing this module needs numpy and OpenCV only. torch is imported only with weights.
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from inpaint.fills.masked import DiffusionFill
     from inpaint.model.diffusion import QuadrantModel
 
-Check = Callable[[], None]  # raises where the work is no longer wanted; called between network calls
+Check = Callable[[], None]  # called between network calls; raises if the work is no longer wanted
 Base = tuple[Image, Float]  # a picture (H, W, 3) and where it is unsure, float32 (H, W) in [0, 1]
 
-FEATHER_PX = 6.0  # ramp inside the border of what is invented
-UNSURE = 0.5  # a pixel more unsure than this is invented
+FEATHER_PX = 6.0  # width of the ramp inside the border of generated parts, pixels
+UNSURE = 0.5  # pixels of higher uncertainty are generated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MaskedJob:
-    """Fill one hole; see `types.Fill`."""
+    """A job to fill one hole.
+
+    Attributes:
+        image, mask, context: the arguments of `types.Fill`.
+    """
 
     image: Image
     mask: Float
@@ -49,13 +53,14 @@ class MaskedJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GapJob:
-    """Make the frames between two references.
+    """A job to make the frames between two references.
 
     Attributes:
-        references: the two pictures by frame number, uint8 (H, W, 3), one size.
-        landmarks: of every frame from the first reference to the last, by number; None: no face.
-        bases: what is known of a frame between; one that is missing is interpolated from the references.
-        seed: of the noise.
+        references: the two pictures by frame number, uint8 (H, W, 3), of one size.
+        landmarks: landmarks by number of each frame from the first reference to the last; None for no face.
+        bases: known pictures of frames between, with their uncertainty. A missing one is interpolated from
+            the references.
+        seed: seed of the noise.
     """
 
     references: Mapping[int, Image]
@@ -89,15 +94,15 @@ class GapJob:
 
 
 class Filler:
-    """Does the jobs.
+    """Does fill jobs.
 
     Args:
-        weights: folder of the diffusion model's weights, see `weights.require`; None: classical methods.
+        weights: folder of the diffusion model's weights, see `weights.require`; None for classical methods.
         device: "cpu" or a CUDA device.
-        steps: of the sampler.
+        steps: number of sampler steps.
 
     Raises:
-        WeightsError: missing, damaged or changed weights.
+        WeightsError: the weights are missing, damaged or changed.
         ModuleNotFoundError: torch or diffusers is not installed.
     """
 
@@ -122,15 +127,30 @@ class Filler:
             self.method = f"diffusion on {device}, {steps} step{'s' * (steps != 1)}"
 
     def masked(self, job: MaskedJob, check: Check = lambda: None) -> Image:
-        """The picture with its hole filled, uint8 (H, W, 3)."""
+        """Do a masked job.
+
+        Args:
+            job: the job.
+            check: called before each network call; raises to stop the work.
+
+        Returns:
+            The picture with its hole filled, uint8 (H, W, 3).
+        """
         fill: Fill = self.diffusion or self.masker or fill_classical
         with self._checked(check):
             return fill(job.image, job.mask, job.context)
 
     def gap(self, job: GapJob, check: Check = lambda: None) -> dict[int, Image]:
-        """The frames strictly between the references, uint8 (H, W, 3) by number.
+        """Do a gap job.
 
-        Every pixel of a base that is sure stays as it is; the model invents the others, where there is one.
+        Pixels of a base that are sure stay unchanged. The model generates the others, if there is a model.
+
+        Args:
+            job: the job.
+            check: called between steps of the work; raises to stop it.
+
+        Returns:
+            The frames strictly between the references by number, uint8 (H, W, 3).
         """
         bases = dict(job.bases)
         numbers = range(job.first + 1, job.last)
@@ -180,7 +200,7 @@ class Filler:
 
 
 class _Checked:
-    """Has the model call `check` before each of its steps, for the length of a `with` block."""
+    """Makes the model call `check` before each of its steps, inside a `with` block."""
 
     def __init__(self, model: QuadrantModel | DiffusersFill | None, check: Check) -> None:
         self._model, self._check = model, check
@@ -196,7 +216,7 @@ class _Checked:
 
 
 def _laid(base: Base, made: Image, box: Box) -> Image:
-    """What was made, laid over the base where that is unsure, its colours met at the border."""
+    """Lay the generated picture over the base where that is unsure, with colours matched at the border."""
     image, unsure = base
     x0, y0, x1, y1 = box
     hole = (unsure[y0:y1, x0:x1] > UNSURE).astype(np.float32)
@@ -218,7 +238,7 @@ def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _face_box(job: GapJob, size: tuple[int, int]) -> Box:
-    """One square for the whole gap: the face with hair and shoulders, wherever it goes."""
+    """Return one square box for the whole gap that contains the face with hair and shoulders."""
     boxes = np.array([m.box for m in job.landmarks.values() if m is not None], np.float32).reshape(-1, 4)
     h, w = size
     if len(boxes) == 0:

@@ -1,4 +1,4 @@
-"""The diffusion fill, loaded from its weights; importing this module needs no torch."""
+"""Loading of the diffusion fill from its weights. Importing this module does not need torch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 def load(
     weights: Path | None = None, *, device: str = "cpu", config: FillConfig | None = None
 ) -> DiffusionFill:
-    """The diffusion fill, ready to call; its `model` generates gaps too (`inpaint.fills.gaps.fill_gap`).
+    """Load the diffusion fill. Its `model` also generates gaps (`inpaint.fills.gaps.fill_gap`).
 
-    On the CPU the ONNX graphs of `livery train graphs` are used where they lie beside the weights.
+    On the CPU the ONNX graphs of `livery train graphs` are used if they lie beside the weights.
 
     Args:
-        weights: folder with `autoencoder.safetensors` and `denoiser.safetensors`; None: the shipped ones.
+        weights: folder with `autoencoder.safetensors` and `denoiser.safetensors`; None for the shipped ones.
         device: "cpu" or a CUDA device.
-        config: how holes are filled.
+        config: settings of the fill; None for the defaults.
+
+    Returns:
+        The fill, ready to call.
 
     Raises:
-        WeightsError: missing, damaged or changed weights; says how to train them.
+        WeightsError: the weights are missing, damaged or changed. The message says how to train them.
     """
     folder = require(weights or SHIPPED_DIR)
 

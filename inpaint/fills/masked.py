@@ -1,9 +1,9 @@
-"""Masked diffusion: the denoiser of the quadrant grid with the known latents given.
+"""Masked fills by the quadrant model, whose known latents are given to the sampler.
 
-The grid shows the reference in a and the reference carried onto the picture in d. It generates the picture
-in b, from its surroundings continued into the hole, and in c, from the carried reference; c is taken. For
-`delta` edits hand in the edited picture and take the change afterwards (`mask.fill_delta`): the model never
-sees a difference image.
+View a of the grid shows the reference, view d the reference warped onto the picture. The model generates the
+picture in b, starting from the continued surroundings, and in c, starting from the warped reference. View c
+is the result. For `delta` edits, fill the edited picture and compute the change afterwards
+(`mask.fill_delta`), since the model must not see a difference image.
 """
 
 from __future__ import annotations
@@ -24,20 +24,30 @@ from inpaint.model.prior import doubt
 from inpaint.types import FillContext, check_mask
 from inpaint.weights import STEPS
 
-RESAMPLED = 4  # steps from which on the jump is taken: it needs some on both sides
+RESAMPLED = 4  # smallest number of steps with a resampling jump, which needs steps on both sides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillConfig:
-    """How a hole is cut out, generated and pasted back."""
+    """Settings for cutting out a hole, generating its content and pasting it back.
 
-    steps: int = STEPS  # network calls; one more for the resampling jump
-    resample_at: float | None = 0.5  # time of the one RePaint jump; None: none
-    context_share: float = 0.5  # of the hole's longer side, added around it before it is cut out
-    dilate_px: int = 2  # how far beyond the hole latents are invented, pixels of the picture
-    feather_px: float = 4.0  # ramp inside the hole's border
-    detail: float = 0.5  # share of what the autoencoder loses of the carried reference that is given back
-    boundary_px: float = 12.0  # reach of the colour match at the border
+    Attributes:
+        steps: number of network calls, without the call of the resampling jump.
+        resample_at: time of the single RePaint jump; None for no jump.
+        context_share: margin around the hole before it is cut out, as a share of its longer side.
+        dilate_px: distance beyond the hole up to which latents are generated, pixels of the picture.
+        feather_px: width of the ramp inside the hole's border, pixels.
+        detail: share of the warped reference's detail that is restored after the autoencoder lost it.
+        boundary_px: reach of the colour match at the border, pixels.
+    """
+
+    steps: int = STEPS
+    resample_at: float | None = 0.5
+    context_share: float = 0.5
+    dilate_px: int = 2
+    feather_px: float = 4.0
+    detail: float = 0.5
+    boundary_px: float = 12.0
 
     def __post_init__(self) -> None:
         if self.context_share < 0 or self.dilate_px < 0 or self.feather_px < 0 or self.boundary_px <= 0:
@@ -45,17 +55,22 @@ class FillConfig:
 
 
 class DiffusionFill:
-    """A `Fill` by the diffusion model; stateless beside its weights."""
+    """A `Fill` by the diffusion model. It holds no state except its weights.
+
+    Args:
+        model: the quadrant model.
+        config: settings; None for the defaults.
+    """
 
     def __init__(self, model: QuadrantModel, config: FillConfig | None = None) -> None:
         self.model = model
         self.config = config or FillConfig()
 
     def __call__(self, image: Image, mask: Float, context: FillContext | None = None) -> Image:
-        """The picture with its hole filled; see `types.Fill`.
+        """Fill the hole of a picture; see `types.Fill`.
 
         Raises:
-            ValueError: shapes, dtypes or mask values that do not fit.
+            ValueError: shapes, dtypes or mask values do not fit.
         """
         size = check_image(image)
         check_mask(mask, size)
@@ -66,7 +81,7 @@ class DiffusionFill:
         box = self._context_box(tight, size, context)
         x0, y0, x1, y1 = box
         opened = (dilate(mask, self.config.dilate_px) > 0).astype(np.float32)
-        # on whole pictures: in a crop the matcher would miss what of the reference lies around it
+        # matched on whole pictures, since in a crop the matcher would miss parts of the reference around it
         known = (context.landmarks, context.reference, context.reference_landmarks)
         here = np.s_[y0:y1, x0:x1]
         rough, carried = (np.ascontiguousarray(guess[here]) for guess in guesses(image, opened, *known))
@@ -75,15 +90,15 @@ class DiffusionFill:
         invented = self._generate(rough, carried, wide, box, context)
         filled = cv2.resize(invented, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
         filled = match_boundary(crop, np.asarray(filled, np.uint8), hole, self.config.boundary_px)
-        # the ramp at the border leads from the surroundings' continuation to the invention: what the
-        # picture held under the mask never shows
+        # the ramp at the border leads from the continued surroundings to the generated part, so the picture's
+        # content under the mask never shows
         filled = paste(rough, filled, (hole > 0).astype(np.float32), self.config.feather_px)
         result = image.copy()
         result[y0:y1, x0:x1] = paste(crop, filled, hole)
         return result
 
     def _context_box(self, tight: Box, size: tuple[int, int], context: FillContext) -> Box:
-        """The hole, its surroundings and, where it is known, the whole face, squared."""
+        """Return a square box around the hole, its surroundings and, if it is known, the whole face."""
         margin = int(np.ceil(self.config.context_share * max(tight[2] - tight[0], tight[3] - tight[1])))
         x0, y0, x1, y1 = (tight[0] - margin, tight[1] - margin, tight[2] + margin, tight[3] + margin)
         if context.landmarks is not None:
@@ -95,7 +110,7 @@ class DiffusionFill:
         return square_box((max(0, x0), max(0, y0), min(w, x1), min(h, y1)), size)
 
     def _generate(self, rough: Image, carried: Image, wide: Float, box: Box, context: FillContext) -> Image:
-        """The generated view of a crop, uint8 (S, S, 3), from two guesses; `wide` is its hole, 0 or 1."""
+        """Generate the view of a crop, uint8 (S, S, 3), from two guesses. `wide` is its hole, 0 or 1."""
         model, side = self.model, self.model.side
         whole = (0, 0, rough.shape[1], rough.shape[0])
         guessed = [view(guess, whole, side) for guess in (rough, carried)]
@@ -104,7 +119,7 @@ class DiffusionFill:
         first = guessed[0] if reference is None else reference
         latents = torch.split(model.encode([first, *guessed]), 1)
         share = cv2.resize(wide, (side // FACTOR,) * 2, interpolation=cv2.INTER_AREA)
-        # a latent whose patch touches the hole is invented, as is its neighbour: convolutions look around
+        # a latent whose patch touches the hole is generated, and so are its neighbours: convolutions mix them
         repaint = dilate((share > 0).astype(np.float32), 1)
         open_share, invented = (
             torch.from_numpy(x)[None, None].to(model.device, model.dtype) for x in (share, repaint)
@@ -135,7 +150,7 @@ class DiffusionFill:
         return model.decode_onto(generated, Warp(latents[2], sure), [guessed[1]])[0]
 
     def _reference(self, context: FillContext) -> tuple[Image | None, Landmarks | None]:
-        """The reference as the model takes it, and its landmarks there."""
+        """Return the reference as a view of the model, and its landmarks in that view."""
         if context.reference is None:
             return None, None
         h, w = context.reference.shape[:2]
@@ -145,7 +160,7 @@ class DiffusionFill:
         return view(context.reference, seen, side), view_landmarks(context.reference_landmarks, seen, side)
 
     def _face_box(self, context: FillContext) -> Box:
-        """The part of the reference around its face, squared, framed as the crop of the picture is."""
+        """Return a square box around the reference's face, framed like the crop of the picture."""
         if context.reference is None or context.reference_landmarks is None:
             raise ValueError("a reference with landmarks is needed here")
         h, w = context.reference.shape[:2]

@@ -1,4 +1,4 @@
-"""Pictures and landmarks as the model takes them: a square crop, resized."""
+"""Views of pictures and landmarks for the model: a square crop, resized."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from correspondence import Float, Image, Landmarks, check_image
 def view_landmarks(
     landmarks: Landmarks | None, box: tuple[int, int, int, int], side: int
 ) -> Landmarks | None:
-    """Landmarks in pixels of the crop `box` (x0, y0, x1, y1) resized to side x side; None stays None."""
+    """Convert landmarks to pixels of the crop `box` (x0, y0, x1, y1), resized to side x side.
+
+    None stays None.
+    """
     if landmarks is None:
         return None
     x0, y0, x1, y1 = box
@@ -22,12 +25,12 @@ def view_landmarks(
 
 
 def points_of(landmarks: Landmarks | None) -> Float | None:
-    """Their places, float32 (478, 3); None stays None."""
+    """Return the points of landmarks, float32 (478, 3). None stays None."""
     return None if landmarks is None else landmarks.points
 
 
 def view(image: Image, box: tuple[int, int, int, int], side: int) -> Image:
-    """The crop `box` of a picture, resized to uint8 (side, side, 3)."""
+    """Cut the crop `box` (x0, y0, x1, y1) out of a picture and resize it to uint8 (side, side, 3)."""
     check_image(image)
     x0, y0, x1, y1 = box
     crop = np.ascontiguousarray(image[y0:y1, x0:x1])

@@ -1,1 +1,1 @@
-"""Filling and moving pictures without a network: OpenCV inpainting, warp and blend, landmark warps."""
+"""Filling and warping of pictures without a network: OpenCV inpainting, warp and blend, landmark warps."""

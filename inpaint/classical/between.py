@@ -1,7 +1,7 @@
-"""Pictures between two pictures without a network: both warped along their motion, and blended.
+"""Interpolation between two pictures without a network. Both are warped along their motion and blended.
 
-The motion comes from the correspondence matcher both ways; where a pixel between the two comes from is found
-by the mix of both fields of Super SloMo (Jiang et al. 2018, Eq. 4).
+The motion in both directions comes from the correspondence matcher. The origin of a pixel between the two
+pictures follows from a mix of both fields, as in Super SloMo (Jiang et al. 2018, Eq. 4).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 
 from correspondence import Float, Image, Landmarks, Matcher, Prepared, check_image, confidence, warp_image
 
-RADIUS = 0.02  # error up to which a place counts as found, share of the picture's shorter side
+RADIUS = 0.02  # largest error at which a place counts as found, as a share of the picture's shorter side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ends:
-    """Two pictures and how each moves into the other.
+    """Two pictures and the motion between them.
 
     Attributes:
-        first, last: uint8 (H, W, 3).
-        forth, back: fields float32 (H, W, 2), pixels: of first's pixels to last's, and the reverse.
-        trust_first, trust_last: how sure each field is, float32 (H, W) in [0, 1].
+        first, last: the pictures, uint8 (H, W, 3).
+        forth, back: the fields from `first` to `last` and the reverse, float32 (H, W, 2), pixels.
+        trust_first, trust_last: confidence of `forth` and `back`, float32 (H, W) in [0, 1].
     """
 
     first: Image
@@ -43,15 +43,15 @@ class Ends:
         landmarks_last: Landmarks | None,
         matcher: Matcher | None = None,
     ) -> Ends:
-        """Match two pictures of one size both ways.
+        """Match two pictures of one size in both directions.
 
         Args:
-            first, last: uint8 (H, W, 3).
-            landmarks_first, landmarks_last: of their faces; None: no face.
-            matcher: the classical one when None, which needs no weights.
+            first, last: the pictures, uint8 (H, W, 3).
+            landmarks_first, landmarks_last: landmarks of their faces; None for no face.
+            matcher: the matcher; None for the classical matcher, which needs no weights.
 
         Raises:
-            ValueError: pictures of different sizes.
+            ValueError: the pictures differ in size.
         """
         size = check_image(first, "first")
         if check_image(last, "last") != size:
@@ -64,17 +64,18 @@ class Ends:
 
 
 def interpolate(ends: Ends, share: float) -> tuple[Image, Float]:
-    """The picture at `share` of the way, and where it is unsure.
+    """Interpolate between two pictures.
 
     Args:
-        ends: from `Ends.of`.
-        share: 0: the first picture, 1: the last.
+        ends: the pictures with their motion, from `Ends.of`.
+        share: time between the pictures, [0, 1]; 0 for the first picture, 1 for the last.
 
     Returns:
-        uint8 (H, W, 3), and float32 (H, W) in [0, 1], 1: neither picture is known to show it.
+        The picture, uint8 (H, W, 3), and its uncertainty, float32 (H, W) in [0, 1]. It is 1 where neither
+        picture is known to show the pixel.
 
     Raises:
-        ValueError: a share outside [0, 1].
+        ValueError: `share` is outside [0, 1].
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share must lie in [0, 1], got {share}")
@@ -87,14 +88,15 @@ def interpolate(ends: Ends, share: float) -> tuple[Image, Float]:
 
 
 def mixed(first: tuple[Image, Float], last: tuple[Image, Float], share: float) -> tuple[Image, Float]:
-    """Two versions of one picture blended by nearness in time and by trust.
+    """Blend two versions of one picture by their nearness in time and their trust.
 
     Args:
-        first, last: a picture uint8 (H, W, 3) and its trust, float32 (H, W) in [0, 1].
-        share: 0: the first one's time, 1: the last one's.
+        first, last: a picture, uint8 (H, W, 3), and its trust, float32 (H, W) in [0, 1].
+        share: time of the result, [0, 1]; 0 for the time of `first`, 1 for that of `last`.
 
     Returns:
-        uint8 (H, W, 3), and float32 (H, W): 1 - the larger of the trusts that count.
+        The picture, uint8 (H, W, 3), and its uncertainty, float32 (H, W): 1 minus the larger trust. At share
+        0 or 1 only the trust of the picture at that time counts.
     """
     (one, trust_one), (two, trust_two) = first, last
     near_one = (1 - share) * (trust_one + np.float32(0.02))
@@ -112,17 +114,18 @@ def carried(
     share: float,
     matcher: Matcher,
 ) -> tuple[Image, Float]:
-    """Pictures warped onto a frame that is seen, and mixed: what the live path would show of it.
+    """Warp one or two pictures onto a frame and mix them, as the live path shows them.
 
     Args:
-        frame: uint8 (H, W, 3).
-        landmarks: of its face; None: no face.
-        sources: one or two pictures of the frame's size, and what `matcher.prepare` made of them.
-        share: how far the frame is on the way from the first to the second, [0, 1].
-        matcher: that prepared them.
+        frame: the frame, uint8 (H, W, 3).
+        landmarks: landmarks of its face; None for no face.
+        sources: one or two pictures of the frame's size, each with the result of `matcher.prepare`.
+        share: time of the frame between the first and the second picture, [0, 1].
+        matcher: the matcher that prepared the pictures.
 
     Returns:
-        uint8 (H, W, 3), and float32 (H, W) in [0, 1], 1: no source is known to show it.
+        The mixed picture, uint8 (H, W, 3), and its uncertainty, float32 (H, W) in [0, 1]. It is 1 where no
+        source is known to show the pixel.
     """
     radius = RADIUS * min(frame.shape[:2])
     views = []

@@ -1,7 +1,7 @@
-"""Two pictures warped to a face's landmarks and blended: what pure mode knows of a frame beforehand.
+"""Two pictures warped to given landmarks and blended, for pure mode, where only landmarks are known.
 
-StreamEdit's F_Lwarp, of both ends. Landmarks say where the face goes and nothing of what stands behind it or
-of hair, teeth and folds, so no pixel of such a picture counts as more than half sure.
+This is StreamEdit's F_Lwarp, from both ends. Landmarks give the place of the face, but not the background,
+hair, teeth or folds. So the uncertainty of such a picture is at least 0.5 everywhere.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ End = tuple[Image, Landmarks | None]
 
 
 class LandmarkWarp:
-    """One or two pictures that can be moved to landmarks between theirs.
+    """One or two pictures that can be warped to landmarks between theirs.
 
     Args:
-        ends: pictures uint8 (H, W, 3) of one size and their landmarks; None: no face, the picture stands.
+        ends: pictures uint8 (H, W, 3) of one size, each with its landmarks; None for no face. A picture
+            without landmarks is not warped.
 
     Raises:
-        ValueError: no picture, or more than two.
+        ValueError: there is no picture, or more than two.
     """
 
     def __init__(self, ends: Sequence[End]) -> None:
@@ -35,14 +36,14 @@ class LandmarkWarp:
         self._ends = [(image, None if at is None else Still(image, at)) for image, at in ends]
 
     def at(self, target: Landmarks | None, share: float) -> tuple[Image, Float]:
-        """The picture with its face at `target`.
+        """Warp the pictures to landmarks and blend them.
 
         Args:
-            target: landmarks in pixels of the pictures; None: none known.
-            share: how far it is on the way from the first picture to the second, [0, 1].
+            target: landmarks in pixels of the pictures; None if unknown.
+            share: time between the first picture and the second, [0, 1].
 
         Returns:
-            uint8 (H, W, 3), and float32 (H, W), `LEAST_UNSURE` to 1.
+            The picture, uint8 (H, W, 3), and its uncertainty, float32 (H, W), `LEAST_UNSURE` to 1.
         """
         views = [self._moved(image, still, target) for image, still in self._ends]
         if len(views) == 1:

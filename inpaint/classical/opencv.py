@@ -1,4 +1,4 @@
-"""Filling without a network: OpenCV's Telea and Navier-Stokes inpainting, the baseline and the fallback."""
+"""Fills by OpenCV's Telea and Navier-Stokes inpainting, used as baseline and fallback."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def fill_classical(
     """Continue the surroundings into the hole (A. Telea 2004, or Bertalmio et al. 2001).
 
     Args:
-        image: uint8 (H, W, 3).
-        mask: float32 (H, W), [0, 1]; every value above 0 is repainted, soft values blend.
-        context: unused; these methods look at the picture alone.
-        method: "telea" or "ns".
-        radius_px: neighbourhood of each invented pixel.
+        image: the picture, uint8 (H, W, 3).
+        mask: the hole, float32 (H, W), [0, 1]. Every pixel above 0 is repainted; values below 1 blend.
+        context: not used, since these methods use the picture alone.
+        method: "telea" or "ns" (Navier-Stokes).
+        radius_px: radius of the neighbourhood of each repainted pixel, pixels.
 
     Returns:
-        uint8 (H, W, 3), bit-equal to `image` where `mask` is 0; the picture itself where the mask covers
-        all of it, since there is nothing to continue.
+        The filled picture, uint8 (H, W, 3), bit-equal to `image` where `mask` is 0. If the mask covers the
+        whole picture, there is nothing to continue and a copy of `image` is returned.
 
     Raises:
-        ValueError: shapes, dtypes or a method that do not fit.
+        ValueError: shapes, dtypes or `method` do not fit.
     """
     size = check_image(image)
     check_mask(mask, size)

@@ -1,4 +1,4 @@
-"""A still portrait moved by landmarks: whose motion, how far, and the warped picture."""
+"""A still portrait warped by landmarks, and the transfer of a driver's motion to its landmarks."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.region import GRID, Region, whole
 from inpaint.model.face_parts import LIPS_INNER
 
-MOUTH_RGB = (58, 24, 26)  # of a mouth opened wider than the still's; a guess, and said so
-OPENED = 1.4  # inner lips this much higher than the still's count as opened wider
-LEAST_OPEN = 0.03  # height over width of inner lips, below which a mouth is closed
+MOUTH_RGB = (58, 24, 26)  # guessed colour inside a mouth that is opened wider than the still's
+OPENED = 1.4  # ratio of mouth openings from which the mouth counts as opened wider than the still's
+LEAST_OPEN = 0.03  # height over width of the inner lips, below which a mouth is closed
 UPPER_LIP = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)  # inner edges, from corner to corner
 LOWER_LIP = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
 
 
 def transferred(still: Landmarks, rest: Landmarks, drive: Landmarks) -> Landmarks:
-    """The still's landmarks moved as the driver's moved since its rest: no identity of the driver's comes in.
+    """Move the still's landmarks by the driver's motion since its rest pose, without the driver's identity.
 
-    p = still + s (drive - rest), s the ratio of the faces' sizes: relative motion, as first-order motion
-    models transfer it.
+    p = still + s (drive - rest), where s is the ratio of the faces' sizes. This is relative motion, as
+    first-order motion models transfer it.
 
     Args:
-        still: of the still. rest: of the driver where it looks most like the still. drive: of the driver now.
+        still: landmarks of the still.
+        rest: landmarks of the driver in the frame that looks most like the still.
+        drive: landmarks of the driver now.
     """
     scale = np.float32(_size(still) / max(_size(rest), 1e-3))
     return Landmarks(still.points + scale * (drive.points - rest.points), still.image_size)
@@ -38,7 +40,7 @@ def _size(landmarks: Landmarks) -> float:
 
 
 def unlike(still: Landmarks, drive: Landmarks) -> float:
-    """How differently two faces pose, whoever they are: mean distance of centred points, in face sizes."""
+    """Compute how far two faces differ in pose: the mean distance of centred points, in face sizes."""
     a, b = (_centred(lm) for lm in (still, drive))
     return float(np.linalg.norm(a - b, axis=1).mean())
 
@@ -50,11 +52,11 @@ def _centred(landmarks: Landmarks) -> Float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moved:
-    """A still as landmarks would have it.
+    """A still that was warped to landmarks.
 
     Attributes:
-        image: uint8 (H, W, 3).
-        unsure: 1 where nothing of the still is known to belong, float32 (H, W) in [0, 1].
+        image: the warped picture, uint8 (H, W, 3).
+        unsure: uncertainty, float32 (H, W) in [0, 1]. It is 1 where the still is not known to show the pixel.
     """
 
     image: Image
@@ -65,8 +67,8 @@ class Still:
     """A still portrait that can be warped to other landmarks of its face.
 
     Args:
-        image: uint8 (H, W, 3).
-        landmarks: of its face.
+        image: the still, uint8 (H, W, 3).
+        landmarks: landmarks of its face.
     """
 
     def __init__(self, image: Image, landmarks: Landmarks) -> None:
@@ -77,7 +79,7 @@ class Still:
         self._mouth = mouth_opening(landmarks)
 
     def moved(self, target: Landmarks) -> Moved:
-        """The still with its face at `target`; what lies far from the face stands still."""
+        """Warp the still so that its face is at `target`. Parts far from the face do not move."""
         h, w = self._size
         found = landmark_field(target, self._face, self._region)
         box = self._region.box
@@ -101,15 +103,15 @@ class Still:
         return Moved(np.asarray(picture, np.uint8), np.asarray(unsure, np.float32))
 
     def _unstretched(self, at: Float, hole: Bool, wider: float) -> Float:
-        """Keep what the still shows in its mouth at its height below the upper lip, instead of stretched.
+        """Keep the still's mouth interior at its height below the upper lip, instead of stretching it.
 
         Args:
-            at: where each pixel is sampled, float32 (H, W, 2); changed inside the hole.
-            hole: inside the target's lips, bool (H, W).
-            wider: the target's opening over the still's.
+            at: place where each pixel is sampled, float32 (H, W, 2). It is changed inside the hole.
+            hole: True inside the target's lips, bool (H, W).
+            wider: ratio of the target's mouth opening to the still's.
 
         Returns:
-            How far each pixel lies below what the still shows, float32 (H, W), [0, 1].
+            How far each pixel lies below the part that the still shows, float32 (H, W), [0, 1].
         """
         points = self.landmarks.points[:, :2]
         corner, other = points[78], points[308]
@@ -130,7 +132,7 @@ class Still:
         return below
 
     def _full(self, cells: Float, box: tuple[int, int, int, int]) -> Float:
-        """Values of the grid at the picture's size."""
+        """Resize values on the grid to the picture's size."""
         h, w = self._size
         side = self._region.side
         large = cv2.resize(cells, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -138,14 +140,14 @@ class Still:
 
 
 def mouth_opening(landmarks: Landmarks) -> float:
-    """Height of the inner lips over their width."""
+    """Compute the ratio of the inner lips' height to their width."""
     points = landmarks.points[:, :2]
     height = float(np.linalg.norm(points[13] - points[14]))
     return height / max(float(np.linalg.norm(points[78] - points[308])), 1e-3)
 
 
 def _mouth_hole(target: Landmarks, size: tuple[int, int]) -> Float:
-    """1 inside the inner lips, float32 (H, W)."""
+    """Draw the mask of the inner lips, float32 (H, W), 1 inside."""
     ring = np.rint(target.points[LIPS_INNER, :2] * 16).astype(np.int32)
     hole = np.zeros(size, np.float32)
     cv2.fillPoly(hole, [ring], 1.0, lineType=cv2.LINE_8, shift=4)

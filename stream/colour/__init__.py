@@ -1,1 +1,1 @@
-"""Colours of video: matrix, range and curve of its samples, RGB from frames and back, HDR toned down."""
+"""Colours of video: matrix, range and curve of samples, conversion to RGB and back, tone mapping of HDR."""

@@ -1,8 +1,8 @@
-"""Between decoded video and RGB pictures, with the matrix and the range said aloud.
+"""Converts between decoded video and RGB pictures with explicit matrix and range.
 
-Left alone, swscale reads untagged video as BT.601 limited and writes it untagged, so that reds and greens
-shift wherever the far side guesses otherwise. Here both directions name the matrix (ITU-R BT.601-7 or
-BT.709-6) and the range (limited: luma 16..235, full: 0..255), and what is written carries the tags.
+By default swscale reads untagged video as BT.601 limited and writes it untagged. Reds and greens then shift
+if the receiver assumes something else. Here both directions name the matrix (ITU-R BT.601-7 or BT.709-6) and
+the range (limited: luma 16..235, full: 0..255), and written frames are tagged.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from correspondence import Image, check_image
 
 UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED (ITU-T H.273: matrix coefficients unspecified)
-HD_LINES = 720  # players take untagged video of at least so many lines as BT.709
+HD_LINES = 720  # players read untagged video of at least this many lines as BT.709
 
 
 class Matrix(Enum):
-    """How RGB becomes luma and chroma: swscale's number, and the H.273 codes a bitstream is tagged with."""
+    """A conversion of RGB to luma and chroma: swscale's number and the H.273 codes of its tags."""
 
     BT601 = (Colorspace.ITU601, 6, 6, 6)
     BT709 = (Colorspace.ITU709, 1, 1, 1)
 
     @property
     def sws(self) -> Colorspace:
-        """swscale's number of it."""
+        """swscale's number of the matrix."""
         return self.value[0]
 
     @property
@@ -38,7 +38,7 @@ class Matrix(Enum):
         return self.value[1], self.value[2], self.value[3]
 
 
-WEBRTC = Matrix.BT601  # peers send their camera untagged, converted as BT.601 limited whatever its size
+WEBRTC = Matrix.BT601  # peers send untagged video that is converted as BT.601 limited at any size
 
 _SWS_BY_CODE = {
     1: Colorspace.ITU709,
@@ -49,20 +49,20 @@ _SWS_BY_CODE = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
 }
-_local = threading.local()  # a VideoReformatter keeps its tables, and serves one thread
+_local = threading.local()  # a VideoReformatter keeps its tables and serves one thread
 
 
 def to_rgb(frame: av.VideoFrame, untagged: Matrix | None = WEBRTC) -> Image:
-    """The picture of a decoded frame, by its own matrix and range.
+    """Convert a decoded frame to a picture, by the frame's own matrix and range.
 
     Args:
-        frame: any pixel format swscale reads.
-        untagged: the matrix where the frame names none. The default is what WebRTC peers mean; None is
-            what players of files take: BT.709 from 720 lines up, else BT.601. An untagged range is limited,
-            save in the formats that are full by definition (yuvj420p and its like).
+        frame: a frame of any pixel format that swscale reads.
+        untagged: the matrix if the frame names none. The default is the one that WebRTC peers mean. None
+            follows players of files: BT.709 from 720 lines up, else BT.601. An untagged range is limited,
+            except in formats that are full by definition (such as yuvj420p).
 
     Returns:
-        RGB uint8 (H, W, 3), of its own memory.
+        RGB uint8 (H, W, 3), in memory of its own.
     """
     matrix, colour_range = source_colour(frame, untagged)
     rgb = _reformatter("rgb").reformat(
@@ -86,17 +86,17 @@ def to_frame(
     matrix: Matrix = WEBRTC,
     full_range: bool = False,
 ) -> av.VideoFrame:
-    """A frame to encode, yuv420p, tagged with its matrix and range.
+    """Convert a picture to a yuv420p frame to encode, tagged with its matrix and range.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        pts: its time, in units of `time_base` (seconds).
-        matrix: the matrix to convert by. BT.601 is right even where the tag is lost, as in VP8, which has
+        pts: time of the frame, in units of `time_base` (seconds).
+        matrix: the matrix of the conversion. BT.601 is right even if the tag is lost, as in VP8, which has
             no other.
-        full_range: luma 0..255 in place of 16..235.
+        full_range: whether luma is 0..255 instead of 16..235.
 
     Raises:
-        ValueError: another dtype or shape.
+        ValueError: the picture has another dtype or shape.
     """
     check_image(image)
     colour_range = ColorRange.JPEG if full_range else ColorRange.MPEG
@@ -117,7 +117,7 @@ def to_frame(
 
 
 def source_colour(frame: av.VideoFrame, untagged: Matrix | None = WEBRTC) -> tuple[Colorspace, ColorRange]:
-    """Matrix and range a frame was made with, by its tags, else by rule (see `to_rgb`)."""
+    """Return the matrix and range of a frame, by its tags or else by the rules of `to_rgb`."""
     guess = untagged or (Matrix.BT709 if frame.height >= HD_LINES else Matrix.BT601)
     matrix = _SWS_BY_CODE.get(int(frame.colorspace), guess.sws)
     name = frame.format.name
@@ -126,7 +126,7 @@ def source_colour(frame: av.VideoFrame, untagged: Matrix | None = WEBRTC) -> tup
 
 
 def _reformatter(use: str) -> VideoReformatter:
-    """This thread's converter for `use`: its tables are rebuilt only when the size or the format changes."""
+    """Return this thread's converter for `use`. It rebuilds its tables only for a new size or format."""
     found: VideoReformatter | None = getattr(_local, use, None)
     if found is None:
         found = VideoReformatter()

@@ -1,4 +1,4 @@
-"""What the samples of recorded video mean: the matrix, the range and the curve that a file tags."""
+"""The meaning of the samples of recorded video: the matrix, range and curve that the file is tagged with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RANGE_LIMITED, RANGE_FULL = 1, 2  # AVColorRange
 MATRIX_RGB, MATRIX_709, UNSPECIFIED, MATRIX_601, MATRIX_YCGCO = 0, 1, 2, 6, 8  # ITU-T H.273, table 4
 PQ, HLG = 16, 18  # ITU-T H.273, table 3
 TRANSFERS_HDR = {PQ: "PQ", HLG: "HLG"}
-UNREAD = {  # matrices that are no plain matrix, or depend on more than the sample
+UNREAD = {  # not plain matrices, or dependent on more than the sample; not supported
     11: "Y'D'ZD'X",
     13: "chromaticity-derived constant luminance",
     14: "ICtCp",
@@ -19,7 +19,7 @@ UNREAD = {  # matrices that are no plain matrix, or depend on more than the samp
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
-HD_LINES = 720  # untagged video of at least this many lines is taken for BT.709, below for BT.601
+HD_LINES = 720  # untagged video is read as BT.709 from this many lines up, else as BT.601
 
 _LUMA = {  # Kr, Kb
     MATRIX_709: (0.2126, 0.0722),
@@ -35,7 +35,7 @@ _YCGCO = [[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]]  # ITU-T H.2
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """What the samples of a stream mean, as tagged: codes of ITU-T H.273, 2 where not tagged.
+    """The colour tags of a stream: codes of ITU-T H.273, 2 if not tagged.
 
     Attributes:
         matrix: AVColorSpace.
@@ -50,13 +50,13 @@ class Colour:
     transfer: int = UNSPECIFIED
 
     def coefficients(self, size: tuple[int, int]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The affine maps RGB -> Y'CbCr and back for 8-bit samples, each float64 (3, 4).
+        """Compute the affine maps RGB -> Y'CbCr and back for 8-bit samples, each float64 (3, 4).
 
-        ITU-T H.273, equations 32 to 52. The scaler's own integer arithmetic darkens limited-range video by
-        a level and tints full-range video at each pass; applying these with rounding does neither.
+        See ITU-T H.273, equations 32 to 52. The scaler's integer arithmetic darkens limited-range video by a
+        level and tints full-range video at each pass. These maps, applied with rounding, do neither.
 
         Args:
-            size: of the picture; decides between BT.709 and BT.601 where the matrix is not tagged.
+            size: (H, W) of the picture. It decides between BT.709 and BT.601 if the matrix is not tagged.
         """
         rows = _YCGCO if self.matrix == MATRIX_YCGCO else self._rows(min(size))
         full = self.range == RANGE_FULL
@@ -82,7 +82,7 @@ class Colour:
 
     @property
     def hdr(self) -> str | None:
-        """Name of the HDR curve, None for ordinary video."""
+        """Name of the HDR curve. None for ordinary video."""
         return TRANSFERS_HDR.get(self.transfer)
 
 

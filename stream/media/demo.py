@@ -1,4 +1,4 @@
-"""A source for machines without a camera: a real face photo moved by a known synthetic motion."""
+"""A video source for machines without a camera. It moves a real face photo by a known synthetic motion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from correspondence import Float, Image
 SIZES = (
     (480, 640),
     (720, 1280),
-)  # the sizes it is made for, (H, W); others work when they are at least 64 x 64
+)  # intended sizes, (H, W); others work if they are at least 64 x 64
 
 # Geometry of skimage.data.astronaut(), a 512 x 512 photo, in its pixels.
 HEAD_CENTRE = np.array((224.0, 116.0), np.float32)
@@ -22,7 +22,7 @@ VIEW_CENTRE = np.array((240.0, 138.0), np.float32)
 VIEW_WIDTH, VIEW_HEIGHT = 448.0, 256.0  # the largest view of this size and the frame's shape is shown
 
 SUPERSAMPLE = 2  # the photo is enlarged once with Lanczos, so that frames can use bilinear sampling
-CELL = 16  # the motion is computed on a grid this coarse and enlarged; it is smooth over far more than this
+CELL = 16  # cell size of the grid on which the motion, which is far smoother, is computed
 MARGIN = 1  # cells around the frame, so that enlarging never extrapolates
 
 
@@ -39,18 +39,18 @@ class Pose:
 
 
 class DemoSource:
-    """The astronaut's portrait, turning the head, under a slowly moving camera and light.
+    """An astronaut's portrait that turns its head, under a slowly moving camera and light.
 
-    Frame k depends on `size`, `fps`, `seed` and k alone, so any frame can be asked for in any order. Every
-    pixel of a frame comes from one place in the photo, which makes the true field between two frames known.
+    Frame k depends only on `size`, `fps`, `seed` and k, so frames can be drawn in any order. Every pixel of a
+    frame comes from one place in the photo, so the true field between two frames is known.
 
     Args:
         size: (H, W) of the frames, pixels, each at least 64.
-        fps: frames a second, above 0; the motion is a function of time in seconds.
+        fps: frames per second, above 0. The motion is a function of time in seconds.
         seed: chooses the phases of the motion.
 
     Raises:
-        ValueError: a size or a rate outside these ranges.
+        ValueError: `size` or `fps` is outside these ranges.
     """
 
     def __init__(self, size: tuple[int, int] = (720, 1280), fps: float = 30.0, seed: int = 0) -> None:
@@ -66,7 +66,7 @@ class DemoSource:
         self._scale = max(size[1] / VIEW_WIDTH, size[0] / VIEW_HEIGHT)  # frame pixels in a photo pixel
 
     def frame(self, index: int) -> Image:
-        """Frame `index` (any integer), uint8 (H, W, 3) RGB."""
+        """Draw frame `index` (any integer), uint8 (H, W, 3) RGB."""
         pose = self.pose(index)
         position = self._positions(pose, SUPERSAMPLE)
         fixed, fraction = cv2.convertMaps(position, None, cv2.CV_16SC2)
@@ -75,7 +75,7 @@ class DemoSource:
         return lit
 
     def pose(self, index: int) -> Pose:
-        """The motion of frame `index`; smooth in it, never still for long."""
+        """Return the motion of frame `index`. It changes smoothly and never rests for long."""
         t = index / self.fps
         p = self._phases
 
@@ -92,13 +92,13 @@ class DemoSource:
         )
 
     def field_truth(self, index: int, reference_index: int) -> Float:
-        """The true field from frame `index` to frame `reference_index`.
+        """Compute the true field from frame `index` to frame `reference_index`.
 
-        Inverts the reference's motion by fixed-point iteration, to below 0.01 pixels where the reference
-        shows the place; takes tens of milliseconds and is meant for tests.
+        The reference's motion is inverted by fixed-point iteration. The error is below 0.01 pixels where the
+        reference shows the place. This takes tens of milliseconds and is meant for tests.
 
         Returns:
-            float32 (H, W, 2), (dx, dy) in pixels: up to light, frame(x) is reference(x + field(x)).
+            float32 (H, W, 2), (dx, dy) in pixels. Apart from the light, frame(x) is reference(x + field(x)).
         """
         target = self._positions(self.pose(index))
         h, w = self.size
@@ -116,7 +116,7 @@ class DemoSource:
         return truth
 
     def _positions(self, pose: Pose, scale: int = 1) -> Float:
-        """Where each pixel is seen in the photo enlarged `scale` times, float32 (H, W, 2), its pixels."""
+        """Position of each pixel in the photo enlarged `scale` times, float32 (H, W, 2), in its pixels."""
         h, w = self.size
         centre = np.array(((w - 1) / 2, (h - 1) / 2), np.float32)
         view = VIEW_CENTRE + np.array(pose.pan, np.float32)
@@ -129,10 +129,10 @@ class DemoSource:
 
 
 def _head_motion(q: Float, pose: Pose) -> Float:
-    """Displacement of a head-like bump that turns: backward, photo pixels, zero far from the head.
+    """Backward displacement of a turning head-like bump, in photo pixels. It is zero far from the head.
 
-    A point of a ball at depth z moves by z sin(angle) + x (cos(angle) - 1) under a turn; the depth falls off
-    smoothly where head becomes background, which keeps the map invertible.
+    When a ball turns, a point at depth z moves by z sin(angle) + x (cos(angle) - 1). The depth falls off
+    smoothly towards the background, which keeps the map invertible.
     """
     offset = q - HEAD_CENTRE
     radius4 = ((offset / HEAD_RADII) ** 2).sum(axis=-1) ** 2

@@ -1,4 +1,4 @@
-"""How the video of a file is compressed: the codec, its options and its samples, by what the input holds."""
+"""Chooses codec, options and pixel format of a video file by what the input holds."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ CRF_DEFAULT = {"h264": 18, "hevc": 18, "vp9": 24}
 CRF_RANGE = {"h264": (0, 51), "hevc": (0, 51), "vp9": (0, 63)}
 CODECS = ("h264", "hevc", "vp9", "ffv1", "prores")
 DEPTHS = {"h264": (8, 10), "hevc": (8, 10), "vp9": (8,), "ffv1": (8, 10, 12, 16), "prores": (10,)}
-KEEPS_ALPHA = {"mov": "prores", "matroska": "ffv1", "webm": "vp9"}  # codecs for see-through pictures
+KEEPS_ALPHA = {"mov": "prores", "matroska": "ffv1", "webm": "vp9"}  # codecs for transparent pictures
 KEEPS_FIELDS = ("h264", "ffv1", "prores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEncoderConfig:
-    """How the video is compressed; `__post_init__` checks the ranges.
+    """How the video is compressed. The ranges are checked.
 
     Attributes:
-        codec: "h264", "hevc", "vp9", "prores", "ffv1" (lossless up to the subsampling of chroma) or None:
-            what suits the file, that is h264, or vp9 in .webm; hevc for input of more than 8 bits; a codec
-            that keeps transparency where there is some.
-        crf: constant quality, lower is better; None for the codec's default (h264 and hevc 18, vp9 24), and
-            for ffv1 and prores.
+        codec: "h264", "hevc", "vp9", "prores" or "ffv1" (lossless up to the subsampling of chroma). None
+            chooses what suits the file: h264, or vp9 in .webm, or hevc for input of more than 8 bits, or a
+            codec that keeps transparency if there is any.
+        crf: constant quality, lower is better. None means the codec's default (h264 and hevc 18, vp9 24). It
+            must be None for ffv1 and prores.
         preset: effort of x264 and x265.
     """
 
@@ -52,14 +52,14 @@ class FileEncoderConfig:
             raise ValueError(f"crf must lie in [{low}, {high}], got {self.crf}")
 
     def resolve(self, path: Path, info: VideoInfo | None = None) -> str:
-        """The codec for the file `path`; for pictures their kind, as in "png".
+        """Return the codec for the file `path`, or for pictures their kind, such as "png".
 
         Args:
-            path: the output.
-            info: of the input, where it is known already.
+            path: the output file.
+            info: the input, if it is known already.
 
         Raises:
-            MediaError: the container is unknown here, or cannot hold the codec.
+            MediaError: the container is not supported, or cannot hold the codec.
         """
         suffix = path.suffix.lower()
         container = CONTAINERS.get(suffix)
@@ -95,7 +95,7 @@ class FileEncoderConfig:
         return path.suffix.lower().lstrip(".")
 
     def options(self, codec: str) -> tuple[str, dict[str, str]]:
-        """FFmpeg's encoder and its options."""
+        """Return FFmpeg's encoder and its options for a codec."""
         crf = str(CRF_DEFAULT.get(codec, 0) if self.crf is None else self.crf)
         if codec == "h264":
             return "libx264", {"crf": crf, "preset": self.preset}
@@ -109,10 +109,10 @@ class FileEncoderConfig:
 
 
 def pixel_format(codec: str, info: VideoInfo, size: tuple[int, int]) -> str:
-    """The planar format to encode: the input's bits, chroma and transparency where the codec has them.
+    """Choose the planar format to encode. It keeps the input's bits, chroma and alpha if the codec can.
 
-    Full chroma is used where 4:2:0 of H.264 and HEVC cannot hold an odd side: the picture keeps its size,
-    uncropped and unpadded. VP9 and FFV1 hold odd sides in any format.
+    In H.264 and HEVC, full chroma is used for odd sides that subsampled chroma cannot hold. The picture thus
+    keeps its size and is neither cropped nor padded. VP9 and FFV1 hold odd sides in any format.
     """
     depth = depth_of(codec, info)
     alpha = "a" if keeps_alpha(codec, info) else ""
@@ -136,18 +136,18 @@ def _chroma(info: VideoInfo) -> str:
 
 
 def depth_of(codec: str, info: VideoInfo) -> int:
-    """Bits of a sample in the output: the input's, or as many as the codec has."""
+    """Bits per sample of the output: those of the input, or as many as the codec supports."""
     depths = DEPTHS[codec]
     return next((depth for depth in depths if depth >= info.bits), depths[-1])
 
 
 def keeps_alpha(codec: str, info: VideoInfo) -> bool:
-    """Whether the input is see-through in places and the codec holds that."""
+    """Whether the input has transparency and the codec keeps it."""
     return info.alpha and codec in KEEPS_ALPHA.values()
 
 
 def keeps_fields(codec: str, info: VideoInfo, size: tuple[int, int]) -> bool:
-    """Whether the input is interlaced and can be written so."""
+    """Whether the input is interlaced and can be written interlaced."""
     return (
         info.fields is not None
         and codec in KEEPS_FIELDS
@@ -157,7 +157,7 @@ def keeps_fields(codec: str, info: VideoInfo, size: tuple[int, int]) -> bool:
 
 
 def encoding_notes(codec: str, info: VideoInfo, size: tuple[int, int]) -> list[str]:
-    """What the codec cannot keep of the input, or what it is chosen for."""
+    """Describe what the codec cannot keep of the input, or why it was chosen."""
     notes = []
     depth = depth_of(codec, info)
     if info.bits > depth:

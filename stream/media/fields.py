@@ -1,4 +1,4 @@
-"""Interlaced video: whole pictures made of its fields, and frames marked as fields for an encoder."""
+"""Interlaced video: converts fields to whole pictures, and marks frames as fields for an encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 
 
 class _Filtered:
-    """Frames through one FFmpeg filter; the graph is built anew where the frames' shape changes."""
+    """Passes frames through one FFmpeg filter. The graph is rebuilt when the frames' shape changes."""
 
     def __init__(self, name: str, options: str, time_base: Fraction) -> None:
         self._name, self._options = name, options
@@ -21,7 +21,7 @@ class _Filtered:
         self._shape: tuple[int, int, str] | None = None
 
     def put(self, frame: av.VideoFrame) -> list[av.VideoFrame]:
-        """The frames that are ready after another one."""
+        """Put a frame in. Returns the frames that are ready."""
         shape = frame.width, frame.height, frame.format.name
         before = []
         if shape != self._shape:
@@ -33,7 +33,7 @@ class _Filtered:
         return before + self._pulled()
 
     def end(self) -> list[av.VideoFrame]:
-        """The frames that were held back."""
+        """Return the frames that the filter held back."""
         if self._graph is None:
             return []
         self._graph.push(None)
@@ -70,7 +70,7 @@ class _Filtered:
 
 
 class Deinterlacer(_Filtered):
-    """Whole pictures of interlaced ones, as many as before (BWDIF, a motion-adaptive filter)."""
+    """Converts interlaced pictures to the same number of whole pictures (BWDIF, a motion-adaptive filter)."""
 
     def __init__(self, stream: VideoStream) -> None:
         flagged = int(stream.codec_context.field_order) > 1
@@ -79,16 +79,16 @@ class Deinterlacer(_Filtered):
 
 
 class FieldMark(_Filtered):
-    """Frames marked as two fields.
+    """Marks frames as two fields.
 
     Args:
-        first: "top" or "bottom", which of them comes first.
-        time_base: of the frames.
+        first: the field that comes first, "top" or "bottom".
+        time_base: time base of the frames.
     """
 
     def __init__(self, first: str, time_base: Fraction) -> None:
         super().__init__("setfield", "tff" if first == "top" else "bff", time_base)
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame, marked."""
+        """Mark a frame."""
         return self.put(frame)[0]

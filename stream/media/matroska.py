@@ -1,6 +1,6 @@
-"""The shape a Matroska or WebM file is shown in, which PyAV has no way to tell FFmpeg's muxer.
+"""Sets the display size of a Matroska or WebM file, which PyAV cannot pass to FFmpeg's muxer.
 
-Elements are an id, a size and a body (RFC 8794, section 6); tracks are described by RFC 9559, section 5.1.4.
+Elements have an id, a size and a body (RFC 8794, section 6). Tracks are described in RFC 9559, section 5.1.4.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOM = "?" * 32  # name of the video track while the file is written: room for `set_display_size`
+ROOM = "?" * 32  # name of the video track while the file is written; `set_display_size` uses its space
 HEAD = 1 << 20  # bytes from the start that hold the tracks
 
 SEGMENT, TRACKS, TRACK, TRACK_TYPE = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x83"
@@ -20,14 +20,15 @@ Element = tuple[bytes, int, int, int]  # id, start, start of the body, end; in b
 
 
 def set_display_size(path: Path, size: tuple[int, int]) -> None:
-    """Write into a finished file at which size its video is shown; nothing else moves.
+    """Write the display size of the video into a finished file. Nothing else moves.
 
     Args:
-        path: .mkv or .webm, whose video track is named `ROOM`; the name is given up.
-        size: (H, W), pixels.
+        path: an .mkv or .webm file whose video track is named `ROOM`. The name is removed.
+        size: display size (H, W), pixels.
 
     Raises:
-        ValueError: no such track. OSError: the file cannot be changed.
+        ValueError: there is no such track.
+        OSError: the file cannot be changed.
     """
     with path.open("r+b") as file:
         data = bytearray(file.read(HEAD))
@@ -51,7 +52,7 @@ def set_display_size(path: Path, size: tuple[int, int]) -> None:
 
 
 def _described(data: bytearray, track: Element, size: tuple[int, int]) -> bytes:
-    """The track's elements with the display size in place of the name."""
+    """Return the track's elements with the display size in place of the name."""
     kept = b""
     for child in _children(data, track):
         kind, start, _, end = child

@@ -1,4 +1,4 @@
-"""Opening clips: a media file, numbered pictures, or an animated WebP, which FFmpeg does not read."""
+"""Opens clips: a media file, numbered pictures or an animated WebP, which FFmpeg does not read."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from PIL import ImageSequence
 
 from stream.media.untrusted import MAX_PIXELS, MediaError, open_input
 
-PICTURES_RATE = 25  # frames a second of numbered pictures, which carry no times
+PICTURES_RATE = 25  # frames per second of numbered pictures, which have no times
 NUMBER = re.compile(r"%(?:0(\d+))?d")
 WEBP_ANIMATED = 0x02  # flag of a VP8X chunk (RFC 9649, section 2.7)
-STILLS = {  # kinds of pictures by their names' endings, where FFmpeg would look for numbered ones
+STILLS = {  # kinds of pictures by suffix, for which FFmpeg would look for numbered pictures
     ".jpg": "jpeg_pipe",
     ".jpeg": "jpeg_pipe",
     ".bmp": "bmp_pipe",
     ".tif": "tiff_pipe",
     ".tiff": "tiff_pipe",
 }
-DEFAULT_MS = 100  # how long a picture of an animation is shown that does not say
-MOST_PIXELS = 1_500_000_000  # of all pictures of an animated WebP together: it is held in memory
+DEFAULT_MS = 100  # display time of an animation's picture that names none
+MOST_PIXELS = 1_500_000_000  # limit for all pictures of an animated WebP together, which is held in memory
 
 
 def open_clip(path: Path) -> InputContainer:
-    """Open what a user names as a clip.
+    """Open a clip.
 
     Args:
-        path: a media file; or, where there is no such file, the pattern of numbered pictures, as in
+        path: a media file. If there is no such file, the pattern of numbered pictures, such as
             frames/%04d.png.
 
     Raises:
-        MediaError: not there, a folder, not readable, or no media.
+        MediaError: the file is missing, a folder, not readable or no media.
     """
     if is_pattern(path):
         return _open_pictures(path)
@@ -50,12 +50,12 @@ def open_clip(path: Path) -> InputContainer:
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a name stands for numbered pictures: it holds one %d or %04d, and is no file itself."""
+    """Whether a name stands for numbered pictures. It contains one %d or %04d and is no file itself."""
     return len(NUMBER.findall(path.name)) == 1 and not path.is_file()
 
 
 def numbers(pattern: Path) -> list[int]:
-    """The numbers of the pictures a pattern stands for, ascending."""
+    """List the numbers of the pictures that match a pattern, ascending."""
     before, digits, after = cast("list[str | None]", NUMBER.split(pattern.name))
     wanted = re.compile(rf"{re.escape(before or '')}(\d+){re.escape(after or '')}")
     width = int(digits or 0)
@@ -66,7 +66,7 @@ def numbers(pattern: Path) -> list[int]:
 
 
 def missing(pattern: Path) -> list[int]:
-    """The first number of each gap in the pictures a pattern stands for."""
+    """List the first number of each gap in the pictures that match a pattern."""
     found = numbers(pattern)
     return [a + 1 for a, b in pairwise(found) if b > a + 1]
 
@@ -92,7 +92,7 @@ def _open_pictures(pattern: Path) -> InputContainer:
 
 
 def named(pattern: Path, number: int) -> Path:
-    """The file of one number."""
+    """Return the file of one number."""
     return pattern.with_name(NUMBER.sub(lambda match: str(number).zfill(int(match[1] or 0)), pattern.name))
 
 
@@ -104,7 +104,7 @@ def _is_animated_webp(path: Path) -> bool:
 
 
 def _open_webp(path: Path) -> InputContainer:
-    """An animated WebP, decoded by Pillow into a lossless file in memory."""
+    """Decode an animated WebP with Pillow into a lossless file in memory."""
     file = io.BytesIO()
     try:
         with Pillow.open(path, formats=["WEBP"]) as picture:

@@ -1,4 +1,4 @@
-"""A still picture's samples as 8-bit sRGB: colour profiles, CMYK, grey, palettes and 16 bits."""
+"""Converts still pictures to 8-bit sRGB: colour profiles, CMYK, grey, palettes and 16 bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import ImageCms
 
 from correspondence import Image
 
-ALIKE_LEVELS = 1  # a profile that moves no colour further is sRGB; converting would only round
+ALIKE_LEVELS = 1  # a profile that changes no colour by more is sRGB; a conversion would only round
 GRID = np.linspace(0, 255, 9).round().astype(np.uint8)
 _BPC = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
@@ -20,15 +20,16 @@ _BPC = ImageCms.Flags.BLACKPOINTCOMPENSATION
 def to_srgb(
     picture: Pillow.Image, deep: npt.NDArray[np.uint8] | None
 ) -> tuple[Image, npt.NDArray[np.uint8] | None, str | None]:
-    """The samples of an opened picture as sRGB.
+    """Convert the samples of an opened picture to sRGB.
 
     Args:
-        picture: upright, of any mode.
-        deep: uint8 (H, W, 3 or 4) of a 16-bit picture, see `rounded`; None to read them from `picture`.
+        picture: an upright picture of any mode.
+        deep: uint8 (H, W, 3 or 4) of a 16-bit picture (see `rounded`). None reads the samples from
+            `picture`.
 
     Returns:
-        RGB uint8 (H, W, 3); alpha, uint8 (H, W), None where it has none; and what was done, for the user,
-        None where nothing was.
+        The picture, RGB uint8 (H, W, 3). Its alpha, uint8 (H, W), or None if it has none. A note for the user
+        on what was done, or None if nothing was.
     """
     alpha = None
     if deep is not None:
@@ -44,10 +45,10 @@ def to_srgb(
 
 
 def rounded(data: bytes) -> npt.NDArray[np.uint8]:
-    """A 16-bit PNG, each sample rounded to 8 bits: uint8 (H, W, 3 or 4), RGB or RGBA; not turned.
+    """Decode a 16-bit PNG and round each sample to 8 bits: uint8 (H, W, 3 or 4), RGB or RGBA, not turned.
 
     Raises:
-        ValueError: it cannot be decoded.
+        ValueError: the PNG cannot be decoded.
     """
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is None:
@@ -61,7 +62,7 @@ def rounded(data: bytes) -> npt.NDArray[np.uint8]:
 
 
 def _converted(plain: Pillow.Image, icc: bytes | None) -> tuple[Image, str | None]:
-    """A picture of mode RGB, L or CMYK through its profile."""
+    """Convert a picture of mode RGB, L or CMYK by its profile."""
     if icc:
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))

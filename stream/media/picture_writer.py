@@ -1,4 +1,4 @@
-"""Edited frames out as pictures: one, or numbered ones; and the choice between these and a video."""
+"""Writes edited frames as one picture or as numbered pictures, and chooses between pictures and video."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stream.media.tracks import plan_tracks
 from stream.media.video import Frame, VideoReader
 from stream.media.writer import VideoWriter, WriteError, temporary_name
 
-QUALITY = 95  # of JPEG and WebP
+QUALITY = 95  # quality of JPEG and WebP
 
 
 class Writer(Protocol):
-    """What takes edited frames; see `VideoWriter`."""
+    """Takes edited frames. See `VideoWriter`."""
 
     others: tuple[Stream, ...]
     notes: list[str]
@@ -39,16 +39,18 @@ class Writer(Protocol):
         """Take a packet of one of the streams `others`."""
 
     def finish(self, complete: bool = True) -> None:
-        """Put what was written in place."""
+        """Finish the output and give it its name."""
 
 
 def open_output(
     path: Path, reader: VideoReader, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool = True
 ) -> Writer:
-    """What writes the file `path`, or the pictures that it stands for; arguments as of `VideoWriter`.
+    """Make the writer of the file `path`, or of the pictures that it stands for.
+
+    The arguments are those of `VideoWriter`.
 
     Raises:
-        MediaError: it cannot be written so.
+        MediaError: the output cannot be written in this way.
     """
     if path.suffix.lower() in CONTAINERS:
         return VideoWriter(path, reader, size, encoder, turn)
@@ -57,10 +59,10 @@ def open_output(
 
 
 def output_notes(info: VideoInfo, path: Path, encoder: FileEncoderConfig) -> list[str]:
-    """What a user should know about how an output would be written, before any work.
+    """Tell what a user should know about how an output would be written, before any work.
 
     Raises:
-        MediaError: it cannot be written so.
+        MediaError: the output cannot be written in this way.
     """
     codec = encoder.resolve(path, info)
     suffix = path.suffix.lower()
@@ -71,11 +73,12 @@ def output_notes(info: VideoInfo, path: Path, encoder: FileEncoderConfig) -> lis
 
 
 class PictureWriter:
-    """Writes frames as pictures, upright, each in place when it is whole; see `VideoWriter`.
+    """Writes frames as upright pictures. Each gets its name when it is whole. See `VideoWriter`.
 
     Args:
-        path: a picture, or a pattern as in out/%04d.png; numbers go on from those of numbered input.
-        reader: the input, open.
+        path: a picture, or a pattern such as out/%04d.png. Numbers start at the first number of numbered
+            input, else at 1.
+        reader: the open input.
     """
 
     def __init__(self, path: Path, reader: VideoReader) -> None:
@@ -118,7 +121,7 @@ class PictureWriter:
             temporary.unlink(missing_ok=True)
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Pictures hold nothing else."""
+        """Do nothing, since pictures hold no other streams."""
 
     def finish(self, complete: bool = True) -> None:
-        """Each picture is in place already."""
+        """Do nothing, since each picture has its name already."""

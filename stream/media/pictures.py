@@ -1,4 +1,4 @@
-"""Pictures that come in over HTTP: measured before they are decoded, turned upright, alpha flattened."""
+"""Decodes uploaded pictures. They are measured before they are decoded and are turned upright."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIN_SIDE = 16  # pixels
 ORIENTATION = 0x0112  # EXIF's tag
 MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
 JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
-BROKEN = (  # what Pillow's readers raise over bad data
+BROKEN = (  # errors that Pillow's readers raise on bad data
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError),
     *(struct.error, zlib.error, Pillow.DecompressionBombError),
 )
@@ -36,8 +36,8 @@ class Picture:
 
     Attributes:
         image: RGB uint8 (H, W, 3), upright.
-        alpha: uint8 (H, W), 255 opaque; None where the picture has no transparency.
-        note: what was done to its colours, for the user; None where nothing was.
+        alpha: uint8 (H, W), 255 is opaque. None if the picture has no transparency.
+        note: what was done to its colours, for the user. None if nothing was done.
     """
 
     image: Image
@@ -45,10 +45,10 @@ class Picture:
     note: str | None = None
 
     def over(self, reference: Image) -> Image:
-        """The picture with `reference` where it is transparent, uint8 (H, W, 3).
+        """Lay the picture over `reference`, which shows through transparent parts. Returns uint8 (H, W, 3).
 
         Raises:
-            EditError: transparent parts, but another size than the reference.
+            EditError: the picture has transparent parts and another size than the reference.
         """
         if self.alpha is None:
             return self.image
@@ -56,10 +56,10 @@ class Picture:
 
 
 def picture_size(data: bytes) -> tuple[str, int, int]:
-    """Kind, width and height of a picture, from its header alone.
+    """Read kind, width and height of a picture from its header.
 
     Raises:
-        UploadError: not a PNG, JPEG or WebP, or a header that ends too early.
+        UploadError: the data is no PNG, JPEG or WebP, or its header ends too early.
     """
     try:
         if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
@@ -106,17 +106,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def decode_picture(data: bytes, max_pixels: int) -> Picture:
-    """Decode an upload; slow, so call it in an executor.
+    """Decode an upload. This is slow, so call it in an executor.
 
-    EXIF orientation is applied, 16-bit samples are rounded to 8, colour profiles are converted to sRGB,
-    CMYK, palettes and grey are expanded.
+    EXIF orientation is applied. 16-bit samples are rounded to 8 bits. Colour profiles are converted to sRGB.
+    CMYK, palettes and grey are expanded to RGB.
 
     Args:
-        data: the body.
+        data: bytes of the picture.
         max_pixels: refuse larger pictures without decoding them.
 
     Raises:
-        UploadError: another type, too large, too small, animated or damaged.
+        UploadError: the picture is of another type, too large, too small, animated or damaged.
     """
     kind, width, height = picture_size(data)
     if width * height > max_pixels:
@@ -173,6 +173,6 @@ def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
 
 
 def encode_png(image: Image) -> bytes:
-    """PNG of an RGB picture, uint8 (H, W, 3); quick rather than small."""
+    """Encode an RGB picture, uint8 (H, W, 3), as PNG. This is fast rather than small."""
     _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(data)

@@ -1,4 +1,4 @@
-"""Decoded video to RGB pictures and back, with the bits, the transparency and the colours it came with."""
+"""Converts decoded video to RGB pictures and back, and keeps its bits, transparency and colours."""
 
 from __future__ import annotations
 
@@ -18,19 +18,26 @@ from stream.media.probe import VideoInfo
 
 CHROMA = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND)
 OPAQUE = 65535
-DEPTHS = (8, 9, 10, 12, 14, 16)  # of Y'CbCr samples that FFmpeg has formats for; those with alpha lack 14
+DEPTHS = (
+    8,
+    9,
+    10,
+    12,
+    14,
+    16,
+)  # bits of Y'CbCr samples for which FFmpeg has formats; 14 does not exist with alpha
 
 Deep = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """What one frame shows, upright.
+    """The pixels of one frame, upright.
 
     Attributes:
         image: uint8 (H, W, 3) RGB.
-        deep: the same with all its bits, uint16 (H, W, 3), 65535 full; None where 8 bits hold them.
-        alpha: uint16 (H, W, 1), 65535 opaque; None where nothing is see-through.
+        deep: the same with all its bits, uint16 (H, W, 3), 65535 is full. None if 8 bits suffice.
+        alpha: uint16 (H, W, 1), 65535 is opaque. None without transparency.
     """
 
     image: Image
@@ -39,7 +46,7 @@ class Pixels:
 
 
 class ToRgb:
-    """Decoded frames of one file to upright RGB, by the matrix, the range and the curve the file tags."""
+    """Converts decoded frames of one file to upright RGB, by the file's tagged matrix, range and curve."""
 
     def __init__(self, info: VideoInfo) -> None:
         self._info = info
@@ -48,11 +55,11 @@ class ToRgb:
         self._tone = None if info.colour.hdr is None else Tone(info.colour)
 
     def __call__(self, frame: av.VideoFrame) -> Image:
-        """uint8 (H, W, 3) in the size and orientation of `info`."""
+        """Convert a frame to uint8 (H, W, 3) in the size and orientation of `info`."""
         return self.pixels(frame).image
 
     def pixels(self, frame: av.VideoFrame) -> Pixels:
-        """The frame in the size and orientation of `info`."""
+        """Convert a frame in the size and orientation of `info`, with all its bits and transparency."""
         info, turn = self._info, self._info.orientation.upright
         depth = _depth(info.bits, info.alpha) if info.deep or self._tone is not None else 8
         if info.rgb:
@@ -75,7 +82,7 @@ class ToRgb:
         return Pixels(_to_8(deep), deep, opaque)
 
     def _planes(self, frame: av.VideoFrame, kind: str, depth: int) -> npt.NDArray[Any]:
-        """Samples (H, W, C), uint8, or uint16 for more bits."""
+        """Return the samples (H, W, C), uint8, or uint16 for more bits."""
         height, width = self._info.stored_size
         matrix, code_range = scaler_colour(self._info.colour)
         name = _format(kind, depth)
@@ -96,12 +103,12 @@ class ToRgb:
 
 
 class FromRgb:
-    """Upright RGB to frames for an encoder; undoes `ToRgb` up to the subsampling of chroma.
+    """Converts upright RGB to frames for an encoder. It inverts `ToRgb` up to the subsampling of chroma.
 
     Args:
-        info: of the input, whose colours are kept.
-        pixel_format: a planar Y'CbCr format, with or without alpha, or an RGB one of 8 bits.
-        turn: whether to turn pictures back to how the input stores them.
+        info: the input, whose colours are kept.
+        pixel_format: a planar Y'CbCr format, with or without alpha, or an RGB format of 8 bits.
+        turn: whether to turn pictures back to the orientation that the input stores.
     """
 
     def __init__(self, info: VideoInfo, pixel_format: str, turn: bool = True) -> None:
@@ -115,12 +122,12 @@ class FromRgb:
         self._scaler = VideoReformatter()
 
     def __call__(self, image: Image, like: Pixels | None = None) -> av.VideoFrame:
-        """A frame of a picture; without times.
+        """Make a frame, without times, from a picture.
 
         Args:
             image: uint8 (H, W, 3).
-            like: what the picture was made from: where it was not changed, all its bits are kept, and its
-                transparency everywhere; None: opaque, as it is.
+            like: the pixels that the picture was made from. Unchanged parts keep all their bits, and the
+                transparency is kept everywhere. None means opaque and 8 bits.
         """
         deep = None if like is None or self._depth == 8 else like.deep
         alpha = None if like is None else like.alpha
@@ -172,7 +179,7 @@ class FromRgb:
 
 
 def scaler_colour(colour: Colour) -> tuple[int, int]:
-    """Matrix and range to tell the scaler on both sides, so that it changes neither."""
+    """Matrix and range to give the scaler for source and target, so that it changes neither."""
     matrix = MATRIX_709 if colour.matrix in (MATRIX_RGB, MATRIX_YCGCO) else colour.matrix
     return matrix, colour.range or 1
 
@@ -182,7 +189,7 @@ def _depth(bits: int, alpha: bool) -> int:
 
 
 def _format(kind: str, depth: int) -> str:
-    """FFmpeg's name of a format with full chroma and at least so many bits."""
+    """FFmpeg's name of a format with full chroma and `depth` bits (for RGB, 8 or 16)."""
     if kind == "rgb":
         return "rgb24" if depth == 8 else "rgb48le"
     if kind == "rgba":
@@ -202,7 +209,7 @@ def _write(plane: Any, samples: npt.NDArray[Any]) -> None:
 
 
 def _as_8(samples: npt.NDArray[Any], depth: int, colour: Colour) -> npt.NDArray[np.float32]:
-    """Y'CbCr samples in the scale of 8-bit ones, float32; ITU-T H.273, equations 20 to 31."""
+    """Scale Y'CbCr samples to the range of 8-bit samples, float32 (ITU-T H.273, equations 20 to 31)."""
     values = samples.astype(np.float32)
     if colour.range != RANGE_FULL:
         return values / np.float32(1 << (depth - 8))
@@ -212,7 +219,7 @@ def _as_8(samples: npt.NDArray[Any], depth: int, colour: Colour) -> npt.NDArray[
 
 
 def _from_8(values: npt.NDArray[np.float32], depth: int, colour: Colour) -> Deep:
-    """Undoes `_as_8`, rounded."""
+    """Invert `_as_8` and round."""
     if colour.range != RANGE_FULL:
         scaled = values * np.float32(1 << (depth - 8))
     else:

@@ -1,4 +1,4 @@
-"""What a video file holds: sizes, orientation, colours, times; and whether it can be read at all."""
+"""Reads what a video file holds: sizes, orientation, colours and times. Checks that it can be decoded."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from stream.media.survey import NOTHING, Survey, survey
 from stream.media.untrusted import MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError
 
-LOOK = 24  # frames decoded to see whether their times can be true
-ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own ones leave transparency out
+LOOK = 24  # number of frames decoded to check whether their times are plausible
+ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own decoders ignore transparency
 FIELD_ORDERS = {2: "top", 4: "top", 3: "bottom", 5: "bottom"}  # AVFieldOrder: which field comes first
 Samples = TypeVar("Samples", bound=npt.NDArray[Any])
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways a picture can lie: a transposition, then flips, bring it upright."""
+    """One of the eight orientations of a picture. A transposition and then flips bring it upright."""
 
     transpose: bool = False
     flip_x: bool = False
@@ -41,7 +41,7 @@ class Orientation:
 
     @classmethod
     def of(cls, matrix: tuple[int, ...] | None) -> Orientation:
-        """From FFmpeg's display matrix (3 x 3 row-major, 16.16 fixed point); odd angles count as upright."""
+        """Read FFmpeg's display matrix (3 x 3 row-major, 16.16 fixed point). Odd angles count as upright."""
         if matrix is None:
             return cls()
         a, b, c, d = (matrix[k] for k in (0, 1, 3, 4))
@@ -52,13 +52,13 @@ class Orientation:
         return cls()
 
     def upright(self, image: Samples) -> Samples:
-        """A stored picture (H, W, C) as it is shown; contiguous."""
+        """Turn a stored picture (H, W, C) upright. The result is contiguous."""
         turned = image.transpose(1, 0, 2) if self.transpose else image
         turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
         return cast(Samples, np.ascontiguousarray(turned[::-1] if self.flip_y else turned))
 
     def stored(self, image: Samples) -> Samples:
-        """The inverse of `upright`; contiguous."""
+        """Invert `upright`. The result is contiguous."""
         turned = cast(Samples, image[::-1]) if self.flip_y else image
         turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
         return cast(Samples, np.ascontiguousarray(turned.transpose(1, 0, 2) if self.transpose else turned))
@@ -66,31 +66,32 @@ class Orientation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video file says about itself and its first frame.
+    """Properties of a video file and its first frame.
 
     Attributes:
         path: the file, or the pattern of numbered pictures.
         stream: index of the stream that is edited.
         stored_size: (H, W) of the coded frames, pixels.
-        size: (H, W) as shown upright, pixels.
-        display_matrix: FFmpeg's nine numbers, None where the file has none.
-        orientation: what the matrix amounts to.
-        colour: as tagged; a full-range pixel format counts as a tag.
-        pixel_format: FFmpeg's name.
-        bits: of a sample.
+        size: (H, W) of the upright pictures, pixels.
+        display_matrix: FFmpeg's nine numbers. None if the file has none.
+        orientation: orientation that the matrix means.
+        colour: the tagged colour. A full-range pixel format counts as a tag.
+        pixel_format: FFmpeg's name of the pixel format.
+        bits: bits per sample.
         rgb: whether the samples are R, G and B.
-        alpha: whether the picture is see-through in places.
-        fields: "top" or "bottom", which field of interlaced pictures comes first; None: whole pictures.
-        deinterlace: make whole pictures of the fields when reading.
-        aspect: width to height of one stored sample.
+        alpha: whether the pixel format has transparency.
+        fields: the field of interlaced pictures that comes first, "top" or "bottom". None for whole pictures.
+        deinterlace: whether fields are converted to whole pictures when reading.
+        aspect: ratio of width to height of one stored sample.
         time_base: unit of the time stamps, seconds.
-        rate: average frames a second.
-        frames: how many there are to show, by their packets.
-        announced: how many the header declares, or its duration lets expect, less the hidden ones; 0 where
-            unknown.
-        by_decoding: the times of frames are wrong, those of decoding are right (AVI with B-frames).
+        rate: average number of frames per second.
+        frames: number of frames to show, by their packets.
+        announced: number of frames that the header declares or that follows from its duration, without hidden
+            ones. 0 if unknown.
+        by_decoding: whether the presentation times are wrong and the decoding times are right (AVI with
+            B-frames).
         survey: what the packets say.
-        notes: what a user should know about how it is handled.
+        notes: what a user should know about how the file is handled.
     """
 
     path: Path
@@ -117,20 +118,20 @@ class VideoInfo:
 
     @property
     def written(self) -> Colour:
-        """What the samples of the output mean: as the input's, save where those are RGB or HDR."""
+        """Colour of the output's samples: the input's, or BT.709 if the input is RGB or HDR."""
         return SDR if self.rgb or self.colour.hdr is not None else self.colour
 
     @property
     def deep(self) -> bool:
-        """Whether the samples hold more than 8 bits can."""
+        """Whether the samples have more than 8 bits."""
         return self.bits > 8
 
 
 def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoStream:
-    """The stream to edit.
+    """Return the stream to edit.
 
     Raises:
-        MediaError: there is none, or nothing here decodes it.
+        MediaError: there is no video stream, or no decoder for it.
     """
     if found.video is not None:
         return cast(VideoStream, container.streams[found.video])
@@ -141,7 +142,7 @@ def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoS
 
 
 def video_decoder(stream: VideoStream) -> VideoCodecContext:
-    """What decodes a stream, its transparency included."""
+    """Return a decoder of a stream that includes transparency."""
     name = ALPHA_DECODERS.get(stream.codec_context.name)
     if name is None or stream.metadata.get("ALPHA_MODE", stream.metadata.get("alpha_mode")) != "1":
         return stream.codec_context
@@ -151,14 +152,14 @@ def video_decoder(stream: VideoStream) -> VideoCodecContext:
 
 
 def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
-    """Read what a video file says about itself; goes through all its packets and decodes its first frames.
+    """Read the properties of a video file. This reads all its packets and decodes its first frames.
 
     Args:
-        path: a media file, an animated WebP, or numbered pictures as in frames/%04d.png.
-        deinterlace: make whole pictures of interlaced ones when its frames are read.
+        path: a media file, an animated WebP, or numbered pictures such as frames/%04d.png.
+        deinterlace: whether to convert interlaced pictures to whole pictures when frames are read.
 
     Raises:
-        MediaError: it cannot be opened, holds no video, or none of its frames can be decoded.
+        MediaError: the file cannot be opened, holds no video, or none of its frames can be decoded.
     """
     with open_clip(path) as container:
         found = survey(container)
@@ -184,7 +185,7 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> Iterator[av
             continue
         try:
             frames = decoder.decode(packet if packet.size else None)
-        except FFmpegError:  # damaged; a later one may do. The reading pass counts and reports these
+        except FFmpegError:  # a later frame may decode; the reading pass counts and reports damage
             continue
         yield from frames
 
@@ -233,7 +234,7 @@ def _describe(
 
 
 def _rate(stream: VideoStream, found: Survey) -> Fraction:
-    """Frames a second: as the file says, unless its times say something quite different."""
+    """Frames per second: as the file says, unless the times of its frames contradict that."""
     said = stream.average_rate or stream.guessed_rate
     if found.rate is not None and (said is None or not found.rate / 2 < said < found.rate * 2):
         return found.rate
@@ -241,7 +242,7 @@ def _rate(stream: VideoStream, found: Survey) -> Fraction:
 
 
 def _faults(times: list[int | None]) -> int:
-    """How many of the times are missing or do not rise."""
+    """Count the times that are missing or do not increase."""
     faults, last = 0, None
     for time in times:
         if time is None or (last is not None and time <= last):
@@ -252,7 +253,7 @@ def _faults(times: list[int | None]) -> int:
 
 
 def _announced(container: InputContainer, stream: VideoStream, found: Survey, rate: Fraction) -> int:
-    if found.pieces > 1 or found.cut:  # what the header says of the length is another thing then
+    if found.pieces > 1 or found.cut:  # the header's length is then not comparable
         return found.shown[stream.index]
     if stream.frames:
         return stream.frames

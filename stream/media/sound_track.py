@@ -1,4 +1,4 @@
-"""A sound track decoded and encoded anew, where a container cannot hold it as it is."""
+"""Decodes a sound track and encodes it anew, if a container cannot hold it as it is."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from av.stream import Disposition, Stream
 
 KEEPS_ALL = ("flac", "alac")
 COMPANDED = ("pcm_mulaw", "pcm_alaw", "pcm_vidc")  # PCM by name, but no more than 14 bits by content
-BITS_PER_S = {"aac": 96_000, "libopus": 80_000}  # for each channel
+BITS_PER_S = {"aac": 96_000, "libopus": 80_000}  # per channel
 AAC_RATES = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 
 
 class Converted:
-    """A sound track that is decoded and encoded anew; gaps become silence.
+    """A sound track that is decoded and encoded anew. Gaps become silence.
 
     Args:
-        out: the output. stream: of the input. codec: FFmpeg's name of the encoder.
+        out: the output.
+        stream: the input's stream.
+        codec: FFmpeg's name of the encoder.
     """
 
     def __init__(self, out: OutputContainer, stream: AudioStream, codec: str) -> None:
@@ -43,11 +45,11 @@ class Converted:
         self._stream.format = self._format
         described(self._stream, stream)
         self._graph: Graph | None = None
-        self._end = -(1 << 40)  # of the last packet, samples
+        self._end = -(1 << 40)  # end of the last packet, samples
         self._rate, self._layout = rate, layout
 
     def put(self, packet: Packet[Stream]) -> Sequence[Packet[Stream]]:
-        """What comes out for a packet; damaged ones are left out."""
+        """Convert a packet. Returns the packets to write. Damaged input packets are left out."""
         try:
             frames = self._decoder.decode(cast(Any, packet))
         except FFmpegError:
@@ -55,7 +57,7 @@ class Converted:
         return self._encoded(frames)
 
     def end(self) -> Sequence[Packet[Stream]]:
-        """What the decoder, the filter and the encoder held back."""
+        """Return the packets that decoder, filter and encoder held back."""
         try:
             frames = self._decoder.decode(None)
         except FFmpegError:
@@ -108,7 +110,7 @@ class Converted:
             packets += self._timed(self._stream.encode(frame))
 
     def _timed(self, packets: Sequence[Packet[Stream]]) -> list[Packet[Stream]]:
-        """Packets that hold sound; those without a time, at the end, follow the one before."""
+        """Return the packets that hold sound. Those without a time, at the end, follow the packet before."""
         full = [packet for packet in packets if packet.size]
         for packet in full:
             if packet.pts is None or packet.pts < self._end:
@@ -118,7 +120,7 @@ class Converted:
 
 
 def _encodable(codec: str, stream: AudioStream) -> tuple[int, str]:
-    """The sample rate and the channels that an encoder takes, nearest to the input's."""
+    """Choose the sample rate and channel layout that an encoder takes, nearest to the input's."""
     rate = stream.codec_context.sample_rate or 48000
     if codec == "libopus":
         rate = 48000
@@ -139,6 +141,6 @@ def _sample_format(codec: str, stream: AudioStream) -> str:
 
 
 def described(made: Stream, stream: Stream) -> None:
-    """Give a track of the output the names and the flags of the input's."""
+    """Copy names and flags of an input's track to a track of the output."""
     made.metadata.update(stream.metadata)
     made.disposition = Disposition(stream.disposition)

@@ -1,7 +1,7 @@
-"""What the packets of a clip say, all of them, before any is decoded: how many, when, and what is hidden.
+"""Reads all packets of a clip before any is decoded: their number, their times and which are hidden.
 
-Headers lie: they announce frames that are not there, and joined recordings start their clocks over. One pass
-over the packets costs little beside decoding, and what comes after can rely on it.
+Headers can be wrong. They announce frames that do not exist, and the clocks of joined recordings start over.
+One pass over the packets costs little compared to decoding, and later steps can rely on its result.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-BACK_S = 0.1  # a decoding time this much before the one before starts a clock over
-BACK_SHOWN_S = 1.0  # the same for times shown, which B-frames put out of order
-AHEAD_S = 10.0  # a decoding time this much later does so too, in containers of `JOINED`
-JOINED = ("mpegts", "mpeg")  # made to be cut and joined: their clocks may jump ahead too
-NEAR_S = 1.0  # neighbours of a packet with a wrong time lie no further apart
-PRIMING = 3  # packets at the start that only warm an audio decoder up
+BACK_S = 0.1  # a decoding time earlier than the one before by more than this starts a clock over
+BACK_SHOWN_S = 1.0  # the same for presentation times, which B-frames put out of order
+AHEAD_S = 10.0  # in containers of `JOINED`, a decoding time later by more than this does so too
+JOINED = ("mpegts", "mpeg")  # made to be cut and joined, so their clocks may also jump ahead
+NEAR_S = 1.0  # largest distance between the neighbours of a packet with a wrong time
+PRIMING = 3  # packets at the start that only prime an audio decoder
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one pass over all packets found; streams by their index.
+    """Result of one pass over all packets. Streams are named by their index.
 
     Attributes:
-        video: the stream to edit: with most pixels among those with more than one picture, then the
-            container's default; None where nothing here decodes any.
-        shown: packets that hold something to show.
-        hidden: packets that an edit list takes out.
-        hidden_first: of them, those before the first one shown.
-        clocks: number of the first packet of each piece of a joined recording, and seconds to add from there.
-        odd: numbers of packets whose time has nothing to do with their neighbours'.
-        rate: frames a second of `video`, by its times; None without times.
+        video: the stream to edit. Streams with more than one picture come first, then those with most pixels,
+            then the container's default. None if no stream can be decoded.
+        shown: number of packets that are shown, by stream.
+        hidden: number of packets that an edit list hides, by stream.
+        hidden_first: number of hidden packets before the first one shown, by stream.
+        clocks: for each piece of a joined recording, the number of its first packet and the seconds to add
+            from there, by stream.
+        odd: numbers of the packets whose time does not fit their neighbours', by stream.
+        rate: frames per second of `video`, by its times. None without times.
         reordered: whether `video` shows its packets in another order than it stores them.
     """
 
@@ -54,18 +55,18 @@ class Survey:
 
     @property
     def pieces(self) -> int:
-        """Recordings that were joined to make this one; 1 where the clock never starts over."""
+        """Number of recordings that were joined. 1 if the clock never starts over."""
         return max((len(clock) for clock in self.clocks.values()), default=1)
 
     @property
     def cut(self) -> bool:
-        """Whether an edit list hides pictures, or more sound than warms a decoder up."""
+        """Whether an edit list hides pictures, or more sound than primes a decoder."""
         return bool(self.hidden.get(-1 if self.video is None else self.video)) or any(
             self.trimmed(stream) for stream in self.hidden
         )
 
     def trimmed(self, stream: int) -> bool:
-        """Whether more of a stream is hidden at its start than warms its decoder up."""
+        """Whether more packets are hidden at a stream's start than prime its decoder."""
         return self.hidden_first.get(stream, 0) > PRIMING
 
 
@@ -75,7 +76,7 @@ NOTHING = Survey(
 
 
 class Clock:
-    """Puts the packets of a clip on one clock that never starts over; each packet goes through it once."""
+    """Puts the packets of a clip on one clock that never starts over. Pass each packet through it once."""
 
     def __init__(self, found: Survey) -> None:
         self._clocks, self._odd = found.clocks, found.odd
@@ -83,7 +84,7 @@ class Clock:
         self._piece: dict[int, int] = defaultdict(int)
 
     def set(self, packet: Packet[Stream]) -> None:
-        """Change the packet's times; one whose time is nonsense loses it."""
+        """Correct the packet's times. A packet with a wrong time loses it."""
         index, number = packet.stream_index, self._seen[packet.stream_index]
         self._seen[index] += 1
         if number in self._odd.get(index, ()):
@@ -101,7 +102,7 @@ class Clock:
 
 @dataclass(slots=True)
 class _Times:
-    """One stream's packets in the file's order; seconds, NaN where a packet has no time."""
+    """Times of one stream's packets in file order, seconds. NaN if a packet has no time."""
 
     decoded: array[float] = field(default_factory=lambda: array("d"))
     start: array[float] = field(default_factory=lambda: array("d"))  # shown from
@@ -120,7 +121,7 @@ class _Times:
         self.hides.append(packet.is_discard)
 
     def odd(self) -> frozenset[int]:
-        """Packets whose decoding time leaves the line that their neighbours keep."""
+        """Find the packets whose decoding time does not fit that of their neighbours."""
         found = set()
         for k in range(1, len(self.decoded) - 1):
             before, here, after = self.decoded[k - 1 : k + 2]
@@ -130,7 +131,7 @@ class _Times:
         return frozenset(found)
 
     def restarts(self, odd: frozenset[int], ahead_s: float) -> Iterator[tuple[int, int]]:
-        """(place, number) of the packets from which the clock is another one."""
+        """Yield (place, number) of each packet at which the clock starts over."""
         decoded, shown = nan, nan
         for k, here in enumerate(self.decoded):
             if k in odd:
@@ -145,7 +146,7 @@ class _Times:
 
 
 def survey(container: InputContainer) -> Survey:
-    """Read all packets of a clip once; reading ends quietly where the file is broken."""
+    """Read all packets of a clip once. Reading ends without an error where the file is broken."""
     times: dict[int, _Times] = defaultdict(_Times)
     for place, packet in enumerate(_packets(container)):
         if packet.size:
@@ -176,7 +177,7 @@ def _packets(container: InputContainer) -> Iterator[Packet[Stream]]:
 
 
 def _chosen(container: InputContainer, times: dict[int, _Times]) -> int | None:
-    """The stream to edit, see `Survey.video`."""
+    """Choose the stream to edit (see `Survey.video`)."""
     able = [
         stream
         for stream in container.streams.video
@@ -192,7 +193,7 @@ def _chosen(container: InputContainer, times: dict[int, _Times]) -> int | None:
 
 
 def _rate(shown: list[float]) -> Fraction | None:
-    """Frames a second, by the median distance of frames next to each other in time."""
+    """Frames per second, by the median time between successive frames."""
     order = sorted(t for t in shown if not isnan(t))
     steps = sorted(b - a for a, b in pairwise(order) if b > a)
     return Fraction(1 / steps[len(steps) // 2]).limit_denominator(1001) if steps else None
@@ -201,10 +202,10 @@ def _rate(shown: list[float]) -> Fraction | None:
 def _clocks(
     times: dict[int, _Times], odd: dict[int, frozenset[int]], video: int | None, *, joined: bool
 ) -> dict[int, tuple[tuple[int, float], ...]]:
-    """Each stream's pieces and what to add to their times; empty where nothing is.
+    """Find each stream's pieces and the seconds to add to their times. Empty if nothing is to be added.
 
-    The pieces follow each other without a gap in the picture, and each keeps its sound in step. In containers
-    of `JOINED`, whose clocks start anywhere, the first piece starts at 0.
+    The pieces follow each other without a gap in the picture, and the sound of each stays in step. In
+    containers of `JOINED`, whose clocks start anywhere, the first piece starts at 0.
     """
     ahead_s = AHEAD_S if joined else inf
     jumps = sorted(
@@ -241,7 +242,7 @@ def _shifts(
     *,
     from_0: bool,
 ) -> list[float]:
-    """Seconds to add in each piece."""
+    """Compute the seconds to add in each piece."""
     spans: list[dict[int, tuple[float, float]]] = [{} for _ in range(count)]
     for index, mine in pieces.items():
         one = times[index]

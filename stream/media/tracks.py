@@ -1,7 +1,7 @@
-"""Sound and subtitles of a clip beside its edited picture: copied, converted or left out, decided beforehand.
+"""Copies, converts or leaves out the sound and subtitles of a clip. This is decided beforehand.
 
-Whether a container holds a track is found out by writing the track's first packets into one in memory:
-the muxers refuse some codecs by name, others in the header, others at the first packet.
+To test whether a container can hold a track, the track's first packets are written into one in memory. The
+muxers refuse some codecs by name, others in the header and others at the first packet.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from stream.media.opening import open_clip
 from stream.media.probe import VideoInfo
 from stream.media.sound_track import COMPANDED, KEEPS_ALL, Converted, described
 
-TRIED = 12  # packets of a track written to find out whether a container holds it
-SEARCHED = 4000  # packets of the whole file read for them
-KEEPERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # containers that may hold more
-TRIMMING = ("mp4", "mov")  # containers that say which samples are not to be heard
-LOSSY = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}  # what to write lossy sound as
+TRIED = 12  # packets of a track that are written to test whether a container can hold it
+SEARCHED = 4000  # packets of the whole file that are read to find them
+KEEPERS = {".mkv": "matroska", ".mp4": "mp4", ".mov": "mov"}  # containers that may hold more codecs
+TRIMMING = ("mp4", "mov")  # containers that can mark samples as not to be heard
+LOSSY = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}  # codecs for lossy sound
 LOSSLESS = {"mp4": "aac", "mov": "alac", "matroska": "flac", "webm": "libopus"}
 NAMES = {"aac": "AAC", "alac": "ALAC", "flac": "FLAC", "libopus": "Opus"}
 WHOLE_CODECS = ("flac", "alac", "tta", "wavpack", "truehd", "mlp", "ape", "tak", "wmalossless", "shorten")
 
 
 class Track(Protocol):
-    """A track of the output beside the picture."""
+    """A track of the output other than the picture."""
 
     source: int
 
     def put(self, packet: Packet[Stream]) -> Sequence[Packet[Stream]]:
-        """What to write for a packet of the input."""
+        """Return the packets to write for a packet of the input."""
 
     def end(self) -> Sequence[Packet[Stream]]:
-        """What to write at the end."""
+        """Return the packets to write at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is done with the tracks beside the picture.
+    """What is done with the tracks other than the picture.
 
     Attributes:
         copied: indexes of the streams that are copied.
-        converted: indexes of those that are converted, and FFmpeg's name of the encoder.
+        converted: indexes of the streams that are converted, each with FFmpeg's name of the encoder.
         notes: what a user should know.
     """
 
@@ -64,8 +64,9 @@ def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
     """Decide what is done with each track.
 
     Args:
-        info: of the input.
-        container: FFmpeg's name of the output's; suffix: as the user named it, as in .mp4.
+        info: the input.
+        container: FFmpeg's name of the output's container.
+        suffix: suffix of the output as the user named it, such as .mp4.
 
     Raises:
         MediaError: the input cannot be read.
@@ -100,7 +101,7 @@ def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
 
 
 def _heads(source: av.container.InputContainer) -> dict[int, list[Packet[Stream]]]:
-    """The first packets of each track that an edit list does not hide."""
+    """Read the first packets of each track that an edit list does not hide."""
     heads: dict[int, list[Packet[Stream]]] = defaultdict(list)
     wanted = {stream.index for stream in source.streams if stream.type in ("audio", "subtitle")}
     try:
@@ -138,9 +139,9 @@ def _conversion(stream: Stream, to: str, suffix: str, head: list[Packet[Stream]]
 
 
 def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
-    """Whether a container takes a track's packets as they are, and players then read them."""
+    """Whether a container takes a track's packets unchanged and players read them there."""
     if container == "mp4" and stream.codec_context.name.startswith("pcm_"):
-        return False  # ISO/IEC 23003-5 allows it, few players follow
+        return False  # ISO/IEC 23003-5 allows it, but few players support it
     try:
         with av.open(io.BytesIO(), "w", format=container) as out:
             copy = out.add_stream_from_template(stream)
@@ -154,7 +155,7 @@ def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
 
 
 def _retargeted(packet: Packet[Stream], stream: Stream) -> Packet[Stream]:
-    """A copy of a packet for another stream, so that the first one stays as it is."""
+    """Copy a packet for another stream. The original stays unchanged."""
     copy: Packet[Stream] = Packet(bytes(packet))
     copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
     copy.duration = packet.duration
@@ -164,7 +165,7 @@ def _retargeted(packet: Packet[Stream], stream: Stream) -> Packet[Stream]:
 
 
 def _target(container: str, stream: Stream, heads: dict[int, list[Packet[Stream]]]) -> str | None:
-    """What to convert a sound track to; None where it cannot be decoded or the encoder does not take it."""
+    """Choose the codec to convert a sound track to. None if it cannot be decoded or encoded."""
     name = stream.codec_context.name
     whole = (name.startswith("pcm_") and name not in COMPANDED) or name in WHOLE_CODECS
     to = (LOSSLESS if whole else LOSSY)[container]
@@ -183,12 +184,15 @@ def _target(container: str, stream: Stream, heads: dict[int, list[Packet[Stream]
 
 
 class Copied:
-    """A track whose packets are passed on.
+    """A track whose packets are copied.
 
-    What an edit list hides is left out. In .mp4 and .mov the packets that only warm a decoder up stay.
+    Packets that an edit list hides are left out. In .mp4 and .mov the packets that only prime a decoder stay.
 
     Args:
-        out: the output. stream: of the input. info: of the input. container: FFmpeg's name of the output's.
+        out: the output.
+        stream: the input's stream.
+        info: the input.
+        container: FFmpeg's name of the output's container.
     """
 
     def __init__(self, out: OutputContainer, stream: Stream, info: VideoInfo, container: str) -> None:
@@ -202,7 +206,7 @@ class Copied:
         self._strict = stream.type == "audio"
 
     def put(self, packet: Packet[Stream]) -> Sequence[Packet[Stream]]:
-        """The packet, if it is to be heard and lies after the one before."""
+        """Return the packet if it is not hidden and comes after the packet before."""
         if packet.dts is None or (self._hides and packet.is_discard):
             return []
         if self._starts_late and packet.dts < 0:  # its end would be heard, but its start must not
@@ -214,14 +218,14 @@ class Copied:
         return [packet]
 
     def end(self) -> Sequence[Packet[Stream]]:
-        """Nothing is held back."""
+        """Return nothing, since no packets are held back."""
         return []
 
 
 def add_tracks(
     plan: Plan, out: OutputContainer, source: av.container.InputContainer, info: VideoInfo, container: str
 ) -> dict[int, Track]:
-    """The output's tracks by index of the input's stream."""
+    """Add the planned tracks to the output. Returns them by index of the input's stream."""
     codecs = dict(plan.converted)
     tracks: dict[int, Track] = {}
     for stream in source.streams:

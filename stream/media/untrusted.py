@@ -1,8 +1,8 @@
-"""Media files that strangers may have made: opened under bounds, and nothing but the file that was named.
+"""Opens media files from unknown sources, within limits and without opening any other file.
 
-FFmpeg finds out what a file is by its content, so that a text file named clip.mp4 can be a list of other
-files ("ffconcat", HLS, DASH, SDP) which it would open too. Such kinds are refused before they are read;
-decoders are told how many pixels a frame may have, and a file may hold `MAX_STREAMS` streams.
+FFmpeg detects the kind of a file by its content. So a text file named clip.mp4 can be a list of other files
+("ffconcat", HLS, DASH, SDP), which FFmpeg would open too. Such kinds are refused before they are read.
+Decoders get a limit of the pixels of a frame, and a file may hold at most `MAX_STREAMS` streams.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-MAX_PIXELS = 40_000_000  # of one frame: 8K has 33 million
+MAX_PIXELS = 40_000_000  # of one frame; 8K has 33 million
 MAX_STREAMS = 64
-PROBE_S = 10.0  # longest time to find out what a file holds
+PROBE_S = 10.0  # longest time to detect what a file holds
 LISTS = {  # beginnings of files that name other files, and what they are called
     b"ffconcat": "an ffconcat list",
     b"#EXTM3U": "an HLS playlist",
@@ -37,25 +37,27 @@ INDIRECT = frozenset(
 
 
 class MediaError(ValueError):
-    """A file that cannot be read, written or used as asked; says which, why and the way out."""
+    """A file cannot be read, written or used as asked. The message says which file, why and what to do."""
 
 
 @cache
 def _kinds() -> str:
-    """FFmpeg's names of the kinds of file that are opened."""
+    """FFmpeg's names of the kinds of file that may be opened."""
     return ",".join(sorted(av.formats_available - INDIRECT))
 
 
 def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a media file and nothing else.
+    """Open a media file, but no file that it refers to.
 
     Args:
-        path: a file.
-        kind: FFmpeg's name of what it must be ("mpegts"); None: whatever it is found to be.
-        max_pixels: of a frame; a decoder refuses a larger one before it takes memory for it.
+        path: the file.
+        kind: FFmpeg's name of the kind that it must be, such as "mpegts". None detects the kind.
+        max_pixels: largest number of pixels of a frame. A decoder refuses larger frames before it allocates
+            memory for them.
 
     Raises:
-        MediaError: not there, no file, not readable, a list of other files, or no media.
+        MediaError: the file is missing, is no regular file, is not readable, is a list of other files or is
+            no media.
     """
     if not path.exists():
         raise MediaError(f"{path}: no such file")
@@ -67,7 +69,7 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
         "max_streams": str(MAX_STREAMS),
         "max_pixels": str(max_pixels),
     }
-    name = str(path.absolute())  # a name with a colon would else be taken for an address
+    name = str(path.absolute())  # otherwise a name with a colon would be read as an address
     try:
         container = av.open(
             name, "r", format=kind, options=options, metadata_errors="replace", timeout=(PROBE_S, None)
@@ -91,7 +93,7 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
 
 
 def _bound(container: InputContainer, path: Path, max_pixels: int) -> None:
-    """Tell the decoders the limit, and refuse a picture that is said to be beyond it."""
+    """Set the decoders' limit, and refuse a file whose header declares larger pictures."""
     for stream in container.streams.video:
         context = stream.codec_context
         if context is None:
@@ -106,7 +108,7 @@ def _bound(container: InputContainer, path: Path, max_pixels: int) -> None:
 
 
 def _list_kind(path: Path) -> str | None:
-    """What a file that names other files is called; None where it does not look like one."""
+    """Name the kind of a file that lists other files. None if it does not look like one."""
     try:
         with path.open("rb") as file:
             head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")

@@ -1,4 +1,4 @@
-"""Recorded video read frame by frame: upright, on one clock, with what else the file holds beside it."""
+"""Reads recorded video frame by frame, upright and on one clock, with the packets of its other streams."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from stream.media.survey import Clock
 
 logger = logging.getLogger(__name__)
 
-WAITING = 16  # frames at the start that are held until one of them has a time
+WAITING = 16  # most frames at the start that are held until one of them has a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,12 +30,12 @@ class Frame:
     """One decoded frame.
 
     Attributes:
-        index: counted from 0 in the order shown.
+        index: number of the frame, counted from 0 in the order shown.
         image: upright, uint8 (H, W, 3) RGB.
         pts: time stamp in units of the stream's time base, strictly increasing.
-        duration: in the same unit; 0 where unknown.
+        duration: duration in the same unit. 0 if unknown.
         time_s: `pts` in seconds.
-        pixels: the picture with all its bits and its transparency; None where it has no more than `image`.
+        pixels: the picture with all its bits and its transparency. None if `image` holds all of it.
     """
 
     index: int
@@ -47,15 +47,15 @@ class Frame:
 
 
 class VideoReader:
-    """One pass over a video file from its start; a context manager.
+    """One pass over a video file from its start. It is a context manager.
 
-    Damaged packets are skipped and counted, never raised: what decodes is kept. Times that start over or that
-    are nonsense are put right, see `survey.Survey`.
+    Damaged packets are skipped and counted without an error. Times that start over or are wrong are corrected
+    (see `survey.Survey`).
 
     Attributes:
-        damaged: packets that could not be decoded, so far.
-        concealed: frames whose damage the decoder covered up as well as it could, so far.
-        retimed: frames whose time stamp was missing or not increasing and was made up, so far.
+        damaged: number of packets so far that could not be decoded.
+        concealed: number of frames so far whose damage the decoder concealed.
+        retimed: number of frames so far whose time stamp was missing or not increasing and was replaced.
     """
 
     def __init__(self, info: VideoInfo) -> None:
@@ -81,13 +81,13 @@ class VideoReader:
         self.container.close()
 
     def frames(self) -> Iterator[Frame]:
-        """Its frames in the order shown."""
+        """Yield the frames in the order shown."""
         for item in self.items(()):
             if isinstance(item, Frame):
                 yield item
 
     def items(self, others: tuple[Stream, ...]) -> Iterator[Frame | Packet[Stream]]:
-        """Its frames, and the packets of the streams `others` with their times put right, in file order."""
+        """Yield the frames, and the packets of the streams `others` with corrected times, in file order."""
         index, last = 0, None
         for item in self._shown(others):
             if isinstance(item, Packet):
@@ -105,7 +105,7 @@ class VideoReader:
             index, last = index + 1, pts
 
     def _shown(self, others: tuple[Stream, ...]) -> Iterator[av.VideoFrame | Packet[Stream]]:
-        """Decoded frames and others' packets; frames before the first that has a time get one from it."""
+        """Yield decoded frames and others' packets. Frames before the first with a time are timed from it."""
         waiting: list[av.VideoFrame] | None = []
         for packet in self._packets(others):
             if packet.size:
@@ -125,7 +125,7 @@ class VideoReader:
         yield from self._back_from(waiting or [])
 
     def _back_from(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
-        """The frames, timed back from the last of them where that has a time."""
+        """Return the frames, timed backwards from the last one if that has a time."""
         end = frames[-1].pts if frames else None
         if end is not None:
             for before, frame in enumerate(reversed(frames[:-1]), 1):

@@ -1,4 +1,4 @@
-"""Recorded video out: the input's timing, turn, colours and other streams, put in place when whole."""
+"""Writes recorded video with the input's timing, rotation, colours and other streams."""
 
 from __future__ import annotations
 
@@ -39,34 +39,35 @@ FIELD_ORDER = {"top": 2, "bottom": 3}  # AVFieldOrder
 
 
 class WriteError(MediaError):
-    """The output cannot be written any further: the disk is full, or the container refuses something."""
+    """The output cannot be written any further, since the disk is full or the container refuses something."""
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path` for a file that takes its place when whole; short, since names have limits."""
+    """Make a name beside `path` for the unfinished file. It is short, since names have limits."""
     return path.with_name(f".{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part{path.suffix}")
 
 
 class VideoWriter:
-    """Writes edited frames with the input's timing and its other streams; a context manager.
+    """Writes edited frames with the input's timing and its other streams. It is a context manager.
 
-    The file grows under a temporary name beside its own and takes its place in `finish`; leaving the context
-    without `finish` removes it.
+    The file is written under a temporary name and gets its own name in `finish`. Leaving the context without
+    `finish` removes it.
 
     Attributes:
-        others: the input's streams whose packets are wanted by `copy`.
+        others: the input's streams whose packets `copy` takes.
         notes: what a user should know about the output.
-        lost: tracks that had to be given up on the way, in words.
+        lost: messages about tracks that had to be given up.
 
     Args:
         path: the file to write.
-        reader: the input, open.
-        size: (H, W) of the upright pictures to come, pixels.
-        encoder: how to compress them.
-        turn: keep the input's rotation flag and store pictures turned as it does; else store them upright.
+        reader: the open input.
+        size: (H, W) of the upright pictures, pixels.
+        encoder: how to compress the pictures.
+        turn: whether to keep the input's rotation flag and store pictures turned as the input does. False
+            stores them upright.
 
     Raises:
-        MediaError: the container cannot hold the codec, or cannot be created.
+        MediaError: the container cannot hold the codec, or the file cannot be created.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class VideoWriter:
         self._waiting: deque[Packet[Stream]] = deque()
         self.lost: list[str] = []
         self._done = False
-        self._display: tuple[int, int] | None = None  # (H, W) to write down in the end
+        self._display: tuple[int, int] | None = None  # (H, W), written at the end
         try:
             self._out = av.open(str(self._temporary.absolute()), "w", format=self._container)
         except (FFmpegError, OSError) as exc:
@@ -114,10 +115,10 @@ class VideoWriter:
             self._discard()
 
     def write(self, frame: Frame, image: Image) -> None:
-        """Encode `image`, uint8 (H, W, 3) upright, at the time of `frame`; other streams follow up to it.
+        """Encode `image`, uint8 (H, W, 3) upright, at the time of `frame`. Other streams follow up to it.
 
         Raises:
-            WriteError: see there; what was written so far can still be kept by `finish`.
+            WriteError: the output cannot be written further. `finish` can still keep what was written.
         """
         like = frame.pixels if image.shape == frame.image.shape else None
         encoded = self._from_rgb(image, like)
@@ -133,14 +134,14 @@ class VideoWriter:
             raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
 
     def copy(self, packet: Packet[Stream]) -> None:
-        """Take a packet of one of the streams `others`; written once the video has come as far."""
+        """Take a packet of one of the streams `others`. It is written when the video has reached its time."""
         self._waiting.append(packet)
 
     def finish(self, complete: bool = True) -> None:
-        """Close the file and put it in place.
+        """Close the file and give it its name.
 
         Args:
-            complete: whether the input was read to its end; else what follows the last frame is left out.
+            complete: whether the input was read to its end. If not, what follows the last frame is left out.
 
         Raises:
             WriteError: the disk is full, or the container refuses what was written.
@@ -189,7 +190,7 @@ class VideoWriter:
         return video
 
     def _shape(self, video: VideoStream, info: VideoInfo, turn: bool) -> None:
-        """Say what shape a sample has."""
+        """Set the aspect ratio of a sample."""
         upright = not turn and info.orientation.transpose
         aspect = 1 / info.aspect if upright else info.aspect
         video.codec_context.sample_aspect_ratio = aspect
@@ -198,7 +199,7 @@ class VideoWriter:
             video.metadata["title"] = ROOM
 
     def _tag(self, context: VideoCodecContext, info: VideoInfo) -> None:
-        """Say what the samples mean, and which field comes first."""
+        """Set the colour tags and the field order."""
         colour = info.written
         rgb = not context.pix_fmt.startswith("yuv") if context.pix_fmt else False
         context.colorspace = 0 if rgb else colour.matrix
@@ -220,7 +221,7 @@ class VideoWriter:
                 self._carry(self._tracks[packet.stream_index], packet, time_s)
 
     def _carry(self, track: Track, packet: Packet[Stream], time_s: float) -> None:
-        """Write a packet of another stream; one that the container refuses ends its track, not the work."""
+        """Write a packet of another stream. If the container refuses it, only its track ends."""
         try:
             self._out.mux(list(track.put(packet)))
         except (InvalidDataError, ArgumentError) as exc:
@@ -240,7 +241,7 @@ class VideoWriter:
         self._done = True
         try:
             self._out.close()
-        except (FFmpegError, OSError):  # what is wrong has been said
+        except (FFmpegError, OSError):  # the error was reported already
             pass
         finally:
             self._temporary.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from reference.compose.backdrop import Backdrop
 from reference.compose.composite import CompositeConfig
 from reference.compose.person import PersonDetector, may_reach_behind, split_edit
 from reference.edits.edit import Edit, Mode
-from reference.face.worn import edited_face
+from reference.edits.worn import edited_face
 from reference.keyframes.bank import Keyframe, next_id
 from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper

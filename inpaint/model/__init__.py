@@ -1,1 +1,1 @@
-"""The quadrant-grid latent diffusion model: autoencoder, denoiser, conditions, sampler, weight files."""
+"""The quadrant-grid latent diffusion model: autoencoder, denoiser, conditions, sampler and weight files."""

@@ -1,8 +1,8 @@
-"""One anchor frame shared by many grids: its keys and values, recorded once, appended to later attention.
+"""An anchor frame shared by many grids. Its keys and values are recorded once and appended to attention.
 
-Anchored Diffusion overrides the anchor's tokens in every sequence at every layer and step; I2VEdit appends
-the first clip's keys and values (skip-interval attention). Both come to the same here: while a batch of grids
-denoises, each may also look at the quadrant of the user's edit as it was in a first, reference pass.
+Anchored Diffusion overrides the anchor's tokens in every sequence at every layer and step. I2VEdit appends
+the first clip's keys and values (skip-interval attention). Here both amount to the same: while a batch of
+grids is denoised, each grid also attends to the quadrant of the user's edit as it was in a first pass.
 """
 
 from __future__ import annotations
@@ -24,10 +24,17 @@ Mode = Literal["off", "record", "use"]
 
 
 class AnchorBank:
-    """Keys and values of one quadrant, by layer and by noise level.
+    """Keys and values of one quadrant, by layer and noise level.
 
-    Bounded by construction: layers x noise levels x a quarter of each layer's tokens. Set `level` before
-    each call of the network; a level that was not recorded is an error, not a silent miss.
+    Its size is bounded by layers x noise levels x a quarter of each layer's tokens. Set `level` before each
+    call of the network. Using a level that was not recorded is an error.
+
+    Args:
+        denoiser: the denoiser whose self-attention is extended.
+        quadrant: row and column of the quadrant in the grid.
+
+    Raises:
+        ValueError: the quadrant is outside the denoiser's layout.
     """
 
     def __init__(self, denoiser: Denoiser | OnnxDenoiser, quadrant: tuple[int, int] = (0, 0)) -> None:
@@ -44,7 +51,7 @@ class AnchorBank:
 
     @property
     def nbytes(self) -> int:
-        """Memory held, bytes."""
+        """Memory that the bank holds, bytes."""
         return sum(k.nbytes + v.nbytes for k, v in self._kept.values())
 
     def clear(self) -> None:
@@ -53,7 +60,14 @@ class AnchorBank:
 
     @contextmanager
     def attached(self, mode: Mode) -> Iterator[AnchorBank]:
-        """Put the bank into the network's self-attentions for the length of a `with` block; "off": do not."""
+        """Attach the bank to the network's self-attention inside a `with` block.
+
+        Args:
+            mode: "record" records the anchor, "use" appends it, "off" does not attach the bank.
+
+        Raises:
+            ValueError: the denoiser is an ONNX graph.
+        """
         if mode == "off":
             yield self
             return
@@ -71,7 +85,7 @@ class AnchorBank:
             unet.set_attn_processor(before)
 
     def exchange(self, name: str, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Record the anchor quadrant's rows of (B, N, D), or append the recorded ones."""
+        """Record the anchor quadrant's rows of keys and values (B, N, D), or append the recorded rows."""
         if self.mode == "record":
             rows = self._rows(key.shape[1]).to(key.device)
             self._kept[name, self.level] = (key[:1, rows].detach(), value[:1, rows].detach())
@@ -98,7 +112,7 @@ class AnchorBank:
 
 
 class _Processor:
-    """Plain scaled-dot-product self-attention with the bank between the projections and the product."""
+    """Scaled-dot-product self-attention that passes keys and values through the bank."""
 
     def __init__(self, bank: AnchorBank, name: str) -> None:
         self.bank = bank

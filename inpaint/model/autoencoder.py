@@ -1,4 +1,4 @@
-"""Pictures to latents an eighth of their size and back: space-to-depth first, averaging shortcuts inside."""
+"""Autoencoder between pictures and latents of an eighth of their size, with averaging shortcuts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FACTOR = 8  # picture sides over latent sides
-PATCH = 4  # folded into channels before the first convolution
+FACTOR = 8  # ratio of picture sides to latent sides
+PATCH = 4  # side of the patches that are folded into channels before the first convolution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoencoderConfig:
-    """Widths and depths; the default has about 1.6 M parameters."""
+    """Widths and depths of the autoencoder. The default has about 1.6 M parameters."""
 
     latent_channels: int = 8
     width_quarter: int = 48  # channels at a quarter of the picture's size
@@ -36,18 +36,18 @@ class AutoencoderConfig:
 
 
 def average_channels(x: Tensor, channels: int) -> Tensor:
-    """Mean over groups of neighbouring channels, (B, k * channels, H, W) to (B, channels, H, W)."""
+    """Average groups of neighbouring channels, from (B, k * channels, H, W) to (B, channels, H, W)."""
     b, c, h, w = x.shape
     return x.reshape(b, channels, c // channels, h, w).mean(dim=2)
 
 
 def repeat_channels(x: Tensor, channels: int) -> Tensor:
-    """Each channel repeated, (B, c, H, W) to (B, channels, H, W): the reverse of `average_channels`."""
+    """Repeat each channel, from (B, c, H, W) to (B, channels, H, W): the reverse of `average_channels`."""
     return x.repeat_interleave(channels // x.shape[1], dim=1)
 
 
 class Residual(nn.Module):
-    """x + conv(silu(conv(silu(x)))), 3 x 3, the second convolution starting at 0."""
+    """Residual block x + conv(silu(conv(silu(x)))), 3 x 3. The second convolution is initialised to 0."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class Residual(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W), same shape out."""
+        """Apply the block to (B, C, H, W); the shape does not change."""
         inner: Tensor = self.second(F.silu(self.first(F.silu(x))))
         return x + inner
 
 
 class Down(nn.Module):
-    """Halves the size; the input folded into channels and averaged is added (DC-AE's shortcut)."""
+    """Halves the size. The input, folded into channels and averaged, is added (DC-AE's shortcut)."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ class Down(nn.Module):
         self.out = out
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out, H/2, W/2)."""
+        """Map (B, C, H, W) to (B, out, H/2, W/2)."""
         strided: Tensor = self.conv(x)
         return strided + average_channels(F.pixel_unshuffle(x, 2), self.out)
 
 
 class Up(nn.Module):
-    """Doubles the size; the input repeated over channels and unfolded is added (DC-AE's shortcut)."""
+    """Doubles the size. The input, repeated over channels and unfolded, is added (DC-AE's shortcut)."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Up(nn.Module):
         self.out = out
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, out, 2H, 2W)."""
+        """Map (B, C, H, W) to (B, out, 2H, 2W)."""
         wide: Tensor = self.conv(x)
         return F.pixel_shuffle(wide + repeat_channels(x, 4 * self.out), 2)
 
@@ -92,9 +92,12 @@ class Up(nn.Module):
 class Autoencoder(nn.Module):
     """A deterministic autoencoder with normalised latents.
 
-    The latents leave `encode` with mean 0 and deviation 1 in each channel over the training pictures
-    (buffers `latent_mean`, `latent_std`, set by `set_scale` at the end of training), which is the scale
-    factor of latent diffusion, one for each channel.
+    Over the training pictures, the latents of `encode` have mean 0 and deviation 1 in each channel. The
+    buffers `latent_mean` and `latent_std` are set by `set_scale` at the end of training. They correspond to
+    the scale factor of latent diffusion, with one factor for each channel.
+
+    Args:
+        config: widths and depths; None for the defaults.
     """
 
     latent_mean: Tensor
@@ -129,7 +132,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
 
     def raw_latents(self, images: Tensor) -> Tensor:
-        """Latents before normalisation, (B, C, H/8, W/8), from pictures (B, 3, H, W) in [0, 1]."""
+        """Encode pictures (B, 3, H, W) in [0, 1] to latents (B, C, H/8, W/8) before normalisation."""
         h, w = images.shape[-2:]
         if images.ndim != 4 or images.shape[1] != 3 or h % FACTOR or w % FACTOR:
             raise ValueError(
@@ -140,29 +143,29 @@ class Autoencoder(nn.Module):
         return projected + average_channels(x, self.config.latent_channels)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Normalised latents.
+        """Encode pictures to normalised latents.
 
         Args:
-            images: float (B, 3, H, W), [0, 1], sides multiples of 8.
+            images: float (B, 3, H, W), [0, 1]. The sides are multiples of 8.
 
         Returns:
-            (B, C, H/8, W/8).
+            The latents, (B, C, H/8, W/8).
 
         Raises:
-            ValueError: another shape.
+            ValueError: `images` has another shape.
         """
         raw = self.raw_latents(images)
         return (raw - _channel(self.latent_mean, raw)) / _channel(self.latent_std, raw)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Pictures (B, 3, 8h, 8w) from normalised latents (B, C, h, w); about [0, 1], not clipped."""
+        """Decode normalised latents (B, C, h, w) to pictures (B, 3, 8h, 8w), about [0, 1], not clipped."""
         raw = latents * _channel(self.latent_std, latents) + _channel(self.latent_mean, latents)
         x: Tensor = self.from_latent(raw)
         decoded: Tensor = self.decoder(x + repeat_channels(raw, self.config.width_eighth))
         return (decoded + 1) / 2
 
     def set_scale(self, raw: Tensor) -> None:
-        """Take the normalisation from raw latents (B, C, h, w) of representative pictures."""
+        """Set the normalisation from raw latents (B, C, h, w) of representative pictures."""
         self.latent_mean.copy_(raw.mean(dim=(0, 2, 3)))
         self.latent_std.copy_(raw.std(dim=(0, 2, 3)).clamp_min(1e-4))
 

@@ -1,4 +1,4 @@
-"""Weight files of the diffusion model: safetensors that say what they hold, checked when loaded."""
+"""Weight files of the diffusion model: safetensors with their configuration, checked on loading."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FORMAT = "livery-inpaint-1"
 
 
 def save(path: Path, module: Autoencoder | Denoiser, about: Mapping[str, Any], *, half: bool = True) -> None:
-    """Write weights with their configuration and what the run was.
+    """Write weights with their configuration and a description of the training run.
 
     Args:
-        path: file to write; its folder is made.
-        module: what to save.
-        about: figures and settings of the run, JSON values.
-        half: store float16 (an autoencoder's normalisation stays float32).
+        path: file to write. Its folder is made if missing.
+        module: the network to save.
+        about: figures and settings of the run, as JSON values.
+        half: whether to store float16. An autoencoder's normalisation stays float32.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -53,19 +53,19 @@ def save(path: Path, module: Autoencoder | Denoiser, about: Mapping[str, Any], *
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What the run that made a weight file was.
+    """Read the description of the training run from a weight file.
 
     Raises:
-        WeightsError: no such file, or not one of ours.
+        WeightsError: the file is missing, damaged or of another format.
     """
     return dict(json.loads(_metadata(path)["about"]))
 
 
 def load_autoencoder(path: Path) -> Autoencoder:
-    """The autoencoder of a file, in evaluation mode, float32 on the CPU.
+    """Load an autoencoder in evaluation mode, float32, on the CPU.
 
     Raises:
-        WeightsError: missing, damaged, changed since it was shipped, or another kind of file.
+        WeightsError: the file is missing, damaged, changed since it was shipped, or of another kind.
     """
     config = _config(path, "autoencoder")
     module = Autoencoder(AutoencoderConfig(**config))
@@ -74,10 +74,10 @@ def load_autoencoder(path: Path) -> Autoencoder:
 
 
 def load_denoiser(path: Path) -> Denoiser:
-    """The denoiser of a file, in evaluation mode, float32 on the CPU.
+    """Load a denoiser in evaluation mode, float32, on the CPU.
 
     Raises:
-        WeightsError: missing, damaged, changed since it was shipped, or another kind of file.
+        WeightsError: the file is missing, damaged, changed since it was shipped, or of another kind.
     """
     config = _config(path, "denoiser")
     config |= {name: tuple(config[name]) for name in ("widths", "prior_std") if name in config}

@@ -1,9 +1,9 @@
-"""What drives a generated frame: face parts, irises, landmarks and shoulders drawn as a picture.
+"""Drawings that drive a generated frame: face parts, irises, landmarks and shoulders.
 
-Filled regions instead of bare points are VividPortraits' idea (its parsing maps); here they are drawn from
-the 478 FaceMesh points, so no parsing network is needed. The face's contour is left out, since it tells
-who the driver is. Left and right parts share their colours: a mirrored drawing is the drawing of a mirrored
-face.
+Filled regions instead of single points follow VividPortraits (its parsing maps). Here they are drawn from the
+478 FaceMesh points, so no parsing network is needed. The face's contour is not drawn, since it reveals the
+driver's identity. Left and right parts have the same colours, so a mirrored drawing equals the drawing of a
+mirrored face.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILLED: tuple[tuple[tuple[Ring, ...], tuple[int, int, int]], ...] = (  # drawn i
 IRIS_COLOUR = (255, 120, 0)
 POINT_VALUE = 255  # green: single landmarks
 SHOULDER_VALUE = 255  # blue: the shoulder line
-COMPONENTS: tuple[tuple[Ring, ...], ...] = (  # what is scaled as one: an eye takes its iris along
+COMPONENTS: tuple[tuple[Ring, ...], ...] = (  # parts that are scaled together, such as an eye and its iris
     (parts.NOSE,),
     (parts.RIGHT_BROW,),
     (parts.LEFT_BROW,),
@@ -43,10 +43,15 @@ DRAWN = np.unique(np.concatenate([ring for component in COMPONENTS for ring in c
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingConfig:
-    """Random scaling of the drawn parts; the ranges are VividPortraits' (section 4.1)."""
+    """Ranges for random scaling of the drawn parts, from VividPortraits (section 4.1).
 
-    part: tuple[float, float] = (0.8, 1.2)  # each part about its own centre
-    face: tuple[float, float] = (0.7, 1.3)  # all of them about the face's centre: their spacing
+    Attributes:
+        part: range of the factor of each part about its own centre.
+        face: range of the factor of all parts about the face's centre, which changes their spacing.
+    """
+
+    part: tuple[float, float] = (0.8, 1.2)
+    face: tuple[float, float] = (0.7, 1.3)
 
     def __post_init__(self) -> None:
         for name, (low, high) in (("part", self.part), ("face", self.face)):
@@ -60,18 +65,18 @@ NO_SCALING = ScalingConfig(part=(1.0, 1.0), face=(1.0, 1.0))
 
 
 def random_scaling(points: Float, rng: np.random.Generator, config: ScalingConfig = VIVID) -> Float:
-    """Points whose parts are resized and respaced at random, expression and head pose kept.
+    """Scale the parts of a face and their spacing at random, keeping expression and head pose.
 
-    VividPortraits section 4.1: each part is scaled about its own centre, then the whole face about the
-    centre of its parts, which stays where it is. Points of no part follow the face's factor.
+    As in VividPortraits (section 4.1), each part is scaled about its own centre. Then the whole face is
+    scaled about the centre of its parts, which does not move. Points of no part follow the face's factor.
 
     Args:
-        points: float32 (478, 2 or 3), pixels; not changed.
-        rng: draws one factor a part and one for the face, uniformly.
+        points: float32 (478, 2 or 3), pixels. It is not changed.
+        rng: draws one factor for each part and one for the face, uniformly.
         config: the ranges.
 
     Returns:
-        float32, same shape; z is left alone.
+        The scaled points, float32 of the same shape. z does not change.
     """
     scaled = points.copy()
     for component in COMPONENTS:
@@ -85,16 +90,16 @@ def random_scaling(points: Float, rng: np.random.Generator, config: ScalingConfi
 
 
 def estimate_shoulders(points: Float) -> Float:
-    """Where the shoulders probably are, from the face alone: a level line below the chin.
+    """Estimate the shoulders from the face alone, as a horizontal line below the chin.
 
-    The line lies 0.55 face heights under the chin and is 2.4 face heights wide, centred under the face
-    (adult proportions); it does not turn with the head. A pose estimate is better where there is one.
+    The line is 0.55 face heights below the chin and 2.4 face heights wide, centred under the face (adult
+    proportions). It does not turn with the head. A pose estimate is better if there is one.
 
     Args:
         points: float32 (478, 2 or 3), pixels.
 
     Returns:
-        float32 (2, 2): the picture's left and right shoulder, pixels; may lie outside the picture.
+        The picture's left and right shoulder, float32 (2, 2), pixels. They may lie outside the picture.
     """
     oval = points[parts.OVAL, :2]
     height = float(np.linalg.norm(points[parts.FOREHEAD, :2] - points[parts.CHIN, :2]))
@@ -103,17 +108,17 @@ def estimate_shoulders(points: Float) -> Float:
 
 
 def draw_conditions(points: Float | None, size: tuple[int, int], shoulders: Float | None = None) -> Image:
-    """The driving picture of one frame.
+    """Draw the driving picture of one frame.
 
     Args:
-        points: float32 (478, 2 or 3) in pixels of `size` (scale them first); None, or with values that
-            are not finite: no face, an empty drawing.
+        points: landmarks in pixels of the drawing, float32 (478, 2 or 3). None or values that are not finite
+            mean no face and give an empty drawing.
         size: (H, W) of the drawing.
-        shoulders: float32 (2, 2), pixels; estimated from the face where None.
+        shoulders: float32 (2, 2), pixels; None to estimate them from the face.
 
     Returns:
-        uint8 (H, W, 3). Red: filled parts, one value each; green: irises and single landmarks; blue: the
-        shoulder line.
+        The drawing, uint8 (H, W, 3). Red holds the filled parts, each with its own value; green the irises
+        and single landmarks; blue the shoulder line.
     """
     h, w = size
     drawing = np.zeros((h, w, 3), np.uint8)
@@ -140,18 +145,18 @@ def draw_conditions(points: Float | None, size: tuple[int, int], shoulders: Floa
 
 
 def person_mask(points: Float | None, size: tuple[int, int], shoulders: Float | None = None) -> Float:
-    """Roughly where the person is: a head outline around the face and a trunk under the shoulder line.
+    """Draw a rough mask of the person: a head outline around the face, and a trunk under the shoulder line.
 
-    Separates identity from background in the conditioning (VividPortraits section 4.2) where no
-    segmentation is at hand.
+    The mask separates identity from background in the conditioning (VividPortraits section 4.2) if there is
+    no segmentation.
 
     Args:
-        points: as in `draw_conditions`.
-        size: (H, W).
-        shoulders: float32 (2, 2), pixels; estimated where None.
+        points: landmarks, see `draw_conditions`.
+        size: (H, W) of the mask.
+        shoulders: float32 (2, 2), pixels; None to estimate them from the face.
 
     Returns:
-        float32 (H, W), 1 on the person; all 1 without a face.
+        The mask, float32 (H, W), 1 on the person. Without a face it is 1 everywhere.
     """
     h, w = size
     if points is None or not np.isfinite(points[:, :2]).all():
@@ -170,15 +175,15 @@ def person_mask(points: Float | None, size: tuple[int, int], shoulders: Float | 
 
 
 def expressive_weight(points: Float | None, size: tuple[int, int], gain: float = 1.0) -> Float:
-    """Loss weight of each pixel: 1 + `gain` on eyes and mouth, 1 elsewhere (Anchored Diffusion).
+    """Compute the loss weight of each pixel: 1 + `gain` on eyes and mouth, 1 elsewhere (Anchored Diffusion).
 
     Args:
-        points: as in `draw_conditions`.
-        size: (H, W).
-        gain: the paper's lambda, 1 there.
+        points: landmarks, see `draw_conditions`.
+        size: (H, W) of the picture.
+        gain: the paper's lambda, which is 1 there.
 
     Returns:
-        float32 (H, W).
+        The weights, float32 (H, W).
     """
     weight = np.ones(size, np.float32)
     if points is None or not np.isfinite(points[:, :2]).all():

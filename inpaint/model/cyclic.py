@@ -1,8 +1,8 @@
 """Cyclic overlap where segments meet (VividPortraits section 4.3, for the quadrant grid), offline only.
 
-Segments between references are generated apart, so that motion may break at their border. Here the frames
-around it are denoised once more, together: at each step neighbours share a grid, and which are neighbours
-moves on by one frame, so that every frame hears from both sides.
+Segments between references are generated separately, so motion can break at their border. Here the frames
+around the border are denoised again together. At each step two neighbouring frames share a grid, and the
+pairs shift by one frame from step to step, so each frame is influenced from both sides.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ Draw = Callable[[int], tuple[Tensor, Tensor]]  # frame number -> drawing (3, S, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CyclicConfig:
-    """How far and how strongly; `__post_init__` checks the ranges."""
+    """Settings of the cyclic overlap.
 
-    reach: int = 3  # frames on each side of the border that are denoised again
+    Attributes:
+        reach: number of frames on each side of the border that are denoised again, 1 or more.
+        steps: number of sampler steps.
+        start: noise level at which denoising starts, (0, 1). A higher level changes more.
+        seed: seed of the noise.
+    """
+
+    reach: int = 3
     steps: int = 4
-    start: float = 0.4  # noise level from which they are, (0, 1): higher changes more
+    start: float = 0.4
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -35,9 +42,9 @@ class CyclicConfig:
 
 
 def pairs(count: int, step: int) -> list[tuple[int, int]]:
-    """Neighbours of `count` frames at a step: (0, 1), (2, 3), ... and, at the next, (1, 2), (3, 4), ...
+    """Pair `count` frames at a step: (0, 1), (2, 3), ... at even steps, (1, 2), (3, 4), ... at odd ones.
 
-    A frame left over shares a grid with itself.
+    A frame without a partner is paired with itself.
     """
     shift = step % 2
     alone = [(0, 0)] if shift else []
@@ -57,17 +64,17 @@ def smooth_border(
     """Denoise the frames around the border of two segments together.
 
     Args:
-        model: of the two-reference arrangement.
-        latents: (1, C, h, w) by frame number: the window's and one frame beyond it on each side.
-        border: number of the frame where the segments meet; it stays as it is.
-        draw: see `QuadrantModel.draw`.
-        config: how.
+        model: a model of the two-reference arrangement.
+        latents: latents (1, C, h, w) by frame number, of the window and one frame beyond it on each side.
+        border: number of the frame where the segments meet. It does not change.
+        draw: returns the drawing and person mask of a frame, see `QuadrantModel.draw`.
+        config: settings; None for the defaults.
 
     Returns:
-        New latents of the frames of the window but the border's own.
+        New latents of the window's frames except the border.
 
     Raises:
-        ValueError: another arrangement, or frames that are missing.
+        ValueError: the model has another arrangement, or frames are missing.
     """
     config = config or CyclicConfig()
     if model.denoiser.config.arrangement != "two_references":
@@ -108,7 +115,7 @@ def _predicted(
     step: int,
     now: float,
 ) -> Tensor:
-    """v of every frame of the window, each from the grid it shares at this step, (N, C, h, w)."""
+    """Predict v of each frame of the window from the grid that it shares at this step, (N, C, h, w)."""
     met = pairs(len(window), step)
     count = len(met)
     (first, last), (a, d) = ends, numbers

@@ -1,4 +1,4 @@
-"""The denoiser of the quadrant grid: diffusers' UNet, told which quadrant is which and whom it shows."""
+"""The denoiser of the quadrant grid: diffusers' UNet with quadrant embeddings and identity tokens."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inpaint.model.autoencoder import FACTOR
 from inpaint.model.prior import linear
 from inpaint.model.quadrants import LAYOUTS, Arrangement, stack_inputs
 
-TIME_SCALE = 1000.0  # t in [0, 1] times this goes into the UNet's own time embedding
+TIME_SCALE = 1000.0  # factor from t in [0, 1] to the input of the UNet's time embedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenoiserConfig:
-    """Size and mode of the denoiser; the default is the small one that ships, `LARGE` the recipe for GPUs.
+    """Size and mode of the denoiser. The default is the small one that ships; `LARGE` is meant for GPUs.
 
-    Levels with attention are all but the first, as the grid is four times as large as one latent.
+    All levels except the first have attention, since the grid is four times as large as one latent.
     """
 
     latent_channels: int = 8
@@ -49,12 +49,12 @@ class DenoiserConfig:
 
     @property
     def in_channels(self) -> int:
-        """3C in pure mode; C + 1 more with `warp`: the prior."""
+        """Input channels of the UNet: 3C in pure mode, and C + 1 more for the prior with `warp`."""
         return (4 * self.latent_channels + 1) if self.warp else 3 * self.latent_channels
 
     @property
     def layout(self) -> tuple[int, int]:
-        """Rows and columns of views."""
+        """Rows and columns of views in the grid."""
         return LAYOUTS[self.arrangement]
 
 
@@ -63,7 +63,7 @@ LARGE = DenoiserConfig(widths=(64, 128, 192, 256), heads=8, token_width=192)
 
 
 class PoseEncoder(nn.Module):
-    """The driving picture brought to the latents' size by four convolutions (the paper uses its VAE)."""
+    """Encodes the driving picture to the latents' size by four convolutions. The paper uses its VAE."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class PoseEncoder(nn.Module):
         )
 
     def forward(self, drawings: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to (B, C, H/8, W/8)."""
+        """Map drawings (B, 3, H, W) in [0, 1] to (B, C, H/8, W/8)."""
         h, w = drawings.shape[-2:]
         if h % FACTOR or w % FACTOR:
             raise ValueError(f"sides of a drawing must be multiples of {FACTOR}, got {h} x {w}")
@@ -88,10 +88,11 @@ class PoseEncoder(nn.Module):
 
 
 class IdentityTokens(nn.Module):
-    """Who is shown: learned queries pool the references' foreground (a perceiver's first layer).
+    """Tokens of the person's identity. Learned queries pool the references' foreground (a perceiver layer).
 
-    Two tokens are added: the mean of the background, kept apart from the person (VividPortraits 4.2), and
-    the time between the references (Anchored Diffusion's non-uniform spacing needs to know it).
+    Two tokens are added. One is the mean of the background, which is kept apart from the person
+    (VividPortraits 4.2). The other encodes the time between the references, which Anchored Diffusion's
+    non-uniform spacing needs.
     """
 
     def __init__(self, config: DenoiserConfig) -> None:
@@ -113,13 +114,13 @@ class IdentityTokens(nn.Module):
         self.empty = nn.Parameter(torch.randn(1, config.queries + 2, width) * 0.02)
 
     def forward(self, references: Tensor, person: Tensor, gap: Tensor, drop: Tensor | None = None) -> Tensor:
-        """Tokens for cross-attention.
+        """Compute tokens for cross-attention.
 
         Args:
-            references: latents of both references, (B, 2, C, h, w), h and w even.
-            person: share of each latent that is the person, (B, 2, 1, h, w), [0, 1].
-            gap: frames between the references, (B,), 1 or more (0: one reference only).
-            drop: bool (B,), True: learned empty tokens instead; None: none.
+            references: latents of both references, (B, 2, C, h, w), with even h and w.
+            person: share of the person in each latent, (B, 2, 1, h, w), [0, 1].
+            gap: frames between the references, (B,), 1 or more; 0 for a single reference.
+            drop: bool (B,). True replaces the tokens by learned empty tokens. None replaces nothing.
 
         Returns:
             (B, queries + 2, token_width).
@@ -156,16 +157,16 @@ class IdentityTokens(nn.Module):
 
 
 def _fourier(x: Tensor, half: int = 8) -> Tensor:
-    """(B,) to (B, 2 * half): sines and cosines of geometric frequencies."""
+    """Map (B,) to (B, 2 * half): sines and cosines at geometrically spaced frequencies."""
     frequency = torch.exp(torch.arange(half, device=x.device) * (-math.log(30.0) / half)) * math.pi
     angle = x[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 
 class QuadrantConv(nn.Module):
-    """The UNet's first convolution with a learned embedding of each quadrant added to its output.
+    """The UNet's first convolution, with a learned embedding of each quadrant added to its output.
 
-    Convolutions cannot tell a quadrant's border from its middle, nor r_a's place from r_d's.
+    The embedding is needed since convolutions do not know in which quadrant they are.
     """
 
     def __init__(self, conv: nn.Conv2d, layout: tuple[int, int]) -> None:
@@ -174,7 +175,7 @@ class QuadrantConv(nn.Module):
         self.embedding = nn.Parameter(torch.randn(1, conv.out_channels, *layout) * 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        """Map (B, C_in, H, W) to (B, C_out, H, W)."""
         h, w = x.shape[-2:]
         rows, columns = self.embedding.shape[-2:]
         spread = self.embedding.repeat_interleave(h // rows, dim=2).repeat_interleave(w // columns, dim=3)
@@ -183,7 +184,11 @@ class QuadrantConv(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Predicts v of a whole grid."""
+    """Predicts v of a whole grid.
+
+    Args:
+        config: size and mode; None for `SMALL`.
+    """
 
     def __init__(self, config: DenoiserConfig | None = None) -> None:
         super().__init__()
@@ -203,7 +208,7 @@ class Denoiser(nn.Module):
         )
         self.unet.conv_in = QuadrantConv(self.unet.conv_in, config.layout)
         self.unet.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
-        nn.init.zeros_(self.unet.conv_out.weight)  # untrained, it hands its prior through
+        nn.init.zeros_(self.unet.conv_out.weight)  # an untrained network returns its prior
         nn.init.zeros_(self.unet.conv_out.bias)
         self.pose = PoseEncoder(config.latent_channels)
         self.identity = IdentityTokens(config)
@@ -217,19 +222,19 @@ class Denoiser(nn.Module):
         tokens: Tensor,
         prior: Tensor,
     ) -> Tensor:
-        """v of Z_t: Q_t of Eq. 5 through the network, around what is known before (`prior.linear`).
+        """Predict v of Z_t from Q_t of Eq. 5, as a correction of the prior's estimate (`prior.linear`).
 
         Args:
-            noisy: Z_t, (B, C, H, W), the whole grid.
-            t: (B,), [0, 1].
+            noisy: Z_t of the whole grid, (B, C, H, W).
+            t: time, (B,), [0, 1].
             references: R, (B, C, H, W).
-            conditions: encoded drawings (`pose`), (B, C, H, W).
-            tokens: from `identity`, (B, N, token_width).
-            prior: mean of the grid and its uncertainty in [0, 1], (B, C + 1, H, W), see `model.prior_grid`.
-                In warp mode an input as well.
+            conditions: drawings encoded by `pose`, (B, C, H, W).
+            tokens: result of `identity`, (B, N, token_width).
+            prior: mean of the grid and its uncertainty in [0, 1], (B, C + 1, H, W), see
+                `diffusion.prior_grid`. In warp mode it is also an input of the network.
 
         Returns:
-            (B, C, H, W).
+            v, (B, C, H, W).
         """
         base, scale = linear(noisy, t, prior, self.config.prior_std)
         stacked = stack_inputs(references, conditions, noisy, prior if self.config.warp else None)

@@ -1,4 +1,4 @@
-"""The diffusion model as one thing: autoencoder, denoiser and the drawing of conditions, on one device."""
+"""The whole diffusion model on one device: autoencoder, denoiser and drawing of conditions."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Warp:
-    """What the live path knows about a generated view.
+    """What is known about a generated view before denoising.
 
     Attributes:
-        latents: of the warped composite, (B, C, h, w).
-        uncertainty: (B, 1, h, w), [0, 1], 1: nothing known.
+        latents: latents of the warped composite, (B, C, h, w).
+        uncertainty: uncertainty of the composite, (B, 1, h, w), [0, 1]; 1 where nothing is known.
     """
 
     latents: Tensor
@@ -41,15 +41,15 @@ class Warp:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuadBatch:
-    """B grids to be generated.
+    """A batch of B grids to generate.
 
     Attributes:
         first: latents of r_a, (B, C, h, w).
-        last: latents of r_d, same shape.
-        drawings: of the views a, b, c, d, (B, 4, 3, 8h, 8w), [0, 1].
+        last: latents of r_d, of the same shape.
+        drawings: drawings of the views a, b, c and d, (B, 4, 3, 8h, 8w), [0, 1].
         person: share of the person in each latent of a and d, (B, 2, 1, h, w).
         gap: frames between a and d, (B,).
-        warps: of b and of c; None: pure mode.
+        warps: warps of b and c; None for pure mode.
     """
 
     first: Tensor
@@ -65,11 +65,11 @@ class QuadBatch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """Latents that are known in the generated views, for masked fills.
+    """Known latents of the generated views, for masked fills.
 
     Attributes:
-        latents: of b and c, (B, C, h, w).
-        repaint: (B, 1, h, w), 1: invent.
+        latents: latents of b and c, (B, C, h, w).
+        repaint: mask of the latents to generate, (B, 1, h, w), 1 to generate.
     """
 
     latents: Tensor
@@ -77,9 +77,18 @@ class Given:
 
 
 class QuadrantModel:
-    """Generates the two middle views of a grid; holds weights only, so it may be shared.
+    """Generates the two middle views of a grid.
 
-    Both networks are moved to the device and, on CUDA, to half precision in place.
+    Both networks are moved to the device in place and, on CUDA, converted to half precision.
+
+    Args:
+        autoencoder: encodes pictures to latents and decodes them.
+        denoiser: the denoiser of the grid, from the same training as the autoencoder.
+        device: "cpu" or a CUDA device.
+        dtype: type of the networks; None for float16 on CUDA and float32 elsewhere.
+
+    Raises:
+        ValueError: the two networks differ in latent channels.
     """
 
     def __init__(
@@ -103,27 +112,30 @@ class QuadrantModel:
 
     @torch.no_grad()
     def encode(self, images: list[Image]) -> Tensor:
-        """Latents (B, C, h, w) of pictures uint8 (H, W, 3) of one size, sides multiples of 8."""
+        """Encode pictures, uint8 (H, W, 3) of one size with sides multiples of 8, to latents (B, C, h, w)."""
         batch = np.stack(images).transpose(0, 3, 1, 2)
         unit = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device).to(self.dtype) / 255
         return self.autoencoder.encode(unit)
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> list[Image]:
-        """Pictures uint8 (8h, 8w, 3) of latents (B, C, h, w)."""
+        """Decode latents (B, C, h, w) to pictures, uint8 (8h, 8w, 3)."""
         return _as_images(self.autoencoder.decode(latents).float())
 
     @torch.no_grad()
     def decode_onto(self, latents: Tensor, warp: Warp, bases: list[Image]) -> list[Image]:
-        """Pictures of latents that were generated around composites, with the detail of those.
+        """Decode latents that were generated from composites, and restore the composites' detail.
 
-        What the autoencoder loses of a composite is added to the picture where the composite is sure:
-        D(z) + (1 - u) (x - D(E(x))). A view that needed no change comes out as it went in.
+        The detail of a composite that the autoencoder loses is added where the composite is sure:
+        D(z) + (1 - u) (x - D(E(x))). A view that needed no change is returned as it was.
 
         Args:
-            latents: (B, C, h, w).
-            warp: of the composites.
-            bases: the composites themselves, uint8 (8h, 8w, 3).
+            latents: generated latents, (B, C, h, w).
+            warp: latents of the composites and their uncertainty.
+            bases: the composites, uint8 (8h, 8w, 3).
+
+        Returns:
+            Pictures, uint8 (8h, 8w, 3).
         """
         made, known = self.autoencoder.decode(torch.cat([latents, warp.latents])).float().chunk(2)
         pictures = torch.from_numpy(np.stack(bases)).to(self.device).permute(0, 3, 1, 2) / 255
@@ -133,7 +145,14 @@ class QuadrantModel:
         return _as_images(made + sure * (pictures - known))
 
     def draw(self, points: Float | None) -> tuple[Tensor, Tensor]:
-        """Drawing (3, S, S) in [0, 1] and person mask (1, S/8, S/8) of points in pixels of the S x S view."""
+        """Draw the conditions of a view.
+
+        Args:
+            points: landmarks in pixels of the S x S view; None for no face.
+
+        Returns:
+            The drawing, (3, S, S) in [0, 1], and the person mask, (1, S/8, S/8).
+        """
         size = (self.side, self.side)
         drawing = torch.from_numpy(draw_conditions(points, size).transpose(2, 0, 1).copy())
         person = cv2.resize(
@@ -154,19 +173,19 @@ class QuadrantModel:
         resample_at: float | None = None,
         anchor: AnchorBank | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Latents of the views b and c.
+        """Generate latents of the views b and c.
 
         Args:
-            quads: what to generate, of the model's arrangement whatever it is.
-            seed: of the noise, drawn on the CPU so that it means the same on every device; one grid's
-                noise serves the whole batch, so that neighbouring frames differ by their conditions alone.
-            steps: of the sampler, 1 to 50.
-            given: known latents of b and c.
-            resample_at: see `sampler.sample`.
-            anchor: a bank attached to this model's denoiser, told each step's noise level.
+            quads: the grids to generate. They fit any arrangement of the model.
+            seed: seed of the noise, which is drawn on the CPU so that it is the same for every device. The
+                whole batch uses the noise of one grid, so neighbouring frames differ only by conditions.
+            steps: number of sampler steps, 1 to 50.
+            given: known latents of b and c; None for none.
+            resample_at: time of the resampling jump, see `sampler.sample`.
+            anchor: a bank attached to this model's denoiser. Its noise level is set at each step.
 
         Returns:
-            Two tensors (B, C, h, w).
+            Latents of b and of c, each (B, C, h, w).
         """
         if self.denoiser.config.arrangement == "side_by_side":
             b = self._run(quads, (0, 1), seed, steps, given, resample_at, anchor)[1]
@@ -201,7 +220,7 @@ class QuadrantModel:
             repaint = assemble([options[view][1].to(self.dtype) for view in shown], layout)
         predict = self.predictor(quads, shown, anchor)
         shape = (first.shape[1], layout[0] * first.shape[2], layout[1] * first.shape[3])
-        # one step gives a mean, which no noise belongs to: its input would only add to the error
+        # a single step predicts a mean, which does not depend on noise; noise would only add to the error
         seeded = torch.Generator().manual_seed(seed)
         one = torch.randn(shape, generator=seeded) if steps > 1 else torch.zeros(shape)
         noise = one.to(self.device, self.dtype).expand(len(quads), *shape)
@@ -218,11 +237,11 @@ class QuadrantModel:
     def predictor(
         self, quads: QuadBatch, shown: tuple[int, ...] = (0, 1, 2, 3), anchor: AnchorBank | None = None
     ) -> PredictV:
-        """v of whole grids at a time, conditioned on all that these quads know.
+        """Return a function that predicts v of whole grids at a time, conditioned on quads.
 
         Args:
-            quads: their references, drawings and warps.
-            shown: which of the views a, b, c, d the grid shows, row by row.
+            quads: references, drawings and warps of the grids.
+            shown: numbers of the views (a, b, c, d) that the grid shows, row by row.
             anchor: see `generate`.
         """
         config = self.denoiser.config
@@ -248,7 +267,7 @@ class QuadrantModel:
 
 
 def _as_images(unit: Tensor) -> list[Image]:
-    """Pictures uint8 (H, W, 3) of a batch (B, 3, H, W), clipped to [0, 1]."""
+    """Convert a batch (B, 3, H, W), clipped to [0, 1], to pictures uint8 (H, W, 3)."""
     batch = (unit.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return [np.ascontiguousarray(picture) for picture in batch]
 
@@ -261,15 +280,17 @@ def identity_tokens(
     gap: Tensor,
     drop: Tensor | None = None,
 ) -> Tensor:
-    """Tokens of the references an arrangement shows: both, or r_a twice where it shows one.
+    """Compute identity tokens of the references that an arrangement shows.
+
+    An arrangement with a single reference uses r_a twice.
 
     Args:
-        denoiser: whose `identity` and arrangement are used.
-        first: r_a, (B, C, h, w).
-        last: r_d, same shape.
-        person: (B, 2, 1, h, w).
-        gap: (B,), frames.
-        drop: see `IdentityTokens`.
+        denoiser: the denoiser, whose `identity` and arrangement are used.
+        first: latents of r_a, (B, C, h, w).
+        last: latents of r_d, of the same shape.
+        person: share of the person in each latent, (B, 2, 1, h, w).
+        gap: frames between the references, (B,).
+        drop: see `IdentityTokens.forward`.
     """
     if denoiser.config.arrangement != "two_references":
         last, person = first, person[:, :1].expand(-1, 2, -1, -1, -1)
@@ -278,10 +299,19 @@ def identity_tokens(
 
 
 def prior_grid(quads: QuadBatch, shown: tuple[int, ...], arrangement: Arrangement) -> Tensor:
-    """What is known of each view before denoising: its mean and how unsure that is, (B, C + 1, H, W).
+    """Make the prior of a grid: the mean of each view before denoising and its uncertainty.
 
-    References stand for themselves. b and c are the warped composites; without warps the references mixed,
-    all of it unsure. Where an arrangement shows one reference only, it stands for the other too.
+    The mean of a reference is the reference itself. The means of b and c are the warped composites, or
+    without warps a mix of the references with uncertainty 1. If an arrangement shows a single reference, it
+    also replaces the other one.
+
+    Args:
+        quads: the grids.
+        shown: numbers of the views (a, b, c, d) that the grid shows, row by row.
+        arrangement: one of `LAYOUTS`.
+
+    Returns:
+        Mean and uncertainty, (B, C + 1, H, W).
     """
     first = quads.first
     last = quads.last if arrangement == "two_references" else first

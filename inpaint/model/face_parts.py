@@ -1,7 +1,7 @@
-"""Which of the 478 FaceMesh points outline which part of the face, as closed rings in drawing order.
+"""Outlines of face parts as closed rings of FaceMesh's 478 points, in drawing order.
 
-Left and right are the person's own. Brows and nose are areas the mesh has no contour for; their rings run
-along mesh points around them.
+Left and right are the person's own. The mesh has no contour for brows and nose, so their rings follow mesh
+points around them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _ring(numbers: Sequence[int]) -> Ring:
 
 
 def _back(ring: Sequence[int], start: int = 0) -> Ring:
-    """A ring from one of its points the other way round."""
+    """Reverse a ring, starting at one of its points."""
     return _ring([ring[start - n] for n in range(len(ring))])
 
 
@@ -37,7 +37,7 @@ NOSE = _ring(
 RIGHT_IRIS, LEFT_IRIS = _ring(topology.RIGHT_IRIS[1:]), _ring(topology.LEFT_IRIS[1:])
 IRIS_CENTRES = (topology.RIGHT_IRIS[0], topology.LEFT_IRIS[0])
 CHIN, FOREHEAD = 152, 10
-EXPRESSIVE = {  # parts whose pixels weigh double in the loss (Anchored Diffusion's 1 + lambda)
+EXPRESSIVE = {  # parts whose pixels have double weight in the loss (Anchored Diffusion's 1 + lambda)
     "right_eye": RIGHT_EYE,
     "left_eye": LEFT_EYE,
     "mouth": LIPS_OUTER,

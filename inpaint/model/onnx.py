@@ -1,7 +1,7 @@
-"""The denoiser and the decoder as ONNX graphs for the CPU, and the networks that run them in their place.
+"""Denoiser and decoder as ONNX graphs for the CPU, and networks that run these graphs.
 
-Two graphs, denoiser.onnx and decoder.onnx, written beside the weights they were made from; what runs once a
-grid (encoder, drawings, identity tokens) stays in torch. A parity test holds both forms together.
+The graphs denoiser.onnx and decoder.onnx are written beside the weights they were made from. Parts that run
+once for each grid (encoder, drawings, identity tokens) stay in torch. A test checks that both forms agree.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ INPUTS = ("noisy", "time", "references", "conditions", "tokens", "prior")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery train graphs`."""
+    """Add the options of `livery train graphs`."""
     parser.add_argument("--weights", type=Path, required=True, help="folder of the diffusion model's weights")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the graphs beside the weights.
+    """Run `livery train graphs`: write the graphs beside the weights.
 
     Raises:
-        WeightsError: no weights there.
+        WeightsError: there are no weights in the folder.
     """
     from inpaint.model import checkpoints
     from inpaint.weights import require
@@ -56,7 +56,7 @@ class _Graph(nn.Module):
         self.denoiser = denoiser
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """v of a grid; inputs as `INPUTS`."""
+        """Predict v of a grid from the inputs in `INPUTS`."""
         out: Tensor = self.denoiser(*inputs)
         return out
 
@@ -67,12 +67,12 @@ class _Decoder(nn.Module):
         self.autoencoder = autoencoder
 
     def forward(self, latents: Tensor) -> Tensor:
-        """Pictures of latents."""
+        """Decode latents to pictures."""
         return self.autoencoder.decode(latents)
 
 
 def example_inputs(denoiser: Denoiser, batch: int = 1) -> tuple[Tensor, ...]:
-    """Random inputs of a grid's size, in the order of `INPUTS`."""
+    """Make random inputs of a grid's size, in the order of `INPUTS`."""
     config = denoiser.config
     rows, columns = config.layout
     h, w = rows * config.latent_size, columns * config.latent_size
@@ -90,11 +90,11 @@ def example_inputs(denoiser: Denoiser, batch: int = 1) -> tuple[Tensor, ...]:
 
 
 def export(autoencoder: Autoencoder, denoiser: Denoiser, folder: Path) -> None:
-    """Write both graphs, float32, any batch, the grid's size fixed.
+    """Write both graphs in float32, for any batch size and a fixed size of the grid.
 
     Args:
-        autoencoder, denoiser: on the CPU, float32.
-        folder: made if missing.
+        autoencoder, denoiser: the networks, float32 on the CPU.
+        folder: where the graphs are written; made if missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     inputs = example_inputs(denoiser)
@@ -107,7 +107,7 @@ def export(autoencoder: Autoencoder, denoiser: Denoiser, folder: Path) -> None:
 
 
 def state_digest(module: nn.Module) -> str:
-    """sha256 of a network's values, so that a graph is not run with another training's weights."""
+    """Compute the sha256 of a network's values, to detect graphs that were made from other weights."""
     total = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         total.update(name.encode())
@@ -133,15 +133,15 @@ def _write(
 
 
 class OnnxDenoiser(nn.Module):
-    """A denoiser whose every step runs in ONNX Runtime; drawings and tokens are encoded by torch.
+    """A denoiser whose steps run in ONNX Runtime. Drawings and tokens are encoded by torch.
 
     Args:
         denoiser: the same network in torch.
-        folder: written by `export` from it.
-        threads: of ONNX Runtime.
+        folder: folder of the graphs that `export` made from it.
+        threads: number of threads of ONNX Runtime.
 
     Raises:
-        WeightsError: no graphs, or of another network.
+        WeightsError: there are no graphs, or they were made from another network.
     """
 
     def __init__(self, denoiser: Denoiser, folder: Path, threads: int = 1) -> None:
@@ -160,7 +160,7 @@ class OnnxDenoiser(nn.Module):
         tokens: Tensor,
         prior: Tensor,
     ) -> Tensor:
-        """v of Z_t; see `Denoiser.forward`."""
+        """Predict v of Z_t; see `Denoiser.forward`."""
         given = (noisy, t, references, conditions, tokens, prior)
         feed = {name: _array(value) for name, value in zip(INPUTS, given, strict=True)}
         return torch.from_numpy(self._session.run(None, feed)[0])
@@ -170,10 +170,11 @@ class OnnxAutoencoder(nn.Module):
     """An autoencoder that decodes in ONNX Runtime and encodes in torch.
 
     Args:
-        autoencoder, folder, threads: see `OnnxDenoiser`.
+        autoencoder: the same network in torch.
+        folder, threads: see `OnnxDenoiser`.
 
     Raises:
-        WeightsError: no graphs, or of another network.
+        WeightsError: there are no graphs, or they were made from another network.
     """
 
     def __init__(self, autoencoder: Autoencoder, folder: Path, threads: int = 1) -> None:

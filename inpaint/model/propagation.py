@@ -1,7 +1,7 @@
-"""In which order frames between two references are generated: Algorithm 1 of Qffusion, and the naive order.
+"""The order in which frames between two references are generated: Algorithm 1 of Qffusion, or naive.
 
-A plan is a list of levels; the quads of one level need only frames of earlier levels, so each level is one
-batch. Everything here is about frame numbers: what a frame *is* (latents, pictures) is the caller's.
+A plan is a list of levels. The quads of a level need only frames of earlier levels, so a level can run as one
+batch. This module works with frame numbers only; frames can be latents or pictures.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Generate = Callable[[Sequence[Quad], Sequence[tuple[T, T]]], Sequence[tuple[T, T
 
 
 def thirds(i: int, j: int) -> Quad:
-    """The quad that splits the span (i, j) into thirds, even in time and the same read backwards.
+    """Make the quad that splits the span (i, j) into thirds. It is symmetric in time.
 
-    The paper omits its rounding, and its floor would give b = a for a span of 2. Here both steps are the
-    nearest integer to a third, at least 1; a span of 2 has one frame inside, and then b = c.
+    The paper does not specify its rounding, and its floor would give b = a for a span of 2. Here both steps
+    are the nearest integer to a third, at least 1. A span of 2 has one frame inside, and then b = c.
 
     Raises:
-        ValueError: a span below 2, which has no frame inside.
+        ValueError: the span is below 2 and has no frame inside.
     """
     if j - i < 2:
         raise ValueError(f"no frame lies between {i} and {j}")
@@ -47,17 +47,17 @@ def thirds(i: int, j: int) -> Quad:
 
 
 def plan_thirds(i: int, j: int) -> Plan:
-    """Algorithm 1 of Qffusion on integer end points: recursive thirds until no span holds a frame.
+    """Plan Algorithm 1 of Qffusion on integer end points: recursive thirds until no span contains a frame.
 
-    As printed the algorithm divides its interval for ever; the recursion here is on the end points (i, j)
-    and stops at j - i <= 1. Every frame strictly between i and j appears in exactly one quad.
+    As printed, the algorithm divides its interval without end. Here the recursion runs on the end points
+    (i, j) and stops at j - i <= 1. Each frame strictly between i and j appears in exactly one quad.
 
     Args:
         i: number of the first reference.
-        j: number of the second, i < j.
+        j: number of the second reference, i < j.
 
     Returns:
-        Levels of quads, breadth first; none where j - i <= 1.
+        Levels of quads, breadth first; an empty list if j - i <= 1.
 
     Raises:
         ValueError: j is not after i.
@@ -74,13 +74,16 @@ def plan_thirds(i: int, j: int) -> Plan:
 
 
 def plan_naive(i: int, j: int, *, chained: bool = False) -> Plan:
-    """Naive inference of Qffusion section 4.3: frames i + l and j - l for l = 1, 2, ... up to the middle.
+    """Plan naive inference of Qffusion section 4.3: frames i + l and j - l for l = 1, 2, ... to the middle.
 
     Args:
         i: number of the first reference.
-        j: number of the second, i < j.
-        chained: the references of a pair are the pair generated before it (the paper's appendix C), one
-            quad a level; otherwise always i and j (its section 4.3), all in one level.
+        j: number of the second reference, i < j.
+        chained: True takes the pair generated before as references of a pair, with one quad in each level
+            (the paper's appendix C). False always takes i and j, with all quads in one level (section 4.3).
+
+    Raises:
+        ValueError: j is not after i.
     """
     if j <= i:
         raise ValueError(f"the second reference must come after the first, got {i}, {j}")
@@ -92,20 +95,21 @@ def plan_naive(i: int, j: int, *, chained: bool = False) -> Plan:
 
 
 def propagate(known: dict[int, T], plan: Plan, generate: Generate[T], *, batch: int = 9) -> dict[int, T]:
-    """Run a plan, level by level, each in batches.
+    """Run a plan level by level, each level in batches.
 
     Args:
-        known: frames by number; must hold the references of the first level. Not changed.
-        plan: from `plan_thirds` or `plan_naive`.
-        generate: takes up to `batch` quads and their references (a, d), returns their frames (b, c).
-        batch: most quads of one call, 1 or more.
+        known: frames by number. It must contain the references of the first level and is not changed.
+        plan: result of `plan_thirds` or `plan_naive`.
+        generate: takes up to `batch` quads and their references (a, d), and returns their frames (b, c).
+        batch: largest number of quads in one call, 1 or more.
 
     Returns:
-        `known` and every generated frame, in order of their numbers. A frame that is already known is
-        kept; of a quad with b = c the first of its two frames is.
+        `known` and all generated frames, ordered by number. Known frames are kept. Of a quad with b = c the
+        first frame is kept.
 
     Raises:
-        ValueError: `batch` below 1, a missing reference, or a wrong number of results.
+        ValueError: `batch` is below 1, a reference is missing, or `generate` returned a wrong number of
+            results.
     """
     if batch < 1:
         raise ValueError(f"batch must be 1 or more, got {batch}")

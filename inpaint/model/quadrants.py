@@ -1,4 +1,4 @@
-"""Four views tiled 2 x 2 and denoised as one picture (Qffusion section 4.2), and cut apart again."""
+"""Tiling of four views 2 x 2 into one grid for the denoiser (Qffusion section 4.2), and its reverse."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def assemble(views: Sequence[Tensor], layout: tuple[int, int] = (2, 2)) -> Tenso
     """Tile views row by row.
 
     Args:
-        views: rows x columns tensors (B, C, h, w) of one shape.
+        views: rows x columns tensors, each (B, C, h, w).
         layout: (rows, columns).
 
     Returns:
-        (B, C, rows * h, columns * w).
+        The grid, (B, C, rows * h, columns * w).
 
     Raises:
-        ValueError: a wrong number of views, or shapes that differ.
+        ValueError: the number of views is wrong, or their shapes differ.
     """
     rows, columns = layout
     if len(views) != rows * columns or len({v.shape for v in views}) != 1:
@@ -37,10 +37,10 @@ def assemble(views: Sequence[Tensor], layout: tuple[int, int] = (2, 2)) -> Tenso
 
 
 def cut(grid: Tensor, layout: tuple[int, int] = (2, 2)) -> list[Tensor]:
-    """The reverse of `assemble`: views row by row.
+    """Cut a grid into its views, row by row: the reverse of `assemble`.
 
     Raises:
-        ValueError: a grid whose sides the layout does not divide.
+        ValueError: the sides of the grid are no multiples of the layout's rows and columns.
     """
     rows, columns = layout
     h, w = grid.shape[-2:]
@@ -50,11 +50,11 @@ def cut(grid: Tensor, layout: tuple[int, int] = (2, 2)) -> list[Tensor]:
 
 
 def reference_grid(first: Tensor, last: Tensor, arrangement: Arrangement = "two_references") -> Tensor:
-    """R of Eq. 5, {r_a, 0; 0, r_d}, or its ablations {r_a, 0; 0, 0} and {r_a, 0}.
+    """Make R of Eq. 5, {r_a, 0; 0, r_d}, or its ablations {r_a, 0; 0, 0} and {r_a, 0}.
 
     Args:
         first: r_a, (B, C, h, w).
-        last: r_d, same shape; ignored by the ablations.
+        last: r_d, of the same shape. The ablations ignore it.
         arrangement: one of `LAYOUTS`.
     """
     zero = torch.zeros_like(first)
@@ -66,13 +66,13 @@ def reference_grid(first: Tensor, last: Tensor, arrangement: Arrangement = "two_
 def stack_inputs(
     references: Tensor, conditions: Tensor, noisy: Tensor, prior: Tensor | None = None
 ) -> Tensor:
-    """Q_t of Eq. 5: references, conditions and noise stacked on channels; in warp mode the prior too.
+    """Stack the channels of Q_t of Eq. 5: references, conditions, noisy grid and, in warp mode, the prior.
 
     Args:
         references: R, (B, C, H, W).
-        conditions: drawn driving signals, encoded, (B, C, H, W).
+        conditions: encoded drawings, (B, C, H, W).
         noisy: Z_t, (B, C, H, W).
-        prior: mean and uncertainty in [0, 1] of the grid, (B, C + 1, H, W).
+        prior: mean of the grid and its uncertainty in [0, 1], (B, C + 1, H, W); None in pure mode.
 
     Returns:
         (B, 3C or 4C + 1, H, W).

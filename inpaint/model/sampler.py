@@ -1,8 +1,8 @@
 """The noise schedule and the denoising loop.
 
 The schedule is the variance-preserving cosine in continuous time t in [0, 1]: x_t = alpha x_0 + sigma eps
-with alpha = cos(pi t / 2), sigma = sin(pi t / 2). At t = 1 nothing of the signal is left (zero terminal SNR),
-so sampling can start at pure noise. The network predicts v = alpha eps - sigma x_0 (Salimans and Ho 2022).
+with alpha = cos(pi t / 2), sigma = sin(pi t / 2). At t = 1 no signal is left (zero terminal SNR), so sampling
+can start from pure noise. The network predicts v = alpha eps - sigma x_0 (Salimans and Ho 2022).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ MAX_STEPS = 50
 
 
 def signal(t: float) -> tuple[float, float]:
-    """alpha and sigma at time t; exact at both ends.
+    """Return alpha and sigma at time t. They are exact at both ends.
 
     Raises:
-        ValueError: t outside [0, 1].
+        ValueError: t is outside [0, 1].
     """
     if not 0 <= t <= 1:
         raise ValueError(f"t must lie in [0, 1], got {t}")
@@ -31,12 +31,12 @@ def signal(t: float) -> tuple[float, float]:
 
 
 def add_noise(clean: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    """x_t and the v to be predicted, each sample at its own time.
+    """Compute x_t and the target v, each sample at its own time.
 
     Args:
         clean: x_0, (B, C, H, W).
-        noise: eps, same shape.
-        t: (B,), [0, 1].
+        noise: eps, of the same shape.
+        t: time of each sample, (B,), [0, 1].
     """
     alpha = torch.cos(t * (math.pi / 2)).reshape(-1, 1, 1, 1).to(clean.dtype)
     sigma = torch.sin(t * (math.pi / 2)).reshape(-1, 1, 1, 1).to(clean.dtype)
@@ -44,10 +44,10 @@ def add_noise(clean: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def trailing_times(steps: int, start: float = 1.0) -> list[float]:
-    """Times start, ..., 0 with trailing spacing: the first step is at `start`, the last lands on 0.
+    """Return the times start, ..., 0 with trailing spacing. The first step is at `start`, the last ends at 0.
 
     Raises:
-        ValueError: fewer than 1 or more than 50 steps, or a start outside (0, 1].
+        ValueError: `steps` is below 1 or above 50, or `start` is outside (0, 1].
     """
     if not 1 <= steps <= MAX_STEPS:
         raise ValueError(f"steps must lie in 1 to {MAX_STEPS}, got {steps}")
@@ -66,23 +66,24 @@ def sample(
     repaint: Tensor | None = None,
     resample_at: float | None = None,
 ) -> Tensor:
-    """Deterministic DDIM (Song et al. 2021) with trailing steps; optionally some latents are given.
+    """Sample by deterministic DDIM (Song et al. 2021) with trailing steps. Some latents can be given.
 
     Args:
-        predict: the network, (x_t, t) to v.
-        noise: eps, (B, C, H, W); all randomness there is.
-        steps: network calls (one more with `resample_at`).
-        known: x_0 where it is given, shape of `noise`.
-        repaint: (B or 1, 1 or C, H, W) in [0, 1], 1: invent, 0: keep `known`; both or neither. The known
-            part is re-imposed at its own noise level before each step (RePaint, Lugmayr et al. 2022).
-        resample_at: after the first step that reaches this time, go back up one step with the predicted
-            noise and take it again (one RePaint jump), so that invented and known parts agree.
+        predict: the network, from (x_t, t) to v.
+        noise: eps, (B, C, H, W). It is the only source of randomness.
+        steps: number of network calls; there is one more with `resample_at`.
+        known: x_0 where it is given, of the shape of `noise`.
+        repaint: (B or 1, 1 or C, H, W) in [0, 1]: 1 generates, 0 keeps `known`. `known` and `repaint` are
+            given together or not at all. The known part is set at its own noise level before each step
+            (RePaint, Lugmayr et al. 2022).
+        resample_at: time of a RePaint jump; None for no jump. The first step that reaches this time is
+            undone with the predicted noise and taken again, so that generated and known parts agree.
 
     Returns:
         x_0, (B, C, H, W), equal to `known` wherever `repaint` is 0.
 
     Raises:
-        ValueError: arguments that do not go together.
+        ValueError: only one of `known` and `repaint` is given, or `steps` is out of range.
     """
     if (known is None) != (repaint is None):
         raise ValueError("known and repaint go together: give both or neither")

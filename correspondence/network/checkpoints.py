@@ -1,8 +1,8 @@
-"""Weights on disk: what is shipped, its checksums, where it came from; loading refuses what differs.
+"""Weights on disk: the shipped models with checksums and origin, and loading that checks them.
 
-A model is a folder: `model.json` (kind, size, the judge of log_b, figures, sha256 of each file),
-`prepare.onnx`, `encode.onnx` and `frame.onnx` for ONNX Runtime, `state.pt` for torch. `livery train matcher`
-leaves a `weights.pt`; `export.export_model` makes a folder of it.
+A model is a folder with `model.json` (kind, size, the judge of log_b, figures, sha256 of each file),
+`prepare.onnx`, `encode.onnx` and `frame.onnx` for ONNX Runtime, and `state.pt` for torch. `livery train
+matcher` writes a `weights.pt`, and `export.export_model` makes a folder from it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ FILES = (*GRAPHS, "state.pt")
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """A model that comes with the package.
+    """A model that ships with the package.
 
     Attributes:
-        name: its folder below `weights/`.
+        name: name of its folder in `weights/`.
         kind: "compact" or "dinov2".
-        size: one of `network.SIZES`.
-        licence: SPDX identifier of the weights.
-        origin: how they were made.
-        manifest: sha256 of `model.json`, which holds those of the files.
+        size: a key of `model.SIZES`.
+        licence: SPDX identifier of the weights' licence.
+        origin: how the weights were made.
+        manifest: sha256 of `model.json`, which contains the checksums of the files.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Model:
     """A model folder whose files were checked.
 
     Attributes:
-        folder: where it lies.
+        folder: path of the folder.
         kind: "compact" or "dinov2".
-        size: one of `network.SIZES`.
-        judge: of its errors, by what `doubt.features` gives.
-        encoder_model: timm's name of a dinov2 encoder.
+        size: a key of `model.SIZES`.
+        judge: converts the features of `doubt.features` to log_b.
+        encoder_model: timm's name of a dinov2 encoder; "" for a compact model.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class Model:
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
+    """Compute the sha256 of a file, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -86,12 +86,12 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
     """Read and check a model folder.
 
     Args:
-        folder: of `model.json` and its files.
-        manifest: sha256 that `model.json` must have; None accepts any.
-        files: which of them must be there and whole.
+        folder: folder with `model.json` and the model's files.
+        manifest: expected sha256 of `model.json`; None accepts any.
+        files: names of the files that must be present and intact.
 
     Raises:
-        WeightsError: something is missing or differs from its checksum.
+        WeightsError: a file is missing or differs from its checksum, or the model is of another version.
     """
     said = read_card(folder, manifest, files)
     if "judge" not in said:
@@ -116,7 +116,7 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
 
 
 def read_card(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> dict[str, Any]:
-    """What a model folder's `model.json` says, its files checked; arguments and errors as `open_model`'s."""
+    """Read a folder's `model.json` and check its files; see `open_model` for arguments and errors."""
     card = folder / "model.json"
     if not card.is_file():
         raise WeightsError(
@@ -140,10 +140,10 @@ def read_card(folder: Path, manifest: str | None = None, files: tuple[str, ...] 
 
 
 def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:
-    """The checked models of a kind that come with the package, largest first.
+    """Return the checked models of a kind that ship with the package, largest first.
 
     Raises:
-        WeightsError: none is shipped (says how to train it), or one is damaged.
+        WeightsError: no model of the kind is shipped (the message says how to train one), or one is damaged.
     """
     found = [s for s in SHIPPED if s.kind == kind]
     if not found:
@@ -156,10 +156,15 @@ def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:
 
 
 def find_models(kind: str, weights: str | Path | None, files: tuple[str, ...] = FILES) -> list[Model]:
-    """The models to choose from: those shipped, or the one in the folder given.
+    """Find the models to choose from: the shipped ones, or the one in a given folder.
+
+    Args:
+        kind: "compact" or "dinov2".
+        weights: a model folder or a file in it; None for the shipped models.
+        files: names of the files that must be present and intact.
 
     Raises:
-        WeightsError: missing, damaged, or of another kind.
+        WeightsError: a model is missing, damaged or of another kind.
     """
     if weights is None:
         return shipped_models(kind, files)
@@ -173,23 +178,23 @@ def find_models(kind: str, weights: str | Path | None, files: tuple[str, ...] = 
 
 
 def load_network(source: str | Path, encoder_weights: Path | None = None) -> Network:
-    """A torch network with trained weights.
+    """Load a torch network with trained weights.
 
     Args:
-        source: "compact" for the largest shipped model, a model folder, or a `weights.pt` of a training.
-        encoder_weights: local file of a dinov2 encoder; None asks the hub.
+        source: "compact" for the largest shipped model, a model folder, or a `weights.pt` from training.
+        encoder_weights: local file of a dinov2 encoder; None downloads it from the hub.
 
     Raises:
-        WeightsError: missing, damaged, or not of the network's shape.
+        WeightsError: the weights are missing, damaged, or do not fit the network.
     """
     return network_from(read_state(state_file(source)), encoder_weights)
 
 
 def state_file(source: str | Path) -> Path:
-    """The checked file behind "compact", a model folder or a `weights.pt`.
+    """Return the checked file of weights for "compact", a model folder or a `weights.pt`.
 
     Raises:
-        WeightsError: missing or damaged.
+        WeightsError: the file is missing or damaged.
     """
     if str(source) == "compact":
         return shipped_models("compact", ("state.pt",))[0].folder / "state.pt"
@@ -201,10 +206,10 @@ def state_file(source: str | Path) -> Path:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """What a `state.pt` or `weights.pt` holds: state, size, encoder, encoder_model, steps.
+    """Read a `state.pt` or `weights.pt`: state, size, encoder, encoder_model, steps.
 
     Raises:
-        WeightsError: not such a file.
+        WeightsError: the file is missing or no such file.
     """
     import pickle
 
@@ -223,7 +228,9 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def network_from(saved: dict[str, Any], encoder_weights: Path | None = None) -> Network:
-    """The network of a read file; a dinov2 transformer's own weights come from its file or the hub.
+    """Make the network from the result of `read_state`.
+
+    The weights of a dinov2 transformer come from `encoder_weights` or the hub.
 
     Raises:
         WeightsError: the weights do not fit the network.

@@ -1,4 +1,4 @@
-"""Encoders: from a picture to features at 1/4 and 1/8 and tokens at 1/16, behind one interface."""
+"""Encoders from a picture to features at 1/4 and 1/8 and tokens at 1/16, with one interface."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Features(NamedTuple):
-    """What an encoder sees in a picture of H x W.
+    """Features of a picture of size H x W.
 
     Attributes:
-        quarter: (B, C4, H/4, W/4).
-        eighth: (B, C8, H/8, W/8).
-        tokens: (B, H/16 * W/16, C16), row by row.
-        descriptor: (B, CD, H/4, W/4), few channels, to compare candidates by their difference.
+        quarter: features at 1/4, (B, C4, H/4, W/4).
+        eighth: features at 1/8, (B, C8, H/8, W/8).
+        tokens: tokens at 1/16, (B, H/16 * W/16, C16), row by row.
+        descriptor: few channels for comparing candidates by their difference, (B, CD, H/4, W/4).
     """
 
     quarter: Tensor
@@ -37,7 +37,7 @@ class Features(NamedTuple):
 
 
 class Encoder(Protocol):
-    """A picture, float (B, 3, H, W) in [0, 1], H and W multiples of 16, to `Features`."""
+    """Maps a picture, float (B, 3, H, W) in [0, 1] with H and W multiples of 16, to `Features`."""
 
     def __call__(self, image: Tensor) -> Features: ...  # noqa: D102
 
@@ -60,7 +60,7 @@ class EncoderConfig:
 
 
 class Block(nn.Module):
-    """Depthwise convolution and pointwise bottleneck, added to the input; untrained, it is the identity."""
+    """Residual block of a depthwise convolution and a pointwise bottleneck. Untrained, it is the identity."""
 
     def __init__(self, channels: int, kernel: int = 7) -> None:
         super().__init__()
@@ -71,15 +71,15 @@ class Block(nn.Module):
         nn.init.zeros_(self.narrow.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+        """Apply the block to (B, C, H, W); the shape does not change."""
         return x + self.narrow(F.relu(self.widen(self.depthwise(x))))
 
 
 class Attention(nn.Module):
     """Pre-normalised attention over tokens and a small perceptron, both added to the input.
 
-    With `keys` and `values` given it is one-way cross-attention (StreamEdit Eq. 1: the frame asks, the
-    reference answers); they depend on the reference alone and are cached.
+    If `keys` and `values` are given, it is one-way cross-attention from frame to reference (StreamEdit
+    Eq. 1). Keys and values depend on the reference only and are cached.
     """
 
     def __init__(self, channels: int, heads: int = 4) -> None:
@@ -95,12 +95,12 @@ class Attention(nn.Module):
             nn.init.zeros_(last.bias)
 
     def keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, N, C) of the tokens (B, N, C) that will be asked."""
+        """Compute keys and values (B, N, C) of the tokens (B, N, C) that are attended to."""
         normed = self.norm(tokens)
         return self.key(normed), self.value(normed)
 
     def forward(self, x: Tensor, keys: Tensor | None = None, values: Tensor | None = None) -> Tensor:
-        """(B, N, C) to the same shape; without `keys` and `values`, self-attention."""
+        """Apply attention to (B, N, C); the shape does not change. Without keys it is self-attention."""
         if keys is None or values is None:
             keys, values = self.keys_values(x)
         b, n, c = x.shape
@@ -115,7 +115,7 @@ class Attention(nn.Module):
 
 
 def positions(height: int, width: int, channels: int) -> Tensor:
-    """Fixed sine position code (1, H * W, channels), for any grid size."""
+    """Compute a fixed sine position code (1, H * W, channels), for any grid size."""
     quarter = channels // 4
     rate = torch.exp(torch.arange(quarter) / max(quarter - 1, 1) * -4.0) * 3.0
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
@@ -124,7 +124,7 @@ def positions(height: int, width: int, channels: int) -> Tensor:
 
 
 def normalise(image: Tensor) -> Tensor:
-    """Each channel's mean taken off and one common deviation divided out: exposure and white balance go."""
+    """Remove exposure and white balance: subtract each channel's mean, divide by a common deviation."""
     centred = image - image.mean(dim=(2, 3), keepdim=True)
     deviation = (centred * centred).mean(dim=(2, 3), keepdim=True)
     common = (deviation[:, 0:1] + deviation[:, 1:2] + deviation[:, 2:3]) / 3
@@ -132,7 +132,7 @@ def normalise(image: Tensor) -> Tensor:
 
 
 class CompactEncoder(nn.Module):
-    """Ours: a convolution pyramid, two self-attention blocks at 1/16; no library weights."""
+    """A convolution pyramid with self-attention blocks at 1/16. It uses no pretrained weights."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ class CompactEncoder(nn.Module):
         return Features(quarter, self.hand_out(inner), tokens, descriptor)
 
     def pyramid(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at 1/4 and, not yet handed out, at 1/8, and the descriptor."""
+        """Compute features at 1/4, inner features at 1/8, and the descriptor."""
         x = normalise(image)
         quarter = self.quarter(F.relu(self.to_quarter(F.relu(self.stem(x)))))
         inner = self.eighth(self.to_eighth(quarter))
@@ -170,10 +170,10 @@ class CompactEncoder(nn.Module):
 
 
 class DinoEncoder(nn.Module):
-    """DINOv2 in place of the coarse tokens; features at 1/4 and 1/8 stay ours (as RoMa splits them).
+    """DINOv2 for the coarse tokens, and the compact encoder for features at 1/4 and 1/8 (split as in RoMa).
 
-    The picture is resized to the nearest multiple of the patch size, class and register tokens are dropped,
-    the patch grid is brought to H/16 x W/16. The transformer is frozen; `project` is trained.
+    The picture is resized to the nearest multiple of the patch size. Class and register tokens are dropped,
+    and the patch grid is resized to H/16 x W/16. The transformer is frozen; `project` is trained.
     """
 
     def __init__(self, config: EncoderConfig, vit: nn.Module) -> None:
@@ -192,7 +192,7 @@ class DinoEncoder(nn.Module):
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
 
     def train(self, mode: bool = True) -> DinoEncoder:
-        """Training mode for all but the frozen transformer."""
+        """Set training mode for all modules except the frozen transformer."""
         super().train(mode)
         self.vit.eval()
         return self
@@ -217,18 +217,18 @@ class DinoEncoder(nn.Module):
 def build_encoder(
     kind: str, config: EncoderConfig, *, weights: Path | None = None, model: str = DINOV2
 ) -> CompactEncoder | DinoEncoder:
-    """An encoder by name.
+    """Build an encoder by name.
 
     Args:
         kind: "compact" or "dinov2".
-        config: widths; for "dinov2" the depth at 1/16 is not used.
-        weights: "dinov2" only: a local file in the hub's layout (.safetensors or a torch state dict); None
-            fetches timm's from the hub.
-        model: "dinov2" only: timm's model name, register variants included.
+        config: widths and depths. "dinov2" does not use the depth at 1/16.
+        weights: for "dinov2", a local file in the hub's layout (.safetensors or a torch state dict); None
+            downloads timm's weights from the hub.
+        model: for "dinov2", timm's model name. It can be a variant with registers.
 
     Raises:
-        ValueError: an unknown kind.
-        WeightsError: the file does not hold such a transformer, or the hub cannot be reached.
+        ValueError: `kind` is unknown.
+        WeightsError: the file does not contain such a transformer, or the hub cannot be reached.
     """
     if kind == "compact":
         return CompactEncoder(config)
@@ -238,17 +238,17 @@ def build_encoder(
 
 
 def load_vit(model: str, weights: Path | None, **options: Any) -> nn.Module:
-    """timm's vision transformer `model` with pretrained weights, any picture size allowed.
+    """Load timm's vision transformer `model` with pretrained weights, for any picture size.
 
     Args:
-        model: timm's name.
-        weights: local file in the hub's layout; None asks the hub.
-        options: passed to timm, for example `embed_dim` of a small one.
+        model: timm's name of the model.
+        weights: local file in the hub's layout; None downloads it from the hub.
+        options: options for timm, for example `embed_dim` of a small model.
 
     Raises:
         WeightsError: timm is missing, the file does not fit the model, or the hub cannot be reached.
     """
-    if not MODEL_NAME.fullmatch(model):  # a file of weights names it; "hf-hub:…" would be anybody's model
+    if not MODEL_NAME.fullmatch(model):  # the name comes from a file; "hf-hub:…" could be any model
         raise WeightsError(f"the encoder must be one of timm's dinov2 models, got {model[:60]!r}")
     try:
         import timm

@@ -1,4 +1,4 @@
-"""From trained weights to a model folder: ONNX graphs for ONNX Runtime, half-precision weights for torch."""
+"""Export of trained weights to a model folder: ONNX graphs, and half-precision weights for torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALLEST_HALVED = 512  # values; smaller tables stay in single precision
 
 
 class PrepareGraph(nn.Module):
-    """What is computed once for a reference: image (1, 3, N, N) to the six tables of `ReferenceFeatures`."""
+    """The part that runs once for a reference: image (1, 3, N, N) to the tables of `ReferenceFeatures`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class PrepareGraph(nn.Module):
 
 
 class EncodeGraph(nn.Module):
-    """What of a frame does not wait for candidates: image (1, 3, N, N) to its `encoder.Features`."""
+    """The part for a frame that needs no candidates: image (1, 3, N, N) to `encoder.Features`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class EncodeGraph(nn.Module):
 
 
 class FrameGraph(nn.Module):
-    """The rest of a frame: its four features, the six tables, candidates, validity to `OUTPUTS`."""
+    """The remaining part for a frame: four features, six tables, candidates and validity to `OUTPUTS`."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class FrameGraph(nn.Module):
 
 
 def example_inputs(network: Network, batch: int = 1, side: int = GRID) -> tuple[Tensor, ...]:
-    """A random image, the tables of a random reference, candidates and validity."""
+    """Make a random image, the tables of a random reference, candidates and validity."""
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(2, batch, 3, side, side, generator=generator)
     cells = side // CELL
@@ -74,7 +74,7 @@ def example_inputs(network: Network, batch: int = 1, side: int = GRID) -> tuple[
 
 
 def fix_size(network: Network, side: int = GRID) -> Network:
-    """A copy whose DINOv2 transformer, if any, is fixed to one picture size."""
+    """Copy a network and fix its DINOv2 transformer, if it has one, to one picture size."""
     fixed = copy.deepcopy(network).eval()
     vit: Any = getattr(fixed.encoder, "vit", None)
     if vit is not None:
@@ -91,7 +91,7 @@ def write_graph(
 ) -> None:
     """Export one graph with static shapes."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns about every shape it fixes, which is what is wanted
+        warnings.simplefilter("ignore")  # tracing warns about each shape that it fixes, which is intended
         torch.onnx.export(
             graph,
             inputs,
@@ -104,7 +104,7 @@ def write_graph(
 
 
 def halve(path: Path) -> None:
-    """Store a graph's larger tables of weights in half precision; it casts them back when it is loaded."""
+    """Store a graph's larger weight tables in half precision. The graph casts them back on loading."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -124,7 +124,7 @@ def halve(path: Path) -> None:
 
 
 def halved_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in half precision, as they are kept on disk."""
+    """Convert weights to half precision, as they are stored on disk."""
     return {k: v.half() if v.is_floating_point() else v for k, v in state.items() if ".vit." not in k}
 
 
@@ -138,16 +138,16 @@ def export_model(
     judge: Judge | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model folder; both runtimes get the same half-precision weights.
+    """Write a model folder. Both runtimes get the same half-precision weights.
 
     Args:
-        network: trained.
-        folder: made if missing.
-        size: its name in `network.SIZES`.
+        network: the trained network.
+        folder: where the model is written; made if missing.
+        size: its key in `model.SIZES`.
         kind: "compact" or "dinov2".
         encoder_model: timm's name of a dinov2 encoder.
-        judge: of its errors; None takes its own log_b for the truth.
-        facts: anything else the card should say (training, figures).
+        judge: the judge of its errors; None uses the network's own log_b unchanged.
+        facts: further entries of `model.json` (training, figures).
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = halved_state(network.state_dict())

@@ -1,4 +1,4 @@
-"""What the network says of one frame, brought to the grid of its region, and the evidence of its errors."""
+"""The network's result for one frame, on the grid of the frame's region, and the evidence of its errors."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from correspondence.matchers.coarse import CoarseField
 from correspondence.network.propose import CELL, Past, Proposal, open_cells, propose, start
 from correspondence.types import Image, Landmarks
 
-Tables = tuple[Any, ...]  # what a runner keeps of a reference: its own arrays or tensors
+Tables = tuple[Any, ...]  # arrays or tensors that a runner keeps of a reference
 CELLS = GRID // CELL
-LEAST_SHARE = 1e-3  # a candidate that weighs less everywhere is left out
+LEAST_SHARE = 1e-3  # a candidate with a smaller weight everywhere is left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkAnswer:
-    """What the network said of one frame, on CELLS x CELLS cells, in cells of the grid of 256.
+    """The network's output for one frame, on n x n cells (n = CELLS). Lengths are in cells of the 256 grid.
 
     Attributes:
-        field: float32 (2, n, n).
-        log_b: float32 (1, n, n), not calibrated.
-        log_sigma: float32 (1, n, n), ln of the photometric scale (StreamEdit Eq. 2), colours in [0, 1].
-        visibility: float32 (1, n, n), logit.
-        gain: float32 (3, n / 2, n / 2), ln of the light's gain.
-        weights: float32 (6, n, n), of `network.BLENDED`.
+        field: the field, float32 (2, n, n).
+        log_b: natural log of the Laplace scale, not calibrated, float32 (1, n, n).
+        log_sigma: natural log of the photometric scale (StreamEdit Eq. 2) for colours in [0, 1], float32
+            (1, n, n).
+        visibility: logit of visibility in the reference, float32 (1, n, n).
+        gain: natural log of the light's gain, float32 (3, n / 2, n / 2).
+        weights: weights of `model.BLENDED`, float32 (6, n, n).
     """
 
     field: Float
@@ -48,29 +49,29 @@ class NetworkAnswer:
 
 
 class Runner(Protocol):
-    """Runs one network; thread-safe."""
+    """Runs one network. It is thread-safe."""
 
     def prepare(self, image: Image) -> Tables:
-        """Tables of a reference's region, uint8 (256, 256, 3)."""
+        """Compute the tables of a reference's region, uint8 (256, 256, 3)."""
         ...
 
     def encode(self, image: Image) -> Any:
-        """A frame's region, uint8 (256, 256, 3), in the form `step` takes; needs no candidates yet."""
+        """Encode a frame's region, uint8 (256, 256, 3), for `step`. This needs no candidates."""
         ...
 
     def step(self, seen: Any, tables: Tables, proposal: Proposal) -> NetworkAnswer:
-        """One encoded frame against a prepared reference."""
+        """Match an encoded frame with a prepared reference."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkReference:
-    """A reference made ready for the network.
+    """A reference prepared for the network.
 
     Attributes:
-        base: its picture, landmarks and region.
-        gray: uint8 (256, 256), its region.
-        tables: what the runner keeps.
+        base: the reference prepared for the classical matcher, with picture, landmarks and region.
+        gray: luma of its region, uint8 (256, 256).
+        tables: tables of the runner.
     """
 
     base: ClassicalReference
@@ -84,17 +85,17 @@ class NetworkReference:
 
     @property
     def landmarks(self) -> Landmarks | None:
-        """Its landmarks."""
+        """The landmarks of the picture; None without a face."""
         return self.base.landmarks
 
     @property
     def face_crop(self) -> Image | None:
-        """Its face, upright."""
+        """The upright crop of its face; None without a face."""
         return self.base.face_crop
 
     @property
     def nbytes(self) -> int:
-        """Memory it holds, bytes."""
+        """Memory that this object holds, bytes."""
         return self.base.nbytes + self.gray.nbytes + int(sum(t.nbytes for t in self.tables))
 
 
@@ -109,21 +110,22 @@ def fine_field(
     past: Past | None = None,
     pool: Executor | None = None,
 ) -> tuple[NetworkAnswer, Float, list[Float]]:
-    """What the network says, the field on the region's grid, and what a judge weighs of its errors.
+    """Run the network on a frame's region.
 
     Args:
-        runner: of the network.
-        inner: uint8 (256, 256, 3), the frame's region.
-        region: which it is.
-        landmarks: of the frame; None for no face.
-        prepared: the reference.
+        runner: runs the network.
+        inner: the frame's region, uint8 (256, 256, 3).
+        region: place of the region in the frame.
+        landmarks: landmarks of the frame; None for no face.
+        prepared: the prepared reference.
         frame_size: (H, W) of the frame.
-        outer: gives the coarse field, asked late.
-        past: of the last frame, None for none.
-        pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
+        outer: returns the coarse field. It is called as late as possible.
+        past: what the last frame left; None for none.
+        pool: runs parts of the work in parallel; None runs them one after another with the same results.
 
     Returns:
-        The network's words; float32 (256, 256, 2), cells; features, each float32 (64, 64), see `doubt`.
+        The network's output; the field on the region's grid, float32 (256, 256, 2), cells; the features for
+        a judge, each float32 (64, 64), see `doubt.features`.
     """
     base, gray = prepared.base, gray_of(inner)
     seen = start(pool, runner.encode, inner)
@@ -160,22 +162,22 @@ def fine_field(
 
 
 def _shown(inner: Image, landmarks: Landmarks | None, region: Region) -> tuple[Image, Float]:
-    """A frame's `appearance` on the grid of choice, and `parts_of` it on the evidence's."""
+    """Compute a frame's `appearance` on the choice grid, and its `parts_of` on the grid of the evidence."""
     n = GRID // EVIDENCE
     look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
     return look, np.zeros((n, n), np.float32) if landmarks is None else parts_of(landmarks, region, n)
 
 
 def enlarge(values: Float) -> Float:
-    """Maps on n x n cells brought to the grid of 256, bilinear: (n, n[, C]) to (256, 256[, C])."""
+    """Enlarge maps on n x n cells to the grid of 256, bilinearly: (n, n[, C]) to (256, 256[, C])."""
     return np.asarray(cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def reblend(said: NetworkAnswer, proposal: Proposal) -> Float:
-    """The network's field with the candidates in it at their full size, float32 (256, 256, 2), cells.
+    """Blend the candidates again at full size with the network's weights, float32 (256, 256, 2), cells.
 
-    The network blends means over 4 x 4 cells; its weights and what it adds are smooth, but a lip's border in
-    the landmark field is not.
+    The network blends means over 4 x 4 cells. Its weights and its own addition are smooth, but candidates
+    such as the landmark field can be sharp, for example at the border of a lip.
     """
     shares = said.weights[1:]
     added = said.field - (shares[:, None] * proposal.candidates).sum(axis=0)

@@ -1,7 +1,8 @@
-"""The probabilistic matcher's network: candidates proposed from outside are blended, refined and doubted.
+"""The network of the probabilistic matcher. It blends and refines candidates and predicts uncertainty.
 
-Written so that it exports to forms ONNX Runtime is fast at: rows are gathered where one would sample a grid,
-softmax runs over the last axis, correlation is a matrix product, no mean is taken over channels.
+The network is written so that it exports to operators that are fast in ONNX Runtime: rows are gathered
+instead of sampling a grid, softmax runs over the last axis, correlation is a matrix product, and no mean is
+taken over channels.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ LANDMARK, DIRECT, GUIDED, TEMPORAL, IDENTITY = range(5)  # the order of the cand
 PROPOSED = ("landmark", "direct", "guided", "temporal", "identity")
 BLENDED = ("network", *PROPOSED)  # the order of the weights of the last blend
 CELL = 4  # pixels of the picture in a cell of the output grid
-SHARPNESS = 2.0  # of the last blend: a little of a candidate that is far off is already too much
+SHARPNESS = 2.0  # factor of the last blend's logits, since even a small weight of a wrong candidate harms
 LOG_B_RANGE = (-4.0, 5.0)  # ln pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """Sizes of the whole network; `SIZES` names the shipped ones."""
+    """Sizes of the whole network. `SIZES` contains the named ones."""
 
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     cross: int = 2  # one-way attention blocks, frame to reference
@@ -66,14 +67,14 @@ SIZES = {
 
 
 class ReferenceFeatures(NamedTuple):
-    """What is kept of a reference: everything that does not depend on the frame.
+    """Features of a reference that do not depend on the frame.
 
     Attributes:
-        quarter: rows (B, H/4 * W/4, C4 + CD): features and descriptor.
-        eighth: (B, C8, H/8 * W/8).
-        tokens: (B, N, C16).
-        keys, values: (B, blocks * N, C16), the cross-attention's, block after block.
-        match: (B, N, M), keys of the global match.
+        quarter: rows of features and descriptor at 1/4, (B, H/4 * W/4, C4 + CD).
+        eighth: features at 1/8, (B, C8, H/8 * W/8).
+        tokens: tokens at 1/16, (B, N, C16).
+        keys, values: keys and values of the cross-attention, block after block, (B, blocks * N, C16).
+        match: keys of the global match, (B, N, M).
     """
 
     quarter: Tensor
@@ -85,16 +86,17 @@ class ReferenceFeatures(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What the network says, on the grid of 1/4 (h, w), in pixels of its picture.
+    """Output of the network on the grid of 1/4 (h, w), in pixels of its picture.
 
     Attributes:
-        field: (B, 2, h, w), frame to reference.
-        log_b: (B, 1, h, w), ln of the Laplace scale of each component of the field.
-        log_sigma: (B, 1, h, w), ln of the photometric scale of StreamEdit Eq. 2, colours in [0, 1].
-        visibility: (B, 1, h, w), logit: seen in the reference too.
-        gain: (B, 3, h/2, w/2), ln of the light's gain, reference to frame.
-        weights: (B, 6, h, w), of `BLENDED`, summing to 1.
-        coarse: fields of the earlier stages on the grid of 1/8, (B, 2, h/2, w/2) each.
+        field: the field from frame to reference, (B, 2, h, w).
+        log_b: natural log of the Laplace scale of each component of the field, (B, 1, h, w).
+        log_sigma: natural log of the photometric scale of StreamEdit Eq. 2 for colours in [0, 1],
+            (B, 1, h, w).
+        visibility: logit of being visible in the reference, (B, 1, h, w).
+        gain: natural log of the light's gain from reference to frame, (B, 3, h/2, w/2).
+        weights: weights of `BLENDED`, (B, 6, h, w), with sum 1.
+        coarse: fields of the earlier stages on the grid of 1/8, each (B, 2, h/2, w/2).
     """
 
     field: Tensor
@@ -107,11 +109,11 @@ class Output(NamedTuple):
 
 
 class MatcherNetwork(nn.Module):
-    """Features of frame and reference, and candidates, to a field and its uncertainty.
+    """Maps features of frame and reference, and candidates, to a field and its uncertainty.
 
-    Candidates are blended at 1/8 (FOMM's mask), refined there against the correlation, refined once more at
-    1/4 and blended a last time there. The last layers start at zero, so that an untrained network is the
-    rule of `prior`: landmarks inside the face, direct flow elsewhere, by their validity.
+    The candidates are blended at 1/8 (FOMM's mask) and refined there by the correlation. The field is refined
+    again at 1/4 and blended there a last time. The last layers are initialised to zero, so an untrained
+    network follows the rule of `prior`: landmarks inside the face and flow elsewhere, by their validity.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -151,7 +153,7 @@ class MatcherNetwork(nn.Module):
             self.step_quarter.bias[-1] = 2.0  # type: ignore[index]  # mostly visible
 
     def remember(self, features: Features) -> ReferenceFeatures:
-        """What to keep of a reference's features."""
+        """Compute what is kept of a reference's features."""
         keys, values = zip(*[block.keys_values(features.tokens) for block in self._cross()], strict=True)
         return ReferenceFeatures(
             quarter=torch.cat([rows(features.quarter), rows(features.descriptor)], dim=2),
@@ -168,10 +170,10 @@ class MatcherNetwork(nn.Module):
         """Match a frame with a remembered reference.
 
         Args:
-            frame: the frame's features.
-            reference: from `remember`.
-            candidates: (B, 5, 2, H/4, W/4), fields of `PROPOSED` in pixels of the picture.
-            validity: (B, 3, H/4, W/4), how far landmark, guided and temporal can be believed, [0, 1].
+            frame: features of the frame.
+            reference: result of `remember`.
+            candidates: fields of `PROPOSED`, (B, 5, 2, H/4, W/4), pixels of the picture.
+            validity: validity of the landmark, guided and temporal candidates, (B, 3, H/4, W/4), [0, 1].
         """
         b = candidates.shape[0]
         fine = candidates / CELL
@@ -198,7 +200,7 @@ class MatcherNetwork(nn.Module):
     def _global(
         self, tokens: Tensor, reference: ReferenceFeatures, landmark: Tensor, trust: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """StreamEdit Eq. 1, CrossAttn(F_curr, F_ref, F_warp), then one soft match over all tokens.
+        """Compute StreamEdit Eq. 1, CrossAttn(F_curr, F_ref, F_warp), then one soft match over all tokens.
 
         Args:
             tokens: the frame's, (B, N, C).
@@ -235,7 +237,7 @@ class MatcherNetwork(nn.Module):
     def _eighth(
         self, frame: Tensor, reference: Tensor, proposals: Tensor, certainty: Tensor, trust: Tensor
     ) -> tuple[list[Tensor], Tensor]:
-        """Blend the proposals at 1/8 and refine; each stage's field in cells, and the last hidden state."""
+        """Blend the proposals at 1/8 and refine; return each stage's field in cells, and the hidden state."""
         h, w = frame.shape[2:]
         grid = cells(h, w, frame)
         correlation = rows(frame) @ reference * frame.shape[1] ** -0.5
@@ -267,7 +269,11 @@ class MatcherNetwork(nn.Module):
         coarse: Tensor,
         hidden: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Refine at 1/4 and blend; (B, 5, h, w): field, log_b, log_sigma, visibility; and the weights."""
+        """Refine at 1/4 and blend.
+
+        Returns:
+            Field, log_b, log_sigma and visibility, (B, 5, h, w), and the weights of the blend.
+        """
         h, w = frame.quarter.shape[2:]
         grid = cells(h, w, frame.quarter)
         refined = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False) * 2
@@ -295,13 +301,16 @@ class MatcherNetwork(nn.Module):
 
 
 def prior(validity: Tensor) -> Tensor:
-    """Logits (B, 5, H, W) of `PROPOSED` before anything is learned.
+    """Compute the logits of `PROPOSED` before training.
 
-    Landmarks where they are valid; elsewhere flow, by its cycle rather the guided one; then what the last
-    frame had; last that nothing moves.
+    Landmarks are preferred where they are valid. Elsewhere flow is preferred, and guided flow more if its
+    validity is high. The temporal candidate follows, and standing still comes last.
 
     Args:
-        validity: (B, 3, H, W) in [0, 1], of landmark, guided and temporal.
+        validity: validity of landmark, guided and temporal, (B, 3, H, W) in [0, 1].
+
+    Returns:
+        The logits, (B, 5, H, W).
     """
     landmark, guided, temporal = validity.chunk(3, dim=1)
     still = torch.full_like(landmark, -2.5)
@@ -311,7 +320,7 @@ def prior(validity: Tensor) -> Tensor:
 
 
 class Network(nn.Module):
-    """Encoder and matcher together."""
+    """The whole network: encoder and matcher."""
 
     def __init__(self, config: NetworkConfig, encoder: nn.Module) -> None:
         super().__init__()
@@ -320,12 +329,12 @@ class Network(nn.Module):
         self.matcher = MatcherNetwork(config)
 
     def encode(self, image: Tensor) -> Features:
-        """Features of a picture, float (B, 3, H, W) in [0, 1], H and W multiples of 16."""
+        """Compute features of a picture, float (B, 3, H, W) in [0, 1], with H and W multiples of 16."""
         encoder: Encoder = self.encoder
         return encoder(image)
 
     def prepare(self, image: Tensor) -> ReferenceFeatures:
-        """What to keep of a reference picture; see `encode` for its form."""
+        """Compute what is kept of a reference picture; see `encode` for its form."""
         return self.matcher.remember(self.encode(image))
 
     def forward(

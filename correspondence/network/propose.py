@@ -1,7 +1,7 @@
-"""The candidates the network chooses from: the same code makes them in training and live.
+"""The candidates that the network chooses from, made by the same code in training and live.
 
-All work on the region's grid of 256 cells; fields are in cells, frame to reference, and are handed to the
-network as means over 4 x 4 cells.
+All candidates are on the region's grid of 256 cells. Fields lead from frame to reference, in cells. The
+network receives their means over 4 x 4 cells.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Gray = npt.NDArray[np.uint8]
 CELL = 4  # grid cells in a cell of the network's output
 COUNT = 5  # landmark, direct, guided, temporal, identity
 SMOOTH = 2  # iterations of variational refinement of the guided flow
-SKIN_TRUST = 0.35  # of the landmark field on the mesh, at least
+SKIN_TRUST = 0.35  # cells of the landmark field with higher trust count as skin
 CYCLE_CELLS = 2.0  # forward-backward error at which trust has fallen to 1/e
 
 LEAST_CLOSED = 1e-4  # trust in the guided flow that counts as none
@@ -32,13 +32,13 @@ LEAST_CLOSED = 1e-4  # trust in the guided flow that counts as none
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Past:
-    """What the last frame leaves for the next one.
+    """The last frame, for the temporal candidate of the next one.
 
     Attributes:
-        gray: uint8 (N, N), the last frame's region.
-        field: float32 (N, N, 2), cells, its field.
-        moved: float32 (N, N, 2), cells: what leads from the frame's grid to the last frame's where nothing
-            moved; None where both grids are the same.
+        gray: luma of the last frame's region, uint8 (N, N).
+        field: the last frame's field, float32 (N, N, 2), cells.
+        moved: displacement from the frame's grid to the last frame's grid if nothing moved, float32
+            (N, N, 2), cells; None if both grids are the same.
     """
 
     gray: Gray
@@ -48,12 +48,12 @@ class Past:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """The network's input besides the pictures.
+    """The network's input in addition to the pictures.
 
     Attributes:
-        candidates: float32 (5, 2, N/4, N/4), cells: landmark, direct, guided, temporal, identity.
-        validity: float32 (3, N/4, N/4), [0, 1]: trust in landmark, guided and temporal.
-        fields: the candidates at full size, float32 (N, N, 2) each, cells.
+        candidates: landmark, direct, guided, temporal and identity, float32 (5, 2, N/4, N/4), cells.
+        validity: trust in landmark, guided and temporal, float32 (3, N/4, N/4), [0, 1].
+        fields: the candidates at full size, each float32 (N, N, 2), cells.
     """
 
     candidates: Float
@@ -70,20 +70,24 @@ def propose(
     pool: Executor | None = None,
     direct: Callable[[], Float] | None = None,
 ) -> Proposal:
-    """All candidates for one frame.
+    """Make all candidates for one frame.
 
-    landmark: FaceMesh's field, or standing still without a face. direct: DIS between the pictures.
-    guided: DIS between the frame and the reference brought onto it by `landmark`. temporal: the last field,
-    reached by DIS to the last frame; without one, guided. identity: standing still.
+    The candidates are:
+
+    - landmark: FaceMesh's field, or standing still without a face;
+    - direct: DIS flow between the pictures;
+    - guided: DIS flow between the frame and the reference warped by `landmark`;
+    - temporal: the last frame's field, reached by DIS flow to that frame; without a last frame, guided;
+    - identity: standing still.
 
     Args:
-        frame: uint8 (N, N), the frame's region.
-        reference: uint8 (N, N), the reference's.
-        still: float32 (N, N, 2), the field where nothing moved.
-        landmark: its field (N, N, 2) and validity (N, N); None without a face.
-        past: of the last frame, None for none.
-        pool: runs parts of the work at the same time; None runs one after the other. Results do not differ.
-        direct: gives the direct candidate, asked last; None computes it from the two pictures.
+        frame: luma of the frame's region, uint8 (N, N).
+        reference: luma of the reference's region, uint8 (N, N).
+        still: the field if nothing moved, float32 (N, N, 2).
+        landmark: the landmark field (N, N, 2) and its validity (N, N); None without a face.
+        past: the last frame; None for none.
+        pool: runs parts of the work in parallel; None runs them one after another with the same results.
+        direct: returns the direct candidate. It is called last. None computes it from the two pictures.
     """
     flow = None if direct is not None else start(pool, dis_flow, frame, reference)
     before = None if past is None else start(pool, temporal, frame, past)
@@ -101,24 +105,24 @@ def propose(
 
 
 def open_cells(proposal: Proposal) -> Float:
-    """How far the guided flow's way there and back misses its start, float32 (N/4, N/4), cells."""
+    """Compute the forward-backward error of the guided flow, float32 (N/4, N/4), cells."""
     return np.asarray(-CYCLE_CELLS * np.log(np.maximum(proposal.validity[1], LEAST_CLOSED)), np.float32)
 
 
 def shrink(values: Float) -> Float:
-    """Means over 4 x 4 cells: (N, N[, C]) to (N/4, N/4[, C])."""
+    """Average over 4 x 4 cells: (N, N[, C]) to (N/4, N/4[, C])."""
     size = (values.shape[1] // CELL, values.shape[0] // CELL)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def sample_gray(image: Gray, field: Float) -> Gray:
-    """`image` where `field` points, uint8 (H, W); its border repeats."""
+    """Warp `image` by `field`, uint8 (H, W). The border is repeated."""
     at = pixel_grid(field.shape[0], field.shape[1]) + field
     return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _belief(frame: Gray, reference: Gray, landmark: Float, guided: Float, trust: Float) -> Float:
-    """How far the landmark field is believed beside the guided flow, float32 (N, N); see `choice.belief`."""
+    """Compute the belief in the landmark field against guided flow, float32 (N, N); see `choice.belief`."""
     n = frame.shape[0] // CHOICE
     here, there = (detail(cv2.resize(p, (n, n), interpolation=cv2.INTER_AREA)) for p in (frame, reference))
     misses = []
@@ -138,7 +142,7 @@ def _guided(frame: Gray, reference: Gray, base: Float) -> tuple[Float, Float]:
 
 
 def temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
-    """The last frame's field, reached by flow to that frame.
+    """Carry the last frame's field to this frame by flow to the last frame.
 
     Returns:
         The field (N, N, 2), cells, and how well the last frame explains this one, (N, N) in [0, 1].
@@ -153,7 +157,7 @@ def temporal(frame: Gray, past: Past) -> tuple[Float, Float]:
 
 
 class _Done:
-    """The result of work done at once, in the place of a future."""
+    """A finished result with the interface of a future."""
 
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -163,5 +167,5 @@ class _Done:
 
 
 def start(pool: Executor | None, function: Any, *arguments: Any) -> Future[Any] | _Done:
-    """A function's result to come, on a pool's thread, or at once without one."""
+    """Call a function on a thread of the pool, or at once if there is no pool, and return its future."""
     return _Done(function(*arguments)) if pool is None else pool.submit(function, *arguments)

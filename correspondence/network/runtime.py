@@ -1,4 +1,4 @@
-"""The network matcher: one call over ONNX Runtime or torch, at the size the machine can carry."""
+"""The network matcher over ONNX Runtime or torch, with the largest model that the machine can run live."""
 
 from __future__ import annotations
 
@@ -35,19 +35,20 @@ from correspondence.types import DETECT, Image, Match, MaybeLandmarks, check_ima
 
 logger = logging.getLogger(__name__)
 
-BUDGET_S = 0.016  # of a frame's 33 ms, what the network itself may take
+BUDGET_S = 0.016  # time of one network step within a frame's 33 ms, seconds
 TRIALS = 7
 
 
 def to_network(image: Image) -> Float:
-    """uint8 (N, N, 3) to float32 (1, 3, N, N) in [0, 1]."""
+    """Convert a picture, uint8 (N, N, 3), to float32 (1, 3, N, N) in [0, 1]."""
     return np.asarray(cv2.dnn.blobFromImage(image, 1 / 255), np.float32)
 
 
 class OnnxRunner:
-    """ONNX Runtime on the CPU; waiting threads sleep, since spinning ones slow everything beside them.
+    """Runs a model in ONNX Runtime on the CPU. Waiting threads sleep, since spinning slows other work.
 
-    Frames are encoded on one thread, since candidates are found at the same time; the rest takes `threads`.
+    Frames are encoded on one thread, since candidates are computed at the same time. The other graphs use
+    `threads` threads.
     """
 
     def __init__(self, model: Model, threads: int = 2) -> None:
@@ -87,14 +88,14 @@ class OnnxRunner:
 
 @dataclass(frozen=True, eq=False)
 class NetworkMatch(Match):
-    """A match that remembers what the next frame may use.
+    """A match with what the next frame needs of it.
 
     Attributes:
-        region: the frame's square.
-        gray: uint8 (256, 256), that square.
-        prepared: the reference it was made with.
-        said: the network's own words; None for a frame that was carried over from the one before.
-        values: float32 (256, 256, 3), field and calibrated log_b in cells.
+        region: the region of the frame.
+        gray: luma of the region, uint8 (256, 256).
+        prepared: the reference of the match.
+        said: the network's output; None if the field was carried over from the frame before.
+        values: field and calibrated log_b, float32 (256, 256, 3), cells.
     """
 
     region: Region
@@ -105,31 +106,31 @@ class NetworkMatch(Match):
 
 
 class NetworkMatcher:
-    """Matches by candidates and a network; holds no session state, safe to share between threads."""
+    """Matches by candidates and a network. It holds no session state and is safe to share between threads."""
 
     def __init__(self, runner: Runner, model: Model, every: int = 1) -> None:
-        """A matcher of one size.
+        """Make a matcher of one model.
 
         Args:
-            runner: of the network.
-            model: what it runs.
-            every: the network sees every n-th frame of a session; others are carried over by flow.
+            runner: runs the model.
+            model: the model.
+            every: the network runs on every n-th frame of a session. Other frames are carried over by flow.
         """
         self._runner, self._model, self._every = runner, model, every
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="candidates")
 
     @classmethod
     def load(cls, kind: str, device: str = "cpu", weights: str | Path | None = None) -> NetworkMatcher:
-        """The largest model of a kind that this machine carries.
+        """Load the largest model of a kind that this machine can run live.
 
         Args:
             kind: "compact" or "dinov2".
             device: "cpu" (ONNX Runtime) or "cuda" (torch).
-            weights: a model folder; None for the shipped ones.
+            weights: a model folder; None for the shipped models.
 
         Raises:
-            ValueError: another device.
-            WeightsError: missing or damaged weights, or a runtime that is not installed.
+            ValueError: `device` is another one.
+            WeightsError: weights are missing or damaged, or the runtime is not installed.
         """
         if device.startswith("cuda"):
             from correspondence.network.torch_runtime import Batching, TorchRunner
@@ -149,22 +150,22 @@ class NetworkMatcher:
 
     @property
     def size(self) -> str:
-        """Rung of the ladder: the model's size, with "/2" where every second frame is carried over."""
+        """The model's size, with "/2" if every second frame is carried over."""
         return self._model.size if self._every == 1 else f"{self._model.size}/{self._every}"
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> NetworkReference:
-        """Make a reference ready.
+        """Prepare a reference for the network.
 
         Args:
-            image: RGB uint8 (H, W, 3); copied.
-            landmarks: of its face; None for no face; DETECT to look for one.
+            image: the reference, RGB uint8 (H, W, 3). It is copied.
+            landmarks: landmarks of its face; None if it shows no face; DETECT to detect them.
         """
         base = prepare_classical(image, landmarks)
         inner = crop(base.image, base.region)
         return NetworkReference(base, gray_of(inner), self._runner.prepare(inner))
 
     def begin(self, frame: Image, prepared: NetworkReference) -> Begun:
-        """Start on what needs no landmarks; see `Matcher.begin`."""
+        """Start the part of a match that needs no landmarks; see `Matcher.begin`."""
         check_image(frame, "frame")
         return Begun(frame, prepared.base.coarse, self._pool)
 
@@ -176,7 +177,7 @@ class NetworkMatcher:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> NetworkMatch:
-        """Where each pixel of `frame` lies in the reference; see `Matcher.match`."""
+        """Find the place of each pixel of `frame` in the reference; see `Matcher.match`."""
         size = check_image(frame, "frame")
         outer = begun or self.begin(frame, prepared)
         outer.check(frame, prepared.base.coarse)
@@ -217,7 +218,7 @@ class NetworkMatcher:
 
 
 def remembered(last: NetworkMatch, region: Region) -> Past:
-    """The last match as the temporal candidate needs it, seen from a region that may have moved."""
+    """Convert the last match for the temporal candidate of a region that may have moved."""
     field = np.ascontiguousarray(last.values[..., :2])
     if region == last.region:
         return Past(last.gray, field)
@@ -226,13 +227,16 @@ def remembered(last: NetworkMatch, region: Region) -> Past:
 
 
 def carry(gray: Any, past: Past, values: Float) -> Float:
-    """The last frame's values brought to this one by flow, doubted a little more: float32 (256, 256, 3)."""
+    """Carry the last frame's values to this frame by flow and raise log_b a little: float32 (256, 256, 3)."""
     field, steady = temporal(gray, past)
     return np.dstack([field, values[..., 2] + np.log(2 - steady) + 0.1]).astype(np.float32)
 
 
 def random_step(runner: Runner) -> Callable[[], NetworkAnswer]:
-    """A network step on random input, encoding included, to be timed; called once already: that allocates."""
+    """Return a function that runs one network step on random input, with encoding, for timing.
+
+    It has been called once, since the first call allocates memory.
+    """
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
     tables = runner.prepare(image)
@@ -248,7 +252,7 @@ def random_step(runner: Runner) -> Callable[[], NetworkAnswer]:
 
 
 def measure(runner: Runner, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median time of one network step on random input, seconds."""
+    """Measure the median time of one network step on random input, seconds."""
     step = random_step(runner)
     times = []
     for _ in range(TRIALS):
@@ -264,16 +268,16 @@ def climb(
     budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Runner, Model, int]:
-    """The ladder: the first model within the budget, else the smallest one on every second frame.
+    """Choose the first model within the time budget, or else the smallest one on every second frame.
 
     Args:
-        models: largest first, at least one.
-        start: makes a model's runner.
-        budget_s: longest step, seconds.
+        models: at least one model, largest first.
+        start: makes the runner of a model.
+        budget_s: longest time of one step, seconds.
         clock: monotonic time, seconds.
 
     Returns:
-        The runner, its model, and how many frames share one network step.
+        The runner, its model, and the number of frames for each network step.
     """
     for model in models:
         runner = start(model)

@@ -1,4 +1,4 @@
-"""Reading pictures and correlations kept as rows, in forms that export well, and blending fields."""
+"""Sampling of pictures and correlations stored as rows, in a form that exports well; blending of fields."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from torch import Tensor
 
 
 def cells(height: int, width: int, like: Tensor) -> Tensor:
-    """Cell coordinates float32 (1, H * W, 2), (x, y), row by row, on the device of `like`."""
+    """Make cell coordinates (x, y), float32 (1, H * W, 2), row by row, on the device of `like`."""
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     return torch.stack([x, y], dim=-1).reshape(1, -1, 2).to(like.device, torch.float32)
 
 
 def rows(x: Tensor) -> Tensor:
-    """(B, C, H, W) to rows (B, H * W, C)."""
+    """Convert (B, C, H, W) to rows (B, H * W, C)."""
     return x.flatten(2).transpose(1, 2)
 
 
 def unrows(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Rows (B, H * W, C) to (B, C, H, W)."""
+    """Convert rows (B, H * W, C) to (B, C, H, W)."""
     return x.transpose(1, 2).reshape(x.shape[0], x.shape[2], *size)
 
 
 def gather_rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows `index` (B, N) of `table` (B, M, C): (B, N, C); a plain Gather for one picture."""
+    """Gather rows `index` (B, N) of `table` (B, M, C): (B, N, C). For one picture it is a plain Gather."""
     if table.shape[0] == 1:
         return table[0][index[0]][None]
     return torch.gather(table, 1, index[..., None].expand(-1, -1, table.shape[2]))
 
 
 def sample_rows(table: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear samples of a picture kept as rows; its border repeats outside.
+    """Sample a picture that is stored as rows, bilinearly. Outside, its border is repeated.
 
     Args:
         table: (B, H * W, C).
@@ -58,13 +58,13 @@ def sample_rows(table: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def look_up(correlation: Tensor, points: Tensor, size: tuple[int, int], radius: int) -> Tensor:
-    """Correlation around a point, bilinear: all offsets share one fraction (as RAFT's look-up).
+    """Sample the correlation around points, bilinearly. All offsets share one fraction (as RAFT's look-up).
 
     Args:
-        correlation: (B, N, H * W), of every frame cell with every reference cell.
-        points: (B, N, 2), where in the reference, cells.
+        correlation: correlation of each frame cell with each reference cell, (B, N, H * W).
+        points: places in the reference, (B, N, 2), cells.
         size: (H, W) of the reference's grid.
-        radius: offsets from -radius to radius on each axis.
+        radius: largest offset; offsets run from -radius to radius on each axis.
 
     Returns:
         (B, N, (2 radius + 1)^2).
@@ -86,7 +86,7 @@ def look_up(correlation: Tensor, points: Tensor, size: tuple[int, int], radius: 
 
 
 def score(correlation: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
-    """Correlation of each frame cell with K places of the reference, bilinear.
+    """Sample the correlation of each frame cell with K places of the reference, bilinearly.
 
     Args:
         correlation: (B, N, H * W).
@@ -108,7 +108,7 @@ def score(correlation: Tensor, points: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def blend(logits: Tensor, fields: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean of K fields.
+    """Compute the weighted mean of K fields.
 
     Args:
         logits: (B, K, H, W).

@@ -1,6 +1,6 @@
-"""The network on a GPU through torch: half precision, compiled, replayed as CUDA graphs, sessions batched.
+"""The network on a GPU by torch: half precision, compiled, CUDA graphs, and batches over sessions.
 
-Everything but the graph capture also runs on a CPU, where the tests exercise it.
+Everything except the graph capture also runs on a CPU, where the tests use it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from correspondence.network.propose import Proposal
 from correspondence.types import Image
 
 WARM_UP = 3  # runs before a graph is captured
-MOST_TOGETHER = 8  # frames in one call; one graph is captured for each number of them
+MOST_TOGETHER = 8  # largest number of frames in one call; each number has its own graph
 Job = tuple[Image, Tables, Proposal]
 
 
 class TorchRunner:
-    """Runs a network with torch; frames of several sessions can share one call.
+    """Runs a network with torch. Frames of several sessions can share one call.
 
-    On CUDA the network is in half precision and compiled, and for each batch size one CUDA graph is captured
-    over fixed buffers: inputs are copied in, the graph is replayed, outputs are copied out.
+    On CUDA the network is in half precision and compiled. For each batch size one CUDA graph is captured over
+    fixed buffers: inputs are copied in, the graph is replayed, and outputs are copied out.
     """
 
     def __init__(self, model: Model, device: str = "cuda", encoder_weights: Path | None = None) -> None:
@@ -41,7 +41,7 @@ class TorchRunner:
 
     @classmethod
     def of(cls, network: Network, device: str) -> TorchRunner:
-        """A runner of a network that is in memory."""
+        """Make a runner of a network that is in memory."""
         runner = cls.__new__(cls)
         runner._start(fix_size(network), device)
         return runner
@@ -56,23 +56,26 @@ class TorchRunner:
         self._call: Any = torch.compile(self._run) if self._cuda else self._run
 
     def prepare(self, image: Image) -> Tables:
-        """Tables of a reference's region, uint8 (256, 256, 3), as tensors on the device."""
+        """Compute the tables of a reference's region, uint8 (256, 256, 3), as tensors on the device."""
         with self._lock, torch.inference_mode(), self._autocast():
             return tuple(t.to(self._type).clone() for t in self._network.prepare(self._images([image])))
 
     def encode(self, image: Image) -> Image:
-        """The picture itself: on this device frames are encoded within their batch."""
+        """Return the picture itself, since frames are encoded in their batch."""
         return image
 
     def step(self, image: Image, tables: Tables, proposal: Proposal) -> NetworkAnswer:
-        """One frame's region against a prepared reference."""
+        """Match one frame's region with a prepared reference."""
         return self.step_many([(image, tables, proposal)])[0]
 
     def step_many(self, jobs: Sequence[Job]) -> list[NetworkAnswer]:
-        """Frames of several sessions in one call; the same results as one by one, up to rounding.
+        """Match frames of several sessions in one call. Up to rounding, results are those of single calls.
 
         Args:
-            jobs: each a frame's region, its reference's tables and its proposal; at least one.
+            jobs: at least one job: a frame's region, the tables of its reference, and its proposal.
+
+        Raises:
+            ValueError: there are no jobs.
         """
         if not jobs:
             raise ValueError("a batch needs at least one frame, got none")
@@ -111,9 +114,9 @@ class TorchRunner:
 
 
 class Batching:
-    """A runner whose callers on several threads share calls: whoever comes while one runs goes into the next.
+    """A runner that batches calls of several threads. Frames that arrive during a call share the next one.
 
-    Nobody waits for a batch to fill; alone, a frame runs at once.
+    No frame waits for a batch to fill. A single frame runs at once.
     """
 
     def __init__(self, runner: TorchRunner, most: int = MOST_TOGETHER) -> None:
@@ -132,7 +135,7 @@ class Batching:
         return image
 
     def step(self, image: Image, tables: Tables, proposal: Proposal) -> NetworkAnswer:
-        """One frame's region; computed together with those of other threads that wait."""
+        """Match one frame's region, in one call with the waiting frames of other threads."""
         mine: Future[NetworkAnswer] = Future()
         self._waiting.append(((image, tables, proposal), mine))
         with self._turn:
@@ -153,7 +156,7 @@ class Batching:
 
 
 class _Captured:
-    """One CUDA graph over fixed buffers."""
+    """A CUDA graph over fixed buffers."""
 
     def __init__(self, call: Any, inputs: tuple[Tensor, ...]) -> None:
         self._inputs = tuple(i.clone() for i in inputs)
@@ -175,7 +178,7 @@ class _Captured:
 
 
 def parity(network: Network, runner: TorchRunner, batch: int = 1) -> float:
-    """Largest difference of a runner's field from the network's own in single precision, pixels."""
+    """Compute the largest difference of a runner's field from the network's in single precision, pixels."""
     image, *rest = example_inputs(network, batch)
     with torch.inference_mode():
         wanted = network(image, ReferenceFeatures(*rest[:6]), rest[6], rest[7]).field

@@ -1,1 +1,1 @@
-"""MediaPipe's models as files, and the script that rebuilds each of them from its origin."""
+"""Files of MediaPipe's models, and the script that rebuilds them from their origin."""

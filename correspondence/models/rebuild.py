@@ -2,16 +2,16 @@
 
     python -m correspondence.models.rebuild OUT
 
-Downloads the wheel by its name with pip (or takes it from `--wheel`), checks each original's sha256, makes
-the files and checks theirs: `face/mediapipe_models.py` holds all the sums. Two originals are changed, because
-the Tasks API asks for it; no weight of theirs is touched:
+The script downloads the wheel with pip (or takes it from `--wheel`), checks the sha256 of each original,
+makes the files and checks their sha256. `face/mediapipe_models.py` contains all checksums. Two originals are
+changed because the Tasks API requires it. No weights are changed:
 
 - the attention mesh has seven outputs and the landmarker takes two. A CONCATENATION and two GATHERs
   join them as FaceMesh's own graph did: lips, eyes and irises take their x and y from the refining heads,
   irises their depth from the mean of the eye's contour;
-- the pose model says nothing of its input's range; metadata that says 0 to 1 is added.
+- the pose model does not state its input's range; metadata with the range 0 to 1 is added.
 
-The bundles are stored zip files with fixed dates and aligned entries: the same bytes come out everywhere.
+The bundles are stored zip files with fixed dates and aligned entries, so the bytes are the same everywhere.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _PADDING = 0xD935  # the kind that aligns the file behind it; models are used in
 
 
 class _Aligned(schema.BufferT):  # type: ignore[misc]
-    """A buffer whose data begins at a multiple of 16 bytes, as the format asks."""
+    """A buffer whose data starts at a multiple of 16 bytes, as the format requires."""
 
     def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code's name
         data = None
@@ -104,7 +104,7 @@ class _Graph:
         self.model, self.graph = model, model.subgraphs[0]
 
     def tensor(self, name: str, shape: Sequence[int], values: npt.NDArray[np.int32] | None = None) -> int:
-        """A float32 tensor, or a constant of int32 where values are given; its number."""
+        """Add a float32 tensor, or an int32 constant if values are given, and return its number."""
         tensor = schema.TensorT()
         tensor.name, tensor.shape = name, list(shape)
         tensor.type = schema.TensorType.FLOAT32 if values is None else schema.TensorType.INT32
@@ -114,7 +114,7 @@ class _Graph:
         return len(self.graph.tensors) - 1
 
     def operator(self, kind: str, inputs: list[int], output: int, **options: Any) -> int:
-        """One operator ("Concatenation", "Gather", "Reducer") with its options; its output's number."""
+        """Add an operator ("Concatenation", "Gather", "Reducer") and return its output's number."""
         code = schema.OperatorCodeT()
         name = {"Reducer": "MEAN"}.get(kind, kind.upper())
         code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
@@ -132,7 +132,7 @@ class _Graph:
 
 
 def join_attention(original: bytes) -> bytes:
-    """The attention mesh with two outputs instead of seven: landmarks (1, 1, 1, 1434) and the face's flag."""
+    """Join the attention mesh's seven outputs to two: landmarks (1, 1, 1, 1434) and the face flag."""
     model = _read(original)
     graph = _Graph(model)
     *parts, flag = (int(number) for number in graph.graph.outputs)
@@ -155,7 +155,7 @@ def join_attention(original: bytes) -> bytes:
 
 
 def _chosen(count: int) -> npt.NDArray[np.int32]:
-    """Where x, y and z of each landmark lie among the joined outputs, int32 (478, 3)."""
+    """Compute the places of x, y and z of each landmark in the joined outputs, int32 (478, 3)."""
     out = np.zeros((MESH + 2 * IRIS, 3), np.int32)
     out[:MESH] = np.arange(MESH * 3).reshape(MESH, 3)
     first = MESH * 3
@@ -168,7 +168,7 @@ def _chosen(count: int) -> npt.NDArray[np.int32]:
 
 
 def _with_range(model: Any) -> bytes:
-    """The model with metadata that says that its input picture runs from 0 to 1."""
+    """Add metadata that sets the range of the input picture to 0 to 1."""
     scaling = metadata_schema.NormalizationOptionsT()
     scaling.mean, scaling.std = [0.0], [255.0]
     unit = metadata_schema.ProcessUnitT()
@@ -198,7 +198,7 @@ def _with_range(model: Any) -> bytes:
 
 
 def say_range(original: bytes) -> bytes:
-    """The model with metadata that says that its input picture runs from 0 to 1."""
+    """Add metadata that sets the range of a model's input picture to 0 to 1."""
     return _with_range(_read(original))
 
 
@@ -206,14 +206,14 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {"": bytes, "joined": join_attent
 
 
 def build(name: str, originals: dict[str, bytes]) -> bytes:
-    """One file of this folder.
+    """Build one file of this folder.
 
     Args:
         name: a key of `MODELS`.
-        originals: the originals' bytes by their path in the wheel.
+        originals: bytes of the original files by their path in the wheel.
 
     Raises:
-        WeightsError: an original is not the one whose sum is known.
+        WeightsError: the checksum of an original differs.
     """
     parts = {
         part: _change(original, originals[original.path]) for part, original in MODELS[name].parts.items()
@@ -236,7 +236,7 @@ def _change(original: Original, data: bytes) -> bytes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write every file to a folder; returns 1 where one differs from the sum that is known."""
+    """Write all files to a folder. Return 1 if one differs from its known checksum, else 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path, help="where the files go; made if missing")
     parser.add_argument("--wheel", type=Path, help=f"the wheel of {ORIGIN}, instead of downloading it")
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _download(folder: Path) -> Path:
-    """The origin's wheel, fetched by pip."""
+    """Download the original wheel by pip."""
     wanted = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", "--platform=manylinux_2_28_x86_64"]
     subprocess.run([sys.executable, "-m", "pip", "download", *wanted, "-d", str(folder), ORIGIN], check=True)
     return next(folder.glob("*.whl"))

@@ -1,1 +1,1 @@
-"""An edit: what changed, where the edited picture lies on its reference, objects, and editing by words."""
+"""Edits: finding what changed, placing an edited picture on its reference, objects, and editing by words."""

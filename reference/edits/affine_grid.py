@@ -1,8 +1,9 @@
-"""An edit's colours as a bilateral grid of local affine maps: on a live pixel it needs no exact place.
+"""An edit's colours as a bilateral grid of local affine maps. A live pixel needs no exact place in it.
 
-Bilateral guided upsampling (Chen et al. 2016) and HDRnet (Gharbi et al. 2017): cells over place and luma, in
-each an affine map from the picture's colour to the edited one, fitted once by least squares and read
-trilinearly. What is left over by the fit is structure, which no colour map can make.
+The grid follows bilateral guided upsampling (Chen et al. 2016) and HDRnet (Gharbi et al. 2017). Its cells
+divide place and luma. Each cell holds an affine map from the picture's colour to the edited colour. The maps
+are fitted once by least squares and read trilinearly. The residual of the fit is structure, which no colour
+map can make.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from reference.edits.mask import smoothstep
 
 DEPTH = 8  # cells along the luma
 CELLS = 20  # cells along the longer side of the box
-FIT_SIDE = 160  # the box is shrunk to this before the fit
-SPREAD = 0.7  # sigma over which neighbouring cells share what they saw, cells
-FIRM = 2.0  # pixels' worth of the map of the whole edit in each cell
+FIT_SIDE = 160  # longer side to which the box is shrunk for the fit, pixels
+SPREAD = 0.7  # sigma over which neighbouring cells share their pixels, cells
+FIRM = 2.0  # weight of the whole edit's map in each cell, pixels
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _Doubles = npt.NDArray[np.float64]
 
@@ -38,11 +39,11 @@ class AffineGrid:
     box: Box
 
     def apply(self, colours: npt.NDArray[np.uint8], places: Float) -> npt.NDArray[np.uint8]:
-        """The edited colours of pixels.
+        """Maps the colours of live pixels to their edited colours.
 
         Args:
             colours: of the live pixels, uint8 (N, 3).
-            places: about where in the reference each is seen, float32 (N, 2), pixels; border cells
+            places: approximate place of each pixel in the reference, float32 (N, 2), pixels; border cells
                 serve beyond the box.
 
         Returns:
@@ -73,14 +74,14 @@ class AffineGrid:
 
 
 def fit_affine_grid(image: Image, edited: Image, mask: Float) -> AffineGrid | None:
-    """The affine maps that best make `edited` of `image` where `mask` is.
+    """Fits the affine maps that best turn `image` into `edited` inside `mask`.
 
     Args:
         image, edited: RGB uint8 (H, W, 3), equal sizes.
         mask: float32 (H, W) in [0, 1], weight of each pixel.
 
     Returns:
-        The grid over the mask's box; None where the mask is empty.
+        The grid over the mask's box; None if the mask is empty.
 
     Raises:
         ValueError: sizes that differ.
@@ -120,7 +121,7 @@ def _normal_sums(
     rows: int,
     columns: int,
 ) -> tuple[_Doubles, _Doubles]:
-    """Weighted sums of A'A (cells, 4, 4) and A'B (cells, 4, 3) in each cell, shared among neighbours."""
+    """Weighted sums of A'A (cells, 4, 4) and A'B (cells, 4, 3) per cell, shared among neighbouring cells."""
     pairs = np.concatenate(
         [
             (inputs[:, :, None] * inputs[:, None, :]).reshape(-1, 16),
@@ -145,27 +146,31 @@ def _normal_sums(
 
 
 def _solve(products: _Doubles, answers: _Doubles) -> _Doubles:
-    """Ridge regression in each cell towards the whole's map, and of that towards no change: (cells, 4, 3)."""
+    """Solves each cell by ridge regression, (cells, 4, 3).
+
+    Cells are drawn towards the map of the whole edit, and that map towards no change.
+    """
     eye = np.eye(4)
     identity = np.eye(4, 3)
     firm = 1e-3 * max(float(np.trace(products.sum(axis=0))), 1e-6)
     whole = np.linalg.solve(products.sum(axis=0) + firm * eye, answers.sum(axis=0) + firm * identity)
-    # Firmness in units of what one pixel adds, spread as the sums are.
+    # Firmness in units of the weight that one pixel adds after the sums were spread.
     unit = FIRM / (2 * np.pi * SPREAD**2) ** 1.5
     return np.linalg.solve(products + unit * 0.25 * eye, answers + unit * 0.25 * whole)
 
 
 def structure(image: Image, edited: Image, mask: Float, grid: AffineGrid) -> tuple[Float, float]:
-    """How far an edit is more than a change of colour, in each place and as a whole.
+    """Measures how far an edit is more than a change of colour, at each place and as a whole.
 
     Args:
         image, edited: RGB uint8 (H, W, 3).
-        mask: float32 (H, W), of the edit.
-        grid: fitted to the three.
+        mask: of the edit, float32 (H, W).
+        grid: the grid fitted to the three.
 
     Returns:
-        The share of the change, in a small neighbourhood, that the grid's colour maps leave over, eased to
-        float32 (H, W) in [0, 1], 0 outside the mask; and the share of the whole change's energy left over.
+        For each place, the share of the change in a small neighbourhood that the grid's colour maps do not
+        explain, eased to float32 (H, W) in [0, 1], 0 outside the mask. For the whole edit, the share of the
+        change's energy that they do not explain.
     """
     x0, y0, x1, y1 = grid.box
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)

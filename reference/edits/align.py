@@ -1,4 +1,4 @@
-"""Brings an edited picture that was resized, cropped or moved back onto its reference."""
+"""Aligns an edited picture that was resized, cropped or moved with its reference."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from reference.edits.transfer import Transfer, fit_transfer
 from reference.errors import EditError
 
 SIMILARITY_NEEDED = 0.3  # share of textured blocks that must correlate; unrelated pictures stay below 0.1
-SMALLEST = 16  # pixels: nothing can be found of a smaller picture
-BLOCK = 16
-KEPT = 12  # largest difference of a pixel that was not edited
-LIES_STILL = 0.5  # share of detail that is kept, above which a picture of equal size has not moved far
-MOVED = (0.6, 2.0)  # likeness where it was found that proves a move: at least, and times that without a move
-SLIGHTLY_PX, FAR_PX = 0.15, 8.0  # moves between these are sought from where the picture lies
-SLIGHTLY = 0.8  # misfit that a slight move must leave of the misfit without it
-ALIKE = 0.1  # similarity below which a picture of equal size is remarked on
-DETAIL = 60.0  # gradient of luma (Sobel) that counts as detail
-TOLD_LEVELS = 1.0  # a tone that was taken back is told from here on
-MEANT_LEVELS = 2.0  # a tone alone is an edit from here on
+SMALLEST = 16  # least side of a picture that can be placed, pixels
+BLOCK = 16  # side of the blocks whose luma is correlated, pixels
+KEPT = 12  # largest difference of a pixel that was not edited, levels
+LIES_STILL = 0.5  # share of kept detail from which a picture of equal size has not moved far
+MOVED = (0.6, 2.0)  # a move needs at least this likeness, and this many times the likeness without a move
+SLIGHTLY_PX, FAR_PX = 0.15, 8.0  # range of the moves that are searched from the picture's place, pixels
+SLIGHTLY = 0.8  # a slight move must reduce the misfit to less than this share
+ALIKE = 0.1  # similarity below which the user is told that a picture of equal size is unlike its reference
+DETAIL = 60.0  # gradient of luma (Sobel) from which a pixel counts as detail
+TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
+MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
 IDENTITY: Transform = np.eye(2, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where an edited picture lies on its reference.
+    """The place of an edited picture on its reference.
 
     Attributes:
-        x, y: its top left corner on the reference, pixels.
-        scale_x, scale_y: its pixels for one pixel of the reference.
-        turn_deg: how far it is turned, degrees, clockwise as seen.
+        x, y: top left corner on the reference, pixels.
+        scale_x, scale_y: pixels of the edited picture per pixel of the reference.
+        turn_deg: rotation, degrees, clockwise as seen.
     """
 
     x: float = 0.0
@@ -47,7 +47,7 @@ class Placement:
 
     @classmethod
     def of(cls, transform: Transform) -> Placement:
-        """Of a transform, float64 (2, 3), from places of the reference to places of the edited picture."""
+        """Makes it from a transform, float64 (2, 3), of the reference's places to the edited picture's."""
         linear = transform[:, :2]
         corner = np.linalg.solve(linear, -0.5 - transform[:, 2]) + 0.5  # pixel centres lie on integers
         turn = np.degrees(np.arctan2(linear[1, 0], linear[0, 0]))
@@ -61,7 +61,7 @@ class Placement:
 
     @property
     def transform(self) -> Transform:
-        """Places of the reference -> places of the edited picture, float64 (2, 3); without shear."""
+        """The transform from places of the reference to places of the edited picture, float64 (2, 3)."""
         c, s = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
         linear = np.array([[c, -s], [s, c]]) @ np.diag([self.scale_x, self.scale_y])
         offset = -0.5 - linear @ np.array([self.x - 0.5, self.y - 0.5])
@@ -74,11 +74,11 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """An edited picture on its reference.
+    """An edited picture that was aligned with its reference.
 
     Attributes:
-        image: RGB uint8 (H, W, 3), the reference's size.
-        note: what was done, one sentence for the user; None where nothing was needed.
+        image: RGB uint8 (H, W, 3), of the reference's size.
+        note: what was done, in words for the user; None if nothing needs to be said.
         placement: where the edited picture lies on the reference.
     """
 
@@ -88,18 +88,18 @@ class Alignment:
 
 
 def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
-    """A picture with transparency laid over the reference.
+    """Lays a picture with transparency over the reference.
 
     Args:
         rgba: uint8 (H, W, 4), straight alpha.
-        reference: RGB uint8; only used where the sizes are equal.
+        reference: RGB uint8 (H, W, 3); only used if the sizes are equal.
 
     Returns:
         RGB uint8 (H, W, 3) of the size of `rgba`.
 
     Raises:
-        EditError: transparent parts in a picture of another size than the reference: what shows through
-            is not known.
+        EditError: another dtype or shape, or a picture with transparent parts whose size differs from the
+            reference's, so that it is not known what shows through.
     """
     if rgba.dtype != np.uint8 or rgba.ndim != 3 or rgba.shape[2] != 4:
         raise EditError(f"rgba must be uint8 (H, W, 4), got {rgba.dtype} {rgba.shape}")
@@ -116,12 +116,12 @@ def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
 
 
 def align_edited(reference: Image, edited: Image) -> Alignment:
-    """The edited picture in the reference's place and size, without what saving did to all of it.
+    """Aligns an edited picture with its reference and removes what saving did to all of it.
 
-    Equal sizes are taken as they are, whatever the style, unless the whole picture was clearly moved; one
-    that resembles nothing is taken too, and remarked on. For any other size a crop is tried, then a stretch,
-    then matching features. Only the change is carried over: resampling, a slight softening or sharpening,
-    and a slight tone beside a change of its own do not count as one.
+    A picture of the reference's size is taken as it is, whatever its style, unless the whole picture was
+    clearly moved. If it does not resemble the reference, it is still taken, with a note. For any other size
+    a crop is tried, then a stretch, then matching features. Only the change is carried over. Resampling,
+    slight softening or sharpening, and a slight tone beside another change do not count as changes.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3).
@@ -151,7 +151,7 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
 
 
 def _of_equal_size(reference: Image, edited: Image) -> Alignment:
-    """The edited picture as it is, or moved back; real edits and restyled pictures stay bit for bit."""
+    """Aligns an edited picture of the reference's size: it is moved back if it was clearly moved."""
     if stored_exactly(reference, cv2.absdiff(reference, edited).max(axis=2)):
         return Alignment(edited, None)
     near = refined(reference, edited, IDENTITY)
@@ -183,7 +183,7 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
 
 
 def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None) -> float:
-    """Share of the reference's detail that the edited picture shows unchanged; 1 where there is no detail."""
+    """Share of the reference's detail that the edited picture shows unchanged; 1 if there is no detail."""
     grey = cv2.GaussianBlur(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
     detail = np.hypot(*(cv2.Sobel(grey, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1)))) > DETAIL
     if valid is not None:
@@ -194,19 +194,21 @@ def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None
 
 
 def _reach(transform: Transform, image: Image) -> float:
-    """How far a transform moves the corner that it moves furthest, pixels."""
+    """The largest shift of a corner of the picture along x or y by a transform, pixels."""
     h, w = image.shape[:2]
     corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
     return float(np.abs(transform @ corners - corners[:2]).max())
 
 
 def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, side: int = 256) -> float:
-    """Share of textured blocks whose luma correlates above 0.6, [0, 1]; high where only parts were edited.
+    """Computes the share of textured blocks whose luma correlates above 0.6, [0, 1].
+
+    It is high if only parts of the picture were edited.
 
     Args:
         a, b: RGB uint8 (H, W, 3), equal sizes.
-        valid: (H, W), True where the two can be compared; everywhere when None.
-        side: they are compared with their shorter side at most this long, pixels.
+        valid: bool (H, W), True where the two can be compared; everywhere when None.
+        side: the pictures are shrunk to a shorter side of at most this length, pixels.
     """
     shrink = max(1.0, min(a.shape[:2]) / side)
     size = (max(BLOCK, round(a.shape[1] / shrink)), max(BLOCK, round(a.shape[0] / shrink)))
@@ -229,7 +231,7 @@ def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, s
 
 
 def _unsaved(reference: Image, edited: Image) -> Alignment:
-    """A picture that lies where its reference does, without what saving did to all of it."""
+    """Removes what saving did to all of a picture that lies in its reference's place."""
     transfer = fit_transfer(reference, edited)
     if transfer is None:
         return Alignment(edited, None)
@@ -240,7 +242,7 @@ def _unsaved(reference: Image, edited: Image) -> Alignment:
 
 
 def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
-    """The reference plus the change that the edited picture shows at its place."""
+    """Adds the change that the edited picture shows at its place to the reference."""
     size = size_of(reference)
     seen, inside = seen_at(reference, size_of(edited), transform)
     change = edited.astype(np.float32) - seen
@@ -259,7 +261,7 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
 
 
 def _cleaned(reference: Image, change: Float, tone: Float, known: Bool) -> tuple[Image, str | None]:
-    """The reference plus what of a change stands out, and a note on a tone that was taken back."""
+    """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone."""
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
     found = stands_out(reference, change - tone, known)
     note = None
@@ -274,7 +276,7 @@ def _cleaned(reference: Image, change: Float, tone: Float, known: Bool) -> tuple
 
 
 def _carried(values: Float, transform: Transform, size: tuple[int, int]) -> Float:
-    """Values in the edited picture's grid, read in the reference's of `size` (H, W); 0 outside."""
+    """Resamples values from the edited picture's grid to the reference's of `size` (H, W); 0 outside."""
     scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
     if scale > 1.2:  # the edited picture is finer: low-pass before it is read coarsely
         values = cv2.GaussianBlur(values, (0, 0), 0.45 * float(np.sqrt(scale**2 - 1)))
@@ -304,7 +306,7 @@ def _placed_note(reference: Image, edited: Image, at: Placement) -> str:
 
 
 def _short(pixels: float) -> str:
-    """A length to a tenth of a pixel, whole ones without a point."""
+    """Formats a length to a tenth of a pixel, without a decimal point if it is whole."""
     return f"{round(pixels, 1) + 0.0:g}"
 
 

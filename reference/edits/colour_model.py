@@ -1,8 +1,7 @@
-"""What an edit does to colours, as a table over all of them.
+"""A model of what an edit does to colours, as a table over all colours.
 
 A cartoon, a film look or a drawing changes the whole picture. Where a head has turned or the camera has
-moved, no pixel of the reference says what the look is there. What it does to colours is known all the same,
-and stands in.
+moved, no pixel of the reference shows what the edit looks like. The colour model gives these pixels.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ from PIL import ImageFilter
 
 from correspondence import Float, Image, check_image
 
-NODES = 33  # along each channel
-FIT_SIDE = 256  # pictures are shrunk to this before the fit, longer side, pixels
-SPREADS = (0.6, 1.5, 4.0)  # standard deviations over which a node hears its neighbours, nodes, near to far
-FIRM = 4.0  # pixels' worth by which a node leans on what lies farther
-JUDGED_SIDE = 48  # a look is judged on pictures of this size: its lines and grain are no matter of colour
-BLOCKS = 8  # along each side, of which every other one is kept from the fit when a look is judged
-LEAST_EXPLAINED = 0.25  # share of the change that colours must explain to stand in,
+NODES = 33  # nodes along each channel
+FIT_SIDE = 256  # longer side to which pictures are shrunk for the fit, pixels
+SPREADS = (0.6, 1.5, 4.0)  # standard deviations over which neighbouring nodes are averaged, nodes
+FIRM = 4.0  # weight of the wider average in a node, pixels
+JUDGED_SIDE = 48  # longer side of the pictures on which a model is judged, where lines and grain vanish
+BLOCKS = 8  # blocks along each side; every other one is kept from the fit when a model is judged
+LEAST_EXPLAINED = 0.25  # share of the change that the model must explain to be used
 LEAST_FORETOLD = (
-    0.3  # and share of the edited picture's variance, where a grey of its own explains half a change:
+    0.3  # share of the edited picture's variance that it must explain, as one grey can explain half a change
 )
-SURELY_EXPLAINED = 0.7  # above this a drawing on white paper may be nearly one colour
+SURELY_EXPLAINED = 0.7  # from here on the variance does not count: a drawing may be nearly one colour
 DIRECT_PX = 400_000  # larger pictures get the change computed at half their size
 _Doubles = npt.NDArray[np.float64]
 
@@ -39,8 +38,8 @@ class ColourModel:
 
     Attributes:
         table: float32 (NODES, NODES, NODES, 3), the edited colour at each node, indexed [b, g, r], in [0, 1].
-        explained: share of the edit's change that it makes, [0, 1]; lines and grain left out.
-        foretold: share of the edited picture's variance that it makes, [0, 1].
+        explained: share of the edit's change that the map explains, apart from lines and grain, [0, 1].
+        foretold: share of the edited picture's variance that the map explains, [0, 1].
     """
 
     table: Float
@@ -49,7 +48,7 @@ class ColourModel:
 
     @property
     def serves(self) -> bool:
-        """Whether the edit is a matter of colours, so that they may stand in for it."""
+        """Whether colours explain enough of the edit, so that the model may stand in for it."""
         foretold = self.foretold >= LEAST_FORETOLD or self.explained >= SURELY_EXPLAINED
         return self.explained >= LEAST_EXPLAINED and foretold
 
@@ -58,13 +57,13 @@ class ColourModel:
         return ImageFilter.Color3DLUT(NODES, self.table.ravel().tolist())
 
     def apply(self, image: Image) -> Image:
-        """The picture in the edit's colours.
+        """Maps a picture to the edit's colours.
 
         Args:
             image: RGB uint8 (H, W, 3).
 
         Returns:
-            RGB uint8 (H, W, 3); of a large picture the change is computed at half its size.
+            RGB uint8 (H, W, 3). For a large picture, the change is computed at half its size.
         """
         height, width = image.shape[:2]
         if height * width <= DIRECT_PX:
@@ -79,10 +78,10 @@ class ColourModel:
 
 
 def fit_colour_model(reference: Image, edited: Image) -> ColourModel:
-    """The table that best makes `edited` of `reference`, colour by colour.
+    """Fits the colour table that best turns `reference` into `edited`.
 
-    A node holds what the pixels of about its colour became; where there are few, what those farther off did,
-    and last an affine map of all of them.
+    A node holds the mean edited colour of the pixels near its colour. Where there are few, pixels of more
+    distant colours decide, and finally an affine map of all pixels.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3), equal sizes.
@@ -98,7 +97,7 @@ def fit_colour_model(reference: Image, edited: Image) -> ColourModel:
 
 
 def _table(before: Image, after: Image) -> Float:
-    """The table fitted to colours uint8 (N, 3) and what became of them; see `ColourModel`."""
+    """Fits a table to colours and edited colours, uint8 (N, 3) each; see `ColourModel`."""
     inputs, targets = before.astype(np.float64) / 255, after.astype(np.float64) / 255
     plane = _affine(inputs, targets)
     sums = _splat(inputs, targets - _mapped(inputs, plane))
@@ -115,7 +114,7 @@ def _table(before: Image, after: Image) -> Float:
 
 
 def _judged(before: Image, after: Image) -> dict[str, float]:
-    """How well a table fitted to every other block of the picture makes the rest of it."""
+    """Fits a table to every other block of the picture and measures how well it explains the others."""
     height, width = before.shape[:2]
     rows, columns = np.arange(height) * BLOCKS // height, np.arange(width) * BLOCKS // width
     kept = (rows[:, None] + columns[None, :]) % 2 == 0
@@ -139,7 +138,7 @@ def _shrunk(image: Image, side: int) -> Image:
 
 
 def _affine(before: _Doubles, after: _Doubles) -> _Doubles:
-    """The affine map of all pixels, leaning on no change a little: (4, 3)."""
+    """Fits the affine map of all pixels, drawn slightly towards no change: (4, 3)."""
     inputs = np.concatenate([before, np.ones((len(before), 1))], axis=1)
     ridge = 1e-2 * len(before) * np.eye(4)
     return np.linalg.solve(inputs.T @ inputs + ridge, inputs.T @ after + ridge @ np.eye(4, 3))
@@ -150,7 +149,7 @@ def _mapped(colours: _Doubles, plane: _Doubles) -> _Doubles:
 
 
 def _splat(colours: _Doubles, values: _Doubles) -> _Doubles:
-    """Values and their weights, shared out among the eight nodes around each colour: (N, N, N, 4)."""
+    """Distributes values and their weights to the eight nodes around each colour: (N, N, N, 4)."""
     at = colours[:, ::-1] * (NODES - 1)  # blue, green, red
     low = np.minimum(at.astype(np.int64), NODES - 2)
     part = at - low
@@ -164,7 +163,7 @@ def _splat(colours: _Doubles, values: _Doubles) -> _Doubles:
 
 
 def _smooth(sums: _Doubles, spread: float) -> _Doubles:
-    """Sums blurred along the three channels by a Gaussian."""
+    """Blurs sums along the three channels by a Gaussian."""
     reach = int(np.ceil(3 * spread))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / spread) ** 2)
     kernel /= kernel.sum()

@@ -1,4 +1,4 @@
-"""An edit: what the user changed on a reference, kept as difference and soft mask."""
+"""An edit: what the user changed on a reference, as a difference and a soft mask."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from reference.errors import EditError
 Mode = Literal["auto", "delta", "replace", "layer"]
 
 MODES: tuple[Mode, ...] = get_args(Mode)
-GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference does not belong to the face alone
-WHOLE_COVERAGE = 0.95  # an edit on more than this share has no unedited area to keep
+GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference is not bound to the face
+WHOLE_COVERAGE = 0.95  # an edit on at least this share of the reference covers the whole picture
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """What changed between a reference and its edited picture, and how it composes.
+    """The change between a reference and its edited picture, and how it is composed.
 
-    Nothing changed is a valid, empty edit. Everything derived is computed once, on first use.
+    Two equal pictures make a valid, empty edit. Derived values are computed once, on first use.
 
     Attributes:
         reference: the picture before, RGB uint8 (H, W, 3).
         edited: the picture after, RGB uint8 (H, W, 3), same size.
-        mode: "delta" adds the change to the live frame, "replace" lays the edited picture over it, "layer"
-            lays it over as one rigid object that rides on the head, "auto" decides per pixel by whether the
-            change tints or covers, and per object by what it is (see `objects`).
-        strength: how much of the change is applied, [0, 1].
-        part: one half of a larger edit, cut along the person's outline (see `person`): bound to no face.
+        mode: how the change is composed. "delta" adds it to the live frame. "replace" lays the edited picture
+            over the frame. "layer" lays it over as one rigid object that moves with the head. "auto" decides
+            for each pixel by whether the change tints or covers, and for each object by its kind (see
+            `objects`).
+        strength: share of the change that is applied, [0, 1].
+        part: whether it is one half of a larger edit that was split along the person's outline (see
+            `person`); such an edit is not bound to a face.
 
     Raises:
         EditError: sizes that differ, a dtype or shape that is no RGB picture, an unknown mode, a strength
@@ -70,17 +72,17 @@ class Edit:
 
     @cached_property
     def visible(self) -> Bool:
-        """Where the change can be seen, see `visibly_changed`, bool (H, W)."""
+        """The pixels where the change can be seen, see `visibly_changed`, bool (H, W)."""
         return visibly_changed(self.reference, self.edited)
 
     @cached_property
     def mask(self) -> Float:
-        """Where something changed, float32 (H, W) in [0, 1], soft, exactly 0 where unedited."""
+        """How much of each pixel changed, float32 (H, W) in [0, 1], soft, exactly 0 where unedited."""
         return change_mask(self.reference, self.edited)
 
     @cached_property
     def cover(self) -> Float:
-        """Share of replacement in the composition per pixel, float32 (H, W) in [0, 1]; 0: delta."""
+        """Share of replacement in the composition of each pixel, float32 (H, W) in [0, 1]; 0: delta."""
         if self.mode == "delta":
             return np.zeros_like(self.mask)
         if self.mode in ("replace", "layer"):
@@ -95,31 +97,32 @@ class Edit:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing changed."""
+        """Whether nothing changed."""
         return self.box is None
 
     @cached_property
     def coverage(self) -> float:
-        """Share of the reference the edit covers, [0, 1]."""
+        """Share of the reference that the edit covers, [0, 1]."""
         return float(self.mask.mean())
 
     @property
     def is_global(self) -> bool:
-        """It covers more than half of the reference: it goes on without a face."""
+        """Whether it is not bound to a face: it covers more than half of the reference, or is a `part`."""
         return self.part or self.coverage > GLOBAL_COVERAGE
 
     @cached_property
     def tone(self) -> Image | None:
-        """For an edit of the whole picture its best colour table per channel, uint8 (256, 3), else None."""
+        """Best colour table per channel, uint8 (256, 3); None unless the edit covers the whole picture."""
         if self.coverage < WHOLE_COVERAGE:
             return None
         return np.stack([colour_table(self.reference[..., c], self.edited[..., c]) for c in range(3)], -1)
 
     @cached_property
     def stand_in(self) -> ColourModel | None:
-        """For a look of the picture as a whole what it does to colours, else None.
+        """The colour model of an edit that covers more than half of the reference, else None.
 
-        It stands in where no place in the reference is known for a pixel, so that nothing stays bare.
+        It gives the pixels whose place in the reference is not known, so that none of them stays unedited.
+        It is also None if colours explain too little of the edit.
         """
         if self.coverage <= GLOBAL_COVERAGE:
             return None
@@ -128,13 +131,16 @@ class Edit:
 
     @cached_property
     def is_tone(self) -> bool:
-        """Its colour table alone makes the edited picture, to 2 levels: no pixel's place matters."""
+        """Whether the colour table alone makes the edited picture, to within 2 levels.
+
+        The place of a pixel then does not matter.
+        """
         if self.tone is None or self.mode in ("replace", "layer"):
             return False
         return int(cv2.absdiff(cv2.LUT(self.reference, self.tone[None]), self.edited).max()) <= 2
 
     def with_mode(self, mode: Mode) -> Edit:
-        """The same edit composed in another mode; shares the mask."""
+        """Returns the same edit in another mode. Values that do not depend on the mode are shared."""
         if mode == self.mode:
             return self
         other = replace(self, mode=mode)

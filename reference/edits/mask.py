@@ -1,4 +1,4 @@
-"""What an edit changed: a soft mask that is exactly 0 where nothing changed, and how opaque the change is."""
+"""The soft mask of what an edit changed, exactly 0 where nothing changed, and the opacity of the change."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy.typing as npt
 from correspondence import Bool, Float, Image
 from reference.edits.noise import stands_out, stored_exactly
 
-SCALE_PX = 512  # sizes below are pixels of a picture whose shorter side is this long
-DILATE_PX = 3
-OPAQUE_WINDOW_PX = 9
-VISIBLE = 2  # levels; a smaller change, as at the rim of a soft brush, says nothing of where the edit is
-MIN_STROKE = 6.0  # a change with less summed evidence than this is a speck (one-pixel strokes have more)
+SCALE_PX = 512  # the sizes below refer to a picture whose shorter side is this long, pixels
+DILATE_PX = 3  # margin of the mask around a change
+OPAQUE_WINDOW_PX = 9  # side of the window in which opacity is judged
+VISIBLE = 2  # largest change that is not visible, as at the rim of a soft brush, levels
+MIN_STROKE = 6.0  # a change with less summed evidence is a speck (one-pixel strokes have more)
 
 
 def scaled(size: tuple[int, int], pixels: float) -> int:
-    """A length of `pixels` at a shorter side of 512, in pixels of a picture of `size` (H, W), >= 1."""
+    """Scales a length given for a shorter side of 512 pixels to a picture of `size` (H, W), pixels, >= 1."""
     return max(1, round(pixels * min(size) / SCALE_PX))
 
 
 def smoothstep(x: Float, low: float | Float, high: float | Float) -> Float:
-    """0 below `low`, 1 above `high`, a smooth cubic between; float32 as `x`."""
+    """A smooth cubic step: 0 below `low`, 1 above `high`; float32 in the shape of `x`."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0).astype(np.float32)
     result: Float = t * t * (3 - 2 * t)
     return result
 
 
 def change_mask(reference: Image, edited: Image) -> Float:
-    """Where `edited` differs from `reference`, soft.
+    """Computes a soft mask of where `edited` differs from `reference`.
 
-    An edited picture that was stored without loss differs nowhere else, so any difference of 2 levels counts
-    in full. One that went through JPEG, WebP or an editor's noise differs nearly everywhere: there a change
-    counts that stands out above what saving did, see `noise.stands_out`.
+    An edited picture that was stored without loss differs only where it was edited, so a difference of 2
+    levels counts in full. A picture that went through JPEG, WebP or an editor's noise differs nearly
+    everywhere. There only changes count that stand out above the noise, see `noise.stands_out`.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3), equal sizes.
@@ -58,7 +58,7 @@ def change_mask(reference: Image, edited: Image) -> Float:
 
 
 def colour_table(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Mean of `after` where `before` has each level, uint8 (256,); unseen levels are interpolated."""
+    """Mean of `after` for each level of `before`, uint8 (256,); levels that do not occur are interpolated."""
     count = np.bincount(before.ravel(), minlength=256).astype(np.float64)
     total = np.bincount(before.ravel(), weights=after.ravel(), minlength=256)
     seen = np.flatnonzero(count)
@@ -67,7 +67,7 @@ def colour_table(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) ->
 
 
 def _without_specks(evidence: Float) -> Float:
-    """`evidence` without connected groups that sum to less than a short one-pixel stroke."""
+    """Removes connected groups whose evidence sums to less than that of a short one-pixel stroke."""
     groups, labels = cv2.connectedComponents((evidence > 0).astype(np.uint8), connectivity=8)
     sums = np.bincount(labels.ravel(), weights=evidence.ravel(), minlength=groups)
     kept = sums >= MIN_STROKE
@@ -77,20 +77,24 @@ def _without_specks(evidence: Float) -> Float:
 
 
 def visibly_changed(reference: Image, edited: Image) -> Bool:
-    """Where some channel changed by more than `VISIBLE`, bool (H, W)."""
+    """The pixels where some channel changed by more than `VISIBLE` levels, bool (H, W)."""
     return np.asarray(cv2.absdiff(reference, edited).max(axis=2) > VISIBLE, np.bool_)
 
 
 def opacity(reference: Image, edited: Image, mask: Float) -> Float:
-    """How far the edit covers the reference instead of tinting it, float32 (H, W) in [0, 1].
+    """Computes how far an edit covers the reference instead of tinting it.
 
-    Around each pixel the edited luma is fitted by the reference luma (least squares in a small window, inside
-    the change). A tint keeps the texture: slope near its contrast, little left over. Paint that hides the
-    skin has a slope near 0 over textured ground; new detail (a drawn frame, hair) leaves a large rest.
+    Around each pixel, inside the change, the edited luma is fitted by the reference luma (least squares in a
+    small window). A tint keeps the texture: the slope is near its contrast and the residual is small. Paint
+    that hides the skin has a slope near 0 over textured ground. New detail, such as a drawn frame or hair,
+    leaves a large residual.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3).
         mask: `change_mask` of the two, float32 (H, W).
+
+    Returns:
+        float32 (H, W) in [0, 1].
     """
     size = (reference.shape[0], reference.shape[1])
     side = 2 * scaled(size, OPAQUE_WINDOW_PX / 2) + 1

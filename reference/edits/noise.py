@@ -1,9 +1,9 @@
-"""Which differences between a reference and its edited picture are no edit: the noise floor of saving.
+"""Separates an edit from the noise of saving a picture.
 
 A file that went through JPEG, WebP, resampling or an editor's dithering differs from its reference nearly
-everywhere. How much it differs depends on the place: more beside edges than on a plain wall, and less once
-neighbours are averaged. The floor is therefore measured on the picture itself, by texture and by scale, from
-the smaller differences of each kind of place, and an edit is what stands out above it at some scale.
+everywhere. The difference is larger beside edges than on a plain wall, and smaller after averaging. The noise
+floor is therefore measured on the picture itself, by texture and by scale, from the smaller differences of
+each kind of place. What stands out above the floor at some scale is an edit.
 """
 
 from __future__ import annotations
@@ -19,31 +19,33 @@ import numpy.typing as npt
 from correspondence import Bool, Float, Image
 
 BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
-EDGE = 8  # levels between neighbours, from which saving with loss would show in a block
-UNTOUCHED = 0.3  # share of the blocks with an edge that only a lossless file leaves equal to the level
-FLAT = 0.5  # texture, levels, below which a place says nothing of the noise
+EDGE = 8  # step between neighbours from which lossy saving would be visible in a block, levels
+UNTOUCHED = 0.3  # share of the blocks with an edge that are exactly equal in a lossless file only
+FLAT = 0.5  # texture below which a place tells nothing about the noise, levels
 SCALES_PX = (0.0, 1.0, 2.2, 4.5, 9.0)  # standard deviations of the averages, pixels at 512
-BINS = 10  # kinds of places, by texture
-SEEDS = (12.0, 9.0, 7.0, 7.0, 7.0)  # noise levels, by scale: an edit has a place above them
-SEED_LEVELS = ((6.0, 6.0), (3.5, 3.5), (2.0, 2.0), (2.0, 1.5), (2.0, 1.5))  # and above so many, luma, chroma
-GROW = 3.0  # noise levels: it reaches to here
-GROW_LEVELS = (0.8, 0.7)  # and to so many levels
-RING, RING_FROM, RING_PX = 0.08, 5.0, 8  # of a change beyond so many noise levels, seen so far around it
-CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is cut off: its mean moves by this share of it
-PERCENTILES = (50.0, 75.0, 80.0)  # of the noise, by round: what was found is left out of the next
-ROUNDING = 0.35  # standard deviation of what rounding to whole levels does
+BINS = 10  # number of kinds of places, by texture
+SEEDS = (12.0, 9.0, 7.0, 7.0, 7.0)  # by scale: some place of an edit exceeds so many floors ...
+SEED_LEVELS = ((6.0, 6.0), (3.5, 3.5), (2.0, 2.0), (2.0, 1.5), (2.0, 1.5))  # ... and levels (luma, chroma)
+GROW = 3.0  # from there an edit reaches as far as this many noise floors are exceeded ...
+GROW_LEVELS = (0.8, 0.7)  # ... and these levels (luma, chroma)
+RING, RING_FROM, RING_PX = 0.08, 5.0, 8  # share of a change above so many floors that rings, and its reach
+CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is clipped; its mean moves by this share of it
+PERCENTILES = (50.0, 75.0, 80.0)  # of the noise, by round; what was found is left out of the next round
+ROUNDING = 0.35  # standard deviation of rounding to whole levels
 SPREAD_PX, RIM_PX = (
     9,
     2,
-)  # around what was found: not asked about the floor, pixels at 512; not averaged, pixels
-SAMPLES = 50_000  # pixels the floor is measured on
-FEWEST = 40  # of a kind, to measure it
-CAP_QUALITY = 25  # JPEG quality whose noise no floor exceeds: more is an edit of the whole picture
+)  # margin of what was found: left out of the floor, pixels at 512; left out of averages, pixels
+SAMPLES = 50_000  # number of pixels on which the floor is measured
+FEWEST = 40  # least number of pixels of a kind on which its floor is measured
+CAP_QUALITY = 25  # JPEG quality whose noise caps the floor; more is an edit of the whole picture
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
 
 
 def stored_exactly(reference: Image, difference: npt.NDArray[np.uint8]) -> bool:
-    """Whether an edited picture can be taken to the very level: some of its textured blocks are untouched.
+    """Whether an edited picture was stored without loss, so that its levels are exact.
+
+    This is so if enough of its textured blocks are unchanged.
 
     Args:
         reference: RGB uint8 (H, W, 3).
@@ -68,12 +70,15 @@ def _blocks(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def stands_out(reference: Image, residual: Float, valid: Bool | None = None) -> Bool:
-    """Where a difference is an edit and not what saving the picture did, bool (H, W).
+    """Finds where a difference is an edit and not the noise of saving.
 
     Args:
         reference: RGB uint8 (H, W, 3).
         residual: edited - reference, levels, float32 (H, W, 3).
         valid: where the edited picture shows the reference, bool (H, W); everywhere when None.
+
+    Returns:
+        bool (H, W).
     """
     inside = np.ones(reference.shape[:2], np.bool_) if valid is None else valid
     found = np.zeros_like(inside)
@@ -107,7 +112,7 @@ def stands_out(reference: Image, residual: Float, valid: Bool | None = None) -> 
 
 
 def _rung(ycc: Float, floor: Float) -> Float:
-    """What rings around strong changes when they are stored with loss, levels, float32 (H, W, 3)."""
+    """Ringing around strong changes that lossy saving makes, levels, float32 (H, W, 3)."""
     strong = np.maximum(np.abs(ycc) - RING_FROM * floor, 0)
     ring: Float = RING * cv2.dilate(strong, np.ones((2 * RING_PX + 1, 2 * RING_PX + 1), np.uint8))
     return ring
@@ -115,13 +120,14 @@ def _rung(ycc: Float, floor: Float) -> Float:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Places:
-    """Kinds of places of a reference by texture: of luma for luma, of both for chroma.
+    """Kinds of places of a reference by texture. For chroma, texture is that of chroma and of luma.
 
     Attributes:
-        texture: float32 (H, W, 2), of luma and of chroma.
-        middles: texture of the kinds' middle, float32 (2, BINS).
-        kind: of each place, uint8 (H, W, 2), below BINS.
-        telling: where there is texture at all, bool (H, W): a flat white stays white in any format.
+        texture: float32 (H, W, 2), for luma and for chroma.
+        middles: texture at the middle of each kind, float32 (2, BINS).
+        kind: kind of each place, uint8 (H, W, 2), below BINS.
+        telling: where there is any texture, bool (H, W). Flat white stays white in any format and tells
+            nothing.
     """
 
     texture: Float
@@ -131,7 +137,10 @@ class _Places:
 
     @classmethod
     def of(cls, pictures: Sequence[Float], inside: Bool) -> _Places:
-        """Of the more textured of some pictures, RGB float32 (H, W, 3): an edit brings edges of its own."""
+        """Makes the kinds from the largest texture of several pictures, RGB float32 (H, W, 3).
+
+        The edited picture counts too, because an edit has edges of its own.
+        """
         near = np.zeros((*inside.shape, 3), np.float32)
         for picture in pictures:
             ycc = picture @ _TO_YCC.T
@@ -149,7 +158,10 @@ class _Places:
         return cls(texture, middles.astype(np.float32), kind.astype(np.uint8), telling)
 
     def levels(self, values: Float, where: Bool, percentile: float) -> Float:
-        """Standard deviation of `values`, float32 (H, W, 3), by channel and kind: float32 (3, BINS)."""
+        """Standard deviation of `values`, float32 (H, W, 3), by channel and kind: float32 (3, BINS).
+
+        It is estimated from a percentile of the absolute values at the places `where`.
+        """
         told = where & self.telling
         at = np.flatnonzero(told if told.any() else where)
         at = at[:: max(1, at.size // SAMPLES)]
@@ -165,7 +177,7 @@ class _Places:
         return out
 
     def spread(self, levels: Float) -> Float:
-        """Levels by channel and kind, (3, BINS), as a smooth picture: float32 (H, W, 3)."""
+        """Turns levels by channel and kind, (3, BINS), into a smooth picture: float32 (H, W, 3)."""
         channels = []
         for channel in range(3):
             texture, middles = self.texture[..., min(channel, 1)], self.middles[min(channel, 1)]
@@ -175,7 +187,7 @@ class _Places:
 
 
 def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Float]:
-    """The most a floor may be at each scale, by channel and kind of place: float32 (3, BINS) each."""
+    """Largest floor at each scale by channel and kind of place: float32 (3, BINS) each."""
     bgr = np.ascontiguousarray(reference[..., ::-1])
     packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, CAP_QUALITY])[1]
     again = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
@@ -185,7 +197,7 @@ def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Fl
 
 
 def _averaged(values: Float, where: Bool, scale_px: float) -> Float:
-    """Gaussian averages over `where` alone, float32 (H, W, 3)."""
+    """Gaussian averages over the pixels of `where` only, float32 (H, W, 3)."""
     if scale_px <= 0:
         return values
     weight = where.astype(np.float32)
@@ -196,14 +208,17 @@ def _averaged(values: Float, where: Bool, scale_px: float) -> Float:
 
 
 def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) -> Bool:
-    """Connected places above the floor that are clearly above it somewhere, bool (H, W).
+    """Finds connected places above the floor that are clearly above it somewhere.
 
     Args:
-        average: at scale `at`, luma and chroma, levels, float32 (H, W, 3).
+        average: the averaged difference at scale `at`, luma and chroma, levels, float32 (H, W, 3).
         floor: its standard deviation where nothing was edited, float32 (H, W, 3).
-        bias: what is taken off before it is asked, levels, float32 (H, W, 3).
-        left: what is asked about, bool (H, W).
+        bias: subtracted from the absolute average, levels, float32 (H, W, 3).
+        left: the pixels that are examined, bool (H, W).
         at: index of the scale.
+
+    Returns:
+        bool (H, W).
     """
     size = np.abs(average) - bias
     low = (size > np.maximum(GROW * floor, _levels(GROW_LEVELS))).any(axis=2) & left

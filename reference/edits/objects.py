@@ -1,12 +1,13 @@
-"""Objects an edit puts in front of the face (glasses, a hat, a beard), told apart from colour and paint.
+"""Finds the objects that an edit puts in front of the face (glasses, a hat, a beard) among colour and paint.
 
-A change of colour keeps the texture below it; an object hides it, or brings its own. Where the reference is
-too smooth to tell, what is known nearby decides. An object that spans both eyes, hides one, or lies largely
-beside the face is rigid and moves with the head as one piece (see `rigid`); one on the lower face moves with
-the skin. Both are laid over the frame, never added to it: added, what they hide would shine through.
+A change of colour keeps the texture below it. An object hides that texture, or has a texture of its own.
+Where the reference is too smooth to decide, the surroundings decide. An object that spans both eyes, hides
+one, or lies largely beside the face is rigid and moves with the head as one piece (see `rigid`). An object on
+the lower face moves with the skin. Both are laid over the frame and not added to it, because otherwise what
+they hide would shine through.
 
-How much of a change local affine colour maps leave over (`affine_grid.structure`) does not tell objects: a
-plain hat is one colour to them, while freckles are not.
+The residual of local affine colour maps (`affine_grid.structure`) does not identify objects: it is small for
+a plain hat, and large for freckles.
 """
 
 from __future__ import annotations
@@ -22,29 +23,31 @@ from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, LEFT_EYE, RIGHT_EYE, face_size, take
 
-LEAST_CHANGE = 8  # levels; pixels that change less belong to a rim
-QUIET = 9.0  # variance of luma, levels squared, below which there is no texture to judge by
-WINDOW = 0.025  # half the side of the window texture is judged in, face sizes
-NEARBY = 0.1  # sigma over which what is known decides for what is not, face sizes
-OBJECT = 0.5  # mean cover of a group from which it is an object
-SURE_OBJECT = 0.8  # and from which it is one even on the skin of the lower face
-LEAST_AREA = 0.01  # of a rigid object and of a beard, in squares of the face's size
-LOWER = 0.1  # a rigid object has no more than this share of its area on the lower face or below
-BESIDE = 0.35  # a hat has this share of its area beside the face ...
-TOUCH = 0.08  # and comes this near to it, face sizes: what is further off may hang on the wall
-HIDDEN_EYE = 0.6  # share of an eye's opening that an eye patch hides
-BAND = 0.5  # glasses lie this near to the line through the eyes, in distances between the eyes ...
-IN_BAND = 0.6  # with this share of their area
-LENS = 0.4  # half the width of a lens, in distances between the eyes
+LEAST_CHANGE = 8  # pixels that change by less belong to a rim, levels
+QUIET = 9.0  # variance of luma below which there is no texture to judge by, levels squared
+WINDOW = 0.025  # half the side of the window in which texture is judged, face sizes
+NEARBY = 0.1  # sigma of the neighbourhood that decides where texture cannot, face sizes
+OBJECT = 0.5  # least mean cover of an object
+SURE_OBJECT = 0.8  # least mean cover of an object on the skin of the lower face
+LEAST_AREA = 0.01  # least area of a rigid object (half of this) and of a beard, squares of the face size
+LOWER = 0.1  # largest share of a rigid object's area on the lower face or below
+BESIDE = 0.35  # least share of a hat's area beside the face
+TOUCH = 0.08  # largest distance of a hat from the face, face sizes; others may hang on the wall
+HIDDEN_EYE = 0.6  # least share of an eye's opening that an eye patch hides
+BAND = 0.5  # distance from the line through the eyes within which glasses lie, distances of the eyes
+IN_BAND = 0.6  # least share of the area of glasses within that distance
+LENS = 0.4  # half the width of a lens, distances of the eyes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """The objects of an edit as shares of cover on its reference.
+    """The objects of an edit, as cover on its reference.
 
     Attributes:
-        rigid: float32 (H, W) in [0, 1], what moves with the head as one piece; None for nothing.
-        soft: float32 (H, W) in [0, 1], what moves with the skin and hides it; None for nothing.
+        rigid: cover of the objects that move with the head as one piece, float32 (H, W) in [0, 1]; None if
+            there are none.
+        soft: cover of the objects that move with the skin and hide it, float32 (H, W) in [0, 1]; None if
+            there are none.
     """
 
     rigid: Float | None = None
@@ -52,11 +55,14 @@ class Objects:
 
 
 def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
-    """The objects among what an edit changed; none without a face, for a global edit or in another mode.
+    """Finds the objects of an edit.
+
+    In mode "auto" objects are recognised by how they look. In mode "layer" the whole edit is one rigid
+    object. There are none in other modes, without a face, or for a global edit in mode "auto".
 
     Args:
-        edit: in mode "auto" what looks like an object is one, in mode "layer" all of it is one rigid object.
-        landmarks: of its reference.
+        edit: the edit.
+        landmarks: of its reference; None without a face.
     """
     if edit.box is None or landmarks is None:
         return Objects()
@@ -85,26 +91,29 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
 
 
 def frames_eyes(alpha: Float, landmarks: Landmarks) -> bool:
-    """Whether an object spans both eyes and lies about them, as glasses do.
+    """Whether an object spans both eyes and lies around them, as glasses do.
 
     Args:
-        alpha: its cover, float32 (H, W), [0, 1].
-        landmarks: of the picture it lies on.
+        alpha: cover of the object, float32 (H, W), [0, 1].
+        landmarks: of the picture that it lies on.
     """
     group = alpha > 0.5
     return bool(group.any()) and _Face(landmarks, alpha.shape, (0, 0)).frames_eyes(group)
 
 
 def hiding(before: Image, after: Image, core: Bool, size: float) -> Float:
-    """How far each changed pixel hides what was there, float32 (H, W) in [0, 1], 0 off the core.
+    """Computes how far each changed pixel hides what was there.
 
-    In a window around each pixel the luma after is fitted by the luma before. It is hidden where texture is
-    lost (a slope near 0), and where much appears that the fit leaves over.
+    In a window around each pixel, the luma after the edit is fitted by the luma before it. A pixel counts as
+    hidden if texture is lost (a slope near 0), or if the fit leaves a large residual.
 
     Args:
         before, after: uint8 (H, W, 3).
         core: bool (H, W), the pixels that clearly changed.
-        size: of the face, pixels.
+        size: face size, pixels.
+
+    Returns:
+        float32 (H, W) in [0, 1], 0 outside `core`.
     """
     side = 2 * max(1, round(WINDOW * size)) + 1
     inside = core.astype(np.float32)
@@ -130,7 +139,7 @@ def hiding(before: Image, after: Image, core: Bool, size: float) -> Float:
 
 
 def _kinds(core: Bool, cover: Float, landmarks: Landmarks, corner: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """1 on rigid objects, 2 on soft ones, 0 elsewhere: uint8 (H, W)."""
+    """Classifies pixels: 1 on rigid objects, 2 on soft ones, 0 elsewhere, uint8 (H, W)."""
     size = face_size(landmarks)
     close = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(0.01 * size)) + 1,) * 2)
     joined = cv2.morphologyEx(core.astype(np.uint8), cv2.MORPH_CLOSE, close)
@@ -158,10 +167,12 @@ def _alpha(cover: Float, of: Bool, mask: Float) -> Float:
 
 
 class _Face:
-    """Where a group of pixels lies on the face.
+    """Tells where a group of pixels lies on the face.
 
     Args:
-        landmarks: of the reference; shape: (H, W) of the window looked at; corner: its first pixel (x, y).
+        landmarks: of the reference.
+        shape: (H, W) of the window that is examined.
+        corner: (x, y) of the window's first pixel on the reference.
     """
 
     def __init__(self, landmarks: Landmarks, shape: tuple[int, ...], corner: tuple[int, int]) -> None:
@@ -172,8 +183,8 @@ class _Face:
         down = np.array([-across[1], across[0]], np.float32)
         x = np.arange(shape[1], dtype=np.float32)[None] + np.float32(corner[0]) - eyes[0, 0]
         y = np.arange(shape[0], dtype=np.float32)[:, None] + np.float32(corner[1]) - eyes[0, 1]
-        self._across = x * across[0] + y * across[1]  # from the right eye's middle towards the left's, pixels
-        self._down = x * down[0] + y * down[1]  # from the line through the eyes, pixels
+        self._across = x * across[0] + y * across[1]  # from the right eye's centre towards the left's, pixels
+        self._down = x * down[0] + y * down[1]  # distance below the line through the eyes, pixels
         self._nose = float((landmarks.points[2, :2] - eyes[0]) @ down)
         self._chin = float((landmarks.points[152, :2] - eyes[0]) @ down)
         oval = take(landmarks, FACE_OVAL)
@@ -192,7 +203,7 @@ class _Face:
         return out > 0
 
     def holds_rigid(self, group: Bool, area: int) -> bool:
-        """Whether a group of `area` pixels can be glasses, an eye patch, a hat or the like."""
+        """Whether a group of `area` pixels can be a rigid object such as glasses, an eye patch or a hat."""
         lower = group & (((self._down > self._nose) & self._oval) | (self._down > self._chin))
         if lower.sum() > LOWER * area:
             return False
@@ -204,7 +215,7 @@ class _Face:
         return self.frames_eyes(group)
 
     def frames_eyes(self, group: Bool) -> bool:
-        """Whether a group spans both eyes and lies about them; a stroke over the nose does not."""
+        """Whether a group spans both eyes and lies around them. A stroke over the nose does not."""
         along, down = self._across[group], self._down[group]
         at_eyes = np.abs(down) < BAND * self._apart
         if along.min() >= 0 or along.max() <= self._apart or at_eyes.mean() < IN_BAND:
@@ -215,6 +226,6 @@ class _Face:
         )
 
     def is_lower(self, group: Bool, area: int) -> bool:
-        """Whether a group is a beard or the like: nothing of it reaches the eyes."""
+        """Whether a group of `area` pixels can be a beard: it lies low and hardly reaches the eyes."""
         reaches_eyes = int((group & (self._down < 0)).sum()) > 0.05 * area
         return not reaches_eyes and float((self._down[group] > self._nose).mean()) > 0.5

@@ -1,4 +1,4 @@
-"""Where an edited picture lies on its reference: candidates, refined on the pixels that did not change."""
+"""Finds where an edited picture lies on its reference: candidates are refined on unchanged pixels."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from correspondence import Bool, Float, Image
 Transform = npt.NDArray[np.float64]  # (2, 3), places of the reference -> places of the edited picture
 
 SEARCH_SIDE = 900  # features are sought in pictures no longer than this
-INLIERS_NEEDED = 12
-CROP_SIDE = 256  # crops are sought in pictures of this shorter side first
-PEAKS = 3  # places of a crop that are tried
-LOCAL_PX = 7.0  # standard deviation of the average taken off before luma is compared, pixels
-CLEAR = 24.0  # luma difference at which a pixel disagrees altogether, levels
-SAMPLES = 40_000  # pixels that a misfit is measured on
-DETAIL = 4.0  # luma detail, levels, from which a pixel is asked
-KEPT = 0.6  # share of the detail that an edit may be expected to leave alone
-GOOD = 0.12  # misfit of a place that need not be improved on
-EXACT = 0.01  # misfit that refinement cannot lower
-HOPELESS = 0.4  # misfit at a quarter of the size from which no refinement is tried
-TURNED = 0.9  # share of the misfit without a turn that must be left with one
-NEARER = 0.85  # another place must misfit less than this share of a simpler one's misfit
-REFINE_SIDE = 512  # larger pictures are shrunk to this shorter side to be refined
-STEPS = 8  # of the refinement, at each size
+INLIERS_NEEDED = 12  # least number of features that must agree
+CROP_SIDE = 256  # crops are first searched in pictures of this shorter side, pixels
+PEAKS = 3  # number of places of a crop that are tried
+LOCAL_PX = 7.0  # standard deviation of the average that is subtracted before luma is compared, pixels
+CLEAR = 24.0  # luma difference from which a pixel disagrees fully, levels
+SAMPLES = 40_000  # number of pixels on which a misfit is measured
+DETAIL = 4.0  # luma detail from which a pixel is compared, levels
+KEPT = 0.6  # share of the detail that an edit is expected to leave unchanged
+GOOD = 0.12  # misfit below which no further candidate is tried
+EXACT = 0.01  # misfit below which a place is not refined
+HOPELESS = 0.4  # misfit after the coarsest step above which refinement stops
+TURNED = 0.9  # a turn must reduce the misfit to less than this share
+NEARER = 0.85  # a later candidate must reduce the misfit to less than this share
+REFINE_SIDE = 512  # larger pictures are shrunk to this shorter side to be refined, pixels
+STEPS = 8  # largest number of steps of the refinement at each size
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A place of the edited picture on its reference, and how ill it fits there.
+    """A place of the edited picture on its reference, and how badly it fits there.
 
     Attributes:
-        transform: places of the reference -> places of the edited picture, float64 (2, 3).
-        misfit: capped difference of luma detail, weighted by detail, over the `KEPT` share that fits best,
-            [0, 1]; 0 for the same picture.
+        transform: from places of the reference to places of the edited picture, float64 (2, 3).
+        misfit: capped difference of luma detail, weighted by detail, over the best-fitting `KEPT` share of
+            the detail, [0, 1]; 0 for equal pictures.
     """
 
     transform: Transform
@@ -46,13 +46,16 @@ class Place:
 
 
 def find_place(reference: Image, edited: Image) -> Place | None:
-    """The best place of the edited picture on its reference; None where none is plausible.
+    """Finds the best place of the edited picture on its reference.
 
-    A crop is tried before a stretch, a stretch before matching features. Each is refined, and brought to
-    whole pixels where that fits as well.
+    A crop is tried first, then a stretch, then matching features. Each candidate is refined, and moved to
+    whole pixels if that fits as well.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3), of any sizes.
+
+    Returns:
+        The place; None if none is plausible.
     """
     best: Place | None = None
     luma = _grey(reference), _grey(edited)
@@ -66,7 +69,7 @@ def find_place(reference: Image, edited: Image) -> Place | None:
 
 
 def _candidates(reference: Image, edited: Image) -> Iterator[Transform]:
-    """Places to start from, simple ones first; both pictures are luma."""
+    """Yields places to start from, the simplest first. Both pictures are luma."""
     h, w = reference.shape[:2]
     eh, ew = edited.shape[:2]
     if eh <= h and ew <= w and (eh, ew) != (h, w):
@@ -82,18 +85,18 @@ def _candidates(reference: Image, edited: Image) -> Iterator[Transform]:
 
 
 def size_of(image: Image) -> tuple[int, int]:
-    """(H, W)."""
+    """Size (H, W) of a picture."""
     return image.shape[0], image.shape[1]
 
 
 def stretch(size: tuple[int, int], to: tuple[int, int]) -> Transform:
-    """The whole picture of `size` (H, W) resized to another."""
+    """The transform that resizes a whole picture of `size` (H, W) to size `to`."""
     sx, sy = to[1] / size[1], to[0] / size[0]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2]], np.float64)
 
 
 def plausible(transform: Transform) -> bool:
-    """Whether nobody would doubt that a tool did that: no mirror, no shear, no extreme scale or turn."""
+    """Whether an editing tool may have made a transform: no mirror, no extreme shear, scale or turn."""
     scales = np.linalg.svd(transform[:, :2], compute_uv=False)
     turn = abs(float(np.degrees(np.arctan2(transform[1, 0], transform[0, 0]))))
     upright = float(np.linalg.det(transform[:, :2])) > 0
@@ -101,7 +104,7 @@ def plausible(transform: Transform) -> bool:
 
 
 def _crops(whole: Image, part: Image) -> list[tuple[int, int]]:
-    """Left top corners (x, y) in `whole` at which `part` may have been cut out, pixels, best first."""
+    """Top left corners (x, y) in `whole` at which `part` may have been cut out, pixels, best first."""
     shrink = max(1.0, min(part.shape[:2]) / CROP_SIDE)
     small = [_local(_resized_by(image, 1 / shrink)) for image in (whole, part)]
     if any(b > a for a, b in zip(small[0].shape, small[1].shape, strict=True)):
@@ -137,21 +140,21 @@ def _resized_by(image: Image, scale: float) -> Image:
 
 
 def _local(image: Image) -> Float:
-    """Luma less its surroundings' average, float32 (H, W): tone does not count."""
+    """Luma minus its local average, float32 (H, W), so that tone does not count."""
     luma = _grey(image).astype(np.float32)
     local: Float = luma - cv2.GaussianBlur(luma, (0, 0), LOCAL_PX)
     return local
 
 
 def _grey(image: Image) -> Image:
-    """Luma of an RGB picture, uint8 (H, W); luma itself as it is."""
+    """Luma of an RGB picture, uint8 (H, W). A picture that is luma already is returned as it is."""
     if image.ndim == 2:
         return image
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _by_features(reference: Image, edited: Image) -> Transform | None:
-    """Affine transform by SIFT features and RANSAC, None where too few agree."""
+    """Finds an affine transform by SIFT features and RANSAC; None if too few agree."""
     points, descriptors = [], []
     for image in (reference, edited):
         shrink = min(1.0, SEARCH_SIDE / max(image.shape[:2]))
@@ -179,7 +182,7 @@ def _by_features(reference: Image, edited: Image) -> Transform | None:
 
 
 def refined(reference: Image, edited: Image, transform: Transform) -> Place:
-    """A place made exact to some hundredths of a pixel, on whole pixels where that fits as well.
+    """Refines a place to some hundredths of a pixel, and moves it to whole pixels if that fits as well.
 
     Args:
         reference, edited: RGB uint8 (H, W, 3), or luma (H, W).
@@ -197,7 +200,7 @@ def refined(reference: Image, edited: Image, transform: Transform) -> Place:
 
 
 def _descended(luma: tuple[Image, Image], start: Place) -> Place:
-    """The place reached from `start` at growing sizes; `start` itself where the smallest gets nowhere."""
+    """Refines a place at growing sizes. Returns `start` if the smallest size fits too badly."""
     coarse = 4 * max(1.0, min(luma[1].shape[:2]) / REFINE_SIDE)
     best = start
     chosen = False
@@ -217,7 +220,7 @@ def _descended(luma: tuple[Image, Image], start: Place) -> Place:
 
 
 def _simpler(to: tuple[int, int], transform: Transform) -> Iterator[Transform]:
-    """Places near one that tools produce: a crop on whole pixels, and one resized to the picture's size."""
+    """Yields nearby places that tools make: a crop on whole pixels, and a resized crop on whole pixels."""
     h, w = to
     corners = np.array([[-0.5, -0.5, 1], [w - 0.5, h - 0.5, 1]]).T
     back = cv2.invertAffineTransform(transform)
@@ -237,7 +240,7 @@ def _simpler(to: tuple[int, int], transform: Transform) -> Iterator[Transform]:
 
 
 def misfit(reference: Image, edited: Image, transform: Transform) -> float:
-    """How ill the edited picture fits at a place, [0, 1]; see `Place`. 1 where they hardly overlap."""
+    """Measures the misfit of the edited picture at a place, [0, 1], see `Place`; 1 for hardly any overlap."""
     seen, inside = seen_at(reference, size_of(edited), transform)
     if inside.mean() < 0.05:
         return 1.0
@@ -259,16 +262,16 @@ def misfit(reference: Image, edited: Image, transform: Transform) -> float:
 def seen_at(
     reference: Image, size: tuple[int, int], transform: Transform, softer_px: float = 0.0
 ) -> tuple[Image, Bool]:
-    """The reference in the edited picture's grid, low-passed for its scale, and where it is known.
+    """Resamples the reference to the edited picture's grid, with a low-pass that fits the scale.
 
     Args:
         reference: uint8 (H, W, 3), or luma alone (H, W).
         size: (H, W) of the edited picture.
-        transform: float64 (2, 3).
-        softer_px: a further low-pass, standard deviation in pixels of the reference.
+        transform: from places of the reference to places of the edited picture, float64 (2, 3).
+        softer_px: standard deviation of a further low-pass, pixels of the reference.
 
     Returns:
-        uint8 of `size`, as many channels, and bool of `size`.
+        The resampled reference, uint8 of `size` with as many channels, and where it is known, bool of `size`.
     """
     to = (size[1], size[0])
     scales = np.hypot(transform[0, :2], transform[1, :2])
@@ -288,7 +291,10 @@ def seen_at(
 def _refine(
     reference: Image, edited: Image, transform: Transform, shrink: float, *, turns: bool
 ) -> Transform:
-    """Gauss-Newton on luma detail with Tukey's weights at 1 / `shrink` of the size."""
+    """Refines a transform by Gauss-Newton on luma detail with Tukey's weights, at 1 / `shrink` of the size.
+
+    With `turns` False, only shift and scale are refined.
+    """
     small_edited = _resized_by(edited, 1 / shrink) if shrink > 1 else edited
     ratio = np.array([small_edited.shape[1] / edited.shape[1], small_edited.shape[0] / edited.shape[0]])
     to_small = np.array([[ratio[0], 0, (ratio[0] - 1) / 2], [0, ratio[1], (ratio[1] - 1) / 2], [0, 0, 1]])
@@ -327,7 +333,7 @@ def _refine(
 
 
 def _move(step: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """A step of the refinement, in units of the picture's size about its middle, as float64 (3, 3)."""
+    """The transform of a refinement step, float64 (3, 3); the step is relative to the picture's middle."""
     h, w = size
     return np.array(
         [

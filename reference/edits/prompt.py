@@ -1,8 +1,8 @@
-"""Editing the reference by words: StreamEdit's text-guided editor, run once on one still.
+"""Edits the reference by words: StreamEdit's text-guided editor, run once on one still.
 
-Weights are the user's own: a folder as diffusers saves it, or a model's id on the hub. InstructPix2Pix
-(Brooks et al., arXiv:2211.09800) changes the whole picture as told; a ControlNet inpainter (Zhang et al.,
-arXiv:2302.05543) repaints a mask. diffusers and transformers are imported on `load`, never before.
+The user provides the weights: a folder as diffusers saves it, or a model's id on the hub. InstructPix2Pix
+(Brooks et al., arXiv:2211.09800) changes the whole picture by an instruction. A ControlNet inpainter (Zhang
+et al., arXiv:2302.05543) repaints a mask. diffusers and transformers are imported by `load`, not before.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from correspondence import Float, Image, Landmarks, WeightsError, check_image
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 
-MOST_SIDE = 768  # the model sees the picture no larger than this
-MULTIPLE = 64  # sides the models can work on
-NOISE = (6.0, 16.0)  # levels: a change below the first is the autoencoder's own, above the second is meant
-FACE_ROOM = 1.12  # of the face's area, in the face's own oval: to the hairline
-FACE_EDGE = 0.03  # over which it fades, in faces
-NEEDED = ("torch", "diffusers", "transformers")  # the last: diffusers' text encoders fail late without it
+MOST_SIDE = 768  # longer side to which the picture is shrunk for the model, pixels
+MULTIPLE = 64  # the models need sides that are multiples of this, pixels
+NOISE = (6.0, 16.0)  # change below which it is the autoencoder's noise, and above which it is meant, levels
+FACE_ROOM = 1.12  # enlargement of the face's oval, so that it reaches the hairline
+FACE_EDGE = 0.03  # width over which the face's area fades, face sizes
+NEEDED = ("torch", "diffusers", "transformers")  # without the last, diffusers' text encoders fail late
 MISSING = "editing by words needs diffusers and transformers: python -m pip install 'livery[prompt]'"
-INDEX, CONTROL_INDEX = "model_index.json", "config.json"  # what describes a pipeline, and a ControlNet
+INDEX, CONTROL_INDEX = "model_index.json", "config.json"  # descriptions of a pipeline, and of a ControlNet
 PIX2PIX, REPAINTER = "StableDiffusionInstructPix2PixPipeline", "StableDiffusionControlNetInpaintPipeline"
 CONTROL = "ControlNetModel"
 
@@ -37,16 +37,20 @@ Progress = Callable[[int, int], None]  # steps done, steps in all
 
 
 class PromptCancelled(Exception):  # noqa: N818 - not an error: the user asked
-    """The edit was stopped before its end."""
+    """The edit was cancelled before its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptConfig:
-    """How a picture is edited by words; `__post_init__` checks the ranges."""
+    """Settings of an edit by words.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
 
     steps: int = 20
-    guidance: float = 7.5  # how far the words are followed
-    image_guidance: float = 1.5  # how far the picture is kept, InstructPix2Pix only
+    guidance: float = 7.5  # how strongly the words are followed
+    image_guidance: float = 1.5  # how strongly the picture is kept, InstructPix2Pix only
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +64,7 @@ class PromptConfig:
 
 
 class PromptEditor:
-    """A loaded text-guided editor; made by `load`, not thread-safe."""
+    """A loaded text-guided editor. `load` makes it. It is not thread-safe."""
 
     def __init__(self, pipeline: Any, device: str) -> None:
         self._pipeline = pipeline
@@ -69,16 +73,16 @@ class PromptEditor:
 
     @classmethod
     def load(cls, model: str, *, controlnet: str | None = None, device: str = "cpu") -> PromptEditor:
-        """Load weights, slowly.
+        """Loads weights. This is slow.
 
         Args:
             model: a folder that diffusers saved, or a model's id on the hub.
-            controlnet: the same of a ControlNet, for an inpainting model that does not hold its own.
+            controlnet: folder or id of a ControlNet, for an inpainting model that does not hold its own.
             device: "cpu" or "cuda".
 
         Raises:
-            WeightsError: diffusers or transformers are missing, there is no such model, or it is of
-                another kind; says what to do.
+            WeightsError: diffusers or transformers are missing, there is no such model, or it is of another
+                kind. The message says what to do.
         """
         try:
             import diffusers
@@ -113,25 +117,25 @@ class PromptEditor:
         progress: Progress = lambda done, total: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Image:
-        """The picture, edited as told.
+        """Edits a picture by words.
 
-        The model sees it shrunk; what it changed is enlarged and added, so that the picture stays as sharp
-        as it was, and pixels it left alone stay as they were, bit for bit.
+        The model edits a shrunk copy. Its change is enlarged and added to the picture, so that the picture
+        stays as sharp as it was. Pixels that the model left alone stay as they were, bit for bit.
 
         Args:
             image: uint8 (H, W, 3).
             prompt: what to do, in words.
-            mask: float32 (H, W) in [0, 1], 1: may change; None for all of it.
-            config: how.
-            progress: told after each step.
-            stop: asked after each step.
+            mask: float32 (H, W) in [0, 1], 1: may change; None for the whole picture.
+            config: settings; the defaults when None.
+            progress: called with the steps done and all steps, before the first step and after each one.
+            stop: called before the first step and after each one; True cancels the edit.
 
         Returns:
             uint8 (H, W, 3).
 
         Raises:
-            ValueError: no words, or a mask of another size.
-            PromptCancelled: `stop` said so.
+            ValueError: an empty prompt, or a mask of another size.
+            PromptCancelled: `stop` returned True.
         """
         config = config or PromptConfig()
         height, width = check_image(image)
@@ -190,13 +194,13 @@ class PromptEditor:
 
 
 def require(model: str, controlnet: str | None = None) -> None:
-    """Check that an editor's weights and libraries are there, without loading them.
+    """Checks that an editor's weights and libraries exist, without loading them.
 
     Args:
-        model, controlnet: see `PromptEditor.load`; of the hub's only the descriptions are fetched.
+        model, controlnet: see `PromptEditor.load`; only their descriptions are fetched from the hub.
 
     Raises:
-        WeightsError: something is missing, or of another kind; says what to do.
+        WeightsError: something is missing, or of another kind. The message says what to do.
     """
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         raise WeightsError(MISSING)
@@ -213,10 +217,10 @@ def require(model: str, controlnet: str | None = None) -> None:
 
 
 def face_area(landmarks: Landmarks, size: tuple[int, int]) -> Float:
-    """Where a face is, for `PromptEditor.edit`: 1 up to its outline, then fading.
+    """Makes a mask of a face for `PromptEditor.edit`: 1 up to its outline, then fading.
 
     Args:
-        landmarks: the face's.
+        landmarks: of the face.
         size: (H, W) of the picture.
 
     Returns:
@@ -231,10 +235,11 @@ def face_area(landmarks: Landmarks, size: tuple[int, int]) -> Float:
 
 
 def _class_name(model: str) -> str:
-    """The class of a pipeline that holds all it needs.
+    """Reads the class name of a pipeline that needs no further parts.
 
     Raises:
-        ValueError: it is of another kind, or its description is damaged. OSError: there is none.
+        ValueError: it is of another kind, or its description is damaged.
+        OSError: there is no such model.
     """
     name = _description(model, INDEX).get("_class_name")
     if name not in (PIX2PIX, REPAINTER):
@@ -245,10 +250,11 @@ def _class_name(model: str) -> str:
 
 
 def _description(model: str, name: str) -> dict[str, Any]:
-    """What a folder, or a model of the hub, says of itself.
+    """Reads the description `name` of a model in a folder or on the hub.
 
     Raises:
-        ValueError: it is damaged. OSError: there is none, or the hub cannot be reached.
+        ValueError: the description is damaged.
+        OSError: there is none, or the hub cannot be reached.
     """
     path = Path(model) / name
     if not path.parent.is_dir():
@@ -264,7 +270,7 @@ def _description(model: str, name: str) -> dict[str, Any]:
 
 
 def _of_hub(model: str, name: str) -> str:
-    """A file of the hub's, from this machine's cache or fetched."""
+    """Path of a file of the hub, from the local cache or fetched."""
     import huggingface_hub
 
     cached = huggingface_hub.try_to_load_from_cache(model, name)
@@ -279,14 +285,14 @@ def _of_hub(model: str, name: str) -> str:
 
 
 def _model_size(height: int, width: int) -> tuple[int, int]:
-    """(width, height) at which the model works: multiples of `MULTIPLE`, about the picture's shape."""
+    """(width, height) at which the model works: multiples of `MULTIPLE`, near the picture's aspect ratio."""
     scale = min(1.0, MOST_SIDE / max(height, width))
     columns, rows = (max(MULTIPLE, round(side * scale / MULTIPLE) * MULTIPLE) for side in (width, height))
     return columns, rows
 
 
 def _added(image: Image, seen: Image, made: Image, mask: Float | None) -> Image:
-    """The picture plus what the model changed on its shrunk copy, where that is more than its noise."""
+    """Adds the model's change on the shrunk copy to the picture, where it exceeds the model's noise."""
     change = made.astype(np.float32) - seen
     evidence = np.abs(cv2.blur(change, (5, 5))).max(axis=2)
     meant = cv2.blur(cv2.dilate(smoothstep(evidence, *NOISE), np.ones((5, 5), np.uint8)), (5, 5))

@@ -1,4 +1,4 @@
-"""What saving did to the whole picture alike: a slight tone and a slight softening or sharpening."""
+"""Measures what saving did to the whole picture: a slight tone, and slight softening or sharpening."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import numpy as np
 
 from correspondence import Bool, Float, Image
 
-BANDS_PX = (0.6, 1.2, 2.4)  # standard deviations of the low-passes between which detail is weighed
-SAMPLES = 25_000  # pixels the fit looks at
-ROUNDS = 12
-SLIGHT = 8.0  # levels: a larger tone is an edit
-TILES = 4  # the picture is cut in so many tiles each way: a global change is seen in most of them
-AGREEING = 0.7  # share of the tiles that must be explained better
-BETTER = 0.93  # of the difference without the fit
-TUKEY = 4.685
+BANDS_PX = (0.6, 1.2, 2.4)  # standard deviations of the low-passes that separate bands of detail, pixels
+SAMPLES = 25_000  # number of pixels used by the fit
+ROUNDS = 12  # largest number of rounds of the robust fit
+SLIGHT = 8.0  # a larger tone is an edit, levels
+TILES = 4  # tiles along each side of the picture; a global change is visible in most of them
+AGREEING = 0.7  # share of the tiles in which the fit must reduce the difference
+BETTER = 0.93  # the fit must reduce the difference to at most this share
+TUKEY = 4.685  # constant of Tukey's biweight
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transfer:
-    """What saving made of each pixel of a reference, apart from noise and from the edit.
+    """What saving changed at each pixel of a reference, apart from noise and from the edit.
 
     Attributes:
         tone: change of colour, levels, float32 (H, W, 3).
@@ -35,25 +35,29 @@ class Transfer:
 
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> Transfer:
-        """Of a picture of `shape` (H, W, 3) that saving left alone."""
+        """The transfer of a picture of `shape` (H, W, 3) that saving left unchanged."""
         return cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
 
     @property
     def tone_levels(self) -> float:
-        """How far the tone shifts the picture: median over the pixels of its largest channel, levels."""
+        """Size of the tone: median over the pixels of the largest absolute change of a channel, levels."""
         return float(np.median(np.abs(self.tone).max(axis=2)))
 
 
 def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) -> Transfer | None:
-    """Fit what an editor and a file format did to all of the picture alike; None where it explains nothing.
+    """Fits what an editor and a file format did to the whole picture.
 
-    Robust least squares (Tukey's weights): the edited area is an outlier. Detail is weighed in three bands,
-    colour by an affine map.
+    It uses robust least squares with Tukey's weights, so that the edited area counts as outlier. Detail is
+    fitted by a weight for each of three bands, colour by an affine map.
 
     Args:
         seen: the reference in the edited picture's grid, RGB (H, W, 3), levels.
         edited: RGB uint8 (H, W, 3).
-        valid: where the two can be compared, bool (H, W).
+        valid: where the two can be compared, bool (H, W); everywhere when None.
+
+    Returns:
+        The fit; None if there are too few pixels, if the tone is too large for a side effect of saving, or if
+        the fit does not reduce the difference.
     """
     before = np.asarray(seen, np.float32)
     residual: Float = np.asarray((edited.astype(np.float32) - before) @ _TO_YCC.T, np.float32)
@@ -95,7 +99,7 @@ def _bands(ycc: Float) -> list[Float]:
 
 
 def _robust_fit(columns: Float, values: Float) -> Float:
-    """Least squares with Tukey's biweight, the scale measured by the smaller rests."""
+    """Least squares with Tukey's biweight. The scale is estimated from the smaller residuals."""
     weights = np.zeros(columns.shape[1])
     rest = values - np.median(values)
     for _ in range(ROUNDS):
@@ -112,7 +116,10 @@ def _robust_fit(columns: Float, values: Float) -> Float:
 
 
 def _explains(pair: tuple[Float, Float], where: Bool) -> bool:
-    """Whether the rest is smaller with the fit than without in most tiles of the picture."""
+    """Whether the residual is smaller with the fit than without it in most tiles of the picture.
+
+    `pair` holds the difference without the fit, and the residual with it.
+    """
     h, w = where.shape
     votes = []
     for rows in np.array_split(np.arange(h), TILES):

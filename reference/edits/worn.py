@@ -1,4 +1,4 @@
-"""Which face of a reference an edit was made on."""
+"""Finds the face of a reference that an edit was made on."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from correspondence import Landmarks
 from correspondence.face.landmarks import detect_faces
 from reference.edits.edit import Edit
 
-RIM = 0.25  # of the face's sides: hair, ears and chin belong to it
-ON_FACE = 0.5  # share of an edit that lies on a face which it was made for
+RIM = 0.25  # margin around the face's box for hair, ears and chin, share of its sides
+ON_FACE = 0.5  # share of an edit that must lie on a face for the edit to belong to that face
 
 
 def edited_face(edit: Edit, largest: Landmarks | None) -> Landmarks | None:
-    """The landmarks of the face that holds most of an edit.
+    """Finds the face that holds most of an edit.
 
     Args:
-        edit: of a reference.
-        largest: of the reference's largest face, which stands where no other holds more.
+        edit: the edit, with its reference.
+        largest: landmarks of the reference's largest face; None without a face.
+
+    Returns:
+        The landmarks of that face. It is the largest one unless another face holds more of the edit, and more
+        than `ON_FACE` of it.
     """
     if largest is None or edit.is_empty or edit.is_global or _share(edit, largest) >= ON_FACE:
         return largest

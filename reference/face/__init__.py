@@ -1,1 +1,1 @@
-"""What the reference package needs to know of a face: its parts, its pose, and its worth as a reference."""
+"""A face in a picture: its parts, its pose, and its quality as a reference."""

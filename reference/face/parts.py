@@ -1,4 +1,4 @@
-"""Parts of the face by FaceMesh landmark number, and how far mouth and eyes are open."""
+"""Parts of the face by FaceMesh landmark number, and the openings of mouth and eyes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def take(landmarks: Landmarks, numbers: tuple[int, ...]) -> Float:
 
 
 def distance(landmarks: Landmarks, a: int, b: int) -> float:
-    """Distance of two landmarks in the picture, pixels."""
+    """Distance between landmarks number a and b in the picture, pixels."""
     return float(np.linalg.norm(landmarks.points[a, :2] - landmarks.points[b, :2]))
 
 

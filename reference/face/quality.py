@@ -1,4 +1,4 @@
-"""How well a frame would serve as reference: frontal, lit, sharp, eyes open, large, inside the frame."""
+"""Rates a frame as reference: its face should be frontal, lit, sharp, large, in the frame, with open eyes."""
 
 from __future__ import annotations
 
@@ -11,30 +11,28 @@ import numpy as np
 from correspondence import Box, Float, Image, Landmarks, check_image
 from reference.face.parts import distance, eye_openings, face_size
 
-FACE_SIDE = 192  # a larger face is shrunk to this before its sharpness is measured, pixels
+FACE_SIDE = 192  # longer side to which a larger face is shrunk to measure its sharpness, pixels
 EYES_SHUT, EYES_OPEN = 0.10, 0.30  # lid distance over eye width
-GOOD = 0.4  # a part at least this high is not complained about
+GOOD = 0.4  # a part of the score from here on is good enough
 SHARP_LOW, SHARP_HIGH = 0.003, 0.1  # variance of the Laplacian over the variance of the luma
-QUIET = (
-    60.0  # variance of luma, levels squared, of noise and rounding: what a dark face has of it is no detail
-)
+QUIET = 60.0  # variance of luma by noise and rounding, which is no detail in a dark face, levels squared
 DARK, LIT = 15.0, 75.0  # mean luma of a face, levels
-BRIGHT, WHITE = 222.0, 248.0
-FAINT, PLAIN = 3.0, 12.0  # standard deviation of its luma
-BLOCK = 8  # side of the blocks that video and JPEG are coded in, pixels
-EVEN, BLOCKY = 2.0, 4.0  # steps of luma at the blocks' borders over those inside them
-USUAL = (0.55, 0.95)  # of a clip's usual light and contrast: a frame below the first is in a fade
+BRIGHT, WHITE = 222.0, 248.0  # the same for a face that is too bright, levels
+FAINT, PLAIN = 3.0, 12.0  # standard deviation of a face's luma, levels
+BLOCK = 8  # side of the coding blocks of video and JPEG, pixels
+EVEN, BLOCKY = 2.0, 4.0  # ratio of luma steps at the blocks' borders to those inside
+USUAL = (0.55, 0.95)  # share of a clip's usual values at which a frame counts 0, and at which it counts 1
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceScore:
-    """A frame's worth as reference; every figure in [0, 1].
+    """The quality of a frame as reference. All figures but `level` and `contrast` are in [0, 1].
 
     Attributes:
-        total: the product of the others, each eased so that one middling figure does not decide alone.
-        frontal, sharp, eyes_open, size, in_frame, lit, clean: its parts; `lit` is low for a face near black,
-            near white or without contrast, `clean` for one coded in visible blocks.
-        reason: what lowers it most, in words; "good" where nothing does.
+        total: the product of the parts, each eased so that one middling part does not decide alone.
+        frontal, sharp, eyes_open, size, in_frame, lit, clean: the parts. `lit` is low for a face near black,
+            near white or without contrast. `clean` is low for a picture coded in visible blocks.
+        reason: what lowers the score most, in words for the user; "good" if nothing does.
         level, contrast: mean and standard deviation of the face's luma, levels.
     """
 
@@ -63,11 +61,11 @@ _WORDS = {
 
 
 def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore:
-    """Rate a frame as reference.
+    """Rates a frame as reference.
 
     Args:
         image: RGB uint8 (H, W, 3).
-        landmarks: of its face; None gives 0 and says so.
+        landmarks: of its face; None gives a score of 0.
 
     Raises:
         ValueError: a picture of another dtype or shape, or landmarks of another picture size.
@@ -99,15 +97,15 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
 
 
 def among(scores: Sequence[ReferenceScore]) -> list[float]:
-    """Totals of a clip's frames, measured against the clip's own light, contrast and sharpness.
+    """Rates a clip's frames relative to the clip's own light, contrast and sharpness.
 
-    A frame in a fade or blurred by motion is worse than its neighbours, however it would rate alone.
+    A frame in a fade or with motion blur thus rates lower than its neighbours, whatever its own score.
 
     Args:
-        scores: of the clip's frames; those without a face are 0.
+        scores: of the clip's frames; those without a face have a total of 0.
 
     Returns:
-        One total each, [0, 1], in the same order.
+        One total for each frame, [0, 1], in the same order.
     """
     seen = [score for score in scores if score.total > 0]
     if not seen:
@@ -123,7 +121,7 @@ def among(scores: Sequence[ReferenceScore]) -> list[float]:
 
 
 def _face_box(landmarks: Landmarks) -> Box | None:
-    """The part of the face's box inside the picture; None where less than 4 pixels of it are."""
+    """The part of the face's box inside the picture; None if a side of it is shorter than 4 pixels."""
     h, w = landmarks.image_size
     x0, y0, x1, y1 = landmarks.box
     left, top, right, bottom = max(0, int(x0)), max(0, int(y0)), min(w, int(x1) + 1), min(h, int(y1) + 1)
@@ -138,13 +136,13 @@ def _light(luma: Float, box: Box) -> tuple[float, float]:
 
 
 def _lit(level: float, contrast: float) -> float:
-    """1 for a face that is neither dark nor white nor flat."""
+    """Rates the light of a face: 1 if it is neither dark nor white nor without contrast."""
     bright = 1 - _ease(level, BRIGHT, WHITE)
     return _ease(level, DARK, LIT) * bright * _ease(contrast, FAINT, PLAIN)
 
 
 def _clean(luma: Float, box: Box) -> float:
-    """1 where luma steps no more at the borders of 8 x 8 blocks than inside them, 0 where blocks are seen."""
+    """Rates the coding around a face: 1 without visible 8 x 8 blocks, 0 if luma steps at their borders."""
     h, w = luma.shape
     x0, y0, x1, y1 = box
     rim = round(0.5 * max(x1 - x0, y1 - y0))  # around the face too: it may lie in one block
@@ -160,12 +158,12 @@ def _clean(luma: Float, box: Box) -> float:
 
 
 def eyes_open(landmarks: Landmarks) -> float:
-    """How open the eyes are, `ReferenceScore.eyes_open`: 0 shut, 1 wide."""
+    """Rates how open the eyes are, see `ReferenceScore.eyes_open`: 0 for shut, 1 for wide open."""
     return float(np.mean([_ease(o, EYES_SHUT, EYES_OPEN) for o in eye_openings(landmarks)]))
 
 
 def _frontal(landmarks: Landmarks) -> float:
-    """1 for a face looking at the camera, 0 for one turned by some 45 degrees, from left-right balance."""
+    """Rates how frontal a face is: 1 if it looks at the camera, 0 if it is turned by about 45 degrees."""
     nose_right, nose_left = distance(landmarks, 1, 234), distance(landmarks, 1, 454)
     balance = min(nose_right, nose_left) / max(nose_right, nose_left, 1e-3)  # yaw
     up, down = distance(landmarks, 1, 168), distance(landmarks, 1, 152)
@@ -176,9 +174,9 @@ def _frontal(landmarks: Landmarks) -> float:
 
 
 def _sharp(image: Image, landmarks: Landmarks) -> float:
-    """Variance of the Laplacian of the face at a fixed size, over its contrast (Pech-Pacheco et al. 2000).
+    """Rates sharpness by the variance of the Laplacian over the contrast (Pech-Pacheco et al. 2000).
 
-    The contrast counts with what noise has of it, so that a face near black does not seem sharp.
+    A variance of noise is added to the contrast, so that a face near black does not count as sharp.
     """
     box = _face_box(landmarks)
     if box is None:
@@ -197,7 +195,7 @@ def _sharp(image: Image, landmarks: Landmarks) -> float:
 
 
 def _inside(landmarks: Landmarks) -> float:
-    """1 where the face keeps off the frame's border, 0 where a tenth of its landmarks lie outside."""
+    """Rates whether a face lies in the frame: 1 if it does, 0 if a tenth of its landmarks lie outside."""
     h, w = landmarks.image_size
     points = landmarks.points[:468, :2]
     outside = ((points < 0) | (points > (w - 1, h - 1))).any(axis=1).mean()

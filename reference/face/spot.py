@@ -1,4 +1,4 @@
-"""The place in the frame where a face was: whether it still shows the same."""
+"""Remembers the place of a face in a frame, to tell whether a later frame still shows the same there."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks
 
-SIDE = 24  # pixels of the small picture of it
-STAYS = 0.6  # correlation of luma from which the place still shows what it did
+SIDE = 24  # side of the small picture of the place, pixels
+STAYS = 0.6  # correlation of luma from which the place still shows the same
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spot:
-    """What a face's place showed.
+    """The picture at the place of a face.
 
     Attributes:
         size: (H, W) of the frame.
-        box: the place, pixels, end exclusive.
-        luma: float32 (24, 24), less its mean.
+        box: the place (x0, y0, x1, y1), pixels, end exclusive.
+        luma: luma of the place minus its mean, float32 (24, 24).
     """
 
     size: tuple[int, int]
@@ -29,7 +29,7 @@ class Spot:
 
     @classmethod
     def of(cls, frame: Image, landmarks: Landmarks) -> Spot | None:
-        """None where the face lies outside the frame."""
+        """Takes the place of a face from a frame, uint8 (H, W, 3); None if the face is outside the frame."""
         h, w = frame.shape[:2]
         x0, y0, x1, y1 = (round(float(v)) for v in landmarks.box)
         box = (max(0, x0), max(0, y0), min(w, x1), min(h, y1))
@@ -38,7 +38,7 @@ class Spot:
         return cls((h, w), box, _small(frame, box))
 
     def shown_in(self, frame: Image) -> bool:
-        """Whether a later frame shows the same there: the face was overlooked, and has not gone."""
+        """Whether a later frame shows the same there, so that a face that is not found was only missed."""
         if frame.shape[:2] != self.size:
             return False
         now = _small(frame, self.box)

@@ -1,4 +1,4 @@
-"""How far two views of one face are apart: turn, roll, size and expression, from their landmarks."""
+"""The difference between two views of one face, by landmarks: turn, roll, size and expression."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ RIGID += (127, 356, 234, 454, 67, 297, 103, 332, 116, 345)
 
 @dataclass(frozen=True, slots=True)
 class ViewChange:
-    """What separates one view of a face from another.
+    """The difference between two views of a face.
 
     Attributes:
-        yaw_deg, pitch_deg: turn out of the picture plane; roll_deg: in it.
+        yaw_deg, pitch_deg: turn out of the picture plane, degrees.
+        roll_deg: turn in the picture plane, degrees.
         log_scale: natural log of the ratio of sizes.
-        lips: change of the lip gap over the mouth's width; eyes: of the wider change of lid opening.
+        lips: change of the mouth's opening, see `lip_gap`.
+        eyes: change of the opening of the eye that changes more, see `eye_openings`.
     """
 
     yaw_deg: float
@@ -39,7 +41,7 @@ class ViewChange:
 
 
 def view_change(start: Landmarks, end: Landmarks) -> ViewChange:
-    """The rigid motion of the head (Umeyama 1991) and the change of expression from `start` to `end`."""
+    """Computes the head's rigid motion (Umeyama 1991) and the change of expression from `start` to `end`."""
     a, b = (np.asarray(lm.points[list(RIGID)], np.float64) for lm in (start, end))
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     u, _, vt = np.linalg.svd(b.T @ a)

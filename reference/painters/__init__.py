@@ -1,1 +1,1 @@
-"""Painters of presets: antialiased shapes, make-up and face paint."""
+"""Functions that draw the presets: antialiased shapes, make-up and face paint."""

@@ -1,4 +1,4 @@
-"""Antialiased shapes on a face and the ways of make-up to lie on skin."""
+"""Antialiased shapes on a face, and the blend modes of make-up on skin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def parse_colour(text: str) -> Rgb:
-    """ "#rrggbb" to (r, g, b), 0 to 255.
+    """Parses "#rrggbb" to (r, g, b), 0 to 255.
 
     Raises:
-        ValueError: another form.
+        ValueError: the text has another form.
     """
     digits = text.removeprefix("#")
     if len(digits) != 6 or not text.startswith("#") or any(c not in "0123456789abcdefABCDEF" for c in digits):
@@ -29,7 +29,7 @@ def parse_colour(text: str) -> Rgb:
 
 
 def curve(points: Float, closed: bool = False, steps: int = 8) -> Float:
-    """A Catmull-Rom spline through points (N, 2), `steps` places per segment; float32 (M, 2)."""
+    """Samples a Catmull-Rom spline through points (N, 2) at `steps` places per segment; float32 (M, 2)."""
     if closed:
         padded = np.concatenate([points[-1:], points, points[:2]])
     else:
@@ -43,11 +43,15 @@ def curve(points: Float, closed: bool = False, steps: int = 8) -> Float:
 
 
 class Canvas:
-    """Shapes on one face, drawn at several times its resolution and returned as coverage of its crop.
+    """Draws shapes on one face at up to 4 times its resolution and returns their coverage on a crop.
+
+    Args:
+        landmarks: of the face.
 
     Attributes:
-        box: the crop (x0, y0, x1, y1) of the picture all coverages belong to.
+        box: the crop (x0, y0, x1, y1) of the picture that all coverages refer to.
         unit: a hundredth of the face's longer side, pixels.
+        size: (h, w) of the crop.
     """
 
     def __init__(self, landmarks: Landmarks) -> None:
@@ -68,23 +72,26 @@ class Canvas:
         self._points = landmarks.points[:, :2]
 
     def at(self, *numbers: int) -> Float:
-        """Landmarks by number, float32 (N, 2), pixels of the picture."""
+        """Returns landmarks by number, float32 (N, 2), pixels of the picture."""
         return self._points[list(numbers)]
 
     def between(self, a: int, b: int, share: float) -> Float:
-        """The place `share` of the way from landmark a to b, float32 (2,)."""
+        """Returns the place at `share` of the way from landmark a to b, float32 (2,), pixels."""
         place: Float = self._points[a] + np.float32(share) * (self._points[b] - self._points[a])
         return place
 
     def fill(self, *outlines: Float, soft: float = 0.0) -> Float:
-        """Polygons (N, 2), filled, softened by a Gaussian of `soft` units; float32 in [0, 1]."""
+        """Fills polygons (N, 2) and blurs them by a Gaussian of `soft` units; float32 in [0, 1]."""
         large = self._blank()
         for outline in outlines:
             cv2.fillPoly(large, [self._place(outline)], 255, cv2.LINE_AA, BITS)
         return self._shrunk(large, soft)
 
     def stroke(self, points: Float, widths: Sequence[float], soft: float = 0.0) -> Float:
-        """A line through points (N, 2) whose width runs through `widths`, units; float32 in [0, 1]."""
+        """Draws a line through points (N, 2), blurred by `soft` units; float32 in [0, 1].
+
+        The width of the line, in units, runs through `widths` from its start to its end.
+        """
         large = self._blank()
         path = curve(np.asarray(points, np.float32))
         along = np.linspace(0, len(widths) - 1, len(path))
@@ -97,7 +104,10 @@ class Canvas:
         return self._shrunk(large, soft)
 
     def blob(self, centre: Float, axes: tuple[float, float], turn_deg: float = 0.0) -> Float:
-        """A Gaussian spot with standard deviations `axes`, units; float32 in [0, 1], cut to 0 at 2.6."""
+        """Draws a Gaussian spot with standard deviations `axes`, units; float32 in [0, 1].
+
+        It is turned by `turn_deg` degrees and falls to 0 at 2.6 standard deviations.
+        """
         h, w = self.size
         x = np.arange(w, dtype=np.float32)[None, :] + self.box[0] - centre[0]
         y = np.arange(h, dtype=np.float32)[:, None] + self.box[1] - centre[1]
@@ -110,7 +120,7 @@ class Canvas:
         return spot.astype(np.float32)
 
     def dots(self, centres: Float, radii: Float, strengths: Float) -> Float:
-        """Round spots, radii in units, each of its own strength; float32 in [0, 1]."""
+        """Draws round spots, each with its radius in units and its strength; float32 in [0, 1]."""
         large = self._blank()
         for centre, radius, strength in zip(centres, radii, strengths, strict=True):
             place = self._place(centre[None])[0, 0]
@@ -128,24 +138,24 @@ class Canvas:
     def _shrunk(self, large: npt.NDArray[np.uint8], soft: float) -> Float:
         small = cv2.resize(large, self.size[::-1], interpolation=cv2.INTER_AREA)
         sigma = soft * self.unit
-        if sigma > 0.3:  # in 8 bits, so that it ends in exact zeros
+        if sigma > 0.3:  # blurred in 8 bits, so that it ends in exact zeros
             small = cv2.GaussianBlur(small, (0, 0), sigma)
         return small.astype(np.float32) / np.float32(255)
 
 
 def luma(image: Float) -> Float:
-    """Brightness of an RGB picture, float32 (H, W, 1)."""
+    """Luma of an RGB picture, float32 (H, W, 1)."""
     return np.asarray((image @ _LUMA)[..., None], np.float32)
 
 
 def tint(image: Float, coverage: Float, colour: Rgb, shading: float = 0.75) -> Float:
-    """The colour with the light and texture of the skin below it: lipstick, shadow, paint.
+    """Lays a colour with the light and texture of the skin below it: lipstick, eyeshadow, paint.
 
     Args:
         image: RGB float32 (H, W, 3), 0 to 255.
         coverage: float32 (H, W), [0, 1].
-        colour: what the skin's mean brightness turns into.
-        shading: how much of the skin's light and dark is kept, [0, 1].
+        colour: the colour that skin of mean brightness takes.
+        shading: share of the skin's light and dark that is kept, [0, 1].
     """
     bright = luma(image)
     weight = coverage[..., None]
@@ -157,12 +167,12 @@ def tint(image: Float, coverage: Float, colour: Rgb, shading: float = 0.75) -> F
 
 
 def stain(image: Float, coverage: Float, colour: Rgb) -> Float:
-    """Multiplied: what darkens and colours the skin without hiding it (freckles, contour, brows)."""
+    """Multiplies by a colour. It darkens and colours the skin without hiding it: freckles, contour, brows."""
     return blend(image, image * (np.array(colour, np.float32) / np.float32(255)), coverage)
 
 
 def flush(image: Float, coverage: Float, colour: Rgb) -> Float:
-    """The colour's hue at the skin's own brightness, a little darker: blush."""
+    """Gives the skin a colour's hue at a slightly lower brightness than its own: blush."""
     target = np.array(colour, np.float32)
     bright = luma(image)
     shifted = bright * (0.97 * target / max(float(target @ _LUMA), 8.0))
@@ -170,17 +180,17 @@ def flush(image: Float, coverage: Float, colour: Rgb) -> Float:
 
 
 def screen(image: Float, coverage: Float, colour: Rgb) -> Float:
-    """Lightened: highlights."""
+    """Lightens by a colour (screen blending): highlights."""
     light = np.array(colour, np.float32)
     return blend(image, 255 - (255 - image) * (255 - light) / np.float32(255), coverage)
 
 
 def blend(image: Float, over: Float, coverage: Float) -> Float:
-    """`over` on `image` by coverage, float32 (H, W, 3)."""
+    """Blends `over` onto `image` by coverage, float32 (H, W, 3)."""
     return np.asarray(image + coverage[..., None] * (over - image), np.float32)
 
 
 def crop(image: Image, box: Box) -> Float:
-    """A box of a picture as float32 (h, w, 3), 0 to 255."""
+    """Returns a box of a picture as float32 (h, w, 3), 0 to 255."""
     x0, y0, x1, y1 = box
     return image[y0:y1, x0:x1].astype(np.float32)

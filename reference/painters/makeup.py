@@ -1,6 +1,6 @@
-"""Painters of make-up: each draws at full strength on the crop of a face.
+"""Functions that draw make-up at full strength on the crop of a face.
 
-All take the crop (RGB float32 (h, w, 3), 0 to 255), its canvas and a colour, and return the painted crop.
+Each takes the crop (RGB float32 (h, w, 3), 0 to 255), its canvas and a colour, and returns the painted crop.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from reference.face import parts
 from reference.painters.drawing import Canvas, Rgb, curve, flush, screen, stain, tint
 
 _FRECKLE_SEED = 7
-# Triangles of landmarks that freckles fall into: cheeks and the bridge of the nose, and how many each gets.
+# Triangles of landmarks on cheeks and bridge of the nose, and the number of freckles in each.
 _FRECKLED = (
     ((118, 205, 126), 15),
     ((347, 425, 355), 15),

@@ -1,4 +1,4 @@
-"""Painters of face paint: opaque colours with the skin's light on them."""
+"""Functions that draw face paint: opaque colours with the skin's light on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tiger(face: Float, canvas: Canvas, colour: Rgb) -> Float:
 
 
 def _tiger_stripes(canvas: Canvas) -> list[tuple[Float, tuple[float, ...]]]:
-    """Paths (N, 2) and widths in units: forehead, cheeks and jaw, tapering inward."""
+    """Paths (N, 2) and widths in units of the stripes on forehead, cheeks and jaw, which taper inward."""
     stripes: list[tuple[Float, tuple[float, ...]]] = [
         (np.stack([canvas.between(top, 9, t) for t in (0.12, 0.45, 0.8)]), (2.6, 2.2, 0.2))
         for top in (10, 109, 338)
@@ -73,7 +73,7 @@ def warpaint(face: Float, canvas: Canvas, colour: Rgb) -> Float:
 
 
 def _brushed(coverage: Float, canvas: Canvas) -> Float:
-    """Coverage with the thin places a brush leaves, fixed in the face's own axes."""
+    """Thins coverage along streaks as a brush leaves them. The streaks are fixed to the face's axes."""
     right, left = canvas.at(234)[0], canvas.at(454)[0]
     across = (left - right) / max(float(np.linalg.norm(left - right)), 1e-3)
     down = np.array([-across[1], across[0]], np.float32)

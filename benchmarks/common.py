@@ -1,4 +1,4 @@
-"""What every benchmark shares: clips, percentiles, tables, and results with the machine they came from."""
+"""Shared by all benchmarks: clips, percentiles, tables, and results with a description of the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def portraits_dir() -> Path:
     """The folder of portrait clips: $LIVERY_PORTRAITS, else ../shared/portraits beside the repository.
 
     Raises:
-        FileNotFoundError: it has no `val` folder.
+        FileNotFoundError: the folder has no `val` folder.
     """
     named = os.environ.get("LIVERY_PORTRAITS")
     folder = Path(named) if named else ROOT.parent / "shared" / "portraits"
@@ -38,10 +38,10 @@ def portraits_dir() -> Path:
 
 
 def read_clip(path: Path, limit: int | None = None, size: int | None = None) -> list[Image]:
-    """The first `limit` frames of a clip, RGB; resized to size x size where given.
+    """Read the first `limit` frames of a clip, RGB, resized to size x size if a size is given.
 
     Raises:
-        ValueError: the file gives no frame.
+        ValueError: the file has no frame.
     """
     capture = cv2.VideoCapture(str(path))
     frames: list[Image] = []
@@ -62,7 +62,7 @@ def read_clip(path: Path, limit: int | None = None, size: int | None = None) -> 
 
 
 def percentiles(values: Iterable[float], wanted: Sequence[float] = (50, 95, 99)) -> dict[str, float]:
-    """{"p50": ..., "p95": ..., "p99": ...}; NaN without values."""
+    """Compute percentiles as {"p50": ..., "p95": ..., "p99": ...}. NaN without values."""
     held = np.fromiter(values, np.float64)
     return {f"p{p:g}": float(np.percentile(held, p)) if held.size else float("nan") for p in wanted}
 
@@ -103,7 +103,7 @@ def _processor() -> str:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str | float]]) -> None:
-    """A Markdown table on standard output; numbers to three significant places."""
+    """Print a Markdown table to standard output. Numbers have three significant digits."""
     cells = [[c if isinstance(c, str) else _number(c) for c in row] for row in rows]
     widths = [max(len(h), *(len(row[i]) for row in cells)) for i, h in enumerate(headers)]
     for row in (list(headers), ["-" * w for w in widths], *cells):
@@ -117,7 +117,7 @@ def _number(value: float) -> str:
 
 
 def write_results(name: str, results: Any, about: dict[str, Any]) -> Path:
-    """Write {"metadata": ..., "results": ...} to benchmarks/results/<name>.json; the path."""
+    """Write {"metadata": ..., "results": ...} to benchmarks/results/<name>.json. Returns the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"metadata": about, "results": results}, indent=1, default=float) + "\n")

@@ -1,8 +1,9 @@
-"""`livery bench coverage`: is the edit covered, is what is called covered right, and at how many keyframes.
+"""`livery bench coverage`: how much of an edit is covered, how often rightly, with how many keyframes.
 
-Each clip is played forward, then backward, its first frame edited. Coverage is the share of the edit that
-the policy takes as seen with confidence by the reference in use, `KeeperConfig`'s radius and threshold.
-What is called covered is checked in two ways, both components of the error against the same radius:
+Each clip is played forward, then backward, with its first frame edited. Coverage is the share of the edit
+that the policy regards as seen with confidence by the reference in use, by `KeeperConfig`'s radius and
+threshold.
+What counts as covered is checked in two ways. Both compare the two components of the error with that radius:
 `held` at landmarks that the matcher was not given (half of all), against where they were detected in the
 keyframe; `known` on made-up pairs with known field and occluders, on the pixels where the edit lies and that
 are visible; `known, all` with the covered ones, which count as wrong.
@@ -46,7 +47,7 @@ COLUMNS = (
 
 @dataclass
 class Played:
-    """What happened to one edit on one clip."""
+    """Results of one edit on one clip."""
 
     coverage: list[float] = field(default_factory=list)
     made: list[int] = field(default_factory=list)  # numbers of frames
@@ -82,7 +83,7 @@ class Played:
 
 @dataclass(frozen=True, eq=False)
 class CoverageJudge:
-    """Checks what a match calls covered against places it was not given."""
+    """Checks the coverage of a match at landmarks that the matcher was not given."""
 
     matcher: Matcher
     config: KeeperConfig
@@ -134,7 +135,7 @@ def play(
     judge: CoverageJudge,
     every: int,
 ) -> Played | None:
-    """One clip, forward and backward, worn one edit; None where its first frame shows no face."""
+    """Play one clip forward and backward with one edit. None if its first frame shows no face."""
     first = landmarks[0]
     if first is None:
         return None
@@ -166,7 +167,7 @@ def play(
 
 
 class Tracked:
-    """A tracker that knows the clip's landmarks, in the order its frames are played."""
+    """A tracker that returns the clip's known landmarks in the order in which its frames are played."""
 
     def __init__(self, landmarks: Sequence[Landmarks | None], order: Any) -> None:
         self._landmarks, self._order = landmarks, order
@@ -188,7 +189,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print one table an edit, write JSON; 0."""
+    """Measure, print one table per edit and write JSON. Returns 0."""
     paths = sorted((portraits_dir() / args.part).glob("*.mp4"))
     paths = [p for p in paths if not args.clips or p.stem in args.clips]
     judge = CoverageJudge(

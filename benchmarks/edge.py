@@ -1,4 +1,4 @@
-"""Each change to aiortc, before and after: latency, loss, encoders, history, unread tracks.
+"""Compares each change to aiortc before and after: latency, loss, encoders, history and unread tracks.
 
 Two aiortc peers on this machine, in a process of their own for each case, one sending a 720p clip that was
 encoded before (2.5 Mb/s, a key frame each 2 s; it cannot answer a request for one, as OBS does not). For the
@@ -40,12 +40,16 @@ RTT_S = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Two peers and what lies between them.
+    """A connection of two peers, with the settings of source, patch and relay.
 
     Attributes:
-        name: for the table; parts: what is installed of the patch.
-        fps: of the source; delay_s, loss: of the relay in each direction.
-        seconds: measured time; read: whether anybody reads the track.
+        name: name in the table.
+        parts: installed parts of the patch.
+        fps: frames per second of the source.
+        delay_s: delay of the relay in each direction, seconds.
+        loss: share of datagrams that the relay loses in each direction.
+        seconds: measured time.
+        read: whether anybody reads the track.
     """
 
     name: str
@@ -84,7 +88,7 @@ def cases(seconds: float) -> dict[str, list[Case]]:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the benchmark."""
     parser.add_argument("--seconds", type=float, default=8.0, help="scales the measured time of each case")
     parser.add_argument("--clip", default="demo", help="a clip of portraits/val, or 'demo'")
     parser.add_argument(
@@ -160,7 +164,7 @@ async def connection(case: Case, clip: live.EncodedClip) -> Figures:
 def figures(
     case: Case, source: live.ClipTrack, arrivals: live.Arrivals, from_s: float, until_s: float
 ) -> Figures:
-    """Latency, the longest freeze, and frames that came broken or not at all."""
+    """Compute the latency, the longest freeze, and the numbers of broken and missing frames."""
     delays, sent, received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
     shown_s = [at_s for at_s, _ in arrivals.seen if from_s <= at_s < until_s + 1.0]
     broken = sum(code is None for at_s, code in arrivals.seen if from_s <= at_s < until_s)
@@ -177,7 +181,7 @@ def figures(
 
 
 def encoders() -> list[Figures]:
-    """CPU a 720p frame costs, and what a step of the bit rate does."""
+    """Measure the CPU time of a 720p frame and the effect of a step of the bit rate."""
     rows = []
     pictures = list(live.source_pictures(None, 60))
     for name, encoder in (
@@ -208,7 +212,7 @@ def encoders() -> list[Figures]:
 
 
 def history() -> list[Figures]:
-    """How many packets of a large key frame (170 kB) the sender can still repeat."""
+    """Count the packets of a large key frame (170 kB) that the sender can still repeat."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         return [
@@ -224,7 +228,7 @@ def repeatable(name: str, parts: tuple[str, ...]) -> Figures:
 
 
 class _Void:
-    """A transport that keeps what is sent."""
+    """A transport that stores what is sent."""
 
     state = "connected"
 

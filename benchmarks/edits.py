@@ -1,11 +1,11 @@
-"""`livery bench edits`: how near a carried edit comes to the same edit made on each live frame.
+"""`livery bench edits`: how close a carried edit comes to the same edit made on each live frame.
 
-Reference is frame 0 of a clip. Fixed edits are made on it and carried onto later frames; each edit can
-also be made on the live frame itself, and that is the truth. Lipstick and mark are drawn there through the
-frame's own landmarks, which favours methods that follow landmarks. Fidelity is PSNR in dB where the truth
-differs from the frame (and 5 px around); `whole` is the same over all pixels. A tone curve is recognised as
-one and applied to the live pixel, so delta meets its truth whatever the field; `clarity` is the edit of the
-whole picture that has to be carried.
+The reference is frame 0 of a clip. Fixed edits are made on it and carried onto later frames. Each edit can
+also be made on the live frame itself, which gives the truth. Lipstick and mark are drawn there by the frame's
+own landmarks, which favours methods that follow landmarks. Fidelity is PSNR in dB where the truth differs
+from the frame (and 5 px around). `whole` is the same over all pixels. A tone curve is recognised as such and
+applied to the live pixel, so delta equals its truth whatever the field is. `clarity` is the edit of the whole
+picture that has to be carried.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MATCHERS = ("classical", "thorough", "DIS medium", "landmark-only")
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of composing that gets rows of its own."""
+    """A way to compose that has rows of its own."""
 
     name: str
     mode: Mode
@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score all edits, ways and matchers; print one table and write benchmarks/results/edits.json."""
+    """Score all edits, ways and matchers. Prints one table and writes benchmarks/results/edits.json."""
     scores: Scores = {}
     clips = sorted((portraits_dir() / "val").glob("*.mp4"))
     clips = [clip for clip in clips if not args.clips or clip.stem in args.clips]
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def score_clip(reference: Image, frames: list[Image], methods: Sequence[Method], scores: Scores) -> int:
-    """Score one clip's frames into `scores`; how many were scored (frames without a face are left out)."""
+    """Add the scores of one clip's frames with a face to `scores`. Returns the number of these frames."""
     landmarks = detect_landmarks(reference)
     if landmarks is None:
         return 0
@@ -121,7 +121,7 @@ def score_clip(reference: Image, frames: list[Image], methods: Sequence[Method],
 
 
 def mean(scores: Scores, matcher: str, way: str, edit: str, part: str = "region") -> float:
-    """Mean PSNR, dB; NaN where nothing was scored."""
+    """Mean PSNR, dB. NaN if nothing was scored."""
     values = scores.get((matcher, way, edit, part), [])
     return float(np.mean(values)) if values else float("nan")
 

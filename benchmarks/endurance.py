@@ -55,7 +55,7 @@ def _values() -> array[float]:
 
 @dataclass
 class Minute:
-    """What one row did in one minute."""
+    """Results of one row in one minute."""
 
     errors: array[float] = field(default_factory=_values)
     capped: array[float] = field(default_factory=_values)
@@ -90,7 +90,7 @@ def dotted(passes: Passes) -> tuple[Dots, Edit]:
 
 
 def times(minutes: float, fps: float) -> Iterator[tuple[float, bool]]:
-    """Times of the frames shown, and whether each follows its direct neighbour in the clip."""
+    """Times of the frames shown, and whether each directly follows its neighbour in the clip."""
     step, warp_due = round(CLIP_FPS / fps), 0
     for n in range(0, round(60 * minutes * CLIP_FPS), step):
         yield n / CLIP_FPS, False
@@ -100,7 +100,7 @@ def times(minutes: float, fps: float) -> Iterator[tuple[float, bool]]:
 
 
 def face_of(image: Image, shown: Shown) -> Image:
-    """The face's box with a margin, cut out."""
+    """Cut out the face's box with a margin."""
     x0, y0, x1, y1 = shown.truth.box
     reach = 0.1 * face_size(shown.truth)
     h, w = shown.truth.image_size
@@ -111,7 +111,7 @@ def face_of(image: Image, shown: Shown) -> Image:
 def endure(
     passes: Passes, carriers: dict[str, Carrier], dots: Dots, minutes: float, fps: float
 ) -> dict[str, list[Minute]]:
-    """Show every carrier the same frames; minute by minute what became of the dots."""
+    """Show every carrier the same frames. Returns the results of the dots minute by minute."""
     kept: dict[str, list[Minute]] = {name: [] for name in carriers}
     counts = dict.fromkeys(carriers, (0, 0))
     last: tuple[Shown, dict[str, Image]] | None = None
@@ -196,7 +196,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write JSON and a plot; 0."""
+    """Measure, print the tables, write JSON and a plot. Returns 0."""
     matcher = Matcher.load(args.matcher)
     passes = Passes(portraits_dir() / "val" / f"{args.clip}.mp4", args.seed)
     dots, edit = dotted(passes)
@@ -240,7 +240,7 @@ def summary(name: str, minutes: Sequence[Minute]) -> dict[str, Any]:
 
 
 def best_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All rows, but of StreamEdit's sweep only the one with the least capped error."""
+    """All rows, but only the one with the least capped error of StreamEdit's sweep."""
     swept = [r for r in results if r["row"].startswith("StreamEdit")]
     best = min(swept, key=lambda r: float(r["mean"]["capped px"]), default=None)
     return [r for r in results if r not in swept or r is best]

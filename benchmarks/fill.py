@@ -1,4 +1,4 @@
-"""`livery bench fill`: frames between references, and masked fills, against everything simpler.
+"""`livery bench fill`: compares frames between references, and masked fills, with all simpler methods.
 
 Frames 0 to 81 of each clip at 256 x 256 hold three gaps of 27; both ends of a gap are given. Each row says
 what it sees of the frame it makes: nothing, its landmarks, or the frame itself (as a driving video shows
@@ -190,7 +190,7 @@ def _masked(path: Path, fills: dict[str, Any], matcher: Matcher, seed: int) -> d
 
 
 def mean_over(clips: Sequence[Figures], column: str) -> float:
-    """Mean of a column over clips that have it, NaN where none does."""
+    """Mean of a column over the clips that have it. NaN if none has."""
     values = [c[column] for c in clips if column in c]
     return float(np.mean(values)) if values else float("nan")
 

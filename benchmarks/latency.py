@@ -1,9 +1,10 @@
-"""Glass to glass through the server, by a time code in the picture, beside a plain aiortc echo.
+"""Glass-to-glass latency through the server, by a time code in the picture, compared to a plain aiortc echo.
 
-A client process publishes a 720p30 clip over WHIP (encoded beforehand, so that the client costs little),
-the server edits it with a preset, and the same client receives it over WHEP and decodes it. Latency runs
-from handing the encoded frame to the client's sender to having the edited one decoded; camera, capture
-encoder and display are not in it. The echo is aiortc as installed, in its own process, and edits nothing.
+A client process publishes a 720p30 clip over WHIP. The clip is encoded beforehand, so that the client costs
+little. The server edits it with a preset, and the same client receives it over WHEP and decodes it. Latency
+is the time from handing the encoded frame to the client's sender until the edited frame is decoded. It does
+not include camera, capture encoder and display. The echo is aiortc as installed, in its own process, and
+edits nothing.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SAMPLE_S = 0.25
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its options."""
+    """Add the options of the benchmark."""
     parser.add_argument("--seconds", type=float, default=60.0, help="measured time of each run")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before, not measured")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each; the best by p95 is reported")
@@ -53,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print a table, write JSON and a plot; 1 where nothing came back."""
+    """Measure, print a table, write JSON and a plot. Returns 1 if no frame came back."""
     aiortc_patch.install()
     clip = live.encode_clip(None if args.clip == "demo" else args.clip, LOOP_S)
     runs: list[Run] = []
@@ -81,11 +82,12 @@ class Run:
     """One measured run.
 
     Attributes:
-        name: of the server; seconds: measured time.
+        name: name of the server.
+        seconds: measured time.
         delays: (seconds since the start of the run, latency in seconds) of each frame received.
         sent, received: different frames sent and received in the measured time.
         cpu: CPU time of the server over wall time, 1 is one core; rss: bytes at the end.
-        told: what the server said about itself in the end.
+        told: the server's own statistics at the end.
     """
 
     name: str
@@ -98,7 +100,7 @@ class Run:
     told: dict[str, Any] = field(default_factory=dict)
 
     def latency(self) -> dict[str, float]:
-        """Percentiles of the latency, milliseconds; infinite where nothing came."""
+        """Percentiles of the latency, milliseconds. Infinite if no frame came back."""
         if not self.delays:
             return dict.fromkeys(("p50", "p95", "p99"), float("inf"))
         return percentiles(1000 * delay for _, delay in self.delays)
@@ -142,7 +144,7 @@ def grouped(runs: Iterable[Run]) -> list[list[Run]]:
 async def observe(
     one: Run, source: live.ClipTrack, arrivals: live.Arrivals, process: psutil.Process, warm_up_s: float
 ) -> None:
-    """Let it run for its time and fill in the figures."""
+    """Let a run take its time and fill in its figures."""
     await asyncio.sleep(warm_up_s)
     from_s, cpu_s = time.monotonic(), live.cpu_s(process)
     await asyncio.sleep(one.seconds)

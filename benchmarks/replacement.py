@@ -1,12 +1,12 @@
-"""`livery bench replacement`: frames reconstructed from earlier ones, replaced where they no longer do.
+"""`livery bench replacement`: reconstructs frames from references that are replaced when they fit no longer.
 
-As StreamEdit evaluates it: the new reference is the *true* frame, not an edited one, so this measures fields
-and the choice of references, not edits. Every n-th frame of each clip is reconstructed by warping; where the
-PSNR falls below a limit the frame becomes a reference for those after it, and its own score stays what it
-was before. Rows with `bank` keep all references (the last `MOST` of them), warp from the newest and from the
-one whose small picture is most like the frame, and blend the two by how well each explains the live frame
-around a pixel, which a live system sees as well. Their limit is the highest of `--limits` that needs no more
-replacements than DIS with the first.
+The evaluation follows StreamEdit. The new reference is the *true* frame, not an edited one, so this measures
+fields and the choice of references, not edits. Every n-th frame of each clip is reconstructed by warping. If
+the PSNR falls below a limit, the frame becomes a reference for later frames, and its own score stays as it
+was. Rows with `bank` keep the last `MOST` references. They warp from the newest and from the one whose
+thumbnail is most like the frame, and blend the two by how well each explains the live frame around a pixel,
+which a live system sees as well. Their limit is the highest of `--limits` that needs no more replacements
+than DIS with the first.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Score:
 
 
 def thumb(image: Image) -> Float:
-    """The picture very small, float32 (THUMB, THUMB, 3)."""
+    """Make a thumbnail, float32 (THUMB, THUMB, 3)."""
     return cv2.resize(image, (THUMB, THUMB), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
@@ -70,7 +70,7 @@ def chosen(held: Sequence[Held], frame: Image, bank: bool) -> list[Held]:
 
 
 def blend(pictures: Sequence[Image], frame: Image) -> Image:
-    """One picture of one or two, by how well each explains the frame around a pixel."""
+    """Blend one or two pictures by how well each explains the frame around a pixel."""
     if len(pictures) == 1:
         return pictures[0]
     side = 2 * max(1, round(min(frame.shape[:2]) / 128)) + 1
@@ -122,7 +122,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print one table a size, write JSON; 0."""
+    """Measure, print one table per size and write JSON. Returns 0."""
     paths = sorted((portraits_dir() / "val").glob("*.mp4"))
     paths = [p for p in paths if not args.clips or p.stem in args.clips]
     dis: Method = Dis("DIS medium", cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -1,4 +1,4 @@
-"""`livery bench step`: what one frame costs at 1280 x 720, stage by stage."""
+"""`livery bench step`: the time of one frame at 1280 x 720, stage by stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGES = ("landmarks", "match", "composite")
 
 
 def widescreen(frame: Image, size: tuple[int, int] = (720, 1280)) -> Image:
-    """A square picture in the middle of a wide one, its borders continued by reflection."""
+    """Place a square picture in the middle of a wide one. The borders are continued by reflection."""
     height, width = size
     square = cv2.resize(frame, (height, height), interpolation=cv2.INTER_CUBIC)
     left = (width - height) // 2
@@ -28,7 +28,7 @@ def edits_of(reference: Image) -> dict[str, Image]:
     """A local edit, one over the whole face, one over the whole picture, as edited pictures.
 
     Raises:
-        ValueError: no face in the reference.
+        ValueError: the reference has no face.
     """
     landmarks = detect_landmarks(reference)
     if landmarks is None:
@@ -66,7 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table, write JSON; 0."""
+    """Measure, print the table and write JSON. Returns 0."""
     clip = read_clip(portraits_dir() / "val" / f"{args.clip}.mp4", min(args.frames, 120))
     frames = [widescreen(f) for f in clip]
     edits = edits_of(frames[0])

@@ -1,4 +1,4 @@
-"""`livery bench strangers`: edits as strangers' tools save them, and how well they are found.
+"""`livery bench strangers`: how well edits are found in pictures as common tools save them.
 
 Random savings (crop x scale x format x quality x editor's noise) of faint, small and large edits on four
 portraits. Each is aligned and compared with the same edit saved as a clean PNG: the masks' overlap with a
@@ -29,19 +29,19 @@ TOLERANCE_PX = 2
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One saving: what it was, how it was found.
+    """One saving and how well its edit was found.
 
     Attributes:
         number: seed's second part.
         size: "faint", "small" or "large".
-        what: its steps in words.
+        what: the steps of the saving in words.
         iou: overlap of the masks, [0, 1], with a tolerance of 2 px.
         recall: share of what truly changed that is in the mask, [0, 1].
         colour: mean change of colour there against the true one, levels, largest of the channels.
         share: of the picture that counts as edited, [0, 1].
         off_px: how far the corners were placed from where they belong, pixels of the saved picture.
-        refused: why it was refused, None where it was not.
-        seconds: to align it and to find its mask.
+        refused: why it was refused. None if it was not.
+        seconds: time to align it and to find its mask.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Row:
 
     @property
     def good(self) -> bool:
-        """All three figures are met."""
+        """Whether all three goals are met."""
         return self.refused is None and self.iou >= IOU and self.recall >= RECALL and self.colour <= COLOUR
 
 
@@ -154,7 +154,7 @@ def portraits(folder: Path, names: Sequence[str]) -> list[tuple[Image, Landmarks
 
 
 def run(args: argparse.Namespace) -> list[Row]:
-    """Judge as many savings as asked for."""
+    """Judge the requested number of savings."""
     faces = portraits(args.folder, args.portraits)
     rows = []
     numbers = args.only or range(args.savings)
@@ -195,7 +195,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; the exit code says whether the goal was met."""
+    """Run the benchmark. The exit code says whether the goal was met."""
     parser = argparse.ArgumentParser(prog="livery bench strangers", description=__doc__)
     parser.add_argument("--savings", type=int, default=500, help="how many; default %(default)s")
     parser.add_argument("--seed", type=int, default=14, help="default %(default)s")

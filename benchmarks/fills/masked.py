@@ -1,4 +1,4 @@
-"""Masked fills in `livery bench fill`: holes as the live path leaves them, and drawn occluders."""
+"""Masked fills of `livery bench fill`: holes as the live path leaves them, and drawn occluders."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _reference(hole: Hole) -> Image:
 
 
 def timed(fill: Callable[[Hole], Image], hole: Hole) -> tuple[Image, float]:
-    """A fill and how long it took, milliseconds."""
+    """Run a fill. Returns it and its duration, milliseconds."""
     started_s = time.perf_counter()
     made = fill(hole)
     return made, 1e3 * (time.perf_counter() - started_s)

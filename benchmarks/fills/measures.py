@@ -1,4 +1,4 @@
-"""What `livery bench fill` measures of a generated frame."""
+"""Measures of a generated frame for `livery bench fill`."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def ssim_map(a: Image, b: Image) -> Float:
 
 
 def measure(made: Image, truth: TrueFrame) -> dict[str, float]:
-    """All columns of one frame but "warp"; NaN where there is nothing to measure."""
+    """Measure all columns of one frame except "warp". NaN if there is nothing to measure."""
     similar = ssim_map(made, truth.image)
     found = detect_landmarks(made)
     values = {

@@ -1,4 +1,4 @@
-"""The ways of making the frames between two references that `livery bench fill` sets side by side."""
+"""The ways of making the frames between two references that `livery bench fill` compares."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Make = Callable[[ClipGap], dict[int, Image]]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One way.
+    """One way of making frames between two references.
 
     Attributes:
         name: in the table.
@@ -64,18 +64,18 @@ class Row:
 
 
 def copy_nearest(gap: ClipGap) -> dict[int, Image]:
-    """The nearer reference as it is."""
+    """Copy the nearer reference."""
     return {n: gap.frames[gap.first if gap.share(n) <= 0.5 else gap.last] for n in gap.wanted}
 
 
 def blend(gap: ClipGap) -> dict[int, Image]:
-    """Both references mixed by distance in time."""
+    """Mix both references by their distance in time."""
     a, d = gap.frames[gap.first].astype(np.float32), gap.frames[gap.last].astype(np.float32)
     return {n: np.rint(a + gap.share(n) * (d - a)).astype(np.uint8) for n in gap.wanted}
 
 
 def warped(method: Method, *, trust: bool) -> Make:
-    """Both references warped to the frame by a method's field and mixed.
+    """Warp both references to the frame by a method's field and mix them.
 
     Args:
         method: finds the fields.

@@ -1,4 +1,4 @@
-"""How long fills take through the worker, and what a busy worker does to the live step."""
+"""Measures the time of fills through the worker and the effect of a busy worker on the live step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixed edits that can be made on any frame with a face, so that a carried edit has a truth beside it."""
+"""Fixed edits that can be made on any frame with a face. They give the truth for carried edits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CEILING_DB = 60.0  # a frame met exactly counts as this much in a mean
 
 
 def tone(image: Image, landmarks: Landmarks) -> Image:
-    """A tone curve: lifted shadows, warm highlights."""
+    """Apply a tone curve with lifted shadows and warm highlights."""
     level = np.arange(256) / 255
     curves = [255 * (0.94 * level**gamma + 0.03 + lift * level) for gamma, lift in TONE]
     table = np.stack(curves, -1).clip(0, 255).round().astype(np.uint8)
@@ -28,7 +28,7 @@ def tone(image: Image, landmarks: Landmarks) -> Image:
 
 
 def clarity(image: Image, landmarks: Landmarks) -> Image:
-    """Local contrast: the picture pushed away from its surroundings; no colour table can do it."""
+    """Raise the local contrast, which no colour table can do."""
     sharp = image.astype(np.float32)
     around = cv2.GaussianBlur(sharp, (0, 0), 0.02 * min(image.shape[:2]))
     return np.clip(np.rint(sharp + 0.6 * (sharp - around)), 0, 255).astype(np.uint8)
@@ -40,13 +40,13 @@ def lipstick(image: Image, landmarks: Landmarks) -> Image:
 
 
 def cartoon(image: Image, landmarks: Landmarks) -> Image:
-    """Flattened by a bilateral filter, then posterised to eight levels."""
+    """Flatten the picture by a bilateral filter, then posterise it to eight levels."""
     flat = cv2.bilateralFilter(image, 7, 40, 5)
     return np.asarray((flat // 32) * 32 + 16, np.uint8)
 
 
 def mark(image: Image, landmarks: Landmarks) -> Image:
-    """A freehand scribble of opaque green across cheek and nose."""
+    """Draw a freehand scribble of opaque green across cheek and nose."""
     canvas = Canvas(landmarks)
     path = np.stack([canvas.between(a, b, share) for a, b, share in MARK])
     coverage = canvas.stroke(path, (1.4, 2.2, 1.8, 2.4, 1.6))

@@ -1,4 +1,4 @@
-"""What `livery bench quality` measures of one method: on clips, on known truth, of edits and of time."""
+"""Measures of one method for `livery bench quality`: on clips, on known truth, of edits and of time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LEVELS = np.arange(1, 10) / 10  # nominal coverages
 
 @dataclass(frozen=True, eq=False)
 class TrackedClip:
-    """Frames of a clip with their landmarks; None where no face was found."""
+    """Frames of a clip with their landmarks. None for a frame without a face."""
 
     name: str
     frames: list[Image]
@@ -58,7 +58,7 @@ class TrackedClip:
 
 @dataclass(frozen=True, eq=False)
 class KnownPair:
-    """A pair of known field with the landmarks FaceMesh finds in it, and those carried by the field."""
+    """A pair of known field, with the landmarks found by FaceMesh and those carried by the field."""
 
     pair: TruthPair
     reference: Landmarks | None
@@ -77,7 +77,7 @@ def load_clip(path: Path, frames: int, last_third: bool = False) -> TrackedClip:
 
 
 def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[KnownPair]:
-    """Pairs of known field; a pair for each picture and seed."""
+    """Make pairs of known field, one for each picture and seed."""
     medium = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     out = []
     for seed in seeds:
@@ -95,7 +95,7 @@ def load_known(pictures: Sequence[Image], seeds: Sequence[int]) -> list[KnownPai
 
 
 def withheld_points() -> Bool:
-    """The fixed random half of the landmarks that methods are not given, bool (478,); never an iris."""
+    """The fixed random half of the landmarks that methods are not given, bool (478,), without iris points."""
     held = np.zeros(478, bool)
     held[np.random.default_rng(WITHHELD_SEED).permutation(468)[:234]] = True
     return held
@@ -125,7 +125,7 @@ def measure_clip(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> 
 
 
 def stillest_span(clip: TrackedClip, length: int = STILL_FRAMES) -> range | None:
-    """The run of frames whose landmarks move least, None where the face is not seen for as long."""
+    """Find the run of frames whose landmarks move least. None if no run with a face is long enough."""
     best: tuple[float, range] | None = None
     for start in range(1, len(clip.frames) - length + 1):
         span = [lm for lm in clip.landmarks[start : start + length] if lm is not None]
@@ -139,7 +139,7 @@ def stillest_span(clip: TrackedClip, length: int = STILL_FRAMES) -> range | None
 
 
 def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) -> metrics.FloatAny:
-    """Where the reference's points appear in the frame: x with x + field(x) = point, by iteration, (N, 2)."""
+    """Find the reference's points in the frame, (N, 2), by iteration: x with x + field(x) = point."""
     goal = reference.points[:468, :2][points[:468]]
     at = start.points[:468, :2][points[:468]].astype(np.float32)
     for _ in range(12):
@@ -158,7 +158,7 @@ def followed(clip: TrackedClip, span: range) -> list[tuple[int, Landmarks]]:
 def measure_motion(method: Method, clip: TrackedClip, sums: Sums) -> None:
     """Jitter of withheld points and warp error between neighbouring reconstructions on the stillest span.
 
-    Landmarks come from a session's tracker, smoothed as live, since jitter is a matter of time.
+    Landmarks come from a session's tracker and are smoothed as in live use, since jitter depends on time.
     """
     span, first = stillest_span(clip), clip.landmarks[0]
     if span is None or first is None:
@@ -229,7 +229,7 @@ def measure_truth(method: Method, known: Sequence[KnownPair], sums: Sums) -> Non
 
 
 def _cycle(field: Float, back: Float) -> Float:
-    """Length of the way there and back: `field`, then the flow from the reference to the frame."""
+    """Length of the cycle: `field`, then the flow from the reference back to the frame."""
     h, w = field.shape[:2]
     y, x = np.mgrid[:h, :w].astype(np.float32)
     there = (x + field[..., 0], y + field[..., 1])
@@ -282,7 +282,7 @@ def matching(method: Method, clip: TrackedClip) -> Callable[[int], Any]:
 
 
 class _cores:  # noqa: N801 - used as a function
-    """Every thread of this process on the given cores, for a while."""
+    """Keep every thread of this process on the given cores while the block runs."""
 
     def __init__(self, cores: Sequence[int]) -> None:
         self._wanted, self._all = cores, os.sched_getaffinity(0)

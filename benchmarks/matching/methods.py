@@ -1,4 +1,4 @@
-"""The ways of finding a field that the quality benchmark sets side by side."""
+"""The methods of finding a field that the quality benchmark compares."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ NO_SCALE = 0.0  # log_b of a method that does not doubt itself: one pixel everyw
 
 
 class Method(Protocol):
-    """A way from a frame and a reference to a match."""
+    """A method that makes a match from a frame and a reference."""
 
     @property
     def name(self) -> str:
-        """Its row in the table."""
+        """Name of its row in the table."""
         ...
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> Any:
-        """What is done once a reference."""
+        """Do the work that is needed once per reference."""
         ...
 
     def match(self, frame: Image, state: Any, landmarks: Landmarks | None, previous: Match | None) -> Match:
-        """What is done once a frame."""
+        """Do the work that is needed once per frame."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class Method(Protocol):
 
 
 class Plain:
-    """What most methods have in common: edits composed as a session does, log_b in pixels."""
+    """Base of most methods: edits are composed as in a session, and log_b is in pixels."""
 
     mode: Mode = "auto"
 
@@ -68,7 +68,7 @@ class Plain:
 
 @dataclass(frozen=True)
 class Copy(Plain):
-    """The reference as it is: the field is 0."""
+    """Copies the reference: the field is 0."""
 
     name: str = "copy"
 
@@ -88,7 +88,7 @@ class Copy(Plain):
 
 @dataclass(frozen=True)
 class LandmarkOnly(Plain):
-    """The landmark field alone (StreamEdit's F_Lwarp), the picture standing still beyond its reach."""
+    """The landmark field alone (StreamEdit's F_Lwarp). Beyond its reach the picture stands still."""
 
     name: str = "landmark-only"
 
@@ -115,7 +115,7 @@ class LandmarkOnly(Plain):
 
 @dataclass(frozen=True)
 class Dis(Plain):
-    """OpenCV's DIS flow between the full-size pictures; doubt is the forward-backward cycle."""
+    """OpenCV's DIS flow between the full-size pictures. Its uncertainty is the forward-backward cycle."""
 
     name: str
     preset: int
@@ -182,7 +182,7 @@ class OfNetwork(Plain):
 
 @dataclass(frozen=True)
 class StreamEditStyle(OfNetwork):
-    """Our network's field with StreamEdit's doubt and composition: Eq. 2's scale, replacement.
+    """Livery's network with StreamEdit's uncertainty (the scale of Eq. 2) and composition (replacement).
 
     Eq. 2's scale is of colours, ln of [0, 1]. Beyond the network's region, where it says nothing, stands what
     Eq. 2 is least at: the local mean difference of the pictures. Coverage needs pixels: the scale is brought
@@ -286,7 +286,7 @@ def network(model: Model) -> NetworkMatcher:
 
 
 def factories(folders: Sequence[Path] = ()) -> dict[str, Callable[[], Method]]:
-    """Every row by name, in the table's order; a row is made when it is called for.
+    """Return a factory of every row by name, in the table's order.
 
     Args:
         folders: of models beside the shipped ones.
@@ -303,7 +303,7 @@ def find(name: str, folders: Sequence[Path] = ()) -> Method:
     """One row by its name.
 
     Raises:
-        ValueError: no such row.
+        ValueError: there is no such row.
     """
     rows = factories(folders)
     if name not in rows:
@@ -312,7 +312,7 @@ def find(name: str, folders: Sequence[Path] = ()) -> Method:
 
 
 def ablations(name: str, model: Model) -> list[Method]:
-    """The network whole, then with one part taken away at a time, in the manner of StreamEdit's Table 3."""
+    """The whole network, then with one part removed at a time, as in StreamEdit's Table 3."""
     runner = OnnxRunner(model)
     whole = NetworkMatcher(runner, model)
     plain = replace(model, judge=own_word())

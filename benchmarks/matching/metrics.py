@@ -1,4 +1,4 @@
-"""The measures of a field and of a picture: pure functions over arrays and FaceMesh's point lists."""
+"""Measures of a field and of a picture, as pure functions of arrays and FaceMesh's point lists."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUPS: dict[str, tuple[int, ...]] = {
 
 
 def sample(field: Float, points: FloatAny) -> Float:
-    """`field` (H, W, C) read bilinearly at `points` (N, 2), (x, y) in pixels, clamped to the border.
+    """Sample `field` (H, W, C) bilinearly at `points` (N, 2), (x, y) in pixels, clamped to the border.
 
     Returns:
         float32 (N, C).
@@ -35,14 +35,14 @@ def sample(field: Float, points: FloatAny) -> Float:
 
 
 def landmark_errors(field: Float, frame: Landmarks, reference: Landmarks) -> Float:
-    """How far the field carries each of the frame's 468 mesh points from the same point of the reference.
+    """Distance of each of the frame's 468 mesh points, carried by the field, from that of the reference.
 
     Args:
         field: float32 (H, W, 2), frame to reference, pixels.
         frame: landmarks of the frame; reference: of the reference.
 
     Returns:
-        float32 (468,), pixels; NaN where the point lies outside the frame.
+        float32 (468,), pixels. NaN if the point lies outside the frame.
     """
     points = frame.points[:468, :2]
     moved = points + sample(field, points)
@@ -54,15 +54,15 @@ def landmark_errors(field: Float, frame: Landmarks, reference: Landmarks) -> Flo
 
 
 def withhold(frame: Landmarks, reference: Landmarks, withheld: Bool, neighbours: int = 12) -> Landmarks:
-    """`frame` with the `withheld` points replaced by what the other points say of them.
+    """Replace the `withheld` points of `frame` by estimates from the other points.
 
-    A withheld point is put where the affine map fitted to its nearest given neighbours (nearest in the
-    reference) carries its place in the reference, so that nothing of its own position is left in the answer.
+    An affine map is fitted to a withheld point's nearest given neighbours (nearest in the reference). It
+    carries the point's place in the reference to its estimate, which contains nothing of the true position.
 
     Args:
         frame: landmarks of the frame; reference: of the reference.
-        withheld: bool (478,), True: withheld.
-        neighbours: how many given points the map is fitted to, at least 3.
+        withheld: bool (478,), True for withheld points.
+        neighbours: number of given points that the map is fitted to, at least 3.
 
     Returns:
         Landmarks of the frame's size.
@@ -80,7 +80,7 @@ def withhold(frame: Landmarks, reference: Landmarks, withheld: Bool, neighbours:
 
 
 def polygon_iou(first: FloatAny, second: FloatAny, size: tuple[int, int]) -> float:
-    """Intersection over union of two polygons (N, 2) drawn on `size` (H, W); 1 where both are empty."""
+    """Intersection over union of two polygons (N, 2) drawn on `size` (H, W). 1 if both are empty."""
     masks = []
     for polygon in (first, second):
         mask = np.zeros(size, np.uint8)
@@ -99,7 +99,7 @@ def part_iou(found: Landmarks, truth: Landmarks) -> dict[str, float]:
 
 
 def psnr(a: Image, b: Image, mask: Bool | None = None) -> float:
-    """Peak signal-to-noise ratio of uint8 pictures, dB; over `mask` (H, W) where given; inf where equal."""
+    """Peak signal-to-noise ratio of uint8 pictures, dB, over `mask` (H, W) if given. inf if equal."""
     squared = (a.astype(np.float32) - b.astype(np.float32)) ** 2
     mse = float(squared.mean() if mask is None else squared[mask].mean())
     return float("inf") if mse == 0 else 10 * float(np.log10(255.0**2 / mse))
@@ -124,7 +124,7 @@ def ause(error: FloatAny, uncertainty: FloatAny, steps: int = 50) -> float:
         steps: removed shares: 0, 1 / steps, ...
 
     Returns:
-        0 where the order of uncertainty is the order of error; about 0.5 and more where it says nothing.
+        0 if uncertainty and error have the same order. About 0.5 or more if the uncertainty says nothing.
     """
     mean = float(error.mean())
     if mean == 0:
@@ -140,7 +140,7 @@ def ause(error: FloatAny, uncertainty: FloatAny, steps: int = 50) -> float:
 
 
 def auroc(score: FloatAny, positive: Bool) -> float:
-    """Probability that a positive scores above a negative, ties counting half; NaN without both kinds."""
+    """Probability that a positive scores above a negative. Ties count half. NaN without both kinds."""
     n_positive = int(positive.sum())
     n_negative = len(positive) - n_positive
     if not n_positive or not n_negative:
@@ -172,10 +172,10 @@ def jitter(positions: FloatAny) -> float:
 
 
 def warp_error(pictures: Sequence[Image], frames: Sequence[Image]) -> float:
-    """How much two neighbouring outputs differ once the earlier is carried along by the frames' own motion.
+    """Difference of two neighbouring outputs after the earlier one is warped by the frames' own motion.
 
-    1e3 times the mean squared difference in [0, 1], over pixels whose DIS flow between the two *frames*
-    returns to within 1 px. Qffusion prints a warp error without a definition: compare ratios only.
+    It is 1e3 times the mean squared difference in [0, 1], over pixels whose DIS flow between the two *frames*
+    returns to within 1 px. Qffusion prints a warp error without a definition, so compare ratios only.
 
     Args:
         pictures: outputs of t - 1 and t. frames: the live frames of t - 1 and t; all uint8, one size.

@@ -1,7 +1,7 @@
-"""Edited pictures as people's tools save them: an edit, a crop, a scale, a format, an editor's noise.
+"""Simulates edited pictures as editing tools save them: with a crop, a scale, a format and an editor's noise.
 
-Each saving is drawn from a seed. What it does is known, so that where the edit lies, and its colour, can be
-compared with what was found.
+Each saving is drawn from a seed. Its effect is known, so the true place and colour of the edit can be
+compared with those found.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Saving:
     """One edited picture as it was saved.
 
     Attributes:
-        what: its steps in words.
+        what: the steps of the saving in words.
         clean: the edit on the whole reference, RGB uint8 (H, W, 3).
-        saved: the picture as it came out, RGB uint8.
-        place: float64 (2, 3), places of the reference -> places of the saved picture.
+        saved: the saved picture, RGB uint8.
+        place: float64 (2, 3), map from places of the reference to places of the saved picture.
         size: "faint", "small" or "large".
     """
 
@@ -45,7 +45,7 @@ class Saving:
 
 
 def draw_edit(image: Image, landmarks: Landmarks, size: str, rng: np.random.Generator) -> tuple[str, Image]:
-    """An edit of a size on a portrait, RGB uint8 (H, W, 3), and its name."""
+    """Draw an edit of a given size on a portrait. Returns it, RGB uint8 (H, W, 3), and its name."""
     if size == FAINT:
         return _faint(image, landmarks, rng)
     kinds = {
@@ -102,7 +102,7 @@ def _faint(image: Image, landmarks: Landmarks, rng: np.random.Generator) -> tupl
 
 
 def draw_saving(image: Image, landmarks: Landmarks, size: str, rng: np.random.Generator) -> Saving:
-    """An edit of a size on a portrait, saved in a random way."""
+    """Draw an edit of a given size on a portrait and save it in a random way."""
     name, clean = draw_edit(image, landmarks, size, rng)
     words = [name]
     box = _crop_box(image, landmarks, rng, words)
@@ -115,7 +115,7 @@ def draw_saving(image: Image, landmarks: Landmarks, size: str, rng: np.random.Ge
 def _crop_box(
     image: Image, landmarks: Landmarks, rng: np.random.Generator, words: list[str]
 ) -> tuple[int, int, int, int]:
-    """What is left of the picture: x, y, width, height, whole pixels; most of the face stays."""
+    """Draw a crop that keeps most of the face: x, y, width, height in whole pixels."""
     h, w = image.shape[:2]
     kind = str(rng.choice(CROPS, p=(0.4, 0.15, 0.2, 0.25)))
     if kind == "whole":
@@ -141,7 +141,7 @@ def _crop_box(
 def _resampled(
     clean: Image, box: tuple[int, int, int, int], rng: np.random.Generator, words: list[str]
 ) -> tuple[Image, Transform]:
-    """The crop at the size it is saved at, and its place."""
+    """Resize the crop to its saved size. Returns it and its place."""
     x, y, w, h = box
     crop = np.ascontiguousarray(clean[y : y + h, x : x + w])
     place = np.array([[1, 0, -x], [0, 1, -y]], np.float64)
@@ -178,7 +178,7 @@ def _resampled(
 
 
 def _resized(image: Image, size: tuple[int, int], kernel: int) -> Image:
-    """Resized as good editors do: a kernel that is widened where the picture shrinks."""
+    """Resize as good editors do, with a kernel that is widened if the picture shrinks."""
     kinds = {
         cv2.INTER_AREA: Pillow.Resampling.BOX if size[0] < image.shape[1] else Pillow.Resampling.BICUBIC,
         cv2.INTER_LINEAR: Pillow.Resampling.BILINEAR,
@@ -189,7 +189,7 @@ def _resized(image: Image, size: tuple[int, int], kernel: int) -> Image:
 
 
 def _noisy(image: Image, rng: np.random.Generator, words: list[str]) -> Image:
-    """What an editor does unasked."""
+    """Add the changes that an editor makes unasked."""
     kind = str(rng.choice(NOISES, p=(0.55, 0.15, 0.15, 0.15)))
     if kind == "none":
         return image
@@ -210,7 +210,7 @@ def _noisy(image: Image, rng: np.random.Generator, words: list[str]) -> Image:
 
 
 def _stored(image: Image, rng: np.random.Generator, words: list[str]) -> Image:
-    """Through a file's format."""
+    """Encode and decode the picture in a file format."""
     kind = str(rng.choice(FORMATS, p=(0.25, 0.4, 0.25, 0.1)))
     if kind.startswith("png"):
         words.append(kind)
@@ -228,7 +228,7 @@ def _stored(image: Image, rng: np.random.Generator, words: list[str]) -> Image:
 
 
 def _laid(image: Image, shape: Float, colour: Float) -> Image:
-    """A colour laid over a picture where `shape`, float32 (H, W) in [0, 1], says so."""
+    """Lay a colour over a picture with the opacity `shape`, float32 (H, W) in [0, 1]."""
     opaque = np.clip(shape, 0, 1)[..., None]
     return np.clip(np.rint(image * (1 - opaque) + opaque * np.asarray(colour, np.float32)), 0, 255).astype(
         np.uint8

@@ -1,4 +1,4 @@
-"""Measured values by column, kept on disk after every part so that a benchmark cut short goes on."""
+"""Measured values by column. They are saved after every part, so that an interrupted benchmark can go on."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from benchmarks.common import ROOT
 
 @dataclass
 class Sums:
-    """Everything measured of one row, by column."""
+    """All measured values of one row, by column."""
 
     values: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, column: str, value: float) -> None:
-        """Keep a value; NaN is left out."""
+        """Add a value. NaN is left out."""
         if np.isfinite(value):
             self.values.setdefault(column, []).append(float(value))
 
     def extend(self, other: Sums) -> None:
-        """Take in another's values."""
+        """Add the values of another object."""
         for column, values in other.values.items():
             self.values.setdefault(column, []).extend(values)
 
     def mean(self, column: str) -> float:
-        """Mean of a column, NaN where nothing was measured; the median for times."""
+        """Mean of a column, or the median for times. NaN if nothing was measured."""
         values = self.values.get(column, [])
         if not values:
             return float("nan")
@@ -39,7 +39,7 @@ class Sums:
 
 
 class Store:
-    """Finished parts of a run in a JSON file; parts made with other code or options are not taken up."""
+    """Finished parts of a run in a JSON file. Parts made with other code or options are not used."""
 
     def __init__(self, path: Path, stamp: str, fresh: bool = False) -> None:
         self._path, self._stamp = path, stamp
@@ -49,7 +49,7 @@ class Store:
             self.parts = kept["parts"] if kept["stamp"] == stamp else {}
 
     def get(self, key: str, measure: Callable[[Sums], None]) -> Sums:
-        """The part `key`: as kept, else measured now and kept."""
+        """Return the part `key` from the file, or measure it now and save it."""
         if key not in self.parts:
             sums = Sums()
             measure(sums)
@@ -60,7 +60,7 @@ class Store:
 
 
 def stamp(options: dict[str, Any], files: Iterable[Path]) -> str:
-    """A digest of options and of files' contents: parts measured under another one are measured again."""
+    """Digest of options and files' contents. Parts with another digest are measured again."""
     made = hashlib.sha256(json.dumps(options, sort_keys=True, default=str).encode())
     for path in sorted(files):
         made.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())

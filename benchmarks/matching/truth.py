@@ -1,8 +1,8 @@
 """Seeded pairs with known fields: a picture warped, relit, degraded and partly covered.
 
-The frame is made from the reference by a backward warp, frame(x) = reference(x + field(x)), so that the field
-is the truth itself, to the precision of bilinear sampling, and whatever is pasted over the frame afterwards
-is occlusion. The matcher is trained on another generator (`correspondence.training.synthetic`).
+The frame is made from the reference by a backward warp, frame(x) = reference(x + field(x)). So the field is
+the truth, to the precision of bilinear sampling, and whatever is pasted over the frame afterwards is
+occlusion. The matcher is trained on another generator (`correspondence.training.synthetic`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from correspondence import Bool, Float, Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthPair:
-    """A frame, its reference, and what lies where.
+    """A frame and its reference with the true field.
 
     Attributes:
         frame, reference: uint8 (H, W, 3).
@@ -36,7 +36,7 @@ class TruthPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TruthConfig:
-    """How far a frame departs from its reference; lengths in pixels of a 512-pixel picture."""
+    """How much a frame differs from its reference. Lengths are in pixels of a 512-pixel picture."""
 
     rotation_deg: float = 8.0
     scale: float = 0.15  # 1 - scale ... 1 + scale

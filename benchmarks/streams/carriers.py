@@ -1,4 +1,4 @@
-"""The ways of keeping an edit on an endless stream that the endurance benchmark sets side by side."""
+"""The ways of keeping an edit on an endless stream that the endurance benchmark compares."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def fill(image: Image, mask: Float, hint: FillHint) -> Image:
 
 @dataclass(eq=False)
 class Counts:
-    """What a way did until now."""
+    """Counters of a carrier."""
 
     keyframes: int = 0
     switches: int = 0
@@ -95,7 +95,7 @@ class GivenLandmarks:
 
 
 class Propagated:
-    """The package as it is."""
+    """The package's own propagator."""
 
     def __init__(self, edit: Edit, first: Landmarks, matcher: Matcher, references: KeeperConfig) -> None:
         self._given = GivenLandmarks(matcher, first)
@@ -124,7 +124,7 @@ Rule = Callable[[float, float, float], bool]  # coverage, mean scale of the fiel
 
 @dataclass(eq=False)
 class ByPolicy:
-    """Replace where this package's policy would make a keyframe."""
+    """Replaces the reference when this package's policy would make a keyframe."""
 
     policy: KeyframePolicy = field(default_factory=KeyframePolicy)
 

@@ -1,6 +1,6 @@
-"""A plain aiortc echo, as its examples write it: what Livery's edge is measured against.
+"""A plain aiortc echo, as in its examples. It is the baseline for Livery's edge.
 
-Runs in a process of its own, on aiortc as installed, nothing replaced: `python -m benchmarks.streams.echo`.
+It runs in its own process, on aiortc as installed with nothing replaced: `python -m benchmarks.streams.echo`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PEERS = web.AppKey("peers", list)
 
 
 async def main() -> None:
-    """Serve on a free port, said on standard output, until killed."""
+    """Serve until killed, on a free port that is printed to standard output."""
     app = web.Application()
     app[PEERS] = []
     app.router.add_post("/offer", offer)

@@ -1,4 +1,4 @@
-"""A client that measures a live server from outside: a source with a time code, WHIP, WHEP, processes."""
+"""A client that measures a live server from outside, with a time-coded source, WHIP and WHEP."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def encode_clip(name: str | None, seconds: float, bitrate_bps: int = 4_000_000) 
 
 
 class ClipTrack(MediaStreamTrack):
-    """Sends a clip over and over at its rate; `sent_s` says when each code left last."""
+    """Sends a clip repeatedly at its rate. `sent_s` holds when each code was last sent."""
 
     kind = "video"
 
@@ -98,7 +98,7 @@ class ClipTrack(MediaStreamTrack):
         self._start_s: float | None = None
 
     async def recv(self) -> Any:
-        """The next packet, at its time."""
+        """Return the next packet at its time."""
         if self.readyState != "live":
             raise MediaStreamError
         count = len(self.sent)
@@ -115,7 +115,7 @@ class ClipTrack(MediaStreamTrack):
 
 @dataclass(slots=True)
 class Arrivals:
-    """What a viewer saw: (monotonic time, code or None) of every decoded frame."""
+    """The frames that a viewer saw: (monotonic time, code or None) of every decoded frame."""
 
     seen: list[tuple[float, int | None]] = field(default_factory=list)
 
@@ -170,7 +170,7 @@ def watch_first(peer: RTCPeerConnection, arrivals: Arrivals | None) -> asyncio.T
 
 
 def read_code(frame: av.VideoFrame) -> int | None:
-    """The time code of a decoded frame; only its top rows are looked at."""
+    """Read the time code of a decoded frame from its top rows."""
     plane = frame.planes[0]
     rows = timecode.code_height(frame.height)
     strip = np.frombuffer(memoryview(plane)[: rows * plane.line_size], np.uint8).reshape(
@@ -191,7 +191,7 @@ async def offer_to(http: aiohttp.ClientSession, url: str, peer: RTCPeerConnectio
     """POST the peer's offer and take the answer.
 
     Raises:
-        RuntimeError: the server answered anything but 201.
+        RuntimeError: the server did not answer 201.
     """
     await peer.setLocalDescription(await peer.createOffer())
     headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -204,7 +204,7 @@ async def offer_to(http: aiohttp.ClientSession, url: str, peer: RTCPeerConnectio
 
 @contextlib.asynccontextmanager
 async def new_peer() -> AsyncIterator[RTCPeerConnection]:
-    """A peer connection that is closed at the end."""
+    """Make a peer connection that is closed when the block ends."""
     peer = RTCPeerConnection(ice.peer_configuration())
     try:
         yield peer
@@ -214,14 +214,14 @@ async def new_peer() -> AsyncIterator[RTCPeerConnection]:
 
 @contextlib.contextmanager
 def server_process(arguments: list[str], log: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Start a server, wait for the address it prints, end it afterwards.
+    """Start a server and wait for the address that it prints. It is ended after the block.
 
     Args:
-        arguments: of this Python.
-        log: where its standard error goes.
+        arguments: arguments of this Python.
+        log: receives the server's standard error.
 
     Raises:
-        RuntimeError: it ended before it printed an address.
+        RuntimeError: the server ended before it printed an address.
     """
     command = [sys.executable, *arguments]
     with (

@@ -1,4 +1,4 @@
-"""A stream without end from one clip: forward and backward, each pass before another seeded camera."""
+"""An endless stream from one clip, played forward and backward. Each pass has its own seeded camera."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOISES = 6  # fields of noise that the frames draw from
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraRanges:
-    """What a pass draws its camera from; lengths are shares of the frame's side."""
+    """Ranges from which the camera of a pass is drawn. Lengths are shares of the frame's side."""
 
     zoom: tuple[float, float] = (0.85, 1.15)
     pan: float = 0.05
@@ -33,7 +33,7 @@ class CameraRanges:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """How a clip's frame becomes a frame of the stream.
+    """The transformation of a clip's frame to a frame of the stream.
 
     Attributes:
         zoom, pan: about the frame's middle; pan float64 (2,), pixels.
@@ -80,7 +80,7 @@ def draw_camera(rng: np.random.Generator, side: int, ranges: CameraRanges) -> Ca
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A frame of the stream and what is known of it.
+    """A frame of the stream with its truth.
 
     Attributes:
         frame: uint8 (H, W, 3), as a matcher sees it.

@@ -12,10 +12,10 @@ CANDIDATE = re.compile(r"a=candidate:(\S+) 1 udp (\d+) (\S+) (\d+) typ host", re
 
 
 class Relay:
-    """Stands between two peers: each is given the relay's address in place of the other's.
+    """A relay between two peers. Each peer is given the relay's address in place of the other's.
 
     Args:
-        delay_s: added in each direction, so that the round trip grows by twice as much.
+        delay_s: delay added in each direction, seconds. The round trip grows by twice as much.
         loss: share of datagrams lost in each direction, [0, 1), once `lossy` is set.
         seed: of the losses.
     """
@@ -50,7 +50,7 @@ class Relay:
         return "\r\n".join([*kept[:at], *kept[at : at + 1], line, *kept[at + 1 :]]) + "\r\n"
 
     def pass_on(self, data: bytes, side: int) -> None:
-        """Send what came from peer `side` to the other one, later or never."""
+        """Send a datagram from peer `side` to the other peer, with delay, or lose it."""
         if self.lossy and self._random.random() < self._loss:
             self.lost += 1
             return

@@ -23,10 +23,10 @@ from benchmarks.matching.tally import Sums
 from benchmarks.moments_covers import Crossing, Scene, occluders_dir
 from benchmarks.moments_network import Pixels, alone, cost_ms, real, uncovered
 from correspondence import Landmarks, LandmarkTracker, Matcher
-from correspondence.cover.measures import auroc
-from correspondence.cover.occluders import Cover, held_clips, read_covers
 from correspondence.cover.runtime import CoverFinder
-from correspondence.cover.signing import hands_of
+from correspondence.training.cover.measures import auroc
+from correspondence.training.cover.occluders import Cover, held_clips, read_covers
+from correspondence.training.cover.signing import hands_of
 from correspondence.types import Image
 from reference import Edit, Propagator, PropagatorConfig, presets
 from reference.keyframes.keeper_config import KeeperConfig

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.common import ROOT
 from correspondence import Landmarks
-from correspondence.cover.occluders import Cover
+from correspondence.training.cover.occluders import Cover
 from correspondence.types import Float, Image
 
 SIZES = {"hand": (0.8, 1.15), "object": (0.5, 0.85), "mask": (0.7, 0.9), "glasses": (0.8, 1.0)}  # faces
@@ -117,7 +117,9 @@ class Crossing:
         size = (frame.shape[1], frame.shape[0])
         matrix = np.concatenate([linear, shift[:, None]], axis=1)
         laid = cv2.warpAffine(self.picture, matrix, size, flags=cv2.INTER_LINEAR)
-        laid = _moved(cv2.GaussianBlur(laid, (0, 0), 0.7), 0.25 * step * 2 * REACH * face * way)
+        laid = _moved(
+            cv2.GaussianBlur(laid, (0, 0), 0.7), (0.25 * step * 2 * REACH * face * way).astype(np.float32)
+        )
         alpha = np.clip(laid[..., 3:], 0, 1)
         near = cv2.GaussianBlur(alpha, (0, 0), 0.02 * face)
         fall = np.array([[1, 0, 0.02 * face], [0, 1, 0.04 * face]])

@@ -14,10 +14,10 @@ from benchmarks.matching.tally import Sums
 from benchmarks.moments_covers import Scene, occluders_dir
 from correspondence import LandmarkTracker
 from correspondence.cover.crop import SIDE, carried, crop_matrix, cut, face_area, face_crop
-from correspondence.cover.data import one_face
-from correspondence.cover.occluders import Covered, held_clips, read_pictures, read_signing
 from correspondence.cover.runtime import CoverFinder
-from correspondence.cover.signing import Hands
+from correspondence.training.cover.data import one_face
+from correspondence.training.cover.occluders import Covered, held_clips, read_pictures, read_signing
+from correspondence.training.cover.signing import Hands
 from correspondence.types import Bool, Float, Image
 
 TRAITS = {"lp_d13": "glasses", "liax_7": "beard", "lp_d20": "side light", "latentsync_demo3": "side light"}

@@ -25,7 +25,7 @@ from benchmarks.matching.measures import TrackedClip, load_clip, load_known
 from benchmarks.matching.methods import STREAM_EDIT, Method, ablations, factories, models
 from benchmarks.matching.tally import Store, Sums, stamp
 from correspondence import Image
-from correspondence.network.checkpoints import digest
+from correspondence.weight_files import digest
 
 COLUMNS = (
     ("lm", "landmark error, mean px"),

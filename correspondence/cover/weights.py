@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from correspondence.network.checkpoints import WEIGHTS, read_card
+from correspondence.weight_files import WEIGHTS, read_card
 
 SHIPPED = "cover"  # folder below `weights/`
 MANIFEST = "efe52a8ee68fe214fcb7a9846098311f27879c74e3449a7151bbb9d1814996d3"  # sha256 of its model.json

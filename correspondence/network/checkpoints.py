@@ -7,8 +7,6 @@ matcher` writes a `weights.pt`, and `export.export_model` makes a folder from it
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from correspondence.certainty.doubt import COUNT
 from correspondence.certainty.uncertainty import Judge
 from correspondence.errors import WeightsError
+from correspondence.weight_files import WEIGHTS, read_card
 
 if TYPE_CHECKING:
     from correspondence.network.model import Network
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 GRAPHS = ("prepare.onnx", "encode.onnx", "frame.onnx")
 FILES = (*GRAPHS, "state.pt")
 
@@ -77,11 +75,6 @@ class Model:
     encoder_model: str = ""
 
 
-def digest(path: Path) -> str:
-    """Compute the sha256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> Model:
     """Read and check a model folder.
 
@@ -113,30 +106,6 @@ def open_model(folder: Path, manifest: str | None = None, files: tuple[str, ...]
             f"(units, {COUNT + 1}): fit another with `livery train matcher --refit {folder}`"
         )
     return model
-
-
-def read_card(folder: Path, manifest: str | None = None, files: tuple[str, ...] = FILES) -> dict[str, Any]:
-    """Read a folder's `model.json` and check its files; see `open_model` for arguments and errors."""
-    card = folder / "model.json"
-    if not card.is_file():
-        raise WeightsError(
-            f"no model in {folder}: model.json is missing; export one with `livery train matcher`"
-        )
-    if manifest is not None and digest(card) != manifest:
-        raise WeightsError(
-            f"{card} has sha256 {digest(card)[:12]}..., expected {manifest[:12]}...: reinstall the package"
-        )
-    said: dict[str, Any] = json.loads(card.read_text())
-    for name in files:
-        path, expected = folder / name, said["files"].get(name)
-        if expected is None or not path.is_file():
-            raise WeightsError(f"{path} is missing: install the package again, or export the model again")
-        if digest(path) != expected:
-            raise WeightsError(
-                f"{path} has sha256 {digest(path)[:12]}..., expected {expected[:12]}...: damaged or another "
-                "version; reinstall the package, or export the model again"
-            )
-    return said
 
 
 def shipped_models(kind: str, files: tuple[str, ...] = FILES) -> list[Model]:

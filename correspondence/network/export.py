@@ -15,9 +15,10 @@ from correspondence.certainty.doubt import own_word
 from correspondence.certainty.fit_judge import side_by_side
 from correspondence.certainty.uncertainty import Judge
 from correspondence.geometry.region import GRID
-from correspondence.network.checkpoints import FILES, GRAPHS, digest
+from correspondence.network.checkpoints import FILES, GRAPHS
 from correspondence.network.encoder import Features
 from correspondence.network.model import CELL, PROPOSED, Network, ReferenceFeatures
+from correspondence.weight_files import digest
 
 OPSET = 17
 OUTPUTS = ("field", "log_b", "log_sigma", "visibility", "gain", "weights")

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Subset
 
 from correspondence.certainty.fit_judge import side_by_side
 from correspondence.certainty.uncertainty import Judge
-from correspondence.network.checkpoints import digest, network_from, read_card, read_state, state_file
+from correspondence.network.checkpoints import network_from, read_state, state_file
 from correspondence.network.encoder import DINOV2
 from correspondence.network.model import SIZES, Network
 from correspondence.network.torch_runtime import TorchRunner
@@ -33,6 +33,7 @@ from correspondence.training import data, licences
 from correspondence.training.calibrate_network import calibrate
 from correspondence.training.pairs import PairConfig, Pairs
 from correspondence.training.trainer import TrainConfig, Trainer, build, to_batch
+from correspondence.weight_files import digest, read_card
 
 logger = logging.getLogger(__name__)
 JUDGED_STRIDE = 4  # every n-th frame of the held-out clips serves to fit the judge

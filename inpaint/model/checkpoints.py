@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from correspondence import WeightsError
-from correspondence.network.checkpoints import digest
+from correspondence.weight_files import digest
 from inpaint.model.autoencoder import Autoencoder, AutoencoderConfig
 from inpaint.model.denoiser import Denoiser, DenoiserConfig
 from inpaint.weights import AUTOENCODER as AUTOENCODER

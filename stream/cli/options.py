@@ -39,7 +39,7 @@ CODEC = "default: h264, vp9 in .webm; hevc for 10-bit input; what keeps transpar
 LEVELS = ("debug", "info", "warning", "error")
 TRAININGS = {
     "autoencoder": "inpaint.training.autoencoder",
-    "cover": "correspondence.cover.train",
+    "cover": "correspondence.training.cover.train",
     "denoiser": "inpaint.training.denoiser",
     "graphs": "inpaint.model.onnx",
     "matcher": "correspondence.training.train",

@@ -14,9 +14,10 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aioice import stun, turn
-from aiortc import RTCIceServer
+if TYPE_CHECKING:
+    from aiortc import RTCIceServer
 
 PROBE_S = 5.0
 _HOST = r"[^?\s:/@\[\]]+(?::\d{1,5})?"
@@ -49,6 +50,8 @@ class IceServer:
 
     def rtc(self) -> RTCIceServer:
         """Convert to aiortc's type."""
+        from aiortc import RTCIceServer  # here: the command line reads options without aiortc
+
         return RTCIceServer(urls=self.url, username=self.user, credential=self.credential)
 
 
@@ -116,6 +119,8 @@ async def refusal(server: IceServer) -> str | None:
 
     The test makes an allocation and releases it. It takes about `PROBE_S` seconds at most.
     """
+    from aioice import stun, turn
+
     if not server.url.startswith("turn"):
         return None
     scheme, _, rest = server.url.partition(":")

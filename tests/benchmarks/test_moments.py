@@ -7,7 +7,7 @@ from benchmarks.matching.tally import Sums
 from benchmarks.moments import EDITED, score, wear
 from benchmarks.moments_covers import Crossing, Scene, occluders_dir
 from correspondence import Matcher, detect_landmarks
-from correspondence.cover.occluders import Cover
+from correspondence.training.cover.occluders import Cover
 from correspondence.types import Image
 
 

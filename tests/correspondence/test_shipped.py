@@ -8,11 +8,12 @@ import pytest
 
 from correspondence import Image, Landmarks, detect_landmarks
 from correspondence.face.topology import LEFT_EYE, LIPS, RIGHT_EYE
-from correspondence.network.checkpoints import SHIPPED, WEIGHTS, open_model
+from correspondence.network.checkpoints import SHIPPED, open_model
 from correspondence.network.propose import shrink
 from correspondence.network.runtime import NetworkMatch, NetworkMatcher, OnnxRunner
 from correspondence.training import synthetic
 from correspondence.training.calibrate_network import separation
+from correspondence.weight_files import WEIGHTS
 from tests.correspondence.material import moved
 
 PARTS = sorted({*LIPS, *RIGHT_EYE, *LEFT_EYE})

@@ -36,7 +36,7 @@ def test_a_finished_part_is_not_measured_again(tmp_path: Path) -> None:
 
 
 def test_a_stamp_tells_options_and_files_apart() -> None:
-    files = [ROOT / "benchmarks" / "tally.py", ROOT / "benchmarks" / "truth.py"]
+    files = [ROOT / "benchmarks" / "matching" / "tally.py", ROOT / "benchmarks" / "matching" / "truth.py"]
     first = stamp({"stride": 5}, files)
     assert first == stamp({"stride": 5}, reversed(files))
     assert first != stamp({"stride": 6}, files)

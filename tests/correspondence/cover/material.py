@@ -10,8 +10,8 @@ import numpy as np
 
 from correspondence import Landmarks
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.cover.data import Faces
-from correspondence.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover
+from correspondence.training.cover.data import Faces
+from correspondence.training.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover
 from correspondence.types import Float, Image
 
 MOUTH = 13  # a landmark between the lips

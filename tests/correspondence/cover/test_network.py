@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from correspondence.cover.export import export_cover, export_file
 from correspondence.cover.network import CoverNetwork, CoverSizes
 from correspondence.cover.runtime import CoverFinder
-from correspondence.cover.train import to_input
 from correspondence.cover.weights import GRAPH, graph_file
 from correspondence.errors import WeightsError
+from correspondence.training.cover.export import export_cover, export_file
+from correspondence.training.cover.train import to_input
 
 TINY = CoverSizes(widths=(4, 4, 8, 8))
 

@@ -14,8 +14,8 @@ from correspondence.cover import runtime
 from correspondence.cover.crop import SIDE, carried, face_area, face_crop
 from correspondence.cover.runtime import CoverFinder, shipped_finder
 from correspondence.cover.weights import MANIFEST, SHIPPED, graph_file
-from correspondence.network.checkpoints import WEIGHTS, digest
 from correspondence.types import Hidden, Image
+from correspondence.weight_files import WEIGHTS, digest
 from tests.correspondence.cover.material import MOUTH, blob_over
 
 

@@ -12,15 +12,9 @@ import torch
 
 from correspondence import WeightsError
 from correspondence.network import checkpoints
-from correspondence.network.checkpoints import (
-    Shipped,
-    digest,
-    find_models,
-    load_network,
-    open_model,
-    read_state,
-)
+from correspondence.network.checkpoints import Shipped, find_models, load_network, open_model, read_state
 from correspondence.network.export import export_model
+from correspondence.weight_files import digest
 from tests.correspondence.material import tiny_network
 
 

@@ -130,7 +130,7 @@ def test_a_model_is_judged_anew_without_training(tmp_path: Path, monkeypatch: py
         asked.append(pairs)
         return judge, {"ause": 0.125}
 
-    monkeypatch.setattr(data, "load", lambda *_: [demo_clip()])
+    monkeypatch.setattr(data, "load", lambda *_, **__: [demo_clip()])
     monkeypatch.setattr(train, "calibrate", calibrated)
     parser = argparse.ArgumentParser()
     train.configure(parser)

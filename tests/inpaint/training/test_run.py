@@ -140,7 +140,13 @@ def test_stratified_times_cover_the_interval() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A training cache's place; its clips are made up here."""
 
-    def load(path: Path, part: str = "train", stride: int = 1, limit: int | None = None) -> list[Clip]:
+    def load(
+        path: Path,
+        part: str = "train",
+        stride: int = 1,
+        limit: int | None = None,
+        allowed: frozenset[str] | None = None,
+    ) -> list[Clip]:
         assert path == tmp_path
         return tiny_clips()[:1] if part == "train" else tiny_clips()[1:]
 

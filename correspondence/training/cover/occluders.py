@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.cover.signing import Hands, hand_masks
 from correspondence.training import data
+from correspondence.training.cover.signing import Hands, hand_masks
 from correspondence.types import Float, Image
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from correspondence import Landmarks
-from correspondence.cover.export import export_cover
-from correspondence.cover.kept import Kept
-from correspondence.cover.measures import CoverCase, auroc, cases, table
-from correspondence.cover.pairs import CoverPair, CoverPairs
-from correspondence.cover.train import CoverTrainConfig, CoverTrainer, loss_of, train
 from correspondence.cover.weights import STATE
+from correspondence.training.cover.export import export_cover
+from correspondence.training.cover.kept import Kept
+from correspondence.training.cover.measures import CoverCase, auroc, cases, table
+from correspondence.training.cover.pairs import CoverPair, CoverPairs
+from correspondence.training.cover.train import CoverTrainConfig, CoverTrainer, loss_of, train
 from correspondence.types import Image
 from tests.correspondence.cover.material import disc_cover, faces_of
 

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.cover.occluders import (
+from correspondence.training import data
+from correspondence.training.cover.occluders import (
     POOL_PER_FACE,
     POOL_SIDE,
     Cover,
@@ -30,8 +31,7 @@ from correspondence.cover.occluders import (
     read_pictures,
     read_signing,
 )
-from correspondence.cover.signing import Hands
-from correspondence.training import data
+from correspondence.training.cover.signing import Hands
 from correspondence.types import Float, Image
 
 logger = logging.getLogger(__name__)

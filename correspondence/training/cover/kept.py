@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from correspondence.cover.measures import Bytes
-from correspondence.cover.pairs import CoverPair
+from correspondence.training.cover.measures import Bytes
+from correspondence.training.cover.pairs import CoverPair
 
 
 class Kept:

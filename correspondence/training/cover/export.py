@@ -13,8 +13,8 @@ from correspondence.cover.crop import SIDE
 from correspondence.cover.network import CoverNetwork, CoverSizes
 from correspondence.cover.weights import GRAPH, STATE
 from correspondence.errors import WeightsError
-from correspondence.network.checkpoints import digest
 from correspondence.network.export import halve, halved_state, write_graph
+from correspondence.weight_files import digest
 
 
 class _Probability(nn.Module):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.cover import worn
 from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, face_area
-from correspondence.cover.data import Faces
-from correspondence.cover.drawn import drawn_cover
-from correspondence.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover, Covered
+from correspondence.training.cover import worn
+from correspondence.training.cover.data import Faces
+from correspondence.training.cover.drawn import drawn_cover
+from correspondence.training.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover, Covered
 from correspondence.types import Float, Image
 
 Rng = np.random.Generator

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks
-from correspondence.cover import data, occluders
-from correspondence.cover.signing import hand_masks, hands_of
+from correspondence.training.cover import data, occluders
+from correspondence.training.cover.signing import hand_masks, hands_of
 from correspondence.types import Float, Image
 from tests.correspondence.cover.material import write_occluders
 

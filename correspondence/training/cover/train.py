@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from correspondence.cover import data
-from correspondence.cover.export import export_file, read_network
-from correspondence.cover.kept import Kept
-from correspondence.cover.measures import Bytes, CoverCase, cases, score, table
 from correspondence.cover.network import CoverNetwork, CoverSizes
-from correspondence.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
-from correspondence.cover.signing import hands_of
+from correspondence.training.cover import data
+from correspondence.training.cover.export import export_file, read_network
+from correspondence.training.cover.kept import Kept
+from correspondence.training.cover.measures import Bytes, CoverCase, cases, score, table
+from correspondence.training.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
+from correspondence.training.cover.signing import hands_of
 from correspondence.training.trainer import Average
 from correspondence.types import Float
 

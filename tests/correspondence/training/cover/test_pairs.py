@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from correspondence import Landmarks
-from correspondence.cover import drawn, worn
 from correspondence.cover.crop import SIDE
-from correspondence.cover.data import Faces
-from correspondence.cover.occluders import Covered
-from correspondence.cover.pairs import NONE, CoverPairConfig, CoverPairs
+from correspondence.training.cover import drawn, worn
+from correspondence.training.cover.data import Faces
+from correspondence.training.cover.occluders import Covered
+from correspondence.training.cover.pairs import NONE, CoverPairConfig, CoverPairs
 from correspondence.types import Image
 from tests.correspondence.cover.material import disc_cover, faces_of
 

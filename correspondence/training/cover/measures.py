@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.cover.data import Faces
-from correspondence.cover.occluders import Cover, Covered
-from correspondence.cover.pairs import CoverPair, CoverPairConfig, CoverPairs
+from correspondence.training.cover.data import Faces
+from correspondence.training.cover.occluders import Cover, Covered
+from correspondence.training.cover.pairs import CoverPair, CoverPairConfig, CoverPairs
 from correspondence.types import Float
 
 SURELY, HARDLY = 0.9, 0.1  # of a pixel hidden, above and below which it is judged

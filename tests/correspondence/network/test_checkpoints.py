@@ -14,7 +14,7 @@ from correspondence import WeightsError
 from correspondence.network import checkpoints
 from correspondence.network.checkpoints import Shipped, find_models, load_network, open_model, read_state
 from correspondence.network.export import export_model
-from correspondence.weight_files import digest
+from correspondence.weight_files import WEIGHTS, digest
 from tests.correspondence.material import tiny_network
 
 
@@ -96,7 +96,7 @@ def test_a_card_of_another_version_is_refused(
 
 def test_what_is_shipped_is_whole_and_says_where_it_comes_from() -> None:
     for shipped in checkpoints.SHIPPED:
-        model = open_model(checkpoints.WEIGHTS / shipped.name, shipped.manifest)
+        model = open_model(WEIGHTS / shipped.name, shipped.manifest)
         assert (model.kind, model.size) == (shipped.kind, shipped.size)
         assert shipped.licence
         assert shipped.origin

@@ -13,12 +13,12 @@ WEIGHTS = Path(__file__).parent / "weights"  # those that ship with the package
 
 
 def digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
+    """Compute the sha256 of a file, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_card(folder: Path, manifest: str | None, files: tuple[str, ...]) -> dict[str, Any]:
-    """What a model folder's `model.json` says, once its files are checked.
+    """Read a folder's `model.json` and check the files that it names.
 
     Args:
         folder: of `model.json` and its files.

@@ -61,7 +61,7 @@ def source_pictures(name: str | None, count: int) -> Iterator[Image]:
 
 
 def widen(image: Image) -> Image:
-    """Scale to 720 lines; what is missing at the sides is the picture's own, enlarged and blurred."""
+    """Scale to 720 lines and fill the sides with the picture itself, enlarged and blurred."""
     height, width = SIZE
     side = cv2.resize(image, (height * image.shape[1] // image.shape[0], height))
     wide = cv2.resize(cv2.blur(cv2.resize(image, (64, 36)), (5, 5)), (width, height))
@@ -132,9 +132,9 @@ class Arrivals:
 def match_frames(
     sent: list[tuple[float, int]], seen: list[tuple[float, int | None]], from_s: float, until_s: float
 ) -> tuple[list[tuple[float, float]], int, int]:
-    """Latency of each frame sent in [from_s, until_s).
+    """Compute the latency of each frame sent in [from_s, until_s).
 
-    A code repeats with the loop; an arrival belongs to the last sending of its code before it.
+    Codes repeat with the loop. An arrival belongs to the last sending of its code before it.
 
     Returns:
         (time of sending since `from_s`, latency) of each frame that arrived, seconds; how many were sent;
@@ -153,7 +153,7 @@ def match_frames(
 
 
 def watch_first(peer: RTCPeerConnection, arrivals: Arrivals | None) -> asyncio.Task[None]:
-    """Watch the first track the peer receives; with None, leave it unread."""
+    """Watch the first track that the peer receives. With None the track is left unread."""
     arrived: asyncio.Future[MediaStreamTrack] = asyncio.get_running_loop().create_future()
 
     def on_track(track: MediaStreamTrack) -> None:

@@ -89,7 +89,8 @@ class Shown:
         noise: float32 (H, W, 3), what was added.
         truth: all landmarks, detected on the clean frame and carried by the camera.
         given: the same with half of the points withheld.
-        now_s: time; source: number of the clip's frame.
+        now_s: time of the frame, seconds.
+        source: number of the clip's frame.
     """
 
     frame: Image

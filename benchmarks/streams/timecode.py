@@ -48,7 +48,7 @@ def draw(image: Image, value: int) -> None:
 
 
 def read(luma: npt.NDArray[np.uint8]) -> int | None:
-    """Read the number back from a whole picture's luma, uint8 (H, W); None where no valid code is found."""
+    """Read the number from a whole picture's luma, uint8 (H, W). None if there is no valid code."""
     return read_rows(luma[: code_height(luma.shape[0])])
 
 

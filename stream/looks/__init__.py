@@ -1,1 +1,1 @@
-"""The looks of a session: the wardrobe, the editor, undo, and how the page is told of them."""
+"""The looks of a session: the wardrobe, the editor, undo, and their description for the page."""

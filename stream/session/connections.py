@@ -292,7 +292,7 @@ class Connections:
         return self._publisher is not None or bool(self._viewers)
 
     async def dismiss(self, *, publisher: bool, viewers: bool) -> None:
-        """Hang up on these; whose token still holds connects again by itself."""
+        """Close the publisher, the viewers, or both. Peers whose token is still valid connect again."""
         peers = list(self._viewers.values()) if viewers else []
         if publisher and self._publisher is not None:
             peers.append(self._publisher)

@@ -230,11 +230,11 @@ class Session:
         self.changed()
 
     async def renew(self, right: Shared, owner_token: str) -> None:
-        """Make a right's token void and issue another; who came in with the old one is put out."""
+        """Revoke the token of a right and issue another. Peers of the old one are disconnected."""
         self.keys = self.keys.renewed(owner_token, right)
         self.changed()
         await self.saver.saved()
-        self.events.dismiss()  # who still may listen comes again by itself
+        self.events.dismiss()  # listeners whose token is still valid connect again by themselves
         await self.connections.dismiss(publisher=right == "publish", viewers=right != "publish")
 
     def compare(self, holding: bool) -> None:

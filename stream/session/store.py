@@ -167,19 +167,20 @@ class SessionStore:
         return session
 
     def in_room(self, room: str) -> str | None:
-        """Id of the session that is watched under a name; None for a free one."""
+        """Id of the session that can be watched under the name `room`. None if the name is free."""
         live = next((session.id for session in self._sessions.values() if session.keys.room == room), None)
         storage = self._services.storage
         if live is not None or storage is None:
             return live
         kept = storage.in_room(room)
-        return None if kept in self._sessions else kept  # renamed, and not written yet
+        return None if kept in self._sessions else kept  # that session was renamed, which is not on disk yet
 
     async def name_room(self, session: Session, room: object) -> None:
-        """Watch a session under a name of its own, too; None gives the name up.
+        """Give a session a room name, under which it can also be watched. None removes the name.
 
         Raises:
-            RequestError: no name that an address can have. ConflictError: another session has it.
+            RequestError: the name cannot be part of an address.
+            ConflictError: another session has the name.
         """
         if room is not None and (not isinstance(room, str) or not ROOM.fullmatch(room)):
             raise RequestError(

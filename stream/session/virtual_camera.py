@@ -181,10 +181,10 @@ class VirtualCamera:
 
 
 def open_camera(config: SinkConfig, size: tuple[int, int]) -> Any:
-    """A `pyvirtualcam.Camera` that takes RGB of `size`, (H, W).
+    """Open a `pyvirtualcam.Camera` that takes RGB pictures of `size`, (H, W).
 
     Raises:
-        VirtualCameraError: pyvirtualcam or a camera is missing; says how to get it.
+        VirtualCameraError: pyvirtualcam or a camera is missing. The message says how to get it.
     """
     try:
         import pyvirtualcam

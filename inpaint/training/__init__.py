@@ -1,1 +1,1 @@
-"""Training of the autoencoder and the denoiser: data, augmentation, losses, the two runs."""
+"""Training of the autoencoder and the denoiser: data, augmentation, losses, and both runs."""

@@ -1,7 +1,7 @@
-"""Changes to training pictures, on whatever device they are: light, colour, edits, holes, warps.
+"""Augmentation of training pictures on their device: light, colour, edits, holes and warps.
 
-All randomness comes from the generator handed in. Pictures are float (B, 3, H, W) or, where several views
-share one change, (B, V, 3, H, W), in [0, 1].
+All randomness comes from the given generator. Pictures are float (B, 3, H, W) in [0, 1], or (B, V, 3, H, W)
+if several views share one change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BROWS_RED = 80 / 255
 
 
 def uniform(shape: tuple[int, ...], low: float, high: float, like: Tensor, generator: Generator) -> Tensor:
-    """Uniform random numbers on the device of `like`; drawn by the generator's own device."""
+    """Draw uniform random numbers on the generator's device and move them to the device of `like`."""
     drawn = torch.rand(shape, generator=generator, device=generator.device)
     return (drawn * (high - low) + low).to(like.device)
 
@@ -27,27 +27,27 @@ def check_shares(config: Any) -> None:
     """Check that every value of a dataclass is a share.
 
     Raises:
-        ValueError: one outside [0, 1].
+        ValueError: a value is outside [0, 1].
     """
     if not all(0 <= value <= 1 for value in asdict(config).values()):
         raise ValueError(f"shares must lie in [0, 1], got {config}")
 
 
 def chance(count: int, share: float, like: Tensor, generator: Generator) -> Tensor:
-    """bool (count,): True with probability `share`."""
+    """Draw bool (count,) that are True with probability `share`."""
     return uniform((count,), 0.0, 1.0, like, generator) < share
 
 
 def random_edit(views: Tensor, drawings: Tensor, share: float, generator: Generator) -> Tensor:
-    """One random but deterministic edit for all views of a sample, so that a network learns to carry edits.
+    """Apply one random edit to all views of a sample, so that a network learns to carry edits.
 
-    Half are global (a colour matrix near the identity, gain, gamma), the others lie on a face part (lips or
-    brows tinted, found by their value in the drawing).
+    Half of the edits are global (a colour matrix near the identity, gain, gamma). The others tint lips or
+    brows, which are found by their value in the drawing.
 
     Args:
-        views: (B, V, 3, H, W).
+        views: pictures, (B, V, 3, H, W).
         drawings: unscaled drawings of the views, (B, V, 3, H, W), [0, 1].
-        share: of samples to edit.
+        share: share of samples to edit.
         generator: source of randomness.
     """
     b = views.shape[0]
@@ -66,11 +66,11 @@ def random_edit(views: Tensor, drawings: Tensor, share: float, generator: Genera
 
 
 def paint_blobs(images: Tensor, share: float, generator: Generator) -> Tensor:
-    """Soft ellipses of one colour on some pictures: what paint, stickers and masks look like to a network.
+    """Paint soft ellipses of one colour on some pictures, similar to paint, stickers and masks.
 
     Args:
-        images: (B, 3, H, W).
-        share: of pictures to paint.
+        images: pictures, (B, 3, H, W).
+        share: share of pictures to paint.
         generator: source of randomness.
     """
     b = images.shape[0]
@@ -81,7 +81,7 @@ def paint_blobs(images: Tensor, share: float, generator: Generator) -> Tensor:
 
 
 def soft_ellipses(like: Tensor, count: int, generator: Generator) -> Tensor:
-    """Union of `count` random ellipses with soft rims, (B, 1, H, W) in [0, 1]; radii 6 to 25 % of a side."""
+    """Draw the union of `count` random soft ellipses, (B, 1, H, W) in [0, 1]; radii 6 to 25 % of a side."""
     b, h, w = like.shape[0], like.shape[-2], like.shape[-1]
     y = torch.linspace(0, 1, h, device=like.device).reshape(1, 1, h, 1)
     x = torch.linspace(0, 1, w, device=like.device).reshape(1, 1, 1, w)

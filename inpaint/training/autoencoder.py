@@ -19,12 +19,12 @@ from inpaint.training.data import gather_frames, to_unit
 from inpaint.training.losses import psnr, reconstruction_loss, ssim
 
 logger = logging.getLogger(__name__)
-EDITED_SHARE = 0.3  # of the pictures, half recoloured, half painted on: edits look like no photograph
-LATENT_NOISE = 0.05  # of a latent's deviation, so that the decoder forgives the denoiser
+EDITED_SHARE = 0.3  # share of edited pictures, half of them recoloured and half painted on
+LATENT_NOISE = 0.05  # noise as a share of a latent's deviation, so that the decoder tolerates small errors
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of the run."""
+    """Add the options of the run."""
     training.add_arguments(parser, steps=20_000, batch=64)
     parser.add_argument(
         "--width", type=int, default=48, help="channels at a quarter of the size; twice at an eighth"
@@ -71,13 +71,18 @@ def train(
     config: training.RunConfig,
     crop: int | None = None,
 ) -> tuple[Autoencoder, training.Curve, dict[str, object]]:
-    """Train on pictures uint8 (N, S, S, 3), show PSNR and SSIM on `checks` (same form) in the curve.
+    """Train an autoencoder.
 
     Args:
-        pictures, checks: see above; crop: side of the random crops to train on, None for whole pictures.
+        pictures: training pictures, uint8 (N, S, S, 3).
+        checks: pictures of the same form, on which the curve shows PSNR and SSIM.
+        network: widths and depths.
+        config: settings of the run.
+        crop: side of the random crops to train on; None for whole pictures.
 
     Returns:
-        The averaged autoencoder, its latents normalised over training pictures; curve; facts of the run.
+        The averaged autoencoder with latents normalised over training pictures, the curve, and facts of the
+        run.
     """
     generator = training.seeded(config.seed, config.device)
     model = Autoencoder(network).to(config.device)
@@ -94,7 +99,7 @@ def train(
 
 
 class AutoencoderStep(nn.Module):
-    """One pass of the autoencoder with noise on its latents, down to the loss."""
+    """One pass of the autoencoder with noise on its latents, up to the loss."""
 
     def __init__(self, model: Autoencoder, bfloat16: bool) -> None:
         super().__init__()
@@ -102,7 +107,7 @@ class AutoencoderStep(nn.Module):
         self.in_bfloat16 = bfloat16
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scalar loss of pictures (B, 3, H, W) in [0, 1]."""
+        """Compute the scalar loss of pictures (B, 3, H, W) in [0, 1]."""
         with training.autocast(images.device, self.in_bfloat16):
             raw = self.model.raw_latents(images)
             spread = raw.detach().float().std().to(raw.dtype)
@@ -111,16 +116,19 @@ class AutoencoderStep(nn.Module):
 
 
 def batch(pictures: Tensor, count: int, generator: torch.Generator, crop: int | None = None) -> Tensor:
-    """Random pictures, mirrored at random, some recoloured or painted on: float (count, 3, S, S), [0, 1].
+    """Draw a batch of pictures. They are mirrored at random, and some are recoloured or painted on.
 
     Args:
         pictures: uint8 (N, S, S, 3).
-        count: of pictures.
+        count: number of pictures in the batch.
         generator: source of randomness.
-        crop: side of one random crop of each batch, a multiple of 8, at most S.
+        crop: side of the random crop of each batch, a multiple of 8, at most S; None for whole pictures.
+
+    Returns:
+        Pictures, float (count, 3, S, S), [0, 1], with `crop` in place of S if it is given.
 
     Raises:
-        ValueError: a crop larger than the pictures or no multiple of 8.
+        ValueError: `crop` is larger than the pictures or no multiple of 8.
     """
     pick = (
         (uniform((count,), 0.0, 1.0, pictures, generator) * len(pictures)).long().clamp_max(len(pictures) - 1)
@@ -137,7 +145,7 @@ def batch(pictures: Tensor, count: int, generator: torch.Generator, crop: int | 
 
 
 def _cropped(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """One random square of pictures (N, S, S, 3), the same of each."""
+    """Cut the same random square out of all pictures (N, S, S, 3)."""
     room = pictures.shape[1] - side
     if room < 0 or side < FACTOR or side % FACTOR:
         raise ValueError(
@@ -149,7 +157,7 @@ def _cropped(pictures: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def measure(model: Autoencoder, checks: Tensor) -> dict[str, float]:
-    """PSNR (dB) and SSIM of pictures uint8 (N, S, S, 3) through the autoencoder."""
+    """Measure PSNR (dB) and SSIM of the autoencoder's reconstruction of pictures uint8 (N, S, S, 3)."""
     images = to_unit(checks.permute(0, 3, 1, 2))
     parts = images.tensor_split(max(1, len(images) // 16))
     decoded = torch.cat([model.decode(model.encode(part)) for part in parts]).clamp(0, 1)

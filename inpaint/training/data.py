@@ -1,4 +1,4 @@
-"""Training material of the diffusion model: cached clips, with everything that is drawn from landmarks."""
+"""Training material of the diffusion model: cached clips with drawings and masks from landmarks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inpaint.model.conditions import (
 )
 from inpaint.training.augment import uniform
 
-LONGEST_STEP = 45  # frames between neighbours of a quad, at most
+LONGEST_STEP = 45  # largest number of frames between neighbours of a quad
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,13 +34,14 @@ class Material:
     """All frames of several clips, on one device.
 
     Attributes:
-        frames: uint8 (N, 3, S, S).
-        spans: int64 (clips, 2), first frame and one past the last of each clip.
-        points: float32 (N, 478, 3), pixels; NaN without a face.
-        drawings: uint8 (1 + V, N, 3, S, S): unscaled, then V variants scaled alike within a clip.
-        weight: float32 (N, 1, S/8, S/8), loss weight of each latent, 1 or more.
-        person: float32 (N, 1, S/8, S/8), share of the person in each latent.
-        step: frames of the clips from one kept frame to the next.
+        frames: pictures, uint8 (N, 3, S, S).
+        spans: first frame and one past the last frame of each clip, int64 (clips, 2).
+        points: landmarks, float32 (N, 478, 3), pixels; NaN without a face.
+        drawings: drawings, uint8 (1 + V, N, 3, S, S): unscaled ones, then V variants. Within a clip a
+            variant has one scaling.
+        weight: loss weight of each latent, float32 (N, 1, S/8, S/8), 1 or more.
+        person: share of the person in each latent, float32 (N, 1, S/8, S/8).
+        step: number of original frames from one kept frame to the next.
     """
 
     frames: Tensor
@@ -53,22 +54,25 @@ class Material:
 
     @property
     def longest_step(self) -> int:
-        """Kept frames between neighbours of a quad, at most."""
+        """Largest number of kept frames between neighbours of a quad."""
         return max(1, LONGEST_STEP // self.step)
 
 
 def resized_points(points: Float, scale: float) -> Float:
-    """Landmarks (..., 2 or 3) of a picture resized by `scale`, pixel centres on integers."""
+    """Convert landmarks (..., 2 or 3) to a picture resized by `scale`, with pixel centres on integers."""
     moved = points.astype(np.float32) * np.float32(scale)
     moved[..., :2] += np.float32(0.5 * (scale - 1))
     return moved
 
 
 def gather_frames(clips: Sequence[Clip], side: int) -> tuple[npt.NDArray[np.uint8], Float]:
-    """Frames uint8 (N, S, S, 3) and points float32 (N, 478, 3) of all clips, resized to side S.
+    """Collect the frames of all clips, resized to side S, with their landmarks.
+
+    Returns:
+        Frames, uint8 (N, S, S, 3), and points, float32 (N, 478, 3).
 
     Raises:
-        ValueError: no clip, or a side that is no multiple of 8.
+        ValueError: there is no clip, or the side is no multiple of 8.
     """
     if not clips or side % FACTOR:
         raise ValueError(
@@ -93,19 +97,19 @@ def build_material(
     device: str = "cpu",
     step: int = 1,
 ) -> Material:
-    """Draw the conditions of every frame once and put everything on the device.
+    """Draw the conditions of all frames once and move everything to the device.
 
     Args:
-        clips: of two frames or more each (photos are of no use to the denoiser).
-        side: pixels; frames are resized to it.
-        variants: randomly scaled versions of each clip's drawings.
-        scaling: their ranges; one draw of factors holds for a whole clip.
-        seed: of the scaling.
-        device: where the tensors go.
-        step: which of its frames a clip was thinned to.
+        clips: clips of two or more frames each. Photos are of no use to the denoiser.
+        side: side to which frames are resized, pixels.
+        variants: number of randomly scaled versions of each clip's drawings.
+        scaling: ranges of the scaling. The factors are drawn once for a whole clip.
+        seed: seed of the scaling.
+        device: device of the tensors.
+        step: number of original frames from one kept frame to the next.
 
     Raises:
-        ValueError: no clip, or a side that is no multiple of 8.
+        ValueError: there is no clip, or the side is no multiple of 8.
     """
     frames, points = gather_frames(clips, side)
     lengths = [len(c.frames) for c in clips]

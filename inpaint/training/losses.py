@@ -1,4 +1,4 @@
-"""Losses of the autoencoder and the denoiser, and the measures their curves show."""
+"""Losses of the autoencoder and the denoiser, and the measures that their curves show."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _window(channels: int, like: Tensor, side: int = 11, sigma: float = 1.5) -> 
 
 
 def _ssim_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean structural similarity and its contrast-structure part, both scalars; inputs in [0, 1]."""
+    """Compute mean structural similarity and its contrast-structure part, both scalars; inputs in [0, 1]."""
     channels = a.shape[1]
     kernel = _window(channels, a)
 
@@ -33,21 +33,24 @@ def _ssim_terms(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity with an 11 x 11 Gaussian window (Wang et al. 2004), scalar, 1 for equal pictures.
+    """Compute structural similarity with an 11 x 11 Gaussian window (Wang et al. 2004).
 
     Args:
-        a: float (B, C, H, W), [0, 1], sides 11 or more.
-        b: same shape.
+        a: float (B, C, H, W), [0, 1], with sides of 11 or more.
+        b: pictures of the same shape.
+
+    Returns:
+        Scalar; 1 for equal pictures.
     """
     return _ssim_terms(a.float(), b.float())[0]
 
 
 def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Multi-scale structural similarity (Wang et al. 2003), as many of its 5 scales as the size allows.
+    """Compute multi-scale structural similarity (Wang et al. 2003) on as many of 5 scales as the size allows.
 
     Args:
-        a: float (B, C, H, W), [0, 1], sides 11 or more.
-        b: same shape.
+        a: float (B, C, H, W), [0, 1], with sides of 11 or more.
+        b: pictures of the same shape.
 
     Returns:
         Scalar; 1 for equal pictures. The weights of the scales used are rescaled to sum 1.
@@ -68,16 +71,16 @@ def ms_ssim(a: Tensor, b: Tensor) -> Tensor:
 
 
 def gradient_l1(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference of horizontal and vertical pixel differences, scalar."""
+    """Compute the mean absolute difference of horizontal and vertical pixel differences, scalar."""
     d = a - b
     return (d[..., :, 1:] - d[..., :, :-1]).abs().mean() + (d[..., 1:, :] - d[..., :-1, :]).abs().mean()
 
 
 def reconstruction_loss(decoded: Tensor, images: Tensor, raw: Tensor) -> Tensor:
-    """L1 + 0.5 (1 - MS-SSIM) + 0.1 gradient L1 + 1e-6 |latent|^2.
+    """Compute L1 + 0.5 (1 - MS-SSIM) + 0.1 gradient L1 + 1e-6 |latent|^2.
 
-    The last term is the part of a KL divergence that a latent without predicted variance has: it keeps the
-    latents near the origin.
+    The last term keeps the latents near the origin. It is the part of a KL divergence that remains for a
+    latent without predicted variance.
 
     Args:
         decoded: float (B, 3, H, W), about [0, 1].
@@ -90,6 +93,6 @@ def reconstruction_loss(decoded: Tensor, images: Tensor, raw: Tensor) -> Tensor:
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """Peak signal-to-noise ratio of pictures in [0, 1], clipped to it, dB."""
+    """Compute the peak signal-to-noise ratio of pictures, clipped to [0, 1], dB."""
     error = (a.clamp(0, 1) - b.clamp(0, 1)).float().square().mean().item()
     return float(-10 * torch.log10(torch.tensor(max(error, 1e-10))))

@@ -1,4 +1,4 @@
-"""Batches for the denoiser from a pool of quads: clean latents and what their grids are conditioned on."""
+"""Batches for the denoiser from a pool of quads: clean latents and the conditions of their grids."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inpaint.training.quad_pool import Pool, mirrored
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchConfig:
-    """What a training batch is mixed of; every value is a share of its samples, [0, 1]."""
+    """Composition of a training batch. Each value is a share of its samples, [0, 1]."""
 
     warp_share: float = 0.4  # of the quads that are no fills: the matcher's composites; others: pure mode
     scaled_share: float = 0.3  # drawings randomly scaled, the same way in all views
@@ -29,14 +29,14 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingBatch:
-    """Clean latents of all views and what their grid is conditioned on.
+    """Clean latents of all views and the conditions of their grids.
 
     Attributes:
-        latents: of a, b, c, d, (B, 4, C, h, w).
-        weight: of each latent in the loss, (B, 4, 1, h, w).
-        quads: references, drawings, persons, gaps, composites (in pure mode those by landmarks).
-        drop_tokens: bool (B,).
-        arrangement: which views the grid shows.
+        latents: latents of a, b, c and d, (B, 4, C, h, w).
+        weight: loss weight of each latent, (B, 4, 1, h, w).
+        quads: references, drawings, persons, gaps and composites (in pure mode those by landmarks).
+        drop_tokens: True for samples with empty identity tokens, bool (B,).
+        arrangement: arrangement of the grid.
     """
 
     latents: Tensor
@@ -47,7 +47,7 @@ class TrainingBatch:
 
     @property
     def shown(self) -> tuple[int, ...]:
-        """Which of the views 0 to 3 (a to d) the grid shows, row by row."""
+        """Numbers of the views 0 to 3 (a to d) that the grid shows, row by row."""
         return (0, 1) if self.arrangement == "side_by_side" else (0, 1, 2, 3)
 
 
@@ -64,13 +64,13 @@ def draw_batch(
     """Draw a batch.
 
     Args:
-        pool: of quads.
-        material: the frames it was drawn from.
-        count: samples.
-        generator: all randomness.
-        config: the mixture.
-        arrangement: of the grid.
-        chosen: which quads, int64 (count,); drawn where None.
+        pool: the pool of quads.
+        material: the frames that the pool was drawn from.
+        count: number of samples.
+        generator: source of randomness.
+        config: composition of the batch.
+        arrangement: arrangement of the grid.
+        chosen: numbers of the quads, int64 (count,); None to draw them.
     """
     frames = material.frames
     if chosen is None:
@@ -95,10 +95,10 @@ def draw_batch(
 
 
 def cropped(batch: TrainingBatch, side: int, generator: Generator) -> TrainingBatch:
-    """A random window of `side` latents, the same in all views: texture as it is, at a fraction of the price.
+    """Cut the same random window of `side` latents out of all views, to train at lower cost.
 
     Raises:
-        ValueError: a window larger than the views, or odd.
+        ValueError: the window is larger than the views, or its side is odd.
     """
     room = batch.latents.shape[-1] - side
     if room < 0 or side < 2 or side % 2:
@@ -128,7 +128,7 @@ def cropped(batch: TrainingBatch, side: int, generator: Generator) -> TrainingBa
 
 
 def _warps(pool: Pool, chosen: Tensor, shown: Tensor) -> tuple[Warp, Warp]:
-    """The matcher's composites where they are shown, elsewhere those by landmarks."""
+    """Return the matcher's composites for samples that show them, and composites by landmarks for others."""
     b, c = (
         Warp(pool.warps[chosen, which].float(), pool.unsure[chosen, which].float())
         for which in (torch.where(shown, k, k + 2) for k in (0, 1))

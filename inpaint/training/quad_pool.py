@@ -1,7 +1,7 @@
-"""Quads drawn once, before training: views, what the matcher makes of them, and holes, all as latents.
+"""Quads drawn once before training: views, composites by the matcher, and holes, all as latents.
 
-The composites a denoiser is trained on are those it will be given: the classical matcher's, with its own
-uncertainty, of references as far away as in use. The CPU's cores make them once, while the accelerator waits.
+The denoiser is trained on composites like those in use: from the classical matcher with its uncertainty, and
+from references as far away as in use. The CPU's cores make them once, before training starts.
 """
 
 from __future__ import annotations
@@ -37,13 +37,21 @@ VIEWS = (0, 1, 2, 3, 1, 2, 1, 2)  # whose drawing belongs to the eight pictures 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolConfig:
-    """What a pool is mixed of; shares lie in [0, 1]."""
+    """Composition of a pool. Shares are in [0, 1].
 
-    filling: float = 0.5  # one view with a hole, and a reference
-    alone: float = 0.2  # of those: no reference
-    edited: float = 0.5  # all pictures of a quad carry one random edit
-    even: float = 0.5  # equal gaps
-    single: bool = False  # composites of the first view alone: for grids with one reference
+    Attributes:
+        filling: share of fills, which have one view with a hole, and a reference.
+        alone: share of fills that have no reference.
+        edited: share of quads whose pictures all have one random edit.
+        even: share of quads with equal gaps.
+        single: whether composites come from the first view only, for grids with one reference.
+    """
+
+    filling: float = 0.5
+    alone: float = 0.2
+    edited: float = 0.5
+    even: float = 0.5
+    single: bool = False
 
     def __post_init__(self) -> None:
         check_shares(self)
@@ -98,16 +106,16 @@ def build_pool(
     """Draw, match, edit and encode `count` quads.
 
     Args:
-        material: all frames; on the device the pool shall be on.
-        autoencoder: frozen, there too.
-        count: of quads.
-        generator: all randomness.
-        config: the mixture.
-        bfloat16: encode in it.
-        threads: of the matcher's pool; None: the machine's cores.
+        material: all frames, on the device of the pool.
+        autoencoder: the frozen autoencoder, on the same device.
+        count: number of quads, 1 or more.
+        generator: source of randomness.
+        config: composition of the pool; None for the defaults.
+        bfloat16: whether to encode in bfloat16.
+        threads: number of threads of the matcher; None for the number of the machine's cores.
 
     Raises:
-        ValueError: a count below 1.
+        ValueError: `count` is below 1.
     """
     if count < 1:
         raise ValueError(f"a pool needs one quad or more, got {count}")
@@ -222,7 +230,7 @@ def _filling(views: Sequence[_Frame], rng: np.random.Generator, alone: bool) -> 
 
 
 def _matched_hole(views: Sequence[_Frame]) -> Float | None:
-    """Where the matcher is unsure, if that is a hole of a useful size."""
+    """Return the hole where the matcher is unsure; None if its size is of no use."""
     (reference, there), (truth, here) = views[0], views[1]
     matcher = shared_matcher()
     source = (reference, matcher.prepare(reference, there))
@@ -237,5 +245,5 @@ def _landmarks(points: Float, side: int) -> Landmarks | None:
 
 
 def mirrored(views: Tensor, flip: Tensor) -> Tensor:
-    """Those of (B, ..., W) mirrored in their last axis where `flip`, bool (B,), says so."""
+    """Mirror samples of (B, ..., W) in their last axis where `flip`, bool (B,), is True."""
     return torch.where(flip.reshape(-1, *(1,) * (views.ndim - 1)), views.flip(-1), views)

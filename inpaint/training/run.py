@@ -1,4 +1,4 @@
-"""What both training runs share: settings of a run, seeds, moving averages, learning rate, curves."""
+"""Common parts of both training runs: settings, seeds, moving averages, learning rate and curves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """One training run; it ends at `steps` or after `minutes`, whichever is first."""
+    """Settings of a training run. It ends at `steps` or after `minutes`, whichever is first."""
 
     steps: int
     minutes: float | None = None
@@ -47,7 +47,7 @@ class RunConfig:
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) -> None:
-    """The options both runs have."""
+    """Add the options that both runs have."""
     parser.add_argument("--cache", type=Path, required=True, help="made by `livery train matcher --prepare`")
     licences.add_option(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights and curves")
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser, *, steps: int, batch: int) ->
 
 
 def run_config(args: argparse.Namespace) -> RunConfig:
-    """The run the options describe; sets torch's threads where they say so."""
+    """Make the settings of a run from its options, and set torch's threads if an option gives them."""
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     return RunConfig(
@@ -101,7 +101,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Move towards `module`; early on the average is over the steps there are."""
+        """Move the average towards `module`. The decay is smaller in the first steps."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         mine: list[Tensor] = list(self.module.parameters())
@@ -112,17 +112,17 @@ class Ema:
 
 @dataclass(slots=True)
 class Curve:
-    """Numbers of a run over its steps, written as CSV and, where matplotlib is installed, as a picture."""
+    """Figures of a run over its steps, written as CSV and, if matplotlib is installed, as a picture."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
 
     def add(self, **values: float) -> None:
-        """One line; logged too."""
+        """Add and log one line."""
         self.rows.append(values)
         logger.info("%s", "  ".join(f"{k} {v:.5g}" for k, v in values.items()))
 
     def write(self, folder: Path, name: str) -> None:
-        """Write `name`.csv and perhaps `name`.png into `folder`."""
+        """Write `name`.csv and, if matplotlib is installed, `name`.png into `folder`."""
         if not self.rows:
             return
         with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -151,16 +151,16 @@ def optimise(
     """Train `module` in place with AdamW and a cosine learning rate.
 
     Args:
-        module: on the run's device.
-        loss_of: (network, step) to a scalar loss; the network may be compiled.
-        config: the run.
-        measure: figures of the averaged network for the curve.
+        module: the network, on the run's device.
+        loss_of: maps (network, step) to a scalar loss. The network may be compiled.
+        config: settings of the run.
+        measure: returns figures of the averaged network for the curve.
 
     Returns:
-        The averaged network (evaluation mode), the curve, and what the run was (for metadata).
+        The averaged network (evaluation mode), the curve, and a description of the run (for metadata).
 
     Raises:
-        RuntimeError: a loss that is not finite; the run stops at once.
+        RuntimeError: a loss is not finite. The run stops at once.
     """
     network: nn.Module = torch.compile(module) if config.compile else module  # type: ignore[assignment]
     optimizer = torch.optim.AdamW(

@@ -1,4 +1,4 @@
-"""Fits `calibration.json`: what the classical matcher's evidence says about the size of its errors.
+"""Fits `calibration.json`, the judges that convert evidence to the scale of a matcher's errors.
 
     python -m correspondence.training.calibrate --portraits DIR
 
@@ -77,7 +77,7 @@ def known_samples(
 
 
 def withheld_samples(rng: Generator, frame: Image, reference: Image) -> dict[str, Samples]:
-    """Samples of two frames of a clip at withheld landmarks; none without a face in both."""
+    """Draw samples of two frames of a clip at withheld landmarks; none without a face in both."""
     here, there = detect_landmarks(frame), detect_landmarks(reference)
     if here is None or there is None:
         return {}
@@ -117,7 +117,7 @@ def draw_thorough(rng: Generator, clips: list[list[Image]], pairs: int) -> Sampl
 
 
 def _some(rng: Generator, clips: list[list[Image]]) -> tuple[Image, Image, Image]:
-    """Two frames of a clip and one of another."""
+    """Draw two frames of a clip and one of another."""
     clip = clips[int(rng.integers(len(clips)))]
     first, second = (clip[int(rng.integers(len(clip)))] for _ in range(2))
     return first, second, clips[int(rng.integers(len(clips)))][0]
@@ -144,7 +144,7 @@ def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> dict[str, Samp
 
 
 def held_out_clips(portraits: Path, per_clip: int = 8) -> list[list[Image]]:
-    """A few evenly spaced frames of each clip that is kept from training."""
+    """Read a few evenly spaced frames of each clip that is kept from training."""
     with (portraits / "MANIFEST.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["file"].startswith("train/")]
     sizes: dict[str, int] = {}
@@ -164,7 +164,7 @@ def held_out_clips(portraits: Path, per_clip: int = 8) -> list[list[Image]]:
 
 
 def main() -> None:
-    """Fit and write the calibration; see the module's text."""
+    """Fit and write the calibration; see the module's docstring."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

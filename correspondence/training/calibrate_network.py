@@ -34,12 +34,12 @@ MISTAKEN, UNSEEN = 0.7, 0.06  # shares of frames whose landmarks are off, and of
 
 
 def sparsification_error(doubt: Float, error: Float, steps: int = 50) -> float:
-    """AUSE: mean gap between errors left when the most doubted go first and when the largest go first.
+    """Compute AUSE: the mean gap between the sparsification curves by uncertainty and by error.
 
     Args:
-        doubt: float32 (N,), any monotone measure.
-        error: float32 (N,), at least 0.
-        steps: points of the curves.
+        doubt: uncertainty on any monotone scale, float32 (N,).
+        error: errors, float32 (N,), at least 0.
+        steps: number of points of the curves.
 
     Returns:
         The gap relative to the mean error; 0 is perfect.
@@ -52,7 +52,7 @@ def sparsification_error(doubt: Float, error: Float, steps: int = 50) -> float:
 
 
 def separation(score: Float, positive: npt.NDArray[np.bool_]) -> float:
-    """AUROC: the probability that a positive scores above a negative."""
+    """Compute AUROC: the probability that a positive scores above a negative."""
     rank = np.empty(len(score))
     rank[np.argsort(score, kind="stable")] = np.arange(1, len(score) + 1)
     n, m = int(positive.sum()), int((~positive).sum())
@@ -61,7 +61,7 @@ def separation(score: Float, positive: npt.NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SimulatedFaceMesh:
-    """Finds landmarks in made frames as FaceMesh does: a little off, or not at all."""
+    """Simulates FaceMesh on made frames: landmarks are a little off, or not found."""
 
     rng: Generator
 
@@ -144,13 +144,13 @@ def _frame(rng: Generator, clip: Clip) -> tuple[Image, Landmarks]:
 
 
 def calibrate(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> tuple[Judge, dict[str, float]]:
-    """A network's judge and its figures, the latter from judges that did not see the sources they judge.
+    """Fit a network's judge and compute its figures. The figures come from judges fitted on other sources.
 
     Args:
-        runner: of the network.
-        clips: of sources it was not trained on.
-        pairs: to fit it on.
-        seed: of the pairs and of the fits.
+        runner: runs the network.
+        clips: clips of sources that the network was not trained on.
+        pairs: number of pairs.
+        seed: seed of the pairs and of the fits.
     """
     groups = sorted({clip.group for clip in clips})
     if len(groups) < 2:
@@ -165,7 +165,7 @@ def calibrate(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> t
 
 
 def figures(samples: Samples, judge: Judge) -> dict[str, float]:
-    """Coverage error, AUSE and occlusion AUROC of a judge; the network's mean error in cells."""
+    """Compute a judge's coverage error, AUSE and occlusion AUROC, and the network's mean error in cells."""
     seen, log_b = ~samples.covered, scales(samples, judge)
     length = np.linalg.norm(samples.errors, axis=1)
     return {

@@ -1,8 +1,8 @@
-"""Training material: portrait clips and photos with their landmarks, kept in one small cache folder.
+"""Training material: portrait clips and photos with their landmarks, stored in one small cache folder.
 
-A cache holds the clips as they came (`clips/*.mp4`), the photos at 256 pixels (`stills.npz`), all landmarks
-(`landmarks.xz`: int16 steps of 1/16 pixel, coded as differences over time and squeezed), the face mesh's
-triangles and `index.json`, so that training needs torch, OpenCV and numpy only.
+A cache contains the original clips (`clips/*.mp4`), the photos at 256 pixels (`stills.npz`), all landmarks
+(`landmarks.xz`: int16 steps of 1/16 pixel, coded as differences over time and compressed), the face mesh's
+triangles and `index.json`. So training needs torch, OpenCV and numpy only.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Clip:
     """One clip, or one photo (a clip of one frame).
 
     Attributes:
-        name: file inside the portraits folder.
-        group: the source it came from; groups never sit on both sides of the hold-out.
-        frames: uint8 (N, 256, 256, 3) RGB.
-        points: float32 (N, 478, 3), pixels of the 256 grid; NaN where no face was found.
+        name: name of the file in the portraits folder.
+        group: source of the clip. A group is either held out or not, as a whole.
+        frames: the frames, RGB uint8 (N, 256, 256, 3).
+        points: landmarks, float32 (N, 478, 3), pixels of the 256 grid; NaN if no face was found.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Clip:
 
 
 def read_video(path: Path) -> Iterator[Image]:
-    """Frames of a video file, RGB uint8 (H, W, 3), in order.
+    """Read the frames of a video file in order, RGB uint8 (H, W, 3).
 
     Raises:
         ValueError: OpenCV cannot read a single frame.
@@ -81,7 +81,7 @@ def read_video(path: Path) -> Iterator[Image]:
 
 
 def fit(image: Image, side: int = GRID) -> Image:
-    """The centred largest square of a picture, resized to (side, side, 3)."""
+    """Cut the largest centred square out of a picture and resize it to (side, side, 3)."""
     h, w = image.shape[:2]
     s = min(h, w)
     top, left = (h - s) // 2, (w - s) // 2
@@ -94,15 +94,15 @@ def fit(image: Image, side: int = GRID) -> Image:
 
 
 def hold_out(sizes: dict[str, int], share: float = 0.1, seed: int = 0) -> set[str]:
-    """Which groups are kept from training for calibration: about `share` of all frames, fixed by `seed`.
+    """Choose the groups that are held out for calibration, about `share` of all frames.
 
-    Groups are taken in the order of a seeded hash of their name; one that would overshoot the share by more
-    than a fifth is passed over, so adding a source never moves the others across.
+    Groups are taken in the order of a seeded hash of their name. A group that would exceed the share by more
+    than a fifth is skipped. So adding a source never moves other groups.
 
     Args:
-        sizes: frames in each group.
-        share: part to hold out, (0, 1).
-        seed: of the hash.
+        sizes: number of frames in each group.
+        share: share of frames to hold out, (0, 1).
+        seed: seed of the hash.
     """
     budget = share * sum(sizes.values())
     chosen: set[str] = set()
@@ -115,7 +115,7 @@ def hold_out(sizes: dict[str, int], share: float = 0.1, seed: int = 0) -> set[st
 
 
 def face_mesh(frames: Iterable[Image]) -> Iterator[Float | None]:
-    """MediaPipe's landmarks of each frame, tracked over time: float32 (478, 3) in pixels, or None."""
+    """Find MediaPipe's landmarks of each frame, tracked over time: float32 (478, 3) in pixels, or None."""
     from correspondence.face.mediapipe_graphs import FaceMesh
 
     mesh = FaceMesh(static=False, faces=1)
@@ -136,9 +136,9 @@ def prepare(
 
     Args:
         portraits: the folder of clips and photos.
-        out: where the cache goes; made if missing.
-        detect: finds landmarks in a run of frames.
-        allowed: licences (`licences.parse`) of what is taken; None takes all.
+        out: folder of the cache; made if missing.
+        detect: finds landmarks in successive frames.
+        allowed: accepted licences (`licences.parse`); None accepts all.
 
     Raises:
         ValueError: the manifest has nothing under these licences.
@@ -193,14 +193,14 @@ def encode_points(found: Sequence[Float | None]) -> Int16:
 
 
 def decode_points(coded: Int16) -> Float:
-    """The reverse of `encode_points`: float32 (N, 478, 3) pixels, NaN without a face."""
+    """Reverse `encode_points`: float32 (N, 478, 3) pixels, NaN without a face."""
     points = coded.astype(np.float32) / np.float32(STEPS)
     points[coded[:, 0, 0] == MISSING] = np.nan
     return points
 
 
 def write_points(path: Path, coded: Int16) -> None:
-    """Store int16 (N, 478, 3) landmarks as squeezed differences over time, low bytes apart from high ones."""
+    """Store int16 (N, 478, 3) landmarks as compressed differences over time, low and high bytes apart."""
     steps = np.diff(coded, axis=0, prepend=np.zeros_like(coded[:1])).transpose(2, 1, 0)
     planes = np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 2).T
     header = np.array(coded.shape, np.int64).tobytes()
@@ -208,7 +208,7 @@ def write_points(path: Path, coded: Int16) -> None:
 
 
 def read_points(path: Path) -> Int16:
-    """The reverse of `write_points`."""
+    """Read landmarks that `write_points` stored."""
     raw = lzma.decompress(path.read_bytes())
     n, k, d = np.frombuffer(raw[:24], np.int64)
     planes = np.frombuffer(raw[24:], np.uint8).reshape(2, -1)
@@ -223,7 +223,7 @@ def load(
     limit: int | None = None,
     allowed: frozenset[str] | None = None,
 ) -> list[Clip]:
-    """Clips and photos of a cache, decoded.
+    """Load and decode the clips and photos of a cache.
 
     Args:
         cache: folder written by `prepare`.

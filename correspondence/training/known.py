@@ -1,4 +1,4 @@
-"""Frames whose field is known or nearly so, and a matcher's errors on them: what its judge is fitted on."""
+"""Frames with a known or nearly known field, and a matcher's errors on them, to which its judge is fitted."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from correspondence.matchers.choice import EVIDENCE
 from correspondence.training import synthetic
 from correspondence.types import Bool, Image, Landmarks
 
-COVERED_ERROR = 8.0  # cells: what a covered cell's error counts as at least
-HIDDEN_ERROR = 4.0  # likewise of skin that the reference hides: the mesh still knows about where it lies
+COVERED_ERROR = 8.0  # smallest error assumed for a covered cell, cells
+HIDDEN_ERROR = 4.0  # the same for skin that the reference hides, whose place the mesh knows roughly
 CELLS_PER_PAIR = 1200
 MOST_YAW_DEG = 75.0
 Generator = np.random.Generator
@@ -30,11 +30,11 @@ class KnownFrame:
     """A frame made from a square picture of side S.
 
     Attributes:
-        frame: uint8 (S, S, 3).
-        field: float32 (S, S, 2), pixels, from the frame to the picture.
-        cover: float32 (S, S), 1 where the frame shows what the picture does not.
-        landmarks: as they are known in the frame.
-        covered_error: what the error of covered cells counts as at least, cells of 256.
+        frame: the frame, uint8 (S, S, 3).
+        field: the field from the frame to the picture, float32 (S, S, 2), pixels.
+        cover: 1 where the frame shows what the picture does not show, float32 (S, S).
+        landmarks: landmarks as they are known in the frame.
+        covered_error: smallest error assumed for covered cells, cells of 256.
     """
 
     frame: Image
@@ -46,13 +46,13 @@ class KnownFrame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MatchedFrame:
-    """What a matcher made of a frame.
+    """A matcher's result for a frame.
 
     Attributes:
-        field: float32 (N, N, 2), cells.
-        features: what its judge weighs, each float32 (N / EVIDENCE, N / EVIDENCE).
-        region: the frame's.
-        reference: the reference's.
+        field: the field, float32 (N, N, 2), cells.
+        features: the features that its judge weighs, each float32 (N / EVIDENCE, N / EVIDENCE).
+        region: the region of the frame.
+        reference: the region of the reference.
     """
 
     field: Float
@@ -64,9 +64,9 @@ class MatchedFrame:
 def turned_pair(
     rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder
 ) -> KnownFrame:
-    """The face turned about the neck, by FaceMesh's depth; a warp where there is none.
+    """Make a frame with the face turned about the neck by FaceMesh's depth; without a face, a random warp.
 
-    Skin that the picture does not show counts as covered: no flow and no landmark can know it.
+    Skin that the picture does not show counts as covered, since neither flow nor landmarks can find it.
     """
     if face is None:
         return warped_pair(rng, image, face, other, find)
@@ -82,15 +82,15 @@ def turned_pair(
 def warped_pair(
     rng: Generator, image: Image, face: Landmarks | None, other: Image, find: Finder, strength: float = 1.0
 ) -> KnownFrame:
-    """A random warp of a picture, in half of all cases with something of another before it.
+    """Warp a picture at random. In half of all cases a part of another picture is laid over it.
 
     Args:
-        rng: randomness.
-        image: uint8 (S, S, 3).
-        face: its landmarks, None without a face.
-        other: what lies before it is cut from this, uint8 (S, S, 3).
+        rng: source of randomness.
+        image: the picture, uint8 (S, S, 3).
+        face: its landmarks; None without a face.
+        other: the other picture, uint8 (S, S, 3).
         find: finds landmarks in the frame.
-        strength: of the warp.
+        strength: strength of the warp.
     """
     size = image.shape[0]
     field = np.asarray(synthetic.random_field(rng, 256) * np.float32(strength * size / 256), np.float32)
@@ -113,7 +113,7 @@ def follow(field: Float, face: Landmarks) -> Landmarks:
 
 
 def at_cells(planes: list[Float], x: Float, y: Float) -> Float:
-    """Bilinear values of each plane at cells (x, y): float32 (S, planes)."""
+    """Sample each plane bilinearly at cells (x, y): float32 (S, planes)."""
     return np.stack(
         [
             cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).ravel()
@@ -124,7 +124,7 @@ def at_cells(planes: list[Float], x: Float, y: Float) -> Float:
 
 
 def known_samples(rng: Generator, known: KnownFrame, seen: MatchedFrame) -> Samples:
-    """Samples of a known field at random cells of the region."""
+    """Draw samples of a known field at random cells of the region."""
     cells = rng.uniform(0, seen.field.shape[0] - 1, (CELLS_PER_PAIR, 2)).astype(np.float32)
     return judged(_features_at(seen, cells), cells, seen.field, seen.region, seen.reference, known)
 

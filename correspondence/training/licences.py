@@ -1,4 +1,4 @@
-"""Which rows of a manifest may be trained on: by the licence that each states."""
+"""Selection of the rows of a manifest that may be trained on, by their stated licence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _argument(text: str) -> frozenset[str]:
 
 
 def parse(text: str) -> frozenset[str]:
-    """The licences of a list by commas, normalised.
+    """Parse a list of licences separated by commas, and normalise them.
 
     Raises:
         ValueError: the list is empty, or names the lack of a licence.
@@ -41,17 +41,17 @@ def parse(text: str) -> frozenset[str]:
 
 
 def normalise(name: str) -> str:
-    """Small letters and dashes: "CC BY 4.0" is cc-by-4.0."""
+    """Normalise the name of a licence to small letters and dashes: "CC BY 4.0" becomes cc-by-4.0."""
     return re.sub(r"[\s_]+", "-", name.strip().lower())
 
 
 def permits(wanted: frozenset[str], licence: str) -> bool:
-    """Whether a row's licence is one of those wanted.
+    """Whether a row's licence is one of the wanted ones.
 
     Args:
-        wanted: of `parse`. A name without a version stands for each version of that licence: cc-by permits
-            CC BY 4.0, not CC BY-NC 4.0.
-        licence: as the manifest states it.
+        wanted: result of `parse`. A name without a version means each version of that licence: cc-by permits
+            CC BY 4.0, but not CC BY-NC 4.0.
+        licence: the licence as the manifest states it.
     """
     stated = normalise(licence)
     if stated in UNSTATED:
@@ -60,15 +60,15 @@ def permits(wanted: frozenset[str], licence: str) -> bool:
 
 
 def check_found(wanted: frozenset[str], stated: Iterable[str], kept: int) -> None:
-    """Refuse a list that permits nothing of what is there.
+    """Check that a list of licences permits at least one row.
 
     Args:
-        wanted: of `parse`.
+        wanted: result of `parse`.
         stated: the licences of all rows.
-        kept: how many rows are permitted.
+        kept: number of permitted rows.
 
     Raises:
-        ValueError: none is; says what licences there are.
+        ValueError: no row is permitted. The message lists the stated licences.
     """
     if not kept:
         there = ", ".join(sorted({licence or "none stated" for licence in stated}))

@@ -1,4 +1,4 @@
-"""What the network is trained on: pictures that must agree, fields that are known, and honest doubt."""
+"""Losses of the network: agreement of pictures, error of known fields, and calibrated uncertainty."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from correspondence.types import LANDMARK_COUNT
 
 IRISES = (topology.RIGHT_IRIS, topology.LEFT_IRIS)
 
-OCCLUDED_PIXELS = 8.0  # least error a pixel that is not in the reference is taken to have
+OCCLUDED_PIXELS = 8.0  # smallest error assumed for a pixel that the reference does not show
 LARGE = 8.0  # of squared next to absolute colour errors, colours in [0, 1]: misplaced edges weigh more
-PARTS_SHARE = 6.0  # of landmarks on lips and eyes next to the others
+PARTS_SHARE = 6.0  # weight of landmarks on lips and eyes relative to the others
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8
 CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the other half of the neighbours says the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossConfig:
-    """Weights of the terms; Eq. numbers are StreamEdit's."""
+    """Weights of the loss terms. Equation numbers are StreamEdit's."""
 
     census: float = 0.5
     ssim: float = 0.5
@@ -49,12 +49,12 @@ class LossConfig:
 
 
 def upsample(field: Tensor, scale: int) -> Tensor:
-    """A map (B, C, h, w) on cells to pixels, bilinear, half-pixel centres; values stay."""
+    """Upsample a map (B, C, h, w) from cells to pixels, bilinearly with half-pixel centres. Values stay."""
     return F.interpolate(field, scale_factor=float(scale), mode="bilinear", align_corners=False)
 
 
 def warp(image: Tensor, field: Tensor) -> Tensor:
-    """out(x) = image(x + field(x)), bilinear, the border repeating.
+    """Warp a picture: out(x) = image(x + field(x)), bilinear, with the border repeated.
 
     Args:
         image: (B, C, H, W).
@@ -67,12 +67,14 @@ def warp(image: Tensor, field: Tensor) -> Tensor:
 
 
 def grey(image: Tensor) -> Tensor:
-    """Luma (B, 1, H, W) of RGB."""
+    """Convert RGB to luma (B, 1, H, W)."""
     return 0.299 * image[:, 0:1] + 0.587 * image[:, 1:2] + 0.114 * image[:, 2:3]
 
 
 def census(a: Tensor, b: Tensor) -> Tensor:
-    """Soft Hamming distance of census signs, (B, 1, H, W) in [0, 1]; blind to smooth changes of light.
+    """Compute the soft Hamming distance of census signs, (B, 1, H, W) in [0, 1].
+
+    It does not respond to smooth changes of light.
 
     Args:
         a, b: luma (B, 1, H, W) in [0, 1].
@@ -89,7 +91,7 @@ def census(a: Tensor, b: Tensor) -> Tensor:
 
 
 def structural(a: Tensor, b: Tensor) -> Tensor:
-    """(1 - SSIM) / 2 over 3 x 3 windows (Wang et al. 2004, Eq. 13), (B, 1, H, W) in [0, 1]."""
+    """Compute (1 - SSIM) / 2 over 3 x 3 windows (Wang et al. 2004, Eq. 13), (B, 1, H, W) in [0, 1]."""
 
     def mean(x: Tensor) -> Tensor:
         return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
@@ -103,27 +105,27 @@ def structural(a: Tensor, b: Tensor) -> Tensor:
 
 
 def laplace(residual: Tensor, log_scale: Tensor) -> Tensor:
-    """Negative log-likelihood |r| / b + ln b of a Laplace law, without its constant (Eq. 2)."""
+    """Compute the negative log-likelihood |r| / b + ln b of a Laplace law, without its constant (Eq. 2)."""
     return residual * torch.exp(-log_scale) + log_scale
 
 
 def masked_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean; 0 where nothing has weight."""
+    """Compute the weighted mean; 0 if all weights are 0."""
     return (values * weight).sum() / weight.expand_as(values).sum().clamp(min=1.0)
 
 
 def length(error: Tensor) -> Tensor:
-    """Length of vectors (B, 2, H, W), smooth at 0, at most 20 pixels: (B, 1, H, W)."""
+    """Compute the length of vectors (B, 2, H, W), smooth at 0 and at most 20 pixels: (B, 1, H, W)."""
     return torch.sqrt((error * error).sum(dim=1, keepdim=True) + 1e-3).clamp(max=20.0)
 
 
 def other_way(x: Tensor) -> Tensor:
-    """The other direction of each pair; directions lie in the two halves of the batch."""
+    """Return the other direction of each pair. The directions are the two halves of the batch."""
     return torch.roll(x, x.shape[0] // 2, 0)
 
 
 def random_edit(images: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """One random colour edit of both pictures (and the whole batch): mixed channels and a bent tone curve."""
+    """Apply one random colour edit (mixed channels, a bent tone curve) to both pictures of all pairs."""
     mix = torch.eye(3) + 0.35 * torch.randn(3, 3, generator=generator)
     bend = 2.0 + 4.0 * torch.rand(3, 1, 1, generator=generator)
     phase = 6.3 * torch.rand(3, 1, 1, generator=generator)
@@ -136,14 +138,14 @@ def random_edit(images: tuple[Tensor, Tensor], generator: torch.Generator) -> tu
 def total_loss(
     output: Output, batch: dict[str, Tensor], config: LossConfig, progress: float, generator: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """All terms of a batch whose second half is the first one's other direction.
+    """Compute the loss of a batch whose second half is the other direction of the first half.
 
     Args:
-        output: the network's, (2B, ...).
-        batch: see `pairs.Pairs`; images float in [0, 1].
-        config: weights.
-        progress: of the training, [0, 1]; the choice term serves its first 30 %.
-        generator: of the random edit.
+        output: output of the network, (2B, ...).
+        batch: see `pairs.Pairs`; images are float in [0, 1].
+        config: weights of the terms.
+        progress: progress of the training, [0, 1]. The choice term is used in the first 30 %.
+        generator: source of randomness of the edit.
 
     Returns:
         The weighted sum, and each term by name.
@@ -182,7 +184,7 @@ def _pictures(output: Output, batch: dict[str, Tensor], generator: torch.Generat
 
 
 def _known(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Terms on known fields, known visibility and landmarks."""
+    """Compute the terms on known fields, known visibility and landmarks."""
     truth, known, visible = batch["truth"], batch["known"], batch["visible"]
     told = (visible >= 0).to(truth)
     seen = (visible > 0).to(truth)
@@ -214,7 +216,7 @@ def _known(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @lru_cache(maxsize=1)
 def part_shares() -> Tensor:
-    """Weight of each landmark, float32 (478,): lips, eyes and irises must be followed, the rest need not."""
+    """Compute the weight of each landmark, float32 (478,). It is higher on lips, eyes and irises."""
     shares = torch.ones(LANDMARK_COUNT)
     for ring in (topology.LIPS, topology.INNER_LIPS, topology.RIGHT_EYE, topology.LEFT_EYE, *IRISES):
         shares[list(ring)] = PARTS_SHARE
@@ -222,15 +224,16 @@ def part_shares() -> Tensor:
 
 
 def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) -> Tensor:
-    """How far the field leaves landmarks from where they are, a pixel counting less the farther off it is.
+    """Compute the robust error of a field at landmarks.
 
-    FaceMesh itself is off by about a pixel, and now and then lost: the error saturates at 1.5 pixels.
+    FaceMesh's own error is about a pixel, and it sometimes loses the face. So the error saturates at 1.5
+    pixels.
 
     Args:
-        field: (B, 2, h, w), pixels.
-        points: (B, 2, 478, 2), landmarks of frame and reference, pixels.
-        trusted: (B, 478), 1 where seen in both.
-        side: of the picture, pixels.
+        field: the field, (B, 2, h, w), pixels.
+        points: landmarks of frame and reference, (B, 2, 478, 2), pixels.
+        trusted: 1 for landmarks seen in both pictures, (B, 478).
+        side: side of the picture, pixels.
     """
     unit = (points[:, 0] + 0.5) * (2 / side) - 1
     said = F.grid_sample(field, unit[:, None], padding_mode="border", align_corners=False)[:, :, 0].transpose(
@@ -241,7 +244,7 @@ def landmark_error(field: Tensor, points: Tensor, trusted: Tensor, side: int) ->
 
 
 def _shape(output: Output, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Terms on the field alone: both directions close a loop; it bends at edges only."""
+    """Compute the terms on the field alone: cycle consistency, and smoothness except at edges."""
     field = output.field
     h = field.shape[2]
     scale = batch["images"].shape[2] / h

@@ -1,4 +1,4 @@
-"""Training pairs: two views with candidates both ways, each made from its number alone."""
+"""Training pairs: two views with candidates in both directions. A pair's number determines the pair."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_TRUTH = -1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairConfig:
-    """What the pairs are made of; shares lie in [0, 1]."""
+    """Composition of the pairs. Shares are in [0, 1]."""
 
     synthetic: float = 0.5  # share of pairs with a known field
     longest_gap: int = 150  # frames between the two views of a real pair
@@ -63,9 +63,9 @@ class PairSide:
 
 
 class Pairs:
-    """Pair number `index` of an endless list, the same for the same seed; a torch map-style dataset.
+    """A torch map-style dataset of pairs. The same seed gives the same pairs.
 
-    Each sample holds both directions, frame 0 to reference 1 and back:
+    Each sample contains both directions, frame 0 to reference 1 and back:
     images uint8 (2, 3, N, N); candidates float32 (2, 5, 2, N/4, N/4) and validity (2, 3, N/4, N/4) as
     `propose.Proposal`'s; truth (2, 2, N/4, N/4) with known (2, 1, N/4, N/4); visible (2, 1, N/4, N/4) with -1
     for not known; points (2, 478, 2) with trusted (2, 478); parts (2, 1, N/4, N/4), 1 on lips and eyes.
@@ -88,7 +88,7 @@ class Pairs:
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        """Sample number `index`; see the class."""
+        """Make sample number `index`; see the class."""
         rng = np.random.default_rng((self.seed, index))
         invented = rng.random() < self.config.synthetic
         first, second, still, truth = self._synthetic(rng) if invented else self._real(rng)
@@ -297,7 +297,7 @@ def _gray(image: Image) -> npt.NDArray[np.uint8]:
 
 
 def _unlikeness(a: Float, b: Float) -> float:
-    """How unlike two faces are apart from their place."""
+    """Compute how far two faces differ, apart from their place."""
     return float(np.abs((a - a.mean(axis=0)) - (b - b.mean(axis=0)))[:, :2].mean())
 
 
@@ -322,7 +322,7 @@ def _look(clip: Clip, number: int, matrix: Any) -> tuple[Image, Float]:
 
 
 def _affine(matrix: Any) -> Float:
-    """The field of an affine map, float32 (N, N, 2)."""
+    """Compute the field of an affine map, float32 (N, N, 2)."""
     at = pixel_grid(GRID, GRID)
     return np.asarray(
         at @ matrix[:2, :2].T.astype(np.float32) + matrix[:2, 2].astype(np.float32) - at, np.float32
@@ -330,7 +330,7 @@ def _affine(matrix: Any) -> Float:
 
 
 def _turned(truth: PairTruth | None) -> PairTruth | None:
-    """What is known of the other direction."""
+    """Compute the truth of the other direction."""
     if truth is None:
         return None
     back, held = synthetic.invert_field(truth.field)

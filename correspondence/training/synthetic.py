@@ -1,4 +1,4 @@
-"""Pairs made from one picture: known fields and visibility, other light and noise on the two sides."""
+"""Pairs made from one picture, with known fields and visibility, and different light and noise."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Any_ = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairTruth:
-    """What is known about a pair.
+    """The known truth of a pair.
 
     Attributes:
-        field: float32 (N, N, 2), frame to reference, pixels.
-        known: float32 (N, N), 1 where `field` is known.
-        visible: float32 (N, N), 1 where the frame's pixel is seen in the reference too.
+        field: the field from frame to reference, float32 (N, N, 2), pixels.
+        known: 1 where `field` is known, float32 (N, N).
+        visible: 1 where the frame's pixel is also visible in the reference, float32 (N, N).
     """
 
     field: Float
@@ -32,7 +32,7 @@ class PairTruth:
 
 
 def smooth_noise(rng: Generator, size: int, points: int, deviation: float, channels: int = 2) -> Float:
-    """A smooth random field (size, size, channels): Gaussian values on points x points, cubic between."""
+    """Draw a smooth field (size, size, channels): Gaussian values on points x points, cubic between."""
     grid = rng.normal(0, deviation, (points, points, channels)).astype(np.float32)
     out = cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC)
     return np.asarray(out.reshape(size, size, channels), np.float32)
@@ -41,7 +41,7 @@ def smooth_noise(rng: Generator, size: int, points: int, deviation: float, chann
 def affine_field(
     rng: Generator, size: int, turn_deg: float = 9.0, scale: float = 0.16, shift: float = 14.0
 ) -> Float:
-    """A random turn, zoom and shift about the middle, float32 (size, size, 2), pixels."""
+    """Draw a random rotation, zoom and shift about the centre, float32 (size, size, 2), pixels."""
     angle = np.deg2rad(rng.uniform(-turn_deg, turn_deg))
     zoom = np.exp(rng.uniform(-scale, scale, 2) * (1.0, 0.4))
     a, b = zoom[0] * np.cos(angle), zoom[0] * np.sin(angle)
@@ -53,7 +53,7 @@ def affine_field(
 
 
 def random_field(rng: Generator, size: int) -> Float:
-    """A smooth warp: affine, a coarse and sometimes a fine random field; float32 (size, size, 2), pixels."""
+    """Draw a smooth warp: affine, a coarse and sometimes a fine field; float32 (size, size, 2), pixels."""
     field = affine_field(rng, size) * np.float32(rng.uniform(0, 1))
     field += smooth_noise(rng, size, int(rng.integers(3, 7)), rng.uniform(0.5, 7))
     if rng.random() < 0.5:
@@ -62,7 +62,7 @@ def random_field(rng: Generator, size: int) -> Float:
 
 
 def turn_head(rng: Generator, points: Float, yaw_deg: float = 20.0) -> Float:
-    """Landmarks (478, 3) of the same face turned in depth by up to `yaw_deg`, orthographic."""
+    """Turn landmarks (478, 3) of a face in depth by up to `yaw_deg`, in orthographic projection."""
     yaw, pitch, roll = np.deg2rad(rng.uniform((-yaw_deg, -14, -8), (yaw_deg, 14, 8)))
     cy, sy, cp, sp, cr, sr = (
         np.cos(yaw),
@@ -82,16 +82,17 @@ def turn_head(rng: Generator, points: Float, yaw_deg: float = 20.0) -> Float:
 
 
 def sample(image: Any_, field: Float, border: int = cv2.BORDER_REPLICATE) -> Any_:
-    """out(x) = image(x + field(x)), bilinear."""
+    """Sample a picture: out(x) = image(x + field(x)), bilinear."""
     at = pixel_grid(field.shape[0], field.shape[1]) + field
     return np.asarray(cv2.remap(image, at, None, cv2.INTER_LINEAR, borderMode=border))
 
 
 def invert_field(field: Float, steps: int = 8) -> tuple[Float, Float]:
-    """The field back, by fixed-point iteration: back(y) = -field(y + back(y)).
+    """Invert a field by fixed-point iteration: back(y) = -field(y + back(y)).
 
     Returns:
-        The inverse, float32 (N, N, 2), and where it holds to 0.25 pixels, float32 (N, N) in {0, 1}.
+        The inverse, float32 (N, N, 2), and a mask, float32 (N, N) in {0, 1}, that is 1 where the inverse is
+        accurate to 0.25 pixels.
     """
     back = -field
     for _ in range(steps):
@@ -102,7 +103,7 @@ def invert_field(field: Float, steps: int = 8) -> tuple[Float, Float]:
 
 
 def in_picture(field: Float) -> Float:
-    """1 where the field points inside the picture, float32 (N, N)."""
+    """Return a mask that is 1 where the field points inside the picture, float32 (N, N)."""
     h, w = field.shape[:2]
     at = pixel_grid(h, w) + field
     good = (at[..., 0] >= 0) & (at[..., 0] <= w - 1) & (at[..., 1] >= 0) & (at[..., 1] <= h - 1)
@@ -110,7 +111,7 @@ def in_picture(field: Float) -> Float:
 
 
 def follow_points(field: Float, points: Float) -> Float:
-    """Where points of the reference are seen in the frame: p + field(p) = point; float32 (N, 2)."""
+    """Find points of the reference in the frame: p + field(p) = point; float32 (N, 2)."""
     place = points.copy()
     for _ in range(12):
         at = place.reshape(1, -1, 2).astype(np.float32)
@@ -120,7 +121,7 @@ def follow_points(field: Float, points: Float) -> Float:
 
 
 def blob(rng: Generator, size: int, centre: Float, radius: float) -> Float:
-    """A soft-edged random star shape: float32 (size, size), [0, 1]."""
+    """Draw a random star shape with soft edges: float32 (size, size), [0, 1]."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     waves = sum(rng.normal(0, 0.25 / k) * np.cos(k * angles + rng.uniform(0, 6.3)) for k in range(1, 6))
     ring = radius * np.exp(0.6 * np.asarray(waves)) * rng.uniform(0.8, 1.2)
@@ -130,7 +131,7 @@ def blob(rng: Generator, size: int, centre: Float, radius: float) -> Float:
 
 
 def hand(rng: Generator, size: int, centre: Float, length: float) -> Float:
-    """A palm with four fingers and a thumb: float32 (size, size), [0, 1]."""
+    """Draw a palm with four fingers and a thumb: float32 (size, size), [0, 1]."""
     canvas = np.zeros((size, size), np.uint8)
     turn = rng.uniform(0, 2 * np.pi)
     spread = rng.uniform(0.05, 0.28)
@@ -162,16 +163,16 @@ def _fill(size: int, polygons: list[Any_], rng: Generator) -> Float:
 def occlude(
     rng: Generator, image: Image, other: Image, box: tuple[float, float, float, float]
 ) -> tuple[Image, Float]:
-    """Paste one to three things over a picture.
+    """Paste one to three objects over a picture.
 
     Args:
-        rng: randomness.
-        image: uint8 (N, N, 3).
-        other: another picture of that size, whose texture some of the things wear.
-        box: of the face, (x0, y0, x1, y1); things lie near it.
+        rng: source of randomness.
+        image: the picture, uint8 (N, N, 3).
+        other: another picture of the same size. Some objects have its texture.
+        box: box of the face, (x0, y0, x1, y1). The objects lie near it.
 
     Returns:
-        The picture and what covers it, float32 (N, N) in [0, 1].
+        The picture, and the mask of the objects, float32 (N, N) in [0, 1].
     """
     size = len(image)
     face = max(box[2] - box[0], 24.0)
@@ -194,7 +195,7 @@ def occlude(
 
 
 def relight(rng: Generator, image: Image, strength: float = 1.0) -> Image:
-    """Another exposure, tint and side light; uint8 (N, N, 3)."""
+    """Change exposure, tint and side light; uint8 (N, N, 3)."""
     size = len(image)
     gain = np.exp(rng.uniform(-0.15, 0.15) * strength + rng.normal(0, 0.03 * strength, 3))
     side = 1 + smooth_noise(rng, size, 2, 0.12 * strength, 1)
@@ -204,7 +205,7 @@ def relight(rng: Generator, image: Image, strength: float = 1.0) -> Image:
 
 
 def spoil(rng: Generator, image: Image) -> Image:
-    """Camera and codec: motion blur, noise, JPEG blocks; uint8 (N, N, 3)."""
+    """Simulate camera and codec by motion blur, noise and JPEG blocks; uint8 (N, N, 3)."""
     out = image
     if rng.random() < 0.3:
         length = int(rng.integers(2, 8))
@@ -225,7 +226,7 @@ def spoil(rng: Generator, image: Image) -> Image:
 
 
 def shift_hue(rng: Generator, images: list[Image]) -> list[Image]:
-    """All pictures alike in another hue or grey: the network must not learn a few people's skin."""
+    """Change all pictures to the same other hue or to grey, so that a network does not learn skin colours."""
     if rng.random() < 0.2:
         greys = [cv2.cvtColor(i, cv2.COLOR_RGB2GRAY) for i in images]
         return [np.repeat(g[..., None], 3, axis=2) for g in greys]

@@ -1,7 +1,7 @@
 """Training of the matcher's network: `livery train matcher`.
 
-Needs torch, numpy and OpenCV; the cache made by `--prepare` carries everything MediaPipe had to say. The same
-seed gives the same initial weights and the same pairs in the same order, bit for bit on a CPU.
+Training needs torch, numpy and OpenCV. The cache made by `--prepare` contains all results of MediaPipe. The
+same seed gives the same initial weights and the same pairs in the same order, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ JUDGED_STRIDE = 4  # every n-th frame of the held-out clips serves to fit the ju
 
 
 def one_after_another(config: TrainConfig, pairs: Pairs, start: int = 0) -> Iterator[dict[str, Tensor]]:
-    """Batches in the order of their numbers, from step `start` on."""
+    """Yield batches in the order of their numbers, from step `start` on."""
     left: Subset[Any] = Subset(pairs, range(start * config.batch, len(pairs)))  # type: ignore[arg-type]
     loader: DataLoader[Any] = DataLoader(
         left,
@@ -62,13 +62,13 @@ def _quiet_worker(_: int) -> None:
 
 
 def train(config: TrainConfig, pairs: Pairs, out: Path, network: Network | None = None) -> Trainer:
-    """Run a training and leave `weights.pt`, `curves.csv`, `curves.png` and `config.json` in `out`.
+    """Run a training and write `weights.pt`, `curves.csv`, `curves.png` and `config.json` to `out`.
 
     Args:
-        config: the run.
-        pairs: at least steps x batch of them.
+        config: settings of the run.
+        pairs: at least steps x batch pairs.
         out: folder of the results.
-        network: continues from these weights; None starts from the seed.
+        network: the network to continue from; None starts with weights from the seed.
     """
     torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(config.device == "cpu")
@@ -104,7 +104,7 @@ def _line(values: dict[str, float]) -> str:
 
 
 def write_curves(curves: list[dict[str, float]], out: Path, picture: bool = False) -> None:
-    """`curves.csv`, and `curves.png` where matplotlib is installed."""
+    """Write `curves.csv` and, if matplotlib is installed, `curves.png`."""
     if not curves:
         return
     with (out / "curves.csv").open("w", newline="") as file:
@@ -132,11 +132,11 @@ def write_curves(curves: list[dict[str, float]], out: Path, picture: bool = Fals
 
 
 def adaptation_clip(path: Path, share: float = 2 / 3) -> data.Clip:
-    """The first part of one person's video, for adapting to them; the rest stays unseen.
+    """Read the first part of one person's video, for adapting to them. The rest stays unseen.
 
     Args:
-        path: of the video.
-        share: part of its frames to learn from.
+        path: path of the video.
+        share: share of its frames to learn from.
     """
     frames = [data.fit(f) for f in data.read_video(path)]
     frames = frames[: max(2, int(len(frames) * share))]
@@ -191,7 +191,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The command; 0 when done."""
+    """Run the command; returns 0 when done."""
     if args.licences is not None and args.init == "compact":
         raise ValueError(
             "--licences with --init compact: the shipped weights were trained on other material; "
@@ -272,7 +272,7 @@ def refit(folder: Path, args: argparse.Namespace) -> int:
 
 
 def judge_of(network: Network, args: argparse.Namespace) -> tuple[Judge, dict[str, float]]:
-    """A judge fitted on the cache's held-out sources, and its figures."""
+    """Fit a judge on the cache's held-out sources, and return it with its figures."""
     clips = data.load(args.cache, "calibration", JUDGED_STRIDE, allowed=args.licences)
     torch.set_num_threads(args.threads)
     judge, held_out = calibrate(TorchRunner.of(network, "cpu"), clips, args.pairs, args.seed)

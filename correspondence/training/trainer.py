@@ -1,4 +1,4 @@
-"""One run of training the matcher's network: its settings, its state, its steps."""
+"""A training run of the matcher's network: its settings, state and steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from correspondence.training.losses import LossConfig, other_way, total_loss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
-    """One run."""
+    """Settings of a training run."""
 
     size: str = "xs2"  # one of network.SIZES
     encoder: str = "compact"  # or "dinov2"
@@ -51,7 +51,7 @@ class TrainConfig:
 
 
 def build(config: TrainConfig) -> Network:
-    """An untrained network, its initial weights fixed by the seed."""
+    """Build an untrained network. The seed determines its initial weights."""
     torch.manual_seed(config.seed)
     sizes = SIZES[config.size]
     weights = Path(config.encoder_weights) if config.encoder_weights else None
@@ -61,7 +61,7 @@ def build(config: TrainConfig) -> Network:
 
 
 class Average:
-    """Moving average of a network's weights: what is kept and shipped."""
+    """Moving average of a network's weights. The average is what is saved and shipped."""
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.decay = decay
@@ -70,7 +70,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, network: torch.nn.Module) -> None:
-        """Take in the network's present weights."""
+        """Add the network's current weights to the average."""
         self.count += 1
         share = min(self.decay, (1 + self.count) / (10 + self.count))
         for name, value in network.state_dict().items():
@@ -88,7 +88,7 @@ def to_batch(samples: dict[str, Tensor], device: torch.device) -> dict[str, Tens
 
 
 def run_network(network: Network, batch: dict[str, Tensor]) -> Output:
-    """Every picture is encoded once; it is a frame and the other direction's reference."""
+    """Run the network on both directions. Each picture is encoded once, as frame and as reference."""
     seen = network.encode(batch["images"])
     reference = network.matcher.remember(Features(*[other_way(f) for f in seen]))
     output: Output = network.matcher(seen, reference, batch["candidates"], batch["validity"])
@@ -119,12 +119,12 @@ class Trainer:
             self._forward = torch.compile(run_network)
 
     def rate(self, progress: float) -> float:
-        """Learning rate: a linear start, then half a cosine down to a fiftieth."""
+        """Compute the learning rate: a linear start, then half a cosine down to a fiftieth."""
         start = min(1.0, (self.step + 1) / self.config.warm_up)
         return self.config.rate * start * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
 
     def update(self, batch: dict[str, Tensor], progress: float) -> dict[str, float]:
-        """One step; the terms' values.
+        """Take one step and return the values of the loss terms.
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -148,7 +148,7 @@ class Trainer:
         return {"total": total.item(), **{k: v.item() for k, v in terms.items()}, **shares}
 
     def save(self, path: Path) -> None:
-        """Write the averaged weights, what they belong to and how they were made."""
+        """Write the averaged weights with the network's configuration and the settings of the run."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".part")
         torch.save(

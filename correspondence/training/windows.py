@@ -1,4 +1,4 @@
-"""Finished samples mirrored or cut to a window; landmarks guessed or got wrong."""
+"""Changes to finished samples: mirroring, cutting to a window, and guessed or wrong landmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sample = dict[str, npt.NDArray[Any]]
 
 
 def flip(sample: Sample) -> Sample:
-    """The sample seen in a mirror; landmarks keep their numbers, which both sides share."""
+    """Mirror a sample. Landmarks keep their numbers, which are the same in both pictures."""
     out = {
         key: np.ascontiguousarray(value[..., ::-1])
         for key, value in sample.items()
@@ -29,12 +29,12 @@ def flip(sample: Sample) -> Sample:
 
 
 def cut(rng: np.random.Generator, sample: Sample, side: int) -> Sample:
-    """The same window of both pictures, near the face; landmarks beyond it are not trusted.
+    """Cut the same window near the face out of both pictures. Landmarks outside it are not trusted.
 
     Args:
-        rng: randomness.
+        rng: source of randomness.
         sample: see `Pairs`.
-        side: of the window, pixels, a multiple of 16.
+        side: side of the window, pixels, a multiple of 16.
     """
     middle = sample["points"][0, 0].mean(axis=0) + rng.normal(0, 0.2 * GRID, 2)
     x, y = (int(v) for v in np.clip(np.rint((middle - side / 2) / 16) * 16, 0, GRID - side))
@@ -75,7 +75,7 @@ def guess_withheld(points: Float, reference: Float, withheld: npt.NDArray[np.boo
 
 
 def mistake(rng: np.random.Generator, points: Float) -> Float:
-    """Landmarks as a detector gets them wrong: shifted smoothly by up to a few pixels."""
+    """Shift landmarks smoothly by up to a few pixels, like errors of a detector."""
     wrong = smooth_noise(rng, GRID, int(rng.integers(4, 9)), rng.uniform(0.2, 2.5))
     place = np.clip(np.rint(points[:, :2]), 0, GRID - 1).astype(int)
     out = points.copy()

@@ -37,7 +37,7 @@ SCALINGS = {"vivid": VIVID, "mild": MILD, "none": NO_SCALING}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of the run."""
+    """Add the options of the run."""
     training.add_arguments(parser, steps=12_000, batch=64)
     parser.add_argument("--autoencoder", type=Path, required=True, help="weights of `train autoencoder`")
     parser.add_argument("--start", type=Path, metavar="FILE", help="go on from a denoiser of this size")
@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Train, measure on the held-out part, write `denoiser.safetensors` and the curve into `--out`.
 
     Raises:
-        WeightsError: no usable autoencoder in `--autoencoder`, no usable denoiser in `--start`.
-        ValueError: the cache has no clip of four frames or more; `--start` is of another size or mode.
+        WeightsError: `--autoencoder` has no usable autoencoder, or `--start` no usable denoiser.
+        ValueError: the cache has no clip of four frames or more, or `--start` is of another size or mode.
     """
     config = training.run_config(args)
     autoencoder = checkpoints.load_autoencoder(args.autoencoder).to(config.device)
@@ -130,15 +130,15 @@ def train(
     """Train a denoiser on a pool of quads of `material`.
 
     Args:
-        material, pool: what it is trained on.
-        network: its size and mode.
-        config, batches: the run, and what its batches are mixed of.
-        check: figures for the curve.
+        material, pool: the training data.
+        network: size and mode of the denoiser.
+        config, batches: settings of the run, and composition of its batches.
+        check: returns figures for the curve.
         crop: see `--crop`.
-        start: go on from its weights; None: from random ones.
+        start: the denoiser to continue from; None to start from random weights.
 
     Returns:
-        The averaged denoiser, the curve, and the facts of the run.
+        The averaged denoiser, the curve, and facts of the run.
 
     Raises:
         ValueError: `start` is of another size or mode.
@@ -172,7 +172,7 @@ def train(
 
 
 class DenoiserStep(nn.Module):
-    """The denoiser with everything in front of it, so that one call takes a batch to its prediction."""
+    """The denoiser with the encoding of its conditions, so that one call predicts v of a batch."""
 
     def __init__(self, denoiser: Denoiser, bfloat16: bool = False) -> None:
         super().__init__()
@@ -180,7 +180,7 @@ class DenoiserStep(nn.Module):
         self.in_bfloat16 = bfloat16
 
     def forward(self, noisy: Tensor, times: Tensor, batch: TrainingBatch) -> Tensor:
-        """v of the grid (B, C, H, W) for a noisy grid of a batch."""
+        """Predict v of the grid, (B, C, H, W), for a noisy grid of a batch."""
         with training.autocast(noisy.device, self.in_bfloat16):
             return self._predict(noisy, times, batch).float()
 
@@ -205,16 +205,16 @@ def loss(
     generator: torch.Generator,
     deviations: tuple[float, float],
 ) -> Tensor:
-    """Qffusion section 4.2 with v-prediction, eyes and mouth double, each view relative to its prior.
+    """Compute the loss of Qffusion section 4.2 with v-prediction, eyes and mouth double.
 
-    A view's squared error is divided by that of its prior alone: what is nearly known already then counts as
-    much as what is not, and is not spoilt for a little gain there.
+    The squared error of a view is divided by the error of its prior alone. So views that are nearly known
+    count as much as views that are not, and are not harmed for a small gain in the others.
 
     Args:
         network: a `DenoiserStep`, compiled or not.
-        batch: clean latents and everything the grid is conditioned on.
-        times: (B,), [0, 1].
-        generator: of the noise.
+        batch: clean latents and the conditions of the grids.
+        times: time of each sample, (B,), [0, 1].
+        generator: source of the noise.
         deviations: `DenoiserConfig.prior_std`.
     """
     shown, layout = batch.shown, LAYOUTS[batch.arrangement]
@@ -237,9 +237,9 @@ def loss(
 
 
 def stratified_times(count: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    """Times for a batch, (count,): a share at 1, the others spread evenly over [0, 1], in random order.
+    """Draw times for a batch, (count,): a share at 1, the others evenly spaced in [0, 1], in random order.
 
-    One random offset for all of them makes for less noise in the gradient.
+    All share one random offset, which reduces noise in the gradient.
     """
     offset = torch.rand((), generator=generator, device=generator.device)
     order = torch.randperm(count, generator=generator, device=generator.device)
@@ -255,10 +255,11 @@ def measure_on(
     count: int = 16,
     steps: int = 1,
 ) -> Callable[[Denoiser], dict[str, float]]:
-    """A measure for the curve: PSNR of generated views, of fixed quads of a pool, dB.
+    """Return a measure for the curve: PSNR of generated views of fixed quads of a pool, dB.
 
-    "pure", "warped" and "filled" are the three uses; "landmarks", "composite" and "guess" the pictures that
-    they start from. The truth is the autoencoder's own reconstruction: the figures are the denoiser's alone.
+    "pure", "warped" and "filled" are the three uses. "landmarks", "composite" and "guess" are the pictures
+    that they start from. The truth is the autoencoder's own reconstruction, so that only the denoiser's error
+    is measured.
     """
     device = str(material.frames.device)
     generator = torch.Generator(torch.device(device).type).manual_seed(1)
@@ -298,7 +299,7 @@ def measure_on(
 
 
 def inner(step: nn.Module) -> Denoiser:
-    """The denoiser inside a training step."""
+    """Return the denoiser of a training step."""
     if not isinstance(step, DenoiserStep):
         raise TypeError(f"expected a training step, got {type(step).__name__}")
     return step.denoiser

@@ -15,6 +15,7 @@ ROUNDS = 12  # largest number of rounds of the robust fit
 SLIGHT = 8.0  # a larger tone is an edit, levels
 TILES = 4  # tiles along each side of the picture; a global change is visible in most of them
 AGREEING = 0.7  # share of the tiles in which the fit must reduce the difference
+TELLING = 0.5  # mean change by the fit below which a tile has no vote, levels, luma and chroma together
 BETTER = 0.93  # the fit must reduce the difference to at most this share
 TUKEY = 4.685  # constant of Tukey's biweight
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
@@ -79,9 +80,9 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         detail[..., channel] = sum(
             np.float32(k) * band[..., channel] for k, band in zip(weights[4:], bands, strict=True)
         )
-    sharp = detail @ _TO_RGB.T
-    toned = np.clip(before + sharp + tone @ _TO_RGB.T, 0, 255)
-    fitted = Transfer(toned - before - sharp, sharp)
+    sharp = np.clip(before + detail @ _TO_RGB.T, 0, 255)
+    toned = np.clip(sharp + tone @ _TO_RGB.T, 0, 255)
+    fitted = Transfer(toned - sharp, sharp - before)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
     rest = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
@@ -116,7 +117,7 @@ def _robust_fit(columns: Float, values: Float) -> Float:
 
 
 def _explains(pair: tuple[Float, Float], where: Bool) -> bool:
-    """Whether the residual is smaller with the fit than without it in most tiles of the picture.
+    """Whether the residual is smaller with the fit than without it in most tiles that the fit changes.
 
     `pair` holds the difference without the fit, and the residual with it.
     """
@@ -127,6 +128,8 @@ def _explains(pair: tuple[Float, Float], where: Bool) -> bool:
             tile = np.ix_(rows, cols)
             inside = where[tile]
             if inside.mean() < 0.2:
+                continue
+            if float(np.abs(pair[0][tile] - pair[1][tile]).sum(axis=2)[inside].mean()) < TELLING:
                 continue
             without, rest = (float(np.abs(r[tile]).sum(axis=2)[inside].mean()) for r in pair)
             medians = [float(np.median(np.abs(r[tile]).sum(axis=2)[inside])) for r in pair]

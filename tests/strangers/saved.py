@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from correspondence import Bool, Float, Image
 
-LIPS = ((224, 145), (22, 8))  # middle and half axes of the demo's mouth, pixels
+LIPS = ((224, 145), (24, 11))  # middle and half axes of the demo's mouth, pixels
 
 
 def with_lips(image: Image) -> Image:

@@ -41,7 +41,7 @@ SAVINGS: dict[str, Saving] = {
     "WebP 90": lambda image: stored(image, "WEBP", 90),
     "WebP 70": lambda image: stored(image, "WEBP", 70),
     "JPEG 97, full colour": lambda image: stored(image, "JPEG", 97, subsampling=0),
-    "JPEG 75": lambda image: stored(image, "JPEG", 75),
+    "JPEG 80": lambda image: stored(image, "JPEG", 80),
     "JPEG 92 twice": lambda image: stored(stored(image, "JPEG", 92), "JPEG", 90),
     "scaled by 3 and back": lambda image: there_and_back(image, 3),
     "scaled by 0.7 and back, JPEG": lambda image: stored(there_and_back(image, 0.7), "JPEG", 85),

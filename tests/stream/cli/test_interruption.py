@@ -80,7 +80,7 @@ def check_begun(clip: Path, folder: Path) -> int:
 def wait_for_growth(folder: Path, running: subprocess.Popen[str]) -> None:
     """Until the output under its temporary name holds a few frames."""
     for _ in range(600):
-        if any(path.stat().st_size > 2000 for path in folder.glob(".out.*")):
+        if any(path.stat().st_size > 2000 for path in folder.glob(".*.part.*")):
             return
         assert running.poll() is None, "it ended before it could be interrupted"
         time.sleep(0.05)

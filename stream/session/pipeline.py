@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 JOIN_S = 5.0
 HANG_S = 1.0  # frames bypass a step that takes longer than this and longer than three usual steps
+SETTLED = 3  # steps of an outfit after which its usual duration is known
+FIRST_S = 5.0  # until then frames bypass a step that takes longer than this
 HANGS = f"the edit takes over {HANG_S:g} s a frame; the live picture is shown"
 
 
@@ -115,8 +117,9 @@ class Pipeline:
         self._metrics.dropped("pipeline", self._inbox.dropped)
         since_s = self._since_s
         if since_s is not None and (hung_s := time.monotonic() - since_s) > HANG_S:
-            usual_s = median(list(self._took_s) or [0.0])  # slow steps on a slow machine are no hang
-            if hung_s > 3 * usual_s:
+            took_s = list(self._took_s)  # slow steps on a slow machine are no hang
+            limit_s = 3 * median(took_s) if len(took_s) >= SETTLED else FIRST_S
+            if hung_s > limit_s:
                 self._pass(frame)
 
     def _pass(self, frame: LiveFrame) -> None:
@@ -147,6 +150,7 @@ class Pipeline:
             enabled, strength: see `reference.Propagator.put_on`.
         """
         self._propagator.put_on(outfit, enabled=enabled, strength=strength)
+        self._took_s.clear()  # another outfit takes another time
 
     @property
     def decision(self) -> Decision | None:

@@ -143,7 +143,11 @@ def test_viewer_link_shows_the_picture_and_controls_nothing(desk: Desk) -> None:
     link, source = page.input_value("#obs-viewer"), page.input_value("#obs-browser")
     assert session_of(page)["token"] not in link + source, "the viewer link must not carry control"
     assert page.input_value("#obs-whip").endswith(f"/whip/{session_of(page)['id']}")
-    assert page.input_value("#obs-token") == session_of(page)["token"]
+    key = page.input_value("#obs-token")
+    assert key not in ("", session_of(page)["token"]), "OBS gets a token that publishes, and no more"
+    session = f"{desk.server}/api/sessions/{session_of(page)['id']}"
+    refused = page.request.delete(session, headers={"Authorization": f"Bearer {key}"})
+    assert refused.status in (401, 403), "it ends no session"
 
     viewer = desk.open(re.sub(r"^https?://[^/]+", "", link), camera=False)
     playing(viewer, "#video")

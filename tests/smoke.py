@@ -98,14 +98,14 @@ async def watch_a_demo(folder: Path) -> None:
 async def _demo_address(server: asyncio.subprocess.Process) -> str:
     assert server.stdout is not None
     while line := (await asyncio.wait_for(server.stdout.readline(), PATIENCE_S)).decode():
-        if (found := re.match(r"Demo session: (\S+)", line)) is not None:
+        if (found := re.match(r"Livery's demo is at (\S+)", line)) is not None:
             return found[1]
     raise SystemExit(f"livery demo ended with {await server.wait()} before it said where it is")
 
 
 async def _wear_and_watch(address: str) -> None:
     parts = urllib.parse.urlsplit(address)
-    named = urllib.parse.parse_qs(parts.query)
+    named = urllib.parse.parse_qs(parts.fragment)
     session, token = named["session"][0], named["token"][0]
     origin = f"{parts.scheme}://{parts.netloc}"
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))

@@ -14,7 +14,6 @@ picture has pixels whose place in the reference is not known. There its colour m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -43,7 +42,6 @@ from reference.compose.rigid import Placed, RigidLayer, on_face
 from reference.compose.sampling import coarse_values, seen_share, window_field
 from reference.compose.softness import SoftnessMeter
 from reference.compose.uncover import uncover
-from reference.edits.colour_model import ColourModel
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.edits.objects import find_objects
@@ -144,14 +142,6 @@ class Compositor:
         if self.config.follow_blur and landmarks is not None and bound:
             self._meter = SoftnessMeter(edit.reference, landmarks)
 
-    @cached_property
-    def _tone(self) -> Image | None:
-        return self.edit.tone
-
-    @cached_property
-    def _stand_in(self) -> ColourModel | None:
-        return self.edit.stand_in
-
     def compose(self, frame: Image, match: Match, weight: float = 1.0, known: float = 1.0) -> Composition:
         """Composes the edit on a frame.
 
@@ -174,14 +164,15 @@ class Compositor:
         box = self._landing(match, size)
         if box is None or strength <= 0:
             return Composition(frame, None, 0.0)
-        if self._tone is not None and self.edit.is_tone:
-            toned = cv2.LUT(frame, self._tone[None])
+        if self.edit.tone is not None and self.edit.is_tone:
+            toned = cv2.LUT(frame, self.edit.tone[None])
             image = toned if strength == 1 else cv2.addWeighted(frame, 1 - strength, toned, strength, 0)
             return Composition(image, (0, 0, size[1], size[0]), 1.0)
         live = live_areas(self._places, match.landmarks, size)
         weights = self._weigh(frame, match, box, live)
-        weights = replace(weights, trust=weights.trust * np.float32(known))
-        if self._stand_in is None:
+        if known < 1:
+            weights = replace(weights, trust=weights.trust * np.float32(known))
+        if self.edit.stand_in is None:
             box = tight(weights.mask, box, weights.reach)
         placed = None
         if self._rigid is not None and match.landmarks is not None:
@@ -195,7 +186,7 @@ class Compositor:
         if placed is not None:
             self._lay(image, placed, match, weights, strength)
             box = union(box, placed.box)
-        if self._stand_in is None and box is not None:  # a look of the whole picture goes on over a hand
+        if self.edit.stand_in is None and box is not None:  # a look of the whole picture goes on over a hand
             uncover(image, frame, match.hidden, box)
         return Composition(image, box, weights.coverage, weights.seen)
 
@@ -221,15 +212,15 @@ class Compositor:
         live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
         pixels = self._pixels(match.frame_size)[y0:y1, x0:x1]
         field = window_field(match, weights.box)
-        doubt = None if self._stand_in is None else (1 - weights.trust) * np.float32(strength)
+        doubt = None if self.edit.stand_in is None else (1 - weights.trust) * np.float32(strength)
         if doubt is not None and float(doubt.max()) < 0.02:
             doubt = None
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
         busy: Bool = np.any(work, axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
         toned = None
-        if self._stand_in is not None and doubt is not None:
-            toned = self._stand_in.apply(live)
+        if self.edit.stand_in is not None and doubt is not None:
+            toned = self.edit.stand_in.apply(live)
         allowed = None
         if self._gate is not None and match.landmarks is not None:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
@@ -246,7 +237,7 @@ class Compositor:
     def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
         if self.edit.box is None:
             return None
-        if self._stand_in is not None:
+        if self.edit.stand_in is not None:
             return 0, 0, size[1], size[0]
         reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
         return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
@@ -278,14 +269,14 @@ class Compositor:
         size = match.frame_size
         x0, y0, x1, y1 = box
         columns, rows = (max(1, round(side / config.step_px)) for side in (x1 - x0, y1 - y0))
-        values = coarse_values(match, box, (rows, columns), doubted=self._stand_in is not None)
+        values = coarse_values(match, box, (rows, columns), doubted=self.edit.stand_in is not None)
         free = seen_share(match, box, (rows, columns))
         certain = confidence_of(values[..., 2], config.radius * min(size))
         trust = smoothstep(certain, config.trust_low, config.trust_high)
         confidence = np.asarray(certain * free, np.float32)
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
-        if self._stand_in is not None:  # beyond the reference's border no place is known
+        if self.edit.stand_in is not None:  # beyond the reference's border no place is known
             trust = trust * cv2.remap(
                 np.ones_like(self._own_mask), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
             )
@@ -315,8 +306,8 @@ class Compositor:
             if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
                 continue
             live = np.ascontiguousarray(frame[y0:y1, x0:x1])
-            if self._stand_in is not None:
-                live = self._stand_in.apply(live)
+            if self.edit.stand_in is not None:
+                live = self.edit.stand_in.apply(live)
             part = np.ascontiguousarray(image[y0:y1, x0:x1])
             image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
 

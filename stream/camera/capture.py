@@ -19,8 +19,8 @@ from correspondence.types import Image
 from stream.camera.clocks import Pace, SleepWatch
 from stream.camera.source import Source, Wish, open_source
 from stream.colour.frames import to_rgb
+from stream.live.pipeline import LiveFrame
 from stream.media.untrusted import MediaError
-from stream.session.pipeline import LiveFrame
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from correspondence.types import Image
 from reference import MODES, Edit, EditError, Mode, UserKeyframe, align_edited, presets
 from stream.camera.clocks import Clock
+from stream.live.pipeline import LiveFrame, Pipeline
 from stream.looks.choice import draw_presets
 from stream.looks.look import PresetChoice, ReferencePicture, examine
 from stream.media.pictures import encode_png
 from stream.media.untrusted import MediaError
 from stream.offline.references import over, read_picture
-from stream.session.pipeline import LiveFrame, Pipeline
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from stream.camera.capture import Capture
 from stream.camera.fitting import Fitting, LookConfig, parts_in_words
 from stream.camera.preview import KEYS, Preview, countdown_line
 from stream.camera.source import Wish, camera_wish, parse_source
+from stream.live.pipeline import Pipeline
+from stream.live.virtual_camera import SinkConfig, VirtualCamera
 from stream.metrics import Registry, SessionMetrics, Window
-from stream.session.pipeline import Pipeline
-from stream.session.virtual_camera import SinkConfig, VirtualCamera
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class CameraConfig:
         look: what is worn.
         size: (H, W) of the virtual camera, pixels; None takes the source's.
         fps: its frames a second; None takes the source's.
-        device, backend: see `stream.session.virtual_camera.SinkConfig`.
+        device, backend: see `stream.live.virtual_camera.SinkConfig`.
         matcher: see `correspondence.Matcher.load`; on `processor`, "cpu" or "cuda".
         preview: open a window.
         keyframes: make new references where the head turns away.

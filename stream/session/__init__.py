@@ -1,1 +1,1 @@
-"""A session: its connections, its pipeline from ingest to egress, and the store of all sessions."""
+"""Sessions: what they are made of, who may use them, their connections and what they tell their pages."""

@@ -12,6 +12,7 @@ from aiortc import MediaStreamTrack
 
 from stream.errors import ConflictError
 from stream.events import EventHub
+from stream.live.pipeline import LiveFrame
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
 from stream.refused import refused
@@ -25,7 +26,6 @@ from stream.rtc.sound import Sound
 from stream.rtc.watchdog import watch
 from stream.session.egress import Broadcast
 from stream.session.ingest import ingest, play_demo
-from stream.session.pipeline import LiveFrame
 from stream.session.room import Room
 from stream.session.services import Services
 

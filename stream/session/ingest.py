@@ -14,10 +14,10 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from stream.colour.frames import to_rgb
+from stream.live.pipeline import LiveFrame
+from stream.live.slot import LatestSlot, SlotClosed
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
-from stream.session.pipeline import LiveFrame
-from stream.session.slot import LatestSlot, SlotClosed
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from reference.side_work import step_aside
 from stream.config import ServerConfig
 from stream.filling.fill import WorkerFill, make_worker
 from stream.filling.worker import FillWorker
+from stream.live.pipeline import Stepper
 from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
 from stream.recording.recorder import RecordConfig
 from stream.recording.render import render
 from stream.session.admission import Admission
-from stream.session.pipeline import Stepper
 from stream.session.virtual import VirtualOutput, require_virtual_camera
 from stream.storage.storage import Storage
 

@@ -12,6 +12,7 @@ from correspondence import Image
 from reference import Event
 from stream.errors import ConflictError
 from stream.events import EventHub, Message
+from stream.live.pipeline import LiveFrame, Pipeline, Stepper
 from stream.looks.describe import describe
 from stream.looks.editor import Editor, Target
 from stream.looks.look import ReferencePicture, Settings
@@ -23,7 +24,6 @@ from stream.rtc.offers import Offer
 from stream.rtc.peer import Peer
 from stream.session.connections import Connections
 from stream.session.journal import Journal, changes_strip
-from stream.session.pipeline import LiveFrame, Pipeline, Stepper
 from stream.session.room import Room
 from stream.session.saver import Saver
 from stream.session.services import Services

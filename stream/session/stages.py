@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from reference import Workshop
 from stream.errors import ConflictError
+from stream.live.pipeline import Pipeline, Stepper
 from stream.recording.shelf import Shelf
-from stream.session.pipeline import Pipeline, Stepper
 from stream.session.services import Services
 
 logger = logging.getLogger(__name__)

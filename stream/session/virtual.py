@@ -11,8 +11,8 @@ from functools import partial
 
 from correspondence.types import Image
 from stream.errors import ConflictError
-from stream.session.pipeline import LiveFrame
-from stream.session.virtual_camera import SinkConfig, VirtualCamera, VirtualCameraError
+from stream.live.pipeline import LiveFrame
+from stream.live.virtual_camera import SinkConfig, VirtualCamera, VirtualCameraError
 
 logger = logging.getLogger(__name__)
 

@@ -180,8 +180,8 @@ def test_a_reference_from_a_file_is_worn_at_once_and_parts_go_by_number(tmp_path
     from correspondence import Matcher
     from reference import Propagator
     from stream.camera.fitting import Fitting
+    from stream.live.pipeline import LiveFrame, Pipeline
     from stream.metrics import Registry, SessionMetrics
-    from stream.session.pipeline import LiveFrame, Pipeline
 
     source = DemoSource(SIZE)
     still = tmp_path / "still.png"

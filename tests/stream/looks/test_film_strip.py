@@ -12,7 +12,7 @@ import pytest
 
 from correspondence import Image, detect_landmarks
 from stream.config import ServerConfig
-from stream.session.pipeline import LiveFrame, Pipeline, Stepper
+from stream.live.pipeline import LiveFrame, Pipeline, Stepper
 from stream.session.services import load_services
 from tests.reference.helpers import paint_square
 from tests.reference.views import PAINT, Scene, turning

@@ -14,8 +14,8 @@ import pytest
 
 from correspondence import Image, detect_landmarks
 from stream.config import ServerConfig
+from stream.live.pipeline import Stepper
 from stream.media.demo import DemoSource
-from stream.session.pipeline import Stepper
 from stream.session.services import load_services
 from tests.stream.rig import (
     BLUE,

@@ -8,8 +8,8 @@ import pytest
 
 from correspondence.types import Image
 from stream.config import ServerConfig
+from stream.live.virtual_camera import VirtualCameraError
 from stream.session.services import load_services
-from stream.session.virtual_camera import VirtualCameraError
 from tests.stream.kept_camera import KeptCamera, register
 from tests.stream.rig import BLUE, Client, is_blue, serving, until, until_state
 

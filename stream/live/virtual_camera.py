@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from correspondence.types import Image
-from stream.session.slot import LatestSlot, SlotClosed
+from stream.live.slot import LatestSlot, SlotClosed
 
 logger = logging.getLogger(__name__)
 

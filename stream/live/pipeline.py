@@ -16,9 +16,9 @@ from typing import Protocol
 
 from correspondence import Image
 from reference import Decision, Event, Outfit, Result, StageError, Workshop
+from stream.live.overlay import draw_confidence
+from stream.live.slot import LatestSlot, SlotClosed
 from stream.metrics import SessionMetrics
-from stream.session.overlay import draw_confidence
-from stream.session.slot import LatestSlot, SlotClosed
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from stream.session.slot import LatestSlot, SlotClosed
+from stream.live.slot import LatestSlot, SlotClosed
 
 
 async def test_a_reader_gets_the_newest_and_the_rest_is_counted() -> None:

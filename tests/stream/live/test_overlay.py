@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from correspondence import Image
-from stream.session.overlay import draw_confidence
+from stream.live.overlay import draw_confidence
 
 
 def test_doubt_is_warm_certainty_cool_and_the_picture_shows_through(astronaut: Image) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from correspondence import Image
 from reference import Decision, Outfit, Result, StageError, Workshop
+from stream.live import pipeline as session_pipeline
+from stream.live.pipeline import LiveFrame, Pipeline
 from stream.metrics import Registry, SessionMetrics
-from stream.session import pipeline as session_pipeline
-from stream.session.pipeline import LiveFrame, Pipeline
 from tests.stream.rig import publishing, serving, watching
 
 
@@ -116,7 +116,7 @@ def test_a_slow_stage_costs_frames_not_time(make: Callable[[], Made]) -> None:
 def test_a_failing_stage_passes_the_frame_and_says_so_once(
     make: Callable[[], Made], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "stream.session.pipeline")
+    caplog.set_level(logging.INFO, "stream.live.pipeline")
     pipeline, propagator, sink, metrics = make()
     for episode in range(2):
         propagator.error = StageError("match")

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from stream.session import virtual_camera as sink
-from stream.session.virtual_camera import SinkConfig, VirtualCamera, VirtualCameraError, card, fit
+from stream.live import virtual_camera as sink
+from stream.live.virtual_camera import SinkConfig, VirtualCamera, VirtualCameraError, card, fit
 from tests.stream.kept_camera import NAME, KeptCamera, register
 
 

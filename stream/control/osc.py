@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pythonosc.dispatcher import Dispatcher
@@ -110,7 +110,8 @@ class OscControl:
         place, looks = _number(arguments, "look"), session.wardrobe.looks
         if not 1 <= place <= len(looks) or place != int(place):
             raise RequestError(f"look must be 1 to {len(looks)}, got {place:g}")
-        session.wear(looks[int(place) - 1].id)
+        session.wardrobe.wear(looks[int(place) - 1].id)
+        session.changed()
 
     async def _strength(self, session: Session, arguments: tuple[Any, ...]) -> None:
         await _settle(session, strength=_number(arguments, "strength"))
@@ -122,17 +123,18 @@ class OscControl:
         holding = _flag(arguments, "compare")
         held, self._held = self._held, session if holding else None
         if held is not self._held:
-            if held is not None:
-                held.compare(False)
-            if self._held is not None:
-                self._held.compare(True)
+            for each, on in ((held, False), (self._held, True)):
+                if each is not None:
+                    each.live.compare(on)
+                    each.changed()
 
     async def _reference(self, session: Session, arguments: tuple[Any, ...]) -> None:
-        await session.take_reference()
+        await session.stills.take_reference()
 
 
-def _settle(session: Session, **patch: object) -> Coroutine[Any, Any, None]:
-    return session.apply_settings(session.wardrobe.settings.patched(patch))
+async def _settle(session: Session, **patch: object) -> None:
+    await session.wardrobe.change(session.wardrobe.settings.patched(patch))
+    session.changed()
 
 
 def _number(arguments: tuple[Any, ...], name: str) -> float:

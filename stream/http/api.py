@@ -19,7 +19,7 @@ from stream.http.base import (
     session_of,
     token_of,
 )
-from stream.http.looks import add_look_routes
+from stream.http.looks import add_look_routes, changed
 from stream.http.openapi import describe
 from stream.http.phone import add_phone_route
 from stream.http.prompt import add_prompt_routes
@@ -103,7 +103,7 @@ async def read_session(request: web.Request) -> web.Response:
     """The state; the owner also gets the addresses, so that a reload has all it needs."""
     session, token = session_of(request, "view"), token_of(request) or ""
     owner = session.keys.allows(token, "own")
-    return web.json_response({**(tickets(session, token) if owner else {}), **session.state()})
+    return web.json_response({**(tickets(session, token) if owner else {}), **session.status.state()})
 
 
 async def end_session(request: web.Request) -> web.Response:
@@ -129,15 +129,15 @@ async def end_session(request: web.Request) -> web.Response:
 async def frame_png(request: web.Request) -> web.StreamResponse:
     """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
     session = session_of(request, "edit")
-    newest = session.newest
+    newest = session.stills.newest
     return web.Response(status=204) if newest is None else await png(request, session, newest.image)
 
 
 async def change_settings(request: web.Request) -> web.Response:
     """Mode, strength, on or off, overlay."""
     session = session_of(request, "edit")
-    await session.apply_settings(session.wardrobe.settings.patched(await json_of(request)))
-    return await kept(session)
+    await session.wardrobe.change(session.wardrobe.settings.patched(await json_of(request)))
+    return await changed(session)
 
 
 async def start_demo(request: web.Request) -> web.Response:
@@ -171,7 +171,7 @@ async def feed_virtual_camera(request: web.Request) -> web.Response:
             "the virtual camera belongs to the server's machine", "open the page there, at localhost"
         )
     await session.feed.turn(on)
-    return web.json_response(session.state())
+    return web.json_response(session.status.state())
 
 
 async def name_room(request: web.Request) -> web.Response:
@@ -208,7 +208,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     """The socket of the page; viewers may listen but not control."""
     session = session_of(request, "view")
     owner = session.keys.allows(token_of(request) or "", "edit")
-    return await serve_events(request, session.events, session, PageControl(session) if owner else None)
+    return await serve_events(
+        request, session.events, session.status, PageControl(session) if owner else None
+    )
 
 
 class PageControl:
@@ -225,9 +227,11 @@ class PageControl:
             RequestError: it makes no sense. NotFoundError: no such look.
         """
         if kind == "settings":
-            await self._session.apply_settings(self._session.wardrobe.settings.patched(message))
+            await self._session.wardrobe.change(self._session.wardrobe.settings.patched(message))
+            self._session.changed()
         elif kind == "wear":
-            self._session.wear(number_of(message, "look"))
+            self._session.wardrobe.wear(number_of(message, "look"))
+            self._session.changed()
         elif kind == "compare":
             holding = message.get("on")
             if not isinstance(holding, bool):
@@ -240,7 +244,8 @@ class PageControl:
         """Hold the live picture, or let it go."""
         if holding != self._holding:
             self._holding = holding
-            self._session.compare(holding)
+            self._session.live.compare(holding)
+            self._session.changed()
 
     def close(self) -> None:
         """The page has gone, and with it what it held."""
@@ -292,5 +297,6 @@ async def stall(request: web.Request) -> web.Response:
     seconds = (await json_of(request)).get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_STALL_S:
         raise RequestError(f"seconds must lie in (0, {MAX_STALL_S:g}], got {seconds!r}")
-    session.stall(float(seconds))
+    if (pipeline := session.live.stages.pipeline) is not None:
+        pipeline.stall(float(seconds))
     return web.Response(status=204)

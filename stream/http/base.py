@@ -84,7 +84,7 @@ async def kept(session: Session, status: int = 200, more: Mapping[str, object] |
     Where it could not be kept, the state's `storage.problem` says why.
     """
     await session.saver.saved()
-    return web.json_response({**session.state(), **(more or {})}, status=status)
+    return web.json_response({**session.status.state(), **(more or {})}, status=status)
 
 
 async def json_of(request: web.Request) -> dict[str, object]:

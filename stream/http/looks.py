@@ -69,7 +69,7 @@ async def take_reference(request: web.Request) -> web.Response:
         auto = (await json_of(request)).get("auto", False)
         if not isinstance(auto, bool):
             raise RequestError(f"auto must be true or false, got {auto!r}")
-        taken = await session.take_reference(auto=auto)
+        taken = await session.stills.take_reference(auto=auto)
     return await _taken(session, taken)
 
 
@@ -171,8 +171,8 @@ async def discard_look(request: web.Request) -> web.Response:
 async def wear_look(request: web.Request) -> web.Response:
     """Wear a look from the next frame on."""
     session = session_of(request, "edit")
-    session.wear(_number(request, "look"))
-    return await kept(session)
+    session.wardrobe.wear(_number(request, "look"))
+    return await changed(session)
 
 
 async def look_thumb(request: web.Request) -> web.Response:
@@ -187,7 +187,7 @@ async def look_thumb(request: web.Request) -> web.Response:
 async def take_keyframe(request: web.Request) -> web.Response:
     """The live frame as a further keyframe of the active look, in focus."""
     session = session_of(request, "edit")
-    return await _taken(session, await session.take_keyframe())
+    return await _taken(session, await session.stills.take_keyframe())
 
 
 async def focus(request: web.Request) -> web.Response:

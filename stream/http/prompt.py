@@ -35,7 +35,7 @@ async def begin(request: web.Request) -> web.Response:
         raise RequestError(f"unknown field {', '.join(unknown)}", f"known are {', '.join(KNOWN)}")
     words, area, config = _words(body.get("prompt")), _area(body.get("area")), _config(body)
     await edits.begin(words, target_in(session, body), area, config)
-    return web.json_response(session.state(), status=202)
+    return web.json_response(session.status.state(), status=202)
 
 
 async def read(request: web.Request) -> web.Response:

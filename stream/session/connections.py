@@ -17,7 +17,6 @@ from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
 from stream.refused import refused
 from stream.rtc.audio import DelayedAudioTrack
-from stream.rtc.codecs import LiveEncoderConfig
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
 from stream.rtc.peer import HUNG_UP, Peer
 from stream.rtc.receivers import end_reason
@@ -41,6 +40,7 @@ class Connections:
 
     Args:
         services: what all sessions share.
+        broadcast: the outgoing picture, which the viewers receive. `close` ends it.
         metrics: metrics of the session.
         events: events of the session. Its listeners count as watching.
         submit: called on the event loop with each arriving frame.
@@ -51,6 +51,7 @@ class Connections:
     def __init__(
         self,
         services: Services,
+        broadcast: Broadcast,
         metrics: SessionMetrics,
         events: EventHub,
         submit: Callable[[LiveFrame], None],
@@ -60,9 +61,7 @@ class Connections:
         self.note: str | None = None  # why the last publisher left
         self.used_s = time.monotonic()  # when a peer was last connected
         self.size: tuple[int, int] | None = None  # (H, W) of the arriving pictures
-        self.broadcast = Broadcast(
-            services.codecs, LiveEncoderConfig(bitrate_bps=services.config.bitrate_bps)
-        )
+        self.broadcast = broadcast
         self._services = services
         self._name = name
         self._metrics = metrics

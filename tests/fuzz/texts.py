@@ -117,18 +117,26 @@ CONTROL = (
 )
 
 
+class _Wardrobe:
+    """What `PageControl` needs of a wardrobe."""
+
+    def __init__(self) -> None:
+        self.settings = Settings()
+
+    async def change(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def wear(self, look: int) -> None: ...
+
+
 class _Session:
     """What `PageControl` needs of a session."""
 
     def __init__(self) -> None:
-        self.wardrobe = SimpleNamespace(settings=Settings())
+        self.wardrobe = _Wardrobe()
+        self.live = SimpleNamespace(compare=lambda holding: None)
 
-    async def apply_settings(self, settings: Settings) -> None:
-        self.wardrobe.settings = settings
-
-    def wear(self, look: int) -> None: ...
-
-    def compare(self, holding: bool) -> None: ...
+    def changed(self) -> None: ...
 
 
 @cache

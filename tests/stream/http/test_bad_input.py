@@ -312,14 +312,14 @@ async def test_face_that_leaves_and_returns(astronaut: Image) -> None:
             await client.ok("POST", "/preset", json=LIPSTICK)
             await screen.shows(is_blue)
             away.set()
-            await until(lambda: session.stats()["reason"] == "no face found")
+            await until(lambda: session.status.stats()["reason"] == "no face found")
             await screen.after(8)
             assert np.abs((await screen.after(2)).astype(int) - wall).mean() < 4, (
                 "the live picture, untouched"
             )
             away.clear()
             await screen.shows(is_blue)
-            assert session.stats()["reason"] is None
+            assert session.status.stats()["reason"] is None
 
 
 async def test_of_two_faces_the_larger_one_is_worn_on(astronaut: Image) -> None:
@@ -348,12 +348,12 @@ async def test_4k_input_is_edited_too() -> None:
     async with serving() as server:
         client = await server.open()
         async with publishing(client, lambda _: still, fps=2):
-            await until(lambda: server.session(client).state()["source"] is not None, 30)
+            await until(lambda: server.session(client).status.state()["source"] is not None, 30)
             state = await client.ok("POST", "/reference", json={})
             assert (state["source"]["width"], state["reference"]["width"]) == (3840, 3840)
             await client.ok("POST", "/preset", json=LIPSTICK)
-            await until(lambda: server.session(client).stats()["coverage"] is not None, 30)
-            assert server.session(client).stats()["failed"] == {}
+            await until(lambda: server.session(client).status.stats()["coverage"] is not None, 30)
+            assert server.session(client).status.stats()["failed"] == {}
 
 
 @pytest.mark.parametrize("path", ["/whip/x", "/whep/x", "/api/sessions/x", "/api/sessions/x/frame.png"])

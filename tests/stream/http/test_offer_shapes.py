@@ -82,7 +82,7 @@ async def test_a_publisher_that_offers_high_alone_is_seen() -> None:
             assert "profile-level-id=640c1f" in answer
             answer = answer.replace("640c1f", "42e01f")  # aiortc, as publisher, offered this in truth
             await peer.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
-            await until(lambda: server.session(client).newest is not None, 20)
+            await until(lambda: server.session(client).stills.newest is not None, 20)
         finally:
             await peer.close()
 

@@ -126,7 +126,7 @@ async def test_a_damaged_picture_is_named_to_its_owner(tmp_path: Path, astronaut
     async with kept_in(tmp_path) as server:
         state = await moved(client, server).ok("GET")
         assert [look["edited"] for look in state["looks"]] == [False, True]
-        log = server.session(moved(client, server)).log()
+        log = server.session(moved(client, server)).status.log()
         assert [entry["text"] for entry in log] == [
             "Could not be read back: the look “Look 1”, keyframe 1: its picture is damaged."
         ]

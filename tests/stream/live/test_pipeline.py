@@ -220,7 +220,7 @@ async def test_viewers_are_live_again_after_a_stall() -> None:
             await screen.after(2, limit_s=10)  # unedited ones, after a second
             await asyncio.sleep(0.2)
             await screen.after(8)
-            figures = session.stats()
+            figures = session.status.stats()
             assert figures["dropped_at"]["pipeline"] >= 10  # type: ignore[index]
-            newest = list(session.metrics._latency._samples)[-8:]
+            newest = list(session.status.metrics._latency._samples)[-8:]
             assert max(newest) < 1.0, f"soon after a stall of 2 s the latency is back: {newest}"

@@ -78,7 +78,7 @@ async def test_made_keyframes_are_listed_edited_given_back_and_removed(scene: Sc
             await client.ok("POST", "/reference", data=png(scene.frame(0)), headers=PNG)
             anchor = paint_square(scene.frame(0), PAINT, RED)
             assert pinned(await put(client, anchor)) == [True]
-            player = Player(await session._stages.ready(), scene)
+            player = Player(await session.live.stages.ready(), scene)
             assert tuple((await player.play(0, 10))[SPOT]) == RED
             await player.play(25, 40)
             state = await client.ok("GET")
@@ -126,7 +126,7 @@ async def test_a_keyframe_that_is_dropped_while_it_is_painted_on_is_kept(scene: 
         session = server.session(client)
         await client.ok("POST", "/reference", data=png(scene.frame(0)), headers=PNG)
         await put(client, paint_square(scene.frame(0), PAINT, RED))
-        player = Player(await session._stages.ready(), scene)
+        player = Player(await session.live.stages.ready(), scene)
         await player.play(0, 10)
         await player.play(25, 40)
         made = (await client.ok("GET"))["keyframes"][1]["id"]

@@ -34,7 +34,7 @@ async def two_looks(client: Client) -> tuple[int, int]:
 
 def watch_steps(session: Session) -> list[tuple[Image, float]]:
     """Collects what the session's pipeline makes of each frame, and the thread time of the step."""
-    pipeline = session._stages.pipeline
+    pipeline = session.live.stages.pipeline
     assert pipeline is not None
     step, seen = pipeline._propagator.step, []
 
@@ -62,7 +62,7 @@ async def test_a_switch_shows_in_the_next_frame_and_costs_less_than_one() -> Non
                 await screen.after(4)
                 usual += [seconds for _, seconds in steps[1:]]
                 begun_s = time.thread_time()
-                session.wear(wanted)
+                session.wardrobe.wear(wanted)
                 assert time.thread_time() - begun_s < 0.01, "the loop waits for nothing"
                 steps.clear()
                 await until(lambda: len(steps) >= 2)  # the first may have begun before the switch

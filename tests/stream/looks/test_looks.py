@@ -308,7 +308,9 @@ async def test_keyframes_edited_by_hand_are_bounded_and_need_a_face(monkeypatch:
             status, answer = await client.call("POST", "/keyframes")
             assert (status, "at most 2 keyframes" in answer["error"]) == (409, True)
         async with publishing(client, lambda _: grey):
-            await until(lambda: session.newest is not None and bool((session.newest.image < 140).all()))
+            await until(
+                lambda: session.stills.newest is not None and bool((session.stills.newest.image < 140).all())
+            )
             status, answer = await client.call("POST", "/keyframes")
             assert (status, "no face" in answer["error"]) == (409, True)
 

@@ -88,7 +88,7 @@ async def test_start_pause_stop_play_delete(tmp_path: Path, frames: list[Image])
         await act(client, "resume")
         await until(lambda: bool(shelf.recorder and not shelf.recorder.status().paused))
         feed(server, client, frames, 0)
-        seen = server.session(client).stats()["recording"]
+        seen = server.session(client).status.stats()["recording"]
         assert isinstance(seen, dict)
         assert (await act(client, "stop"))["active"] is False
         (entry,) = (await client.ok("GET", "/recordings"))["recordings"]

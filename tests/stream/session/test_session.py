@@ -74,7 +74,7 @@ async def test_viewer_receives_the_edit_on_moving_lips() -> None:
             await client.ok("PATCH", "/settings", json={"enabled": False})
             await screen.shows(lambda image: not is_blue(image))
             assert not is_blue(await screen.after(5))
-            assert "switched off" in str(server.session(client).stats()["reason"])
+            assert "switched off" in str(server.session(client).status.stats()["reason"])
     errors = background_errors(shown, map(source.frame, range(sent)))
     assert max(errors) < 4, f"the background is the live one: {errors}"
 
@@ -102,7 +102,7 @@ async def test_a_reference_taken_right_after_publishing_waits_for_the_first_fram
 
 
 async def test_the_wait_for_the_first_frame_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.session.session.FRAME_WAIT_S", 0.2)
+    monkeypatch.setattr("stream.session.stills.FRAME_WAIT_S", 0.2)
     async with serving() as server:
         client = await server.open()
         peer = new_peer()
@@ -189,7 +189,7 @@ async def test_demo_needs_no_camera_and_a_camera_replaces_it() -> None:
         async with watching(client) as screen:
             assert (await screen.after(10)).shape == (720, 1280, 3)
             async with publishing(client):
-                await until(lambda: (server.session(client).state()["source"] or {}) != {})
+                await until(lambda: (server.session(client).status.state()["source"] or {}) != {})
                 state = await client.ok("GET")
                 assert state["demo"] is False
                 await until(lambda: screen.image is not None and screen.image.shape == (*SIZE, 3))

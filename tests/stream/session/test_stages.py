@@ -99,7 +99,7 @@ async def test_a_build_that_fails_is_told_and_tried_again(slow: Services) -> Non
         made = slow.new_propagator
         object.__setattr__(slow, "new_propagator", lambda: 1 / 0)
         assert (await client.call("POST", "/demo"))[0] == 500
-        assert any("could not be prepared" in str(entry["text"]) for entry in session.log())
+        assert any("could not be prepared" in str(entry["text"]) for entry in session.status.log())
         object.__setattr__(slow, "new_propagator", made)
         assert (await client.call("POST", "/demo"))[0] == 200
 
@@ -119,7 +119,7 @@ async def test_a_recording_that_cannot_begin_is_told_and_the_session_goes_on(
         session = server.session(client)
         await client.ok("POST", "/demo")
         assert session.connections.demo
-        assert any("not recorded" in str(entry["text"]) for entry in session.log())
-        recording = session.stats()["recording"]
+        assert any("not recorded" in str(entry["text"]) for entry in session.status.log())
+        recording = session.status.stats()["recording"]
         assert isinstance(recording, dict)
         assert str(folder) in recording["error"]

@@ -29,6 +29,7 @@ class HeldKeyframes:
         waiting: results of jobs and changes by the user, oldest first; the next step applies them.
         generation: rises when the user changes the keyframes. Results of jobs that were started in an older
             generation are ignored.
+        retired: whether the edit is worn no more. Results of jobs are ignored then.
     """
 
     def __init__(self, first: ReadyKeyframe, style: EditStyle, config: BankConfig) -> None:
@@ -39,6 +40,7 @@ class HeldKeyframes:
         self.worn = first
         self.waiting: list[Found] = []
         self.generation = 0
+        self.retired = False
 
     def __iter__(self) -> Iterator[Keyframe]:
         """Iterates over the keyframes, oldest first."""
@@ -69,15 +71,23 @@ class HeldKeyframes:
         with self.lock:
             return self.bank.sources(landmarks, most)
 
+    def counts(self, generation: int) -> bool:
+        """Whether results of a job still count: nobody changed the keyframes or retired them meanwhile.
+
+        Args:
+            generation: the value of `generation` when the job was started.
+        """
+        return generation == self.generation and not self.retired
+
     def take(self, found: Found, generation: int) -> None:
-        """Keeps a job's result for the next step, unless the user changed the keyframes meanwhile.
+        """Keeps a job's result for the next step if it still counts, see `counts`.
 
         Args:
             found: the result.
             generation: the value of `generation` when the job was started.
         """
         with self.lock:
-            if generation == self.generation:
+            if self.counts(generation):
                 self.waiting.append(found)
 
     def wants(self, keyframe: Keyframe, generation: int) -> bool:
@@ -88,7 +98,7 @@ class HeldKeyframes:
             generation: the value of `generation` when the job that asks was started.
         """
         with self.lock:
-            if generation != self.generation:
+            if not self.counts(generation):
                 return False
             coming = [f.swap.worn.keyframe for f in self.waiting if f.swap is not None]
             return any(keyframe.id == held.id for held in (*self.bank, *coming))
@@ -125,9 +135,12 @@ class HeldKeyframes:
         self.follow([k for k in self.bank if k.pinned], self.style)
 
     def retire(self) -> None:
-        """Makes running jobs have no effect and drops waiting changes."""
+        """Ends the work on an edit that is worn no more.
+
+        Running jobs stop at their next stage, also jobs that a step submits later.
+        """
         with self.lock:
-            self.generation += 1
+            self.retired = True
             self.waiting.clear()
 
     def _compose_in(self, mode: Mode) -> None:

@@ -210,7 +210,7 @@ class ReferenceKeeper:
         self._worker.submit(self._job)
 
     def _tools(self) -> JobTools:
-        """The tools of a job. Its results are ignored once the user has changed the keyframes."""
+        """The tools of a job. Its results no longer count once the user has changed the keyframes."""
         config, held = self.config, self.held
         generation = held.generation
         return JobTools(
@@ -224,6 +224,7 @@ class ReferenceKeeper:
             sources=partial(held.sources, most=config.max_sources),
             report=partial(held.take, generation=generation),
             wants=partial(held.wants, generation=generation),
+            counts=partial(held.counts, generation),
         )
 
     def _fresh(self, made_s: float) -> bool:

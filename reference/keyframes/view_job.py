@@ -55,6 +55,7 @@ class JobTools:
         sources: returns the held keyframes that a view is drawn from, see `Bank.sources`.
         report: called with each result as soon as it is found.
         wants: returns whether a keyframe is still held, so that filling it is worthwhile.
+        counts: returns whether results of the job still count. The job stops at its next stage if not.
     """
 
     matcher: Matcher
@@ -67,6 +68,7 @@ class JobTools:
     sources: Callable[[Landmarks], list[Keyframe]]
     report: Callable[[Found], None]
     wants: Callable[[Keyframe], bool]
+    counts: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +133,7 @@ class ViewJob:
     def __call__(self) -> None:
         """Tries or makes a keyframe and reports the result. A failure changes nothing."""
         try:
-            if not self._fresh(self._view.now_s):
+            if not self._fresh(self._view.now_s) or not self._tools.counts():
                 return
             self.running = True
             if self._view.wanted.candidate is not None:
@@ -177,7 +179,11 @@ class ViewJob:
             best = replace(best, reason=f"a keyframe of the bank covers {covered:.0%}")
             self._tools.report(Found(observed=observed, swap=best))
             return
+        if not tools.counts():
+            return
         seen = recognised(view.frame, view.landmarks, sources, tools)
+        if not tools.counts():
+            return
         drawn = seen if isinstance(seen, str) else drawn_on(view.frame, seen[1], tools)
         if isinstance(seen, str) or isinstance(drawn, str):
             self._tools.report(FrameRefused(observed=observed, reason=str(drawn)))
@@ -190,7 +196,7 @@ class ViewJob:
             fills=fill is not None, passed=view.passed,
         )  # fmt: skip
         self._tools.report(Found(observed=observed, swap=swap))
-        if fill is not None:
+        if fill is not None and tools.counts():
             self._fill(keyframe, drawn, prepared.landmarks, sights[0], fill)
 
     def _fill(

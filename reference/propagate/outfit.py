@@ -93,6 +93,18 @@ class Outfit:
             raise ValueError(f"there is no made keyframe {keyframe_id}")
         self.keeper.held.remove(keyframe)
 
+    def retire(self, successor: Outfit | None = None) -> None:
+        """Ends the work on its keyframes beside the frame's path. It may be called from any thread.
+
+        Call it once an outfit is worn no more. If it is worn nevertheless, it gets no further keyframes.
+
+        Args:
+            successor: the outfit that is worn instead, if any. Nothing is ended if that outfit has taken over
+                the keyframes, see `Workshop.outfit`.
+        """
+        if self.keeper is not None and (successor is None or successor.keeper is not self.keeper):
+            self.keeper.held.retire()
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Workshop:

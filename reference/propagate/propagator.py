@@ -118,7 +118,9 @@ class Propagator:
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         """Wears an outfit from the next step on. This is fast, because only pointers are exchanged.
 
-        Outfits may be put on and off any number of times. They keep their keyframes.
+        Outfits may be put on and off any number of times. They keep their keyframes, and a keyframe that is
+        being made when its outfit is taken off is finished. Call `Outfit.retire` for an outfit that is not
+        worn again.
 
         Args:
             outfit: an outfit that `workshop` made; None for no edit.
@@ -263,8 +265,8 @@ class Propagator:
     def close(self) -> None:
         """Stops the work beside the frame's path, and closes the tracker if it can be closed."""
         ready = self.worn
-        if ready is not None and ready.keeper is not None:
-            ready.keeper.held.retire()
+        if ready is not None:
+            ready.retire()
         if ready is not None and ready.backdrop is not None:
             ready.backdrop.close()
         self.workshop.worker.close()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from correspondence.types import Image
-from reference import MODES, Edit, EditError, Mode, UserKeyframe, align_edited, presets
+from reference import MODES, Edit, EditError, Mode, Outfit, UserKeyframe, align_edited, presets
 from stream.camera.clocks import Clock
 from stream.live.pipeline import LiveFrame, Pipeline
 from stream.looks.choice import draw_presets
@@ -115,6 +115,7 @@ class Fitting:
         self._stale = False
         self._wake = threading.Event()
         self._stop = False
+        self._worn: Outfit | None = None
         self.reference: ReferencePicture | None = None
         if look.reference is not None:
             picture = read_picture(look.reference)
@@ -253,6 +254,9 @@ class Fitting:
         )  # fmt: skip
         outfit = self._pipeline.workshop.outfit([own], look.mode, None)
         self._pipeline.wear(outfit, enabled=enabled, strength=look.strength)
+        before, self._worn = self._worn, outfit
+        if before is not None:
+            before.retire(outfit)
 
     def _edited(self, reference: Image) -> Image:
         """The edited picture on the reference; the reference itself where there is none yet."""

@@ -201,6 +201,8 @@ class Wardrobe:
         if self.active is look:
             self.active = self.looks[min(place, len(self.looks) - 1)]
             self._put_on()
+        if look.outfit is not None:
+            look.outfit.retire()
         look.outfit = look.held = look.focus = None
 
     async def install(
@@ -245,11 +247,13 @@ class Wardrobe:
                 outfit = await self.run(partial(workshop.outfit, own, look.mode, look.outfit))
             except ValueError as exc:  # the bank's words
                 raise ConflictError(str(exc), "remove a keyframe, or use smaller pictures") from exc
-        look.pictures, look.outfit = pictures, outfit
+        before, look.outfit, look.pictures = look.outfit, outfit, pictures
         if look.focus is not None and look.keyframe(look.focus) is None:
             look.focus = None
         if look is self.active:
             self._put_on()
+        if before is not None:
+            before.retire(outfit)
 
     def _own(self, look: Look, pictures: Pictures) -> list[UserKeyframe]:
         """Convert a look's keyframes for the propagator, without those that change nothing. This is slow."""
@@ -316,6 +320,12 @@ class Wardrobe:
             await self.fit(look, pictures)
         if self.active is not look:
             self.wear(look.id)
+
+    def close(self) -> None:
+        """End the work on the keyframes of all looks, which are worn no more."""
+        for look in self.looks:
+            if look.outfit is not None:
+                look.outfit.retire()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run slow work in the executor, off the event loop."""

@@ -199,6 +199,7 @@ class Session:
             await self.prompts.close()
         await self.connections.close()
         self.feed.close()
+        self.wardrobe.close()
         await self.live.stages.close()
         self.events.say(said)
         self.events.closed.set()

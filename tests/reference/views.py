@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from correspondence import DETECT, Image, Landmarks, Match, MaybeLandmarks
-from reference import Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, UserKeyframe
+from correspondence import DETECT, Float, Image, Landmarks, Match, MaybeLandmarks
+from reference import Edit, FillHint, KeeperConfig, Mode, Propagator, PropagatorConfig, UserKeyframe
 from reference.keyframes.bank import Keyframe
 from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face
@@ -85,6 +86,32 @@ class TurnTracker:
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
         return self.scene.landmarks(image)
+
+
+class SlowFill:
+    """Keeps what it is asked for until told to answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Image, Float, Callable[[Image], None], Callable[[], bool]]] = []
+
+    def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
+        raise AssertionError("a fill that can answer later must not be waited for")
+
+    def later(
+        self,
+        image: Image,
+        mask: Float,
+        hint: FillHint,
+        then: Callable[[Image], None],
+        wanted: Callable[[], bool],
+    ) -> None:
+        self.asked.append((image, mask, then, wanted))
+
+    def answer(self) -> None:
+        image, mask, then, _ = self.asked.pop()
+        out = image.copy()
+        out[mask > 0] = (20, 200, 40)
+        then(out)
 
 
 def turning(scene: Scene, *, fill: Any = None, matcher: Any = None, **config: Any) -> Propagator:

@@ -2,42 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
-from correspondence import Float, Image, Landmarks
-from reference import FillHint, ReferenceSwitched
-from tests.reference.views import Scene, remove, turning
+from correspondence import Image, Landmarks
+from reference import ReferenceSwitched
+from tests.reference.views import Scene, SlowFill, remove, turning
 
 FPS = 25
-
-
-class Slow:
-    """Keeps what it is asked for until told to answer."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Image, Float, Callable[[Image], None], Callable[[], bool]]] = []
-
-    def __call__(self, image: Image, mask: Float, hint: FillHint) -> Image:
-        raise AssertionError("a fill that can answer later must not be waited for")
-
-    def later(
-        self,
-        image: Image,
-        mask: Float,
-        hint: FillHint,
-        then: Callable[[Image], None],
-        wanted: Callable[[], bool],
-    ) -> None:
-        self.asked.append((image, mask, then, wanted))
-
-    def answer(self) -> None:
-        image, mask, then, _ = self.asked.pop()
-        out = image.copy()
-        out[mask > 0] = (20, 200, 40)
-        then(out)
 
 
 @pytest.fixture
@@ -46,7 +18,7 @@ def scene(astronaut: Image, face: Landmarks) -> Scene:
 
 
 def test_the_stream_shows_the_fill_when_it_comes(scene: Scene) -> None:
-    fill = Slow()
+    fill = SlowFill()
     propagator = turning(scene, fill=fill, fade_frames=2)
     steps = iter(range(1000))
 
@@ -63,10 +35,28 @@ def test_the_stream_shows_the_fill_when_it_comes(scene: Scene) -> None:
 
 
 def test_a_keyframe_that_is_gone_is_not_wanted(scene: Scene) -> None:
-    fill = Slow()
+    fill = SlowFill()
     propagator = turning(scene, fill=fill)
     for step, yaw in enumerate([0] * 10 + [25] * 40):
         propagator.step(scene.frame(yaw), step / FPS)
     assert fill.asked[0][3]()
     remove(propagator, 1)
     assert not fill.asked[0][3]()
+
+
+def test_a_retired_edit_wants_nothing_more(scene: Scene) -> None:
+    fill = SlowFill()
+    propagator = turning(scene, fill=fill)
+    for step, yaw in enumerate([0] * 10 + [25] * 40):
+        propagator.step(scene.frame(yaw), step / FPS)
+    outfit = propagator.worn
+    assert outfit is not None
+    assert outfit.keeper is not None
+    propagator.put_on(None)
+    assert fill.asked[0][3](), "it may be put on again, and then shows what was filled"
+    outfit.retire(successor=outfit)
+    assert fill.asked[0][3](), "the keyframes were taken over"
+    outfit.retire()
+    assert not fill.asked[0][3]()
+    fill.answer()
+    assert outfit.keeper.held.waiting == []

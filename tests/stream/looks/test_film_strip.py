@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import threading
+from collections.abc import Awaitable, Callable
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from stream.config import ServerConfig
 from stream.live.pipeline import LiveFrame, Pipeline, Stepper
 from stream.session.services import load_services
 from tests.reference.helpers import paint_square
-from tests.reference.views import PAINT, Scene, turning
+from tests.reference.views import PAINT, Scene, SlowFill, turning
 from tests.stream.rig import Client, Json, serving, until
 
 PNG = {"Content-Type": "image/png"}
@@ -136,3 +137,61 @@ async def test_a_keyframe_that_is_dropped_while_it_is_painted_on_is_kept(scene: 
         outfit.remove(made)  # as a full bank would
         state = await put(client, paint_square(scene.frame(25), PAINT, BLUE), f"?keyframe={made}")
         assert [(k["id"], k["pinned"]) for k in state["keyframes"]][1:] == [(made, True)]
+
+
+async def another_reference(client: Client, scene: Scene) -> None:
+    await client.ok("POST", "/reference", data=png(scene.frame(-25)), headers=PNG)
+    await put(client, paint_square(scene.frame(-25), PAINT, BLUE))
+
+
+async def no_edit(client: Client, scene: Scene) -> None:
+    await client.ok("DELETE", "/edit")
+
+
+async def no_look(client: Client, scene: Scene) -> None:
+    look = (await client.ok("GET"))["active"]
+    await client.ok("POST", "/looks", json={})
+    await client.ok("DELETE", f"/looks/{look}")
+
+
+async def no_session(client: Client, scene: Scene) -> None:
+    await client.ok("POST", "/looks", json={})  # so that another look than the session's last one is worn
+    await client.ok("DELETE")
+
+
+async def another_look(client: Client, scene: Scene) -> None:
+    await client.ok("POST", "/looks", json={})
+
+
+@pytest.mark.parametrize(
+    ("take_off", "wanted"),
+    [
+        (another_reference, False),
+        (no_edit, False),
+        (no_look, False),
+        (no_session, False),
+        (another_look, True),
+    ],
+)
+async def test_keyframes_of_an_edit_that_is_gone_are_made_no_more(
+    scene: Scene, take_off: Callable[[Client, Scene], Awaitable[None]], wanted: bool
+) -> None:
+    """A hole that is being filled is given up with its edit, and kept while the edit may be worn again."""
+    services = load_services(ServerConfig(matcher="classical", keyframes=True))
+    fill = SlowFill()
+
+    def build() -> Stepper:
+        return turning(scene, fill=fill)
+
+    async with serving(dataclasses.replace(services, new_propagator=build)) as server:
+        client = await server.open()
+        session = server.session(client)
+        await client.ok("POST", "/reference", data=png(scene.frame(0)), headers=PNG)
+        await put(client, paint_square(scene.frame(0), PAINT, RED))
+        player = Player(await session.live.stages.ready(), scene)
+        await player.play(0, 10)
+        await player.play(25, 40)
+        still_wanted = fill.asked[0][3]
+        assert still_wanted()
+        await take_off(client, scene)
+        assert still_wanted() is wanted

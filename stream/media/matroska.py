@@ -1,4 +1,4 @@
-"""Sets the display size of a Matroska or WebM file, which PyAV cannot pass to FFmpeg's muxer.
+"""Rewrites track descriptions of a Matroska or WebM file that PyAV cannot pass to FFmpeg's muxer.
 
 Elements have an id, a size and a body (RFC 8794, section 6). Tracks are described in RFC 9559, section 5.1.4.
 """
@@ -6,14 +6,16 @@ Elements have an id, a size and a body (RFC 8794, section 6). Tracks are describ
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOM = "?" * 32  # name of the video track while the file is written; `set_display_size` uses its space
+ACM_ROOM = 48  # bytes of a sound track's name while the file is written, besides what it is to hold
 HEAD = 1 << 20  # bytes from the start that hold the tracks
 
-SEGMENT, TRACKS, TRACK, TRACK_TYPE = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x83"
+SEGMENT, TRACKS, TRACK = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae"
 NAME, VIDEO, CRC, VOID = b"\x53\x6e", b"\xe0", b"\xbf", b"\xec"
+CODEC_ID, CODEC_PRIVATE, AUDIO, BIT_DEPTH = b"\x86", b"\x63\xa2", b"\xe1", b"\x62\x64"
 DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT = b"\x54\xb0", b"\x54\xba", b"\x54\xb2"
 
 Element = tuple[bytes, int, int, int]  # id, start, start of the body, end; in bytes
@@ -30,20 +32,73 @@ def set_display_size(path: Path, size: tuple[int, int]) -> None:
         ValueError: there is no such track.
         OSError: the file cannot be changed.
     """
+
+    def described(data: bytearray, track: Element) -> bytes:
+        kept = b""
+        for child in _children(data, track):
+            if child[0] == VIDEO:
+                inside = _without(data, child, DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
+                for kind, side in ((DISPLAY_WIDTH, size[1]), (DISPLAY_HEIGHT, size[0])):
+                    inside += kind + b"\x84" + side.to_bytes(4)
+                kept += _element(VIDEO, inside)
+            elif child[0] != NAME:
+                kept += bytes(data[child[1] : child[3]])
+        return kept
+
+    _rewrite(path, ROOM, described)
+
+
+def acm_room(index: int, description: bytes, title: str) -> str:
+    """The name of sound track `index` while the file is written, so that `set_acm` has the space it needs."""
+    return f"?{index}".ljust(ACM_ROOM + len(description) + len(title.encode()), "?")
+
+
+def set_acm(path: Path, room: str, description: bytes, title: str) -> None:
+    """Describe a sound track by a WAVEFORMATEX in a finished file, as codec A_MS/ACM (RFC 9559, section 27).
+
+    FFmpeg's muxer writes such tracks, but PyAV does not ask it to.
+
+    Args:
+        path: an .mkv file.
+        room: name of the sound track, made by `acm_room`. It is replaced.
+        description: the WAVEFORMATEX, little-endian.
+        title: the track's name from now on. Empty for none.
+
+    Raises:
+        ValueError: there is no such track.
+        OSError: the file cannot be changed.
+    """
+
+    def described(data: bytearray, track: Element) -> bytes:
+        kept = _element(CODEC_ID, b"A_MS/ACM") + _element(CODEC_PRIVATE, description)
+        if title:
+            kept += _element(NAME, title.encode())
+        for child in _children(data, track):
+            if child[0] == AUDIO:
+                kept += _element(AUDIO, _without(data, child, BIT_DEPTH))
+            elif child[0] not in (NAME, CODEC_ID, CODEC_PRIVATE):
+                kept += bytes(data[child[1] : child[3]])
+        return kept
+
+    _rewrite(path, room, described)
+
+
+def _rewrite(path: Path, name: str, described: Callable[[bytearray, Element], bytes]) -> None:
+    """Replace the description of the track that has a name. What remains of its space becomes void."""
     with path.open("r+b") as file:
         data = bytearray(file.read(HEAD))
         try:
             tracks = _child(data, _child(data, (b"", 0, 0, len(data)), SEGMENT), TRACKS)
             track = next(
                 found for found in _children(data, tracks)
-                if found[0] == TRACK and int.from_bytes(_body(data, _child(data, found, TRACK_TYPE))) == 1
-                and _body(data, _child(data, found, NAME)) == ROOM.encode()
+                if found[0] == TRACK
+                and any(c[0] == NAME and _body(data, c) == name.encode() for c in _children(data, found))
             )  # fmt: skip
         except (StopIteration, IndexError) as exc:
-            raise ValueError(f"{path}: has no video track with room for its display size") from exc
+            raise ValueError(f"{path}: has no track with room for its description") from exc
         _, _, start, end = track
-        described = _described(data, track, size)
-        data[start:end] = described + _element(VOID, bytes(end - start - len(described) - 9))
+        new = described(data, track)
+        data[start:end] = new + _element(VOID, bytes(end - start - len(new) - 9))
         for kind, _, body, stop in _children(data, tracks):
             if kind == CRC:
                 data[body:stop] = zlib.crc32(data[stop : tracks[3]]).to_bytes(4, "little")
@@ -51,23 +106,9 @@ def set_display_size(path: Path, size: tuple[int, int]) -> None:
         file.write(data)
 
 
-def _described(data: bytearray, track: Element, size: tuple[int, int]) -> bytes:
-    """Return the track's elements with the display size in place of the name."""
-    kept = b""
-    for child in _children(data, track):
-        kind, start, _, end = child
-        if kind == VIDEO:
-            inside = b"".join(
-                bytes(data[s:e])
-                for k, s, _, e in _children(data, child)
-                if k not in (DISPLAY_WIDTH, DISPLAY_HEIGHT, DISPLAY_UNIT)
-            )
-            for k, side in ((DISPLAY_WIDTH, size[1]), (DISPLAY_HEIGHT, size[0])):
-                inside += k + b"\x84" + side.to_bytes(4)
-            kept += _element(VIDEO, inside)
-        elif kind != NAME:
-            kept += bytes(data[start:end])
-    return kept
+def _without(data: bytearray, parent: Element, *kinds: bytes) -> bytes:
+    """Return the body of an element without its children of some kinds."""
+    return b"".join(bytes(data[s:e]) for kind, s, _, e in _children(data, parent) if kind not in kinds)
 
 
 def _element(kind: bytes, body: bytes) -> bytes:

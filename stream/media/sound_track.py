@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -67,6 +68,9 @@ class Converted:
             self._graph.push(None)
             packets += self._pulled()
         return packets + self._timed(self._stream.encode(None))
+
+    def closed(self, path: Path) -> None:
+        """Do nothing, since the encoder described the track."""
 
     def _encoded(self, frames: list[av.AudioFrame]) -> Sequence[Packet[Stream]]:
         packets: list[Packet[Stream]] = []

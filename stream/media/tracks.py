@@ -10,6 +10,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import av
@@ -19,6 +20,7 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
+from stream.media.matroska import acm_room, set_acm
 from stream.media.opening import open_clip
 from stream.media.probe import VideoInfo
 from stream.media.sound_track import COMPANDED, KEEPS_ALL, Converted, described
@@ -30,6 +32,7 @@ TRIMMING = ("mp4", "mov")  # containers that can mark samples as not to be heard
 LOSSY = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}  # codecs for lossy sound
 LOSSLESS = {"mp4": "aac", "mov": "alac", "matroska": "flac", "webm": "libopus"}
 NAMES = {"aac": "AAC", "alac": "ALAC", "flac": "FLAC", "libopus": "Opus"}
+CARRIER = "pcm_u8"  # codec whose packets FFmpeg's Matroska muxer writes as they are
 WHOLE_CODECS = ("flac", "alac", "tta", "wavpack", "truehd", "mlp", "ape", "tak", "wmalossless", "shorten")
 
 
@@ -43,6 +46,9 @@ class Track(Protocol):
 
     def end(self) -> Sequence[Packet[Stream]]:
         """Return the packets to write at the end."""
+
+    def closed(self, path: Path) -> None:
+        """Complete the track's description in the closed file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
         return False  # ISO/IEC 23003-5 allows it, but few players support it
     try:
         with av.open(io.BytesIO(), "w", format=container) as out:
-            copy = out.add_stream_from_template(stream)
+            copy, _ = _place(out, stream, container)
             out.start_encoding()
             for packet in head:
                 if packet.dts is not None:
@@ -152,6 +158,45 @@ def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
     except (FFmpegError, ValueError):
         return False
     return True
+
+
+def _place(out: OutputContainer, stream: Stream, container: str) -> tuple[Stream, bytes | None]:
+    """Add a track for copied packets.
+
+    Returns:
+        The track. The WAVEFORMATEX that describes it in Matroska if the container has no name of its own for
+        the codec, else None. PyAV refuses such tracks, so the packets travel as another codec's and
+        `matroska.set_acm` describes them at the end.
+
+    Raises:
+        ValueError: the container cannot hold the codec.
+    """
+    try:
+        return out.add_stream_from_template(stream), None
+    except ValueError:
+        description = _wave_format(stream) if container == "matroska" else None
+        if description is None:
+            raise
+    context = cast(AudioStream, stream).codec_context
+    carrier = out.add_stream(CARRIER, rate=context.sample_rate)
+    assert isinstance(carrier, AudioStream)
+    carrier.layout = context.layout
+    return carrier, description
+
+
+def _wave_format(stream: Stream) -> bytes | None:
+    """The WAVEFORMATEX of a sound track. None if WAV has no number for its codec."""
+    file = io.BytesIO()
+    try:
+        with av.open(file, "w", format="wav") as out:
+            out.add_stream_from_template(stream)
+            out.start_encoding()
+    except (FFmpegError, ValueError):
+        return None
+    data = file.getvalue()
+    at = data.find(b"fmt ")
+    size = int.from_bytes(data[at + 4 : at + 8], "little")
+    return data[at + 8 : at + 8 + size] if at > 0 else None
 
 
 def _retargeted(packet: Packet[Stream], stream: Stream) -> Packet[Stream]:
@@ -197,8 +242,12 @@ class Copied:
 
     def __init__(self, out: OutputContainer, stream: Stream, info: VideoInfo, container: str) -> None:
         self.source = stream.index
-        self._stream = out.add_stream_from_template(stream)
+        self._stream, self._acm = _place(out, stream, container)
         described(self._stream, stream)
+        self._title = stream.metadata.get("title", "")
+        self._room = "" if self._acm is None else acm_room(stream.index, self._acm, self._title)
+        if self._room:
+            self._stream.metadata["title"] = self._room
         hides = container not in TRIMMING or info.survey.trimmed(stream.index)
         self._hides = bool(info.survey.hidden.get(stream.index)) and hides
         self._starts_late = self._hides and container not in TRIMMING
@@ -220,6 +269,11 @@ class Copied:
     def end(self) -> Sequence[Packet[Stream]]:
         """Return nothing, since no packets are held back."""
         return []
+
+    def closed(self, path: Path) -> None:
+        """Complete the track's description in the closed file."""
+        if self._acm is not None:
+            set_acm(path, self._room, self._acm, self._title)
 
 
 def add_tracks(

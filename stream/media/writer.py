@@ -96,6 +96,7 @@ class VideoWriter:
         try:
             self._video = self._add_video(size, encoder, turn)
             self._tracks = add_tracks(plan, self._out, reader.container, reader.info, self._container)
+            self._begun = tuple(self._tracks.values())  # some may be given up
             self._out.metadata.update(reader.container.metadata)
             self._out.set_chapters(reader.container.chapters())
             self._out.start_encoding()
@@ -155,6 +156,8 @@ class VideoWriter:
             self._out.close()
             if self._display is not None:
                 set_display_size(self._temporary, self._display)
+            for track in self._begun:
+                track.closed(self._temporary)
             self._temporary.replace(self.path)
         except (FFmpegError, OSError) as exc:
             self._discard()

@@ -26,6 +26,7 @@ from tests.strangers.media import (
     RATE,
     SIZE,
     drawn,
+    encoded_sound,
     even,
     loudness,
     make,
@@ -145,7 +146,11 @@ def test_a_header_that_lies_about_the_count(tmp_path: Path, announced: int, held
         ("in.mkv", "pcm_s16le", "out.mp4", "aac"),
         ("in.mkv", "pcm_s24le", "out.mov", "pcm_s24le"),
         ("in.mkv", "pcm_f32le", "out.mp4", "aac"),
-        ("in.mov", "pcm_alaw", "out.mkv", "flac"),
+        ("in.mov", "pcm_alaw", "out.mkv", "pcm_alaw"),
+        ("in.avi", "pcm_mulaw", "out.mkv", "pcm_mulaw"),
+        ("in.avi", "adpcm_ms", "out.mkv", "adpcm_ms"),
+        ("in.avi", "adpcm_ima_wav", "out.mkv", "adpcm_ima_wav"),
+        ("in.mov", "adpcm_ima_qt", "out.mkv", "flac"),
         ("in.mov", "pcm_alaw", "out.mp4", "aac"),
         ("in.avi", "pcm_u8", "out.mp4", "aac"),
         ("in.avi", "adpcm_ima_wav", "out.webm", "opus"),
@@ -153,7 +158,8 @@ def test_a_header_that_lies_about_the_count(tmp_path: Path, announced: int, held
         ("in.mkv", "flac", "out.mp4", "flac"),
         ("in.mkv", "tta", "out.mp4", "aac"),
         ("in.mkv", "wavpack", "out.mov", "alac"),
-        ("in.wmv", "wmav1", "out.mkv", "flac"),
+        ("in.wmv", "wmav1", "out.mkv", "wmav1"),
+        ("in.asf", "wmav2", "out.mkv", "wmav2"),
         ("in.wmv", "wmav2", "out.mov", "aac"),
         ("in.flv", "libmp3lame", "out.webm", "opus"),
         ("in.mov", "alac", "out.webm", "opus"),
@@ -164,9 +170,9 @@ def test_a_header_that_lies_about_the_count(tmp_path: Path, announced: int, held
 def test_sound_is_kept_or_converted(
     tmp_path: Path, name: str, sound: str, output: str, expected: str
 ) -> None:
-    video = {"in.wmv": "wmv2", "in.avi": "mpeg4"}.get(name, "libx264")
+    video = {"in.wmv": "wmv2", "in.asf": "wmv1", "in.avi": "mpeg4"}.get(name, "libx264")
     rate = 44100 if sound in ("wmav1", "wmav2", "libmp3lame") else 8000 if sound == "pcm_alaw" else 48000
-    b_frames = 0 if name in ("in.avi", "in.wmv") else 2
+    b_frames = 0 if name in ("in.avi", "in.wmv", "in.asf") else 2
     clip = make(tmp_path / name, video=video, sound=sound, rate=rate, frames=25, b_frames=b_frames)
     _, notes = pass_on(clip, tmp_path / output)
     before, shown = play(clip), play(tmp_path / output)
@@ -178,6 +184,46 @@ def test_sound_is_kept_or_converted(
     assert loudness(shown.wave, shown.sound_rate, LOW_HZ) > 0.2
     offset = shown.sound_start - shown.times[0]
     assert offset == pytest.approx(before.sound_start - before.times[0], abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "codecs", "titles", "aspect"),
+    [
+        ("in.mov", ("pcm_mulaw", "pcm_alaw"), ("", ""), Fraction(64, 45)),
+        ("in.avi", ("pcm_mulaw", "adpcm_ms"), ("Mikrofon ü", ""), Fraction(1)),
+        ("in.avi", ("adpcm_ima_wav", "adpcm_ms"), ("a", "a rather long name " * 5 + "x"), Fraction(1)),
+    ],
+)
+def test_sound_that_matroska_has_no_name_for_is_described(
+    tmp_path: Path, name: str, codecs: tuple[str, str], titles: tuple[str, str], aspect: Fraction
+) -> None:
+    """Two tracks, beside a display size: each is described anew in the finished file."""
+    with av.open(str(tmp_path / name), "w") as out:
+        video: Any = out.add_stream("libx264" if name.endswith("mov") else "mpeg4", rate=RATE)
+        context = video.codec_context
+        context.height, context.width, context.pix_fmt = *SIZE, "yuv420p"
+        context.sample_aspect_ratio = aspect
+        tracks: list[Any] = []
+        for title, codec in zip(titles, codecs, strict=True):
+            tracks.append(out.add_stream(codec, rate=48000))
+            tracks[-1].codec_context.layout = "mono"
+            if title:
+                tracks[-1].metadata["title"] = title
+        for track, hz in zip(tracks, (LOW_HZ, HIGH_HZ), strict=True):
+            out.mux(encoded_sound(track, tone(0.48, 48000, hz), 48000))
+        for index in range(12):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(drawn(index), format="rgb24")))
+        out.mux(video.encode(None))
+    pass_on(tmp_path / name, tmp_path / "out.mkv")
+    with av.open(str(tmp_path / "out.mkv")) as made:
+        assert made.streams.video[0].codec_context.sample_aspect_ratio in (aspect, None)
+        found = [(s.codec_context.name, s.metadata.get("title", "")) for s in made.streams.audio]
+        assert found == list(zip(codecs, (title.strip() for title in titles), strict=True))
+    for number, hz in enumerate((LOW_HZ, HIGH_HZ)):
+        with av.open(str(tmp_path / "out.mkv")) as made:
+            resampler = av.AudioResampler("fltp", "mono")
+            parts = [p.to_ndarray()[0] for f in made.decode(audio=number) for p in resampler.resample(f)]
+        assert loudness(np.concatenate(parts), 48000, hz) > 0.2
 
 
 @pytest.mark.parametrize("fourcc", [b"apac", b"zzzz", b"enca"])

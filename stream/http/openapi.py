@@ -59,6 +59,7 @@ _STATE: Json = _object(
     ("id", "publishing", "settings", "looks", "active", "keyframes", "viewers", "comparing"),
     **_SESSION,
     publishing=FLAG,
+    publisher=_maybe("string"),
     demo=FLAG,
     source=_maybe("object"),
     reference=_maybe("object"),

@@ -276,6 +276,11 @@ class Connections:
         return self.demo or (self._publisher is not None and self._publisher.connected.is_set())
 
     @property
+    def publisher(self) -> str | None:
+        """Id of the publisher's connection, connected or still connecting. None if there is none."""
+        return self._publisher.id if self._publisher is not None else None
+
+    @property
     def expecting(self) -> bool:
         """Whether there is a publisher, connected or still connecting, or the demo."""
         return self.demo or self._publisher is not None

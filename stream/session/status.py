@@ -46,6 +46,7 @@ class Status:
         return {
             "id": self.session_id,
             "publishing": connections.publishing,
+            "publisher": connections.publisher,
             "demo": connections.demo,
             "source": size and {"width": size[1], "height": size[0], "fps": round(self.metrics.fps_in(), 1)},
             **describe(self.live.wardrobe),

@@ -14,6 +14,7 @@ export class Live {
   #stream = null;
   #stillTimer = 0;
   #stillUrl = "";
+  #stillAsked = Promise.resolve(); // the newest still has arrived
   #goodbye = Promise.resolve(); // the server has heard of every connection that was closed
 
   /**
@@ -26,7 +27,7 @@ export class Live {
   constructor(page, elements) {
     Object.assign(this, page, elements);
     this.store.watch(["state", "api", "ending"], () => this.#followState());
-    this.store.watch(["source", "state", "view"], () => this.#showStill());
+    this.store.watch(["source", "state", "view", "ending"], () => this.#showStill());
     addEventListener("pagehide", () => this.#leave());
   }
 
@@ -64,7 +65,7 @@ export class Live {
       token: api.session.token,
       stream,
       onState: (state, error) => this.#linkState("sending", state, error),
-      whyLost: async () => (await this.#whyLost(api)) ?? this.#replaced(),
+      whyLost: (resource) => this.#whyLost(api, resource),
     });
     this.#publish.start();
     sessionStorage.setItem(SOURCE, "camera");
@@ -102,7 +103,7 @@ export class Live {
   async hangUp() {
     await this.stop();
     if (this.#view) this.#closeView();
-    await this.#goodbye;
+    await Promise.all([this.#goodbye, this.#stillAsked]);
   }
 
   /** Fill the picker; names come only after permission was given. */
@@ -152,21 +153,20 @@ export class Live {
     else if (!wanted && this.#view) this.#closeView();
   }
 
-  /** What the session says of a connection that is over: that it has ended, no word at all, or null. */
-  async #whyLost(api) {
+  /**
+   * Why a connection is over, as the session tells it; null where it names no reason.
+   * @param {string} [resource] what a camera's connection was called; another one may feed the session now
+   */
+  async #whyLost(api, resource) {
+    let state;
     try {
-      await api.state(ASK_LIMIT_MS);
-      return null;
+      state = await api.state(ASK_LIMIT_MS);
     } catch (error) {
       if (error instanceof ApiError) return error;
       throw error;
     }
-  }
-
-  /** Frames still arrive at the server although ours do not: somebody else's. Null where none do. */
-  #replaced() {
-    const { stats } = this.store.values;
-    if (stats === null || performance.now() - stats.at_ms > 1500 || stats.fps_in <= 1) return null;
+    const elsewhere = state.publisher !== null && !resource?.endsWith(`/${state.publisher}`);
+    if (!resource || !(state.demo || elsewhere)) return null;
     const hint = "Start the camera here to take it back.";
     return new ApiError("Another window or program now feeds this session.", { status: 409, hint });
   }
@@ -210,8 +210,9 @@ export class Live {
 
   /** Where the camera is elsewhere, the live view is a still, renewed about twice a second. */
   #showStill() {
-    const { source, view, state, api } = this.store.values;
-    const wanted = (source === "demo" || source === "remote") && view !== "edited" && Boolean(state?.source);
+    const { source, view, state, api, ending } = this.store.values;
+    const elsewhere = source === "demo" || source === "remote";
+    const wanted = elsewhere && view !== "edited" && Boolean(state?.source) && !ending;
     this.still.hidden = !wanted;
     this.live.hidden = wanted;
     if (!wanted) {
@@ -224,7 +225,9 @@ export class Live {
 
   async #renewStill(api) {
     if (!document.hidden) {
-      const blob = await this.status.attempt("still", () => api.picture("frame"));
+      const asked = this.status.attempt("still", () => api.picture("frame"));
+      this.#stillAsked = asked;
+      const blob = await asked;
       if (this.#stillTimer === 0) return;
       if (blob) {
         const old = this.#stillUrl;

@@ -69,7 +69,8 @@ export class Link {
    *   "failed" (given up) or "closed", with the reason
    * @param {function(MediaStream): void} [options.onStream] the received stream
    * @param {function(): boolean} [options.expectsFrames] whether a stall means the connection died
-   * @param {function(): Promise<ApiError|null>} [options.whyLost] why a connection is over, as far as others know
+   * @param {function(string|null): Promise<ApiError|null>} [options.whyLost] why a connection is over, as far as
+   *   others know; it is told what the server called the connection
    */
   constructor({ url, ice, token, stream = null, onState, onStream, expectsFrames, whyLost }) {
     Object.assign(this, { url, ice, token, stream, onState, onStream });
@@ -151,9 +152,10 @@ export class Link {
 
   /** The connection is over: find out why, then go on accordingly. */
   async #lose(hungUp) {
+    const resource = this.#resource;
     if (hungUp) this.#resource = null; // nothing is left to end there
     this.#drop();
-    const error = await this.whyLost();
+    const error = await this.whyLost(resource);
     this.#retry(error ?? this.#relay ?? new ApiError("The connection to the server was lost.", NO_PATH));
   }
 

@@ -99,6 +99,15 @@ def overflow(page: Page) -> int:
     return wide
 
 
+def test_no_narrow_window_overflows_whatever_the_bar_says(desk: Desk) -> None:
+    page = desk.open(**PHONE)
+    for width in (320, 344, 360, 390, 430):
+        page.set_viewport_size({"width": width, "height": 800})
+        for words in ("Ready", "Connecting", "Server unreachable"):
+            page.evaluate("(words) => (document.getElementById('server-state').textContent = words)", words)
+            assert overflow(page) == 0, (width, words)
+
+
 def test_phone_width_has_no_horizontal_overflow(desk: Desk) -> None:
     page = desk.open(**PHONE)
     assert overflow(page) == 0

@@ -34,13 +34,24 @@ FloatArray = npt.NDArray[np.float32]
 LIPSTICK = {"name": "lipstick", "colour": BLUE, "strength": 1}
 
 
+BLOCK = 8  # pixels
 CORNERS = (slice(0, 200), np.r_[0:120, 520:640])  # beside the head
 
 
+def blocks(image: Image) -> FloatArray:
+    """The corners' means over blocks."""
+    corners = image[CORNERS].astype(np.float32)
+    height, width, _ = corners.shape
+    return corners.reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK, 3).mean(axis=(1, 3))
+
+
 def background_errors(images: list[Image], sent: Iterable[Image]) -> list[float]:
-    """Mean difference of each image's corners to those of the nearest picture sent."""
-    corners = [image[CORNERS].astype(np.int16) for image in images]
-    errors = [[float(np.abs(one - live[CORNERS]).mean()) for one in corners] for live in sent]
+    """Mean difference of each image's corners to the nearest picture sent, in blocks of 8 x 8 pixels.
+
+    A block's mean leaves out what the encoder's loss does, which grows on a busy machine.
+    """
+    corners = [blocks(image) for image in images]
+    errors = [[float(np.abs(one - blocks(live)).mean()) for one in corners] for live in sent]
     return np.min(errors, axis=0).tolist()
 
 
@@ -167,9 +178,11 @@ async def test_a_newer_publisher_replaces_the_older() -> None:
         client = await server.open()
         async with publishing(client, lambda _: red), watching(client) as screen:
             assert (await screen.after(3)).reshape(-1, 3).mean(axis=0).argmax() == 0
-            async with publishing(client, lambda _: green):
+            async with publishing(client, lambda _: green) as (_, location):
                 await screen.shows(lambda image: image.reshape(-1, 3).mean(axis=0).argmax() == 1)
-                assert (await client.ok("GET"))["publishing"] is True
+                state = await client.ok("GET")
+                assert state["publishing"] is True
+                assert location.endswith(f"/{state['publisher']}"), "the older learns of it"
             await until(lambda: not server.session(client).connections.publishing)
 
 

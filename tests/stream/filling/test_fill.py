@@ -24,7 +24,7 @@ from stream.filling.types import JobError, Setup, WorkerConfig
 from stream.filling.worker import FillWorker
 from stream.offline.made import DirectFill
 
-WAIT_S = 60.0
+WAIT_S = 150.0  # the worker runs when nothing else does
 
 
 @pytest.fixture

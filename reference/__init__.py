@@ -17,9 +17,9 @@ from reference.events import (
     ReferenceSwitched,
 )
 from reference.face.quality import ReferenceScore, among, reference_score
-from reference.keyframes.bank import next_id
 from reference.keyframes.drawn import FillHint, KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import next_id
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Action, Decision
 from reference.propagate.between import Between

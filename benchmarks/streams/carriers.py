@@ -26,8 +26,8 @@ from reference import (
     ReferenceSwitched,
 )
 from reference.face.parts import face_size
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import draw, filled
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import Action, KeyframePolicy, coverage
 from reference.keyframes.sights import ALL_TRUST, EditStyle, radius_px, sight_of
 

@@ -7,21 +7,25 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from correspondence.face import topology
-from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.geometry.flow import dis_flow
-from correspondence.geometry.grid import Float, compose, pixel_grid
-from correspondence.geometry.region import Region
+from correspondence.geometry.grid import Float, compose
 from correspondence.network.propose import Past, propose, shrink
 from correspondence.training import synthetic
 from correspondence.training.data import GRID, Clip
+from correspondence.training.pair_views import (
+    about_middle,
+    affine_field,
+    mesh_field,
+    to_gray,
+    unlikeness,
+    view_of,
+)
 from correspondence.training.synthetic import PairTruth
 from correspondence.training.windows import Sample, cut, flip, guess_withheld, mistake
-from correspondence.types import Image, Landmarks
+from correspondence.types import Image
 
-WHOLE = Region(0, 0, GRID)
 PARTS = (topology.LIPS, topology.RIGHT_EYE, topology.LEFT_EYE)
 NO_TRUTH = -1.0
 
@@ -115,21 +119,21 @@ class Pairs:
         b = int(clip.faces[np.argmin(np.abs(clip.faces - (a + gap * rng.choice((-1, 1)))))])
         if rng.random() < self.config.hard or a == b:
             others = rng.choice(clip.faces, 8)
-            unlike = [_unlikeness(clip.points[a], clip.points[o]) for o in others]
+            unlike = [unlikeness(clip.points[a], clip.points[o]) for o in others]
             b = int(others[int(np.argmax(unlike))])
         turn = self._view(rng)
         jitter = self._jitter(rng) if rng.random() < 0.3 else np.eye(3)
         to_a, to_b = turn, jitter @ turn
         views = []
         for number, matrix in ((a, to_a), (b, to_b)):
-            image, points = _look(clip, number, matrix)
+            image, points = view_of(clip, number, matrix)
             views.append(PairSide(image, points))
         if rng.random() < self.config.past:
             views[0] = self._remember(rng, clip, a, to_a, views[0], views[1])
         if rng.random() < self.config.occluded / 3:
             views[0] = self._cover(rng, views[0])
         ways = (to_b @ np.linalg.inv(to_a), to_a @ np.linalg.inv(to_b))
-        return views[0], views[1], (_affine(ways[0]), _affine(ways[1])), None
+        return views[0], views[1], (affine_field(ways[0]), affine_field(ways[1])), None
 
     def _remember(
         self,
@@ -144,13 +148,13 @@ class Pairs:
         before = number + int(rng.choice((-2, -1, 1, 2)))
         if not 0 <= before < len(clip.frames) or not np.isfinite(clip.points[before, 0, 0]):
             return view
-        image, points = _look(clip, before, matrix)
+        image, points = view_of(clip, before, matrix)
         assert reference.points is not None
-        by_mesh = _mesh(points, reference.points)[0]
-        by_flow = dis_flow(_gray(image), _gray(reference.image), fine=False)
+        by_mesh = mesh_field(points, reference.points)[0]
+        by_flow = dis_flow(to_gray(image), to_gray(reference.image), fine=False)
         part = np.float32(rng.choice((0.0, 0.5, 1.0)))
         return PairSide(
-            view.image, view.points, Past(_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover
+            view.image, view.points, Past(to_gray(image), part * by_mesh + (1 - part) * by_flow), view.cover
         )
 
     def _synthetic(
@@ -158,7 +162,7 @@ class Pairs:
     ) -> tuple[PairSide, PairSide, tuple[Float, Float], PairTruth | None]:
         clip = self.clips[int(rng.integers(len(self.clips)))]
         number = int(rng.choice(clip.faces))
-        image, points = _look(clip, number, self._view(rng))
+        image, points = view_of(clip, number, self._view(rng))
         assert points is not None
         field = synthetic.random_field(rng, GRID)
         seen = np.ones((GRID, GRID), np.float32)
@@ -169,7 +173,7 @@ class Pairs:
         else:
             field *= np.float32(rng.uniform(0, 1))
             target = synthetic.turn_head(rng, points) if kind < 0.75 else self._other_face(rng, clip, points)
-            driven, trust, inside = _mesh(target, points)
+            driven, trust, inside = mesh_field(target, points)
             hidden = (inside & (trust <= 0)).astype(np.float32)
             seen = np.asarray(1 - synthetic.sample(hidden, field), np.float32)
             moved = synthetic.follow_points(field, target[:, :2])
@@ -189,7 +193,7 @@ class Pairs:
             step = synthetic.random_field(rng, GRID) * np.float32(0.3)
             rough = compose(step, field) + synthetic.smooth_noise(rng, GRID, 8, rng.uniform(0, 1.5))
             past = Past(
-                _gray(np.asarray(synthetic.sample(frame_image, step), np.uint8)), rough.astype(np.float32)
+                to_gray(np.asarray(synthetic.sample(frame_image, step), np.uint8)), rough.astype(np.float32)
             )
             frame = PairSide(frame.image, frame.points, past)
         if rng.random() < self.config.occluded:
@@ -242,9 +246,13 @@ class Pairs:
             given = mistake(rng, given)
         if rng.random() < self.config.withheld:
             given = guess_withheld(given, reference.points, rng.random(478) < 0.5)
-        by_mesh, trust, _ = _mesh(given, reference.points)
+        by_mesh, trust, _ = mesh_field(given, reference.points)
         proposal = propose(
-            _gray(frame.image), _gray(reference.image), still, (by_mesh, trust) if kept else None, frame.past
+            to_gray(frame.image),
+            to_gray(reference.image),
+            still,
+            (by_mesh, trust) if kept else None,
+            frame.past,
         )
         place = np.clip(np.rint(frame.points[:, :2]), 0, GRID - 1).astype(int)
         inside = (frame.points[:, :2] > 1).all(axis=1) & (frame.points[:, :2] < GRID - 2).all(axis=1)
@@ -279,54 +287,10 @@ class Pairs:
         if rng.random() >= self.config.zoomed:
             return np.eye(3)
         turn, zoom = np.deg2rad(rng.uniform(-6, 6)), np.exp(rng.uniform(-0.1, 0.3))
-        return _about_middle(turn, zoom, rng.uniform(-14, 14, 2))
+        return about_middle(turn, zoom, rng.uniform(-14, 14, 2))
 
     def _jitter(self, rng: np.random.Generator) -> Any:
-        return _about_middle(0.0, np.exp(rng.uniform(-0.08, 0.08)), rng.uniform(-10, 10, 2))
-
-
-def _mesh(frame: Float, reference: Float) -> tuple[Float, Float, npt.NDArray[np.bool_]]:
-    size = (GRID, GRID)
-    prepared = face_reference(Landmarks(np.ascontiguousarray(reference), size), WHOLE)
-    found = landmark_field(Landmarks(np.ascontiguousarray(frame), size), prepared, WHOLE)
-    return found.field, found.validity, found.inside
-
-
-def _gray(image: Image) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _unlikeness(a: Float, b: Float) -> float:
-    """Compute how far two faces differ, apart from their place."""
-    return float(np.abs((a - a.mean(axis=0)) - (b - b.mean(axis=0)))[:, :2].mean())
-
-
-def _about_middle(turn: float, zoom: float, shift: Any) -> Any:
-    middle = (GRID - 1) / 2
-    a, b = zoom * np.cos(turn), zoom * np.sin(turn)
-    matrix = np.array([[a, -b, 0], [b, a, 0], [0, 0, 1.0]])
-    to_middle = np.array([[1, 0, -middle], [0, 1, -middle], [0, 0, 1.0]])
-    back = np.array([[1, 0, middle + shift[0]], [0, 1, middle + shift[1]], [0, 0, 1.0]])
-    return back @ matrix @ to_middle
-
-
-def _look(clip: Clip, number: int, matrix: Any) -> tuple[Image, Float]:
-    """A frame and its landmarks through an affine view."""
-    image, points = clip.frames[number], clip.points[number]
-    if not np.array_equal(matrix, np.eye(3)):
-        image = cv2.warpAffine(image, matrix[:2], (GRID, GRID), borderMode=cv2.BORDER_REPLICATE)
-        zoom = np.sqrt(abs(np.linalg.det(matrix[:2, :2])))
-        place = points[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
-        points = np.column_stack([place, points[:, 2] * zoom]).astype(np.float32)
-    return np.asarray(image, np.uint8), np.asarray(points, np.float32)
-
-
-def _affine(matrix: Any) -> Float:
-    """Compute the field of an affine map, float32 (N, N, 2)."""
-    at = pixel_grid(GRID, GRID)
-    return np.asarray(
-        at @ matrix[:2, :2].T.astype(np.float32) + matrix[:2, 2].astype(np.float32) - at, np.float32
-    )
+        return about_middle(0.0, np.exp(rng.uniform(-0.08, 0.08)), rng.uniform(-10, 10, 2))
 
 
 def _turned(truth: PairTruth | None) -> PairTruth | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from correspondence import Landmarks
-from reference.keyframes.bank import Bank, Keyframe
+from reference.keyframes.bank import Bank
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import Action, Decision, KeyframePolicy
 from reference.keyframes.refusal import SHUT, eyes_shut
 

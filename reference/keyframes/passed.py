@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from correspondence import Image, Landmarks
-from reference.keyframes.bank import SAME_VIEW, BankConfig, apart
+from reference.keyframes.bank import BankConfig
+from reference.keyframes.keyframe import SAME_VIEW, apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from correspondence import Image, Landmarks
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import Drawn, GapFill, KeyframeGap, checked
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.passed import Passed, PassedViews
 from reference.keyframes.refusal import eyes_shut
 from reference.keyframes.sights import Sight

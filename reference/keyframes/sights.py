@@ -22,7 +22,7 @@ from reference.compose.live import live_areas, openings
 from reference.compose.sampling import coarse_values, places, read_grid, seen_share
 from reference.edits.edit import Edit, Mode
 from reference.face.parts import face_size
-from reference.keyframes.bank import Keyframe
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import coverage
 
 RIM = 0.05  # an edit this near to the mesh in the keyframe counts as on it, face sizes

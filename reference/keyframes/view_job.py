@@ -9,9 +9,9 @@ import numpy as np
 
 from correspondence import Image, Landmarks, Match, Matcher, Prepared
 from reference.face.parts import face_size
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import Apart
 from reference.keyframes.drawn import Drawn, KeyframeFill, LaterFill, checked, draw, filled, hint_of
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.lookout import Wanted
 from reference.keyframes.passed import Passed
 from reference.keyframes.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights

@@ -11,10 +11,10 @@ from reference.compose.composite import CompositeConfig
 from reference.compose.person import PersonDetector, may_reach_behind, split_edit
 from reference.edits.edit import Edit, Mode
 from reference.edits.worn import edited_face
-from reference.keyframes.bank import Keyframe, next_id
 from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import Keyframe, next_id
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.sights import EditStyle, ReadyKeyframe, sight_of
 from reference.side_work import Worker
@@ -28,7 +28,7 @@ class UserKeyframe:
         edit: the edit, with its reference.
         landmarks: of the reference; None for no face; DETECT to search one.
         prepared: the reference made ready for matching, if known; it saves the slowest part of the work.
-        id: identifies the keyframe, see `bank.next_id`.
+        id: identifies the keyframe, see `keyframe.next_id`.
         made_s: time of its frame, seconds.
         pinned: whether the user edited it. False turns it back into a keyframe that Livery made.
     """

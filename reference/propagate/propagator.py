@@ -19,9 +19,9 @@ from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
 from reference.face.spot import Spot
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Decision
 from reference.keyframes.sights import ReadyKeyframe

@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stream.cli import camera, network
-from stream.config import PORT
+from stream.cli import camera, serve_options
+from stream.cli.shared_options import DEVICES, MODES, fill_options, matcher_options, prompt_options
 
-
-class _Listed:
-    """Values that a package lists, imported where they are first needed: building the parsers stays quick.
-
-    Args:
-        module: that lists them.
-        name: of the list.
-    """
-
-    def __init__(self, module: str, name: str) -> None:
-        self._module, self._name = module, name
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(getattr(import_module(self._module), self._name))
-
-    def __contains__(self, value: object) -> bool:
-        return value in tuple(self)
-
-
-MATCHERS = _Listed("correspondence.matcher", "KINDS")
-MODES = _Listed("reference", "MODES")
-DEVICES = ("cpu", "cuda")
 CODECS = ("h264", "hevc", "vp9", "prores", "ffv1")
 INPUT = "a video file, or numbered pictures as in frames/%%04d.png"
 OUTPUT = ".mp4, .mov, .mkv or .webm; or pictures, as in out/%%04d.png"
@@ -93,8 +70,8 @@ def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         parsers[name] = added
         return added
 
-    _serve_options(verb("serve", "Serve the page and its WebRTC endpoints."))
-    _serve_options(verb("demo", "Serve with a session that needs no camera; prints its address."))
+    serve_options.options(verb("serve", "Serve the page and its WebRTC endpoints."))
+    serve_options.options(verb("demo", "Serve with a session that needs no camera; prints its address."))
     _camera_options(verb("camera", "Wear a look in a virtual camera, without browser or server."))
     _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))
     _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
@@ -115,97 +92,9 @@ def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     return parser, parsers
 
 
-def _serve_options(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(log_level="info")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
-    parser.add_argument("--port", type=int, default=PORT, help="TCP port, 0 for any free one")
-    parser.add_argument("--token", help="asked of who opens a session; better as $LIVERY_TOKEN")
-    network.options(parser)
-    parser.add_argument(
-        "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a further name that clients reach it under; addresses, localhost, this machine's name and "
-        "--public-url's are known",
-    )
-    parser.add_argument(
-        "--trusted-proxy",
-        action="append",
-        default=[],
-        metavar="ADDRESS",
-        help="a proxy, address or network, whose X-Forwarded-For is believed; none by default",
-    )
-    parser.add_argument("--max-sessions", type=int, default=8, help="sessions at a time")
-    parser.add_argument(
-        "--max-load",
-        type=float,
-        default=0.95,
-        metavar="SHARE",
-        help="share of the processors that live sessions may take; one that would take more is refused, "
-        "0 refuses nobody (default 0.95)",
-    )
-    parser.add_argument(
-        "--opens-per-minute", type=int, default=60, metavar="N", help="sessions that one address may open"
-    )
-    parser.add_argument(
-        "--failures-per-minute", type=int, default=20, metavar="N", help="wrong tokens taken from one address"
-    )
-    _matcher_options(parser)
-    parser.add_argument(
-        "--keyframes",
-        action="store_true",
-        help="make new references where the head turns away, and move edits of the background with the "
-        "camera; edits behind the person want more than two cores at 720p",
-    )
-    parser.add_argument(
-        "--record",
-        type=Path,
-        metavar="DIR",
-        help="record every session here: live.mp4 as it was sent, refined.mp4 made anew with time to spare",
-    )
-    parser.add_argument("--record-asked", action="store_true", help="record only when the page says so")
-    parser.add_argument(
-        "--record-mib", type=int, default=20_000, metavar="MIB", help="bound of all recordings there"
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="where sessions, looks and tokens are kept over a restart (default: the user's data folder)",
-    )
-    parser.add_argument("--no-store", action="store_true", help="keep sessions in memory only")
-    parser.add_argument(
-        "--keep-days", type=float, default=30.0, metavar="N", help="delete sessions unused for longer"
-    )
-    parser.add_argument(
-        "--data-mib", type=int, default=4096, metavar="MIB", help="bound of all that is kept there"
-    )
-    parser.add_argument(
-        "--fill-weights",
-        type=Path,
-        metavar="DIR",
-        help="weights of the diffusion fill, with --keyframes or --record, or hub:OWNER/NAME of an "
-        "inpainting model, or shipped: ours (default: OpenCV's fill)",
-    )
-    _prompt_options(parser, "edit by words on the page, with")
-    parser.add_argument(
-        "--virtual-camera",
-        action="store_true",
-        help="feed this machine's virtual camera from the first session that sends pictures (extra obs)",
-    )
-    parser.add_argument(
-        "--bitrate",
-        type=_bitrate,
-        default=2_500_000,
-        metavar="BPS",
-        help="of the edited stream at start, e.g. 2500k",
-    )
-
-
 def _camera_options(parser: argparse.ArgumentParser) -> None:
     camera.options(parser, MODES)
-    _matcher_options(parser)
+    matcher_options(parser)
 
 
 def _edit_options(parser: argparse.ArgumentParser) -> None:
@@ -215,7 +104,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
     camera.preset_option(parser)
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
-    _prompt_options(parser, "with --prompt:")
+    prompt_options(parser, "with --prompt:")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=OUTPUT)
     parser.add_argument(
         "--dry-run",
@@ -256,7 +145,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="match thoroughly; with weights, invent what is shown without being sure of its place",
     )
-    _fill_options(parser)
+    fill_options(parser)
     parser.add_argument(
         "--deinterlace", action="store_true", help="make whole pictures of interlaced ones (default: kept)"
     )
@@ -268,7 +157,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="quality, lower is better (default 18, vp9 24, not for ffv1 and prores)",
     )
-    _matcher_options(parser)
+    matcher_options(parser)
     _file_options(parser)
 
 
@@ -309,7 +198,7 @@ def _refine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="one recording of `livery serve --record`"
     )
-    _fill_options(parser)
+    fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
     parser.add_argument(
         "--progress", action="store_true", help="show progress even where stderr is no terminal"
@@ -324,43 +213,9 @@ def _making_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="quality, lower is better (default 18, vp9 24, not for ffv1 and prores)",
     )
-    _fill_options(parser)
+    fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
     _file_options(parser)
-
-
-def _fill_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--fill-weights",
-        type=Path,
-        metavar="DIR",
-        help="weights of the diffusion model, or hub:OWNER/NAME of an inpainting model (default: the "
-        "shipped ones; none: pictures are warped and blended only)",
-    )
-
-
-def _prompt_options(parser: argparse.ArgumentParser, when: str) -> None:
-    parser.add_argument(
-        "--prompt-model",
-        metavar="PATH|ID",
-        help=f"{when} an InstructPix2Pix or ControlNet inpainting model's folder, or its id on the hub",
-    )
-    parser.add_argument(
-        "--prompt-controlnet",
-        metavar="PATH|ID",
-        help="a ControlNet for a --prompt-model that repaints and does not hold its own",
-    )
-
-
-def _matcher_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--matcher",
-        choices=MATCHERS,
-        metavar="KIND",
-        default="auto",
-        help="%(choices)s; auto: the best that loads here",
-    )
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")
 
 
 def _file_options(parser: argparse.ArgumentParser) -> None:
@@ -368,16 +223,6 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress", action="store_true", help="show progress even where stderr is no terminal"
     )
-
-
-def _bitrate(text: str) -> int:
-    scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
-    try:
-        return round(float(text[:-1] if scale > 1 else text) * scale)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"must be bits per second as in 2500k or 2.5M, got {text!r}"
-        ) from None
 
 
 def _reference_value(text: str) -> int | str | Path:

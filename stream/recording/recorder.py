@@ -11,18 +11,17 @@ import contextlib
 import logging
 import queue
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from correspondence import Image
 from reference import Outfit
 from reference.side_work import step_aside
 from stream.filling.worker import FillWorker
 from stream.media.probe import MediaError
+from stream.recording.config import RecordConfig, size_in
 from stream.recording.files import Writer
 from stream.recording.pieces import Pieces
 from stream.recording.render import FPS, KeyframeFile, RenderJob, save_picture
@@ -32,49 +31,6 @@ logger = logging.getLogger(__name__)
 MEASURE_S = 1.0  # how often the size is looked at
 SPARE_BYTES = 300 * 2**20  # of the disk, left free
 WAITING = 30  # pictures that may wait to be encoded; more are dropped, and counted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordConfig:
-    """How sessions are recorded; `__post_init__` checks the ranges.
-
-    Attributes:
-        folder: where each recording gets a folder.
-        piece_s: length of the pieces that are made anew.
-        max_pieces: source pieces that may wait to be made anew; then the refined recording pauses.
-        matcher: of the refined recording.
-        max_mib: bound of all recordings in the folder, MiB; a recording ends when it is reached.
-        always: record each session from its first frame; otherwise when its page asks.
-    """
-
-    folder: Path
-    piece_s: float = 2.0
-    max_pieces: int = 900
-    matcher: str = "auto"
-    max_mib: int = 20_000
-    always: bool = True
-
-    def __post_init__(self) -> None:
-        if self.piece_s <= 0 or self.max_pieces < 1:
-            raise ValueError(f"piece_s must be positive and max_pieces 1 or more, got {self}")
-        if not 1 <= self.max_mib <= 100_000_000:
-            raise ValueError(f"max_mib must lie in [1, 100000000], got {self.max_mib}")
-
-    def require(self) -> None:
-        """Make the folder and see whether files can be written in it.
-
-        Raises:
-            MediaError: they cannot.
-        """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
-        except OSError as exc:
-            raise MediaError(
-                f"nothing can be recorded in {self.folder} ({exc.strerror}): "
-                "name a folder that this user may write to"
-            ) from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,12 +301,3 @@ class _Piece:
     writer: Writer
     start_s: float
     end_s: float = 0.0
-
-
-def size_in(folder: Path) -> int:
-    """Bytes of all files below a folder; files that go meanwhile are not counted."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total

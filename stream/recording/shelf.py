@@ -19,7 +19,8 @@ from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.events import Message
 from stream.filling.worker import FillWorker
 from stream.media.probe import MediaError
-from stream.recording.recorder import RecordConfig, Recorder, size_in
+from stream.recording.config import RecordConfig, size_in
+from stream.recording.recorder import Recorder
 
 NAME = re.compile(r"\d{8}-\d{6}-[\w-]{1,6}(?:-\d+)?")
 FILM = re.compile(r"(?:live|refined)(?:-\d+)?\.mp4")  # what can be played and kept elsewhere

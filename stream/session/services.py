@@ -18,7 +18,7 @@ from stream.filling.worker import FillWorker
 from stream.live.pipeline import Stepper
 from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
-from stream.recording.recorder import RecordConfig
+from stream.recording.config import RecordConfig
 from stream.recording.render import render
 from stream.session.admission import Admission
 from stream.session.virtual import VirtualOutput, require_virtual_camera

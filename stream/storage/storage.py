@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from correspondence import Image
-from reference.keyframes.bank import number_from
+from reference.keyframes.keyframe import number_from
 from stream.errors import StartError
 from stream.storage.config import StorageConfig
 from stream.storage.database import Database, Row, storage_error

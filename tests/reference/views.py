@@ -9,7 +9,7 @@ import numpy as np
 
 from correspondence import DETECT, Float, Image, Landmarks, Match, MaybeLandmarks
 from reference import Edit, FillHint, KeeperConfig, Mode, Propagator, PropagatorConfig, UserKeyframe
-from reference.keyframes.bank import Keyframe
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.refusal import RefusalConfig
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face
 

@@ -49,8 +49,8 @@ class Pair:
         return f"{self.name}-{self.video}-{self.sound or 'silent'}"
 
 
-def pairs() -> Iterator[Pair]:
-    """All of them."""
+def common_pairs() -> Iterator[Pair]:
+    """Codecs that many containers hold, each in several of them."""
     for name in ("mp4", "mov", "mkv", "ts", "flv", "avi", "nut"):
         yield Pair(name=name, video="libx264", sound="aac", options={"bf": "0"} if name == "avi" else {})
     for name in ("mp4", "mov", "mkv", "ts"):
@@ -72,6 +72,10 @@ def pairs() -> Iterator[Pair]:
         yield Pair(name=name, video="mpeg4", sound="aac" if name in ("mp4", "mov", "3gp") else "libmp3lame")
     for name in ("avi", "mov", "mkv"):
         yield Pair(name=name, video="mjpeg", sound="pcm_s16le", pixels="yuvj420p")
+
+
+def single_pairs() -> Iterator[Pair]:
+    """Codecs that are found in few containers, and streams without a container."""
     yield Pair(name="3gp", video="h263", sound="aac")
     yield Pair(name="wmv", video="wmv1", sound="wmav1", rate=44100)
     yield Pair(name="wmv", video="wmv2", sound="wmav2", rate=44100)
@@ -124,7 +128,7 @@ def pairs() -> Iterator[Pair]:
     yield Pair(name="webp", video="libwebp_anim", pixels="bgra", options={"lossless": "1"})
 
 
-PAIRS = list(pairs())
+PAIRS = [*common_pairs(), *single_pairs()]
 
 
 def generated(path: Path, pair: Pair) -> Path:

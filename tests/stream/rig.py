@@ -296,3 +296,16 @@ def is_blue(image: Image) -> bool:
         return False
     red, _, blue = lip_colour(image, landmarks)
     return blue > red + 25
+
+
+@contextlib.asynccontextmanager
+async def raw(server: Server) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A TCP connection to the server."""
+    host, port = server.origin.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()

@@ -14,8 +14,8 @@ from correspondence.types import Float, Hidden, Image
 from reference import Compositor, Edit, presets
 from reference.compose.sampling import coarse_values, seen_share
 from reference.compose.uncover import uncover
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import Apart
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.refusal import RefusalConfig, covered_share, why_not_by_sights
 from reference.keyframes.sights import EditStyle, glance_at, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, shift_match

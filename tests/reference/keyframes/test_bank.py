@@ -8,8 +8,9 @@ import pytest
 
 from correspondence import Image, Landmarks
 from reference.face.view import view_change
-from reference.keyframes.bank import Bank, BankConfig, Keyframe
+from reference.keyframes.bank import Bank, BankConfig
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import KeyframePolicy
 
 IMAGE = np.zeros((64, 64, 3), np.uint8)

@@ -16,8 +16,8 @@ from reference import (
     ReferenceSwitched,
     presets,
 )
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.crossfade import LAG, Apart, CrossFade
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import PolicyConfig
 from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from stream.media.demo import DemoSource

@@ -10,8 +10,8 @@ from correspondence import Float, Image, Landmarks
 from correspondence.face.topology import OVAL
 from reference import CompositeConfig, FillHint
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
-from reference.keyframes.bank import Keyframe
 from reference.keyframes.drawn import draw, filled
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.sights import EditStyle, Sight, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, MapMatcher, paint_square
 

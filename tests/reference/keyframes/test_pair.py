@@ -7,7 +7,7 @@ import pytest
 
 from correspondence import Float, Image, Landmarks, Match
 from reference import CompositeConfig, Composition
-from reference.keyframes.bank import Keyframe
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.pair import Partner
 from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from tests.reference.helpers import FakePrepared, MapMatcher, paint_square

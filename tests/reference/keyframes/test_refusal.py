@@ -8,7 +8,7 @@ import pytest
 
 from correspondence import Float, Image, Landmarks, Match
 from reference import CompositeConfig
-from reference.keyframes.bank import Keyframe
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.refusal import RefusalConfig, hidden_share, why_not_by_looks, why_not_by_sights
 from reference.keyframes.sights import EditStyle, Sight, sight_of
 from tests.reference.helpers import FakeMatcher, FakePrepared, moved, scaled_face

@@ -7,7 +7,7 @@ import pytest
 
 from correspondence import Image, Landmarks, Matcher
 from reference import CompositeConfig, presets
-from reference.keyframes.bank import Keyframe
+from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.sights import MOST_KEPT, EditStyle, glance_at, sight_of
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face, translated
 

@@ -14,9 +14,10 @@ from stream.cli.main import main
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
 from stream.media.probe import MediaError
+from stream.recording.config import RecordConfig
 from stream.recording.files import Writer, read_piece
 from stream.recording.folder import write_whole
-from stream.recording.recorder import RecordConfig, Recorder
+from stream.recording.recorder import Recorder
 from stream.recording.refine import refine_folder
 from stream.recording.render import RenderJob
 

@@ -20,8 +20,9 @@ from stream.filling.types import Setup
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
 from stream.media.probe import MediaError
+from stream.recording.config import RecordConfig
 from stream.recording.files import Writer, join, playlist, read_piece
-from stream.recording.recorder import RecordConfig, Recorder
+from stream.recording.recorder import Recorder
 from stream.recording.render import KeyframeFile, RenderJob, lost_between, render, save_picture
 
 SIZE = (240, 320)

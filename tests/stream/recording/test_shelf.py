@@ -17,7 +17,8 @@ from correspondence import Image
 from stream.config import ServerConfig
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
-from stream.recording.recorder import RecordConfig, Recorder
+from stream.recording.config import RecordConfig
+from stream.recording.recorder import Recorder
 from stream.session.services import load_services
 from stream.storage.config import StorageConfig
 from tests.stream.rig import Client, Json, Server, serving, until

@@ -14,7 +14,7 @@ from correspondence import Image
 from reference import Decision, Outfit, Result, Workshop
 from stream.config import ServerConfig
 from stream.filling.worker import FillWorker
-from stream.recording.recorder import RecordConfig
+from stream.recording.config import RecordConfig
 from stream.session.services import Services
 from tests.stream.rig import new_peer, serving, until
 

@@ -1,0 +1,75 @@
+"""Options that several verbs share. Imports nothing that takes time, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+
+class _Listed:
+    """The choices of an option, imported from the package that lists them when they are first needed.
+
+    Building the parsers stays quick this way.
+
+    Args:
+        module: dotted name of the module that holds the list.
+        name: name of the list in that module.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(getattr(import_module(self._module), self._name))
+
+    def __contains__(self, value: object) -> bool:
+        return value in tuple(self)
+
+
+MATCHERS = _Listed("correspondence.matcher", "KINDS")
+MODES = _Listed("reference", "MODES")
+DEVICES = ("cpu", "cuda")
+
+
+def fill_options(parser: argparse.ArgumentParser) -> None:
+    """Adds `--fill-weights` for the verbs that work on files."""
+    parser.add_argument(
+        "--fill-weights",
+        type=Path,
+        metavar="DIR",
+        help="weights of the diffusion model, or hub:OWNER/NAME of an inpainting model (default: the "
+        "shipped ones; none: pictures are warped and blended only)",
+    )
+
+
+def prompt_options(parser: argparse.ArgumentParser, when: str) -> None:
+    """Adds the options that name models for edits by words.
+
+    Args:
+        parser: parser of the verb.
+        when: begins the help text, says when the model is used.
+    """
+    parser.add_argument(
+        "--prompt-model",
+        metavar="PATH|ID",
+        help=f"{when} an InstructPix2Pix or ControlNet inpainting model's folder, or its id on the hub",
+    )
+    parser.add_argument(
+        "--prompt-controlnet",
+        metavar="PATH|ID",
+        help="a ControlNet for a --prompt-model that repaints and does not hold its own",
+    )
+
+
+def matcher_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose the matcher and its device."""
+    parser.add_argument(
+        "--matcher",
+        choices=MATCHERS,
+        metavar="KIND",
+        default="auto",
+        help="%(choices)s; auto: the best that loads here",
+    )
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")

@@ -1,4 +1,4 @@
-"""The JSON interface: sessions, their sources, settings and events."""
+"""The JSON interface to sessions: open, read, end, sources, settings, tokens and events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
 
 
 def add_routes(app: web.Application) -> None:
-    """Everything below `/api`, `/healthz` and `/metrics`."""
+    """Add every route below `/api`, and `/healthz` and `/metrics`."""
     one = "/api/sessions/{id}"
     app.add_routes(
         [
@@ -66,7 +66,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def open_session(request: web.Request) -> web.Response:
-    """A new session and its tokens."""
+    """Open a session. The answer holds its id, its tokens and its addresses."""
     _check_server_token(request, "to open a session")
     request.app[LIMITS].open(request)
     session, token = await request.app[STORE].open()
@@ -74,7 +74,7 @@ async def open_session(request: web.Request) -> web.Response:
 
 
 def _check_server_token(request: web.Request, why: str) -> None:
-    """Raise AuthError where the server was given a token and the request does not carry it."""
+    """Raise AuthError if the server has a token and the request does not carry it."""
     wanted, given = request.app[SERVICES].config.token, token_of(request)
     if wanted is not None and (given is None or not same(given, wanted)):
         raise AuthError(
@@ -84,7 +84,12 @@ def _check_server_token(request: web.Request, why: str) -> None:
 
 
 def tickets(session: Session, token: str) -> dict[str, str]:
-    """Id, tokens and addresses of a session, for its owner, whose token is given."""
+    """Return id, tokens and addresses of a session for its owner.
+
+    Args:
+        session: the session.
+        token: the owner's token, from which the other tokens are derived.
+    """
     view_token = session.keys.token(token, "view")
     place = f"watch/{session.keys.room}" if session.keys.room is not None else f"view/{session.id}"
     return {
@@ -100,14 +105,16 @@ def tickets(session: Session, token: str) -> dict[str, str]:
 
 
 async def read_session(request: web.Request) -> web.Response:
-    """The state; the owner also gets the addresses, so that a reload has all it needs."""
+    """Read the state of a session. Its owner also gets its tokens and addresses."""
     session, token = session_of(request, "view"), token_of(request) or ""
     owner = session.keys.allows(token, "own")
     return web.json_response({**(tickets(session, token) if owner else {}), **session.status.state()})
 
 
 async def end_session(request: web.Request) -> web.Response:
-    """End a session and delete what is kept of it; its recordings stay unless `recordings=delete` is asked.
+    """End a session and delete what is stored of it.
+
+    Its recordings stay unless the query says `recordings=delete`.
 
     The answer names what was deleted and what remains.
     """
@@ -127,41 +134,41 @@ async def end_session(request: web.Request) -> web.Response:
 
 
 async def frame_png(request: web.Request) -> web.StreamResponse:
-    """The newest live frame, unedited; 204 while nothing is live, no error: sources come and go."""
+    """Read the newest live frame, unedited, as PNG. The answer is 204 while nothing is live."""
     session = session_of(request, "edit")
     newest = session.stills.newest
     return web.Response(status=204) if newest is None else await png(request, session, newest.image)
 
 
 async def change_settings(request: web.Request) -> web.Response:
-    """Mode, strength, on or off, overlay."""
+    """Change the settings of the active look: mode, strength, whether it is shown, and the overlay."""
     session = session_of(request, "edit")
     await session.wardrobe.change(session.wardrobe.settings.patched(await json_of(request)))
     return await changed(session)
 
 
 async def start_demo(request: web.Request) -> web.Response:
-    """The demo instead of a camera."""
+    """Publish the demo clip instead of a camera."""
     session = session_of(request, "edit")
     await session.start_demo()
     return await kept(session)
 
 
 async def stop_demo(request: web.Request) -> web.Response:
-    """End the demo."""
+    """Stop the demo clip."""
     session = session_of(request, "edit")
     await session.connections.stop_demo()
     return await kept(session)
 
 
 async def ice_servers(request: web.Request) -> web.Response:
-    """What a browser of this session asks for candidates, as `RTCPeerConnection` takes it."""
+    """List the ICE servers for a browser, in the form that `RTCPeerConnection` takes."""
     servers = session_of(request, "view").connections.ice_servers()
     return web.json_response([server.json() for server in servers])
 
 
 async def feed_virtual_camera(request: web.Request) -> web.Response:
-    """Feed the virtual camera of the server's machine, or no more; only for pages on that machine."""
+    """Begin or stop feeding the virtual camera of the server's machine. Only pages on that machine may."""
     session = session_of(request)
     on = (await json_of(request)).get("on")
     if not isinstance(on, bool):
@@ -175,14 +182,14 @@ async def feed_virtual_camera(request: web.Request) -> web.Response:
 
 
 async def name_room(request: web.Request) -> web.Response:
-    """Watch the session under a name, `/watch/NAME`, too; null gives the name up."""
+    """Give the session a room name, so that it can be watched at `/watch/NAME`. null removes the name."""
     session = session_of(request)
     await request.app[STORE].name_room(session, (await json_of(request)).get("room"))
     return await kept(session, more=tickets(session, token_of(request) or ""))
 
 
 async def renew_token(request: web.Request) -> web.Response:
-    """Make the token of a right void and issue another."""
+    """Revoke the token of one right and issue another."""
     session, token = session_of(request), token_of(request) or ""
     right = (await json_of(request)).get("renew")
     for shared in SHARED:
@@ -193,7 +200,7 @@ async def renew_token(request: web.Request) -> web.Response:
 
 
 async def read_room(request: web.Request) -> web.Response:
-    """The session that is watched under a name."""
+    """Find the session that is watched under a room name."""
     store, room = request.app[STORE], request.match_info["room"]
     session_id = store.in_room(room)
     if session_id is None:
@@ -205,7 +212,7 @@ async def read_room(request: web.Request) -> web.Response:
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    """The socket of the page; viewers may listen but not control."""
+    """Open the page's WebSocket. Viewers may listen but not control."""
     session = session_of(request, "view")
     owner = session.keys.allows(token_of(request) or "", "edit")
     return await serve_events(
@@ -214,17 +221,22 @@ async def events(request: web.Request) -> web.StreamResponse:
 
 
 class PageControl:
-    """What one page may do over its socket: what must take effect within a frame, or ends with the page."""
+    """Carries out what one page asks over its WebSocket, where a change must show in the next frame."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._holding = False
 
     async def __call__(self, kind: str, message: Message) -> None:
-        """Act on a message.
+        """Carry out a message.
+
+        Args:
+            kind: type of the message: settings, wear or compare.
+            message: the message, a JSON object.
 
         Raises:
-            RequestError: it makes no sense. NotFoundError: no such look.
+            RequestError: the message has another type or a value of the wrong kind.
+            NotFoundError: there is no such look.
         """
         if kind == "settings":
             await self._session.wardrobe.change(self._session.wardrobe.settings.patched(message))
@@ -241,38 +253,38 @@ class PageControl:
             raise RequestError(f"type must be settings, wear or compare, got {kind!r}")
 
     def hold(self, holding: bool) -> None:
-        """Hold the live picture, or let it go."""
+        """Show the live picture while the page compares."""
         if holding != self._holding:
             self._holding = holding
             self._session.live.compare(holding)
             self._session.changed()
 
     def close(self) -> None:
-        """The page has gone, and with it what it held."""
+        """End the comparison of a page that has gone."""
         self.hold(False)
 
 
 async def about_server(request: web.Request) -> web.Response:
-    """What a page says before a session is opened: whether and how long sessions are kept."""
+    """Tell a page, before it opens a session, whether and how long sessions are kept."""
     storage = request.app[SERVICES].storage
     kept_for = None if storage is None else {"keep_days": storage.config.keep_days}
     return web.json_response({"storage": kept_for})
 
 
 async def describe_interface(request: web.Request) -> web.Response:
-    """This description."""
+    """Read this description of the interface."""
     return web.json_response(describe(request.app, request.app[SERVICES].config))
 
 
 async def health(request: web.Request) -> web.Response:
-    """That the server answers, for load balancers."""
+    """Report that the server is running, for load balancers."""
     return web.json_response({"status": "ok", "sessions": len(request.app[STORE])})
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus' text; sums over all sessions, nothing that tells one from another.
+    """Read the server's figures as Prometheus text. They are sums over all sessions.
 
-    A server with a token asks for it here too.
+    A server with a token requires it here too.
     """
     _check_server_token(request, "to show its figures")
     sessions = request.app[STORE].sessions
@@ -292,7 +304,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def stall(request: web.Request) -> web.Response:
-    """Hold the pipeline, to measure how it recovers; only with `ServerConfig.debug`."""
+    """Hold the pipeline for some seconds, to measure how it recovers. Only with `ServerConfig.debug`."""
     session = session_of(request)
     seconds = (await json_of(request)).get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_STALL_S:

@@ -1,4 +1,4 @@
-"""The server: its application, start and stop."""
+"""The HTTP server: its application, its start and its stop."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ from stream.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 WEB = Path(__file__).parents[1] / "web"
-STOP_S = 5.0  # longest stop; what hangs then is left behind
-CLOSE_S = 2.5  # of it, for the sessions' goodbyes
-MAX_UPLOADS = 12  # pictures being taken in at a time, of all sessions: at most 384 MB
+STOP_S = 5.0  # longest time from the signal to the end of the process
+CLOSE_S = 2.5  # part of it in which the sessions may close
+MAX_UPLOADS = 12  # uploads at a time over all sessions; they hold at most 384 MB
 INTERRUPTED = 130  # exit code of a second Ctrl-C
 LOCAL_HOSTS = ("0.0.0.0", "::", "")
 
 
 def create_app(services: Services) -> web.Application:
-    """The application over `services`; ends them with itself."""
+    """Create the application. It ends `services` when it is shut down."""
     aiortc_patch.install()
     ice.configure(services.config.udp_ports, services.config.public_address)
     app = web.Application(
@@ -86,7 +86,7 @@ def create_app(services: Services) -> web.Application:
 
 
 def make_runner(app: web.Application) -> web.AppRunner:
-    """Runs the application under the bounds of `stream.http.connections`."""
+    """Make a runner whose connections are limited as in `stream.http.connections`."""
     census = Census(app[LIMITS].proxies.holds)
     app[CENSUS] = census
     return BoundedRunner(app, census, access_log=None, handle_signals=False, shutdown_timeout=1.0)
@@ -123,16 +123,17 @@ def _page(name: str) -> Handler:
 
 
 def serve(config: ServerConfig) -> None:
-    """Serve until SIGINT (Ctrl-C) or SIGTERM; peers are then closed and told.
+    """Serve until SIGINT (Ctrl-C) or SIGTERM, then close all peers and tell the pages.
 
-    Returning after either is the usual end, exit code 0. The process ends within `STOP_S` of the signal: if
-    something hangs, by force and with exit code 1. A second Ctrl-C ends it at once, exit code 130.
+    Both signals are the usual end, with exit code 0. The process ends within `STOP_S` of the signal. If
+    something hangs, it is ended by force with exit code 1. A second Ctrl-C ends it at once with exit code
+    130.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C before it serves.
-        StartError: the port is taken or the address is not this machine's.
-        WeightsError: weights that were asked for are missing or damaged.
-        MediaError: nothing can be recorded where it was asked.
+        KeyboardInterrupt: Ctrl-C before the server listens.
+        StartError: the port is in use, or the address is not one of this machine.
+        WeightsError: requested weights are missing or damaged.
+        MediaError: nothing can be recorded in the configured folder.
     """
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs addresses
     services = load_services(config)
@@ -157,7 +158,7 @@ def _print_line(text: str) -> None:
 
 
 def _leave_in_time() -> None:
-    """See to it that the process ends within `STOP_S`, whatever hangs, and at once with another Ctrl-C."""
+    """Make sure that the process ends within `STOP_S`, even if something hangs, or at a second Ctrl-C."""
 
     def leave() -> None:
         print(f"livery: it did not stop within {STOP_S:g} s; what hangs is left behind", file=sys.stderr)
@@ -176,16 +177,17 @@ async def run_until_stopped(
     stopping: Callable[[], None] = lambda: None,
     show_code: bool = False,
 ) -> None:
-    """Start, print the address, wait for a signal, stop.
+    """Start the server, print its address, wait for a signal, and stop.
 
     Args:
-        services: what to serve with.
-        print_line: shows a line to whoever started the server.
+        services: what all sessions share.
+        print_line: shows a line to the person who started the server.
         stopping: called when the signal has come.
-        show_code: print the address for phones as a QR code, where they can reach it.
+        show_code: whether to print the address as a QR code too, if phones can reach it.
 
     Raises:
-        StartError: the port is taken, the address is not this machine's, or the certificate is unfit.
+        StartError: the port is in use, the address is not one of this machine, or the certificate is
+            unusable.
     """
     config = services.config
     tls = _tls(config)
@@ -228,13 +230,13 @@ def _warn(text: str) -> None:
 
 
 async def _check_relays(config: ServerConfig) -> None:
-    """Say which TURN servers would not serve, before somebody's call fails."""
+    """Log which TURN servers do not work, before a call fails because of them."""
     for line in await refusals(config.ice.servers("check")):
         _warn(f"{line}; peers without a direct path will not get through")
 
 
 def _tls(config: ServerConfig) -> Tls | None:
-    """The certificate to serve with; None for plain HTTP."""
+    """Return the certificate to serve with. None for plain HTTP."""
     if config.tls is None:
         return None
     if config.tls == "auto":
@@ -266,7 +268,7 @@ async def _open_demo(store: SessionStore) -> tuple[Session, str]:
 
 
 def exposure(config: ServerConfig) -> str | None:
-    """What to warn of where strangers can reach a server that asks for no token; None where all is well."""
+    """Return a warning if strangers can reach a server without a token. None otherwise."""
     if config.token is not None or is_loopback(config.host):
         return None
     return (
@@ -277,7 +279,7 @@ def exposure(config: ServerConfig) -> str | None:
 
 
 def _stop_event() -> asyncio.Event:
-    """Set by SIGINT or SIGTERM from now on."""
+    """Return an event that SIGINT or SIGTERM sets."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,4 +1,4 @@
-"""What every route shares: keys, tokens, JSON bodies, errors as JSON, security headers."""
+"""What all routes share: access, tokens, JSON bodies, errors as JSON and security headers."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ CENSUS: web.AppKey[Census] = web.AppKey("census", Census)
 UPLOADS: web.AppKey[Room] = web.AppKey("uploads", Room)
 HOSTS: web.AppKey[Hosts] = web.AppKey("hosts", Hosts)
 JSON_BYTES = 64_000
-BODY_IDLE_S = 10.0  # longest time in which nothing of a body comes
-BODY_S, BODY_BYTES_PER_S = 20.0, 100_000  # longest time for a body: so long, and more the larger it may be
+BODY_IDLE_S = 10.0  # longest pause within a body
+BODY_S, BODY_BYTES_PER_S = (
+    20.0,
+    100_000,
+)  # longest time for a body of the largest size, in two parts
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
@@ -54,16 +57,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(self), geolocation=()",
-    "Referrer-Policy": "no-referrer",  # the viewer link carries its token
+    "Referrer-Policy": "no-referrer",  # links to the viewer carry a token
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
 
 
 def token_of(request: web.Request) -> str | None:
-    """The bearer token; a socket, for which pages can set no header, offers it as protocol "bearer.TOKEN".
+    """Return the bearer token of a request. None if there is none.
 
-    Tokens in addresses are not taken: proxies log them and browsers keep them.
+    A page can set no header for a WebSocket, so it offers the token as the protocol "bearer.TOKEN". Tokens in
+    addresses are not accepted, because proxies log addresses and browsers keep them.
     """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and value.strip():
@@ -74,24 +78,30 @@ def token_of(request: web.Request) -> str | None:
 
 
 def session_of(request: web.Request, right: Right = "own") -> Session:
-    """The session of the address, see `SessionStore.find`."""
+    """Return the session that the address names (see `SessionStore.find`)."""
     return request.app[STORE].find(request.match_info["id"], token_of(request), right)
 
 
 async def kept(session: Session, status: int = 200, more: Mapping[str, object] | None = None) -> web.Response:
-    """The answer to a change: the session's state and `more`, once it is on the disk where there is a store.
+    """Answer a change with the session's state. With a store, the answer waits until the state is on disk.
 
-    Where it could not be kept, the state's `storage.problem` says why.
+    If the state could not be stored, its `storage.problem` says why.
+
+    Args:
+        session: the session that changed.
+        status: the answer's HTTP status.
+        more: further members of the answer.
     """
     await session.saver.saved()
     return web.json_response({**session.status.state(), **(more or {})}, status=status)
 
 
 async def json_of(request: web.Request) -> dict[str, object]:
-    """The body as a JSON object; an empty body is an empty object.
+    """Return the body as a JSON object. An empty body is an empty object.
 
     Raises:
-        RequestError: not JSON, or not an object. UploadError: too long.
+        RequestError: the body is not JSON, or not an object.
+        UploadError: the body is too long.
     """
     body = await limited_body(request, JSON_BYTES)
     value = read_json(body, "the body") if body.strip() else {}
@@ -101,10 +111,10 @@ async def json_of(request: web.Request) -> dict[str, object]:
 
 
 def number_of(body: Mapping[str, object], name: str) -> int:
-    """A whole number of a JSON object; 2.0 is one too, as JSON Schema has it.
+    """Return a member of a JSON object that is a whole number. 2.0 counts as one, as in JSON Schema.
 
     Raises:
-        RequestError: it is missing or something else.
+        RequestError: the member is missing or something else.
     """
     value = body.get(name)
     if isinstance(value, float) and value.is_integer():
@@ -115,10 +125,10 @@ def number_of(body: Mapping[str, object], name: str) -> int:
 
 
 async def png(request: web.Request, session: Session, image: Image) -> web.StreamResponse:
-    """A picture as PNG; it counts as one of the session's downloads until the client has taken it.
+    """Answer with a picture as PNG. It counts as a download of the session until the client has received it.
 
     Raises:
-        CapacityError: too many of its pictures are on their way.
+        CapacityError: the session has as many downloads as allowed.
     """
     with session.downloads.place():
         pictures = request.app[SERVICES].pictures
@@ -130,10 +140,10 @@ async def png(request: web.Request, session: Session, image: Image) -> web.Strea
 
 
 async def limited_body(request: web.Request, limit: int) -> bytes:
-    """The whole body.
+    """Return the whole body.
 
     Raises:
-        UploadError: more than `limit` bytes, compressed, or it comes too slowly.
+        UploadError: the body has more than `limit` bytes, is compressed, or arrives too slowly.
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UploadError("the body is compressed", "send it as it is, without Content-Encoding", status=415)
@@ -163,7 +173,7 @@ def _too_large(limit: int) -> UploadError:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every error as `{"error": …, "hint": …}`; what nobody foresaw is logged and becomes a 500."""
+    """Turn every error into `{"error": …, "hint": …}`. Unexpected errors are logged and become 500."""
     try:
         return await handler(request)
     except ServerError as exc:
@@ -185,10 +195,11 @@ def _error(status: int, text: str, hint: str, headers: dict[str, str]) -> web.Re
 
 @web.middleware
 async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests under names that are not this server's; `/healthz` answers whoever asks.
+    """Refuse requests that name another host than this server. `/healthz` answers any.
 
     Raises:
-        RequestError: no Host, or none that can be read. MisdirectedError: another name.
+        RequestError: the Host header is missing or unreadable.
+        MisdirectedError: it names another host.
     """
     host = request.headers.get("Host", "")
     if request.path != "/healthz" and not request.app[HOSTS].allows(host):
@@ -204,7 +215,7 @@ async def known_host(request: web.Request, handler: Handler) -> web.StreamRespon
 
 @web.middleware
 async def same_site(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what pages of other sites send, sockets included; programs without an Origin are let in."""
+    """Refuse requests from pages of other sites, WebSockets included. Requests without an Origin pass."""
     origin = request.headers.get("Origin")
     if origin is not None and (request.method not in ("GET", "HEAD") or "Upgrade" in request.headers):
         public = request.app[SERVICES].config.public_url
@@ -216,7 +227,7 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _host(origin: str) -> str | None:
-    """Host and port of an Origin; None where it is no URL."""
+    """Return host and port of an Origin header. None if it is not a URL."""
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -224,9 +235,10 @@ def _host(origin: str) -> str | None:
 
 
 def is_here(request: web.Request) -> bool:
-    """Whether the request comes from the server's own machine: by a loopback address and name.
+    """Whether the request comes from the server's own machine, by its address and its Host header.
 
-    Behind a proxy every request seems to, so that with a `public_url` or a trusted proxy none does.
+    With a `public_url` or a trusted proxy the answer is always False, because then every request may look
+    local.
     """
     config = request.app[SERVICES].config
     if config.public_url is not None or config.trusted_proxies:
@@ -239,18 +251,18 @@ def is_here(request: web.Request) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own, reached by nobody else."""
+    """Whether only this machine can reach a host name or address."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, or every address
+    except ValueError:  # a name, or the empty address
         return False
 
 
 @web.middleware
 async def waking(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Take the session of the address up from the disk where it lies there, see `SessionStore.wake`."""
+    """Read the session that the address names back from disk, if it is stored (see `SessionStore.wake`)."""
     if (session_id := request.match_info.get("id")) is not None:
         await request.app[STORE].wake(session_id, token_of(request))
     return await handler(request)
@@ -258,7 +270,7 @@ async def waking(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def slow_guessing(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Count wrong tokens, and answer an address that sends many of them slowly."""
+    """Count wrong tokens. An address that sends many of them is answered slowly."""
     try:
         return await handler(request)
     except AuthError:
@@ -268,7 +280,7 @@ async def slow_guessing(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Security headers on every answer; answers of the interface are never cached."""
+    """Add security headers to every answer, and forbid caching of the interface's answers."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.app[SERVICES].config.tls is not None:

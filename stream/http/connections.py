@@ -1,6 +1,7 @@
-"""TCP connections under bounds: how many, from whom, and how long they may take to say and to hear something.
+"""Limits of TCP connections: how many, from whom, and how long they may take to send and to receive.
 
-aiohttp waits for a request's headers as long as for the next request, and for a client to read without end.
+aiohttp alone gives a request's headers as much time as the next request, and lets a client take any time to
+read.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ HEADERS_S = (
     10.0  # longest time from the first byte of a request, or from connecting, to the end of its headers
 )
 IDLE_S = 30.0  # longest time between two requests
-WRITE_S = 10.0  # longest time in which a client takes nothing of what is sent to it
-MAX_CONNECTIONS = 2000  # in all
-MAX_OF_ADDRESS = 250  # of one address; a page uses six, a proxy that is named has no limit of its own
+WRITE_S = 10.0  # longest time in which a client reads nothing
+MAX_CONNECTIONS = 2000  # over all addresses
+MAX_OF_ADDRESS = 250  # of one address; a page uses six, trusted proxies have no such limit
 
 
 class Census:
-    """Who is connected, counted as connections are made, before anything waits.
+    """Counts connections as they are made, before anything waits.
 
     Args:
-        is_proxy: whether an address is a proxy, behind which there are many clients.
+        is_proxy: returns whether an address is a proxy, which may have many clients.
     """
 
     def __init__(self, is_proxy: Callable[[str], bool]) -> None:
@@ -36,7 +37,7 @@ class Census:
         self._of: Counter[str] = Counter()
 
     def enter(self, address: str) -> bool:
-        """Count a connection; False where it is one too many and must be closed."""
+        """Count a connection. Returns False if it is one too many and has to be closed."""
         if self._of.total() >= MAX_CONNECTIONS:
             refused.note("connections")
             return False
@@ -47,29 +48,29 @@ class Census:
         return True
 
     def leave(self, address: str) -> None:
-        """Forget a connection that was counted."""
+        """Stop counting a connection."""
         self._of[address] -= 1
         if self._of[address] <= 0:
             del self._of[address]
 
     def total(self) -> int:
-        """How many there are."""
+        """Return the number of connections."""
         return self._of.total()
 
 
 class BoundedHandler(RequestHandler):
-    """One connection; it is ended where it takes too long."""
+    """One connection. It is ended if it takes too long."""
 
     def __init__(self, census: Census, manager: web.Server, **more: Any) -> None:
         super().__init__(manager, **more)
         self._census = census
-        self._address: str | None = None  # as it was counted
-        self._slow: asyncio.TimerHandle | None = None  # ends a request that does not come
-        self._deaf: asyncio.TimerHandle | None = None  # ends a client that does not read
-        self._unread = 0  # bytes it had not taken when that was last looked at
+        self._address: str | None = None  # the address that `Census` counted
+        self._slow: asyncio.TimerHandle | None = None  # ends the connection if no whole request arrives
+        self._deaf: asyncio.TimerHandle | None = None  # ends the connection if the client does not read
+        self._unread = 0  # bytes it had not read at the last look
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the connection and wait for its first request, or end it at once."""
+        """Count the connection and wait for its first request, or end it if it is one too many."""
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) and peer else "local"
@@ -80,7 +81,7 @@ class BoundedHandler(RequestHandler):
             self._abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the connection."""
+        """Stop counting the connection and its timers."""
         if self._address is not None:
             self._census.leave(self._address)
             self._address = None
@@ -90,7 +91,7 @@ class BoundedHandler(RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; headers that have begun must end in time."""
+        """Pass data on. Headers that have begun must end in time."""
         super().data_received(data)
         if self._messages or self._request_in_progress or self._upgraded:
             if self._slow is not None:
@@ -109,12 +110,12 @@ class BoundedHandler(RequestHandler):
             self._abort()
 
     def pause_writing(self) -> None:
-        """The client does not take what is sent: see for how long."""
+        """Start the time limit of a client that does not read."""
         super().pause_writing()
         self._listen()
 
     def resume_writing(self) -> None:
-        """It does."""
+        """End that time limit, because the client reads again."""
         super().resume_writing()
         if self._deaf is not None:
             self._deaf.cancel()
@@ -130,7 +131,7 @@ class BoundedHandler(RequestHandler):
         if self.transport is None:
             return
         if self.transport.get_write_buffer_size() < self._unread:
-            self._listen()  # slowly, but it reads
+            self._listen()  # it reads, though slowly
         else:
             refused.note("slow_reader")
             self._abort()
@@ -142,19 +143,19 @@ class BoundedHandler(RequestHandler):
 
 
 class BoundedServer(web.Server):
-    """Makes a `BoundedHandler` of each connection."""
+    """Makes a `BoundedHandler` for each connection."""
 
     def __init__(self, census: Census, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._census = census
 
     def __call__(self) -> RequestHandler:
-        """A connection."""
+        """Make the handler of one connection."""
         return BoundedHandler(self._census, self, loop=self._loop, **self._kwargs)
 
 
 class BoundedRunner(web.AppRunner):
-    """Runs an application whose connections are bounded; bodies are taken as they come, not decompressed."""
+    """Runs an application with limited connections. Bodies are not decompressed."""
 
     __slots__ = ("_census",)
 

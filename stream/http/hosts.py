@@ -1,7 +1,7 @@
-"""Under which names the server answers, and which proxies speak for others.
+"""Names under which the server answers, and proxies that may name a client's address.
 
-A page elsewhere can have its own name point at this server (DNS rebinding); its requests then look like those
-of the server's own page, but for the name in their Host header.
+A foreign page can let its own name point at this server (DNS rebinding). Its requests then differ from those
+of the server's own page only in the Host header.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Hosts:
-    """The names of one server: its addresses, this machine's names, those of the configuration.
+    """The names of one server: IP addresses, this machine's names, and names from the configuration.
 
     Args:
-        config: of the server.
+        config: the server's configuration.
         machine: this machine's name.
     """
 
@@ -33,7 +33,7 @@ class Hosts:
         self._names = {name.lower().rstrip(".") for name in named if name}
 
     def allows(self, host: str) -> bool:
-        """Whether a Host header names this server: any IP address, or one of its names; the port is free."""
+        """Whether a Host header names this server: any IP address, or one of its names, with any port."""
         name = host_name(host)
         return name is not None and (
             parsed(name) is not None or name in self._names or name.endswith(".localhost")
@@ -41,7 +41,7 @@ class Hosts:
 
 
 def host_name(host: str) -> str | None:
-    """The name or address in a Host header, in lower case; None where it is no such header."""
+    """Return the name or address in a Host header, in lower case. None if the header is malformed."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[^\[\]:@/?#\s]{1,255})(:[0-9]{1,5})?", host)
     if match is None:
         return None
@@ -52,16 +52,16 @@ def host_name(host: str) -> str | None:
 
 
 def parsed(text: str | None) -> Address | None:
-    """An IP address, mapped ones as IPv4; None where it is none."""
+    """Return an IP address, with IPv4-mapped addresses as IPv4. None if the text is not an address."""
     try:
         address = ipaddress.ip_address((text or "").strip())
-    except ValueError:  # a name, a Unix socket's, or a header that holds none
+    except ValueError:  # a name, a Unix socket, or no address at all
         return None
     return getattr(address, "ipv4_mapped", None) or address
 
 
 class Proxies:
-    """The proxies that are named in the configuration.
+    """The trusted proxies.
 
     Args:
         networks: their addresses or networks.
@@ -71,14 +71,19 @@ class Proxies:
         self._networks = [ipaddress.ip_network(network, strict=False) for network in networks]
 
     def holds(self, address: Address | str | None) -> bool:
-        """Whether an address is one of theirs."""
+        """Whether an address is one of a trusted proxy."""
         found = parsed(address) if isinstance(address, str) else address
         return found is not None and any(
             found.version == network.version and found in network for network in self._networks
         )
 
     def client(self, remote: Address | None, forwarded: str) -> Address | None:
-        """Who asks: the last address in X-Forwarded-For that is no proxy's, as far as proxies say it."""
+        """Return the client's address: the last one in X-Forwarded-For that no trusted proxy has.
+
+        Args:
+            remote: address of the connection. It is returned if it is no trusted proxy.
+            forwarded: the X-Forwarded-For header.
+        """
         for said in (part.strip() for part in reversed(forwarded[-4000:].split(","))):
             if not self.holds(remote):
                 break

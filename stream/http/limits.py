@@ -1,4 +1,4 @@
-"""How often an address may open sessions and try tokens: token buckets, refilled by time."""
+"""Rate limits for opening sessions, sending offers and trying tokens: token buckets, refilled over time."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from stream.errors import TooManyError
 from stream.http.hosts import Proxies, parsed
 from stream.refused import refused
 
-GUESS_S = 2.0  # how long the answer to one wrong token too many waits
-ADDRESSES = 4096  # buckets kept; the one unused longest, which is the fullest, is forgotten first
+GUESS_S = 2.0  # delay of the answer to a wrong token above the limit
+ADDRESSES = 4096  # buckets kept; the one unused longest is dropped first, since it is the fullest
 
 
 class Buckets:
-    """A bucket for each key: `per_minute` at once, then that many each minute.
+    """One token bucket for each key. It allows `per_minute` operations at once, then that many each minute.
 
     Args:
-        per_minute: size of a bucket and its refill.
-        clock: seconds.
+        per_minute: size of a bucket, and its refill per minute.
+        clock: returns the time, seconds.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._size = float(per_minute)
         self._per_s = per_minute / 60
         self._clock = clock
-        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # level, when it was so
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()  # level and its time
 
     def __len__(self) -> int:
         return len(self._levels)
 
     def wait_s(self, key: str) -> float:
-        """Seconds until the key may take again; 0 where it may now."""
+        """Seconds until the key has a token again. 0 if it has one now."""
         return max(1.0 - self._level(key), 0.0) / self._per_s
 
     def take(self, key: str) -> None:
-        """Take one out; an empty bucket stays empty."""
+        """Take a token from the key's bucket. An empty bucket stays empty."""
         self._levels[key] = max(self._level(key) - 1.0, 0.0), self._clock()
         self._levels.move_to_end(key)
         if len(self._levels) > ADDRESSES:
@@ -55,11 +55,11 @@ class Buckets:
 
 
 class Limits:
-    """The limits of one server.
+    """The rate limits of one server.
 
     Args:
-        config: how many a minute.
-        clock: seconds.
+        config: holds the limits per minute.
+        clock: returns the time, seconds.
     """
 
     def __init__(self, config: ServerConfig, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,17 +72,17 @@ class Limits:
         """Count a session that is about to be opened.
 
         Raises:
-            TooManyError: this address has opened too many.
+            TooManyError: this address has opened too many sessions.
         """
         address = self.address(request)
         _refuse(self._opened.wait_s(address), "too many sessions were opened from this address")
         self._opened.take(address)
 
     def offer(self, request: web.Request) -> None:
-        """Count an offer, each of which costs a certificate, sockets and a parse.
+        """Count an offer. Each offer costs a certificate, sockets and parsing.
 
         Raises:
-            TooManyError: this address has sent too many to this session.
+            TooManyError: this address has sent too many offers to this session.
         """
         target = self._target(request)
         wait_s = self._offered.wait_s(target)
@@ -92,10 +92,12 @@ class Limits:
         self._offered.take(target)
 
     async def failed(self, request: web.Request) -> None:
-        """Count a wrong token; beyond the limit the answer waits. The right one is never kept waiting.
+        """Count a wrong token.
+
+        Above the limit, the answer is delayed by `GUESS_S`. Right tokens are never delayed.
 
         Raises:
-            TooManyError: this address has sent too many wrong ones to what it asks for.
+            TooManyError: this address has sent too many wrong tokens to this session.
         """
         target = self._target(request)
         wait_s = self._failed.wait_s(target)
@@ -106,10 +108,10 @@ class Limits:
         _refuse(wait_s, "too many wrong tokens came from this address")
 
     def address(self, request: web.Request) -> str:
-        """Who asks: an IPv4 address, or the /64 network of an IPv6 one.
+        """Return the client's IPv4 address, or the /64 network of its IPv6 address.
 
-        Behind a proxy that the configuration names it is what the proxy has added to X-Forwarded-For; from
-        anyone else that header is not believed.
+        Behind a trusted proxy it is the address that the proxy added to X-Forwarded-For. From anyone else,
+        that header is ignored.
         """
         remote = self.proxies.client(parsed(request.remote), request.headers.get("X-Forwarded-For", ""))
         if isinstance(remote, ipaddress.IPv6Address):
@@ -117,7 +119,7 @@ class Limits:
         return str(remote)
 
     def _target(self, request: web.Request) -> str:
-        # one session's wrong tokens (a page left open) do not lock its address out of the others
+        # wrong tokens for one session, as of a page left open, do not lock its address out of other sessions
         return f"{self.address(request)} {request.match_info.get('id', '')}"
 
 

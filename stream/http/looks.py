@@ -1,4 +1,4 @@
-"""The JSON interface to what a session wears: reference, edit, presets, looks, keyframes, undo."""
+"""The JSON interface to looks: references, edits, presets, looks, keyframes and undo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stream.session.session import Session
 
 
 def add_look_routes(app: web.Application) -> None:
-    """The routes of looks and keyframes."""
+    """Add the routes of looks and keyframes."""
     one = "/api/sessions/{id}"
     look, keyframe = f"{one}/looks/{{look}}", f"{one}/keyframes/{{keyframe}}"
     app.add_routes(
@@ -50,12 +50,12 @@ def add_look_routes(app: web.Application) -> None:
 
 
 async def list_presets(request: web.Request) -> web.Response:
-    """What can be drawn on a face."""
+    """List the presets that can be drawn on a face."""
     return web.json_response(presets.describe())
 
 
 async def take_reference(request: web.Request) -> web.Response:
-    """The live frame, the best of the next seconds, or an uploaded picture as reference."""
+    """Take a reference: the newest frame, the best frame of the next seconds, or an uploaded picture."""
     session = session_of(request, "edit")
     if request.content_type.startswith("image/"):
         target = Target(look=session.wardrobe.active.id)
@@ -74,7 +74,7 @@ async def take_reference(request: web.Request) -> web.Response:
 
 
 async def reference_png(request: web.Request) -> web.StreamResponse:
-    """The picture that is edited, to edit elsewhere; of another version than asked for 204."""
+    """Read the picture to edit, as PNG. The answer is 204 if its version is not the one in the query."""
     session = session_of(request, "edit")
     reference = session.wardrobe.active.reference
     if _is_other(request, reference.id if reference else None):
@@ -85,7 +85,7 @@ async def reference_png(request: web.Request) -> web.StreamResponse:
 
 
 async def edit_png(request: web.Request) -> web.StreamResponse:
-    """The edited picture, in its reference's size; of another version than asked for 204."""
+    """Read the edited picture, as PNG in its reference's size. The answer is 204 if its version differs."""
     session = session_of(request, "edit")
     edited = session.wardrobe.active.edited
     if _is_other(request, edited.version if edited else None):
@@ -96,7 +96,7 @@ async def edit_png(request: web.Request) -> web.StreamResponse:
 
 
 async def put_edit(request: web.Request) -> web.Response:
-    """Wear an edited picture of the reference, or of the keyframe that is named."""
+    """Wear an edited picture of the reference, or of the keyframe that the query names."""
     session = session_of(request, "edit")
     target = _target(session, request.query)
     mode = _mode(request.query.get("mode"))
@@ -108,14 +108,14 @@ async def put_edit(request: web.Request) -> web.Response:
 
 
 async def remove_edit(request: web.Request) -> web.Response:
-    """Take the look's edit off."""
+    """Remove the edit of a look with all its keyframes."""
     session = session_of(request, "edit")
     await session.editor.remove(_target(session, request.query))
     return await changed(session)
 
 
 async def wear_preset(request: web.Request) -> web.Response:
-    """Wear a preset."""
+    """Draw a preset on the reference or a keyframe, and wear it."""
     session = session_of(request, "edit")
     body = await json_of(request)
     name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
@@ -130,21 +130,21 @@ async def wear_preset(request: web.Request) -> web.Response:
 
 
 async def undo(request: web.Request) -> web.Response:
-    """Take the session's last edit back."""
+    """Undo the session's last edit."""
     session = session_of(request, "edit")
     await session.wardrobe.undo()
     return await changed(session)
 
 
 async def redo(request: web.Request) -> web.Response:
-    """Do it again."""
+    """Redo the edit that was undone last."""
     session = session_of(request, "edit")
     await session.wardrobe.redo()
     return await changed(session)
 
 
 async def create_look(request: web.Request) -> web.Response:
-    """A further look, or a copy of the active one; worn at once."""
+    """Create another look, empty or a copy of the active one, and wear it."""
     session = session_of(request, "edit")
     body = await json_of(request)
     copy = body.get("copy", False)
@@ -155,14 +155,14 @@ async def create_look(request: web.Request) -> web.Response:
 
 
 async def rename_look(request: web.Request) -> web.Response:
-    """Another name for a look."""
+    """Give a look another name."""
     session = session_of(request, "edit")
     session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
     return await changed(session)
 
 
 async def discard_look(request: web.Request) -> web.Response:
-    """Take a look out."""
+    """Remove a look."""
     session = session_of(request, "edit")
     await session.wardrobe.discard(_number(request, "look"))
     return await changed(session)
@@ -176,7 +176,7 @@ async def wear_look(request: web.Request) -> web.Response:
 
 
 async def look_thumb(request: web.Request) -> web.Response:
-    """A look's first keyframe, small; its reference where nothing is edited yet; 204 without either."""
+    """Read a small picture of a look: its edit, else its reference. The answer is 204 if it has neither."""
     number = _number(request, "look")
     look = next((look for look in session_of(request, "edit").wardrobe.looks if look.id == number), None)
     if look is None:
@@ -185,13 +185,13 @@ async def look_thumb(request: web.Request) -> web.Response:
 
 
 async def take_keyframe(request: web.Request) -> web.Response:
-    """The live frame as a further keyframe of the active look, in focus."""
+    """Add the newest frame to the active look as another keyframe, and edit that one from now on."""
     session = session_of(request, "edit")
     return await _taken(session, await session.stills.take_keyframe())
 
 
 async def focus(request: web.Request) -> web.Response:
-    """Edit this keyframe from now on; null for the reference."""
+    """Choose the keyframe to edit from now on. null means the reference."""
     session = session_of(request, "edit")
     body = await json_of(request)
     keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
@@ -200,7 +200,7 @@ async def focus(request: web.Request) -> web.Response:
 
 
 async def remove_keyframe(request: web.Request) -> web.Response:
-    """Take a keyframe of the active look out."""
+    """Remove a keyframe of the active look."""
     session = session_of(request, "edit")
     target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
     await session.editor.remove_keyframe(target)
@@ -208,24 +208,24 @@ async def remove_keyframe(request: web.Request) -> web.Response:
 
 
 async def keyframe_thumb(request: web.Request) -> web.Response:
-    """A keyframe's edited picture, small; 204 where it has gone, which is no error: they come and go."""
+    """Read a small picture of a keyframe's edit. The answer is 204 if the keyframe is gone."""
     return await _small(
         request, session_of(request, "edit").wardrobe.active.keyframe(_number(request, "keyframe"))
     )
 
 
 async def keyframe_reference(request: web.Request) -> web.StreamResponse:
-    """A keyframe as it was before it was edited."""
+    """Read a keyframe's picture before it was edited, as PNG."""
     return await png(request, session_of(request, "edit"), _keyframe(request).reference.image)
 
 
 async def keyframe_edit(request: web.Request) -> web.StreamResponse:
-    """A keyframe's edited picture."""
+    """Read a keyframe's edited picture, as PNG."""
     return await png(request, session_of(request, "edit"), _keyframe(request).image)
 
 
 def _is_other(request: web.Request, shown: int | None) -> bool:
-    """Whether the picture has changed since the page was told of it, which is no error: it is told again."""
+    """Whether the query asks for another version than `shown`. The page is told the new one by an event."""
     wanted = request.query.get("version")
     return wanted is not None and str(shown) != wanted
 
@@ -250,7 +250,11 @@ def _whole(text: str) -> int | None:
 
 
 def _target(session: Session, named: Mapping[str, str]) -> Target:
-    """The look and keyframe that a request names; without a look the active one, whatever is worn later."""
+    """Read which look and keyframe a request means. Without a look it means the one that is active now.
+
+    Raises:
+        RequestError: one of them is not a whole number.
+    """
     numbers: dict[str, int | None] = {"look": None, "keyframe": None}
     for key in numbers:
         if key in named and (number := _whole(named[key])) is not None:
@@ -262,10 +266,10 @@ def _target(session: Session, named: Mapping[str, str]) -> Target:
 
 
 def target_in(session: Session, body: Mapping[str, object]) -> Target:
-    """The same of a JSON object.
+    """Read which look and keyframe a JSON object means (see `Target`).
 
     Raises:
-        RequestError: one of them is no whole number.
+        RequestError: one of them is not a whole number.
     """
     named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
     return _target(session, named)
@@ -285,7 +289,7 @@ async def _taken(session: Session, taken: ReferencePicture) -> web.Response:
 
 
 async def changed(session: Session, status: int = 200) -> web.Response:
-    """Tell all pages the new state, and this one in its answer, see `base.kept`."""
+    """Tell all pages the new state, and answer with it (see `base.kept`)."""
     session.changed()
     return await kept(session, status)
 
@@ -300,10 +304,10 @@ async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | 
 
 
 async def _picture(request: web.Request, session: Session, max_pixels: int) -> Picture:
-    """The picture in a request's body; two at a time are decoded.
+    """Decode the picture in a request's body. Two pictures are decoded at a time.
 
     Raises:
-        CapacityError: too many are being taken in, of this session or of all.
+        CapacityError: there are too many uploads to this session or to the server.
     """
     services = request.app[SERVICES]
     with session.uploads.place(), request.app[UPLOADS].place():

@@ -1,7 +1,7 @@
-"""The HTTP interface in OpenAPI 3.1, made from the routes, so that none is missing.
+"""Describes the HTTP interface in OpenAPI 3.1. It is made from the routes, so that none is missing.
 
-A route's handler gives the summary, its docstring; `_BODIES`, `_ANSWERS` and `_QUERIES` give the rest by the
-handler's name. WHIP and WHEP are left to their RFC and draft, the events' WebSocket to docs/http-api.md.
+The docstring of a route's handler is its summary. `_BODIES`, `_ANSWERS` and `_QUERIES` give the rest by the
+handler's name. WHIP and WHEP are described by their RFC and draft, the events' WebSocket by docs/http-api.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from stream.media.pictures import MIN_SIDE
 
 Json = dict[str, Any]
 VERSION = "1.0.0"
-LEFT_OUT = ("events", "stall")  # a WebSocket, and what is there for measurements only
+LEFT_OUT = ("events", "stall")  # a WebSocket, and a route for measurements
 PATHS = ("/api/", "/healthz", "/metrics")
-BY_WORDS = ("begin", "read", "cancel")  # described where the server edits by words
+BY_WORDS = ("begin", "read", "cancel")  # described only if the server edits by words
 OPEN = ("list_presets", "about_server", "describe_interface", "health", "metrics")  # need no token
 
 
@@ -141,11 +141,14 @@ _QUERIES: dict[str, Json] = {
 
 
 def describe(app: web.Application, config: ServerConfig) -> Json:
-    """The description of an application's interface.
+    """Describe the interface of an application.
 
     Args:
-        app: with all its routes.
-        config: says whether a token is asked of who opens a session.
+        app: the application with all its routes.
+        config: the server's configuration; it says whether opening a session needs a token.
+
+    Returns:
+        The description as a JSON object.
     """
     paths: dict[str, Json] = {}
     left_out = LEFT_OUT if config.prompt_model is not None else (*LEFT_OUT, *BY_WORDS)

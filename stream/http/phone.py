@@ -1,4 +1,4 @@
-"""The page's address for a phone, as a QR code on the terminal and on the page."""
+"""The page's address for a phone, as a QR code for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from stream.config import ServerConfig
 from stream.errors import ConflictError
 from stream.http.base import SERVICES, is_loopback, session_of, token_of
 
-ELSEWHERE = ("192.0.2.1", 9)  # an address of documentation (RFC 5737): nothing is sent there
+ELSEWHERE = ("192.0.2.1", 9)  # an address for documentation (RFC 5737); nothing is sent to it
 
 
 def add_phone_route(app: web.Application) -> None:
-    """The route of the page's QR code."""
+    """Add the route of the page's QR code."""
     app.router.add_get("/api/sessions/{id}/phone", phone)
 
 
 async def phone(request: web.Request) -> web.Response:
-    """Where a phone opens this session's page, as text and as a QR code in SVG; both hold its token."""
+    """Read the address at which a phone opens this session's page, as text and as a QR code in SVG."""
     session = session_of(request)
     origin = origin_for_phones(request)
     url = f"{origin}/#session={session.id}&token={token_of(request)}"
@@ -31,10 +31,10 @@ async def phone(request: web.Request) -> web.Response:
 
 
 def origin_for_phones(request: web.Request) -> str:
-    """Scheme, host and port under which another machine of the network reaches this server.
+    """Return scheme, host and port under which other machines of the network reach this server.
 
     Raises:
-        ConflictError: none does.
+        ConflictError: no other machine reaches it.
     """
     config = request.app[SERVICES].config
     if config.public_url is not None:
@@ -52,7 +52,7 @@ def origin_for_phones(request: web.Request) -> str:
 
 
 def network_address(config: ServerConfig) -> str | None:
-    """The address under which others of the network reach a server; None where they do not."""
+    """Return the address under which other machines reach this server. None if they do not."""
     if is_loopback(config.host):
         return None
     if config.host not in ("", "0.0.0.0", "::"):
@@ -67,7 +67,7 @@ def network_address(config: ServerConfig) -> str | None:
 
 
 def terminal_code(url: str) -> str:
-    """A QR code of an address, in half blocks for a terminal; about 30 columns wide."""
+    """Draw a QR code with half blocks for a terminal. It is about 30 columns wide."""
     text = io.StringIO()
     segno.make(url, error="l", micro=False).terminal(out=text, border=2, compact=True)
     return text.getvalue().rstrip("\n")

@@ -1,4 +1,4 @@
-"""The JSON interface to editing by words: begin, look how it goes, cancel."""
+"""The JSON interface to edits by words: begin, read the progress, cancel."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KNOWN = ("prompt", "area", "steps", "guidance", "image_guidance", "seed", "look"
 
 
 def add_prompt_routes(app: web.Application) -> None:
-    """The routes of edits by words."""
+    """Add the routes of edits by words."""
     prompt = "/api/sessions/{id}/prompt"
     app.add_routes([web.post(prompt, begin), web.get(prompt, read), web.delete(prompt, cancel)])
 
 
 async def begin(request: web.Request) -> web.Response:
-    """Begin to edit the reference by words, or the keyframe that is named; the state tells how it goes."""
+    """Begin to edit the reference, or the named keyframe, by words. The state tells the progress."""
     session = session_of(request, "edit")
     edits = _edits(session)
     body = await json_of(request)
@@ -39,12 +39,12 @@ async def begin(request: web.Request) -> web.Response:
 
 
 async def read(request: web.Request) -> web.Response:
-    """Where the newest edit stands."""
+    """Read the progress of the newest edit by words."""
     return web.json_response(_edits(session_of(request, "edit")).describe())
 
 
 async def cancel(request: web.Request) -> web.Response:
-    """Stop it; where none is under way, nothing happens."""
+    """Cancel the edit by words that is running, if any."""
     session = session_of(request, "edit")
     _edits(session).cancel()
     return await changed(session)
@@ -78,7 +78,7 @@ def _area(value: object) -> Area:
 
 
 def _config(body: Mapping[str, object]) -> PromptConfig:
-    """The settings of a body; what it leaves out is as in `PromptConfig`."""
+    """Read the settings of an edit from a body. Missing ones have the defaults of `PromptConfig`."""
     given: dict[str, Any] = {name: number_of(body, name) for name in ("steps", "seed") if name in body}
     if not 1 <= given.get("steps", 1) <= MOST_STEPS:
         raise RequestError(f"steps must lie in [1, {MOST_STEPS}], got {given['steps']}")

@@ -1,4 +1,4 @@
-"""The JSON interface to a session's recordings: begin, pause, end, list, lend and delete."""
+"""The JSON interface to recordings: begin, pause, end, list, lend and delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ACTIONS = ("start", "pause", "resume", "stop")
 
 
 def add_recording_routes(app: web.Application) -> None:
-    """The routes of recordings."""
+    """Add the routes of recordings."""
     one = "/api/sessions/{id}"
     app.add_routes(
         [
@@ -25,7 +25,7 @@ def add_recording_routes(app: web.Application) -> None:
 
 
 async def act(request: web.Request) -> web.Response:
-    """Start, pause, resume or stop."""
+    """Start, pause, resume or stop the recording."""
     session = session_of(request)
     action = (await json_of(request)).get("action")
     if action == "start":
@@ -40,19 +40,19 @@ async def act(request: web.Request) -> web.Response:
 
 
 async def list_recordings(request: web.Request) -> web.Response:
-    """All of the session, oldest first."""
+    """List the session's recordings, oldest first."""
     return web.json_response({"recordings": await session_of(request).shelf.entries()})
 
 
 async def delete_recording(request: web.Request) -> web.Response:
-    """Delete one with all its files."""
+    """Delete a recording with all its files."""
     session = session_of(request)
     await session.shelf.delete([request.match_info["name"]])
     return await kept(session)
 
 
 async def lend(request: web.Request) -> web.Response:
-    """An address of a film for a player or a download, which works for some minutes without a token."""
+    """Make an address of a film for a player or a download. It works without a token for some minutes."""
     session = session_of(request)
     file = (await json_of(request)).get("file")
     ticket = await session.shelf.lend(request.match_info["name"], file)
@@ -60,7 +60,7 @@ async def lend(request: web.Request) -> web.Response:
 
 
 async def lent_file(request: web.Request) -> web.StreamResponse:
-    """The film of such an address, in parts where the player asks for parts."""
+    """Read the film of such an address. Range requests are answered in part."""
     ticket, file = request.match_info["ticket"], request.match_info["file"]
     for session in request.app[STORE].sessions:
         path = session.shelf.lent(ticket)

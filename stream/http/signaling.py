@@ -21,7 +21,7 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 
 
 def add_routes(app: web.Application) -> None:
-    """The endpoints `/whip/ID` and `/whep/ID` and the resources below them."""
+    """Add the endpoints `/whip/ID` and `/whep/ID` and the resources below them."""
     for kind in ("whip", "whep"):
         app.router.add_post(f"/{kind}/{{id}}", offer_whip if kind == "whip" else offer_whep)
         app.router.add_options(f"/{kind}/{{id}}", options_endpoint)
@@ -31,12 +31,12 @@ def add_routes(app: web.Application) -> None:
 
 
 async def offer_whip(request: web.Request) -> web.Response:
-    """A publisher's offer: 201, the answer, and where to end it."""
+    """Answer a publisher's offer with 201, the SDP answer and the address that ends the connection."""
     return await _offer(request, session_of(request, "publish"), "publish")
 
 
 async def offer_whep(request: web.Request) -> web.Response:
-    """A viewer's offer; the owner's token is as good as the viewers'."""
+    """Answer a viewer's offer. The owner's token works as well as a viewer's."""
     return await _offer(request, session_of(request, "view"), "view")
 
 
@@ -53,13 +53,16 @@ async def _offer(request: web.Request, session: Session, purpose: Purpose) -> we
 
 
 def _add_links(headers: CIMultiDict[str], session: Session) -> None:
-    """Name the ICE servers to ask, and what pays them (RFC 9725, section 4.6)."""
+    """Name the ICE servers with their credentials in Link headers (RFC 9725, section 4.6)."""
     for server in session.connections.ice_servers():
         headers.add("Link", server.link())
 
 
 async def options_endpoint(request: web.Request) -> web.Response:
-    """What the endpoint takes; with a token also the ICE servers, which a client wants before its offer."""
+    """Answer what the endpoint accepts.
+
+    With a token, name the ICE servers, which a client needs before its offer.
+    """
     headers = CIMultiDict({"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
     if token_of(request) is not None:
         _add_links(headers, session_of(request, "view"))
@@ -67,12 +70,12 @@ async def options_endpoint(request: web.Request) -> web.Response:
 
 
 async def options_resource(request: web.Request) -> web.Response:
-    """What a connection's resource takes."""
+    """Answer what a connection's resource accepts."""
     return web.Response(status=204, headers={"Accept-Patch": FRAGMENT, "Allow": "PATCH, DELETE, OPTIONS"})
 
 
 async def trickle(request: web.Request) -> web.Response:
-    """More candidates: 204. An ICE restart is refused, since a new POST does the same."""
+    """Take further ICE candidates and answer 204. An ICE restart is refused; a new POST does the same."""
     _, peer = _resource(request)
     text = await _body(request, FRAGMENT)
     if peer is None:
@@ -84,7 +87,7 @@ async def trickle(request: web.Request) -> web.Response:
 
 
 async def hang_up(request: web.Request) -> web.Response:
-    """End a connection; again and again the same answer."""
+    """End a connection. Repeated requests get the same answer."""
     _, peer = _resource(request)
     if peer is not None:
         await peer.close(HUNG_UP)
@@ -92,10 +95,10 @@ async def hang_up(request: web.Request) -> web.Response:
 
 
 def _resource(request: web.Request) -> tuple[Session, Peer | None]:
-    """Session and connection of the address; None for a connection that has ended.
+    """Return session and connection of the address. The connection is None if it has ended.
 
     Raises:
-        NotFoundError: no such connection has ever been.
+        NotFoundError: there was never such a connection in this session.
     """
     publishes = request.path.startswith("/whip/")
     session = session_of(request, "publish" if publishes else "view")

@@ -1,4 +1,4 @@
-"""TLS: a certificate from files, loaded again when renewed, or a self-signed one for the local network."""
+"""TLS certificates: from files that may be renewed, or self-signed for the local network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from stream.errors import StartError
 
 logger = logging.getLogger(__name__)
 
-LOOK_S = 10.0  # between two looks whether the files were renewed
-VALID_DAYS = 397  # what browsers take
-SPARE_DAYS = 30  # a self-signed certificate this near its end is made anew
+LOOK_S = 10.0  # time between two checks for renewed files
+VALID_DAYS = 397  # longest validity that browsers accept
+SPARE_DAYS = 30  # a self-signed certificate is made anew this long before its end
 HSTS = "max-age=31536000"
 
 
@@ -31,10 +31,10 @@ class Tls:
     """A server's certificate.
 
     Args:
-        cert, key: PEM files; the certificate's may hold its chain.
+        cert, key: PEM files. `cert` may hold the certificate's chain.
 
     Raises:
-        StartError: one is missing, or they do not belong together.
+        StartError: a file is missing, or the two do not belong together.
     """
 
     def __init__(self, cert: Path, key: Path) -> None:
@@ -54,9 +54,12 @@ class Tls:
         return ":".join(digest[at : at + 2] for at in range(0, len(digest), 2))
 
     def renew(self) -> bool:
-        """Load the files again where they changed; whether new connections get another certificate.
+        """Load the files again if they changed.
 
-        What cannot be loaded, half-written for one, is left for the next look.
+        Files that cannot be loaded, such as half-written ones, are left.
+
+        Returns:
+            Whether new connections get another certificate.
         """
         stamp = self._now()
         if stamp == self._stamp or None in stamp:
@@ -72,7 +75,7 @@ class Tls:
         return True
 
     async def watch(self) -> None:
-        """Look every `LOOK_S` seconds until cancelled."""
+        """Call `renew` every `LOOK_S` seconds until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             await asyncio.to_thread(self.renew)
@@ -106,15 +109,17 @@ def _why(error: Exception, cert: Path, key: Path) -> str:
 
 
 def self_signed(folder: Path, names: list[str], now: datetime.datetime | None = None) -> Tls:
-    """A self-signed certificate, kept in a folder so that a browser's exception outlives the server.
+    """Return a self-signed certificate.
+
+    It is kept in a folder, so that a browser's exception outlives the server.
 
     Args:
-        folder: made where it is missing.
-        names: host names and addresses it must hold for.
-        now: the time; the present when None.
+        folder: where it is kept; made if missing.
+        names: host names and addresses that it must be valid for.
+        now: the time. None means the present.
 
     Raises:
-        StartError: the folder cannot be written.
+        StartError: the folder cannot be written to.
     """
     now = now or datetime.datetime.now(datetime.UTC)
     cert, key = folder / "self-signed.crt", folder / "self-signed.key"
@@ -128,7 +133,7 @@ def self_signed(folder: Path, names: list[str], now: datetime.datetime | None = 
 
 
 def _serves(cert: Path, key: Path, names: list[str], now: datetime.datetime) -> bool:
-    """Whether a certificate is there, good for a while, and for all names."""
+    """Whether the certificate exists, is valid for a while yet, and holds all names."""
     if not (cert.exists() and key.exists()):
         return False
     try:
@@ -176,11 +181,12 @@ def _make(cert: Path, key: Path, names: list[str], now: datetime.datetime) -> No
 
 
 def local_names(addresses: list[str], host: str, public: str | None) -> list[str]:
-    """Names that a server on this machine is called by.
+    """Return names under which clients may reach a server on this machine.
 
     Args:
-        addresses: of this machine.
-        host: it listens on; public: address announced behind 1:1 NAT, None for none.
+        addresses: this machine's addresses.
+        host: the address it listens on.
+        public: the address announced behind 1:1 NAT, if any.
     """
     hostname = socket.gethostname()
     names = ["localhost", "127.0.0.1", "::1", hostname, f"{hostname}.local", *addresses]

@@ -1,1 +1,1 @@
-"""From a camera to a virtual camera, without a browser or a server."""
+"""`livery camera`: from a camera to a virtual camera, without a browser or a server."""

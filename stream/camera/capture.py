@@ -1,4 +1,4 @@
-"""A source's frames in a thread of their own; a source that goes is waited for and opened again."""
+"""Reads a source's frames in a thread. A source that is lost is opened again when it is back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stream.media.untrusted import MediaError
 
 logger = logging.getLogger(__name__)
 
-PAUSE_S = 1.0  # between two looks for a source that has gone
+PAUSE_S = 1.0  # interval between two attempts to open a lost source
 JOIN_S = 8.0  # longer than a read may take
 MAX_FPS = 60.0
 DEFAULT_FPS = 30.0
@@ -33,7 +33,7 @@ Opener = Callable[[Source, Wish], InputContainer]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a source turned out to be: (H, W) of its pictures, pixels, and its frames a second."""
+    """What an open source delivers: (H, W) of its pictures, pixels, and its frames a second."""
 
     size: tuple[int, int]
     fps: float
@@ -41,7 +41,7 @@ class Opened:
 
 @dataclass(slots=True)
 class _Episode:
-    """One time a source is open."""
+    """One period in which a source is open."""
 
     frames: int = 0
     pace: Pace = field(default_factory=Pace)
@@ -49,23 +49,23 @@ class _Episode:
 
 
 class Capture:
-    """Reads a source from when it is made until `close`.
+    """Reads a source until `close`.
 
-    A recording is played at its own rate, over and over. Where a source ends, fails or falls silent, or the
-    machine slept, it is opened again every `PAUSE_S` seconds, and `say` is told once that it has gone and
-    once that it is back.
+    A recording is played at its own rate, again and again. If a source ends, fails or falls silent, or the
+    machine was suspended, opening it is tried every `PAUSE_S` seconds. `say` is called once when it is lost
+    and once when it is back.
 
     Args:
         source: what to read.
-        wish: what a camera is asked for.
-        submit: takes each frame, from the thread.
-        lost: called from the thread when the source has gone.
-        say: takes a line for people, from the thread.
+        wish: format that a camera is asked for.
+        submit: called with each frame, on the thread.
+        lost: called on the thread when the source is lost.
+        say: called on the thread with a line for the user.
         opener: opens the source.
-        watch: makes what notices a suspended machine.
+        watch: makes the object that notices a suspended machine.
 
     Raises:
-        MediaError: it cannot be opened now.
+        MediaError: the source cannot be opened.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Capture:
                 self._stop.wait(wait_s)
             episode.frames += 1
             if wait_s < -step_s:
-                return  # late: the next one keeps the speed
+                return  # late; the next frame keeps the pace
         else:
             episode.frames += 1
         image = _upright(frame)
@@ -166,7 +166,7 @@ class Capture:
 
 
 def _decode(stream: VideoStream, packet: av.Packet[VideoStream]) -> list[av.VideoFrame]:
-    """A packet's frames; a damaged packet has none."""
+    """Return a packet's frames. A damaged packet has none."""
     try:
         return stream.decode(packet)
     except (InvalidDataError, EndOfFile) as exc:
@@ -175,7 +175,7 @@ def _decode(stream: VideoStream, packet: av.Packet[VideoStream]) -> list[av.Vide
 
 
 def _upright(frame: av.VideoFrame) -> Image:
-    """RGB uint8 (H, W, 3), turned as a recording says."""
+    """Convert a frame to RGB uint8 (H, W, 3), rotated as the recording says."""
     image = to_rgb(frame, None)
     quarters = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image

@@ -1,4 +1,4 @@
-"""Keeping time: the pace of a recording, and whether the machine slept."""
+"""The pace of a recording, and a check whether the machine was suspended."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-LATE_S = 1.0  # a recording later than this goes on from where it is, and does not catch up
-SLEPT_S = 5.0  # a gap this long between two frames of a camera: it is opened again
+LATE_S = 1.0  # a recording that is later than this does not catch up
+SLEPT_S = 5.0  # a camera is opened again after a gap of this length between two frames
 
 
 class Pace:
-    """Says when each frame of a recording is due.
+    """Tells when each frame of a recording is due.
 
     Args:
-        clock: seconds; it never goes back.
+        clock: returns the time, seconds. It never goes back.
     """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
@@ -22,9 +22,9 @@ class Pace:
         self._offset_s: float | None = None
 
     def wait_s(self, time_s: float) -> float:
-        """Seconds until the frame at `time_s` of the recording is due; below 0 by how much it is late.
+        """Seconds until the frame at `time_s` of the recording is due. Negative if it is late.
 
-        After a pause longer than `LATE_S`, of the machine for one, the frame is due now.
+        After a pause of more than `LATE_S`, for example of the machine, the frame is due at once.
         """
         now_s = self._clock()
         if self._offset_s is None:
@@ -36,13 +36,13 @@ class Pace:
 
 
 class SleepWatch:
-    """Notices a suspended machine by its clocks: either jumped by more than `SLEPT_S` between two looks.
+    """Notices that the machine was suspended: a clock jumped by more than `SLEPT_S` between two calls.
 
-    On Linux and macOS the monotonic clock stands still meanwhile and the wall clock does not; on Windows
-    both go on.
+    On Linux and macOS the monotonic clock stops while the machine is suspended, and the wall clock does not.
+    On Windows both go on.
 
     Args:
-        monotonic, wall: seconds.
+        monotonic, wall: return the time of the two clocks, seconds.
     """
 
     def __init__(self, monotonic: Clock = time.monotonic, wall: Clock = time.time) -> None:
@@ -50,6 +50,6 @@ class SleepWatch:
         self._last = tuple(clock() for clock in self._clocks)
 
     def slept(self) -> bool:
-        """Whether it slept since the last look."""
+        """Whether the machine was suspended since the last call."""
         last, self._last = self._last, tuple(clock() for clock in self._clocks)
         return max(now - before for now, before in zip(self._last, last, strict=True)) > SLEPT_S

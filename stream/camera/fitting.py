@@ -1,4 +1,4 @@
-"""The reference and the look of `livery camera`: taken at a good moment, made ready beside the frames."""
+"""Takes the reference of `livery camera` and makes its look, beside the frames' path."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ logger = logging.getLogger(__name__)
 
 GOOD_SCORE = 0.8  # a frame this good ends the search
 SEARCH_S = 5.0  # longest search after the first face
-STEP_S = 0.1  # between two frames that are looked at
-POLL_S = 0.5  # between two looks at the edited picture's file
+STEP_S = 0.1  # interval between two frames that are examined
+POLL_S = 0.5  # interval between two checks of the edited picture's file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookConfig:
-    """What is worn.
+    """The look.
 
     Attributes:
-        presets: drawn in order, over the edited picture where there is one.
-        edited: file of the edited still; it may come later, and is worn anew whenever it is saved.
-        reference: file of the still that it was made from; None takes one from the camera.
-        still: where a still that was taken is saved, to be edited; None: nowhere.
+        presets: presets to draw, in order, over the edited picture if there is one.
+        edited: file of the edited still. It may appear later, and is worn anew whenever it is saved.
+        reference: file of the still that was edited. None takes a still from the camera.
+        still: file in which that still is saved, so that it can be edited. None saves it nowhere.
         mode, strength: see `reference.Edit`.
     """
 
@@ -65,11 +65,11 @@ class LookConfig:
 
 @dataclass(slots=True)
 class _Search:
-    """The best frame since a face was first seen."""
+    """The search for a reference: the best frame since a face was first seen."""
 
     best: ReferencePicture | None = None
     until_s: float = math.inf
-    asked: bool = False  # by key: the next frame, whatever it is
+    asked: bool = False  # whether a key asked for the next frame, whatever it shows
 
 
 @dataclass(slots=True)
@@ -81,18 +81,18 @@ class _Parts:
 
 
 class Fitting:
-    """Takes a reference, draws the look on it and has the pipeline wear it; in a thread of its own.
+    """Takes a reference, draws the look on it and makes the pipeline wear it, in a thread.
 
     Args:
         pipeline: gives frames, makes outfits and wears them.
-        look: what to wear.
-        say: takes a line for people, from the thread.
-        clock: seconds.
+        look: the look.
+        say: called on the thread with a line for the user.
+        clock: returns the time, seconds.
 
     Raises:
         MediaError: the reference or the edited picture cannot be read.
         EditError: the edited picture cannot be found on the reference, or a preset needs a face and the
-            reference shows none.
+            reference has none.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Fitting:
         self._enabled = True
         self._search: _Search | None = None
         self._seen: LiveFrame | None = None
-        self._edited_at = 0  # when the edited picture's file was saved, ns
+        self._edited_at = 0  # modification time of the edited picture's file, ns
         self._lock = threading.Lock()  # guards _parts, _enabled, _search and _stale
         self._stale = False
         self._wake = threading.Event()
@@ -137,16 +137,19 @@ class Fitting:
             self._thread.join()
 
     def retake(self) -> None:
-        """Take the next frame as reference, whatever it shows. From any thread."""
+        """Take the next frame as reference, whatever it shows. This may be called on any thread."""
         with self._lock:
             self._search = _Search(asked=True)
         self._wake.set()
 
     def toggle(self, number: int) -> str | None:
-        """Turn a part of the look on or off; what was done in words, None where there is no such part.
+        """Turn a part of the look on or off.
 
         Args:
-            number: 1 for the first part: the edited picture where there is one, then the presets.
+            number: 1 is the first part: the edited picture if there is one, then the presets.
+
+        Returns:
+            What was done, in words. None if there is no such part.
         """
         shift = int(self._look.edited is not None)
         with self._lock:
@@ -163,7 +166,7 @@ class Fitting:
         return f"{name} {'on' if on else 'off'}"
 
     def live(self) -> str:
-        """Show the live picture, or the look again; what was done in words."""
+        """Show the live picture, or the look again. Returns in words which of them is shown."""
         with self._lock:
             self._enabled = not self._enabled
             self._stale = True
@@ -172,8 +175,10 @@ class Fitting:
 
     @property
     def countdown_s(self) -> float | None:
-        """Seconds until the reference is taken at the latest; None where none is looked for, inf without a
-        face so far."""
+        """Seconds until a reference is taken at the latest.
+
+        None without a search, inf before the first face.
+        """
         search = self._search
         return None if search is None else max(search.until_s - self._clock(), 0.0)
 
@@ -183,7 +188,7 @@ class Fitting:
                 self._turn()
             except (EditError, MediaError, ValueError) as exc:
                 self._say(f"not worn: {' '.join(str(exc).split())}")
-            except Exception:  # a border: whatever fails here, the picture goes on
+            except Exception:  # every error is caught here, so that the picture goes on
                 logger.exception("the look could not be made")
                 self._say("the look could not be made (--log-level info shows why); the picture goes on")
                 time.sleep(STEP_S)
@@ -191,7 +196,7 @@ class Fitting:
             self._wake.clear()
 
     def _turn(self) -> None:
-        """One look at what is to be done."""
+        """Do what is due: search for a reference, or make the look anew."""
         search = self._search
         if search is not None and (taken := self._look_at(search)) is not None:
             self._take(taken, search)
@@ -201,7 +206,7 @@ class Fitting:
             self._wear()
 
     def _look_at(self, search: _Search) -> ReferencePicture | None:
-        """The frame to take, None to look on."""
+        """Examine the newest frame. Returns the picture to take, or None to go on."""
         frame = self._pipeline.latest
         if frame is not None and frame is not self._seen:
             self._seen = frame
@@ -259,7 +264,10 @@ class Fitting:
             before.retire(outfit)
 
     def _edited(self, reference: Image) -> Image:
-        """The edited picture on the reference; the reference itself where there is none yet."""
+        """Return the edited picture on the reference.
+
+        Returns the reference if there is no edited picture yet.
+        """
         path = self._look.edited
         if path is None or not path.exists():
             return reference
@@ -275,6 +283,6 @@ def _needs_face(choice: PresetChoice) -> bool:
 
 
 def parts_in_words(look: LookConfig) -> Sequence[str]:
-    """The parts of a look, in the order of their keys from 1."""
+    """Name the parts of a look, in the order of their keys from 1."""
     edited = [] if look.edited is None else ["the edited picture"]
     return [*edited, *(choice.name for choice in look.presets)]

@@ -1,4 +1,4 @@
-"""A window with the picture that goes out, and its keys; by OpenCV, on the main thread."""
+"""A window that shows the outgoing picture and takes keys. It uses OpenCV on the main thread."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ KEYS = "1-9 parts of the look, 0 live picture, r new reference, q quit"
 
 
 class Preview:
-    """The window.
+    """The preview window.
 
     Raises:
-        MediaError: OpenCV has no windows here.
+        MediaError: OpenCV cannot open windows here.
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,11 @@ class Preview:
             ) from exc
 
     def show(self, image: Image | None, text: str | None) -> str | None:
-        """Show a picture, uint8 (H, W, 3), with a line of text; the key pressed meanwhile, "q" where the
-        window was closed."""
+        """Show a picture, uint8 (H, W, 3), with a line of text.
+
+        Returns:
+            The key that was pressed meanwhile, or "q" if the window was closed.
+        """
         if image is not None:
             shown = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
             if text:
@@ -49,7 +52,7 @@ class Preview:
 
 
 def write_line(image: Image, text: str) -> None:
-    """Write a line near a picture's lower edge, white with a dark rim; changes `image`, uint8 (H, W, 3)."""
+    """Write a line near the lower edge of `image`, uint8 (H, W, 3), in place: white with a dark rim."""
     height, width = image.shape[:2]
     scale = width / 900
     at = (round(width * 0.03), round(height * 0.95))
@@ -59,7 +62,7 @@ def write_line(image: Image, text: str) -> None:
 
 
 def countdown_line(left_s: float | None) -> str | None:
-    """What the window says while a reference is looked for."""
+    """Return the window's text while a reference is searched for."""
     if left_s is None:
         return None
     if math.isinf(left_s):

@@ -1,4 +1,4 @@
-"""`livery camera`: capture, look and virtual camera put together, until it is stopped."""
+"""Runs `livery camera`: capture, look and virtual camera together, until it is stopped."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from stream.metrics import Registry, SessionMetrics, Window
 
 logger = logging.getLogger(__name__)
 
-TURN_S = 0.1  # how often the main thread looks whether to stop, without a window
-DELAY_AFTER = 150  # frames after which the delay is told
+TURN_S = 0.1  # interval in which the main thread calls `stop`, without a window
+DELAY_AFTER = 150  # frames after which the delay is printed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraConfig:
-    """What `run_camera` does.
+    """Settings of `run_camera`.
 
     Attributes:
         source: see `stream.camera.source.parse_source`.
-        look: what is worn.
-        size: (H, W) of the virtual camera, pixels; None takes the source's.
-        fps: its frames a second; None takes the source's.
+        look: the look to wear.
+        size: (H, W) of the virtual camera, pixels. None takes the source's.
+        fps: frames a second of the virtual camera. None takes the source's.
         device, backend: see `stream.live.virtual_camera.SinkConfig`.
-        matcher: see `correspondence.Matcher.load`; on `processor`, "cpu" or "cuda".
-        preview: open a window.
-        keyframes: make new references where the head turns away.
+        matcher: see `correspondence.Matcher.load`.
+        processor: device of the matcher, "cpu" or "cuda".
+        preview: whether to open a window.
+        keyframes: whether to make new references where the head turns away.
     """
 
     source: str
@@ -54,7 +55,7 @@ class CameraConfig:
 
 
 class _Outlet:
-    """Takes the pipeline's pictures to the virtual camera and the window, and measures their delay."""
+    """Passes the pipeline's pictures to the virtual camera and the window, and measures their delay."""
 
     def __init__(self, camera: VirtualCamera, say: Callable[[str], None]) -> None:
         self.newest: Image | None = None
@@ -72,11 +73,11 @@ class _Outlet:
             self._say(self.delay())
 
     def lost(self) -> None:
-        """Nothing comes from the source any more."""
+        """Show that the source is lost."""
         self.newest = self._camera.blank()
 
     def delay(self) -> str:
-        """The delay in words."""
+        """Return the measured delay in words."""
         found = self._delay.percentiles()
         if found is None:
             return "no picture arrived"
@@ -88,24 +89,24 @@ class _Outlet:
 
 
 def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[str], None] = print) -> None:
-    """Run until `stop` says so or the window is closed.
+    """Run until `stop` returns True or the window is closed.
 
     Args:
-        config: what to do.
-        stop: asked several times a second.
-        say: takes lines for people, from several threads.
+        config: settings.
+        stop: called several times a second.
+        say: called with lines for the user, on several threads.
 
     Raises:
         MediaError: the source is not there, or a picture cannot be read.
         EditError: the edited picture does not fit its reference.
-        VirtualCameraError: there is no virtual camera here; says how to get one.
+        VirtualCameraError: this machine has no virtual camera. The message says how to get one.
         WeightsError: the matcher's weights are missing.
     """
     told = _one_at_a_time(say)
     source = parse_source(config.source)
     wish = Wish(size=config.size, fps=config.fps)
     with ExitStack() as stack:
-        pipelines: list[Pipeline] = []  # the capture's thread begins after there is one
+        pipelines: list[Pipeline] = []  # filled before the capture's thread starts
         outlets: list[_Outlet] = []
         capture = Capture(
             source, camera_wish(wish) if source.kind == "camera" else wish,
@@ -124,7 +125,7 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
         if preview is not None:
             stack.callback(preview.close)
         pipelines[0].start()
-        stack.callback(capture.close)  # once more: it ends before the pipeline does
+        stack.callback(capture.close)  # called again here, so that the capture ends before the pipeline
         capture.start()
         fitting.start()
         stack.callback(fitting.close)
@@ -156,7 +157,7 @@ def _wait(
     outlet: _Outlet,
     say: Callable[[str], None],
 ) -> None:
-    """Serve the window, or nothing, until it is over."""
+    """Wait until the end; handle the window's keys if there is a window."""
     while not stop():
         if preview is None:
             time.sleep(TURN_S)

@@ -1,4 +1,4 @@
-"""What is watched: a camera by number or name, a file, an address or the screen; named and opened."""
+"""Finds and opens what `livery camera` reads: a camera, a file, an address or the screen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["camera", "file", "address", "screen"]
 SCHEMES = ("rtsp", "rtsps", "http", "https")
-NETWORK = "tcp,udp,tls,http,https,httpproxy,crypto,rtp,rtsp,rtsps"  # an address never opens files
+NETWORK = "tcp,udp,tls,http,https,httpproxy,crypto,rtp,rtsp,rtsps"  # none opens files
 OPEN_S, READ_S = 10.0, 5.0  # longest wait for a source to open, and for its next packet
 DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's camera input
 SCREENS = {"linux": ("x11grab", ":{}.0"), "darwin": ("avfoundation", "Capture screen {}:none"),
@@ -34,13 +34,13 @@ PERMISSION = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Something to watch.
+    """A source of pictures.
 
     Attributes:
-        kind: of what kind it is.
-        name: as the user said it.
+        kind: kind of source.
+        name: the user's name for it.
         url: what FFmpeg opens.
-        format: FFmpeg's input; None lets it find out.
+        format: FFmpeg's input format. None lets FFmpeg find out.
     """
 
     kind: Kind
@@ -51,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a camera or the screen is asked for; None leaves it to the device.
+    """Format that a camera or the screen is asked for. None leaves it to the device.
 
     Attributes:
         size: (H, W), pixels.
@@ -63,7 +63,7 @@ class Wish:
 
 
 def list_cameras() -> list[tuple[str, str]]:
-    """Cameras of this machine: what FFmpeg opens, and the name for people."""
+    """List this machine's cameras: what FFmpeg opens, and the name for the user."""
     try:
         found = enumerate_input_devices(DEVICES.get(sys.platform, "v4l2"))
     except (FFmpegError, ValueError, OSError) as exc:
@@ -76,16 +76,17 @@ def list_cameras() -> list[tuple[str, str]]:
 def parse_source(
     text: str, cameras: Callable[[], list[tuple[str, str]]] = list_cameras, platform: str = sys.platform
 ) -> Source:
-    """What the user named.
+    """Find the source that the user named.
 
     Args:
-        text: a camera's number or (part of) its name, a file, an rtsp or http address, or "screen" with or
-            without ":" and its number.
+        text: a camera's number or a part of its name, a file, an rtsp or http address, or "screen", which may
+            be followed by ":" and the screen's number.
         cameras: lists the cameras.
-        platform: as `sys.platform` has it.
+        platform: name of the system, as in `sys.platform`.
 
     Raises:
-        MediaError: no such camera or file, an address of another kind, or no way to grab the screen here.
+        MediaError: there is no such camera or file, the address is of another kind, or the screen cannot be
+            read on this system.
     """
     if text == "screen" or text.startswith("screen:"):
         return _screen(text, platform)
@@ -145,13 +146,13 @@ def _found(cameras: list[tuple[str, str]]) -> str:
 
 
 def open_source(source: Source, wish: Wish) -> InputContainer:
-    """Open it for reading.
+    """Open a source for reading.
 
-    A camera is asked for Motion JPEG at the size and rate wished for, which full HD needs over USB 2; one
-    that knows none of it is opened as it comes.
+    A camera is asked for Motion JPEG of the wished size and rate, because full HD needs it over USB 2. A
+    camera that does not offer it is opened in its own format.
 
     Raises:
-        MediaError: it is not there, cannot be read, or holds no video; says the way out.
+        MediaError: the source is not there, cannot be read, or holds no video. The message says what to do.
     """
     if source.kind == "file":
         return _with_video(open_input(Path(source.url)), source)
@@ -175,7 +176,7 @@ def _with_video(opened: InputContainer, source: Source) -> InputContainer:
 
 
 def _options(source: Source, wish: Wish) -> list[dict[str, str]]:
-    """Ways to open a source, the best first."""
+    """Return the ways to open a source, the best first."""
     if source.kind == "address":
         return [{"protocol_whitelist": NETWORK, "rtsp_transport": "tcp"}]
     wanted: dict[str, str] = {}
@@ -186,12 +187,12 @@ def _options(source: Source, wish: Wish) -> list[dict[str, str]]:
     if source.format == "v4l2":
         return [{**wanted, "input_format": "mjpeg"}, wanted, {}]
     if source.format == "avfoundation" and "framerate" not in wanted:
-        wanted["framerate"] = "30"  # its default, 29.97, is one that most Macs' cameras refuse
+        wanted["framerate"] = "30"  # most Macs' cameras refuse FFmpeg's default of 29.97
     return [wanted, {}]
 
 
 def _reason(source: Source, error: Exception) -> str:
-    """Why it could not be opened, and what to do."""
+    """Return why a source could not be opened, and what to do."""
     said = getattr(error, "strerror", None) or str(error)
     if source.kind == "camera":
         if isinstance(error, PermissionError) or sys.platform == "darwin":
@@ -203,5 +204,5 @@ def _reason(source: Source, error: Exception) -> str:
 
 
 def camera_wish(wish: Wish) -> Wish:
-    """The wish with what is good for calls where nothing was said: 720 lines, 30 frames a second."""
+    """Complete a wish with what suits calls: 720 lines, 30 frames a second."""
     return replace(wish, size=wish.size or (720, 1280), fps=wish.fps or 30.0)

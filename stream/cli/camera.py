@@ -1,4 +1,4 @@
-"""The verb `camera`: its arguments and what it runs."""
+"""The verb `camera`: its options and what it runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from stream.cli.exits import OK, UsageError
 
 
 def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
-    """Add the arguments; those of the matcher come from elsewhere.
+    """Add the options of `camera` except those of the matcher.
 
     Args:
-        parser: of the verb.
-        modes: the values of --mode.
+        parser: parser of the verb.
+        modes: values of --mode.
     """
     parser.add_argument(
         "source",
@@ -49,7 +49,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
 
 
 def preset_option(parser: argparse.ArgumentParser) -> None:
-    """The argument that names presets, the same for each verb; see `looks.choice.parse_preset`."""
+    """Add the option that names presets (see `stream.looks.choice.parse_preset`)."""
     parser.add_argument(
         "--preset",
         action="append",

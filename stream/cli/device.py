@@ -1,4 +1,4 @@
-"""Whether the device that was asked for is there, found out before any work."""
+"""Checks, before any work, that the requested device exists."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import importlib.util
 
 
 def check_device(device: str) -> None:
-    """See that a CUDA device is there where one is asked for.
+    """Check that a requested CUDA device exists.
 
     Args:
-        device: "cpu", or "cuda" with or without a number; others are left to who uses them.
+        device: "cpu", or "cuda" with or without a number. Other names are not checked.
 
     Raises:
-        ValueError: no torch, or it finds no CUDA device.
+        ValueError: torch is missing, or it finds no such CUDA device.
     """
     if not device.startswith("cuda"):
         return

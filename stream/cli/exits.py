@@ -1,4 +1,4 @@
-"""How the command line ends, and the error that is the caller's."""
+"""Exit codes of the command line, and the error for wrong usage."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class UsageError(Exception):
-    """What was asked for makes no sense; the message says why and the way out."""
+    """The command line makes no sense. The message says why and what to do."""

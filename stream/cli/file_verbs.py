@@ -1,4 +1,4 @@
-"""The command line's verbs for files: edit, reference, smooth, animate, refine."""
+"""The verbs for files: edit, reference, smooth, animate and refine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
 if TYPE_CHECKING:
     from stream.offline.report import EditReport
 
-LOOKING = 0.2  # share of a clip's work that goes into finding its reference, for the progress bar
+LOOKING = 0.2  # share of the progress bar for finding a clip's reference, [0, 1]
 Progress = Callable[[str, int, int], None]
 
 
 def edit(args: argparse.Namespace) -> int:
-    """Carry an edit through a clip, or through several into a folder."""
+    """Carry an edit through a clip, or through several clips into a folder."""
     from stream.cli.progress import interruptible, progress_bar
     from stream.offline.references import SearchStopped
 
@@ -43,7 +43,7 @@ def edit(args: argparse.Namespace) -> int:
 
 
 def _check_edit(args: argparse.Namespace) -> None:
-    """See, before any work, that the options of `edit` make sense together."""
+    """Check, before any work, that the options of `edit` fit together."""
     from stream.looks.choice import parse_preset
 
     args.presets = [parse_preset(text) for text in args.preset]
@@ -72,7 +72,7 @@ def _edited(
     stop: Callable[[], bool],
     progress: Progress,
 ) -> EditReport:
-    """Edit one clip, or with --dry-run say what would become of it."""
+    """Edit one clip. With --dry-run, print what would be done instead."""
     from stream.media.encoders import FileEncoderConfig
     from stream.offline.files import FileConfig, edit_file, try_edit
 
@@ -114,7 +114,7 @@ def _edited(
 def _dressed(
     args: argparse.Namespace, source: Path, folder: Path, stop: Callable[[], bool], progress: Progress
 ) -> tuple[int | Path, Path]:
-    """The reference of a clip and its edited picture, made here: by presets or by words."""
+    """Return the reference of a clip and its edited picture, made by presets or by words."""
     if args.presets:
         from stream.offline.dressing import edit_by_presets
 
@@ -126,7 +126,7 @@ def _dressed(
 
 
 def _edit_several(args: argparse.Namespace) -> int:
-    """Edit clips into a folder; one that fails is named, and the others are done."""
+    """Edit clips into a folder. A clip that fails is reported, and the others are done."""
     from stream.cli.progress import clips_bar, interruptible
     from stream.offline.batch import clips_of, edit_clips, outputs_of
 
@@ -155,7 +155,7 @@ def _edit_several(args: argparse.Namespace) -> int:
 
 
 def reference(args: argparse.Namespace) -> int:
-    """Take a frame out of a clip, to be edited."""
+    """Save a frame of a clip, to be edited."""
     from stream.cli.progress import interruptible, progress_bar
     from stream.offline.files import save_reference
     from stream.offline.references import SearchStopped
@@ -218,7 +218,7 @@ def animate(args: argparse.Namespace) -> int:
 
 
 def refine(args: argparse.Namespace) -> int:
-    """Finish recordings that were left unrefined."""
+    """Finish recordings whose refined half is incomplete."""
     from stream.cli.progress import interruptible, progress_bar
     from stream.recording.refine import refine_folder
 
@@ -238,7 +238,7 @@ def refine(args: argparse.Namespace) -> int:
 
 
 def _told(args: argparse.Namespace, notes: Sequence[str], frames: int, *, complete: bool) -> int:
-    """Print what a user should know; the exit code."""
+    """Print the notes for the user and return the exit code."""
     for note in notes:
         print(f"  {note}")
     if not complete:
@@ -253,7 +253,7 @@ def _nothing_written() -> int:
 
 
 def _check_report(args: argparse.Namespace) -> None:
-    """See, before the work, that the report can be written."""
+    """Check, before the work, that the report can be written."""
     if args.report is None:
         return
     from stream.offline.paths import check_output, check_writable

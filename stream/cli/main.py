@@ -1,4 +1,4 @@
-"""The command line: one verb each for serving, files, measuring, training and checking the machine."""
+"""The command line. Each verb has a function in `RUNS`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from stream.cli.settings import with_settings
 if TYPE_CHECKING:
     from stream.storage.config import StorageConfig
 
-QUIET = (  # verbs that do not show what native libraries log
+QUIET = (  # verbs that hide the log lines of native libraries
     *("serve", "demo", "camera", "edit", "reference", "smooth", "animate", "refine", "doctor"),
 )
 PATHS = ("-o", "--output", "--edited", "--edited-end", "--reference", "--report", "--drive")
@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: the arguments, `sys.argv[1:]` when None.
+        argv: the arguments. None means `sys.argv[1:]`.
 
     Returns:
-        0 done, 1 a failure inside, 2 wrong usage or input, 130 interrupted. A server that serves is done when
-        it is stopped, by Ctrl-C or SIGTERM.
+        The exit code: 0 done, 1 internal failure, 2 wrong usage or input, 130 interrupted. A server that is
+        stopped by Ctrl-C or SIGTERM returns 0.
     """
     args = _parsed(_named(sys.argv[1:] if argv is None else argv))
     if args.verb not in QUIET or args.verbose:
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _named(argv: Sequence[str]) -> list[str]:
-    """The arguments, with files whose names begin with a dash named so that they look like no option."""
+    """Return the arguments, with "./" before names of files that would look like options."""
     named: list[str] = []
     for before, argument in zip(["", *argv], argv, strict=False):
         dashed = argument.startswith("-") and Path(argument).suffix != ""
@@ -61,7 +61,7 @@ def _named(argv: Sequence[str]) -> list[str]:
 
 
 def _parsed(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments, with those of the configuration file and of variables."""
+    """Parse the arguments together with the configuration file and the environment variables."""
     import platformdirs
 
     whole, parsers = parser(RUNS)
@@ -86,8 +86,8 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("livery: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it says nothing
+    except BrokenPipeError:  # the reader of the output has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that closing it prints no error
         return FAILED
     except Exception as exc:
         if args.verbose:
@@ -98,7 +98,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _complain(exc: Exception) -> int:
-    """One line for the user; usage and input errors apart from failures inside."""
+    """Print an error in one line and return its exit code: wrong usage or input, or an internal failure."""
     text = " ".join(str(exc).split()) or type(exc).__name__
     if isinstance(exc, ModuleNotFoundError):
         hint = "python -m pip install 'livery[cpu]', or [train] for training and benchmarks"
@@ -161,7 +161,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
 
 
 def _store(args: argparse.Namespace) -> StorageConfig | None:
-    """Where sessions are kept; None: in memory only."""
+    """Return where sessions are stored. None if they live in memory only."""
     if args.no_store and args.data is None:
         return None
     if args.no_store:
@@ -189,7 +189,7 @@ def _bench(args: argparse.Namespace) -> int:
 
 
 def _benchmarks() -> list[str]:
-    """Modules of `benchmarks` that can be run, found without importing them."""
+    """List the modules of `benchmarks` that can be run, without importing them."""
     import benchmarks
 
     names = []
@@ -208,7 +208,7 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _hand_over(args: argparse.Namespace, module_name: str) -> int:
-    """Run a module that offers `configure(parser)` and `run(args) -> int`."""
+    """Run a module that has `configure(parser)` and `run(args) -> int`."""
     module: ModuleType = importlib.import_module(module_name)
     summary = (module.__doc__ or "").strip().partition("\n")[0]
     options = argparse.ArgumentParser(prog=f"livery {args.verb} {args.name}", description=summary)

@@ -1,4 +1,4 @@
-"""The arguments of `serve` that say how it is reached: ports, addresses, relays, TLS."""
+"""The options of `serve` for its network: ports, addresses, relays and TLS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stream.cli.exits import UsageError
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Add them."""
+    """Add the options."""
     parser.add_argument("--udp-ports", type=_ports, metavar="A-B", help="UDP ports for media")
     parser.add_argument("--public-address", metavar="IP", help="address to announce behind 1:1 NAT")
     parser.add_argument("--public-url", metavar="URL", help="scheme and host clients use, behind a TLS proxy")
@@ -54,10 +54,13 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def tls_value(values: list[str] | None) -> tuple[Path, Path] | Literal["auto"] | None:
-    """What --tls asks for.
+    """Read the values of --tls.
+
+    Returns:
+        Certificate and key file, "auto" for a self-signed certificate, or None for plain HTTP.
 
     Raises:
-        UsageError: neither "auto" nor two files.
+        UsageError: the values are neither "auto" nor two files.
     """
     if values is None:
         return None

@@ -1,4 +1,4 @@
-"""The verbs' arguments; imports nothing that takes time, so that --help is quick."""
+"""The parsers of all verbs. It imports nothing slow, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = Callable[[argparse.Namespace], int]
 
 
 class _ShowVersion(argparse.Action):
-    """Prints the version, found only when it is asked for."""
+    """Prints the version. It is read only when it is asked for."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **more: object) -> None:
         super().__init__(option_strings, dest, nargs=0, help="show the version and leave")
@@ -47,10 +47,13 @@ class _ShowVersion(argparse.Action):
 
 
 def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
-    """The whole command line, and the parser of each verb.
+    """Build the parser of the whole command line.
 
     Args:
-        runs: what each verb does; ends up as `run` in the namespace.
+        runs: the function of each verb. It becomes `run` in the parsed namespace.
+
+    Returns:
+        The whole parser, and the parser of each verb.
     """
     parser = argparse.ArgumentParser(
         prog="livery", description="Wear an edit, live or in a file.", epilog=ELSEWHERE

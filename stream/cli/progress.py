@@ -1,4 +1,4 @@
-"""What long commands owe a terminal: progress and time left, signals that end cleanly, no chatter."""
+"""Progress bars, clean interruption and quiet native libraries for commands that take long."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ PHASES = {"reference": "looking for the reference", "edit": "editing", "words": 
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into a flag, so that a file can be finished.
 
-    The second Ctrl-C raises. Others are often sent twice, by `timeout` and by shells, and change nothing
-    then. A SIGHUP that `nohup` made ignored stays so; a terminal that has gone is no longer written to.
+    A second Ctrl-C raises KeyboardInterrupt. The other signals are often sent twice, by `timeout` and by
+    shells, and have no further effect. A SIGHUP that `nohup` made ignored stays ignored. Nothing is written
+    to a closed terminal.
 
     Yields:
-        Whether one of them came.
+        A function that returns whether a signal came.
     """
     asked = False
     terminals = [stream for stream in (sys.stdout, sys.stderr) if stream.isatty()]
@@ -49,7 +50,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 
 def _mute(stream: TextIO) -> None:
-    """Send what is written to `stream` nowhere."""
+    """Discard what is written to `stream`."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
@@ -57,13 +58,13 @@ def _mute(stream: TextIO) -> None:
 
 @contextmanager
 def progress_bar(always: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Frames done, frames a second and the time left, on stderr.
+    """Show frames done, frames a second and the time left on stderr.
 
     Args:
-        always: even where stderr is no terminal.
+        always: whether to show it even if stderr is no terminal.
 
     Yields:
-        A call that takes the phase, frames done and frames expected (0 where unknown).
+        A function to call with the phase, the frames done and the frames expected (0 if unknown).
     """
     bar: tqdm[None] | None = None
     shown = ""
@@ -86,14 +87,14 @@ def progress_bar(always: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def clips_bar(total: int, always: bool) -> Iterator[Callable[[float, str], None]]:
-    """Clips done and the time left, on stderr, as one bar.
+    """Show clips done and the time left on stderr, as one bar.
 
     Args:
-        total: how many clips.
-        always: even where stderr is no terminal.
+        total: number of clips.
+        always: whether to show it even if stderr is no terminal.
 
-    Yields:
-        A call that takes the clips done, the one under way in part, and its name.
+    Yields: A function to call with the number of clips done, which may have a fraction, and the present
+        clip's name.
     """
     form = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} clips [{elapsed}<{remaining}]"
     shown = always or sys.stderr.isatty()
@@ -111,11 +112,14 @@ def clips_bar(total: int, always: bool) -> Iterator[Callable[[float, str], None]
 
 @contextmanager
 def native_chatter_hidden() -> Iterator[None]:
-    """Drop what native libraries write to stderr (MediaPipe's start-up lines); Python's own goes through."""
+    """Discard what native libraries write to stderr, such as MediaPipe's start-up lines.
+
+    Python's output passes.
+    """
     python, real = sys.stderr, os.dup(2)
     try:
         ours = python.fileno() == 2
-    except io.UnsupportedOperation:  # replaced, by a test for one
+    except io.UnsupportedOperation:  # stderr was replaced, for example by a test
         ours = False
     python.flush()
     if ours:

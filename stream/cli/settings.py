@@ -1,7 +1,7 @@
-"""Options from elsewhere than the command line: a TOML file and `LIVERY_*` variables.
+"""Options from a TOML file and from `LIVERY_*` environment variables.
 
-What is nearer wins: an argument over a variable, a variable over the file, the file over the default. Both
-are turned into arguments and put before the user's own, so that one parser checks all of them.
+An argument wins over a variable, a variable over the file, and the file over the default. Values of file and
+variables are turned into arguments and put before the user's own, so that one parser checks all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PREFIX = "LIVERY_"
-NOT_SET = {"help", "config"}  # options that make no sense in a file
+NOT_SET = {"help", "config"}  # options that a file may not set
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 Parsers = Mapping[str, argparse.ArgumentParser]
 
@@ -22,17 +22,16 @@ Parsers = Mapping[str, argparse.ArgumentParser]
 def with_settings(
     argv: Sequence[str], parsers: Parsers, environ: Mapping[str, str], default: Path | None
 ) -> list[str]:
-    """The arguments with those of the file and the variables before them; unchanged without a verb.
+    """Return the arguments with those of the file and the variables before them.
 
     Args:
-        argv: the user's own, the verb first.
-        parsers: of each verb.
-        environ: the variables.
-        default: the file that is read where neither `--config` nor `LIVERY_CONFIG` names one; it may be
-            missing.
+        argv: the user's arguments, the verb first. Without a verb they are returned unchanged.
+        parsers: parser of each verb.
+        environ: the environment variables.
+        default: the file that is read if neither `--config` nor `LIVERY_CONFIG` names one. It may be missing.
 
     Raises:
-        SystemExit: exit code 2, where a file or variable cannot be used; the verb's usage is shown.
+        SystemExit: with exit code 2 and the verb's usage, if the file or a variable cannot be used.
     """
     if not argv or argv[0] not in parsers:
         return list(argv)
@@ -56,7 +55,7 @@ def with_settings(
 
 
 def _options(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
-    """A verb's options by their long name without dashes."""
+    """Return a verb's options by their long names without dashes."""
     named = {}
     for action in parser._actions:
         long = next((text for text in action.option_strings if text.startswith("--")), None)
@@ -86,7 +85,7 @@ def _config_of(own: Sequence[str]) -> str | None:
 
 
 def _file_settings(path: Path, required: bool, verb: str, parsers: Parsers) -> dict[str, object]:
-    """What a file says for a verb: its table before what stands at the top."""
+    """Return the file's settings of a verb. Those in the verb's table win over those at the top."""
     parser = parsers[verb]
     try:
         with path.open("rb") as file:
@@ -118,7 +117,7 @@ def _key(name: str) -> str:
 def _check_names(
     parser: argparse.ArgumentParser, path: Path, where: str, names: object, known: object
 ) -> None:
-    """Refuse names that no option has, with the nearest one that there is."""
+    """Refuse names of unknown options, and suggest the nearest known one."""
     options = sorted(known)  # type: ignore[call-overload]
     for name in names:  # type: ignore[attr-defined]
         if name not in options:
@@ -130,7 +129,7 @@ def _check_names(
 def _tokens(
     parser: argparse.ArgumentParser, name: str, action: argparse.Action, value: object, source: str
 ) -> list[str]:
-    """An option's arguments for a value of a file or variable."""
+    """Turn a value of the file or a variable into the arguments of an option."""
     if action.nargs == 0:
         text = str(value).strip().lower()
         if text not in (*TRUE, *FALSE):
@@ -151,7 +150,7 @@ def _tokens(
 
 
 def _check_value(parser: argparse.ArgumentParser, action: argparse.Action, text: str, source: str) -> None:
-    """Refuse a value that the option does not take, naming where it comes from."""
+    """Refuse a value that the option does not accept, and name where the value comes from."""
     kind = action.type
     try:
         made = kind(text) if callable(kind) else text

@@ -1,1 +1,1 @@
-"""Control from outside the page."""
+"""Control of a session from outside the page."""

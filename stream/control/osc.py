@@ -1,14 +1,14 @@
-"""Open Sound Control in: looks, strength and the reference from a deck or a mixer, over UDP, without a token.
+"""Receives Open Sound Control over UDP, for example from a deck or a mixer. No token is needed.
 
 | address             | argument            | what it does                                     |
 |---------------------|---------------------|--------------------------------------------------|
-| `/livery/look`      | 1 to 9              | wears the look at this place, as the page's keys |
-| `/livery/strength`  | 0 to 1              | how much of the change is applied                |
-| `/livery/enabled`   | 0 or 1, true, false | shows the look, or the live picture              |
-| `/livery/compare`   | 0 or 1, true, false | holds the live picture                           |
-| `/livery/reference` | none                | takes the live picture as reference              |
+| `/livery/look`      | 1 to 9              | wears the look at this place in the list         |
+| `/livery/strength`  | 0 to 1              | sets the strength of the edit                    |
+| `/livery/enabled`   | 0 or 1, true, false | shows the look or the live picture               |
+| `/livery/compare`   | 0 or 1, true, false | shows the live picture while on                  |
+| `/livery/reference` | none                | takes the newest frame as reference              |
 
-All of it goes to the session that was opened last, of those with a picture.
+Messages go to the session that was opened last among those with a live picture.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stream.session.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-MOST_WAITING = 32  # messages being acted on; more are dropped
+MOST_WAITING = 32  # messages in progress; further ones are dropped
 Act = Callable[[Session, tuple[Any, ...]], Awaitable[None]]
 
 
@@ -36,7 +36,7 @@ class OscControl:
 
     Args:
         store: the sessions.
-        host, port: where to listen; port 0 for any free one.
+        host, port: address to listen on. Port 0 chooses a free one.
     """
 
     def __init__(self, store: SessionStore, host: str, port: int) -> None:
@@ -44,13 +44,13 @@ class OscControl:
         self._where = (host, port)
         self._transport: asyncio.BaseTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held: Session | None = None  # the session whose live picture is held
+        self._held: Session | None = None  # the session that shows its live picture to compare
 
     async def start(self) -> int:
-        """Begin to listen; returns the port.
+        """Begin to listen. Returns the port.
 
         Raises:
-            StartError: it is taken, or the address is not this machine's.
+            StartError: the port is in use, or the address is not one of this machine.
         """
         dispatcher = Dispatcher()
         for name, act in (
@@ -74,7 +74,7 @@ class OscControl:
         return port
 
     async def close(self) -> None:
-        """End it."""
+        """Stop listening."""
         if self._transport is not None:
             self._transport.close()
         for task in self._tasks:
@@ -97,7 +97,7 @@ class OscControl:
             await act(self._session(), arguments)
         except ServerError as exc:
             logger.warning("OSC %s: %s", address, exc.text)
-        except Exception:  # a border: one message must not end the listening
+        except Exception:  # every error is caught here, so that the next message is heard
             logger.exception("OSC %s failed", address)
 
     def _session(self) -> Session:

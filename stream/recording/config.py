@@ -12,15 +12,18 @@ from stream.media.probe import MediaError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordConfig:
-    """How sessions are recorded; `__post_init__` checks the ranges.
+    """Settings of the recordings.
 
     Attributes:
-        folder: where each recording gets a folder.
-        piece_s: length of the pieces that are made anew.
-        max_pieces: source pieces that may wait to be made anew; then the refined recording pauses.
-        matcher: of the refined recording.
-        max_mib: bound of all recordings in the folder, MiB; a recording ends when it is reached.
-        always: record each session from its first frame; otherwise when its page asks.
+        folder: holds a folder for each recording.
+        piece_s: length of the source pieces that are edited anew, seconds.
+        max_pieces: most source pieces that may wait; above it the refined recording pauses.
+        matcher: matcher of the refined recording, see `Matcher.load`.
+        max_mib: largest size of all recordings together, MiB. A recording ends when it is reached.
+        always: whether each session is recorded from its first frame. False: only when its page asks.
+
+    Raises:
+        ValueError: `piece_s`, `max_pieces` or `max_mib` is out of range.
     """
 
     folder: Path
@@ -37,7 +40,7 @@ class RecordConfig:
             raise ValueError(f"max_mib must lie in [1, 100000000], got {self.max_mib}")
 
     def require(self) -> None:
-        """Make the folder and see whether files can be written in it.
+        """Make the folder and check that files can be written to it.
 
         Raises:
             MediaError: they cannot.
@@ -54,7 +57,7 @@ class RecordConfig:
 
 
 def size_in(folder: Path) -> int:
-    """Bytes of all files below a folder; files that go meanwhile are not counted."""
+    """Sum the sizes of all files below a folder, bytes. Files that vanish meanwhile are not counted."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Files of a recording: one that can be played at any moment, short pieces to be worked on, their joining."""
+"""Video files of a recording: written so that they can be played at any moment, read, and joined."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from stream.recording.folder import begin
 
 TICK = Fraction(1, 90000)
 GROUP_S = 0.9  # longest group of pictures, seconds
-MAX_PIECE_BYTES = 3 * 2**30  # of a piece's decoded pictures: two seconds of 4K at 60 a second
+MAX_PIECE_BYTES = 3 * 2**30  # memory of a piece's decoded pictures: two seconds of 4K at 60 frames a second
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 
 
 class Writer:
-    """H.264 pictures with their own times in a container that is whole after each group of pictures.
+    """Writes pictures with their own times as H.264. The file is playable after each group of pictures.
 
     Args:
         path: .mp4 (fragmented) or .ts.
-        size: (H, W), even.
-        crf, preset: of x264.
-        group: pictures from one key frame to the next, at most.
+        size: (H, W) of the pictures, even numbers.
+        crf, preset: settings of x264.
+        group: most pictures from one key frame to the next.
 
     Raises:
         MediaError: the file cannot be created.
@@ -43,7 +43,7 @@ class Writer:
         self.path, self.size = path, size
         self.frames = 0
         self._last = -1
-        self._key_s = -math.inf  # when the last group began
+        self._key_s = -math.inf  # time of the last key frame
         kind = "mpegts" if path.suffix == ".ts" else "mp4"
         options = {"flush_packets": "1"} | ({"movflags": FRAGMENTED} if kind == "mp4" else {})
         try:
@@ -63,11 +63,14 @@ class Writer:
         self._video = video
 
     def write(self, image: Image, time_s: float) -> None:
-        """Encode a picture uint8 (H, W, 3) at its time; one whose time does not rise follows the last."""
+        """Encode a picture, uint8 (H, W, 3), at `time_s` seconds.
+
+        A time that does not rise is moved after the last.
+        """
         pts = max(self._last + 1, round(time_s / TICK))
         self._last = pts
         frame = to_frame(image, pts, TICK)
-        if time_s - self._key_s >= GROUP_S:  # a kill loses no more than the group under way
+        if time_s - self._key_s >= GROUP_S:  # a killed server loses no more than the present group
             frame.pict_type = PictureType.I
             self._key_s = time_s
         self._out.mux(self._video.encode(frame))
@@ -80,10 +83,18 @@ class Writer:
 
 
 def read_piece(path: Path, most_bytes: int = MAX_PIECE_BYTES) -> list[tuple[float, Image]]:
-    """Times in seconds, rising, and pictures uint8 (H, W, 3) of one size, of a piece.
+    """Read a piece of a recording.
+
+    Args:
+        path: the piece.
+        most_bytes: largest memory of its decoded pictures, bytes.
+
+    Returns:
+        Rising times, seconds, and pictures, uint8 (H, W, 3), all of one size.
 
     Raises:
-        MediaError: it cannot be read, its pictures would take more than `most_bytes`, or differ in size.
+        MediaError: the piece cannot be read, its pictures take more than `most_bytes`, or they differ in
+            size.
     """
     read: list[tuple[float, Image]] = []
     try:
@@ -107,10 +118,10 @@ def read_piece(path: Path, most_bytes: int = MAX_PIECE_BYTES) -> list[tuple[floa
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """(H, W) of a piece.
+    """Return (H, W) of a piece's pictures.
 
     Raises:
-        MediaError: it cannot be read.
+        MediaError: the piece cannot be read.
     """
     try:
         with open_input(path, "mpegts") as container:
@@ -121,7 +132,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def playlist(pieces: Sequence[Path], longest_s: float, *, ended: bool) -> str:
-    """An HLS playlist of pieces in its own folder (RFC 8216), so that they play as one while more come."""
+    """Return an HLS playlist (RFC 8216) of pieces in one folder. Players show it while more pieces come."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(longest_s + 0.5))}"]
     lines += ["#EXT-X-PLAYLIST-TYPE:EVENT", "#EXT-X-MEDIA-SEQUENCE:0"]
     for piece in pieces:
@@ -130,12 +141,12 @@ def playlist(pieces: Sequence[Path], longest_s: float, *, ended: bool) -> str:
 
 
 def join(pieces: Sequence[Path], output: Path) -> None:
-    """Pieces of transport stream one after the other in one .mp4, nothing encoded again; times stay.
+    """Join pieces of MPEG transport stream into one .mp4. Nothing is encoded again, and the times stay.
 
-    The pieces must have one size: many players cannot show a change of it.
+    All pieces must have one size, because many players cannot show a change of size.
 
     Raises:
-        MediaError: a piece that cannot be read, or a file that cannot be written.
+        MediaError: a piece cannot be read, or the file cannot be written.
     """
     temporary = begin(output)
     try:

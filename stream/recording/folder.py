@@ -1,4 +1,7 @@
-"""A recording's folder, which may come from anybody: files lie in it, whole or not at all."""
+"""Safe access to a recording's folder, which may come from anybody.
+
+Files in it are whole or not there at all.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,15 @@ BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(\.[A-Za-z0-9]{1,10}){1,3}")
 
 
 def inside(folder: Path, name: object, what: str) -> Path:
-    """The file of a bare name in a folder, which need not be there.
+    """Return the path of a file in a folder. The file need not exist.
 
     Args:
-        folder: of the recording.
-        name: as it was read from a file.
-        what: names it for the error, "source".
+        folder: folder of the recording.
+        name: the file's name, as it was read from a description.
+        what: what the error calls the file, for example "source".
 
     Raises:
-        MediaError: no bare name, or it is a link, which may lead elsewhere.
+        MediaError: `name` holds more than a file name, or the file is a link, which may lead elsewhere.
     """
     if not isinstance(name, str) or not BARE.fullmatch(name):
         raise MediaError(f"{what} must be the bare name of a file in {folder}, got {str(name)[:100]!r}")
@@ -31,10 +34,10 @@ def inside(folder: Path, name: object, what: str) -> Path:
 
 
 def read_bounded(path: Path, most_bytes: int) -> bytes:
-    """A file's content.
+    """Return the content of a file.
 
     Raises:
-        MediaError: a link, too large or not readable.
+        MediaError: the file is a link, too large or unreadable.
     """
     if path.is_symlink():
         raise MediaError(f"{path}: is a link; only files of the folder itself are used")
@@ -49,12 +52,13 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 
 
 def begin(path: Path) -> Path:
-    """An empty file to write into, beside `path` and with its suffix, readable by its owner only.
+    """Create an empty file to write to, beside `path` and with its suffix. Only its owner can read it.
 
-    What stood under its name before is removed, so that a link leads nowhere. `path.replace` makes it final.
+    An older file of that name is removed first, so that a link leads nowhere. Call `replace` of the result to
+    move it to `path`.
 
     Raises:
-        MediaError: it cannot be made.
+        MediaError: the file cannot be created.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -66,10 +70,10 @@ def begin(path: Path) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file so that it is there whole or not at all, whatever happens meanwhile.
+    """Write a small file so that it is there whole or not at all, even if the process is killed.
 
     Raises:
-        MediaError: it cannot be written, as on a full disk; what was there before stays.
+        MediaError: the file cannot be written, for example on a full disk. An earlier file stays.
     """
     temporary = begin(path)
     try:

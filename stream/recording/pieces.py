@@ -1,4 +1,4 @@
-"""The pieces of a recording, made anew one after the other, and their joining."""
+"""The pieces of one recording: each is edited anew in turn, and at last all are joined."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from stream.recording.render import RenderJob
 
 logger = logging.getLogger(__name__)
 
-RENDER_S = 600.0  # longest time for a piece
+RENDER_S = 600.0  # deadline of a piece
 
 
 class Pieces:
-    """Source pieces on their way through the worker, one at a time, in order.
+    """Sends source pieces to the worker, one at a time and in order.
 
     Args:
-        folder: of the recording.
-        worker: makes them.
-        piece_s: their length.
-        most: how many may wait.
+        folder: folder of the recording.
+        worker: edits the pieces.
+        piece_s: length of a piece, seconds.
+        most: most pieces that may wait.
     """
 
     def __init__(self, folder: Path, worker: FillWorker, piece_s: float, most: int) -> None:
@@ -45,37 +45,40 @@ class Pieces:
 
     @property
     def full(self) -> bool:
-        """Whether as many wait as may."""
+        """Whether as many pieces wait as allowed."""
         return len(self._waiting) >= self._most
 
     def next_number(self) -> int:
-        """Of the next piece, from 1."""
+        """Return the number of the next piece, from 1."""
         self._number += 1
         return self._number
 
     def counts(self) -> tuple[int, int, int]:
-        """Pieces done, waiting or under way, and failed."""
+        """Number of pieces that are done, that wait or are being edited, and that failed."""
         with self._lock:
             return len(self._done), len(self._waiting) + self._busy, self._failed
 
     def add(self, job: RenderJob) -> None:
-        """Have one made when its turn comes: after the next one has come, whose keyframes it may use."""
+        """Add a piece. It is edited once the next piece has come, because it may use that one's keyframes."""
         with self._lock:
             if self._waiting and self._waiting[-1].mode == job.mode and self._waiting[-1].keyframes:
                 last = self._waiting[-1]
-                if set(last.keyframes) < set(job.keyframes):  # the same look, better known by now
+                if set(last.keyframes) < set(job.keyframes):  # the same look, with keyframes made since
                     self._waiting[-1] = replace(last, keyframes=job.keyframes)
             self._waiting.append(job)
         self._go_on()
 
     def finish(self) -> None:
-        """No more will come."""
+        """Say that no more pieces will come."""
         with self._lock:
             self._finishing = True
         self._go_on()
 
     def abandon(self) -> None:
-        """Make no more of them; the folder is deleted, again where a piece under way comes after that."""
+        """Edit no more pieces, because the folder is deleted.
+
+        It is deleted again if a running job writes to it.
+        """
         with self._lock:
             self._abandoned = True
             self._waiting.clear()
@@ -140,27 +143,27 @@ class Pieces:
 
 
 def forget(folder: Path, job: RenderJob) -> None:
-    """Remove the source of a piece that is done."""
+    """Remove the source of a finished piece."""
     if (folder / job.output).is_file():
         (folder / job.source).unlink(missing_ok=True)
         (folder / job.source.replace(".source.ts", ".json")).unlink(missing_ok=True)
 
 
 def made_pieces(folder: Path) -> list[Path]:
-    """The pieces of a recording that are done, in order."""
+    """Return the finished pieces of a recording, in order."""
     return sorted(p for p in folder.glob("piece-*.ts") if not p.name.endswith(".source.ts"))
 
 
 def finish(folder: Path, pieces: Sequence[Path], *, keep: bool = False) -> list[Path]:
-    """Join pieces of a recording into `refined.mp4`, and one more for each change of size.
+    """Join pieces into `refined.mp4`. Each change of picture size begins another file.
 
     Args:
-        folder: of the recording.
-        pieces: in order.
-        keep: leave the pieces there, since more of them may come.
+        folder: folder of the recording.
+        pieces: the pieces, in order.
+        keep: whether the pieces stay, because more may come.
 
     Raises:
-        MediaError: a piece that cannot be read.
+        MediaError: a piece cannot be read.
     """
     outputs: list[Path] = []
     for number, (_, group) in enumerate(groupby(pieces, key=size_of), 1):

@@ -1,8 +1,9 @@
-"""`livery serve --record`: what a session showed, as it was and made anew, in a folder of its own.
+"""Records a session for `livery serve --record`: as it was sent, and edited anew.
 
-`live.mp4` holds the pictures that were sent, whole at every moment. Beside it the source is kept in short
-pieces, which the fill worker makes anew one by one (see `record_render`); they play as `refined.m3u8` while
-they come, and become `refined.mp4` when the session ends. `livery refine FOLDER` does what was left undone.
+`live.mp4` holds the pictures that were sent and is playable at every moment. The source is kept beside it in
+short pieces, which the fill worker edits anew one by one (see `stream.recording.render`). Finished pieces can
+be played as `refined.m3u8` and become `refined.mp4` when the session ends. `livery refine FOLDER` does the
+pieces that are left.
 """
 
 from __future__ import annotations
@@ -28,15 +29,23 @@ from stream.recording.render import FPS, KeyframeFile, RenderJob, save_picture
 
 logger = logging.getLogger(__name__)
 
-MEASURE_S = 1.0  # how often the size is looked at
-SPARE_BYTES = 300 * 2**20  # of the disk, left free
-WAITING = 30  # pictures that may wait to be encoded; more are dropped, and counted
+MEASURE_S = 1.0  # interval between two measurements of the size
+SPARE_BYTES = 300 * 2**20  # space that is left free on the disk
+WAITING = 30  # pictures that may wait for the encoder; further ones are dropped and counted
 
 
 @dataclass(frozen=True, slots=True)
 class RecordStatus:
-    """A recording so far: frames in both files, pictures dropped, pieces done, waiting and failed; its length
-    without pauses, seconds, and its size, bytes, as it was a moment ago; whether it pauses."""
+    """State of a recording.
+
+    Attributes:
+        live, source: frames in `live.mp4` and in the source pieces.
+        dropped: pictures that were dropped.
+        done, waiting, failed: numbers of pieces.
+        seconds: length without pauses, seconds.
+        bytes: size of the folder as last measured, bytes.
+        paused: whether it is paused.
+    """
 
     live: int
     source: int
@@ -62,13 +71,13 @@ class _Worn:
 
 
 class Recorder:
-    """Records one session; every method but `close` returns at once and may be called from any thread.
+    """Records one session. All methods but `close` return at once and may be called from any thread.
 
     Args:
-        config: where and how.
-        name: of the recording's folder.
-        worker: makes the pieces anew.
-        clock: of the pictures' times, seconds.
+        config: settings.
+        name: name of the recording's folder.
+        worker: edits the pieces anew.
+        clock: returns the time that the pictures' times count in, seconds.
 
     Raises:
         MediaError: the folder cannot be made.
@@ -88,8 +97,8 @@ class Recorder:
         except OSError as exc:
             raise MediaError(f"{self.folder}: cannot be made ({exc.strerror})") from exc
         self._config, self._worker, self._clock = config, worker, clock
-        self._start_s = clock()  # moves on by what was paused
-        self._paused_s: float | None = None  # since when it pauses
+        self._start_s = clock()  # start of the recording, moved on by pauses
+        self._paused_s: float | None = None  # start of the present pause
         self._length_s = 0.0
         self._bytes = 0
         self._measured_s = 0.0
@@ -107,19 +116,19 @@ class Recorder:
         self._thread.start()
 
     def source(self, image: Image, captured_s: float) -> None:
-        """A frame as it arrived, uint8 (H, W, 3); dropped where the disk or the encoder is too slow."""
+        """Record an arriving frame, uint8 (H, W, 3). It is dropped if the disk or the encoder is too slow."""
         self._put(("source", image, captured_s))
 
     def live(self, image: Image, captured_s: float) -> None:
-        """A picture as it was sent."""
+        """Record a picture that was sent, uint8 (H, W, 3). It is dropped as in `source`."""
         self._put(("live", image, captured_s))
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
-        """What is worn from now on."""
+        """Set what is worn from the next frame on."""
         self._put(_Worn(outfit if enabled else None, strength))
 
     def pause(self, on: bool) -> None:
-        """Leave out what comes from now on, or go on; the file shows no gap."""
+        """Pause or go on. The file shows no gap."""
         self._put(_Pause(on, self._clock()))
 
     def _put(self, item: tuple[str, Image, float] | _Worn | _Pause) -> None:
@@ -129,7 +138,7 @@ class Recorder:
             self._dropped += 1
 
     def status(self) -> RecordStatus:
-        """How it is."""
+        """Return the present state."""
         done, waiting, failed = self._pieces.counts()
         return RecordStatus(
             self._counts["live"], self._counts["source"], self._dropped, done, waiting, failed,
@@ -137,22 +146,22 @@ class Recorder:
         )  # fmt: skip
 
     def describe(self) -> dict[str, object]:
-        """`status()` as JSON values, and what went wrong, empty where nothing did."""
+        """Return `status()` as JSON values, and as `error` why the recording ended by itself, else ""."""
         return {**asdict(self.status()), "error": self._broken}
 
     @property
     def broken(self) -> str:
-        """Why it ended by itself; empty while it records."""
+        """Why the recording ended by itself. Empty while it runs."""
         return self._broken
 
     def close(self, wait_s: float = 1.5) -> None:
-        """End the files; pieces still to be made are made afterwards, as long as the worker lives."""
+        """End the files. Waiting pieces are edited afterwards, as long as the worker lives."""
         with contextlib.suppress(queue.Full):
             self._inbox.put(None, timeout=wait_s)
         self._thread.join(wait_s)
 
     def abandon(self) -> None:
-        """Make nothing more of it; its folder is about to be deleted."""
+        """Edit no more pieces, because the folder is about to be deleted."""
         self._pieces.abandon()
 
     def _run(self) -> None:
@@ -172,7 +181,7 @@ class Recorder:
         self._end()
 
     def _end(self) -> None:
-        """Close the files; what could be written has been."""
+        """Close all files, as far as they can be closed."""
         with contextlib.suppress(Exception):
             self._end_piece()
         live, self._live = self._live, None
@@ -184,7 +193,7 @@ class Recorder:
 
     def _take(self, item: tuple[str, Image, float] | _Worn | _Pause) -> None:
         if isinstance(item, _Worn):
-            self._end_piece()  # a piece wears one outfit
+            self._end_piece()  # all frames of a piece wear one outfit
             self._worn = item
             return
         if isinstance(item, _Pause):
@@ -205,17 +214,17 @@ class Recorder:
 
     def _turn(self, pause: _Pause) -> None:
         if pause.on and self._paused_s is None:
-            self._end_piece()  # what is missing in between is nothing to be interpolated
+            self._end_piece()  # the pause must not be interpolated
             self._paused_s = pause.at_s
         elif not pause.on and self._paused_s is not None:
             self._start_s += pause.at_s - self._paused_s
             self._paused_s = None
 
     def _measure(self) -> None:
-        """See now and then how large it is; end it at the limit, before the disk is full.
+        """Measure the size now and then, and end the recording before a limit or the disk's end is reached.
 
         Raises:
-            MediaError: the limit is reached.
+            MediaError: a limit is reached.
         """
         if time.monotonic() - self._measured_s < MEASURE_S:
             return
@@ -277,7 +286,7 @@ class Recorder:
         self._pieces.add(job)
 
     def _keyframes(self, outfit: Outfit | None) -> tuple[KeyframeFile, ...]:
-        """The outfit's keyframes, each saved once."""
+        """Return the outfit's keyframes as files. Each is saved once."""
         if outfit is None:
             return ()
         files = []

@@ -1,4 +1,4 @@
-"""`livery refine`: what a recording's refined half still lacks, made without a server."""
+"""`livery refine`: edits the pieces of a recording that are left, without a server."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class RefineReport:
-    """What `refine_folder` did.
+    """Result of `refine_folder`.
 
     Attributes:
-        pieces, frames: that were made; bridged, invented: frames of them interpolated, with invented parts.
-        complete: whether it was not stopped.
+        pieces, frames: numbers of pieces and frames that were made.
+        bridged, invented: frames among them that were interpolated, and that have invented parts.
+        complete: False if it was stopped.
         outputs: files that were written.
-        notes: what a user should know.
-        failed: files that could not be used, by name, and the source each is about.
+        notes: sentences for the user.
+        failed: files that could not be used, and for each the name of the source that it concerns.
     """
 
     pieces: int = 0
@@ -49,21 +50,22 @@ def refine_folder(
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
 ) -> RefineReport:
-    """Make the pieces of a recording that were left, and join all of them.
+    """Edit the pieces of a recording that are left, and join all pieces.
 
-    A source piece without a description (the server was killed while it was written) has lost what was worn,
-    and is left where it is. So is a piece that cannot be made; the others are joined without it, and stay
-    so that they can be joined again when it can.
+    A source piece without a description stays as it is, because what was worn is unknown. This happens if the
+    server is killed while it writes the piece. A piece that cannot be edited stays too. The others are joined
+    without it, and are kept so that they can be joined again.
 
     Args:
-        folder: of one recording, as `livery serve --record` leaves it.
-        weights, device: of the diffusion model; None: warp and blend.
-        stop: asked before each piece.
-        progress: told after each piece.
+        folder: folder of one recording, as `livery serve --record` leaves it.
+        weights, device: weights and device of the diffusion model. None as weights: pictures are warped and
+            blended.
+        stop: called before each piece; True ends the work.
+        progress: called after each piece.
 
     Raises:
-        MediaError: no recording in the folder, or the film cannot be written.
-        WeightsError: no weights where they were asked for.
+        MediaError: the folder holds no recording, or the film cannot be written.
+        WeightsError: `weights` holds no weights.
     """
     if not folder.is_dir():
         raise MediaError(f"{folder}: no such folder")
@@ -87,7 +89,7 @@ def refine_folder(
 
 
 def _make(path: Path, filler: Filler, report: RefineReport) -> None:
-    """Make the piece that a file describes; one that cannot be made stays and is told of."""
+    """Edit the piece that a description names. A piece that cannot be edited stays and is reported."""
     source = path.name.replace(".json", ".source.ts")
     try:
         job = RenderJob.read(path)
@@ -109,7 +111,7 @@ def _make(path: Path, filler: Filler, report: RefineReport) -> None:
 
 
 def _is_readable(piece: Path, report: RefineReport) -> bool:
-    """Whether a piece can be joined; what cannot is told of."""
+    """Whether a piece can be joined. A piece that cannot is reported."""
     try:
         size_of(inside(piece.parent, piece.name, "a piece"))
     except MediaError as exc:

@@ -1,7 +1,7 @@
-"""A piece of a recording made anew with time to spare: every keyframe at hand, lost frames bridged.
+"""Edits a piece of a recording anew, with more time and knowledge than the live path has.
 
-The live path knows the past alone and skips frames where it is late. Here each frame of the source is edited
-with all keyframes made until shortly after it, and where the network lost frames the gap is interpolated.
+The live path knows only the past and skips frames when it is late. Here each frame is edited with all
+keyframes made until shortly after it, and frames that the network lost are interpolated.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from stream.offline.made import Inventor
 from stream.recording.files import Writer, read_piece
 from stream.recording.folder import begin, inside, read_bounded, write_whole
 
-LOST = 1.75  # frame times between neighbours from which frames count as lost
-LONGEST_S = 1.0  # a longer stall is no motion to be interpolated
+LOST = 1.75  # frames count as lost if neighbours are this many frame times apart
+LONGEST_S = 1.0  # longest gap that is interpolated
 MAX_PIXELS = 40_000_000
 MAX_JOB_BYTES, MAX_PICTURE_BYTES = 1_000_000, 200_000_000
-MAX_KEYFRAMES = 64  # of a piece
+MAX_KEYFRAMES = 64  # most keyframes of a piece
 MAX_S = 1e9  # latest time of a keyframe, seconds
 FPS = (1.0, 120.0)
 PIECE = re.compile(r"piece-\d{1,9}\.source\.ts")
@@ -42,7 +42,7 @@ N = TypeVar("N", bound=str)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyframeFile:
-    """A keyframe on disk: names of its two pictures in the recording's folder, and its time."""
+    """A keyframe on disk: names of its two pictures in the recording's folder, and its time, seconds."""
 
     image: str
     edited: str
@@ -51,14 +51,15 @@ class KeyframeFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderJob:
-    """One piece to be made.
+    """A piece to edit.
 
     Attributes:
-        folder: of the recording; source: name of the piece in it; output: name of what is made.
-        keyframes: oldest first; none where nothing was worn.
+        folder: folder of the recording.
+        source, output: names of the source piece and of the result in that folder.
+        keyframes: the keyframes, oldest first; empty if nothing was worn.
         mode, strength: how they were worn.
         matcher: see `Matcher.load`.
-        fps: of the source, about.
+        fps: approximate frame rate of the source.
     """
 
     folder: str
@@ -72,25 +73,26 @@ class RenderJob:
 
     @property
     def nbytes(self) -> int:
-        """It carries names, no pictures."""
+        """Memory of the job's pictures, bytes: 0, because it holds names only."""
         return 0
 
     def write(self, path: Path) -> None:
-        """Keep it beside its piece, so that `livery refine` can do it later.
+        """Save the job beside its piece, so that `livery refine` can do it later.
 
         Raises:
-            MediaError: it cannot be written.
+            MediaError: the file cannot be written.
         """
         write_whole(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> RenderJob:
-        """What `write` kept; the folder is the file's own, wherever it was moved to.
+        """Read a job that `write` saved. Its folder is the file's own, even after a move.
 
-        The file may be anybody's: names in it are bare ones, numbers are in their ranges.
+        The file may come from anybody. Names in it must be bare file names, and numbers must be in their
+        ranges.
 
         Raises:
-            MediaError: not such a file.
+            MediaError: it is not such a file.
         """
         folder = path.parent
         try:
@@ -140,7 +142,7 @@ def _one_of(names: Sequence[N], value: object, what: str) -> N:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendered:
-    """What became of a piece: frames written, of them bridged (interpolated), of them with invented parts."""
+    """Result of a piece: frames written, frames among them interpolated, and frames with invented parts."""
 
     frames: int
     bridged: int
@@ -148,10 +150,10 @@ class Rendered:
 
 
 def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rendered:
-    """Make one piece; writes `job.output` when it is whole.
+    """Edit one piece. `job.output` is written once it is whole.
 
     Raises:
-        MediaError: the source piece or a keyframe cannot be read, or the output not be written.
+        MediaError: the source or a keyframe cannot be read, or the output cannot be written.
     """
     folder = Path(job.folder)
     frames = read_piece(inside(folder, job.source, "source"))
@@ -177,7 +179,7 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
 def _edited(
     job: RenderJob, frames: Sequence[tuple[float, Image]], filler: Filler, check: Check
 ) -> tuple[list[tuple[float, Image]], int]:
-    """The frames with the edit, and how many have invented parts."""
+    """Return the frames with the edit, and how many of them have invented parts."""
     if not job.keyframes:
         return list(frames), 0
     edits = _edits(job)
@@ -210,7 +212,7 @@ def _edits(job: RenderJob) -> list[Edit]:
 
 
 def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
-    """Wears all keyframes of the job, the best one for each frame's view."""
+    """Make a propagator that wears all keyframes of the job. The best one serves each frame."""
     keeping = KeeperConfig(background=False, make=False, max_match_s=60.0)
     room = replace(keeping.bank, max_keyframes=max(keeping.bank.max_keyframes, len(edits)))
     keeping = replace(keeping, bank=room)
@@ -231,7 +233,7 @@ def _picture(job: RenderJob, name: str) -> Image:
 def _bridged(
     frames: Sequence[tuple[float, Image]], fps: float, filler: Filler, check: Check
 ) -> list[tuple[float, Image]]:
-    """The frames, and interpolated ones where some were lost."""
+    """Return the frames, with interpolated ones where some were lost."""
     shown = [frames[0]]
     for before, after in pairwise(frames):
         missing = lost_between(before[0], after[0], fps)
@@ -243,7 +245,7 @@ def _bridged(
 
 
 def lost_between(before_s: float, after_s: float, fps: float) -> int:
-    """How many frames are missing between two times; 0 where none are, or too many to be interpolated."""
+    """Number of frames missing between two times. 0 if none, or if too many to be interpolated."""
     gap_s = after_s - before_s
     if gap_s * fps < LOST or gap_s > LONGEST_S:
         return 0
@@ -272,7 +274,7 @@ def _mixed(ends: Sequence[Landmarks | None], share: float) -> Landmarks | None:
 
 
 def save_picture(path: Path, image: Image) -> None:
-    """Write a picture as PNG, fast rather than small."""
+    """Write a picture as PNG, at high speed rather than small size."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:

@@ -1,4 +1,4 @@
-"""The recordings of one session: begun, paused, ended, listed, given out and deleted."""
+"""The recordings of one session: begin, pause, end, list, lend and delete."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from stream.recording.config import RecordConfig, size_in
 from stream.recording.recorder import Recorder
 
 NAME = re.compile(r"\d{8}-\d{6}-[\w-]{1,6}(?:-\d+)?")
-FILM = re.compile(r"(?:live|refined)(?:-\d+)?\.mp4")  # what can be played and kept elsewhere
-LENT_S = 600.0  # how long an address of a file works
+FILM = re.compile(r"(?:live|refined)(?:-\d+)?\.mp4")  # films that can be played and downloaded
+LENT_S = 600.0  # how long a secret of a file is valid
 MOST_LENT = 64
 T = TypeVar("T")
 
 
 class Shelf:
-    """Recordings of one session; frames may come from any thread, everything else on the loop.
+    """Holds the recordings of one session. Frames may come from any thread; all else runs on the event loop.
 
     Args:
-        config: where and how; None: nothing can be recorded.
-        worker: makes recordings anew.
-        executor: runs what touches the disk.
-        session: its id.
-        changed: called on the loop when something other than length and size has changed.
+        config: settings. None means that nothing can be recorded.
+        worker: edits recordings anew.
+        executor: runs disk operations.
+        session: id of the session.
+        changed: called on the event loop when anything but length and size has changed.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Shelf:
         session: str,
         changed: Callable[[], None],
     ) -> None:
-        self.names: list[str] = []  # of all its recordings, oldest first
-        self.recorder: Recorder | None = None  # of the one that runs
-        self.error = ""  # why nothing is recorded though it should be
+        self.names: list[str] = []  # names of the recordings, oldest first
+        self.recorder: Recorder | None = None  # the recording that runs
+        self.error = ""  # why a recording that should run does not
         self._config, self._worker, self._executor = config, worker, executor
         self._session, self._changed = session, changed
-        self._before: dict[str, Recorder] = {}  # ended ones, which may still be made anew
+        self._before: dict[str, Recorder] = {}  # ended recordings, whose pieces may still be edited anew
         self._worn: tuple[Outfit | None, bool, float] = (None, True, 1.0)
         self._lent: dict[str, tuple[Path, float]] = {}
         self._turning = asyncio.Lock()
@@ -65,21 +65,21 @@ class Shelf:
 
     @property
     def always(self) -> bool:
-        """Whether a session is recorded from its first frame, unasked."""
+        """Whether each session is recorded from its first frame."""
         return self._config is not None and self._config.always
 
     def source(self, image: Image, captured_s: float) -> None:
-        """A frame as it arrived."""
+        """Record an arriving frame, uint8 (H, W, 3), if a recording runs."""
         if (recorder := self.recorder) is not None:
             recorder.source(image, captured_s)
 
     def live(self, image: Image, captured_s: float) -> None:
-        """A picture as it was sent."""
+        """Record a picture that was sent, uint8 (H, W, 3), if a recording runs."""
         if (recorder := self.recorder) is not None:
             recorder.live(image, captured_s)
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
-        """What is worn from now on."""
+        """Set what is worn from now on."""
         self._worn = (outfit, enabled, strength)
         if (recorder := self.recorder) is not None:
             recorder.wear(outfit, enabled=enabled, strength=strength)
@@ -88,7 +88,7 @@ class Shelf:
         """Begin a recording.
 
         Raises:
-            ConflictError: one runs, this server records nothing, or its folder cannot be made.
+            ConflictError: a recording runs, this server does not record, or the folder cannot be made.
         """
         config, worker = self._config, self._worker
         if config is None or worker is None:
@@ -121,7 +121,7 @@ class Shelf:
         return self.recorder is not None and not self.recorder.broken
 
     def pause(self, on: bool) -> None:
-        """Leave out what comes from now on, or go on.
+        """Pause the recording or go on.
 
         Raises:
             ConflictError: no recording runs.
@@ -131,7 +131,7 @@ class Shelf:
         self.recorder.pause(on)
 
     async def end(self) -> None:
-        """End the recording; it is made anew behind.
+        """End the recording. Its pieces are edited anew in the background.
 
         Raises:
             ConflictError: no recording runs.
@@ -154,10 +154,11 @@ class Shelf:
             await self._put_away()
 
     async def delete(self, names: Iterable[str]) -> None:
-        """Delete recordings with all their files, also what is still made of them.
+        """Delete recordings with all their files, also files that are still being made.
 
         Raises:
-            NotFoundError: this session has no such recording. ConflictError: a file cannot be deleted.
+            NotFoundError: this session has no such recording.
+            ConflictError: a file cannot be deleted.
         """
         for name in list(names):
             folder = self._folder(name)
@@ -180,7 +181,10 @@ class Shelf:
         return self._config.folder / name
 
     async def entries(self) -> list[Message]:
-        """Each recording with its size and the films that can be played; one that has gone is left out."""
+        """List the recordings with their sizes and their films.
+
+        Recordings whose folder is gone are left out.
+        """
         return await self._run(self._list)
 
     def _list(self) -> list[Message]:
@@ -202,10 +206,11 @@ class Shelf:
         }
 
     async def lend(self, name: str, file: object) -> str:
-        """A secret under which a file is given out for `LENT_S`, since players send no headers.
+        """Make a secret under which a file can be read for `LENT_S` seconds, because players send no headers.
 
         Raises:
-            NotFoundError: no such recording or file. RequestError: no name of a film.
+            NotFoundError: there is no such recording or file.
+            RequestError: `file` is not the name of a film.
         """
         folder = self._folder(name)
         if not isinstance(file, str) or not FILM.fullmatch(file):
@@ -222,12 +227,12 @@ class Shelf:
         return ticket
 
     def lent(self, ticket: str) -> Path | None:
-        """The file that a secret of `lend` gives; None where it gives none any more."""
+        """Return the file of a secret that `lend` made. None if the secret is unknown or has expired."""
         path, until_s = self._lent.get(ticket, (None, 0.0))
         return path if time.monotonic() < until_s else None
 
     def describe(self) -> Message | None:
-        """How the recording is, for everyone who is in or watches; None where this server records nothing."""
+        """Describe the recording for everyone in the session. None if this server does not record."""
         if not self.possible:
             return None
         status = self.recorder.describe() if self.recorder is not None else {}

@@ -1,4 +1,4 @@
-"""Where and how long sessions are kept."""
+"""Where and how long sessions are stored."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageConfig:
-    """The store; `__post_init__` checks the ranges.
+    """Settings of the store.
 
     Attributes:
-        folder: where everything lies; made where it is missing.
-        keep_days: a session unused for longer is deleted, days.
-        max_mib: bound of all pictures, MiB; sessions unused longest are deleted first.
+        folder: holds everything that is stored; made if missing.
+        keep_days: a session that was unused for longer is deleted, days.
+        max_mib: largest size of all pictures, MiB. Sessions that were unused longest are deleted first.
 
     Raises:
-        ValueError: a value out of range.
+        ValueError: a value is out of range.
     """
 
     folder: Path

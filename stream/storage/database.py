@@ -1,4 +1,4 @@
-"""The index of kept sessions: one SQLite file, versioned, and what is done where it is damaged."""
+"""The index of stored sessions: one versioned SQLite file, and its repair."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stream.storage.record import Record
 
 logger = logging.getLogger(__name__)
 
-MIGRATIONS = (  # each brings the database from the version of its place to the next
+MIGRATIONS = (  # number n brings a database of version n to version n + 1
     """
     CREATE TABLE session (
         id TEXT PRIMARY KEY, keys TEXT NOT NULL, record TEXT NOT NULL, digest TEXT NOT NULL,
@@ -35,14 +35,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One session of the database.
+    """One session in the database.
 
     Attributes:
-        id: of the session.
+        id: id of the session.
         keys: who may use it.
         record: its looks, see `storage.record`.
-        size: of its pictures, bytes.
-        created_s, used_s: since 1970.
+        size: size of its pictures, bytes.
+        created_s, used_s: when it was made and last used, seconds since 1970.
     """
 
     id: str
@@ -53,15 +53,15 @@ class Row:
     used_s: float
 
     def to_text(self) -> str:
-        """The row as JSON with its digest, as `from_text` takes it."""
+        """Return the row as JSON with its digest, in the form that `from_text` reads."""
         return json.dumps({"row": _body(self), "digest": _digest(self)})
 
     @classmethod
     def from_text(cls, text: str) -> Row:
-        """A row from `to_text`.
+        """Read a row that `to_text` made.
 
         Raises:
-            DamagedError: it is something else, or its contents changed.
+            DamagedError: it is something else, or its content has changed.
         """
         try:
             value = json.loads(text)
@@ -87,22 +87,22 @@ def _body(row: Row) -> Record:
 
 def _digest(row: Row) -> str:
     keys = row.keys.to_json()
-    if keys["room"] is None:  # as it was before there were rooms
+    if keys["room"] is None:  # the form of a version without rooms
         del keys["room"]
     text = json.dumps([row.id, keys, row.record], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Database:
-    """The open database; one thread at a time. Only this process can use it while it is open.
+    """The open database. Only one thread at a time may use it, and only this process while it is open.
 
     Args:
-        path: its file; made where it is missing.
+        path: the file; made if missing.
 
     Raises:
-        StartError: another server uses it, or it is of a newer Livery.
-        sqlite3.DatabaseError: it is damaged.
-        OSError: it cannot be made.
+        StartError: another server uses the file, or a newer Livery wrote it.
+        sqlite3.DatabaseError: the file is damaged.
+        OSError: the file cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,7 +119,7 @@ class Database:
         try:
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which stays until it is closed
+            self._db.execute("BEGIN IMMEDIATE")  # takes the lock, which is held until `close`
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as exc:
             if "locked" in str(exc):
@@ -150,27 +150,27 @@ class Database:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All that the block does, or nothing."""
+        """Run the block in a transaction: all of it takes effect, or nothing."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            with contextlib.suppress(sqlite3.Error):  # it was taken back already
+            with contextlib.suppress(sqlite3.Error):  # it was rolled back already
                 self._db.execute("ROLLBACK")
             raise
 
     def ids(self) -> Iterator[str]:
-        """Every session's id."""
+        """List the ids of all sessions."""
         for (session,) in self._db.execute("SELECT id FROM session"):
             yield str(session)
 
     def read(self, session: str) -> Row | None:
-        """One session; None where there is none.
+        """Return one session. None if there is no such session.
 
         Raises:
             DamagedError: its entry cannot be used.
-            sqlite3.DatabaseError: the database is damaged there.
+            sqlite3.DatabaseError: the database is damaged at that place.
         """
         columns = "keys, record, digest, bytes, created_s, used_s"
         found = self._db.execute(f"SELECT {columns} FROM session WHERE id = ?", (session,)).fetchone()
@@ -189,19 +189,19 @@ class Database:
         return row
 
     def write(self, row: Row) -> None:
-        """Put a session in, or in place of its old self; on the disk when this returns."""
+        """Add a session, or replace its earlier state. It is on disk on return."""
         keys, record = json.dumps(row.keys.to_json()), json.dumps(row.record)
         values = (row.id, keys, record, _digest(row), row.size, row.created_s, row.used_s)
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def touch(self, session: str, used_s: float) -> None:
-        """Note when a session was used last."""
+        """Set the time at which a session was last used."""
         with self._transaction():
             self._db.execute("UPDATE session SET used_s = ? WHERE id = ?", (used_s, session))
 
     def delete(self, session: str) -> None:
-        """Take a session out; nothing of it stays in the file."""
+        """Delete a session. Nothing of it stays in the file."""
         with self._transaction():
             self._db.execute("DELETE FROM session WHERE id = ?", (session,))
             self._db.execute("DELETE FROM lost WHERE id = ?", (session,))
@@ -214,16 +214,16 @@ class Database:
             self._db.execute("INSERT OR REPLACE INTO lost VALUES (?, ?)", (session, time.time()))
 
     def lost(self) -> dict[str, float]:
-        """Sessions whose entries could not be used, and when that was found out, since 1970."""
+        """Ids of sessions whose entries could not be used, with the time of that, seconds since 1970."""
         return {str(k): float(v) for k, v in self._db.execute("SELECT id, at_s FROM lost")}
 
     def close(self) -> None:
-        """Close it; everything is in its one file then."""
+        """Close the database. Everything is in its one file then."""
         self._db.close()
 
 
 def storage_error(exc: Exception) -> StorageError:
-    """What went wrong with the disk or the database, in words for the user."""
+    """Turn an error of the disk or the database into a `StorageError` in words for the user."""
     text = (exc.strerror or str(exc)) if isinstance(exc, OSError) else str(exc)
     if "disk is full" in text or (isinstance(exc, OSError) and exc.errno in FULL):
         return StorageError("the disk is full: free some space; until then changes are kept in memory only")

@@ -1,4 +1,4 @@
-"""Files and folders that only this user may read, written so that a crash leaves the old or the new."""
+"""Writes files and folders that only this user may read. A crash leaves the old file or the new one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
-PART = ".part"  # ends the name of a file that is being written
+PART = ".part"  # suffix of a file that is being written
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with mode 0700, and its parents; one that is there keeps its mode.
+    """Make a folder with mode 0700, and its parents. An existing folder keeps its mode.
 
     Raises:
         OSError: it cannot be made.
@@ -21,15 +21,15 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write a file with mode 0600 as a whole: after a crash the old one or the new one is there.
+    """Write a whole file with mode 0600. After a crash, the old or the new file is there.
 
     Args:
-        path: its name; a file of that name is replaced.
-        data: all of its bytes.
-        sync: wait until it is on the disk, so that a power cut does not lose it either.
+        path: the file. An existing file of that name is replaced.
+        data: its content.
+        sync: whether to wait until it is on the disk, so that a power cut does not lose it.
 
     Raises:
-        OSError: it cannot be written; nothing of it is left then.
+        OSError: it cannot be written. Nothing of it is left then.
     """
     part = path.with_name(f".{path.name}{PART}")
     try:
@@ -49,7 +49,7 @@ def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until a folder's names are on the disk; Windows does so by itself."""
+    """Wait until the names in a folder are on the disk. Windows does this by itself."""
     if os.name != "posix":
         return
     number = os.open(path, os.O_RDONLY)

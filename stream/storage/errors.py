@@ -1,11 +1,14 @@
-"""What the store cannot do."""
+"""Errors of the store."""
 
 from __future__ import annotations
 
 
 class StorageError(Exception):
-    """Something could not be kept or read; the session goes on in memory. Says why and the way out."""
+    """Something cannot be stored or read.
+
+    The session goes on in memory. The message says why and what to do.
+    """
 
 
 class DamagedError(StorageError):
-    """Something that was kept cannot be used: it is missing or its contents changed."""
+    """Something that was stored cannot be used, because it is missing or its content has changed."""

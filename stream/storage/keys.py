@@ -1,8 +1,8 @@
-"""Who may do what with a session: tokens, of which only hashes are kept.
+"""Tokens of a session and the rights they give. Only hashes of the tokens are stored.
 
-The owner's token is random. The others are derived from it and a nonce by HMAC-SHA-256 (RFC 2104), so the
-owner can be told them at any time although no token is kept. A new nonce makes a token void. A token has 192
-random bits, so a plain SHA-256 of it cannot be searched.
+The owner's token is random. The others are derived from it and a nonce by HMAC-SHA-256 (RFC 2104), so they
+can be shown to the owner at any time although they are not stored. A new nonce revokes a token. Tokens have
+192 random bits, so a token cannot be found from its SHA-256 by search.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ TOKEN_BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The hashes of a session's tokens.
+    """Hashes of a session's tokens.
 
     Attributes:
         owner: SHA-256 of the owner's token, hexadecimal.
-        nonces: what each other token is derived with.
+        nonces: the nonce from which each other token is derived.
         hashes: SHA-256 of each other token, hexadecimal.
-        room: name of the address under which it is watched, None for its id only.
+        room: room name under which the session can be watched. None if it has only its id.
     """
 
     owner: str
@@ -47,7 +47,7 @@ class Keys:
 
     @classmethod
     def issue(cls) -> tuple[Keys, str]:
-        """New keys, and the owner's token, which is not kept."""
+        """Make new keys and the owner's token, which is not stored."""
         token = secrets.token_urlsafe(TOKEN_BYTES)
         keys = cls(_hash(token), {}, {})
         for right in SHARED:
@@ -55,7 +55,7 @@ class Keys:
         return keys, token
 
     def right(self, token: str) -> Right | None:
-        """The right that a token gives; None for a token that does not belong to the session."""
+        """Return the right that a token gives. None if the token does not belong to the session."""
         given = _hash(token)
         found: Right | None = "own" if hmac.compare_digest(given, self.owner) else None
         for right in SHARED:
@@ -69,33 +69,33 @@ class Keys:
         return held is not None and right in GRANTS[held]
 
     def token(self, owner_token: str, right: Shared) -> str:
-        """The token of a right, derived from the owner's."""
+        """Derive the token of a right from the owner's token."""
         return _derive(owner_token, right, self.nonces[right])
 
     def renewed(self, owner_token: str, right: Shared) -> Keys:
-        """With another token for a right; the old one is void."""
+        """Return keys with another token for a right. The earlier token is revoked."""
         nonce = secrets.token_urlsafe(12)
         made = _hash(_derive(owner_token, right, nonce))
         return replace(self, nonces={**self.nonces, right: nonce}, hashes={**self.hashes, right: made})
 
     def to_json(self) -> dict[str, object]:
-        """As JSON values."""
+        """Return the keys as JSON values."""
         nonces, hashes = dict(self.nonces), dict(self.hashes)
         return {"owner": self.owner, "nonces": nonces, "hashes": hashes, "room": self.room}
 
     @classmethod
     def from_json(cls, value: object) -> Keys:
-        """From `to_json`.
+        """Read keys from the values that `to_json` made.
 
         Raises:
-            DamagedError: it is something else.
+            DamagedError: the values are something else.
         """
         if not isinstance(value, dict):
             raise DamagedError("its tokens are damaged")
         try:
             nonces = {right: str(value["nonces"][right]) for right in SHARED}
             hashes = {right: str(value["hashes"][right]) for right in SHARED}
-            room = value.get("room")  # there was none in the first version
+            room = value.get("room")  # missing in records of the first version
             return cls(str(value["owner"]), nonces, hashes, None if room is None else str(room))
         except (KeyError, TypeError) as exc:
             raise DamagedError("its tokens are damaged") from exc

@@ -1,4 +1,4 @@
-"""The pictures of one session on disk: PNG files named by what is in them."""
+"""The pictures of one session on disk: PNG files named by a hash of their content."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ FAST = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 class PictureFolder:
-    """Writes and reads pictures by name; the name is a hash of the file, so a changed file is found out.
+    """Writes and reads pictures by name. The name is a hash of the file, so that changed files are noticed.
 
     Args:
-        path: the folder; made when the first picture is written.
+        path: the folder; made with the first picture.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def write(self, image: Image) -> str:
-        """Put a picture, uint8 (H, W, 3), on the disk; returns its name.
+        """Write a picture, uint8 (H, W, 3), to disk. Returns its name.
 
         Raises:
             OSError: it cannot be written.
@@ -48,11 +48,11 @@ class PictureFolder:
         return name
 
     def read(self, name: str) -> Image:
-        """A picture, uint8 (H, W, 3).
+        """Read a picture, uint8 (H, W, 3).
 
         Raises:
-            DamagedError: it is missing or its contents changed.
-            StorageError: the disk does not give it.
+            DamagedError: it is missing or its content has changed.
+            StorageError: the disk cannot read it.
         """
         try:
             data = self._path(name).read_bytes()
@@ -68,18 +68,18 @@ class PictureFolder:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
     def size(self, name: str) -> int:
-        """Bytes of a picture."""
+        """Return the size of a picture, bytes."""
         return self._path(name).stat().st_size
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Delete every other picture, and what was left half written."""
+        """Delete all other pictures and files that were only half written."""
         for path in self.path.iterdir():
             stale = path.suffix == SUFFIX and path.stem not in names
             if stale or path.suffix == PART:
                 path.unlink(missing_ok=True)
 
     def delete(self) -> None:
-        """Delete what the store has put into the folder, and the folder where nothing else lies in it."""
+        """Delete the store's files in the folder, and the folder if nothing else is in it."""
         if not self.path.is_dir():
             return
         for path in self.path.iterdir():

@@ -1,4 +1,4 @@
-"""A session's looks as a JSON record and pictures, and back."""
+"""Converts a session's looks to a JSON record with pictures, and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stream.looks.look import (
 from stream.storage.errors import DamagedError
 
 Record = dict[str, object]
-PictureKey = tuple[str, int]  # what a picture is, and the version of what it belongs to
+PictureKey = tuple[str, int]  # what the picture is, and the version of its reference or edit
 PutPicture = Callable[[PictureKey, Image], str]
 GetPicture = Callable[[str], Image]
 T = TypeVar("T")
@@ -36,14 +36,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """What of a session outlives the server.
+    """The part of a session that outlives the server.
 
     Attributes:
-        looks: in their order, without outfits; see `frozen`.
+        looks: the looks in order, without outfits (see `frozen`).
         active: id of the look that is worn.
         enabled, overlay: see `Settings`.
-        demo: the demo is its source.
-        recordings: names of its recordings' folders.
+        demo: whether the demo is the source.
+        recordings: names of the recordings' folders.
     """
 
     looks: tuple[Look, ...]
@@ -55,7 +55,7 @@ class Snapshot:
 
     @property
     def mark(self) -> object:
-        """Equal for two snapshots of one session if and only if nothing has changed between them."""
+        """A value that is equal for two snapshots of a session only if nothing has changed between them."""
         looks = tuple(
             (
                 look.id, look.name, look.mode, look.strength, look.focus,
@@ -68,17 +68,17 @@ class Snapshot:
 
 
 def frozen(look: Look) -> Look:
-    """A copy of a look as it is now, without what is made anew: outfit and keyframes of Livery's own."""
+    """Copy a look in its present state, without what can be made again: its outfit and made keyframes."""
     own = look.focus is not None and look.pictures.find(look.focus) is not None
     return replace(look, outfit=None, held=None, focus=look.focus if own else None)
 
 
 def to_record(snapshot: Snapshot, put: PutPicture) -> Record:
-    """A snapshot as JSON values.
+    """Convert a snapshot to JSON values.
 
     Args:
         snapshot: the session.
-        put: keeps a picture and returns its name.
+        put: stores a picture and returns its name.
     """
     references: dict[str, Record] = {}
 
@@ -132,13 +132,13 @@ def _edit_to(edited: LookKeyframe, put: PutPicture) -> Record:
 
 @dataclass(slots=True)
 class Reading:
-    """A record on its way back.
+    """Reads a record.
 
     Attributes:
-        record: from `to_record`.
-        get: gives the picture of a name; raises DamagedError where it cannot be used.
-        problems: what could not be read back, for people.
-        names: of the pictures by what they are.
+        record: what `to_record` made.
+        get: returns the picture of a name. Raises DamagedError if it cannot be used.
+        problems: sentences for the user about what could not be read.
+        names: names of the pictures that were read, by what they are and their version.
     """
 
     record: Mapping[str, object]
@@ -148,7 +148,7 @@ class Reading:
     _references: dict[int, ReferencePicture] = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
-        """The session; what is damaged is left out and named in `problems`."""
+        """Return the session. Damaged parts are left out and named in `problems`."""
         record = self.record
         entries = record.get("looks")
         looks = [self._look(entry) for entry in entries] if isinstance(entries, list) else []
@@ -246,10 +246,10 @@ class Reading:
 
 
 def _of(kind: type[T], value: object) -> T:
-    """A value that must be of a type; whole numbers pass for float.
+    """Check that a value has a type. Whole numbers pass as float.
 
     Raises:
-        DamagedError: it is not.
+        DamagedError: it has another type.
     """
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)

@@ -1,7 +1,8 @@
-"""The store: sessions in a folder, kept for a time, bounded, and deleted for good when that is asked.
+"""Stores sessions in a folder for a limited time and size.
 
-A session is written pictures first, then its row in one transaction, then a copy of the row beside the
-pictures, then pictures of older states are deleted. A crash at any moment leaves the state before or after.
+A session is written in this order: its pictures, its row in one transaction, a copy of the row beside the
+pictures. Then the pictures of earlier states are deleted. A crash at any moment leaves the state before or
+after.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ T = TypeVar("T")
 DATABASE = "livery.db"
 FOLDER = "livery-sessions"
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-NEARLY_FULL = 0.8  # share of the bound from which owners are told
+NEARLY_FULL = 0.8  # share of the size limit from which owners are told
 DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """A session as it was kept: its keys, its looks, and what of them could not be read, for people."""
+    """A stored session: keys, looks, and sentences for the user about parts that could not be read."""
 
     keys: Keys
     snapshot: Snapshot
@@ -50,22 +51,22 @@ class Stored:
 
 
 class Storage:
-    """Keeps sessions. Methods that touch the disk run on its own thread, see `run`.
+    """Stores sessions. Methods that use the disk run on the store's own thread (see `run`).
 
     Args:
         config: where and how long.
 
     Raises:
-        StartError: the folder cannot be written, or another server uses it.
+        StartError: the folder cannot be written to, or another server uses it.
     """
 
     def __init__(self, config: StorageConfig) -> None:
         self.config = config
-        self.live: set[str] = set()  # sessions in use, which are not deleted to make room
+        self.live: set[str] = set()  # sessions in use; they are never deleted to make space
         self._sessions = config.folder / FOLDER
-        self._names: dict[str, dict[PictureKey, str]] = {}  # pictures on the disk, of sessions in use
+        self._names: dict[str, dict[PictureKey, str]] = {}  # names of the stored pictures of sessions in use
         self._rows: dict[str, Row] = {}  # without their records
-        self._lock = threading.Lock()  # one piece of work at a time
+        self._lock = threading.Lock()  # held by the work that runs
         try:
             make_folder(config.folder)
             make_folder(self._sessions)
@@ -78,7 +79,7 @@ class Storage:
                 f"nothing can be kept in {config.folder} ({why}): name a folder that this user may write to "
                 "with --data, or keep sessions in memory only with --no-store"
             ) from exc
-        number_from(int(time.time() * 10))  # above every number of a process that ran before
+        number_from(int(time.time() * 10))  # above all ids of earlier processes
         self._thread = ThreadPoolExecutor(1, "storage")
         self.expire()
 
@@ -106,7 +107,7 @@ class Storage:
         return [p for p in self._sessions.iterdir() if p.is_dir() and SESSION_ID.fullmatch(p.name)]
 
     def _copied(self, session: str) -> Row:
-        """The copy of a session's row, which lies beside its pictures."""
+        """Return the copy of a session's row that lies beside its pictures."""
         try:
             row = Row.from_text((self._sessions / session / ROW_COPY).read_text())
         except (OSError, UnicodeDecodeError) as exc:
@@ -116,7 +117,7 @@ class Storage:
         return row
 
     def _index(self) -> None:
-        """Learn what is kept; mend what is damaged; delete what belongs to no session."""
+        """Read what is stored, repair damage, and delete pictures that belong to no session."""
         for session in list(self._database.ids()):
             row = self._row(session)
             if row is None:
@@ -129,7 +130,7 @@ class Storage:
                 PictureFolder(folder).delete()
 
     def _row(self, session: str) -> Row | None:
-        """A session's row, or where that is damaged its copy; None where neither can be used."""
+        """Return a session's row, or its copy if the row is damaged. None if neither can be used."""
         try:
             return self._database.read(session)
         except (DamagedError, sqlite3.DatabaseError) as exc:
@@ -141,10 +142,10 @@ class Storage:
             return None
 
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
-        """Do something on the store's thread.
+        """Run work on the store's thread.
 
         Raises:
-            StorageError: the disk or the database does not do it.
+            StorageError: the disk or the database failed.
         """
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, partial(self._guarded, work, *arguments)
@@ -158,20 +159,20 @@ class Storage:
                 raise storage_error(exc) from exc
 
     def keys(self, session: str) -> Keys | None:
-        """Who may use a session that is kept; None where it is not. Touches no disk."""
+        """Return the keys of a stored session. None if it is not stored. This does not use the disk."""
         row = self._rows.get(session)
         return None if row is None else row.keys
 
     def in_room(self, room: str) -> str | None:
-        """The session that is watched under this name; None for a free one. Touches no disk."""
+        """Return the id of the session that has this room name, or None. This does not use the disk."""
         return next((row.id for row in self._rows.values() if row.keys.room == room), None)
 
     def write(self, session: str, keys: Keys, snapshot: Snapshot) -> None:
-        """Keep a session as it is now; it is on the disk when this returns.
+        """Store the present state of a session. It is on disk on return.
 
         Raises:
-            StorageError: there is no room for it.
-            OSError, sqlite3.Error: the disk or the database does not take it; the old state is kept.
+            StorageError: there is no space for it.
+            OSError, sqlite3.Error: the disk or the database failed. The earlier state is kept.
         """
         folder = PictureFolder(self._sessions / session)
         known = self._names.get(session, {})
@@ -194,7 +195,7 @@ class Storage:
         folder.keep_only(set(names.values()))
 
     def _make_room(self, session: str, size: int) -> None:
-        """Delete the sessions unused longest until one of `size` bytes fits."""
+        """Delete the sessions that were unused longest until `size` bytes fit."""
         most = self.config.max_mib * 2**20
         others = [row for row in self._rows.values() if row.id != session]
         total = size + sum(row.size for row in others)
@@ -214,10 +215,10 @@ class Storage:
             )
 
     def read(self, session: str) -> Stored | None:
-        """A session as it was kept; None where it is not.
+        """Read a stored session. None if it is not stored.
 
         Raises:
-            StorageError: the disk does not give it.
+            StorageError: the disk cannot read it.
         """
         row = self._row(session)
         if row is None:
@@ -230,14 +231,14 @@ class Storage:
         return Stored(row.keys, snapshot, tuple(reading.problems))
 
     def touch(self, session: str) -> None:
-        """Note that a session was in use until now."""
+        """Note that a session is in use now."""
         row = self._rows.get(session)
         if row is not None:
             self._rows[session] = replace(row, used_s=time.time())
             self._database.touch(session, self._rows[session].used_s)
 
     def forget(self, session: str) -> None:
-        """Delete a session, its pictures with it."""
+        """Delete a session with its pictures."""
         self._database.delete(session)
         PictureFolder(self._sessions / session).delete()
         self._rows.pop(session, None)
@@ -245,12 +246,12 @@ class Storage:
         self.lost.pop(session, None)
 
     def sleep(self, session: str) -> None:
-        """A session is not in use any more; it stays on the disk."""
+        """Note that a session is no longer in use. It stays on disk."""
         self._names.pop(session, None)
         self.touch(session)
 
     def expire(self) -> list[str]:
-        """Delete what was unused for longer than is kept; returns the sessions' ids."""
+        """Delete sessions that were unused for too long. Returns their ids."""
         before_s = time.time() - self.config.keep_days * DAY_S
         old = [row.id for row in self._rows.values() if row.used_s < before_s and row.id not in self.live]
         for session in old:
@@ -266,10 +267,10 @@ class Storage:
 
     @property
     def nearly_full(self) -> bool:
-        """Whether sessions unused longest are about to be deleted for want of room."""
+        """Whether sessions will soon be deleted for lack of space."""
         return sum(row.size for row in self._rows.values()) > NEARLY_FULL * self.config.max_mib * 2**20
 
     def close(self) -> None:
-        """Finish what was asked and close the database."""
+        """Finish pending work and close the database."""
         self._thread.shutdown()
         self._database.close()

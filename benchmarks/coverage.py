@@ -1,12 +1,11 @@
-"""`livery bench coverage`: how much of an edit is covered, how often rightly, with how many keyframes.
+"""`livery bench coverage`: how much of an edit is covered, whether rightly, and with how many keyframes.
 
-Each clip is played forward, then backward, with its first frame edited. Coverage is the share of the edit
-that the policy regards as seen with confidence by the reference in use, by `KeeperConfig`'s radius and
-threshold.
-What counts as covered is checked in two ways. Both compare the two components of the error with that radius:
-`held` at landmarks that the matcher was not given (half of all), against where they were detected in the
-keyframe; `known` on made-up pairs with known field and occluders, on the pixels where the edit lies and that
-are visible; `known, all` with the covered ones, which count as wrong.
+Each clip is played forward and then backward, with its first frame edited. Coverage is the share of the edit
+that the reference in use shows with enough confidence, by the radius and threshold of `KeeperConfig`. Whether
+pixels are rightly called covered is checked in two ways. Both compare each component of the error with that
+radius. `held` is measured at half of the landmarks, which the matcher is not given; the truth is where they
+were detected in the keyframe. `known` is measured on made pairs with known field and occluders, on visible
+pixels of the edit. `known, all` includes hidden pixels, which count as wrong.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ from reference import (
 )
 from reference.keyframes.sights import radius_px
 
-LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips of large movement
+LARGE = ("smirk_s", "liax_7", "hyperreenact_1")  # clips with large movement
 COLUMNS = (
     "frames", "covered >= 0.9 %", "coverage p5", "made", "made back", "per 5 s", "passed", "switches",
     "refused", "called %", "held %", "known %", "known, all %",
@@ -50,17 +49,24 @@ class Played:
     """Results of one edit on one clip."""
 
     coverage: list[float] = field(default_factory=list)
-    made: list[int] = field(default_factory=list)  # numbers of frames
-    passed: int = 0  # views on the way to one that joined the bank
+    made: list[int] = field(default_factory=list)  # frame numbers at which keyframes were made
+    passed: int = 0  # keyframes of passed views that joined the bank
     switches: int = 0
     refused: int = 0
-    called: list[float] = field(default_factory=list)  # share of judged points called covered, each frame
-    held: list[bool] = field(default_factory=list)  # whether each of them was
-    known: list[bool] = field(default_factory=list)  # likewise of visible pixels of known truth
-    known_all: list[bool] = field(default_factory=list)  # likewise with covered ones
+    called: list[float] = field(
+        default_factory=list
+    )  # of each frame, the share of judged points called covered
+    held: list[bool] = field(default_factory=list)  # whether each point called covered was right
+    known: list[bool] = field(default_factory=list)  # likewise for visible pixels with known truth
+    known_all: list[bool] = field(default_factory=list)  # likewise with hidden pixels
 
     def row(self, frames: int, seconds: float) -> dict[str, float]:
-        """By the names in `COLUMNS`; `frames` is how many were played forward, in `seconds`."""
+        """Return the values of a table row by the names in `COLUMNS`.
+
+        Args:
+            frames: number of frames played forward.
+            seconds: time they took.
+        """
         covered = np.array(self.coverage)
         forward = sum(n < frames for n in self.made)
         values = (
@@ -96,7 +102,7 @@ class CoverageJudge:
         return np.asarray(confidence_of(log_b, reach) >= self.config.threshold, np.bool_)
 
     def by_landmarks(self, frame: Image, seen: Landmarks, keyframe: Prepared, played: Played) -> None:
-        """On withheld landmarks of one frame and the keyframe that serves it."""
+        """Judge the withheld landmarks of one frame and the keyframe that serves it."""
         own = keyframe.landmarks
         if own is None:
             return
@@ -112,7 +118,7 @@ class CoverageJudge:
         played.held += (error[called] <= reach).tolist()
 
     def by_truth(self, pair: TruthPair, name: str, played: Played) -> None:
-        """On a pair of known field, where the edit lies."""
+        """Judge a pair of known field, where the edit lies."""
         own, seen = detect_landmarks(pair.reference), detect_landmarks(pair.frame)
         if own is None or seen is None:
             return
@@ -167,18 +173,18 @@ def play(
 
 
 class Tracked:
-    """A tracker that returns the clip's known landmarks in the order in which its frames are played."""
+    """A tracker that returns the clip's known landmarks, in the order in which its frames are played."""
 
     def __init__(self, landmarks: Sequence[Landmarks | None], order: Any) -> None:
         self._landmarks, self._order = landmarks, order
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
-        """The next frame's."""
+        """Return the landmarks of the next frame."""
         return self._landmarks[next(self._order)]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench coverage`."""
+    """Add the options of `livery bench coverage`."""
     parser.add_argument("--clips", nargs="*", help="names of val clips (default all)")
     parser.add_argument("--part", default="val", help="folder of the portraits (default %(default)s)")
     parser.add_argument("--edits", nargs="*", default=["tiger", "lipstick"], help="presets (tiger lipstick)")

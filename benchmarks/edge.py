@@ -97,7 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write JSON."""
+    """Measure, print the tables and write JSON. Returns 0."""
     clip = live.encode_clip(None if args.clip == "demo" else args.clip, LOOP_S, bitrate_bps=2_500_000)
     results: dict[str, list[Figures]] = {}
     for table, wanted in cases(args.seconds).items():
@@ -117,7 +117,7 @@ def show(title: str, rows: list[Figures]) -> None:
 
 
 def measure(wanted: list[Case], clip: live.EncodedClip, at_once: int) -> list[Figures]:
-    """Run cases in processes of their own, since the patch changes the whole process."""
+    """Run each case in a process of its own, since the patch changes the whole process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(at_once, mp_context=context, max_tasks_per_child=1) as pool:
         running: list[Future[Figures]] = [pool.submit(measure_case, case, clip) for case in wanted]
@@ -125,13 +125,13 @@ def measure(wanted: list[Case], clip: live.EncodedClip, at_once: int) -> list[Fi
 
 
 def measure_case(case: Case, clip: live.EncodedClip) -> Figures:
-    """One case, in this process."""
+    """Run one case in this process."""
     aiortc_patch.install(case.parts)
     return asyncio.run(connection(case, clip))
 
 
 async def connection(case: Case, clip: live.EncodedClip) -> Figures:
-    """Send through the relay and see what arrives, and when."""
+    """Send through the relay and note what arrives, and when."""
     address = get_host_addresses(use_ipv4=True, use_ipv6=False)[0]
     relay, source, arrivals = Relay(case.delay_s, case.loss), live.ClipTrack(clip, case.fps), live.Arrivals()
     await relay.start(address)
@@ -195,7 +195,7 @@ def encoders() -> list[Figures]:
         for index, picture in enumerate(pictures):
             frame = to_frame(picture, index * 3000, VIDEO_TIME_BASE)
             if index == 30:
-                encoder.target_bitrate = 1_200_000  # what a receiver's estimate (REMB) does
+                encoder.target_bitrate = 1_200_000  # as a receiver's estimate (REMB) would
             start_s = time.process_time()
             payloads, _ = encoder.encode(frame)
             cpu.append(time.process_time() - start_s)
@@ -222,7 +222,7 @@ def history() -> list[Figures]:
 
 
 def repeatable(name: str, parts: tuple[str, ...]) -> Figures:
-    """Send one key frame into a void and ask for each of its packets, in this process."""
+    """Send one key frame without a receiver and ask for each of its packets, in this process."""
     aiortc_patch.install(parts)
     return {"": name, **asyncio.run(_repeat(170_000))}
 

@@ -1,13 +1,14 @@
 """`livery bench endurance`: an edit kept on one person for ten minutes and more.
 
-The stream is one clip played forward and backward, each pass before a newly drawn camera: zoom, pan, light,
-noise, JPEG. The user's edit are dots on landmarks that the matcher is not given (half of all, always the
-same; references that are made on the way get no others). Every frame, every visible dot: how far its
-centroid lies from where the frame's own landmarks say, in pixels of the frame, and how its colour differs
-from the same paint under that frame's light (CIEDE2000); a dot more than 5 % of the face away is missing.
-`capped` is the mean error with a missing dot counted as that much. Coverage is what the policy sees. Warp
-error (see `matching.metrics`) is taken on the face between direct neighbours, once every two seconds.
-Frames are 512 x 512, and of the clip's 25 a second only some are shown to all rows alike (`--fps`).
+The stream is one clip, played forward and backward. Each pass has a newly drawn camera with zoom, pan, light,
+noise and JPEG. The user's edit consists of dots on half of the landmarks, always the same, which the matcher
+is not given. References that are made on the way do not get them either. For each visible dot of each frame
+the benchmark measures how far its centroid is from the place that the frame's own landmarks give, in pixels,
+and how its colour differs from the same paint under that frame's light (CIEDE2000). A dot that is more than 5
+% of the face away is missing. `capped` is the mean error in which a missing dot counts as that much. Coverage
+is as the policy sees it. Warp error (see `matching.metrics`) is measured on the face between neighbouring
+frames, every two seconds. Frames are 512 x 512. The clips have 25 frames a second; all rows are shown the
+same part of them (`--fps`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ ALONE, NO_BANK = "no replacement", "replacement without bank"
 
 
 def _values() -> array[float]:
-    return array("f")  # lists of a run's numbers would be what grows in it
+    return array("f")  # an array, because lists of numbers would dominate the process's growth
 
 
 @dataclass
@@ -66,10 +67,10 @@ class Minute:
     keyframes: int = 0
     switches: int = 0
     mib: float = 0.0
-    process_mb: float = 0.0  # of all rows together
+    process_mb: float = 0.0  # memory of the process, all rows together
 
     def row(self) -> dict[str, float]:
-        """Means by the names in `COLUMNS`."""
+        """Return the means by the names in `COLUMNS`."""
         means = (self.errors, self.capped, self.colours, self.shown, self.coverage, self.warp)
         error, capped, colour, shown, covered, warp = (_mean(values) for values in means)
         values = (error, capped, colour, 100 * shown, covered, self.keyframes, self.switches, warp, self.mib)
@@ -83,14 +84,14 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def dotted(passes: Passes) -> tuple[Dots, Edit]:
-    """The dots and the user's edit of the clip's first frame."""
+    """Return the dots, and the user's edit of the clip's first frame."""
     dots = choose_dots(passes.landmarks[0], withheld_points())
     painted = dots.paint(passes.clean[0].astype(np.float32), passes.landmarks[0])
     return dots, Edit(passes.clean[0], np.clip(np.rint(painted), 0, 255).astype(np.uint8))
 
 
 def times(minutes: float, fps: float) -> Iterator[tuple[float, bool]]:
-    """Times of the frames shown, and whether each directly follows its neighbour in the clip."""
+    """Return the times of the shown frames, and whether each directly follows its neighbour in the clip."""
     step, warp_due = round(CLIP_FPS / fps), 0
     for n in range(0, round(60 * minutes * CLIP_FPS), step):
         yield n / CLIP_FPS, False
@@ -151,10 +152,10 @@ def _warp(last: tuple[Shown, dict[str, Image]], made: Image, shown: Shown, name:
 
 
 def rows_of(edit: Edit, passes: Passes, matcher: Matcher) -> dict[str, Callable[[], Carrier]]:
-    """The rows without StreamEdit's, by name."""
+    """Return the rows except StreamEdit's, by name."""
     first = passes.landmarks[0]
     keeper = KeeperConfig(background=False, max_match_s=10.0)
-    content = replace(keeper, policy=PolicyConfig(min_coverage=0.0, recover=0.0))  # with whatever is covered
+    content = replace(keeper, policy=PolicyConfig(min_coverage=0.0, recover=0.0))  # any coverage is enough
     return {
         OURS: lambda: Propagated(edit, first, matcher, keeper),
         PAIRED: lambda: Propagated(edit, first, matcher, replace(keeper, pair_match_s=10.0)),
@@ -166,7 +167,7 @@ def rows_of(edit: Edit, passes: Passes, matcher: Matcher) -> dict[str, Callable[
 def sweep_of(
     edit: Edit, passes: Passes, matcher: Matcher, thresholds: Sequence[float], windows_s: Sequence[float]
 ) -> dict[str, Carrier]:
-    """StreamEdit's rule at each threshold and window, by name."""
+    """Return StreamEdit's rule at each threshold and window, by name."""
     first = passes.landmarks[0]
     return {
         f"StreamEdit's rule, {threshold:g} / {window:g} s": Rolling(
@@ -178,7 +179,7 @@ def sweep_of(
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench endurance`."""
+    """Add the options of `livery bench endurance`."""
     parser.add_argument("--minutes", type=float, default=10.0, help="of stream (default %(default)s)")
     parser.add_argument("--clip", default="smirk_s", help="val clip (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the passes (default %(default)s)")
@@ -226,7 +227,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(name: str, minutes: Sequence[Minute]) -> dict[str, Any]:
-    """A row of the table: means over the minutes, drift, and each minute."""
+    """Return a row of the table: means over the minutes, drift, and each minute."""
     by_minute = [m.row() for m in minutes]
     mean = {c: _mean([m[c] for m in by_minute]) for c in COLUMNS}
     first, last = by_minute[0], by_minute[-1]
@@ -240,14 +241,14 @@ def summary(name: str, minutes: Sequence[Minute]) -> dict[str, Any]:
 
 
 def best_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All rows, but only the one with the least capped error of StreamEdit's sweep."""
+    """Return all rows, but of StreamEdit's sweep only the one with the smallest capped error."""
     swept = [r for r in results if r["row"].startswith("StreamEdit")]
     best = min(swept, key=lambda r: float(r["mean"]["capped px"]), default=None)
     return [r for r in results if r not in swept or r is best]
 
 
 def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Error, colour, share shown and coverage by minute, as PNG."""
+    """Plot error, colour, share of dots shown and coverage by minute, as PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,8 +1,9 @@
 """`livery bench figures`: pictures for the documentation, from published results and the demo's face.
 
-`calibration.png` shows what `quality.json` holds: how often errors stay below a bound against how often
-`log_b` says so, and the figures of doubt. `fields.png` shows one made pair of known field on scikit-image's
-astronaut: the frame, what each matcher makes of the reference, its error and its doubt.
+`calibration.png` shows results of `quality.json`: how often errors stay below a bound, against how often
+`log_b` predicts it, and measures of the uncertainty. `fields.png` shows one made pair with known field on
+scikit-image's astronaut: the frame, the reference as each matcher warps it, the error and the predicted
+error.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from correspondence import Float, Image, detect_landmarks, warp_image
 
 ROWS = ("DIS medium", "classical", "ours xs2", "thorough")
 LABELS = {"ours xs2": "network (xs2)"}
-WORST_PX = 16.0  # errors and scales are drawn up to this
+WORST_PX = 16.0  # errors and scales above this look alike
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench figures`."""
+    """Add the options of `livery bench figures`."""
     parser.add_argument("--results", type=Path, default=RESULTS / "quality.json", help="of bench quality")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder (default docs)")
     parser.add_argument("--seed", type=int, default=3, help="of the made pair")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write both pictures; 0."""
+    """Write both pictures. Returns 0."""
     from skimage.data import astronaut, coffee
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def draw_calibration(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Coverage, and sparsification against occlusion, of each row of `ROWS` in `bench quality`'s results."""
+    """Draw coverage, and sparsification against occlusion, for each of `ROWS` in `bench quality`'s results."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
@@ -68,7 +69,7 @@ def draw_calibration(results: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_fields(pair: TruthPair, methods: Sequence[Method], path: Path) -> None:
-    """Frame and reference, then for each method the warped reference, its error and its doubt."""
+    """Draw frame and reference, then for each method the warped reference, its error and its uncertainty."""
     from matplotlib.figure import Figure
 
     behind, here = detect_landmarks(pair.reference), detect_landmarks(pair.frame)

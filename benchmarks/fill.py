@@ -1,9 +1,10 @@
-"""`livery bench fill`: compares frames between references, and masked fills, with all simpler methods.
+"""`livery bench fill`: compares the diffusion model with simpler methods, for gaps and for masked fills.
 
-Frames 0 to 81 of each clip at 256 x 256 hold three gaps of 27; both ends of a gap are given. Each row says
-what it sees of the frame it makes: nothing, its landmarks, or the frame itself (as a driving video shows
-it). `--long` makes one gap of each clip's first 270 frames instead. Without `--weights` the classical rows
-are measured and the others named as not measured. Results are written after each clip; `--resume` goes on.
+Frames 0 to 81 of each clip at 256 x 256 hold three gaps of 27 frames, and both ends of a gap are given. Each
+row of the table says what the method sees of the frame it makes: nothing, its landmarks, or the frame itself
+(as a driving video shows it). `--long` makes one gap of each clip's first 270 frames instead. Without
+`--weights` only the classical rows are measured, and the others are listed as not measured. Results are
+written after each clip. `--resume` continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Figures = dict[str, float]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of the benchmark."""
+    """Add the options of `livery bench fill`."""
     parser.add_argument("--weights", type=Path, metavar="DIR", help="of the diffusion model; none: no model")
     parser.add_argument(
         "--ablation",
@@ -67,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write the results."""
+    """Measure, print the tables and write the results. Returns 0."""
     if args.gap < 3 or args.stride < 1:
         raise ValueError(f"--gap must be 3 or more and --stride 1 or more, got {args.gap} and {args.stride}")
     if os.environ.get("OMP_NUM_THREADS") is None and args.weights is not None and args.device == "cpu":
@@ -117,12 +118,12 @@ def _clip(path: Path, limit: int) -> tuple[list[Image], list[Landmarks | None]]:
 
 
 def gap_numbers(count: int, gap: int) -> list[tuple[int, int]]:
-    """End points of the gaps of a clip of `count` frames: three at most, one after the other."""
+    """Return the ends of the gaps of a clip with `count` frames: at most three, one after the other."""
     return [(k * gap, (k + 1) * gap) for k in range(3) if (k + 1) * gap < count]
 
 
 def wanted_numbers(first: int, last: int, stride: int) -> list[int]:
-    """Pairs of neighbours every `stride` frames between two references, for the warp error."""
+    """Return pairs of neighbours, one every `stride` frames between two references, for the warp error."""
     starts = range(first + min(stride, (last - first) // 2), last - 1, max(2, stride))
     return [n for start in starts for n in (start, start + 1)]
 
@@ -162,7 +163,7 @@ def _gaps(path: Path, rows: Sequence[Row], args: argparse.Namespace, results: di
 
 
 def _sheet(out: str, clip: str, row: str, gap: ClipGap, made: dict[int, Image]) -> None:
-    """Two made frames beside their truth, for looking at; under benchmarks/results/OUT-sheets (untracked)."""
+    """Write two made frames beside their truth to benchmarks/results/OUT-sheets, which is not tracked."""
     folder = RESULTS / f"{out}-sheets"
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [gap.wanted[0], gap.wanted[len(gap.wanted) // 2]]

@@ -86,7 +86,8 @@ class Run:
         seconds: measured time.
         delays: (seconds since the start of the run, latency in seconds) of each frame received.
         sent, received: different frames sent and received in the measured time.
-        cpu: CPU time of the server over wall time, 1 is one core; rss: bytes at the end.
+        cpu: CPU time of the server over wall time; 1 is one core.
+        rss: resident memory at the end, bytes.
         told: the server's own statistics at the end.
     """
 
@@ -100,13 +101,13 @@ class Run:
     told: dict[str, Any] = field(default_factory=dict)
 
     def latency(self) -> dict[str, float]:
-        """Percentiles of the latency, milliseconds. Infinite if no frame came back."""
+        """Return percentiles of the latency, milliseconds. Infinite if no frame came back."""
         if not self.delays:
             return dict.fromkeys(("p50", "p95", "p99"), float("inf"))
         return percentiles(1000 * delay for _, delay in self.delays)
 
     def summary(self) -> dict[str, Any]:
-        """The figures for JSON."""
+        """Return the figures for JSON."""
         return {
             "server": self.name,
             **{f"latency_ms_{name}": value for name, value in self.latency().items()},
@@ -120,7 +121,7 @@ class Run:
 
 
 def row(one: Run) -> list[str | float]:
-    """A line of the table."""
+    """Return a line of the table."""
     summary, latency = one.summary(), one.latency()
     return [
         one.name,
@@ -134,7 +135,7 @@ def row(one: Run) -> list[str | float]:
 
 
 def grouped(runs: Iterable[Run]) -> list[list[Run]]:
-    """Runs by name, in the order first seen."""
+    """Group runs by name, in the order in which the names first occur."""
     groups: dict[str, list[Run]] = {}
     for one in runs:
         groups.setdefault(one.name, []).append(one)
@@ -144,18 +145,18 @@ def grouped(runs: Iterable[Run]) -> list[list[Run]]:
 async def observe(
     one: Run, source: live.ClipTrack, arrivals: live.Arrivals, process: psutil.Process, warm_up_s: float
 ) -> None:
-    """Let a run take its time and fill in its figures."""
+    """Wait while a run is measured, and fill in its figures."""
     await asyncio.sleep(warm_up_s)
     from_s, cpu_s = time.monotonic(), live.cpu_s(process)
     await asyncio.sleep(one.seconds)
     until_s = time.monotonic()
     one.cpu, one.rss = (live.cpu_s(process) - cpu_s) / (until_s - from_s), process.memory_info().rss
-    await asyncio.sleep(1.0)  # what is still on its way
+    await asyncio.sleep(1.0)  # for frames that are still on their way
     one.delays, one.sent, one.received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
 
 
 async def measure_server(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
-    """Livery: publish, wear the preset, watch."""
+    """Measure Livery: publish, wear the preset, watch."""
     one = Run("livery", args.seconds)
     async with contextlib.AsyncExitStack() as stack:
         session = await open_session(stack, clip, args)
@@ -165,7 +166,7 @@ async def measure_server(clip: live.EncodedClip, args: argparse.Namespace) -> Ru
 
 
 async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
-    """aiortc's echo: the same source, sent back."""
+    """Measure aiortc's echo: the same source, sent back."""
     one = Run("aiortc echo", args.seconds)
     async with contextlib.AsyncExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "echo.log"
@@ -184,7 +185,7 @@ async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
 
 @dataclass(slots=True)
 class MeasuredSession:
-    """A session that is published, edited and watched by this process."""
+    """A session that this process publishes, edits and watches."""
 
     http: aiohttp.ClientSession
     url: str
@@ -194,7 +195,11 @@ class MeasuredSession:
     arrivals: live.Arrivals
 
     async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST JSON below the session; raises RuntimeError with the server's words where it refuses."""
+        """POST JSON to a path of the session.
+
+        Raises:
+            RuntimeError: the server refused; the message is the server's.
+        """
         headers = {"Authorization": f"Bearer {self.token}"}
         async with self.http.post(f"{self.url}{path}", json=body, headers=headers) as answer:
             if answer.status >= 300:
@@ -202,7 +207,11 @@ class MeasuredSession:
             return await answer.json() if answer.content_type == "application/json" else None
 
     async def live(self) -> None:
-        """Wait until the server has seen some pictures; raises TimeoutError after 30 s."""
+        """Wait until the server has seen some pictures.
+
+        Raises:
+            TimeoutError: it has not after 30 s.
+        """
         headers = {"Authorization": f"Bearer {self.token}"}
         async with asyncio.timeout(30):
             while True:
@@ -213,7 +222,7 @@ class MeasuredSession:
                 await asyncio.sleep(0.2)
 
     async def tell(self) -> dict[str, Any]:
-        """The session's own statistics, from its events socket."""
+        """Return the session's own statistics, from its events socket."""
         async with self.http.ws_connect(f"{self.url}/events", params={"token": self.token}) as events:
             async with asyncio.timeout(10):
                 while True:
@@ -256,12 +265,12 @@ async def open_session(
 
 @dataclass(slots=True)
 class Stall:
-    """The pipeline held for five seconds.
+    """A run in which the pipeline is held for five seconds.
 
     Attributes:
-        began_s: when it was held; times of `delays` and `rss` count from the same start.
+        began_s: when it was held. Times of `delays` and `rss` count from the same start.
         delays: (arrival, latency) of each frame, seconds.
-        rss: (time, bytes) of the server.
+        rss: (time in seconds, resident memory in bytes) of the server.
     """
 
     began_s: float
@@ -269,7 +278,7 @@ class Stall:
     rss: list[tuple[float, int]]
 
     def summary(self) -> dict[str, float]:
-        """Latency before, time from the first frame after the stall until it is normal again, memory."""
+        """Return the latency before the stall, the time until it is normal again, and the memory."""
         before = [delay for at_s, delay in self.delays if at_s < self.began_s]
         normal_s = max(2 * float(np.percentile(before, 95)), 0.1) if before else float("nan")
         gap = longest_gap([at_s for at_s, _ in self.delays])
@@ -288,7 +297,7 @@ class Stall:
 
 
 def longest_gap(times_s: list[float]) -> tuple[float, float]:
-    """Start and end of the longest time without an arrival."""
+    """Return start and end of the longest time without an arrival."""
     gaps = np.diff(times_s)
     at = int(np.argmax(gaps))
     return times_s[at], times_s[at + 1]
@@ -314,7 +323,7 @@ async def measure_stall(clip: live.EncodedClip, args: argparse.Namespace) -> Sta
 
 
 def plot(best: list[Run], stalled: Stall | None, path: Path) -> None:
-    """Latency over time and its distribution, and the stall where measured, as PNG."""
+    """Plot latency over time, its distribution, and the stall if measured, as PNG."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -1,11 +1,11 @@
-"""`livery bench moments`: what gives a worn edit away. Here: a hand or an object that crosses the face.
+"""`livery bench moments`: hands and objects that cross the face, and what they do to a worn edit.
 
-Held-out hands, objects and glasses cross the faces of the val clips; three presets are worn from the first
-frame. The same frames are edited without and with the cover's network, in one run. The truth is the same
-edit on the frame without the cover. Leak: share of the edited pixels under the cover that come out painted.
-Lost: share of those beside it near which no edit is left. AUROC, leak and lost of the network alone are
-taken on its own crops, for sprites and for real covered pictures apart. False: share of the face of
-uncovered frames that counts as covered.
+Hands, objects and glasses that were held out of training cross the faces of the val clips. Three presets are
+worn from the first frame. The same frames are edited without and with the cover network, in one run. The
+truth is the same edit on the frame without the cover. Leak is the share of edited pixels under the cover that
+come out painted. Lost is the share of edited pixels beside the cover near which no edit is left. AUROC, leak
+and lost of the network alone are measured on its own crops, separately for pasted and for real covers. False
+is the share of the face that counts as covered in frames without a cover.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from reference.keyframes.keeper_config import KeeperConfig
 
 PRESETS = ("lipstick", "tiger", "freckles")
 KINDS = ("hand", "object", "glasses")
-PAINTED = 8  # levels by which a pixel differs where it is painted
-EDITED = 16  # levels by which the truth differs where it counts as edited
-NEAR = 5  # side of the square in which a lost pixel's edit may still lie, pixels
-SHOWN = 5  # frames of a crossing on a sheet
+PAINTED = 8  # a pixel that differs by as many levels counts as painted
+EDITED = 16  # a pixel whose truth differs by as many levels counts as edited
+NEAR = 5  # side of the square around a pixel in which its edit may lie, pixels
+SHOWN = 5  # frames of a crossing that a sheet shows
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the benchmark's options."""
+    """Add the options of `livery bench moments`."""
     parser.add_argument("--frames", type=int, default=24, help="frames of a crossing (default 24)")
     parser.add_argument("--stride", type=int, default=2, help="every n-th frame of the clips (default 2)")
     parser.add_argument("--clips", nargs="*", help="stems of val clips; all when left out")
@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure everything; print two tables and write benchmarks/results/OUT.json and OUT-sheets/."""
+    """Measure, print two tables, and write benchmarks/results/OUT.json and OUT-sheets/. Returns 0."""
     finder = CoverFinder.load(args.weights)
     matchers = {
         "cover off": Matcher.load(args.matcher, cover=False),
@@ -87,12 +87,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def replace_cover(matcher: Matcher, finder: CoverFinder | None) -> Matcher:
-    """The same matcher with another finder of covers."""
+    """Return the same matcher with another finder of covers."""
     return Matcher(matcher.backend, finder)
 
 
 def crossing(name: str, frames: list[Image], covers: Sequence[Cover], kind: str, number: int) -> Scene | None:
-    """A cover's way over a clip; None where the first frame shows no face."""
+    """Draw a cover's path over a clip. None if the first frame shows no face."""
     rng = np.random.default_rng((number, KINDS.index(kind)))
     tracker = LandmarkTracker()
     found = [tracker(frame, i / 25) for i, frame in enumerate(frames)]
@@ -112,20 +112,20 @@ def crossing(name: str, frames: list[Image], covers: Sequence[Cover], kind: str,
 
 
 class KnownLandmarks:
-    """Hands out known landmarks one by one, as a tracker would."""
+    """Returns known landmarks one by one, as a tracker would."""
 
     def __init__(self, known: Sequence[Landmarks | None]) -> None:
         self._known = iter(known)
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
-        """The next frame's."""
+        """Return the landmarks of the next frame."""
         return next(self._known)
 
 
 def worn(
     frames: Sequence[Image], seen: Sequence[Landmarks | None], edit: Edit, matcher: Matcher, keyframes: bool
 ) -> Iterator[tuple[Image, int]]:
-    """The edit on each frame, and how many references there are then."""
+    """Return each frame with the edit, and the number of references at that time."""
     references = KeeperConfig(background=False, max_match_s=10.0) if keyframes else None
     config = PropagatorConfig(references=references)
     propagator = Propagator(edit, matcher, KnownLandmarks(seen), config)
@@ -138,7 +138,10 @@ def worn(
 def wear(
     scene: Scene, matchers: dict[str, Matcher], keyframes: bool, sums: dict[tuple[str, str, str], Sums]
 ) -> list[list[Image]]:
-    """Score the presets on a scene; rows of pictures for its sheet: covered, then each behaviour's."""
+    """Score the presets on a scene.
+
+    Returns rows of pictures for its sheet: covered frames, then each behaviour's.
+    """
     first = scene.seen[0]
     assert first is not None
     tracker = LandmarkTracker()
@@ -163,7 +166,10 @@ def wear(
 
 
 def signing(clip: Path, matchers: dict[str, Matcher], args: argparse.Namespace) -> None:
-    """A sheet of a held-out clip of a person signing; nothing is scored, since no frame is known without."""
+    """Make a sheet of a held-out clip of a person signing.
+
+    It is not scored, because no uncovered frame is known.
+    """
     frames = read_clip(clip, None, args.size)[::3]
     tracker = LandmarkTracker()
     seen = [tracker(frame, i * 0.12) for i, frame in enumerate(frames)]
@@ -178,7 +184,7 @@ def signing(clip: Path, matchers: dict[str, Matcher], args: argparse.Namespace) 
 
 
 def score(into: Sums, scene: Scene, i: int, truth: Image, made: Image) -> None:
-    """Leak and lost of one frame, where there is anything to leak or to lose."""
+    """Measure leak and lost of one frame, if there are pixels to measure."""
     edited = cv2.absdiff(truth, scene.clean[i]).max(axis=2) > EDITED
     painted = cv2.absdiff(made, scene.covered[i]).max(axis=2)
     under, beside = edited & (scene.alpha[i] > 0.9), edited & (scene.alpha[i] < 0.1)
@@ -195,7 +201,7 @@ def report(
     pixels: Pixels,
     cost: float,
 ) -> dict[str, Any]:
-    """Print the tables; everything as it goes into the results."""
+    """Print the tables and return all values for the results."""
     edits: list[list[str | float]] = [
         [*key, 100 * held.mean("leak"), 100 * held.mean("lost"), held.mean("references")]
         for key, held in sums.items()
@@ -221,7 +227,7 @@ def report(
 
 
 def sheet(scene: Scene, rows: list[list[Image]], out: str, shown: int = SHOWN) -> None:
-    """Frames of a crossing, covered, without and with the cover's network, below each other."""
+    """Draw frames of a crossing in rows: covered, without and with the cover network."""
     folder = RESULTS / f"{out}-sheets"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = np.linspace(2, len(scene.covered) - 3, shown).round().astype(int)

@@ -1,4 +1,4 @@
-"""Covers that cross a face: held-out hands and objects laid over each frame of a clip, with the truth."""
+"""Hands and objects laid over each frame of a clip, so that they cross the face, with the known truth."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from correspondence.training.cover.occluders import Cover
 from correspondence.types import Float, Image
 
 SIZES = {"hand": (0.8, 1.15), "object": (0.5, 0.85), "mask": (0.7, 0.9), "glasses": (0.8, 1.0)}  # faces
-REACH = 1.1  # from where to where a cover crosses, faces from the face's middle
+REACH = 1.1  # a path begins and ends this far from the face's middle, face sizes
 SKIN = (50, 280, 9, 205, 425, 4)  # landmarks on cheeks, forehead, nose
-OWN_COLOUR = 0.5  # share of the hands that get the face's colour
+OWN_COLOUR = 0.5  # share of hands that are given the face's colour
 
 
 def occluders_dir() -> Path:
-    """The folder of covers: $LIVERY_OCCLUDERS, else ../shared/occluders beside the repository.
+    """Return the folder of covers: $LIVERY_OCCLUDERS, else ../shared/occluders beside the repository.
 
     Raises:
-        FileNotFoundError: it has no manifest.
+        FileNotFoundError: the folder has no manifest.
     """
     named = os.environ.get("LIVERY_OCCLUDERS")
     folder = Path(named) if named else ROOT.parent / "shared" / "occluders"
@@ -40,10 +40,12 @@ class Scene:
     """A clip's frames and one cover that crosses them.
 
     Attributes:
-        name: of the clip; kind: of the cover.
-        clean, covered: uint8 (H, W, 3) each; the first frame is not covered.
-        alpha: of the cover, float32 (H, W) each, [0, 1].
-        seen: landmarks found in the covered frames; None where the face is lost.
+        name: name of the clip.
+        kind: kind of cover.
+        clean, covered: frames without and with the cover, uint8 (H, W, 3) each. The first frame is not
+            covered.
+        alpha: opacity of the cover in each frame, float32 (H, W), [0, 1].
+        seen: landmarks found in each covered frame. None where the face is lost.
     """
 
     name: str
@@ -56,12 +58,15 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crossing:
-    """One cover's way over a face: in from one side, out on the other, turning a little, once.
+    """One cover's path over a face: in on one side and out on the other, turning a little.
 
     Attributes:
-        picture: premultiplied, float32 (h, w, 4), RGB [0, 255] and alpha [0, 1], in the face's light.
-        size: of its longer side, faces.
-        heading: of its way, radians; offset: beside the face's middle, faces; turn: radians, at both ends.
+        picture: the cover in the face's light, premultiplied, float32 (h, w, 4), RGB in [0, 255] and alpha in
+            [0, 1].
+        size: its longer side, face sizes.
+        heading: direction of the path, radians.
+        offset: distance of the path from the face's middle, face sizes.
+        turn: rotation at both ends of the path, radians.
     """
 
     picture: Float
@@ -72,7 +77,7 @@ class Crossing:
 
     @classmethod
     def of(cls, cover: Cover, frame: Image, landmarks: Landmarks, rng: np.random.Generator) -> Crossing:
-        """A way by chance, the cover lit as the face of a frame is."""
+        """Draw a random path. The cover is lit as the face of the frame is."""
         picture = cover.picture.astype(np.float32)
         alpha = picture[..., 3:] / 255
         at = np.clip(np.rint(landmarks.points[list(SKIN), :2]), 0, np.array(frame.shape[1::-1]) - 1).astype(
@@ -95,11 +100,13 @@ class Crossing:
         )
 
     def over(self, frame: Image, landmarks: Landmarks, time: float, step: float) -> tuple[Image, Float]:
-        """The frame with the cover at a time of its way.
+        """Lay the cover over a frame.
 
         Args:
-            frame: uint8 (H, W, 3); landmarks: of its face.
-            time: [0, 1] from in to out; step: of time a frame takes, which blurs it along its way.
+            frame: uint8 (H, W, 3).
+            landmarks: landmarks of its face.
+            time: position on the path, [0, 1].
+            step: the part of the path in one frame, by which the cover is blurred.
 
         Returns:
             The picture, uint8 (H, W, 3), and the cover's alpha, float32 (H, W), [0, 1].
@@ -129,7 +136,7 @@ class Crossing:
 
 
 def _moved(laid: Float, by: Float) -> Float:
-    """Blurred along a way of so many pixels."""
+    """Blur a picture along a path of some pixels."""
     length = round(float(np.hypot(*by)))
     if length < 2:
         return laid

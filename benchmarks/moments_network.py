@@ -1,4 +1,4 @@
-"""What the cover's network says by itself: of crossings, of real covers, of uncovered faces, at what cost."""
+"""The cover network measured alone: on crossings, real covers and uncovered faces, and its time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from correspondence.training.cover.signing import Hands
 from correspondence.types import Bool, Float, Image
 
 TRAITS = {"lp_d13": "glasses", "liax_7": "beard", "lp_d20": "side light", "latentsync_demo3": "side light"}
-Pixels = dict[str, list[tuple[Float, Bool]]]  # by kind of cover: probabilities, and whether hidden
+Pixels = dict[str, list[tuple[Float, Bool]]]  # by kind of cover: probabilities, and which are hidden
 
 
 def alone(scene: Scene, finder: CoverFinder, pixels: Pixels) -> None:
-    """What the network says of each covered frame, against the cover's alpha."""
+    """Compare the network's answer for each covered frame with the cover's alpha."""
     reference = face_crop(scene.clean[0], scene.seen[0])
     for frame, alpha, seen in zip(scene.covered[1:], scene.alpha[1:], scene.seen[1:], strict=True):
         if seen is None or float(alpha.max()) < 0.5:
@@ -37,20 +37,21 @@ def alone(scene: Scene, finder: CoverFinder, pixels: Pixels) -> None:
 
 
 def keep(pixels: Pixels, kind: str, probability: Float, truth: Float, face: Bool) -> None:
-    """Keep the face's pixels that are surely hidden or surely not."""
+    """Keep the face's pixels that are surely hidden or surely visible."""
     judged = face & ((truth > 0.9) | (truth < 0.1))
     pixels.setdefault(kind, []).append((probability[judged], truth[judged] > 0.5))
 
 
 def real(finder: CoverFinder, pixels: Pixels, hands: Hands | None) -> None:
-    """Held-out pictures of real covers without a reference, and clips with their first frame as reference.
+    """Judge held-out pictures of real covers without a reference, and clips with their first frame as one.
 
-    The clips' truth comes from hand landmarks and GrabCut; where it may be wrong nothing is judged, and
+    The clips' truth comes from hand landmarks and GrabCut. Pixels where it may be wrong are not judged, and
     frames in which no hand was found are left out.
 
     Args:
-        finder: of covers; pixels: takes what is found.
-        hands: finds the clips' hands; None leaves the clips out.
+        finder: finder of covers.
+        pixels: receives the judged pixels.
+        hands: finds hands in the clips. None leaves the clips out.
     """
     find = one_face()
     for picture in read_pictures(occluders_dir(), find):
@@ -69,7 +70,7 @@ def real(finder: CoverFinder, pixels: Pixels, hands: Hands | None) -> None:
 
 
 def judge(finder: CoverFinder, picture: Covered, reference: Image | None, kind: str, pixels: Pixels) -> None:
-    """What the network says of a really covered crop."""
+    """Compare the network's answer for a really covered crop with the truth."""
     matrix = crop_matrix(picture.points)
 
     def upright(mask: Float) -> Float:
@@ -83,7 +84,7 @@ def judge(finder: CoverFinder, picture: Covered, reference: Image | None, kind: 
 
 
 def uncovered(name: str, frames: list[Image], finder: CoverFinder, bare: dict[str, Sums]) -> None:
-    """What counts as hidden in a clip that nothing hides, as it is and darkened with a sensor's noise."""
+    """Measure what counts as hidden in an uncovered clip, as it is and darkened with sensor noise."""
     rng = np.random.default_rng(0)
     dark = [np.clip(f * np.float32(0.3) + rng.normal(0, 6, f.shape), 0, 255).astype(np.uint8) for f in frames]
     for how, pictures in (("as it is", frames), ("darkened", dark)):
@@ -104,7 +105,7 @@ def uncovered(name: str, frames: list[Image], finder: CoverFinder, bare: dict[st
 
 
 def cost_ms(finder: CoverFinder, clips: Sequence[Path], size: int) -> float:
-    """Median time of one look, ms of its thread: crop, network, what follows it."""
+    """Measure the median time of one run, ms of its thread: crop, network and post-processing."""
     frame = read_clip(clips[0], 1, size)[0]
     landmarks = LandmarkTracker()(frame, 0.0)
     assert landmarks is not None

@@ -1,11 +1,11 @@
-"""`livery bench quality`: fields of real clips and of known truth, every method in one run.
+"""`livery bench quality`: fields on real clips and on pairs with known truth, every method in one run.
 
-Reference is frame 0 and stays so. Reconstruction is reference(x + field(x)) alone: no live pixels, no gain,
-all pixels. Landmarks given to the methods and those they are judged by come from one FaceMesh; therefore the
-*withheld* columns: half of the points are taken from what the method is given and used to judge it.
+The reference is always frame 0. Reconstruction is reference(x + field(x)) alone, over all pixels, without
+live pixels and without a gain. The landmarks that methods are given and those that judge them come from one
+FaceMesh. Hence the *withheld* columns: half of the points are kept from the method and used to judge it.
 
-Every finished part is kept in `--cache`, so a run that was cut goes on where it stopped; a part measured with
-other code of the matcher, other weights or other options is measured again.
+Every finished part is kept in `--cache`, so that an interrupted run continues where it stopped. A part that
+was measured with other matcher code, other weights or other options is measured again.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TRUTH_SEEDS = (0, 1)
 
 
 def step_times(folders: Iterable[Path]) -> dict[str, Sums]:
-    """The network's step alone, each model and an S2 of random weights (the sketch's size), ms."""
+    """Measure the network's step alone, ms: each model, and an S2 with random weights in the sketch's size."""
     from correspondence.network.checkpoints import open_model
     from correspondence.network.encoder import build_encoder
     from correspondence.network.export import export_model
@@ -79,7 +79,7 @@ def step_times(folders: Iterable[Path]) -> dict[str, Sums]:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench quality`."""
+    """Add the options of `livery bench quality`."""
     parser.add_argument(
         "--frames", type=int, default=100, help="frames read of each clip (default %(default)s)"
     )
@@ -100,7 +100,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 class Bench:
-    """One run: its clips, its known pairs, its rows."""
+    """One run: its clips, its pairs with known field, and its rows."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
@@ -132,7 +132,7 @@ class Bench:
         return {name: makers[name]() for name in wanted}
 
     def measure(self) -> None:
-        """All parts, clip by clip, then the known pairs."""
+        """Measure all parts, clip by clip, then the pairs with known field."""
         for path in self.paths:
             clip = load_clip(path, self.args.frames, self.args.last_third)
             self.pictures += [clip.frames[0], clip.frames[len(clip.frames) // 2]]
@@ -154,7 +154,7 @@ class Bench:
             self.totals[name].add("cov all", sum(gaps) / len(gaps))
 
     def _key(self, name: str) -> str:
-        """The row's name in the cache: networks carry their weights' checksum."""
+        """Return the row's name in the cache. Names of networks hold the checksum of their weights."""
         own = self.weights.get(name.split(",")[0])
         return name if own is None else f"{name}@{own}"
 
@@ -180,12 +180,12 @@ class Bench:
         sums.add("MB", footprint(name, [f for f, _ in seen], [lm for _, lm in seen], self.args.models))
 
     def table(self, columns: Iterable[str]) -> list[list[str | float]]:
-        """Rows of the means of `columns`."""
+        """Return rows with the means of `columns`."""
         return [[name, *(sums.mean(c) for c in columns)] for name, sums in self.totals.items()]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the tables, write JSON; 0."""
+    """Measure, print the tables and write JSON. Returns 0."""
     bench = Bench(args)
     bench.measure()
     steps: dict[str, Sums] = {}

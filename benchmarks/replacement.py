@@ -1,12 +1,12 @@
-"""`livery bench replacement`: reconstructs frames from references that are replaced when they fit no longer.
+"""`livery bench replacement`: reconstructs frames from references that are replaced when they no longer fit.
 
-The evaluation follows StreamEdit. The new reference is the *true* frame, not an edited one, so this measures
+The evaluation follows StreamEdit. A new reference is the *true* frame, not an edited one, so this measures
 fields and the choice of references, not edits. Every n-th frame of each clip is reconstructed by warping. If
-the PSNR falls below a limit, the frame becomes a reference for later frames, and its own score stays as it
-was. Rows with `bank` keep the last `MOST` references. They warp from the newest and from the one whose
-thumbnail is most like the frame, and blend the two by how well each explains the live frame around a pixel,
-which a live system sees as well. Their limit is the highest of `--limits` that needs no more replacements
-than DIS with the first.
+the PSNR falls below a limit, the frame becomes a reference for later frames; its own score stays. Rows with
+`bank` keep the last `MOST` references. They warp from the newest reference and from the one whose thumbnail
+is most like the frame. They blend the two by how well each explains the live frame around a pixel, which a
+live system sees too. Their limit is the highest of `--limits` that needs no more replacements than DIS with
+the first limit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SHARP = 1.5  # grey levels of residual between two warps at which one outweighs 
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A reference: its picture, what the method made of it, and its small picture."""
+    """A reference: its picture, what the method prepared from it, and its thumbnail."""
 
     image: Image
     state: Any
@@ -40,14 +40,14 @@ class Held:
 
 @dataclass
 class Score:
-    """One row's results."""
+    """The results of one row."""
 
     psnr: list[float] = field(default_factory=list)
     ssim: list[float] = field(default_factory=list)
     replaced: int = 0
 
     def row(self) -> dict[str, float]:
-        """Means, and replacements for 100 frames."""
+        """Return means, and the number of replacements for 100 frames."""
         return {
             "PSNR": float(np.mean(self.psnr)),
             "SSIM": float(np.mean(self.ssim)),
@@ -61,7 +61,7 @@ def thumb(image: Image) -> Float:
 
 
 def chosen(held: Sequence[Held], frame: Image, bank: bool) -> list[Held]:
-    """The newest reference, and with a bank the one most like the frame, if that is another."""
+    """Return the newest reference and, with a bank, the one most like the frame if it is another."""
     if not bank or len(held) == 1:
         return [held[-1]]
     small = thumb(frame)
@@ -90,7 +90,7 @@ def reconstruct(
     bank: bool,
     score: Score,
 ) -> None:
-    """One clip from its first frame on, into `score`."""
+    """Reconstruct one clip from its first frame on, and add the results to `score`."""
 
     def hold(index: int) -> Held:
         return Held(frames[index], method.prepare(frames[index], landmarks[index]), thumb(frames[index]))
@@ -112,7 +112,7 @@ def reconstruct(
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench replacement`."""
+    """Add the options of `livery bench replacement`."""
     parser.add_argument("--clips", nargs="*", help="names of val clips (default all)")
     parser.add_argument("--frames", type=int, default=240, help="of each clip at most (default %(default)s)")
     parser.add_argument("--stride", type=int, default=8, help="take every n-th (default %(default)s)")
@@ -151,7 +151,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def fair(results: Sequence[dict[str, Any]], size: int) -> list[dict[str, Any]]:
-    """A size's rows; of each bank's limits the highest that replaces no more often than the first row."""
+    """Return the rows of one size.
+
+    Each bank has the highest limit that replaces no more often than the first row.
+    """
     own = [r for r in results if r["size"] == size]
     out = [r for r in own if not r["row"].endswith("bank")]
     for name in dict.fromkeys(r["row"] for r in own if r["row"].endswith("bank")):

@@ -25,7 +25,7 @@ def widescreen(frame: Image, size: tuple[int, int] = (720, 1280)) -> Image:
 
 
 def edits_of(reference: Image) -> dict[str, Image]:
-    """A local edit, one over the whole face, one over the whole picture, as edited pictures.
+    """Make edited pictures of a reference: a local edit, one over the whole face, one over the whole picture.
 
     Raises:
         ValueError: the reference has no face.
@@ -43,7 +43,7 @@ def edits_of(reference: Image) -> dict[str, Image]:
 
 
 def measure(frames: Sequence[Image], edited: Image, matcher: Matcher, repeats: int) -> dict[str, list[float]]:
-    """Seconds of each stage and of the whole step, over `repeats` frames after five unmeasured ones."""
+    """Measure each stage and the whole step, seconds, over `repeats` frames after five unmeasured ones."""
     propagator = Propagator(Edit(frames[0], edited), matcher)
     seconds: dict[str, list[float]] = {name: [] for name in (*STAGES, "step")}
     for i in range(repeats + 5):
@@ -59,7 +59,7 @@ def measure(frames: Sequence[Image], edited: Image, matcher: Matcher, repeats: i
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `livery bench step`."""
+    """Add the options of `livery bench step`."""
     parser.add_argument("--clip", default="lp_d6", help="val clip (default %(default)s)")
     parser.add_argument("--frames", type=int, default=120, help="measured frames (default %(default)s)")
     parser.add_argument("--matchers", nargs="*", default=["classical", "auto"], help="default classical auto")

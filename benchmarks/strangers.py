@@ -1,8 +1,8 @@
 """`livery bench strangers`: how well edits are found in pictures as common tools save them.
 
-Random savings (crop x scale x format x quality x editor's noise) of faint, small and large edits on four
-portraits. Each is aligned and compared with the same edit saved as a clean PNG: the masks' overlap with a
-tolerance of 2 pixels, how much of what truly changed is found, and how far the colour is off.
+Faint, small and large edits on four portraits are saved in random ways (crop x scale x format x quality x
+editor's noise). Each is aligned and compared with the same edit saved as a clean PNG: the overlap of the
+masks with a tolerance of 2 pixels, the share of the true change that is found, and the error of the colour.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ TOLERANCE_PX = 2
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One saving and how well its edit was found.
+    """One saved picture, and how well its edit was found.
 
     Attributes:
-        number: seed's second part.
+        number: second part of the seed.
         size: "faint", "small" or "large".
-        what: the steps of the saving in words.
+        what: the steps of saving, in words.
         iou: overlap of the masks, [0, 1], with a tolerance of 2 px.
-        recall: share of what truly changed that is in the mask, [0, 1].
-        colour: mean change of colour there against the true one, levels, largest of the channels.
-        share: of the picture that counts as edited, [0, 1].
-        off_px: how far the corners were placed from where they belong, pixels of the saved picture.
+        recall: share of the true change that lies in the mask, [0, 1].
+        colour: mean difference of the found change from the true one, levels; the largest of the channels.
+        share: share of the picture that counts as edited, [0, 1].
+        off_px: largest distance of a corner from its true place, pixels of the saved picture.
         refused: why it was refused. None if it was not.
         seconds: time to align it and to find its mask.
     """
@@ -89,7 +89,7 @@ def judge(number: int, reference: Image, saving: Saving) -> Row:
 
 
 def _shown(reference: Image, saving: Saving) -> Bool:
-    """Where the saved picture shows the reference, bool (H, W); its rim of 3 px is not judged."""
+    """Where the saved picture shows the reference, bool (H, W). Its rim of 3 px is not judged."""
     h, w = reference.shape[:2]
     inside = np.zeros(saving.saved.shape[:2], np.uint8)
     inside[3:-3, 3:-3] = 1
@@ -98,7 +98,7 @@ def _shown(reference: Image, saving: Saving) -> Bool:
 
 
 def _off(found: Placement, saving: Saving) -> float:
-    """How far the corner placed worst lies from where it belongs, pixels of the saved picture."""
+    """Largest distance of a corner from its true place, pixels of the saved picture."""
     h, w = saving.clean.shape[:2]
     corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
     return float(np.abs((found.transform - saving.place) @ corners).max())
@@ -111,7 +111,7 @@ def _grown(area: Bool) -> Bool:
 
 
 def _overlap(truth: Bool, seen: Bool) -> float:
-    """Intersection over union, where what lies within 2 px of the other area agrees."""
+    """Intersection over union. Pixels within 2 px of the other area count as agreeing."""
     if not truth.any():
         return float(not seen.any())
     missed, stray = truth & ~_grown(seen), seen & ~_grown(truth)
@@ -120,10 +120,10 @@ def _overlap(truth: Bool, seen: Bool) -> float:
 
 
 def _colour_error(image: Image, clean: Image, changed: Bool) -> float:
-    """Mean difference over the change's inner part, largest of the channels, levels.
+    """Mean difference over the inner part of the change, levels; the largest of the channels.
 
-    Formats that store colour at half size mix it over two pixels at a rim: that much is left out, where
-    something remains.
+    Formats that store colour at half size mix it over two pixels at an edge. These pixels are left out if
+    others remain.
     """
     area = changed
     for side in (5, 3):
@@ -137,10 +137,10 @@ def _colour_error(image: Image, clean: Image, changed: Bool) -> float:
 
 
 def portraits(folder: Path, names: Sequence[str]) -> list[tuple[Image, Landmarks]]:
-    """First frames of clips, or pictures, with their faces' landmarks.
+    """Read the first frames of clips, or pictures, with the landmarks of their faces.
 
     Raises:
-        ValueError: one without a face, or that cannot be read.
+        ValueError: one cannot be read or shows no face.
     """
     found = []
     for name in names:

@@ -18,7 +18,7 @@ from inpaint.classical.between import RADIUS
 from inpaint.fills.guess import guesses
 from inpaint.mask import draw_occluder, matched_hole
 
-DISTANCE = 50  # frames between the frame and its reference, at least
+DISTANCE = 50  # least number of frames between the frame and its reference
 COLUMNS = (
     ("PSNR", "inside the hole, dB"),
     ("SSIM", "inside the hole"),
@@ -34,8 +34,10 @@ class Hole:
     """A picture with a hole, its truth, and a reference of the same person.
 
     Attributes:
-        kind: "uncertain" (as the matcher leaves it) or "occluder" (drawn).
-        truth: uint8 (H, W, 3); mask: float32 (H, W), 0 or 1; context: for the fill.
+        kind: "uncertain" (left by the matcher) or "occluder" (drawn).
+        truth: the whole picture, uint8 (H, W, 3).
+        mask: float32 (H, W), 0 or 1.
+        context: what the fill is given beside the picture.
         warped: the reference as the matcher carries it onto the frame.
     """
 
@@ -56,7 +58,7 @@ class Hole:
 def holes(
     frames: Sequence[Image], landmarks: Sequence[Landmarks | None], matcher: Matcher, seed: int
 ) -> Iterator[Hole]:
-    """Holes of one clip: where a match over `DISTANCE` frames and more is unsure, and seeded ellipses."""
+    """Make the holes of one clip: where a match over `DISTANCE` or more frames is unsure, and seeded ellipses."""
     rng = np.random.default_rng(seed)
     for first in range(0, len(frames) - DISTANCE, DISTANCE):
         n = first + DISTANCE
@@ -72,13 +74,13 @@ def holes(
         seen = landmarks[n]
         mask = draw_occluder((frame.shape[0], frame.shape[1]), None if seen is None else seen.box, rng)
         hidden = frame.copy()
-        hidden[mask > 0] = 127  # the matcher must not see what is to be filled; its landmarks are known
+        hidden[mask > 0] = 127  # the matcher must not see the hole; the landmarks are known
         field = matcher.match(hidden, prepared, landmarks=landmarks[n]).field
         yield Hole("occluder", frame, mask, context, warp_image(reference, field))
 
 
 def seam(made: Image, hole: Hole) -> float:
-    """Mean gradient on the hole's border over the truth's there; 1: no seam and nothing smeared."""
+    """Mean gradient on the hole's border, relative to the truth's there. 1: neither a seam nor smeared."""
     inside = (hole.mask > 0).astype(np.uint8)
     ring = cv2.dilate(inside, np.ones((3, 3), np.uint8)) != cv2.erode(inside, np.ones((3, 3), np.uint8))
     found, true = (_gradient(p)[ring].mean() for p in (made, hole.truth))
@@ -92,7 +94,7 @@ def _gradient(image: Image) -> Float:
 
 
 def measure(made: Image, hole: Hole) -> dict[str, float]:
-    """The columns but the time."""
+    """Measure all columns except the time."""
     inside = hole.mask > 0
     return {
         "PSNR": metrics.psnr(made, hole.truth, inside),
@@ -102,7 +104,7 @@ def measure(made: Image, hole: Hole) -> dict[str, float]:
 
 
 def methods(weights: Path | None, device: str, steps: int) -> dict[str, Callable[[Hole], Image]]:
-    """The fills by name; the diffusion's where there are weights."""
+    """Return the fills by name. The diffusion model is among them if there are weights."""
     table: dict[str, Callable[[Hole], Image]] = {
         "OpenCV Telea": lambda hole: fill_classical(hole.image, hole.mask),
         "OpenCV Navier-Stokes": lambda hole: fill_classical(hole.image, hole.mask, method="ns"),
@@ -122,7 +124,7 @@ def methods(weights: Path | None, device: str, steps: int) -> dict[str, Callable
 
 
 def _carried(hole: Hole) -> Image:
-    """What the diffusion starts from; unlike "warped", its matcher never saw what the hole hides."""
+    """Return the start of the diffusion. Unlike "warped", its matcher has not seen what the hole hides."""
     known = hole.context
     return guesses(hole.image, hole.mask, known.landmarks, known.reference, known.reference_landmarks)[1]
 
@@ -133,7 +135,7 @@ def _reference(hole: Hole) -> Image:
 
 
 def timed(fill: Callable[[Hole], Image], hole: Hole) -> tuple[Image, float]:
-    """Run a fill. Returns it and its duration, milliseconds."""
+    """Run a fill. Returns its result and its duration, milliseconds."""
     started_s = time.perf_counter()
     made = fill(hole)
     return made, 1e3 * (time.perf_counter() - started_s)

@@ -28,12 +28,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class TrueFrame:
-    """A true frame and what is known of it once for all rows.
+    """A true frame with measures that all rows share.
 
     Attributes:
-        image: uint8 (H, W, 3); landmarks: of it.
+        image: uint8 (H, W, 3).
+        landmarks: landmarks of its face.
         lost: where neither reference's flow is trusted, bool (H, W).
-        energy: of its gradient.
+        energy: its gradient energy.
     """
 
     image: Image
@@ -49,7 +50,7 @@ class TrueFrame:
 
 
 def cycle_error(frame: Image, reference: Image) -> Float:
-    """How far DIS flow to the reference and back misses its start, float32 (H, W), pixels."""
+    """Distance by which DIS flow to the reference and back misses its start, float32 (H, W), pixels."""
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     one, two = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (frame, reference))
     forth, back = flow.calc(one, two, None), flow.calc(two, one, None)

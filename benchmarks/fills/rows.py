@@ -1,4 +1,4 @@
-"""The ways of making the frames between two references that `livery bench fill` compares."""
+"""The methods of making frames between two references that `livery bench fill` compares."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ SIDE = 256
 
 @dataclass(frozen=True, eq=False)
 class ClipGap:
-    """Frames first to last of a clip, both ends given as references.
+    """Frames first to last of a clip. Both ends are given as references.
 
     Attributes:
-        frames: the clip's, uint8 (256, 256, 3); landmarks: of each.
+        frames: frames of the clip, uint8 (256, 256, 3).
+        landmarks: landmarks of each frame.
         first, last: numbers of the references.
-        wanted: numbers to be made.
+        wanted: numbers of the frames to make.
     """
 
     frames: Sequence[Image]
@@ -39,7 +40,7 @@ class ClipGap:
     wanted: Sequence[int]
 
     def share(self, n: int) -> float:
-        """How far n is on the way, [0, 1]."""
+        """Position of frame n between the ends, [0, 1]."""
         return (n - self.first) / (self.last - self.first)
 
 
@@ -48,13 +49,13 @@ Make = Callable[[ClipGap], dict[int, Image]]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One way of making frames between two references.
+    """One method of making frames between two references.
 
     Attributes:
-        name: in the table.
-        sees: what it knows of the frame to be made: "nothing", "landmarks" or "frame".
-        make: the wanted frames of a gap.
-        ours: whether the product may use it; the others are what it must beat.
+        name: name in the table.
+        sees: what it knows of the frame it makes: "nothing", "landmarks" or "frame".
+        make: makes the wanted frames of a gap.
+        ours: whether Livery may use it. The others are what it has to beat.
     """
 
     name: str
@@ -102,7 +103,7 @@ def _trust(match: Match) -> Float:
 
 
 def interpolated_by_dis(gap: ClipGap) -> dict[int, Image]:
-    """DIS flow between the two references, half warped from each side: sees no other frame."""
+    """Interpolate by DIS flow between the two references, half from each side. No other frame is seen."""
     a, d = gap.frames[gap.first], gap.frames[gap.last]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     one, two = (cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in (a, d))
@@ -113,7 +114,7 @@ def interpolated_by_dis(gap: ClipGap) -> dict[int, Image]:
 
 
 def interpolated(matcher: Matcher) -> Make:
-    """What the product does without weights where it has no frame (`inpaint.classical.between`)."""
+    """Interpolate as Livery does without weights (`inpaint.classical.between`)."""
 
     def make(gap: ClipGap) -> dict[int, Image]:
         a, d = gap.first, gap.last
@@ -124,7 +125,7 @@ def interpolated(matcher: Matcher) -> Make:
 
 
 def classical_rows(matcher: Matcher) -> list[Row]:
-    """The rows that need no diffusion weights."""
+    """Return the rows that need no diffusion weights."""
     ours = OfMatcher(matcher.kind, matcher)
     return [
         Row("copy", "nothing", copy_nearest),
@@ -142,7 +143,7 @@ def classical_rows(matcher: Matcher) -> list[Row]:
 
 
 def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> list[Row]:
-    """The rows of one weights folder: what its denoiser's arrangement can do, and the autoencoder alone."""
+    """Return the rows of one weights folder: the quadrant grid in several arrangements, and the autoencoder."""
     from inpaint import load
     from inpaint.model.propagation import plan_naive, plan_thirds
 
@@ -164,7 +165,7 @@ def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> 
 
 
 def smoothed(filler: Filler) -> Make:
-    """What `livery smooth` makes: the ends alone, its landmarks on their way between the ends'."""
+    """Make frames as `livery smooth` does, from the ends and landmarks interpolated between them."""
 
     def make(gap: ClipGap) -> dict[int, Image]:
         a, d = gap.first, gap.last
@@ -176,7 +177,7 @@ def smoothed(filler: Filler) -> Make:
 
 
 def reconstructed(model: QuadrantModel) -> Make:
-    """The true frames through the autoencoder: what a perfect denoiser would give."""
+    """Pass the true frames through the autoencoder: what a perfect denoiser would give."""
 
     def make(gap: ClipGap) -> dict[int, Image]:
         return {n: model.decode(model.encode([_fit(gap.frames[n], model)]))[0] for n in gap.wanted}
@@ -190,7 +191,7 @@ def generated(
     steps: int,
     matcher: Matcher | None = None,
 ) -> Make:
-    """The quadrant grid along a plan; with a matcher in warp mode."""
+    """Make frames with the quadrant grid along a plan. A matcher selects warp mode."""
     from inpaint.fills.gaps import GapConfig, fill_gap
     from inpaint.training.data import resized_points
 

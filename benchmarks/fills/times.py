@@ -1,4 +1,4 @@
-"""Measures the time of fills through the worker and the effect of a busy worker on the live step."""
+"""Measures the time of fills through the worker, and the effect of a busy worker on the live step."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST_S = 120.0
 
 
 def live_steps(frames: Sequence[Image], matcher: Matcher, seconds: float) -> dict[str, float]:
-    """A lipstick worn at 640x480 and 30 frames a second, newest frame only: step times and drops."""
+    """Wear a lipstick at 640x480 and 30 frames a second, newest frame only. Returns step times and drops."""
     height, width = LIVE_SIZE
     wide = [
         np.ascontiguousarray(cv2.resize(f, (width, width))[(width - height) // 2 :][:height]) for f in frames
@@ -54,9 +54,12 @@ def live_steps(frames: Sequence[Image], matcher: Matcher, seconds: float) -> dic
 
 
 def autoencoder_times(side: int = 256, repeats: int = 15) -> dict[str, float]:
-    """Encoding and decoding one picture on one CPU thread, median ms: ours beside diffusers' AutoencoderTiny.
+    """Measure encoding and decoding of one picture on one CPU thread: ours and diffusers' AutoencoderTiny.
 
-    Both with random weights, which take as long as trained ones, and turn about.
+    Both have random weights, which take as long as trained ones. The two are run in turn.
+
+    Returns:
+        Median times, ms.
     """
     import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
@@ -89,7 +92,7 @@ def autoencoder_times(side: int = 256, repeats: int = 15) -> dict[str, float]:
 
 
 def requests(frames: Sequence[Image], landmarks: Sequence[Landmarks | None]) -> tuple[MaskedJob, GapJob]:
-    """One masked fill over a tenth of the picture and one pair between two references, at 256."""
+    """Make one masked fill over a tenth of the picture, and one pair between two references, at 256 x 256."""
     image = frames[0]
     mask = np.zeros(image.shape[:2], np.float32)
     h, w = image.shape[:2]
@@ -101,7 +104,7 @@ def requests(frames: Sequence[Image], landmarks: Sequence[Landmarks | None]) -> 
 
 @contextlib.contextmanager
 def kept_busy(worker: FillWorker, job: MaskedJob) -> Iterator[list[float]]:
-    """The worker always has a masked fill to do; yields how long each took, ms, from asking to having."""
+    """Keep the worker busy with masked fills. Yields the time of each, ms, from request to result."""
     took: list[float] = []
     stop = threading.Event()
 
@@ -131,13 +134,13 @@ def measure_times(
     setup: Setup,
     seconds: float,
 ) -> dict[str, object]:
-    """Fill times idle and loaded, and the live step without and with the worker busy.
+    """Measure fill times with an idle and a loaded machine, and the live step without and with a busy worker.
 
     Args:
-        frames, landmarks: of a clip at 256, four or more.
-        matcher: of the live step.
-        setup: of the worker.
-        seconds: of each live run.
+        frames, landmarks: at least four frames of a clip at 256 x 256.
+        matcher: matcher of the live step.
+        setup: setup of the worker.
+        seconds: duration of each live run.
     """
     worker = FillWorker(setup)
     masked, pair = requests(frames, landmarks)

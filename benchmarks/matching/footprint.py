@@ -2,9 +2,9 @@
 
     python -m benchmarks.matching.footprint PICTURES.npz ROW [MODEL ...]
 
-PICTURES.npz holds `pictures` uint8 (T, H, W, 3) and `points` float32 (T, 478, 3); the row is prepared with
-the first picture and matches the others. Prints the process's peak resident size in MB, the interpreter and
-its imports included: compare rows with "copy".
+PICTURES.npz holds `pictures`, uint8 (T, H, W, 3), and `points`, float32 (T, 478, 3). The row is prepared with
+the first picture and matches the others. The peak resident size of the process is printed in MB. It includes
+the interpreter and its imports, so compare it with the row "copy".
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ FRAMES = 8
 def footprint(
     row: str, frames: Sequence[Image], faces: Sequence[Landmarks], folders: Sequence[Path]
 ) -> float:
-    """Peak resident size of a fresh process that runs `row`, MB.
+    """Measure the peak resident size of a fresh process that runs `row`, MB.
 
     Args:
-        row: its name.
-        frames: uint8 (H, W, 3), the reference first. faces: their landmarks.
-        folders: of models beside the shipped ones.
+        row: name of the row.
+        frames: uint8 (H, W, 3) each, the reference first.
+        faces: landmarks of the frames.
+        folders: folders of models beside the shipped ones.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "pictures.npz"
@@ -44,7 +45,7 @@ def footprint(
 
 
 def main(arguments: Sequence[str]) -> None:
-    """See the module."""
+    """Run the row that the arguments name and print the peak memory."""
     file, row, *folders = arguments
     with np.load(file) as held:
         pictures, points = held["pictures"], held["points"]

@@ -52,7 +52,7 @@ class TrackedClip:
     landmarks: list[Landmarks | None]
 
     def judged(self, stride: int) -> list[tuple[Image, Landmarks | None]]:
-        """Every `stride`-th frame after the first, with its landmarks."""
+        """Return every `stride`-th frame after the first, with its landmarks."""
         return list(zip(self.frames, self.landmarks, strict=True))[stride::stride]
 
 
@@ -68,7 +68,7 @@ class KnownPair:
 
 
 def load_clip(path: Path, frames: int, last_third: bool = False) -> TrackedClip:
-    """The first `frames` frames, of the clip or of its last third, at 512 x 512 with FaceMesh on each."""
+    """Read `frames` frames at 512 x 512 with FaceMesh on each, from the clip's start or its last third."""
     pictures = read_clip(path, None if last_third else frames, SIZE)
     if last_third:  # `livery train matcher --data CLIP` learns from what comes before
         start = int(len(pictures) * 2 / 3)
@@ -148,7 +148,10 @@ def carried(match: Match, reference: Landmarks, start: Landmarks, points: Bool) 
 
 
 def followed(clip: TrackedClip, span: range) -> list[tuple[int, Landmarks]]:
-    """Landmarks of a span's frames as a session's tracker gives them, which has seen ten frames before."""
+    """Return landmarks of a span as a session's tracker gives them.
+
+    The tracker sees ten frames before the span.
+    """
     tracker = LandmarkTracker()
     seen = {i: tracker(clip.frames[i], i / FPS) for i in range(max(0, span.start - 10), span.stop)}
     tracker.close()
@@ -229,7 +232,7 @@ def measure_truth(method: Method, known: Sequence[KnownPair], sums: Sums) -> Non
 
 
 def _cycle(field: Float, back: Float) -> Float:
-    """Length of the cycle: `field`, then the flow from the reference back to the frame."""
+    """Compute the length of the cycle: `field`, then the flow from the reference back to the frame."""
     h, w = field.shape[:2]
     y, x = np.mgrid[:h, :w].astype(np.float32)
     there = (x + field[..., 0], y + field[..., 1])
@@ -238,9 +241,10 @@ def _cycle(field: Float, back: Float) -> Float:
 
 
 def measure_replacing(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
-    """Reconstruction where a true frame becomes the reference once too little is confident (as StreamEdit's).
+    """Measure reconstruction with a reference that is replaced once too little is confident, as StreamEdit does.
 
-    Adds PSNR and SSIM with replacing, and replacements for a hundred judged frames.
+    The new reference is a true frame. Adds PSNR and SSIM with replacing, and the number of replacements for a
+    hundred judged frames.
     """
     reference, first = clip.frames[0], clip.landmarks[0]
     state = method.prepare(reference, first)
@@ -256,7 +260,7 @@ def measure_replacing(method: Method, clip: TrackedClip, stride: int, sums: Sums
 
 
 def measure_time(run: Callable[[int], Any], sums: Sums, repeats: int = 30) -> None:
-    """Median wall time of `run(i)` with this process held on one core, then on two, in ms."""
+    """Measure the median wall time of `run(i)`, ms, with this process held on one core, then on two."""
     cores = sorted(os.sched_getaffinity(0))
     for count in (1, 2):
         if len(cores) < count:
@@ -270,7 +274,7 @@ def measure_time(run: Callable[[int], Any], sums: Sums, repeats: int = 30) -> No
 
 
 def matching(method: Method, clip: TrackedClip) -> Callable[[int], Any]:
-    """`match` of the i-th frame with landmarks and the last match given, for `measure_time`."""
+    """Return a function that matches the i-th frame with landmarks and the last match, for `measure_time`."""
     state = method.prepare(clip.frames[0], clip.landmarks[0])
     last: list[Match | None] = [None]
 

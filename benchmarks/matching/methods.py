@@ -27,7 +27,7 @@ from reference import Mode
 
 FloatAny = npt.NDArray[np.floating[Any]]
 STREAM_EDIT = "StreamEdit-style"
-NO_SCALE = 0.0  # log_b of a method that does not doubt itself: one pixel everywhere
+NO_SCALE = 0.0  # log_b of a method without uncertainty: one pixel everywhere
 
 
 class Method(Protocol):
@@ -52,7 +52,7 @@ class Method(Protocol):
         ...
 
     def scale_offset(self, error: FloatAny, log_b: FloatAny) -> float:
-        """What is added to its log_b before coverage is judged: 0 where it speaks of pixels itself."""
+        """Value added to its log_b before coverage is judged. 0 if log_b is in pixels."""
         ...
 
 
@@ -73,13 +73,13 @@ class Copy(Plain):
     name: str = "copy"
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> tuple[int, int]:
-        """The size."""
+        """Keep the size."""
         return reference.shape[0], reference.shape[1]
 
     def match(
         self, frame: Image, state: tuple[int, int], landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """No motion."""
+        """Return no motion."""
         size = frame.shape[:2]
         return Match.from_field(
             np.zeros((*size, 2), np.float32), np.full(size, NO_SCALE, np.float32), landmarks, state
@@ -93,13 +93,13 @@ class LandmarkOnly(Plain):
     name: str = "landmark-only"
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> ClassicalReference:
-        """Landmarks and mesh of the reference."""
+        """Find landmarks and mesh of the reference."""
         return prepare(reference, landmarks)
 
     def match(
         self, frame: Image, state: ClassicalReference, landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """Mesh triangles, extended beyond the face."""
+        """Warp by the mesh's triangles, extended beyond the face."""
         size = (frame.shape[0], frame.shape[1])
         region = choose_region(landmarks, size, None)
         if landmarks is None or state.face is None:
@@ -108,7 +108,7 @@ class LandmarkOnly(Plain):
         else:
             face = landmark_field(landmarks, state.face, region)
             values, validity = face.field, face.validity
-        scale = (1 - validity) * 2  # the mesh's own doubt, in natural log of cells
+        scale = (1 - validity) * 2  # the mesh's own uncertainty, natural log of cells
         outer = coarse_field(frame, state.coarse).patch
         return assemble(np.dstack([values, scale]).astype(np.float32), region, outer, state, landmarks, size)
 
@@ -125,11 +125,11 @@ class Dis(Plain):
         object.__setattr__(self, "_flow", cv2.DISOpticalFlow.create(self.preset))
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> Image:
-        """The reference's luma."""
+        """Compute the luma of the reference."""
         return gray_of(reference)
 
     def match(self, frame: Image, state: Image, landmarks: Landmarks | None, previous: Match | None) -> Match:
-        """Flow both ways."""
+        """Compute the flow in both directions."""
         gray = gray_of(frame)
         forward, backward = self._flow.calc(gray, state, None), self._flow.calc(state, gray, None)
         y, x = np.mgrid[: gray.shape[0], : gray.shape[1]].astype(np.float32)
@@ -152,13 +152,13 @@ class OfMatcher(Plain):
     matcher: Matcher
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> Prepared:
-        """The matcher's slow part."""
+        """Run the matcher's slow part."""
         return self.matcher.prepare(reference, landmarks)
 
     def match(
         self, frame: Image, state: Prepared, landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """The matcher's fast part."""
+        """Run the matcher's fast part."""
         return self.matcher.match(frame, state, previous, landmarks)
 
 
@@ -170,13 +170,13 @@ class OfNetwork(Plain):
     matcher: NetworkMatcher
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> NetworkReference:
-        """The matcher's slow part."""
+        """Run the matcher's slow part."""
         return self.matcher.prepare(reference, landmarks)
 
     def match(
         self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """The matcher's fast part."""
+        """Run the matcher's fast part."""
         return self.matcher.match(frame, state, previous, landmarks)
 
 
@@ -184,9 +184,9 @@ class OfNetwork(Plain):
 class StreamEditStyle(OfNetwork):
     """Livery's network with StreamEdit's uncertainty (the scale of Eq. 2) and composition (replacement).
 
-    Eq. 2's scale is of colours, ln of [0, 1]. Beyond the network's region, where it says nothing, stands what
-    Eq. 2 is least at: the local mean difference of the pictures. Coverage needs pixels: the scale is brought
-    there by the one factor that suits it best on each pair, which favours it.
+    The scale of Eq. 2 is of colours, ln of [0, 1]. Beyond the network's region, where it predicts nothing, it
+    is set to the minimiser of Eq. 2, the local mean difference of the pictures. Coverage needs pixels, so the
+    scale is converted by the one factor that suits it best on each pair, which favours it.
     """
 
     mode: Mode = "replace"
@@ -194,7 +194,7 @@ class StreamEditStyle(OfNetwork):
     def match(
         self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """The field as it is, log_sigma for log_b."""
+        """Return the network's field, with the scale of Eq. 2 as log_b."""
         match = self.matcher.match(frame, state, previous, landmarks)
         outer, inner = match.patches
         if match.said is None:
@@ -216,7 +216,7 @@ class StreamEditStyle(OfNetwork):
         return Match(patches, landmarks, match.frame_size, match.reference_size)
 
     def scale_offset(self, error: FloatAny, log_b: FloatAny) -> float:
-        """The log of the factor from colours to pixels: maximum likelihood of a Laplace law."""
+        """Log of the factor from colours to pixels: maximum likelihood of a Laplace law."""
         return float(np.log(np.mean(error / np.exp(log_b)[:, None])))
 
 
@@ -239,7 +239,7 @@ class CandidatesOnly:
         return self.runner.encode(image)
 
     def step(self, seen: Any, tables: Tables, proposal: Proposal) -> NetworkAnswer:
-        """The weights without the network's share, and the mean they make."""
+        """Return the weights without the network's own share, and their mean of the candidates."""
         said = self.runner.step(seen, tables, proposal)
         shares = said.weights[1:] / np.maximum(said.weights[1:].sum(axis=0), 1e-6)
         mean = (shares[:, None] * proposal.candidates).sum(axis=0)
@@ -251,18 +251,18 @@ class WithoutLandmarks(OfNetwork):
     """The network without FaceMesh: StreamEdit's ablation of its landmark-guided warp."""
 
     def prepare(self, reference: Image, landmarks: Landmarks | None) -> NetworkReference:
-        """As if no face had been found."""
+        """Prepare as if no face had been found."""
         return self.matcher.prepare(reference, None)
 
     def match(
         self, frame: Image, state: NetworkReference, landmarks: Landmarks | None, previous: Match | None
     ) -> Match:
-        """As if no face had been found."""
+        """Match as if no face had been found."""
         return self.matcher.match(frame, state, previous, None)
 
 
 def baselines() -> list[Method]:
-    """The rows without weights, cheapest first."""
+    """Return the rows without weights, fastest first."""
     return [
         Copy(),
         LandmarkOnly(),
@@ -274,14 +274,14 @@ def baselines() -> list[Method]:
 
 
 def models(folders: Sequence[Path] = ()) -> list[tuple[str, Model]]:
-    """Every shipped compact size, largest first, then the models in `folders`, each with its row's name."""
+    """Return the shipped compact sizes, largest first, then the models in `folders`, with their rows' names."""
     files = GRAPHS
     shipped = [(f"ours {m.size}", m) for m in shipped_models("compact", files)]
     return shipped + [(f"{p.parent.name}/{p.name}", open_model(p, None, files)) for p in folders]
 
 
 def network(model: Model) -> NetworkMatcher:
-    """A matcher of one model, on every frame."""
+    """Make a matcher of one model that uses the network on every frame."""
     return NetworkMatcher(OnnxRunner(model), model)
 
 
@@ -300,7 +300,7 @@ def factories(folders: Sequence[Path] = ()) -> dict[str, Callable[[], Method]]:
 
 
 def find(name: str, folders: Sequence[Path] = ()) -> Method:
-    """One row by its name.
+    """Return a row by its name.
 
     Raises:
         ValueError: there is no such row.
@@ -312,7 +312,7 @@ def find(name: str, folders: Sequence[Path] = ()) -> Method:
 
 
 def ablations(name: str, model: Model) -> list[Method]:
-    """The whole network, then with one part removed at a time, as in StreamEdit's Table 3."""
+    """Return the whole network, then the network without one part at a time, as in StreamEdit's Table 3."""
     runner = OnnxRunner(model)
     whole = NetworkMatcher(runner, model)
     plain = replace(model, judge=own_word())

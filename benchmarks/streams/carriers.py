@@ -1,4 +1,4 @@
-"""The ways of keeping an edit on an endless stream that the endurance benchmark compares."""
+"""The methods of keeping an edit on an endless stream that the endurance benchmark compares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALL = CompositeConfig(trust_low=0.0, trust_high=ALL_TRUST)
 
 
 def fill(image: Image, mask: Float, hint: FillHint) -> Image:
-    """OpenCV's inpainting (Telea), for every row alike."""
+    """Inpaint with OpenCV (Telea). All rows use it."""
     return fill_classical(image, mask)
 
 
@@ -48,37 +48,37 @@ class Counts:
 
 
 class Carrier(Protocol):
-    """A way of keeping an edit on a stream."""
+    """A method of keeping an edit on a stream."""
 
     counts: Counts
-    covered: float  # of the last frame's edit by the reference in use, [0, 1]; NaN where it was not asked
+    covered: float  # coverage of the last frame's edit by the reference in use, [0, 1]; NaN if not measured
 
     def step(self, shown: Shown) -> Image:
-        """The next frame, edited."""
+        """Return the next frame with the edit."""
         ...
 
     def nbytes(self) -> int:
-        """What its references hold, bytes."""
+        """Memory of its references, bytes."""
         ...
 
 
 class GivenLandmarks:
-    """A matcher, and a tracker, that know of the frame at hand what they are told: half of its landmarks."""
+    """A matcher and a tracker that know only the given half of a frame's landmarks."""
 
     def __init__(self, matcher: Matcher, first: Landmarks) -> None:
         self._matcher, self.now = matcher, first
         self.kind = matcher.kind
 
     def __call__(self, image: Image, now_s: float) -> Landmarks | None:
-        """The tracker's part."""
+        """Return the given landmarks, as a tracker."""
         return self.now
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
-        """As the matcher's; no landmark is looked for."""
+        """Prepare a reference as the matcher does, with the given landmarks only."""
         return self._matcher.prepare(image, self.now if landmarks is DETECT else landmarks)
 
     def begin(self, frame: Image, prepared: Prepared) -> Begun:
-        """As the matcher's."""
+        """Begin a match as the matcher does."""
         return self._matcher.begin(frame, prepared)
 
     def match(
@@ -89,13 +89,13 @@ class GivenLandmarks:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
     ) -> Match:
-        """As the matcher's; no landmark is looked for."""
+        """Match as the matcher does, with the given landmarks only."""
         given = self.now if landmarks is DETECT else landmarks
         return self._matcher.match(frame, prepared, previous, given, begun)
 
 
 class Propagated:
-    """The package's own propagator."""
+    """Livery's own propagator."""
 
     def __init__(self, edit: Edit, first: Landmarks, matcher: Matcher, references: KeeperConfig) -> None:
         self._given = GivenLandmarks(matcher, first)
@@ -105,7 +105,7 @@ class Propagated:
         self.covered = float("nan")
 
     def step(self, shown: Shown) -> Image:
-        """The next frame, edited."""
+        """Return the next frame with the edit."""
         self._given.now = shown.given
         result = self.propagator.step(shown.frame, shown.now_s)
         self.counts.keyframes += sum(isinstance(e, KeyframeMade) for e in result.events)
@@ -115,7 +115,7 @@ class Propagated:
         return result.image
 
     def nbytes(self) -> int:
-        """Of the pictures in the bank."""
+        """Memory of the keyframes in the bank, bytes."""
         return sum(k.image.nbytes + k.edited.nbytes for k in self.propagator.keyframes())
 
 
@@ -124,12 +124,12 @@ Rule = Callable[[float, float, float], bool]  # coverage, mean scale of the fiel
 
 @dataclass(eq=False)
 class ByPolicy:
-    """Replaces the reference when this package's policy would make a keyframe."""
+    """Replaces the reference when Livery's policy would make a keyframe."""
 
     policy: KeyframePolicy = field(default_factory=KeyframePolicy)
 
     def __call__(self, covered: float, scale: float, now_s: float) -> bool:
-        """Whether to replace now."""
+        """Whether to replace the reference now."""
         if self.policy.decide(coverage=covered, now_s=now_s).action is not Action.MAKE:
             return False
         self.policy.made(now_s=now_s)
@@ -138,11 +138,13 @@ class ByPolicy:
 
 @dataclass(eq=False)
 class ByWindow:
-    """StreamEdit 3.2: the last frame of a window is matched; too uncertain, it is the next reference.
+    """StreamEdit 3.2: the last frame of a window is matched.
+
+    If it is too uncertain, it is the next reference.
 
     Attributes:
         threshold: mean Laplace scale over the edit above which the window is split, face sizes.
-        window_s: length of a window.
+        window_s: length of a window, seconds.
     """
 
     threshold: float
@@ -150,7 +152,7 @@ class ByWindow:
     _end_s: float | None = None
 
     def __call__(self, covered: float, scale: float, now_s: float) -> bool:
-        """Whether to replace now."""
+        """Whether to replace the reference now."""
         if self._end_s is None:
             self._end_s = now_s + self.window_s
         if now_s < self._end_s - 1e-6:
@@ -160,14 +162,15 @@ class ByWindow:
 
 
 class Rolling:
-    """One reference at a time: the latest replaces the last and is drawn from it alone.
+    """Keeps one reference at a time. The next one replaces it and is drawn from it alone.
 
     Args:
-        edit: the user's; first: landmarks of its reference.
+        edit: the user's edit.
+        first: landmarks of its reference.
         rule: when to replace.
-        own_way: True draws a new reference as this package does, from the last one only. False does what
-            StreamEdit 3.3 says: the edited picture warped, uncertain pixels inpainted, later frames replaced
-            by it (where something is edited; the paper replaces whole pictures).
+        own_way: True draws a new reference as Livery does, but from the last one only. False does what
+            StreamEdit 3.3 describes: the edited picture is warped, uncertain pixels are inpainted, and it
+            replaces later frames where something is edited. The paper replaces whole pictures.
     """
 
     def __init__(self, edit: Edit, first: Landmarks, matcher: Matcher, rule: Rule, *, own_way: bool) -> None:
@@ -183,7 +186,7 @@ class Rolling:
         self.covered = float("nan")
 
     def step(self, shown: Shown) -> Image:
-        """The next frame, edited."""
+        """Return the next frame with the edit."""
         self._given.now = shown.given
         match = self._given.match(shown.frame, self._worn.keyframe.prepared, self._previous)
         self._previous = match
@@ -194,11 +197,11 @@ class Rolling:
         return made.image
 
     def nbytes(self) -> int:
-        """Of the reference's pictures."""
+        """Memory of the reference, bytes."""
         return self._worn.keyframe.image.nbytes + self._worn.keyframe.edited.nbytes
 
     def _judge(self, made: Composition, shown: Shown) -> tuple[float, float]:
-        """Coverage of the edit, and the mean scale over it in face sizes."""
+        """Return coverage of the edit, and the mean Laplace scale over it in face sizes."""
         if made.seen is None or not made.seen.mask.any():
             return 1.0, 0.0
         reach = radius_px(self._config.radius, shown.given, shown.given.image_size)

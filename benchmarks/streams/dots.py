@@ -1,9 +1,10 @@
-"""An edit made to be measured: dots on landmarks. Where they land, and in what colour, is the error.
+"""An edit made to be measured: dots on landmarks. Their places and colours give the error.
 
 Half of the dots are opaque, half are a tint. The truth of a frame is the same dots drawn at the frame's own
-landmarks under its own light. A dot's place is the centroid of what an output changed towards the dot's
-colour within `WINDOW` of its true place, against the truth's own centroid found the same way; a dot of which
-less than `LEAST_SHOWN` is there counts as missing. Its colour is the mean where the change is strongest.
+landmarks under its own light. A dot's place is the centroid of the output's change towards the dot's colour
+within `WINDOW` of its true place. It is compared with the truth's centroid, found in the same way. A dot of
+which less than `LEAST_SHOWN` is found counts as missing. Its colour is the mean where the change is
+strongest.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from correspondence import Bool, Float, Image, Landmarks
 from correspondence.face.topology import OVAL, topology
 from reference.face.parts import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE, face_size
 
-RADIUS = 0.022  # of a dot, face sizes
+RADIUS = 0.022  # radius of a dot, face sizes
 APART = 0.11  # least distance between two dots in the reference, face sizes
 WINDOW = 0.05  # reach around the true place, face sizes
-SHOWN_AREA = 0.4  # a place seen smaller than this share of its area in the reference is not judged
+SHOWN_AREA = 0.4  # a dot is not judged if its skin has less than this share of its area in the reference
 LEAST_SHOWN = 0.35  # share of the truth's change that must be found
 COLOURS = (
     (20, 150, 60),
@@ -33,11 +34,13 @@ COLOURS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dots:
-    """Which landmarks wear a dot of which colour.
+    """The landmarks that wear a dot, and the dots' colours.
 
     Attributes:
-        points: landmark numbers. kinds: places in `COLOURS`.
-        reference: landmarks of the picture the user edits; face_px: its face's size.
+        points: landmark numbers.
+        kinds: index in `COLOURS` of each dot.
+        reference: landmarks of the picture that the user edits.
+        face_px: size of its face, pixels.
     """
 
     points: tuple[int, ...]
@@ -56,7 +59,7 @@ class Dots:
         return np.asarray((ratio > SHOWN_AREA) & inside, np.bool_)
 
     def paint(self, picture: Float, landmarks: Landmarks, light: Float | None = None) -> Float:
-        """The dots on a picture, float32 (H, W, 3) in 0 ... 255; their paint under `light` where given."""
+        """Draw the dots on a picture, float32 (H, W, 3) in [0, 255]. With `light` the paint is lit by it."""
         out = picture.copy()
         radius = RADIUS * face_size(landmarks)
         for number, kind in zip(self.points, self.kinds, strict=True):
@@ -75,11 +78,12 @@ class Dots:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landed:
-    """Where one frame's dots landed.
+    """Where the dots of one frame were found.
 
     Attributes:
-        error: float64 (N,), pixels, NaN where a dot is missing. colour: CIEDE2000, likewise.
-        limit: the largest error that can be found, pixels.
+        error: float64 (N,), pixels. NaN for a missing dot.
+        colour: CIEDE2000, float64 (N,). NaN for a missing dot.
+        limit: largest error that can be found, pixels.
     """
 
     error: FloatAny
@@ -88,7 +92,7 @@ class Landed:
 
 
 def choose_dots(landmarks: Landmarks, withheld: Bool) -> Dots:
-    """Dots on withheld landmarks of the skin, spread over the face; lips, lids and outline are left out."""
+    """Choose withheld landmarks of the skin, spread over the face. Lips, lids and outline are left out."""
     size = face_size(landmarks)
     moving = {*INNER_LIPS, *OUTER_LIPS, *LEFT_EYE, *RIGHT_EYE, *OVAL}
     area = _areas(landmarks)
@@ -107,16 +111,17 @@ def choose_dots(landmarks: Landmarks, withheld: Bool) -> Dots:
 
 
 def measure(out: Image, live: Image, truth: Float, landmarks: Landmarks, dots: Dots) -> Landed:
-    """How far the visible dots of an output lie from where they should.
+    """Measure how far the visible dots of an output lie from their true places.
 
     Args:
-        out: uint8 (H, W, 3), edited. live: the frame before the edit.
-        truth: float32 (H, W, 3), the frame with the true dots.
-        landmarks: all, true ones, of the frame.
+        out: the edited frame, uint8 (H, W, 3).
+        live: the frame before the edit.
+        truth: the frame with the true dots, float32 (H, W, 3).
+        landmarks: all true landmarks of the frame.
     """
     limit = WINDOW * face_size(landmarks)
     errors: list[float] = []
-    shown, should = [], []  # mean colours of the dots found, NaN where one is missing
+    shown, should = [], []  # mean colours of the dots; NaN for a missing one
     for number in np.array(dots.points)[dots.visible(landmarks)]:
         rows, columns, away = _window(landmarks.points[number, :2], limit, out.shape)
         before, wanted = live[rows, columns].astype(np.float32), truth[rows, columns]
@@ -139,7 +144,7 @@ def measure(out: Image, live: Image, truth: Float, landmarks: Landmarks, dots: D
 
 
 def colour_differences(a: FloatAny, b: FloatAny) -> FloatAny:
-    """CIEDE2000 of sRGB colours, (N, 3) in 0 ... 255 each: float64 (N,); NaN stays."""
+    """CIEDE2000 between sRGB colours, (N, 3) in [0, 255] each: float64 (N,). NaN stays NaN."""
     if len(a) == 0:
         return np.zeros(0)
     first, second = (rgb2lab(np.clip(c, 0, 255)[None] / 255) for c in (a, b))
@@ -147,7 +152,7 @@ def colour_differences(a: FloatAny, b: FloatAny) -> FloatAny:
 
 
 def _window(centre: Float, radius: float, shape: tuple[int, ...]) -> tuple[slice, slice, Float]:
-    """Rows and columns around a point, clipped to the picture, and each pixel's distance from it."""
+    """Return rows and columns around a point, inside the picture, and each pixel's distance from the point."""
     x, y = float(centre[0]), float(centre[1])
     rows = slice(max(0, int(y - radius)), max(0, min(shape[0], int(np.ceil(y + radius)) + 1)))
     columns = slice(max(0, int(x - radius)), max(0, min(shape[1], int(np.ceil(x + radius)) + 1)))

@@ -29,7 +29,7 @@ PEERS = web.AppKey("peers", list)
 
 
 async def main() -> None:
-    """Serve until killed, on a free port that is printed to standard output."""
+    """Serve until killed, on a free port, which is printed to standard output."""
     app = web.Application()
     app[PEERS] = []
     app.router.add_post("/offer", offer)

@@ -40,8 +40,8 @@ class EncodedClip:
     """A loop of encoded frames, each with its own time code.
 
     Attributes:
-        packets: H.264 access units, the first one a key frame.
-        codes: the code drawn into each: milliseconds since the loop's start.
+        packets: H.264 access units. The first one is a key frame.
+        codes: the time code of each frame: milliseconds since the loop's start.
     """
 
     packets: list[bytes]
@@ -49,7 +49,7 @@ class EncodedClip:
 
 
 def source_pictures(name: str | None, count: int) -> Iterator[Image]:
-    """720p pictures: a portrait clip played forth and back, or the demo where `name` is None or missing."""
+    """Return 720p pictures: a portrait clip played forward and backward, or the demo without a clip."""
     if name is None:
         demo = DemoSource(SIZE, FPS)
         yield from (demo.frame(index).copy() for index in range(count))
@@ -132,13 +132,12 @@ class Arrivals:
 def match_frames(
     sent: list[tuple[float, int]], seen: list[tuple[float, int | None]], from_s: float, until_s: float
 ) -> tuple[list[tuple[float, float]], int, int]:
-    """Compute the latency of each frame sent in [from_s, until_s).
+    """Compute the latency of each frame that was sent in [from_s, until_s).
 
     Codes repeat with the loop. An arrival belongs to the last sending of its code before it.
 
-    Returns:
-        (time of sending since `from_s`, latency) of each frame that arrived, seconds; how many were sent;
-        how many different ones arrived.
+    Returns: (time of sending since `from_s`, latency) of each frame that arrived, seconds; the number of
+        frames sent; the number of different frames that arrived.
     """
     sendings: dict[int, list[float]] = {}
     for at_s, code in sent:
@@ -247,6 +246,6 @@ def server_process(arguments: list[str], log: Path) -> Iterator[tuple[str, psuti
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """CPU time a process and its children used so far, seconds."""
+    """CPU time that a process and its children have used so far, seconds."""
     everyone = [process, *process.children(recursive=True)]
     return sum(times.user + times.system for times in (one.cpu_times() for one in everyone))

@@ -14,8 +14,8 @@ from benchmarks.matching.metrics import FloatAny, withhold
 from correspondence import Float, Image, Landmarks, detect_landmarks
 
 CLIP_FPS = 25
-EASE_S = 1.0  # a pass's camera takes over from the last one's during this time
-NOISES = 6  # fields of noise that the frames draw from
+EASE_S = 1.0  # time in which one pass's camera changes to the next one's
+NOISES = 6  # noise fields, one of which each frame uses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class CameraRanges:
     zoom: tuple[float, float] = (0.85, 1.15)
     pan: float = 0.05
     gain: float = 0.2  # exposure 1 - gain ... 1 + gain
-    tint: float = 0.03  # likewise for each channel
+    tint: float = 0.03  # further exposure of each channel, 1 - tint ... 1 + tint
     slope: float = 0.2  # light across the frame, from its middle to its border
     noise: tuple[float, float] = (0.5, 3.5)  # standard deviation, grey levels
     jpeg: tuple[int, int] = (70, 95)
@@ -36,9 +36,11 @@ class Camera:
     """The transformation of a clip's frame to a frame of the stream.
 
     Attributes:
-        zoom, pan: about the frame's middle; pan float64 (2,), pixels.
-        gain: float64 (3,); slope: float64 (2,), change of light from the middle to the border.
-        noise: standard deviation, grey levels. jpeg: quality of the encoding.
+        zoom, pan: about the frame's middle; pan is float64 (2,), pixels.
+        gain: exposure of each channel, float64 (3,).
+        slope: change of light from the middle to the border, float64 (2,).
+        noise: standard deviation, grey levels.
+        jpeg: quality of the encoding.
     """
 
     zoom: float
@@ -49,25 +51,25 @@ class Camera:
     jpeg: float
 
     def between(self, other: Camera, share: float) -> Camera:
-        """This one at share 0, the other at share 1."""
+        """Interpolate between this camera (share 0) and another (share 1)."""
         names = self.__slots__
         return Camera(**{n: (1 - share) * getattr(self, n) + share * getattr(other, n) for n in names})
 
     def matrix(self, size: tuple[int, int]) -> FloatAny:
-        """Clip to stream, float64 (2, 3), pixels."""
+        """Map from clip to stream, float64 (2, 3), pixels."""
         middle = np.array([size[1] - 1, size[0] - 1]) / 2
         shift = middle + self.pan - self.zoom * middle
         return np.array([[self.zoom, 0, shift[0]], [0, self.zoom, shift[1]]])
 
     def light(self, size: tuple[int, int]) -> Float:
-        """What each pixel is multiplied by, float32 (H, W, 3)."""
+        """Factor of each pixel, float32 (H, W, 3)."""
         y, x = np.linspace(-1, 1, size[0])[:, None], np.linspace(-1, 1, size[1])[None]
         across = 1 + self.slope[0] * x + self.slope[1] * y
         return (across[..., None] * self.gain).astype(np.float32)
 
 
 def draw_camera(rng: np.random.Generator, side: int, ranges: CameraRanges) -> Camera:
-    """A camera for frames of `side` pixels."""
+    """Draw a camera for frames of `side` x `side` pixels."""
     return Camera(
         zoom=float(rng.uniform(*ranges.zoom)),
         pan=rng.uniform(-ranges.pan, ranges.pan, 2) * side,
@@ -104,12 +106,13 @@ class Shown:
 
 
 class Passes:
-    """The stream: frame at a time, in any order.
+    """The stream. Frames may be read at any time and in any order.
 
     Args:
-        path: a clip; frames without a face are left out.
-        seed: of the cameras; side: of the frames, pixels.
-        frames: of the clip, at most.
+        path: a clip. Frames without a face are left out.
+        seed: seed of the cameras.
+        side: side of the frames, pixels.
+        frames: most frames of the clip.
     """
 
     def __init__(
@@ -134,18 +137,18 @@ class Passes:
 
     @property
     def pass_s(self) -> float:
-        """How long one pass, forward or backward, takes."""
+        """Duration of one pass, forward or backward, seconds."""
         return (len(self.clean) - 1) / CLIP_FPS
 
     def camera(self, number: int) -> Camera:
-        """The camera of a pass."""
+        """Return the camera of a pass."""
         if number not in self._cameras:
             rng = np.random.default_rng([self._seed, 1 + number])
             self._cameras[number] = draw_camera(rng, self._side, self._ranges)
         return self._cameras[number]
 
     def at(self, now_s: float) -> Shown:
-        """The stream's frame at a time."""
+        """Return the stream's frame at a time."""
         number, into = divmod(round(now_s * CLIP_FPS), len(self.clean) - 1)
         source = into if number % 2 == 0 else len(self.clean) - 1 - into
         camera = self.camera(number)
@@ -173,7 +176,7 @@ class Passes:
 
 
 def carry(landmarks: Landmarks, matrix: FloatAny) -> Landmarks:
-    """Landmarks moved by a similarity, float (2, 3); depth is scaled with it."""
+    """Move landmarks by a similarity, float (2, 3). Depth is scaled with it."""
     points = landmarks.points.astype(np.float64)
     moved = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     depth = points[:, 2:] * np.sqrt(abs(np.linalg.det(matrix[:, :2])))

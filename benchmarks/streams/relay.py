@@ -16,12 +16,12 @@ class Relay:
 
     Args:
         delay_s: delay added in each direction, seconds. The round trip grows by twice as much.
-        loss: share of datagrams lost in each direction, [0, 1), once `lossy` is set.
-        seed: of the losses.
+        loss: share of datagrams lost in each direction, [0, 1), while `lossy` is set.
+        seed: seed of the losses.
     """
 
     def __init__(self, delay_s: float = 0.0, loss: float = 0.0, seed: int = 0) -> None:
-        self.lossy = False  # connecting is spared
+        self.lossy = False  # set once the peers are connected
         self.lost = self.passed = 0
         self._delay_s, self._loss = delay_s, loss
         self._random = random.Random(seed)
@@ -34,10 +34,10 @@ class Relay:
             await loop.create_datagram_endpoint(partial(_End, self, side), local_addr=(address, 0))
 
     def route(self, sdp: str, side: int) -> str:
-        """A description of peer `side` (0 or 1) for the other peer: its candidates lead through the relay.
+        """Change a description of peer `side` (0 or 1) so that its candidates lead to the relay.
 
         Raises:
-            ValueError: it has no IPv4 host candidate.
+            ValueError: the description has no IPv4 host candidate.
         """
         found = next((c for c in CANDIDATE.finditer(sdp) if ":" not in c[3]), None)
         if found is None:

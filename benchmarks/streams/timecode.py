@@ -1,8 +1,8 @@
 """A number drawn into a picture as a bar code, to be read back from decoded video.
 
-Glass-to-glass latency is only honest when the time travels in the pixels: through both encoders, the server
-and its edit. The code is one row of 40 cells across the top of the picture, dark or light: 32 bits of a
-counter of milliseconds, most significant first, then 8 bits of CRC (polynomial 0x07, as in ATM's HEC).
+Glass-to-glass latency is true only if the time travels in the pixels, through both encoders, the server and
+its edit. The code is one row of 40 dark or light cells across the top of the picture. They hold 32 bits of a
+counter of milliseconds, most significant bit first, then 8 bits of CRC (polynomial 0x07, as in ATM's HEC).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIN_CONTRAST = 60.0  # luma steps between the darkest light cell and the lightes
 
 
 def code_height(height: int) -> int:
-    """Rows the code takes of a picture of this height."""
+    """Height of the code in a picture of height `height`, rows."""
     return max(height // 30, 8)
 
 
@@ -59,7 +59,7 @@ def read_rows(rows: npt.NDArray[np.uint8]) -> int | None:
         rows: uint8 (`code_height(H)`, W), the luma of the code's rows, limited or full range.
 
     Returns:
-        The value, or None where no code with a right check sum is found.
+        The value. None if there is no code with a right check sum.
     """
     height, width = rows.shape
     if width < MIN_WIDTH:
@@ -82,7 +82,7 @@ def read_rows(rows: npt.NDArray[np.uint8]) -> int | None:
 
 
 def check(value: int) -> int:
-    """CRC-8 of the four bytes of `value`, started at 0xFF, so that a black strip is no code."""
+    """CRC-8 of the four bytes of `value`. It starts at 0xFF, so that a black strip is not a code."""
     remainder = 0xFF
     for byte in value.to_bytes(BITS // 8, "big"):
         remainder ^= byte

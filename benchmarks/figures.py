@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def draw_calibration(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw coverage, and sparsification against occlusion, for each of `ROWS` in `bench quality`'s results."""
+    """Draw coverage, and sparsification against occlusion, of `ROWS` in `bench quality`'s results."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")

@@ -207,11 +207,7 @@ class MeasuredSession:
             return await answer.json() if answer.content_type == "application/json" else None
 
     async def live(self) -> None:
-        """Wait until the server has seen some pictures.
-
-        Raises:
-            TimeoutError: it has not after 30 s.
-        """
+        """Wait until the server has seen some pictures. Raises TimeoutError after 30 s."""
         headers = {"Authorization": f"Bearer {self.token}"}
         async with asyncio.timeout(30):
             while True:

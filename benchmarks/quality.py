@@ -59,7 +59,7 @@ TRUTH_SEEDS = (0, 1)
 
 
 def step_times(folders: Iterable[Path]) -> dict[str, Sums]:
-    """Measure the network's step alone, ms: each model, and an S2 with random weights in the sketch's size."""
+    """Measure the network's step alone, ms: each model, and an S2 with random weights."""
     from correspondence.network.checkpoints import open_model
     from correspondence.network.encoder import build_encoder
     from correspondence.network.export import export_model

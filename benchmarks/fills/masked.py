@@ -58,7 +58,7 @@ class Hole:
 def holes(
     frames: Sequence[Image], landmarks: Sequence[Landmarks | None], matcher: Matcher, seed: int
 ) -> Iterator[Hole]:
-    """Make the holes of one clip: where a match over `DISTANCE` or more frames is unsure, and seeded ellipses."""
+    """Make the holes of one clip: where a match over `DISTANCE` frames or more is unsure, and seeded ones."""
     rng = np.random.default_rng(seed)
     for first in range(0, len(frames) - DISTANCE, DISTANCE):
         n = first + DISTANCE

@@ -143,7 +143,7 @@ def classical_rows(matcher: Matcher) -> list[Row]:
 
 
 def diffusion_rows(matcher: Matcher, weights: Path, device: str, steps: int) -> list[Row]:
-    """Return the rows of one weights folder: the quadrant grid in several arrangements, and the autoencoder."""
+    """Return the rows of one weights folder: the quadrant grid's arrangements, and the autoencoder alone."""
     from inpaint import load
     from inpaint.model.propagation import plan_naive, plan_thirds
 

@@ -241,7 +241,7 @@ def _cycle(field: Float, back: Float) -> Float:
 
 
 def measure_replacing(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
-    """Measure reconstruction with a reference that is replaced once too little is confident, as StreamEdit does.
+    """Measure reconstruction when the reference is replaced once too little is confident, as in StreamEdit.
 
     The new reference is a true frame. Adds PSNR and SSIM with replacing, and the number of replacements for a
     hundred judged frames.

@@ -274,7 +274,7 @@ def baselines() -> list[Method]:
 
 
 def models(folders: Sequence[Path] = ()) -> list[tuple[str, Model]]:
-    """Return the shipped compact sizes, largest first, then the models in `folders`, with their rows' names."""
+    """Return shipped compact sizes, largest first, and models in `folders`, with their rows' names."""
     files = GRAPHS
     shipped = [(f"ours {m.size}", m) for m in shipped_models("compact", files)]
     return shipped + [(f"{p.parent.name}/{p.name}", open_model(p, None, files)) for p in folders]

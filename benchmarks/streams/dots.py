@@ -152,7 +152,7 @@ def colour_differences(a: FloatAny, b: FloatAny) -> FloatAny:
 
 
 def _window(centre: Float, radius: float, shape: tuple[int, ...]) -> tuple[slice, slice, Float]:
-    """Return rows and columns around a point, inside the picture, and each pixel's distance from the point."""
+    """Return rows and columns around a point, inside the picture, and each pixel's distance from it."""
     x, y = float(centre[0]), float(centre[1])
     rows = slice(max(0, int(y - radius)), max(0, min(shape[0], int(np.ceil(y + radius)) + 1)))
     columns = slice(max(0, int(x - radius)), max(0, min(shape[1], int(np.ceil(x + radius)) + 1)))

@@ -1,14 +1,14 @@
-"""Fits `calibration.json`, the judges that convert evidence to the scale of a matcher's errors.
+"""Fits `calibration.json`: the judges that turn evidence into the scale of a matcher's errors.
 
     python -m correspondence.training.calibrate --portraits DIR
 
-One judge is fitted for the fine field, one for the field of the whole frame and one for the thorough
-matcher. Pairs come from the sources of `DIR/train` that `data.hold_out` keeps from training. Two of five (of
-the thorough matcher's, three) are one frame and a known random warp of it, relit, spoilt and partly covered,
-with landmarks detected in both pictures on their own; covered cells count as wrong. One of five is a face
+Three judges are fitted: for the fine field, for the field of the whole frame, and for the thorough matcher.
+Pairs come from the sources of `DIR/train` that `data.hold_out` keeps from training. Of five pairs, two (three
+for the thorough matcher) are a frame and a known random warp of it, relit, degraded and partly covered.
+Landmarks are detected in both pictures separately, and covered cells count as wrong. One pair shows a face
 turned up to a profile, where skin that the picture hides counts as covered. The others are two frames of a
-clip in which every third landmark was withheld: replaced by what its neighbours say, and compared with where
-it was found.
+clip in which every third landmark is withheld: it is predicted from its neighbours and compared with its
+detected place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from correspondence.training.known import known_samples as fine_samples
 from correspondence.types import Image, Landmarks, Prepared
 
 logger = logging.getLogger(__name__)
-LANDMARK_WEIGHT = 2.4  # of a withheld landmark, beside a cell
+LANDMARK_WEIGHT = 2.4  # weight of a withheld landmark relative to a cell
 LIGHT = 0.8  # the same for the thorough matcher
 FIELDS = ("fine", "coarse", "thorough")
 
@@ -66,7 +66,7 @@ def _match(frame: Image, landmarks: Landmarks | None, prepared: classical.Classi
 def known_samples(
     rng: Generator, image: Image, face: Landmarks | None, known: KnownFrame
 ) -> dict[str, Samples]:
-    """Samples of one known field, of the fine field in its region and of the coarse one everywhere."""
+    """Draw samples of one known field: of the fine field in its region, and of the coarse one everywhere."""
     prepared = classical.prepare(image, face)
     fine = fine_samples(rng, known, _match(known.frame, known.landmarks, prepared))
     flow, weight, features = weighed_flow(known.frame, prepared.coarse)
@@ -95,7 +95,7 @@ def _refined(
 
 
 def draw_thorough(rng: Generator, clips: list[list[Image]], pairs: int) -> Samples:
-    """Samples of the thorough matcher's errors, four of five pairs made up, at the judge's size."""
+    """Draw samples of the thorough matcher's errors at the judge's size. Four of five pairs are made."""
     matcher, found = Matcher.load("thorough").backend, []
     assert isinstance(matcher, ThoroughMatcher)
     for index in range(pairs):
@@ -128,7 +128,7 @@ def _found(frame: Image, _: Landmarks | None) -> Landmarks | None:
 
 
 def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> dict[str, Samples]:
-    """Samples of `pairs` pairs, three of five made up, by the field they are of."""
+    """Draw samples of `pairs` pairs, three of five made, by the field that they belong to."""
     found: dict[str, list[Samples]] = {"fine": [], "coarse": []}
     for index in range(pairs):
         first, second, other = _some(rng, clips)
@@ -164,7 +164,7 @@ def held_out_clips(portraits: Path, per_clip: int = 8) -> list[list[Image]]:
 
 
 def main() -> None:
-    """Fit and write the calibration; see the module's docstring."""
+    """Fit and write the calibration. See the module's docstring."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -27,10 +27,10 @@ from correspondence.training.known import (
 from correspondence.training.windows import mistake
 from correspondence.types import Image, Landmarks
 
-COVERED_WEIGHT = 3.0  # of a covered cell beside one that is seen: one in thirty is covered
-LANDMARK_WEIGHT = 0.8  # of a withheld landmark, beside a cell: most are known when it matters
-STRONGEST = 1.5  # of the known warps, beside those the network learnt from
-MISTAKEN, UNSEEN = 0.7, 0.06  # shares of frames whose landmarks are off, and of those whose face is not found
+COVERED_WEIGHT = 3.0  # weight of a covered cell; one in thirty is covered
+LANDMARK_WEIGHT = 0.8  # weight of a withheld landmark; in use most landmarks are known
+STRONGEST = 1.5  # strength of the known warps relative to the training's
+MISTAKEN, UNSEEN = 0.7, 0.06  # share of frames with displaced landmarks, and with an unfound face
 
 
 def sparsification_error(doubt: Float, error: Float, steps: int = 50) -> float:
@@ -66,7 +66,7 @@ class SimulatedFaceMesh:
     rng: Generator
 
     def __call__(self, frame: Image, true: Landmarks | None) -> Landmarks | None:
-        """See `known.SimulatedFaceMesh`."""
+        """Return landmarks of a frame from the true ones, or None. See `known.Finder`."""
         if true is None or self.rng.random() < UNSEEN:
             return None
         if self.rng.random() < MISTAKEN:
@@ -77,7 +77,7 @@ class SimulatedFaceMesh:
 def look(
     runner: Runner, frame: Image, landmarks: Landmarks | None, reference: Image, there: Landmarks | None
 ) -> MatchedFrame:
-    """What a network makes of a frame, both pictures' landmarks given."""
+    """Match a frame with the network. The landmarks of both pictures are given."""
     base = prepare(reference, there)
     inner = crop(base.image, base.region)
     prepared = NetworkReference(base, gray_of(inner), runner.prepare(inner))
@@ -89,13 +89,13 @@ def look(
 
 
 def collect(runner: Runner, clips: list[Clip], pairs: int, seed: int = 0) -> Samples:
-    """Samples of a network's errors, four of five pairs made up, in the fifth landmarks withheld.
+    """Draw samples of a network's errors. Four of five pairs are made; in the others landmarks are withheld.
 
     Args:
-        runner: of the network.
-        clips: of sources it was not trained on; at least one with two frames that show a face.
-        pairs: how many.
-        seed: of the pairs and of the cells drawn from them.
+        runner: runs the network.
+        clips: clips of sources that it was not trained on. At least one has two frames with a face.
+        pairs: number of pairs.
+        seed: seed of the pairs and of the cells that are drawn from them.
     """
     rng = np.random.default_rng(seed)
     shown = [clip for clip in clips if len(clip.faces)]
@@ -131,7 +131,10 @@ def _withheld(rng: Generator, runner: Runner, clip: Clip) -> Samples:
 
 
 def _any(rng: Generator, clips: list[Clip]) -> Clip:
-    """A clip or photo of a source drawn first: one of many photos counts no more than one of a few clips."""
+    """Draw a source, then a clip or photo of it.
+
+    So a source of many photos counts no more than one of few clips.
+    """
     group = rng.choice(sorted({clip.group for clip in clips}))
     mine = [clip for clip in clips if clip.group == group]
     return mine[int(rng.integers(len(mine)))]

@@ -22,7 +22,7 @@ HIDDEN_ERROR = 4.0  # the same for skin that the reference hides, whose place th
 CELLS_PER_PAIR = 1200
 MOST_YAW_DEG = 75.0
 Generator = np.random.Generator
-Finder = Callable[[Image, Landmarks | None], Landmarks | None]  # of a frame, given where they truly are
+Finder = Callable[[Image, Landmarks | None], Landmarks | None]  # given the frame and its true landmarks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +107,7 @@ def warped_pair(
 
 
 def follow(field: Float, face: Landmarks) -> Landmarks:
-    """A picture's landmarks in the frame that `field` leads from."""
+    """Move a picture's landmarks to where they lie in the frame that has this `field`."""
     moved = synthetic.follow_points(field, face.points[:, :2])
     return Landmarks(np.column_stack([moved, face.points[:, 2]]).astype(np.float32), face.image_size)
 
@@ -132,7 +132,7 @@ def known_samples(rng: Generator, known: KnownFrame, seen: MatchedFrame) -> Samp
 def judged(
     features: Float, cells: Float, field: Float, region: Region, reference: Region, known: KnownFrame
 ) -> Samples:
-    """Samples at cells of a field's grid, those that count; what is covered is wrong."""
+    """Return samples at cells of a field's grid, without those that do not count. Covered cells are wrong."""
     size, side = field.shape[0], known.field.shape[0]
     pixels = region.to_pixels(cells, size)
     x, y = pixels[:, :1], pixels[:, 1:]
@@ -149,14 +149,14 @@ def judged(
 def landmark_samples(
     here: Landmarks, there: Landmarks, chosen: list[int], seen: MatchedFrame, weight: float
 ) -> Samples:
-    """Samples at the landmarks withheld from a matcher, where they were found in frame and reference.
+    """Return samples at landmarks that were withheld from a matcher. The truth is where they were detected.
 
     Args:
-        here: the frame's.
-        there: the reference's.
-        chosen: numbers of those withheld.
-        seen: what the matcher made of the others.
-        weight: of each, of which a pair has 150, beside a cell.
+        here: detected landmarks of the frame.
+        there: detected landmarks of the reference.
+        chosen: numbers of the withheld landmarks.
+        seen: the matcher's result from the other landmarks.
+        weight: weight of each sample relative to a cell. A pair has 150.
     """
     size = seen.field.shape[0]
     cells = seen.region.to_grid(here.points[chosen, :2], size)
@@ -166,7 +166,7 @@ def landmark_samples(
 
 
 def _features_at(seen: MatchedFrame, cells: Float) -> Float:
-    """Features at cells of the field's grid, which lie on a coarser one: float32 (S, F)."""
+    """Sample features, which lie on a coarser grid, at cells of the field's grid: float32 (S, F)."""
     at = ((cells + 0.5) / EVIDENCE - 0.5).astype(np.float32)
     return at_cells(seen.features, at[:, :1], at[:, 1:])
 
@@ -176,7 +176,7 @@ def _sent(field: Float, cells: Float) -> Float:
 
 
 def _samples(features: Float, errors: Float, covered: Bool, counts: Bool, weight: float = 1.0) -> Samples:
-    """Those that count, all with one weight."""
+    """Return the samples that count, all with one weight."""
     weights = np.full(int(counts.sum()), weight, np.float32)
     return Samples(features[counts], errors[counts].astype(np.float32), weights, covered[counts])
 
@@ -184,7 +184,7 @@ def _samples(features: Float, errors: Float, covered: Bool, counts: Bool, weight
 def withhold(
     frame: Landmarks, reference: Landmarks, every: int = 3, first: int = 0
 ) -> tuple[Landmarks, list[int]]:
-    """The frame's landmarks with every n-th moved to where its mesh neighbours' motion would put it."""
+    """Return the frame's landmarks with every n-th one moved as its neighbours in the mesh move."""
     triangles = topo.topology().triangles
     motion = frame.points - reference.points
     total, count = np.zeros((468, 3), np.float32), np.zeros((468, 1), np.float32)

@@ -17,10 +17,10 @@ from correspondence.types import LANDMARK_COUNT
 IRISES = (topology.RIGHT_IRIS, topology.LEFT_IRIS)
 
 OCCLUDED_PIXELS = 8.0  # smallest error assumed for a pixel that the reference does not show
-LARGE = 8.0  # of squared next to absolute colour errors, colours in [0, 1]: misplaced edges weigh more
+LARGE = 8.0  # weight of squared relative to absolute colour errors; misplaced edges count more
 PARTS_SHARE = 6.0  # weight of landmarks on lips and eyes relative to the others
 STAGES = (0.15, 0.3, 0.5, 0.7, 0.8)  # weights of the global match and of the fields at 1/8
-CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the other half of the neighbours says the same
+CENSUS_STEPS = ((0, 2), (2, 0), (2, 2), (2, -2))  # the opposite neighbours give the same signs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

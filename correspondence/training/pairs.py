@@ -40,11 +40,11 @@ class PairConfig:
     zoomed: float = 0.6  # share of views cut out larger or smaller than the material
     past: float = 0.5  # share of pairs with a last frame
     withheld: float = 0.25  # share with half of the frame's landmarks guessed from the other half
-    mistaken: float = 0.7  # share of synthetic pairs whose landmarks are off, as FaceMesh's are
-    faceless: float = 0.06  # share whose landmarks are kept back
-    occluded: float = 0.7  # share of synthetic frames with something pasted over; a third of it for real ones
+    mistaken: float = 0.7  # share of synthetic pairs whose landmarks have errors like FaceMesh's
+    faceless: float = 0.06  # share of pairs without landmarks
+    occluded: float = 0.7  # share of synthetic frames with something pasted on; a third of it for real ones
 
-    side: int = GRID  # of the window that is cut out of the finished pair, pixels: smaller ones train faster
+    side: int = GRID  # side of the window that is cut out of a pair, pixels; smaller ones train faster
 
     def __post_init__(self) -> None:
         if self.side % 16 or not 64 <= self.side <= GRID:
@@ -58,7 +58,14 @@ class PairConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairSide:
-    """One side of a pair: picture, landmarks (None where kept back), last frame and its rough field."""
+    """One side of a pair.
+
+    Attributes:
+        image: uint8 (N, N, 3).
+        points: landmarks, float32 (478, 3). None if they are withheld.
+        past: the last frame and its rough field, if given.
+        cover: what was pasted over the picture, float32 (N, N) in [0, 1].
+    """
 
     image: Image
     points: Float | None
@@ -144,7 +151,7 @@ class Pairs:
         view: PairSide,
         reference: PairSide,
     ) -> PairSide:
-        """The view with a last frame, whose field is as rough as live ones can be."""
+        """Return the view with a last frame, whose field is as rough as live ones can be."""
         before = number + int(rng.choice((-2, -1, 1, 2)))
         if not 0 <= before < len(clip.frames) or not np.isfinite(clip.points[before, 0, 0]):
             return view
@@ -203,7 +210,10 @@ class Pairs:
         return frame, reference, (still, still), PairTruth(field, known, np.asarray(seen > 0.5, np.float32))
 
     def _other_face(self, rng: np.random.Generator, clip: Clip, points: Float) -> Float:
-        """Landmarks of another frame of the clip (any clip for a photo), brought to where `points` are."""
+        """Return landmarks of another frame of the clip, moved to where `points` are.
+
+        A photo takes any clip.
+        """
         source = clip if len(clip.faces) > 1 else self.moving[int(rng.integers(len(self.moving)))]
         a, b = (source.points[int(k)] for k in rng.choice(source.faces, 2))
         scale = np.ptp(points[:, 0]) / max(np.ptp(a[:, 0]), 1.0)
@@ -303,7 +313,7 @@ def _turned(truth: PairTruth | None) -> PairTruth | None:
 
 
 def _hide(truth: PairTruth | None, frame: PairSide, reference: PairSide) -> PairTruth:
-    """The truth with what lies under pasted things made invisible; nothing known but that for real pairs."""
+    """Mark what lies under pasted things as invisible. For a real pair nothing else is known."""
     if truth is None:
         nothing = np.zeros((GRID, GRID), np.float32)
         truth = PairTruth(np.zeros((GRID, GRID, 2), np.float32), nothing, np.full_like(nothing, NO_TRUTH))

@@ -36,7 +36,7 @@ from correspondence.training.trainer import TrainConfig, Trainer, build, to_batc
 from correspondence.weight_files import digest, read_card
 
 logger = logging.getLogger(__name__)
-JUDGED_STRIDE = 4  # every n-th frame of the held-out clips serves to fit the judge
+JUDGED_STRIDE = 4  # the judge is fitted to every n-th frame of the held-out clips
 
 
 def one_after_another(config: TrainConfig, pairs: Pairs, start: int = 0) -> Iterator[dict[str, Tensor]]:
@@ -145,7 +145,10 @@ def adaptation_clip(path: Path, share: float = 2 / 3) -> data.Clip:
 
 
 def start_from(source: str, encoder_weights: str | None) -> tuple[Network, dict[str, Any]]:
-    """The network to go on from and what its file says; `source` as in `checkpoints.load_network`."""
+    """Return the network to continue from and what its file says.
+
+    `source` is as in `checkpoints.load_network`.
+    """
     saved = read_state(state_file(source))
     return network_from(saved, Path(encoder_weights) if encoder_weights else None), saved
 
@@ -233,7 +236,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def finish(weights: Path, args: argparse.Namespace) -> int:
-    """Fit a judge of trained weights on the held-out sources and export both to `--out`/model."""
+    """Fit a judge for trained weights on the held-out sources. Export both to `--out`/model."""
     from correspondence.network.export import export_model
 
     if importlib.util.find_spec("onnx") is None:
@@ -272,7 +275,7 @@ def refit(folder: Path, args: argparse.Namespace) -> int:
 
 
 def judge_of(network: Network, args: argparse.Namespace) -> tuple[Judge, dict[str, float]]:
-    """Fit a judge on the cache's held-out sources, and return it with its figures."""
+    """Fit a judge on the cache's held-out sources. Returns it and its figures."""
     clips = data.load(args.cache, "calibration", JUDGED_STRIDE, allowed=args.licences)
     torch.set_num_threads(args.threads)
     judge, held_out = calibrate(TorchRunner.of(network, "cpu"), clips, args.pairs, args.seed)

@@ -24,18 +24,18 @@ class TrainConfig:
     encoder_model: str = DINOV2  # timm's name
     encoder_weights: str | None = None  # local file of the dinov2 encoder; None asks the hub
     steps: int = 4000
-    minutes: float | None = None  # stop earlier, with the learning rate brought down in time
+    minutes: float | None = None  # stop after so many minutes; the learning rate falls in time
     batch: int = 4  # pairs; each is used in both directions
     rate: float = 8e-4
     warm_up: int = 200
     decay: float = 1e-4
     clip: float = 1.0
-    average: float = 0.998  # of the weights' moving average
+    average: float = 0.998  # decay of the moving average of the weights, per step
     seed: int = 0
     device: str = "cpu"
     threads: int = 2
-    workers: int = 0  # processes that make pairs; 0 makes them in between
-    stride: int = 4  # of the clips' frames that are kept
+    workers: int = 0  # processes that make pairs; 0 makes them between the steps
+    stride: int = 4  # every n-th frame of a clip is kept
     save_every_s: float = 240.0
     log_every: int = 20
 
@@ -79,7 +79,10 @@ class Average:
 
 
 def to_batch(samples: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Collated samples (B, 2, ...) as (2B, ...), one direction after the other; images float in [0, 1]."""
+    """Reshape collated samples (B, 2, ...) to (2B, ...), one direction after the other.
+
+    Images become float in [0, 1].
+    """
     batch = {k: v.transpose(0, 1).flatten(0, 1).to(device, non_blocking=True) for k, v in samples.items()}
     batch["images"] = batch["images"].float() / 255
     if device.type == "cpu":

@@ -50,15 +50,15 @@ def cut(rng: np.random.Generator, sample: Sample, side: int) -> Sample:
 
 
 def guess_withheld(points: Float, reference: Float, withheld: npt.NDArray[np.bool_]) -> Float:
-    """Landmarks with some guessed: moved from the reference as the nearest known ones are.
+    """Replace some landmarks by guesses: they move from the reference as the nearest known ones do.
 
     Args:
-        points: the frame's, float32 (478, 3); those withheld are not looked at.
-        reference: the reference's, float32 (478, 3).
+        points: landmarks of the frame, float32 (478, 3). Withheld ones are not read.
+        reference: landmarks of the reference, float32 (478, 3).
         withheld: bool (478,).
 
-    Returns:
-        float32 (478, 3): known ones kept, withheld ones by inverse-distance weights of the four nearest.
+    Returns: float32 (478, 3). Known landmarks stay; withheld ones follow the four nearest by inverse-distance
+        weights.
     """
     known = np.flatnonzero(~withheld)
     if len(known) < 4:

@@ -151,18 +151,18 @@ def build_material(
 def sample_quads(
     spans: Tensor, count: int, generator: Generator, *, even_share: float = 0.5, longest: int = LONGEST_STEP
 ) -> Tensor:
-    """Frame numbers a <= b <= c <= d of one clip each, gaps log-uniform in 1..longest.
+    """Draw frame numbers a <= b <= c <= d of one clip each, with gaps log-uniform in 1..longest.
 
-    A share of the quads is even (Qffusion trains at a fixed step, its inference at several: 27, 9, 3, 1),
-    the others have three gaps of their own (Anchored Diffusion's non-uniform spacing). Gaps shrink to fit
-    their clip; half of the quads run backwards in time.
+    A share of the quads has equal gaps. Qffusion trains at a fixed step and infers at steps 27, 9, 3 and 1.
+    The others have three independent gaps (Anchored Diffusion's non-uniform spacing). Gaps shrink to fit
+    their clip. Half of the quads run backwards in time.
 
     Args:
-        spans: int64 (clips, 2); clips count by their number of frames.
-        count: quads.
+        spans: int64 (clips, 2). A clip is drawn with a probability proportional to its number of frames.
+        count: number of quads.
         generator: source of randomness.
-        even_share: part of the quads with three equal gaps.
-        longest: frames between neighbours, at most.
+        even_share: share of the quads with three equal gaps.
+        longest: largest number of frames between neighbours.
 
     Returns:
         int64 (count, 4).
@@ -185,7 +185,7 @@ def sample_quads(
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """uint8 to float32 in [0, 1]."""
+    """Convert uint8 to float32 in [0, 1]."""
     return images.float() / 255
 
 

@@ -28,11 +28,11 @@ from inpaint.training.quad_batches import BatchConfig, TrainingBatch, cropped, d
 from inpaint.training.quad_pool import Pool, PoolConfig, build_pool
 
 logger = logging.getLogger(__name__)
-LEAST_ERROR = 0.01  # mean squared, of latents: priors better than this count as if they were this bad
-REFERENCE_WEIGHT = 0.2  # of the loss on quadrants a and d, which the grid already holds
-FIRST_SHARE = 0.5  # of the samples at t = 1, where sampling begins and, in few steps, does most of its work
+LEAST_ERROR = 0.01  # mean squared error of latents; better priors count as having this error
+REFERENCE_WEIGHT = 0.2  # weight of the loss on quadrants a and d, which the grid is given
+FIRST_SHARE = 0.5  # share of samples at t = 1, where sampling starts and does most of its work
 HELD_QUADS = 48
-WHOLE_EVERY = 3  # steps, where the others train on crops
+WHOLE_EVERY = 3  # every n-th step trains on whole views, the others on crops
 SCALINGS = {"vivid": VIVID, "mild": MILD, "none": NO_SCALING}
 
 
@@ -152,7 +152,7 @@ def train(
         denoiser.load_state_dict(start.state_dict())
     denoiser.to(config.device)
 
-    # a window costs by its area: as many pixels in a step of crops as in one of whole views
+    # a step on crops has as many pixels as a step on whole views
     windows = 1 if crop is None else (8 * network.latent_size // crop) ** 2
 
     def loss_of(step: nn.Module, number: int) -> Tensor:
@@ -281,7 +281,7 @@ def measure_on(
     }
 
     def compared(name: str, views: Sequence[Tensor], batch: TrainingBatch) -> float:
-        taken = (1,) if name == "filled" else (0, 1)  # of b and c
+        taken = (1,) if name == "filled" else (0, 1)  # which of b and c
         truth = torch.cat([autoencoder.decode(batch.latents[:, 1 + k]) for k in taken])
         return psnr(torch.cat([autoencoder.decode(views[k]) for k in taken]), truth)
 

@@ -30,9 +30,9 @@ from inpaint.training.data import Material, sample_quads, to_unit
 from inpaint.training.run import autocast
 
 logger = logging.getLogger(__name__)
-UNSURE = 0.5  # above it a matched pixel counts as a hole
+UNSURE = 0.5  # a matched pixel of higher uncertainty counts as a hole
 CHUNK = 16  # quads that are encoded together
-VIEWS = (0, 1, 2, 3, 1, 2, 1, 2)  # whose drawing belongs to the eight pictures of a quad
+VIEWS = (0, 1, 2, 3, 1, 2, 1, 2)  # view whose drawing belongs to each of the eight pictures of a quad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +62,14 @@ class Pool:
     """N quads on one device.
 
     Attributes:
-        numbers: of the frames of a, b, c, d, int64 (N, 4).
-        flipped: bool (N,), mirrored.
-        filling: bool (N,), a fill: b and c are one view with a hole, d is the reference carried onto it, and
-            `unsure` is `prior.doubt` of both guesses.
-        latents: of the four views, float16 (N, 4, C, h, w).
-        warps: of the composites of b and c, float16 (N, 4, C, h, w): two by the matcher, two by landmarks
-            alone (of fills twice the same two).
-        unsure: of those, float16 (N, 4, 1, h, w), [0, 1].
+        numbers: frame numbers of a, b, c and d, int64 (N, 4).
+        flipped: whether a quad is mirrored, bool (N,).
+        filling: whether a quad is a fill, bool (N,). In a fill, b and c are one view with a hole, d is the
+            reference carried onto it, and `unsure` is `prior.doubt` of both guesses.
+        latents: latents of the four views, float16 (N, 4, C, h, w).
+        warps: latents of the composites of b and c, float16 (N, 4, C, h, w): two by the matcher, two by
+            landmarks alone. A fill has the same two twice.
+        unsure: uncertainty of the composites, float16 (N, 4, 1, h, w), [0, 1].
     """
 
     numbers: Tensor
@@ -83,7 +83,7 @@ class Pool:
         return len(self.numbers)
 
     def prior_std(self) -> tuple[float, float]:
-        """Deviation of b's and c's latents from their composites', where those are sure and where not."""
+        """Standard deviation of b's and c's latents from their composites', where sure and where unsure."""
         truth = self.latents[:, [1, 2, 1, 2]]
         error = (truth.float() - self.warps.float()).square().mean(dim=2, keepdim=True)
         unsure = self.unsure.float()
@@ -165,7 +165,12 @@ def build_pool(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pictures:
-    """Views a, b, c, d and the composites, uint8 (8, S, S, 3), as in `Pool`; float32 (4, S, S) of those."""
+    """Pictures of a quad.
+
+    Attributes:
+        views: views a, b, c, d and the composites as in `Pool`, uint8 (8, S, S, 3).
+        unsure: uncertainty of the composites, float32 (4, S, S).
+    """
 
     views: Image
     unsure: Float
@@ -188,12 +193,13 @@ def _chunks(made: Iterator[_Pictures]) -> Iterator[tuple[int, list[_Pictures]]]:
 
 
 def _unsure(part: Sequence[_Pictures], composites: Tensor, flipped: Tensor, guessed: Tensor) -> Tensor:
-    """`Pool.unsure` of a chunk.
+    """Compute `Pool.unsure` of a chunk.
 
     Args:
-        part: the chunk's pictures.
-        composites: latents of the first two, (B, 2, C, h, w), mirrored already.
-        flipped: bool (B,); guessed: bool (B,), fills with a reference, whose two guesses are compared.
+        part: pictures of the chunk.
+        composites: latents of the first two composites, (B, 2, C, h, w), already mirrored.
+        flipped: bool (B,).
+        guessed: bool (B,), fills with a reference, whose two guesses are compared.
     """
     doubts = torch.from_numpy(np.stack([p.unsure for p in part])[:, :, None]).to(composites.device)
     small = F.avg_pool2d(doubts.flatten(0, 1), FACTOR).reshape(len(part), 4, 1, *composites.shape[-2:])
@@ -203,7 +209,7 @@ def _unsure(part: Sequence[_Pictures], composites: Tensor, flipped: Tensor, gues
 
 
 def _between(views: Sequence[_Frame], numbers: Sequence[int], single: bool) -> _Pictures:
-    """b and c as the live path shows them from a and d (a alone), and as their landmarks would have them."""
+    """Make b and c as the live path shows them from a and d (or a alone), and as landmarks alone would."""
     matcher = shared_matcher()
     seen = views[:1] if single else (views[0], views[3])
     ends = [(image, matcher.prepare(image, landmarks)) for image, landmarks in seen]
@@ -217,7 +223,7 @@ def _between(views: Sequence[_Frame], numbers: Sequence[int], single: bool) -> _
 
 
 def _filling(views: Sequence[_Frame], rng: np.random.Generator, alone: bool) -> _Pictures:
-    """b and c as one view with a hole: its surroundings continued in b, the reference carried in c and d."""
+    """Make b and c of one view with a hole: b continues the surroundings, c and d carry the reference."""
     (reference, there), (truth, here) = views[0], views[1]
     size = (truth.shape[0], truth.shape[1])
     hole = None if alone or rng.random() < 0.5 else _matched_hole(views)

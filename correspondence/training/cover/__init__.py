@@ -1,1 +1,1 @@
-"""Training of the cover segmenter: real and drawn covers on faces, pairs, the held-out table, export."""
+"""Training of the cover network: real and drawn covers on faces, pairs, the held-out table, export."""

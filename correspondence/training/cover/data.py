@@ -1,8 +1,8 @@
-"""Material of the cover's training, kept in one cache folder: face crops with landmarks, and covers.
+"""Material for training the cover network, in one cache folder: face crops with landmarks, and covers.
 
-`faces.npz` and `unseen.npz` hold crops of portrait clips and photos at `POOL_SIDE` pixels as JPEG, with
-their landmarks; `covers.npz` holds cut-out hands and objects as PNG; `pictures.npz` holds crops of real
-faces that something hides, with its mask. What is held out from training is marked, see `HeldOut`.
+`faces.npz` and `unseen.npz` hold crops of portrait clips and photos at `POOL_SIDE` pixels as JPEG, with their
+landmarks. `covers.npz` holds cut-out hands and objects as PNG. `pictures.npz` holds crops of real covered
+faces with the mask of the cover. Held-out material is marked, see `HeldOut`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from correspondence.types import Float, Image
 
 logger = logging.getLogger(__name__)
 
-EVERY, MOST = 9, 18  # a clip gives every 9th frame, 18 at most
-HAND_NEAR = 0.15  # a hand this near to the face's box, in faces, makes a frame unfit as an uncovered one
+EVERY, MOST = 9, 18  # every 9th frame of a clip is taken, at most 18
+HAND_NEAR = 0.15  # a frame with a hand this near to the face's box, face sizes, does not count as uncovered
 Near = Callable[[Image, Float], bool]
 
 
@@ -48,8 +48,8 @@ class Faces:
     Attributes:
         images: uint8 (N, POOL_SIDE, POOL_SIDE, 3) RGB.
         points: float32 (N, 478, 2), pixels of the crop.
-        clip: int (N,), which clip or photo each is of.
-        names: of the clips and photos.
+        clip: number of the clip or photo of each crop, int (N,).
+        names: names of the clips and photos.
     """
 
     images: npt.NDArray[np.uint8]
@@ -69,17 +69,17 @@ def prepare(
     """Write the cache.
 
     Args:
-        portraits: folder of `train/`, `stills/` and `val/`; the last goes into `unseen.npz` only.
-        occluders: folder of `MANIFEST.csv` and what it lists.
-        out: where the cache goes; made if missing.
-        hands: finds hands; frames with one near the face are no uncovered ones.
-        find: landmarks of a picture, float32 (478, 3) in pixels or None; MediaPipe's by default.
+        portraits: folder with `train/`, `stills/` and `val/`. The last one goes into `unseen.npz` only.
+        occluders: folder with `MANIFEST.csv` and the files that it lists.
+        out: folder of the cache; made if missing.
+        hands: finds hands. Frames with a hand near the face do not count as uncovered.
+        find: finds landmarks of a picture, float32 (478, 3) in pixels, or None. MediaPipe's by default.
         held: what is held out.
 
     Raises:
-        ValueError: a folder without its manifest, or a clip that cannot be read.
+        ValueError: a folder has no manifest, or a clip cannot be read.
     """
-    manifest_rows(occluders)  # complains before the work
+    manifest_rows(occluders)  # raises before the work begins
     find, near = find or one_face(), hand_near(hands)
     out.mkdir(parents=True, exist_ok=True)
     _write_covers(occluders, out, held or HeldOut(), find, hands)
@@ -89,7 +89,7 @@ def prepare(
 
 
 def one_face() -> Find:
-    """MediaPipe's landmarks of single pictures."""
+    """Return a function that finds the landmarks of single pictures with MediaPipe."""
     from correspondence.face.mediapipe_graphs import FaceMesh
 
     mesh = FaceMesh(static=True, faces=1)
@@ -103,7 +103,7 @@ def one_face() -> Find:
 
 
 def hand_near(hands: Hands) -> Near:
-    """Hands, asked whether one is near a face."""
+    """Return a function that tells whether a hand is near a face."""
 
     def near(image: Image, points: Float) -> bool:
         low, high = points[:468, :2].min(axis=0), points[:468, :2].max(axis=0)
@@ -174,10 +174,10 @@ def _png(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def load_faces(path: Path) -> Faces:
-    """The crops of a `faces.npz` or `unseen.npz`.
+    """Read the crops of a `faces.npz` or `unseen.npz`.
 
     Raises:
-        ValueError: no such file.
+        ValueError: there is no such file.
     """
     _there(path)
     with np.load(path) as held:
@@ -191,10 +191,10 @@ def load_faces(path: Path) -> Faces:
 
 
 def load_covers(path: Path) -> list[Cover]:
-    """The cut-out covers of a `covers.npz`.
+    """Read the cut-out covers of a `covers.npz`.
 
     Raises:
-        ValueError: no such file.
+        ValueError: there is no such file.
     """
     _there(path)
     out = []
@@ -207,10 +207,10 @@ def load_covers(path: Path) -> list[Cover]:
 
 
 def load_pictures(path: Path) -> list[Covered]:
-    """The really covered faces of a `pictures.npz`.
+    """Read the real covered faces of a `pictures.npz`.
 
     Raises:
-        ValueError: no such file.
+        ValueError: there is no such file.
     """
     _there(path)
     out = []

@@ -1,7 +1,7 @@
-"""Covers drawn from nothing: cups, phones, microphones, hands, arms, cloths, strands of hair, plain shapes.
+"""Drawn covers: cups, phones, microphones, hands, arms, cloths, strands of hair, plain shapes.
 
 Each is a picture of `CANVAS` pixels, float32 (CANVAS, CANVAS, 4): RGB in [0, 255] and alpha in [0, 1]. A
-texture is a cut of any photo. Shapes are drawn at random places of the canvas so that they fill most of it.
+texture is a cut of any photo. Shapes are drawn at random places and fill most of the canvas.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Alpha = npt.NDArray[np.uint8]
 
 
 def drawn_cover(rng: Rng, texture: Image, skin: Float) -> tuple[Float, str]:
-    """A drawn cover and its kind.
+    """Draw a cover. Returns it and its kind.
 
     Args:
-        rng: decides everything.
+        rng: source of randomness.
         texture: a photo, uint8 (H, W, 3), at least 16 pixels on a side.
-        skin: a colour of skin, float32 (3,) RGB in [0, 255].
+        skin: a skin colour, float32 (3,) RGB in [0, 255].
     """
     kinds = list(_DRAWN)
     kind = kinds[int(rng.choice(len(kinds), p=_SHARES))]
@@ -38,7 +38,7 @@ def _grid() -> tuple[Float, Float]:
 
 
 def _shaded(rng: Rng, colour: Float, alpha: Alpha, depth: float) -> Float:
-    """A colour, plain (3,) or a picture, rounded off towards the outline of alpha and lit from one side."""
+    """Shade a colour, plain (3,) or a picture, towards the outline of alpha and from one side."""
     inside = cv2.distanceTransform((alpha > 127).astype(np.uint8), cv2.DIST_L2, 3)
     reach = rng.uniform(4, 18)
     round_off = np.float32(1) - np.float32(depth) * np.exp(-inside / np.float32(reach))
@@ -51,7 +51,7 @@ def _shaded(rng: Rng, colour: Float, alpha: Alpha, depth: float) -> Float:
 
 
 def _cloth(rng: Rng, texture: Image) -> Float:
-    """A cut of a photo at a random size and colour, float32 (CANVAS, CANVAS, 3)."""
+    """Cut a photo at a random size and recolour it, float32 (CANVAS, CANVAS, 3)."""
     h, w = texture.shape[:2]
     side = int(rng.integers(16, max(17, min(h, w) // 2 + 1)))
     y, x = int(rng.integers(0, h - side + 1)), int(rng.integers(0, w - side + 1))
@@ -62,7 +62,7 @@ def _cloth(rng: Rng, texture: Image) -> Float:
 
 
 def _colour(rng: Rng) -> Float:
-    """Any colour, greys and dark ones often: what cups, phones and sleeves have."""
+    """Draw a colour. Greys and dark colours are frequent, as on cups, phones and sleeves."""
     if rng.random() < 0.5:
         return np.full(3, rng.uniform(5, 250), np.float32) + rng.normal(0, 6, 3).astype(np.float32)
     return rng.uniform(0, 255, 3).astype(np.float32)
@@ -73,7 +73,7 @@ def _fabric(rng: Rng, texture: Image) -> Float:
 
 
 def _tone(rng: Rng, skin: Float) -> Float:
-    """A skin colour near to one that is given, or one of the whole range from dark to light."""
+    """Draw a skin colour: near to a given one, or any from dark to light."""
     if rng.random() < 0.65:
         near = skin * rng.uniform(0.75, 1.25) * rng.normal(1, 0.04, 3)
         return np.asarray(np.clip(near, 5, 255), np.float32)
@@ -163,7 +163,7 @@ def _microphone(rng: Rng, texture: Image, skin: Float) -> Float:
 
 
 def _hand(rng: Rng, texture: Image, skin: Float) -> Float:
-    """A palm with fingers, from a fist to spread ones, darker between and at the ends."""
+    """Draw a palm with fingers, from fist to spread hand, darker between the fingers and at their ends."""
     out = np.zeros((CANVAS, CANVAS, 4), np.float32)
     tone = _tone(rng, skin)
     palm = np.array([64.0, 78.0])
@@ -237,7 +237,7 @@ def _arm(rng: Rng, texture: Image, skin: Float) -> Float:
 
 
 def _shape(rng: Rng, texture: Image, skin: Float) -> Float:
-    """A smooth random outline, or a polygon, of cloth, skin or one colour."""
+    """Draw a smooth random outline or a polygon, filled with cloth, skin or one colour."""
     count = int(rng.integers(3, 9))
     turns = np.sort(rng.uniform(0, 2 * np.pi, count)) if rng.random() < 0.4 else np.linspace(0, 2 * np.pi, 40)
     waves = sum(rng.normal(0, 0.25 / n) * np.cos(n * turns + rng.uniform(0, 6.3)) for n in range(1, 6))
@@ -250,7 +250,7 @@ def _shape(rng: Rng, texture: Image, skin: Float) -> Float:
 
 
 def _hair(rng: Rng, texture: Image, skin: Float) -> Float:
-    """A lock: many thin curves side by side."""
+    """Draw a lock of hair: many thin curves side by side."""
     out = np.zeros((CANVAS, CANVAS, 4), np.float32)
     colour = np.array([60, 42, 30]) * rng.uniform(0.2, 3.2) * rng.normal(1, 0.08, 3)
     bow = rng.normal(0, 26, 2)

@@ -1,4 +1,4 @@
-"""A training's weights as a model folder: an ONNX graph with its sigmoid, and the state to go on from."""
+"""Exports trained weights as a model folder: an ONNX graph with its sigmoid, and the training's state."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class _Probability(nn.Module):
 
 
 def export_cover(network: CoverNetwork, folder: Path, facts: dict[str, Any] | None = None) -> None:
-    """Write a model folder; graph and state get the same half-precision weights.
+    """Write a model folder. Graph and state get the same half-precision weights.
 
     Args:
-        network: trained.
-        folder: made if missing.
-        facts: anything else `model.json` should say (training, held-out table).
+        network: the trained network.
+        folder: the folder; made if missing.
+        facts: further entries of `model.json`, such as the training and the held-out table.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = halved_state(network.state_dict())
@@ -49,19 +49,19 @@ def export_cover(network: CoverNetwork, folder: Path, facts: dict[str, Any] | No
 
 
 def read_network(path: Path) -> CoverNetwork:
-    """The network of a `best.pt` or a model folder's `state.pt`.
+    """Read the network of a `best.pt`, or of a model folder's `state.pt`.
 
     Raises:
-        WeightsError: no such file, or of another network.
+        WeightsError: there is no such file, or it holds another network.
     """
     return _read(path)[0]
 
 
 def export_file(path: Path, folder: Path) -> None:
-    """A `best.pt` as a model folder.
+    """Export a `best.pt` as a model folder.
 
     Raises:
-        WeightsError: no such file, or of another network.
+        WeightsError: there is no such file, or it holds another network.
     """
     network, saved = _read(path)
     facts = {"steps": saved["step"], "seconds": round(saved["seconds"]), "held_out": saved["rows"]}

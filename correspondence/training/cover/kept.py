@@ -1,4 +1,4 @@
-"""The training pairs of the last minutes, so that each is seen more than once."""
+"""A buffer of recent training pairs, so that each is used more than once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from correspondence.training.cover.pairs import CoverPair
 
 
 class Kept:
-    """The last pairs that were made, as bytes, to be seen more than once.
+    """Keeps the latest training pairs as bytes.
 
     Args:
-        count: how many.
+        count: number of pairs to keep.
     """
 
     def __init__(self, count: int, side: int) -> None:
@@ -20,7 +20,7 @@ class Kept:
         self._made = 0
 
     def add(self, pair: CoverPair) -> None:
-        """Keep a pair in the place of the oldest."""
+        """Add a pair in the place of the oldest one."""
         into = self._pictures[self._made % len(self._pictures)]
         into[..., :3] = np.clip(pair.frame, 0, 255)
         into[..., 3:6] = np.clip(pair.reference, 0, 255)
@@ -29,7 +29,7 @@ class Kept:
         self._made += 1
 
     def batch(self, fresh: int, count: int, rng: np.random.Generator) -> Bytes:
-        """The last `fresh` pairs and others by chance, mirrored by chance: uint8 (count, side, side, 8)."""
+        """Return the latest `fresh` pairs and random others, some mirrored: uint8 (count, side, side, 8)."""
         there = min(self._made, len(self._pictures))
         numbers = [(self._made - 1 - i) % len(self._pictures) for i in range(fresh)]
         numbers += list(rng.integers(0, there, count - fresh))

@@ -1,4 +1,4 @@
-"""How well the cover's network tells what hides a face: its table over held-out covers and unseen people."""
+"""Measures of the cover network: a table over held-out covers and unseen people."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from correspondence.training.cover.occluders import Cover, Covered
 from correspondence.training.cover.pairs import CoverPair, CoverPairConfig, CoverPairs
 from correspondence.types import Float
 
-SURELY, HARDLY = 0.9, 0.1  # of a pixel hidden, above and below which it is judged
+SURELY, HARDLY = 0.9, 0.1  # pixels are judged if their hidden share is above or below these
 Bytes = npt.NDArray[np.uint8]
 Predict = Callable[[Bytes, Bytes], Float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoverCase:
-    """CoverPairs of one kind: uint8 (N, SIDE, SIDE, 3) twice, hidden and face uint8 (N, SIDE, SIDE)."""
+    """Pairs of one kind.
+
+    Attributes:
+        name: name of the kind.
+        frames, references: uint8 (N, SIDE, SIDE, 3).
+        hidden, face: uint8 (N, SIDE, SIDE).
+    """
 
     name: str
     frames: Bytes
@@ -30,12 +36,12 @@ class CoverCase:
 
 
 def cases(faces: Faces, covers: Sequence[Cover], pictures: Sequence[Covered], count: int) -> list[CoverCase]:
-    """The held-out cases: each kind of cover on unseen faces, real ones, and uncovered faces.
+    """Make the held-out cases: each kind of cover on unseen faces, real covers, and uncovered faces.
 
     Args:
-        faces: unseen people.
-        covers, pictures: those held out are taken.
-        count: pairs of each kind.
+        faces: faces of unseen people.
+        covers, pictures: covers and real covered faces. Only held-out ones are used.
+        count: number of pairs of each kind.
     """
     held = [c for c in covers if c.held]
     plain = CoverPairConfig(make_up=0, glasses=0, tongue=0, side_light=0, put_on=0, behind=0, real=0)
@@ -70,15 +76,16 @@ def _case(name: str, pairs: list[CoverPair]) -> CoverCase:
 
 
 def table(cases: Sequence[CoverCase], predict: Predict) -> dict[str, dict[str, float]]:
-    """What the network says about each case, inside the face's outline.
+    """Measure the network on each case, inside the face's outline.
 
     Args:
-        cases: see there.
-        predict: probabilities float32 (N, SIDE, SIDE) from frames and references uint8 (N, SIDE, SIDE, 3).
+        cases: the cases, by name.
+        predict: returns probabilities, float32 (N, SIDE, SIDE), for frames and references, uint8 (N, SIDE,
+            SIDE, 3).
 
     Returns:
-        By case: leak, the share of what is hidden that counts as face; lost, the share of what is seen that
-        counts as hidden; auroc of both kinds of pixel, where there are both.
+        By case: leak, the share of hidden pixels that count as face; lost, the share of visible pixels that
+        count as hidden; auroc, if there are pixels of both kinds.
     """
     out = {}
     for case in cases:
@@ -94,15 +101,21 @@ def table(cases: Sequence[CoverCase], predict: Predict) -> dict[str, dict[str, f
 
 
 def auroc(above: Float, below: Float) -> float:
-    """The chance that a value of `above` exceeds one of `below`, ties counted half, from 1000 bins."""
+    """Probability that a value of `above` exceeds one of `below`.
+
+    Ties count half. Computed from 1000 bins.
+    """
     edges = np.linspace(0, 1, 1001)
     a, b = (np.histogram(v, edges)[0] / max(v.size, 1) for v in (above, below))
     return float((a * (np.cumsum(b) - 0.5 * b)).sum())
 
 
 def score(rows: dict[str, dict[str, float]]) -> float:
-    """One number to choose weights by, less is better: mean leak and lost of the covered cases, and what
-    uncovered ones lose, counted five times."""
+    """Return one number to choose weights by; lower is better.
+
+    It is the mean of leak + lost over the covered cases, plus five times the mean of lost over the uncovered
+    ones.
+    """
     covered = [r["leak"] + r["lost"] for r in rows.values() if "leak" in r]
     bare = [r["lost"] for r in rows.values() if "leak" not in r]
     return float(np.mean(covered) + 5 * np.mean(bare))

@@ -1,4 +1,4 @@
-"""A folder of covers: cut-out hands and objects, faces that something hides, clips of people signing."""
+"""Reads a folder of covers: cut-out hands and objects, real covered faces, clips of people signing."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from correspondence.types import Float, Image
 
 logger = logging.getLogger(__name__)
 
-POOL_SIDE = 208  # of a stored crop, pixels
-POOL_PER_FACE = 1.95  # its side over the face's longer side: room to shift and turn the network's crop
+POOL_SIDE = 208  # side of a stored crop, pixels
+POOL_PER_FACE = 1.95  # its side in face sizes; leaves room to shift and turn the network's crop
 SPRITE = 200  # longer side of a stored cover, pixels
-AMONG = 4  # frames before and after one that must be without a hand as well
-SIGNING_EVERY = 3  # clips of people signing give every 3rd frame
+AMONG = 4  # so many frames before and after an uncovered frame must show no hand either
+SIGNING_EVERY = 3  # every n-th frame of a clip of people signing is read
 Find = Callable[[Image], Float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Which covers serve for measuring only.
+    """Which covers are used for measuring only.
 
     Attributes:
-        sources: (kind, start of the source's name) pairs of the manifest that are never trained on.
-        each: besides, every n-th cut-out object of the other sources.
+        sources: (kind, start of the source's name) in the manifest. These are never trained on.
+        each: every n-th cut-out object of the other sources is held out too.
 
-    Cut-outs from a video with something held out serve for nothing at all.
+    Cut-outs from a video with a held-out part are not used at all.
     """
 
     sources: tuple[tuple[str, str], ...] = (
@@ -48,7 +48,7 @@ class HeldOut:
     each: int = 5
 
     def holds(self, kind: str, source: str) -> bool:
-        """Whether all of a kind from a source is held out."""
+        """Whether everything of a kind from a source is held out."""
         return any(kind == k and source.startswith(s) for k, s in self.sources)
 
 
@@ -57,9 +57,10 @@ class Cover:
     """A cut-out cover.
 
     Attributes:
-        name: of its file; kind: "hand", "object", "glasses" or "mask".
+        name: name of its file.
+        kind: "hand", "object", "glasses" or "mask".
         picture: uint8 (H, W, 4) RGB and alpha.
-        held: it serves for measuring only.
+        held: whether it is for measuring only.
     """
 
     name: str
@@ -70,15 +71,15 @@ class Cover:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Covered:
-    """A real picture of a face that something hides.
+    """A real picture of a covered face.
 
     Attributes:
-        name: of its file, with the frame's number for one of a clip.
+        name: name of its file, with the frame's number if it is a clip.
         image: crop, uint8 (POOL_SIDE, POOL_SIDE, 3).
-        mask: of what hides it, float32 (POOL_SIDE, POOL_SIDE), [0, 1].
-        points: float32 (478, 2), landmarks as they are found in spite of the cover, pixels of the crop.
-        held: it serves for measuring only.
-        unsure: where the mask may be wrong, float32 {0, 1}; None for nowhere.
+        mask: mask of the cover, float32 (POOL_SIDE, POOL_SIDE), [0, 1].
+        points: landmarks as detected in spite of the cover, float32 (478, 2), pixels of the crop.
+        held: whether it is for measuring only.
+        unsure: where the mask may be wrong, float32 {0, 1}. None means nowhere.
     """
 
     name: str
@@ -90,10 +91,10 @@ class Covered:
 
 
 def manifest_rows(folder: Path) -> list[dict[str, str]]:
-    """The rows of a folder's `MANIFEST.csv`.
+    """Read the rows of a folder's `MANIFEST.csv`.
 
     Raises:
-        ValueError: no manifest.
+        ValueError: there is no manifest.
     """
     manifest = folder / "MANIFEST.csv"
     if not manifest.is_file():
@@ -103,14 +104,14 @@ def manifest_rows(folder: Path) -> list[dict[str, str]]:
 
 
 def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
-    """The cut-out covers of a folder, at most `SPRITE` pixels long.
+    """Read the cut-out covers of a folder, resized to at most `SPRITE` pixels.
 
     Args:
-        folder: of `MANIFEST.csv` and what it lists.
-        held: what serves for measuring only.
+        folder: folder with `MANIFEST.csv` and the files that it lists.
+        held: what is for measuring only.
 
     Raises:
-        ValueError: no manifest.
+        ValueError: there is no manifest.
     """
     held, rows = held or HeldOut(), manifest_rows(folder)
     shown = {r["path"] for r in rows if r["kind"] == "cover" and held.holds(r["kind"], r["source_repo"])}
@@ -132,15 +133,15 @@ def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
 
 
 def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list[Covered]:
-    """The really covered faces of a folder; those in which no face is found are left out.
+    """Read the real covered faces of a folder. Pictures in which no face is found are left out.
 
     Args:
-        folder: of `MANIFEST.csv` and what it lists.
-        find: landmarks of a picture, float32 (478, 3) in pixels or None.
-        held: what serves for measuring only.
+        folder: folder with `MANIFEST.csv` and the files that it lists.
+        find: finds landmarks of a picture, float32 (478, 3) in pixels, or None.
+        held: what is for measuring only.
 
     Raises:
-        ValueError: no manifest.
+        ValueError: there is no manifest.
     """
     held, out = held or HeldOut(), []
     for row in manifest_rows(folder):
@@ -170,10 +171,10 @@ def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list
 
 
 def held_clips(folder: Path, held: HeldOut | None = None) -> list[Path]:
-    """The held-out clips of people signing.
+    """List the held-out clips of people signing.
 
     Raises:
-        ValueError: no manifest.
+        ValueError: there is no manifest.
     """
     held = held or HeldOut()
     rows = [r for r in manifest_rows(folder) if r["kind"] == "clip" and held.holds("clip", r["source_repo"])]
@@ -181,15 +182,15 @@ def held_clips(folder: Path, held: HeldOut | None = None) -> list[Path]:
 
 
 def read_signing(clips: Sequence[Path], find: Find, hands: Hands) -> list[Covered]:
-    """Frames of clips of people signing before their face: the hands' masks from their landmarks.
+    """Read frames of people who sign before their face. The hands' masks come from their landmarks.
 
     Args:
         clips: videos, one person each.
-        find: landmarks of a face; hands: of hands.
+        find: finds landmarks of a face.
+        hands: finds hands.
 
-    Returns:
-        Every `SIGNING_EVERY`th frame in which a face is found. One without a hand counts as uncovered only
-        where the frames around it have none either: a hand in motion is missed at times.
+    Returns: Every `SIGNING_EVERY`-th frame in which a face is found. A frame without a hand counts as
+        uncovered only if the frames around it have no hand either, because moving hands are sometimes missed.
     """
     out: list[Covered] = []
     for path in clips:

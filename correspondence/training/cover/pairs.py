@@ -1,4 +1,4 @@
-"""Training pairs of the cover's network: a frame that something hides in part, its reference, the truth."""
+"""Training pairs of the cover network: a partly covered frame, its reference, and the truth."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ from correspondence.training.cover.occluders import POOL_PER_FACE, POOL_SIDE, Co
 from correspondence.types import Float, Image
 
 Rng = np.random.Generator
-BESIDE = 0.15  # weight of what lies off the face
-OFTEN = {"hand": 6.0, "object": 2.0, "mask": 0.7, "glasses": 0.7}  # how often a kind of cut-out is laid
+BESIDE = 0.15  # weight of pixels outside the face
+OFTEN = {
+    "hand": 6.0,
+    "object": 2.0,
+    "mask": 0.7,
+    "glasses": 0.7,
+}  # relative frequencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverPairConfig:
-    """How often what happens; shares in [0, 1]."""
+    """Frequencies of what happens to a pair; shares are in [0, 1]."""
 
-    uncovered: float = 0.25  # pairs in which nothing hides the frame's face
-    second: float = 0.25  # covered ones with a second cover
-    drawn: float = 0.45  # covers that are drawn; the rest are cut-outs
-    real: float = 0.12  # pairs of a really covered picture
-    alone: float = 0.2  # pairs without a reference
-    behind: float = 0.1  # pairs whose reference is covered too
-    own_colour: float = 0.5  # hands that take the face's own colour
+    uncovered: float = 0.25  # share of pairs with an uncovered frame
+    second: float = 0.25  # share of covered pairs with a second cover
+    drawn: float = 0.45  # share of drawn covers; the rest are cut-outs
+    real: float = 0.12  # share of pairs from real covered pictures
+    alone: float = 0.2  # share of pairs without a reference
+    behind: float = 0.1  # share of pairs whose reference is covered too
+    own_colour: float = 0.5  # share of hands in the face's colour
     make_up: float = 0.35
-    glasses: float = 0.2  # worn in both pictures
-    put_on: float = 0.06  # glasses in the frame only: they hide the face
+    glasses: float = 0.2  # share of pairs with glasses in both pictures
+    put_on: float = 0.06  # share with glasses in the frame only, where they count as cover
     side_light: float = 0.25
     tongue: float = 0.04
-    motion: float = 0.25  # covers blurred by their motion
-    shadow: float = 0.6  # covers with a shadow on the face
+    motion: float = 0.25  # share of covers with motion blur
+    shadow: float = 0.6  # share of covers with a shadow on the face
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +49,11 @@ class CoverPair:
     """One pair.
 
     Attributes:
-        frame, reference: float32 (SIDE, SIDE, 3), RGB [0, 255]; the reference all `NONE` where there is none.
+        frame, reference: float32 (SIDE, SIDE, 3), RGB [0, 255]. Without a reference all its values are
+            `NONE`.
         hidden: how much of the frame's face is hidden, float32 (SIDE, SIDE), [0, 1].
-        face: 1 inside the face's outline in the frame, 0 beside it, 2 where nothing is known, float32.
-        kind: of the cover that was laid last, or "none".
+        face: 1 inside the face's outline in the frame, 0 outside, 2 where the truth is unknown, float32.
+        kind: kind of the last cover, or "none".
     """
 
     frame: Float
@@ -57,18 +63,18 @@ class CoverPair:
     kind: str
 
 
-NONE = 127.5  # becomes 0 in the network's range
+NONE = 127.5  # becomes 0 in the network's input
 
 
 class CoverPairs:
-    """Makes pairs; each is decided by its number alone.
+    """Makes pairs. Number and seed determine a pair.
 
     Args:
         faces: uncovered crops.
         covers: cut-outs to lay over them.
-        pictures: really covered crops.
-        config: how often what happens.
-        seed: of all chance.
+        pictures: real covered crops.
+        config: frequencies.
+        seed: seed of all randomness.
     """
 
     def __init__(
@@ -86,18 +92,18 @@ class CoverPairs:
         self._covers = {k: [c for c in covers if c.kind == k] for k in kinds}
         self._of_clip = {int(c): np.flatnonzero(faces.clip == c) for c in np.unique(faces.clip)}
         self._clips = list(self._of_clip)
-        self._bare: dict[str, list[Covered]] = {}  # frames of signing clips with nothing before the face
+        self._bare: dict[str, list[Covered]] = {}  # uncovered frames of clips of people signing, by clip
         for p in pictures:
             if p.unsure is not None and not p.mask.any() and not p.unsure.any():
                 self._bare.setdefault(p.name.rpartition("-")[0], []).append(p)
 
     def pair(self, number: int, kind: str | None = None, index: int | None = None) -> CoverPair:
-        """A pair.
+        """Make a pair.
 
         Args:
-            number: decides it, with the seed.
-            kind: of the cut-out that is laid over the face; "none" for no cover; None for any or none.
-            index: of the crop that serves as frame; None for any.
+            number: number of the pair. With the seed it determines the pair.
+            kind: kind of the cut-out to lay over the face. "none": no cover. None: any or none.
+            index: number of the crop that serves as frame. None: any.
         """
         rng = np.random.default_rng((self.seed, number))
         config = self.config
@@ -122,7 +128,10 @@ class CoverPairs:
         return self._finish(rng, frame, points, other, hidden, laid, alone=kind is None)
 
     def real(self, rng: Rng, picture: Covered) -> CoverPair:
-        """A pair of a really covered picture; another frame of its clip is the reference, if it is of one."""
+        """Make a pair of a real covered picture.
+
+        If it is from a clip, another frame of it is the reference.
+        """
         matrix = _jitter(rng, 0.6)
         frame, points = _turned(picture.image, picture.points, matrix)
         hidden, _ = _turned(picture.mask, picture.points, matrix)
@@ -149,7 +158,7 @@ class CoverPairs:
         mirrored: bool = True,
     ) -> CoverPair:
         config = self.config
-        spread = rng.uniform(0.02, 0.4)  # both in the light of one room
+        spread = rng.uniform(0.02, 0.4)  # both pictures share one light
         room = int(rng.integers(1 << 31))
         frame = worn.exposed(frame, np.random.default_rng(room), spread)
         if rng.random() < config.side_light:
@@ -185,7 +194,7 @@ class CoverPairs:
             worn.glasses(other, own, seed)
 
     def _cover(self, rng: Rng, frame: Float, points: Float, hidden: Float, kind: str | None) -> str:
-        """Lay one cover over the frame, in place, and add it to what is hidden; its kind."""
+        """Lay one cover over the frame, in place, and add it to what is hidden. Returns its kind."""
         config = self.config
         skin = _skin(frame, points)
         drawn = kind is None and (not self._covers or rng.random() < config.drawn)
@@ -223,13 +232,13 @@ class CoverPairs:
 
 
 def _shares(kinds: list[str]) -> list[float]:
-    """How often each kind of cut-out is taken."""
+    """Return how often each kind of cut-out is used."""
     total = sum(OFTEN[kind] for kind in kinds)
     return [OFTEN[kind] / total for kind in kinds]
 
 
 def _jitter(rng: Rng, amount: float) -> Matrix:
-    """From a stored crop to the network's: landmarks drift, and far where something hides the face."""
+    """Draw the map from a stored crop to the network's. Landmarks drift, further if the face is covered."""
     far = amount * (3 if rng.random() < 0.2 else 1)
     scale = SIDE * POOL_PER_FACE / (POOL_SIDE * PER_FACE) * float(np.exp(rng.normal(0, 0.045 * far)))
     turn = np.radians(rng.normal(0, 3 * far))
@@ -246,7 +255,7 @@ def _turned(image: Image | Float, points: Float, matrix: Matrix) -> tuple[Float,
 
 
 def _skin(frame: Float, points: Float) -> Float:
-    """The face's colour: the median around both cheeks, forehead and nose, float32 (3,)."""
+    """Return the face's colour: the median around cheeks, forehead and nose, float32 (3,)."""
     at = np.clip(np.rint(points[[50, 280, 9, 205, 425, 4]]), 0, SIDE - 1).astype(int)
     return np.asarray(np.median(frame[at[:, 1], at[:, 0]], axis=0), np.float32)
 
@@ -257,7 +266,7 @@ def _mean(picture: Float) -> Float:
 
 
 def _recoloured(rng: Rng, picture: Float, skin: Float) -> Float:
-    """A hand in the colour of the face it is before, or of someone else's."""
+    """Give a hand the colour of the face before it, or of another face."""
     share = np.float32(rng.uniform(0.6, 1.0))
     aim = skin * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.04, 3))
     if rng.random() < 0.25:
@@ -269,7 +278,7 @@ def _recoloured(rng: Rng, picture: Float, skin: Float) -> Float:
 
 
 def _lit(rng: Rng, picture: Float, level: float) -> Float:
-    """A cover in the light of the face: its brightness drawn towards the face's."""
+    """Light a cover like the face: its brightness moves towards the face's."""
     own = max(float(_mean(picture).mean()), 8.0)
     gain = (max(level, 8.0) / own) ** rng.uniform(0, 0.6) * np.exp(rng.normal(0, 0.2))
     out = picture.copy()
@@ -284,7 +293,7 @@ def _premultiplied(picture: Float) -> Float:
 
 
 def _placed(rng: Rng, picture: Float, points: Float, size: float) -> Float:
-    """A cover somewhere on or near the face, any way up: premultiplied, float32 (SIDE, SIDE, 4)."""
+    """Place a cover on or near the face, at any angle: premultiplied, float32 (SIDE, SIDE, 4)."""
     face = SIDE / PER_FACE
     scale = size * face / max(picture.shape[:2])
     if scale < 0.7:
@@ -303,7 +312,7 @@ def _placed(rng: Rng, picture: Float, points: Float, size: float) -> Float:
 
 
 def _placed_on_face(rng: Rng, picture: Float, points: Float, kind: str) -> Float:
-    """A face mask over mouth and nose, or glasses before the eyes."""
+    """Place a face mask over mouth and nose, or glasses before the eyes."""
     left, right = (points[234], points[454]) if kind == "mask" else (points[127], points[356])
     middle = points[[4, 152]].mean(axis=0) if kind == "mask" else points[168]
     along = right - left
@@ -327,7 +336,7 @@ def _laid(picture: Float, matrix: Matrix) -> Float:
 
 
 def _moved(rng: Rng, laid: Float) -> Float:
-    """A premultiplied cover blurred along a straight line."""
+    """Blur a premultiplied cover along a straight line."""
     length = int(rng.integers(3, 16))
     kernel = np.zeros((length, length), np.float32)
     turn, half = rng.uniform(0, np.pi), (length - 1) / 2

@@ -17,13 +17,13 @@ ITERATIONS = 3
 
 
 def hands_of(model: Path) -> Hands:
-    """MediaPipe's hands of single pictures: float32 (21, 2) each, pixels.
+    """Return a function that finds hands in single pictures with MediaPipe: float32 (21, 2) each, pixels.
 
     Args:
-        model: its bundle `hand_landmarker.task`.
+        model: the bundle `hand_landmarker.task`.
 
     Raises:
-        ValueError: no such file.
+        ValueError: there is no such file.
     """
     from correspondence.face import mediapipe_graphs
 
@@ -39,14 +39,14 @@ def hands_of(model: Path) -> Hands:
 
 
 def hand_masks(image: Image, hands: Sequence[Float]) -> tuple[Float, Float]:
-    """Where hands are in a picture, and where that is uncertain.
+    """Find where hands are in a picture, and where that is uncertain.
 
-    The hand drawn along its bones is surely hand; GrabCut (Rother et al. 2004) finds its outline around
-    them. Uncertain is a band at the outline, and the forearm, of which the landmarks say nothing.
+    Pixels along a hand's bones surely belong to it. GrabCut (Rother et al. 2004) finds the outline around
+    them. A band at the outline is uncertain, and so is the forearm, which has no landmarks.
 
     Args:
         image: uint8 (H, W, 3).
-        hands: landmarks of each, float32 (21, 2), pixels; parts of them may lie outside.
+        hands: landmarks of each hand, float32 (21, 2), pixels. Parts of a hand may lie outside the picture.
 
     Returns:
         Mask and uncertainty, float32 (H, W), {0, 1}.
@@ -75,7 +75,7 @@ def hand_masks(image: Image, hands: Sequence[Float]) -> tuple[Float, Float]:
 
 
 def _drawn(hand: Float, size: tuple[int, int], width: float) -> Image:
-    """Fingers as lines and the palm filled, grown by half a width, uint8 {0, 1}."""
+    """Draw fingers as lines and the palm filled, grown by half a finger's width, uint8 {0, 1}."""
     out = np.zeros(size, np.uint8)
     at = np.rint(hand * 8).astype(np.int32)
     for finger in FINGERS:
@@ -87,7 +87,7 @@ def _drawn(hand: Float, size: tuple[int, int], width: float) -> Image:
 
 
 def _forearm(hand: Float, size: tuple[int, int], width: float) -> Image:
-    """The way the arm goes on beyond the wrist, uint8 {0, 1}."""
+    """Draw where the arm continues beyond the wrist, uint8 {0, 1}."""
     out = np.zeros(size, np.uint8)
     away = hand[0] - hand[9]
     ends = np.rint(np.stack([hand[0] + 0.1 * away, hand[0] + 4 * away]) * 8).astype(np.int32)

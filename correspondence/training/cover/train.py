@@ -1,8 +1,8 @@
-"""Training of the cover's network: `livery train cover`.
+"""Training of the cover network: `livery train cover`.
 
-Needs torch, numpy and OpenCV; the cache made by `--prepare` carries everything MediaPipe had to say. A run
-leaves `last.pt` (all that `--resume` needs), `best.pt` (the averaged weights that did best on the held-out
-table), `curves.csv` and `table.jsonl`.
+It needs torch, numpy and OpenCV. The cache made by `--prepare` contains all results of MediaPipe. A run
+writes `last.pt` (all that `--resume` needs), `best.pt` (the averaged weights with the best held-out table),
+`curves.csv` and `table.jsonl`.
 """
 
 from __future__ import annotations
@@ -37,29 +37,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverTrainConfig:
-    """One run.
+    """Settings of a run.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: a number is out of its range.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 96)
-    minutes: float = 90.0  # of training in all, earlier runs that are resumed included
+    minutes: float = 90.0  # total training time, including earlier runs that are resumed
     batch: int = 16
-    fresh: int = 3  # pairs of a batch that are made anew; the others come from those kept
-    kept: int = 4096  # pairs that are kept
+    fresh: int = 3  # new pairs in a batch; the others were used before
+    kept: int = 4096  # number of pairs that are kept for reuse
     rate: float = 2e-3
-    floor: float = 0.02  # share of the rate that is left at the end
+    floor: float = 0.02  # learning rate at the end, relative to its peak
     warm_up: int = 200  # steps
     decay: float = 1e-4
-    average: float = 0.999  # of the weights' moving average
-    half: bool = True  # bfloat16 where it may be
+    average: float = 0.999  # decay of the moving average of the weights, per step
+    half: bool = True  # whether to compute in bfloat16 where possible
     seed: int = 0
     threads: int = 1
     log_every: int = 50
     table_every: int = 1000  # steps
     save_every_s: float = 240.0
-    table_pairs: int = 60  # of each held-out case
+    table_pairs: int = 60  # pairs of each held-out case
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 or self.rate <= 0:
@@ -71,10 +71,13 @@ class CoverTrainConfig:
 
 
 def to_input(frames: Bytes, references: Bytes) -> Tensor:
-    """Crops as the network takes them: float (N, 6, side, side) in [-1, 1], a reference of 127s all 0.
+    """Convert crops to the network's input: float (N, 6, side, side) in [-1, 1].
+
+    A missing reference is all 0.
 
     Args:
-        frames, references: uint8 (N, side, side, 3) RGB; `NONE` rounded down stands for no reference.
+        frames, references: uint8 (N, side, side, 3) RGB. A reference of `NONE`, rounded down, is a missing
+            one.
     """
     both = torch.from_numpy(np.concatenate([frames, references], axis=3)).permute(0, 3, 1, 2).float()
     both = both / 127.5 - 1
@@ -84,17 +87,17 @@ def to_input(frames: Bytes, references: Bytes) -> Tensor:
 
 
 def loss_of(logits: Tensor, hidden: Tensor, face: Tensor) -> Tensor:
-    """Cross-entropy with what is hidden, and one minus the soft overlap, both weighted towards the face.
+    """Compute cross-entropy plus one minus the soft overlap, both with higher weight on the face.
 
     Args:
-        logits, hidden, face: float (B, 1, side, side); hidden in [0, 1], face as a `CoverPair` has it.
+        logits, hidden, face: float (B, 1, side, side). `hidden` is in [0, 1], `face` as in `CoverPair`.
     """
     weight = torch.where(face == 2, 0.0, BESIDE + (1 - BESIDE) * face)
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, hidden, reduction="none")
     probability = torch.sigmoid(logits)
     both = (weight * probability * hidden).sum(dim=(1, 2, 3))
     either = (weight * (probability + hidden - probability * hidden)).sum(dim=(1, 2, 3))
-    overlap = (both + 20) / (either + 20)  # 20 pixels: a speck on an uncovered face costs little
+    overlap = (both + 20) / (either + 20)  # + 20 pixels, so that a speck on an uncovered face costs little
     return (weight * entropy).sum() / weight.sum() + 0.25 * (1 - overlap).mean()
 
 
@@ -112,7 +115,7 @@ class CoverTrainer:
         self.step, self.seconds, self.best = 0, 0.0, math.inf
 
     def update(self, batch: Bytes) -> float:
-        """One step on uint8 (B, side, side, 8) of `Kept.batch`; the loss.
+        """Take one step on a batch of `Kept.batch`, uint8 (B, side, side, 8). Returns the loss.
 
         Raises:
             FloatingPointError: the loss is not finite.
@@ -138,22 +141,22 @@ class CoverTrainer:
         return float(loss.item())
 
     def averaged(self) -> CoverNetwork:
-        """The network with the averaged weights."""
+        """Return the network with the averaged weights."""
         network = CoverNetwork(CoverSizes(widths=self.config.widths))
         network.load_state_dict(self.average.state)
         return network.eval().to(memory_format=torch.channels_last)
 
     def begin_with(self, path: Path) -> None:
-        """Start from a model folder's `state.pt` or a `best.pt` in place of weights by chance.
+        """Start from a model folder's `state.pt` or from a `best.pt` instead of random weights.
 
         Raises:
-            WeightsError: no such file, or of another network.
+            WeightsError: there is no such file, or it holds another network.
         """
         self.network.load_state_dict(read_network(path).state_dict())
         self.average = Average(self.network, self.config.average)
 
     def save(self, path: Path) -> None:
-        """Everything that `load` needs, in one file."""
+        """Write everything that `load` needs to one file."""
         said = {
             "network": self.network.state_dict(),
             "average": self.average.state,
@@ -168,10 +171,10 @@ class CoverTrainer:
         path.with_suffix(".part").replace(path)
 
     def load(self, path: Path) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
-            ValueError: no such file.
+            ValueError: there is no such file.
         """
         if not path.is_file():
             raise ValueError(f"nothing to resume: no {path}")
@@ -184,7 +187,7 @@ class CoverTrainer:
 
 @torch.no_grad()
 def predicted(network: CoverNetwork, frames: Bytes, references: Bytes) -> Float:
-    """The network's probabilities, float32 (N, side, side), of crops uint8 (N, side, side, 3)."""
+    """Return the network's probabilities, float32 (N, side, side), for crops uint8 (N, side, side, 3)."""
     parts = [
         torch.sigmoid(network(to_input(frames[i : i + 16], references[i : i + 16])))[:, 0].numpy()
         for i in range(0, len(frames), 16)
@@ -200,15 +203,15 @@ def train(
     resume: bool = False,
     init: Path | None = None,
 ) -> CoverTrainer:
-    """Train until the minutes are used up.
+    """Train until the time is used up.
 
     Args:
-        config: the run.
-        pairs: makes what is trained on.
-        held: cases of the table.
+        config: settings of the run.
+        pairs: makes the training pairs.
+        held: cases of the held-out table.
         out: folder of the results.
-        resume: go on from `out`/last.pt.
-        init: weights to begin with, see `CoverTrainer.begin_with`.
+        resume: whether to continue from `out`/last.pt.
+        init: weights to start from, see `CoverTrainer.begin_with`. None: random ones.
     """
     torch.set_num_threads(config.threads)
     cv2.setNumThreads(config.threads)
@@ -222,7 +225,7 @@ def train(
     (out / "config.json").write_text(json.dumps(said, indent=1))
     rng = np.random.default_rng((config.seed, trainer.step))
     kept, number = Kept(config.kept, 128), trainer.step * config.batch
-    for _ in range(4 * config.batch):  # so that no batch is of a few pairs only
+    for _ in range(4 * config.batch):  # so that the first batches do not repeat a few pairs
         kept.add(pairs.pair(number))
         number += 1
     saved, losses = time.monotonic(), list[float]()
@@ -246,7 +249,10 @@ def train(
 
 
 def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
-    """Append the table to `table.jsonl`, save the state, and the averaged weights if they are the best."""
+    """Append the table to `table.jsonl` and save the state.
+
+    Save the averaged weights too if they are the best.
+    """
     network = trainer.averaged()
     rows = table(held, lambda frames, references: predicted(network, frames, references))
     number = score(rows)
@@ -274,7 +280,7 @@ def _note(path: Path, values: list[float]) -> None:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add this command's options."""
+    """Add the options of the command."""
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="cache a portraits folder and stop")
     parser.add_argument("--occluders", type=Path, metavar="DIR", help="folder of covers, for --prepare")
     parser.add_argument(
@@ -299,10 +305,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The command; 0 when done.
+    """Run the command. Returns 0.
 
     Raises:
-        ValueError: a folder or file that is not there.
+        ValueError: a folder or file is missing.
     """
     if args.prepare is not None:
         if args.occluders is None or args.hands is None:

@@ -1,7 +1,7 @@
-"""What belongs to a face without hiding it: make-up, glasses that are worn always, light, tongue.
+"""Draws what belongs to a face without hiding it: make-up, glasses, light, tongue.
 
-All functions draw on a crop, float32 (H, W, 3) RGB in [0, 255], in place or as a new array, by landmarks in
-pixels of the crop. The same seed draws the same on the frame and on the reference of one face.
+All functions draw on a crop, float32 (H, W, 3) RGB in [0, 255], in place or as a new array. Landmarks are in
+pixels of the crop. The same seed draws the same on frame and reference of one face.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUPS = (LIPS, RIGHT_BROW, LEFT_BROW, RIGHT_EYE, LEFT_EYE)
 
 
 def make_up(image: Float, points: Float, seed: int) -> None:
-    """Lips, stripes, spots, freckles or a painted part of the face, in place."""
+    """Draw lips, stripes, spots, freckles or a painted part of the face, in place."""
     rng = np.random.default_rng(seed)
     size = image.shape[:2]
     alpha = np.zeros(size, np.uint8)
@@ -62,7 +62,7 @@ def make_up(image: Float, points: Float, seed: int) -> None:
 
 
 def tongue(image: Float, points: Float, rng: Rng) -> None:
-    """A tongue put out over the lower lip, in place."""
+    """Draw a tongue over the lower lip, in place."""
     lips = points[list(INNER_LIPS)]
     wide = float(np.ptp(lips[:, 0])) * rng.uniform(0.3, 0.48)
     top = lips.mean(axis=0)
@@ -77,7 +77,7 @@ def tongue(image: Float, points: Float, rng: Rng) -> None:
 
 
 def glasses(image: Float, points: Float, seed: int) -> Float:
-    """A drawn pair of glasses, in place.
+    """Draw a pair of glasses, in place.
 
     Returns:
         Where frames or dark lenses hide the face, float32 (H, W), [0, 1].
@@ -124,7 +124,7 @@ def glasses(image: Float, points: Float, seed: int) -> Float:
 
 
 def side_light(image: Float, points: Float, rng: Rng) -> Float:
-    """The crop lit from one side, the other in shade: a new array."""
+    """Light the crop from one side and shade the other. Returns a new array."""
     size = image.shape[0]
     y, x = np.mgrid[:size, :size].astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi)
@@ -137,7 +137,7 @@ def side_light(image: Float, points: Float, rng: Rng) -> Float:
 
 
 def exposed(image: Float, rng: Rng, spread: float) -> Float:
-    """The crop in another exposure, contrast and colour of light: a new array."""
+    """Change exposure, contrast and colour of light. Returns a new array."""
     gain = np.exp(rng.normal(0, spread)) * np.exp(rng.normal(0, 0.35 * spread, 3))
     power = float(np.exp(rng.normal(0, 0.6 * spread)))
     table = np.minimum(255 * (np.arange(256) / 255)[:, None] ** power * gain, 255).astype(np.float32)
@@ -146,7 +146,7 @@ def exposed(image: Float, rng: Rng, spread: float) -> Float:
 
 
 def as_filmed(image: Float, rng: Rng) -> Float:
-    """The crop with a camera's blur, noise and coding: float32, a new array."""
+    """Add a camera's blur, noise and coding. Returns a new array, float32."""
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.4))
     if rng.random() < 0.5:

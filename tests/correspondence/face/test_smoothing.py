@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from correspondence import Float
-from correspondence.face.landmarks import _run
+from correspondence.face.boxes import run_mesh
 from correspondence.face.mediapipe_graphs import FaceMesh
 from correspondence.face.smoothing import OneEuro, SmoothingConfig
 from tests.correspondence.faces import CLIPS, clip_frames
@@ -80,7 +80,7 @@ def test_on_clips_jitter_falls_and_motion_keeps_its_time(portraits: Path) -> Non
     for name in CLIPS:
         mesh = FaceMesh(static=False, faces=1)
         raw = np.stack(
-            [_run(mesh, frame, None)[0].points[:468] for frame in clip_frames(portraits, name, 100)]
+            [run_mesh(mesh, frame, None)[0].points[:468] for frame in clip_frames(portraits, name, 100)]
         )
         mesh.close()
         face = float(np.ptp(raw[:, :, :2], axis=1).max(axis=1).mean())

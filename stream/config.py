@@ -46,6 +46,7 @@ class ServerConfig:
         keyframes: make new references where the head turns away from the edited one, and move edits of the
             background with the camera; costs processor time
             that two cores do not have at 720p.
+        faces: largest number of people in one picture who wear the look, 1 to 4.
         fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
             in new references and recordings, see `stream.filling.fill.make_worker`.
         prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
@@ -94,6 +95,7 @@ class ServerConfig:
     matcher: str = "auto"
     device: str = "cpu"
     keyframes: bool = False
+    faces: int = 1
     fill_weights: Path | None = None
     prompt_model: str | None = None
     prompt_controlnet: str | None = None
@@ -124,6 +126,7 @@ class ServerConfig:
         _within("opens_per_minute", self.opens_per_minute, 1, 100_000)
         _within("offers_per_minute", self.offers_per_minute, 1, 100_000)
         _within("failures_per_minute", self.failures_per_minute, 1, 100_000)
+        _within("faces", self.faces, 1, 4)
         _within("bitrate_bps", self.bitrate_bps, 100_000, 50_000_000)
         for name in ("connect_timeout_s", "silence_timeout_s", "lifetime_s", "auto_reference_s"):
             _within(name, getattr(self, name), 0.1, 86_400.0)

@@ -57,16 +57,20 @@ class EditStyle:
             if kept is not None:
                 self._kept.move_to_end(keyframe)
                 return kept
-        if keyframe.edit is not None:
-            edit = keyframe.edit.with_mode(self.mode)
-        else:
-            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
-        made = ReadyKeyframe(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+        made = self.fresh(keyframe)
         with self._lock:
             self._kept[keyframe] = made
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return made
+
+    def fresh(self, keyframe: Keyframe) -> ReadyKeyframe:
+        """Makes a keyframe ready to serve frames without keeping it. Slow."""
+        if keyframe.edit is not None:
+            edit = keyframe.edit.with_mode(self.mode)
+        else:
+            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
+        return ReadyKeyframe(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from correspondence import DETECT, Image, Matcher, MaybeLandmarks, Prepared
+from correspondence import DETECT, Image, Landmarks, Matcher, MaybeLandmarks, Prepared
 from reference.compose.backdrop import Backdrop
 from reference.compose.composite import CompositeConfig
 from reference.compose.person import PersonDetector, may_reach_behind, split_edit
 from reference.edits.edit import Edit, Mode
-from reference.edits.worn import edited_face
+from reference.edits.worn import Division, divide, edited_face
 from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper
 from reference.keyframes.keeper_config import KeeperConfig
@@ -51,12 +51,15 @@ class Outfit:
         keeper: keeps all keyframes; None if the first one serves alone.
         backdrop: the part of the edit behind the person, the keyframes then hold the rest; None if the edit
             changes little there or needs no place.
+        further: what further people in a frame may wear. Each wears the one whose reference face they look
+            like; the first is that of `own`. Empty if only one person wears the edit.
     """
 
     edit: Edit
     own: ReadyKeyframe
     keeper: ReferenceKeeper | None
     backdrop: Backdrop | None = None
+    further: tuple[ReadyKeyframe, ...] = ()
 
     @property
     def worn(self) -> ReadyKeyframe:
@@ -72,7 +75,8 @@ class Outfit:
     @property
     def nbytes(self) -> int:
         """Memory that its keyframes hold, bytes."""
-        return self.own.keyframe.nbytes if self.keeper is None else self.keeper.held.nbytes
+        further = sum(ready.keyframe.nbytes for ready in self.further if ready is not self.own)
+        return further + (self.own.keyframe.nbytes if self.keeper is None else self.keeper.held.nbytes)
 
     def held(self) -> list[Keyframe]:
         """Returns its keyframes, oldest first."""
@@ -113,7 +117,7 @@ class Workshop:
     Attributes:
         matcher: the propagator's matcher.
         worker: runs the slow work of the keepers.
-        composite, references, split: as in `PropagatorConfig`.
+        composite, references, split, faces: as in `PropagatorConfig`.
         fill: as for `Propagator`.
     """
 
@@ -123,6 +127,7 @@ class Workshop:
     references: KeeperConfig | None
     fill: KeyframeFill | None
     split: bool = True
+    faces: int = 1
 
     def outfit(
         self, own: Sequence[UserKeyframe], mode: Mode | None = None, before: Outfit | None = None
@@ -143,7 +148,11 @@ class Workshop:
         edit = own[0].edit
         style = EditStyle(mode or edit.mode, edit.strength, self.composite)
         keyframes = [self._keyframe(each) for each in own]
-        backdrop = self._backdrop(edit, keyframes[0], style) if len(own) == 1 else None
+        divisions = [self._division(keyframe) for keyframe in keyframes]
+        for i, division in enumerate(divisions):
+            if division is not None and division.first is not None:
+                keyframes[i] = replace(keyframes[i], edit=division.first)
+        backdrop = self._backdrop(keyframes[0].edit or edit, keyframes[0], style) if len(own) == 1 else None
         if backdrop is not None:
             keyframes[0] = replace(keyframes[0], edit=backdrop.split.front)
         anchor = style.ready(keyframes[0])
@@ -154,7 +163,34 @@ class Workshop:
                 assert self.references is not None
                 keeper = ReferenceKeeper(anchor, self.matcher, style, self.worker, self.references, self.fill)
             keeper.held.follow(keyframes, style)
-        return Outfit(edit, anchor, keeper, backdrop)
+        heads = () if divisions[0] is None else divisions[0].heads
+        if backdrop is not None and heads:  # what is carried with the camera is on nobody's head
+            front = self._division(anchor.keyframe)
+            heads = ((None, heads[0][1]) if front is None else front.heads[0], *heads[1:])
+        return Outfit(edit, anchor, keeper, backdrop, self._further(anchor, heads, style))
+
+    def _division(self, keyframe: Keyframe) -> Division | None:
+        """How a keyframe's edit is divided among people; None if one alone wears it or it needs no face."""
+        if self.faces < 2:
+            return None
+        edit, face = keyframe.edit or Edit(keyframe.image, keyframe.edited), keyframe.prepared.landmarks
+        return None if face is None or edit.is_empty or edit.is_global else divide(edit, face)
+
+    def _further(
+        self, own: ReadyKeyframe, heads: Sequence[tuple[Edit | None, Landmarks]], style: EditStyle
+    ) -> tuple[ReadyKeyframe, ...]:
+        """What further people wear, see `Outfit.further` and `Division.heads`."""
+        further = tuple(
+            own if worn is None else style.fresh(self._head(own.keyframe, worn, face)) for worn, face in heads
+        )
+        return () if all(ready.edit.is_empty for ready in further) else further
+
+    def _head(self, keyframe: Keyframe, worn: Edit, face: Landmarks) -> Keyframe:
+        """The keyframe of a head, which is matched by its own face."""
+        prepared = keyframe.prepared
+        if face is not prepared.landmarks:
+            prepared = self.matcher.prepare(keyframe.image, landmarks=face)
+        return Keyframe(prepared.image, worn.edited, prepared, edit=worn)
 
     def _backdrop(self, edit: Edit, keyframe: Keyframe, style: EditStyle) -> Backdrop | None:
         """The part of the edit behind the person; None if that is little or needs no place."""

@@ -9,24 +9,24 @@ from correspondence import (
     Image,
     Landmarks,
     LandmarkTracker,
-    Match,
     Matcher,
     Prepared,
     check_image,
 )
-from correspondence.matchers.coarse import Begun
+from correspondence.face.crowd import CrowdTracker, FurtherFace
+from correspondence.face.landmarks import MOST_FACES
 from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
-from reference.face.spot import Spot
 from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
-from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Decision
-from reference.keyframes.sights import ReadyKeyframe
+from reference.propagate.fits import Fits
+from reference.propagate.others import Others
 from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
 from reference.propagate.result import Result, Step, StepSettings
+from reference.propagate.wearer import Wearer
 from reference.side_work import make_worker
 
 LOST_CAMERA = "the camera's motion could not be followed, which carries what was edited behind the person"
@@ -37,7 +37,7 @@ class PropagatorConfig:
     """Settings of a `Propagator`.
 
     Raises:
-        ValueError: `fade_frames` is below 1, or `confidence_radius` is not above 0.
+        ValueError: `fade_frames` is below 1, `confidence_radius` is not above 0, or `faces` is not 1 to 4.
     """
 
     fade_frames: int = 6  # frames over which the edit fades out when the face is not found, and in again
@@ -45,6 +45,7 @@ class PropagatorConfig:
     composite: CompositeConfig = field(default_factory=CompositeConfig)
     references: KeeperConfig | None = field(default_factory=KeeperConfig)  # None: a single reference serves
     split: bool = True  # moves the edit behind the person with the camera, see `person`
+    faces: int = 1  # largest number of people in a frame who wear the edit, 1 to 4
 
     def __post_init__(self) -> None:
         if self.fade_frames < 1 or self.confidence_radius <= 0:
@@ -52,6 +53,8 @@ class PropagatorConfig:
                 f"fade_frames must be >= 1 and confidence_radius > 0, "
                 f"got {self.fade_frames} and {self.confidence_radius}"
             )
+        if not 1 <= self.faces <= MOST_FACES:
+            raise ValueError(f"faces must be 1 to {MOST_FACES} people who wear the edit, got {self.faces}")
 
 
 class Tracker(Protocol):
@@ -74,6 +77,11 @@ class Propagator:
     as the view changes, see `ReferenceKeeper`. Call `step` from one thread only; the other methods may be
     called from any thread.
 
+    With `PropagatorConfig.faces` above 1, further people in the frame wear what was edited on a head, too. If
+    several faces of the reference were edited, each person wears the edit of the face that they look like
+    most. Only the person whose face holds most of the edit gets further references, and carries what was
+    edited off the heads; a look of the whole picture is put onto the frame once.
+
     Args:
         edit: the edit to wear; None for no edit until `put_on`.
         matcher: may be shared by any number of propagators; the best shipped one when None.
@@ -94,20 +102,22 @@ class Propagator:
         self._matcher = matcher or Matcher.load()
         self._tracker: Tracker = tracker or LandmarkTracker()
         references = self.config.references
+        beside = references is None or references.background
         self.workshop = Workshop(
-            matcher=self._matcher, worker=make_worker(references is None or references.background),
+            matcher=self._matcher, worker=make_worker(beside),
             composite=self.config.composite, references=references, fill=fill, split=self.config.split,
+            faces=self.config.faces,
         )  # fmt: skip
+        self._crowd = None if self.config.faces < 2 else CrowdTracker(self._tracker, self.config.faces)
+        fits = Fits(self._matcher, self.config.composite, make_worker(beside))
+        self._others = Others(self._matcher, self.config.fade_frames, fits)
         first = None if edit is None else self.workshop.outfit([UserKeyframe(edit=edit)])
         self._wearing = (first, StepSettings())  # replaced as a whole, from any thread
         self._last = first  # the outfit of the last step
-        self._served: Keyframe | None = None  # the keyframe that the last step matched
-        self._previous: Match | None = None
+        self._wearer = Wearer(self._matcher, self.config.fade_frames)
         self._had_face: bool | None = None
         self._told: Prepared | None = None  # the reference whose face the tracker follows
-        self._seen: Spot | None = None  # the face's place in the last frame that showed the face
         self._lost_camera = False
-        self._fade = 1.0
         self._follow_person(first)
 
     @property
@@ -163,29 +173,41 @@ class Propagator:
             step.events.append(EditChanged(now_s, ready is not None))
             self._begin_wearing(ready)
         if ready is None or not settings.enabled or ready.edit.is_empty:
-            self._previous = None
+            self._wearer.previous = None
+            self._others.forget()
             return step.passed(_why_idle(ready, settings))
         if ready.keeper is not None:
-            step.events.extend(ready.keeper.begin(now_s, self._previous))
+            step.events.extend(ready.keeper.begin(now_s, self._wearer.previous))
+        result, further = self._step_first(step, ready, settings)
+        result.radius_px = self.config.confidence_radius * min(size)
+        if further is None:
+            return result
+        return self._others.dress(step, ready, result, further, settings.strength)
+
+    def _step_first(
+        self, step: Step, ready: Outfit, settings: StepSettings
+    ) -> tuple[Result, list[FurtherFace] | None]:
+        """Composes the edit for the person whose face was edited, and finds the further faces."""
+        frame, now_s, wearer = step.frame, step.now_s, self._wearer
         worn = ready.worn
-        if self._served is None or self._served.prepared is not worn.keyframe.prepared:
-            self._previous = None
-        self._served = worn.keyframe
+        further: list[FurtherFace] | None = None
         with step.stage("landmarks"):
             begun = self._matcher.begin(frame, worn.keyframe.prepared)
-            landmarks = self._tracker(frame, now_s)
+            if self._crowd is not None and ready.further:
+                landmarks, further = self._crowd(frame, now_s)
+            else:
+                landmarks = self._tracker(frame, now_s)
         self._note_face(landmarks is not None, step)
-        match = self._match(step, worn, landmarks, begun)
+        match = wearer.match(step, worn, landmarks, begun)
         if match is None:
-            return step.passed("no face found")
-        strength = settings.strength * self._fade
+            return step.passed("no face found"), further
+        strength = settings.strength * wearer.fade
         with step.stage("composite"):
             composition = worn.compositor.compose(frame, match, strength)
         if ready.keeper is not None:
             with step.stage("references"):
                 ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))
                 composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
-        radius = self.config.confidence_radius * min(size)
         if ready.backdrop is not None:
             with step.stage("background"):
                 composition = ready.backdrop.blend(frame, now_s, landmarks, composition, strength)
@@ -193,10 +215,11 @@ class Propagator:
         reason = None
         if composition.box is None:
             reason = _why_nothing(strength * ready.edit.strength, self._lost_camera)
-        return Result(
+        result = Result(
             composition.image, landmarks, match, composition.box, composition.coverage,
-            reason, step.events, step.seconds, radius,
+            reason, step.events, step.seconds,
         )  # fmt: skip
+        return result, further
 
     def _begin_wearing(self, ready: Outfit | None) -> None:
         """Changes to another outfit from this frame on. Its keeper restarts unless it is the same one."""
@@ -218,36 +241,6 @@ class Propagator:
         if follow is not None and self._told.landmarks is not None:
             follow(self._told.image, self._told.landmarks)
 
-    def _match(
-        self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None, begun: Begun
-    ) -> Match | None:
-        """Matches the frame, and updates the fade.
-
-        When the face is lost but its place still shows the same, the last match is returned while the edit
-        fades out. Otherwise, and after the fade, None is returned.
-        """
-        previous = self._previous
-        if previous is not None and previous.frame_size != step.frame.shape[:2]:
-            previous = None
-        bound_to_face = worn.keyframe.prepared.landmarks is not None
-        bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
-        if landmarks is None and bound_to_face:
-            stays = previous is not None and self._seen is not None and self._seen.shown_in(step.frame)
-            self._fade = max(0.0, self._fade - 1 / self.config.fade_frames) if stays else 0.0
-            if self._fade < 1e-6:
-                self._previous = None
-                self._fade = 0.0
-                return None
-            return previous
-        if landmarks is not None:
-            self._seen = Spot.of(step.frame, landmarks)
-            self._fade = min(1.0, self._fade + 1 / self.config.fade_frames)
-        self._previous = None  # stays None if the match fails
-        with step.stage("match"):
-            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks, begun)
-        self._previous = match
-        return match
-
     def _note_camera(self, lost: bool, step: Step) -> None:
         if lost != self._lost_camera:
             step.events.append(CameraLost(step.now_s) if lost else CameraFound(step.now_s))
@@ -255,7 +248,7 @@ class Propagator:
 
     def _note_face(self, seen: bool, step: Step) -> None:
         if self._had_face is None:
-            self._fade = 1.0  # at the start of a stream the edit does not fade in
+            self._wearer.fade = 1.0  # at the start of a stream the edit does not fade in
         if seen and self._had_face is not True:
             step.events.append(FaceFound(step.now_s))
         elif not seen and self._had_face is True:
@@ -270,6 +263,9 @@ class Propagator:
         if ready is not None and ready.backdrop is not None:
             ready.backdrop.close()
         self.workshop.worker.close()
+        if self._crowd is not None:
+            self._crowd.close()
+        self._others.close()
         close = getattr(self._tracker, "close", None)
         if close is not None:
             close()

@@ -30,20 +30,41 @@ class StepSettings:
             raise ValueError(f"strength must be in [0, 1], got {self.strength}")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OtherFace:
+    """A further person of a frame who wears the edit.
+
+    Attributes:
+        number: the same for one person in all frames, also when they return after they left.
+        landmarks: of their face; None if it is not found and the edit fades out.
+        match: of the frame with the reference, by this face.
+        box: the part (x0, y0, x1, y1) where their edit may differ from the frame; None if nothing differs.
+        coverage: share of their edited area that is trusted, [0, 1].
+    """
+
+    number: int
+    landmarks: Landmarks | None
+    match: Match
+    box: Box | None
+    coverage: float
+
+
 @dataclass(eq=False)
 class Result:
     """The result of one step.
 
     Attributes:
         image: RGB uint8 (H, W, 3); the frame's own array if `reason` is set.
-        landmarks: of the frame's face; None if there is no face or none was searched.
-        match: of the frame with the reference; None if none was made.
+        landmarks: of the frame's face; None if there is no face or none was searched. With several faces it
+            is the person whose face was edited.
+        match: of the frame with the reference by that face; None if none was made.
         box: the part (x0, y0, x1, y1) that may differ from the frame; None if nothing differs.
         coverage: share of the edited area that is trusted, [0, 1].
         reason: why the frame passes through unedited; None if it is edited.
         events: what happened at this frame.
         stages: duration of each stage by name, seconds.
         radius_px: radius of `confidence`, pixels.
+        others: the further people who wear the edit, see `PropagatorConfig.faces`.
     """
 
     image: Image
@@ -55,6 +76,7 @@ class Result:
     events: list[Event]
     stages: dict[str, float]
     radius_px: float = 1.0
+    others: tuple[OtherFace, ...] = ()
     _confidence: Float | None = field(default=None, repr=False)
 
     @property
@@ -65,9 +87,14 @@ class Result:
         """
         if self._confidence is None:
             if self.match is None:
-                self._confidence = np.zeros(self.image.shape[:2], np.float32)
+                sure = np.zeros(self.image.shape[:2], np.float32)
             else:
-                self._confidence = confidence(self.match, self.radius_px)
+                sure = confidence(self.match, self.radius_px)
+            for other in self.others:
+                if other.box is not None:
+                    x0, y0, x1, y1 = other.box
+                    sure[y0:y1, x0:x1] = confidence(other.match, self.radius_px, other.box)
+            self._confidence = sure
         return self._confidence
 
 
@@ -89,7 +116,7 @@ class Step:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures the duration of a stage.
+        """Measures the duration of a stage; parts of one name add up.
 
         Raises:
             StageError: the stage raised an exception.
@@ -100,7 +127,7 @@ class Step:
         except Exception as error:
             raise StageError(name) from error
         finally:
-            self.seconds[name] = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def passed(self, reason: str) -> Result:
         """Returns a result that passes the frame through unedited, for a reason."""

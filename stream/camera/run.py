@@ -40,6 +40,7 @@ class CameraConfig:
         processor: device of the matcher, "cpu" or "cuda".
         preview: whether to open a window.
         keyframes: whether to make new references where the head turns away.
+        faces: largest number of people in the picture who wear the look, 1 to 4.
     """
 
     source: str
@@ -52,6 +53,7 @@ class CameraConfig:
     processor: str = "cpu"
     preview: bool = False
     keyframes: bool = False
+    faces: int = 1
 
 
 class _Outlet:
@@ -138,7 +140,7 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
 def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> Pipeline:
     matcher = Matcher.load(config.matcher, device=config.processor)
     references = KeeperConfig(make=config.keyframes)
-    worn = PropagatorConfig(references=references, split=config.keyframes)
+    worn = PropagatorConfig(references=references, split=config.keyframes, faces=config.faces)
     return Pipeline(Propagator(matcher=matcher, config=worn), deliver, SessionMetrics(Registry()))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stream.cli.exits import OK, UsageError
+from stream.cli.shared_options import faces_option
 
 
 def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
@@ -46,6 +47,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
     parser.add_argument(
         "--keyframes", action="store_true", help="make new references where the head turns away"
     )
+    faces_option(parser)
 
 
 def preset_option(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         processor=args.device,
         preview=args.preview,
         keyframes=args.keyframes,
+        faces=args.faces,
     )
     with interruptible() as stop:
         run_camera(config, stop, _tell)

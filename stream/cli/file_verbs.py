@@ -88,6 +88,7 @@ def _edited(
         confidence=args.report is not None,
         fill=args.fill or args.fill_weights is not None,
         fill_weights=args.fill_weights,
+        faces=args.faces,
         deinterlace=args.deinterlace,
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )

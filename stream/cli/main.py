@@ -143,6 +143,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             matcher=args.matcher,
             device=args.device,
             keyframes=args.keyframes,
+            faces=args.faces,
             fill_weights=args.fill_weights,
             prompt_model=args.prompt_model,
             prompt_controlnet=args.prompt_controlnet,

@@ -7,7 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from stream.cli import camera, serve_options
-from stream.cli.shared_options import DEVICES, MODES, fill_options, matcher_options, prompt_options
+from stream.cli.shared_options import (
+    DEVICES,
+    MODES,
+    faces_option,
+    fill_options,
+    matcher_options,
+    prompt_options,
+)
 
 CODECS = ("h264", "hevc", "vp9", "prores", "ffv1")
 INPUT = "a video file, or numbered pictures as in frames/%%04d.png"
@@ -143,6 +150,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         " rigid object",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
+    faces_option(parser)
     parser.add_argument(
         "--fill",
         action="store_true",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from stream.cli import network
-from stream.cli.shared_options import matcher_options, prompt_options
+from stream.cli.shared_options import faces_option, matcher_options, prompt_options
 from stream.config import PORT
 
 
@@ -67,6 +67,7 @@ def _picture_options(parser: argparse.ArgumentParser) -> None:
         help="make new references where the head turns away, and move edits of the background with the "
         "camera; edits behind the person need more than two cores at 720p",
     )
+    faces_option(parser)
     parser.add_argument(
         "--fill-weights",
         type=Path,

@@ -73,3 +73,20 @@ def matcher_options(parser: argparse.ArgumentParser) -> None:
         help="%(choices)s; auto: the best that loads here",
     )
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")
+
+
+def faces_option(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how many people wear the look, the same for each verb."""
+    parser.add_argument(
+        "--faces",
+        type=_faces,
+        default=1,
+        metavar="N",
+        help="people in the picture who wear the look, 1 to 4 (default 1: whose face was edited)",
+    )
+
+
+def _faces(text: str) -> int:
+    if text not in ("1", "2", "3", "4"):
+        raise argparse.ArgumentTypeError(f"must be 1 to 4 people who wear the look, got {text!r}")
+    return int(text)

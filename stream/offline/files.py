@@ -62,6 +62,7 @@ class FileConfig:
         confidence: whether to report each frame's mean confidence, which costs time.
         fill: whether to invent uncertain places, if there are weights for it.
         fill_weights: see `inpaint.weights.chosen`. Without `fill`, only weights given here are used.
+        faces: largest number of people in a frame who wear the edit, 1 to 4.
         deinterlace: whether to convert interlaced pictures to whole pictures.
         encoder: how to compress the output.
     """
@@ -77,6 +78,7 @@ class FileConfig:
     confidence: bool = False
     fill: bool = False
     fill_weights: Path | None = None
+    faces: int = 1
     deinterlace: bool = False
     encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
@@ -89,6 +91,7 @@ class FileConfig:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength}")
+        PropagatorConfig(faces=self.faces)  # checks it
 
 
 def edit_file(
@@ -133,7 +136,7 @@ def edit_file(
     report.matcher = matcher.kind
     weights = config.fill_weights if config.fill or config.fill_weights else Path(NO_WEIGHTS)
     filler, about = make_filler(weights, config.device)
-    carrier = _carrier(edits, ready.references, matcher, filler)
+    carrier = _carrier(edits, ready.references, matcher, filler, config.faces)
     if config.fill:
         report.notes.append(about)
         carrier = Inventing(carrier, Inventor(filler, edits))
@@ -280,16 +283,17 @@ def _references(
 
 
 def _carrier(
-    edits: list[Edit], references: list[ClipReference], matcher: Matcher, filler: Filler
+    edits: list[Edit], references: list[ClipReference], matcher: Matcher, filler: Filler, faces: int
 ) -> FrameEditor:
     """Make the object that carries one edit, or the transition between two edits, onto frames."""
     if len(edits) == 1:
-        worn = PropagatorConfig(references=REFERENCES)
+        worn = PropagatorConfig(references=REFERENCES, faces=faces)
         return Propagator(edits[0], matcher, config=worn, fill=DirectFill(filler))
     start_s, end_s = references[0].time_s, references[1].time_s
     assert start_s is not None
     assert end_s is not None
-    return Between(edits[0], edits[1], start_s=start_s, end_s=end_s, matcher=matcher)
+    config = PropagatorConfig(faces=faces)
+    return Between(edits[0], edits[1], start_s=start_s, end_s=end_s, matcher=matcher, config=config)
 
 
 def save_reference(

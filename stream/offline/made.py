@@ -67,6 +67,8 @@ class DirectFill:
 class Inventor:
     """Invents the uncertain places of an edited frame, guided by two edited pictures.
 
+    What further people wear stays as it is.
+
     Args:
         filler: the filler. Without a model results stay as they are.
         edits: one or two edits that show what the edited person looks like. They are fitted into the
@@ -91,6 +93,10 @@ class Inventor:
         if self._filler.diffusion is None or result.box is None or result.match is None:
             return picture
         unsure = ((picture != frame).any(axis=2) & (result.confidence < UNSURE)).astype(np.float32)
+        for other in result.others:
+            if other.box is not None:
+                x0, y0, x1, y1 = other.box
+                unsure[y0:y1, x0:x1] = 0
         if not unsure.any():
             return picture
         (first, first_marks), (last, last_marks) = self._fitted(frame.shape[:2])

@@ -280,6 +280,7 @@ class Recorder:
             mode=worn.outfit.edit.mode if worn.outfit is not None else "auto",
             strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
             matcher=self._config.matcher,
+            faces=self._config.faces,
             fps=min(FPS[1], max(FPS[0], (frames - 1) / length_s)),
         )
         job.write(self.folder / name.replace(".source.ts", ".json"))

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from correspondence import Image, Landmarks, LandmarkTracker, Matcher
+from correspondence.face.landmarks import MOST_FACES
 from correspondence.matcher import KINDS
 from inpaint.fills.jobs import Check, Filler, GapJob
 from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError, UserKeyframe
@@ -59,6 +60,7 @@ class RenderJob:
         keyframes: the keyframes, oldest first; empty if nothing was worn.
         mode, strength: how they were worn.
         matcher: see `Matcher.load`.
+        faces: largest number of people who wear it, 1 to 4.
         fps: approximate frame rate of the source.
     """
 
@@ -70,6 +72,7 @@ class RenderJob:
     strength: float
     matcher: str
     fps: float
+    faces: int = 1
 
     @property
     def nbytes(self) -> int:
@@ -110,6 +113,7 @@ class RenderJob:
                 strength=_number(held["strength"], "strength", 0.0, 1.0),
                 matcher=_one_of(KINDS, held["matcher"], "matcher"),
                 fps=_number(held["fps"], "fps", *FPS),
+                faces=round(_number(held.get("faces", 1), "faces", 1, MOST_FACES)),
             )
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
             reason = f"it has no {exc}" if isinstance(exc, KeyError) else exc
@@ -216,7 +220,8 @@ def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
     keeping = KeeperConfig(background=False, make=False, max_match_s=60.0)
     room = replace(keeping.bank, max_keyframes=max(keeping.bank.max_keyframes, len(edits)))
     keeping = replace(keeping, bank=room)
-    propagator = Propagator(matcher=_matcher(job.matcher), config=PropagatorConfig(references=keeping))
+    config = PropagatorConfig(references=keeping, faces=job.faces)
+    propagator = Propagator(matcher=_matcher(job.matcher), config=config)
     own = [UserKeyframe(edit=edit, made_s=k.made_s) for edit, k in zip(edits, job.keyframes, strict=True)]
     propagator.put_on(propagator.workshop.outfit(own))
     return propagator

@@ -100,7 +100,7 @@ def load_services(config: ServerConfig) -> Services:
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
     keeping = KeeperConfig(make=config.keyframes, pair_match_s=PAIR_MATCH_S)
-    worn = PropagatorConfig(references=keeping, split=config.keyframes)
+    worn = PropagatorConfig(references=keeping, split=config.keyframes, faces=config.faces)
     wanted = config.keyframes or config.record is not None
     renderer = render if config.record is not None else None
     filler = make_worker(config.fill_weights, config.device, render=renderer) if wanted else None
@@ -122,6 +122,7 @@ def _recording(config: ServerConfig) -> RecordConfig | None:
     recording = RecordConfig(
         folder=config.record,
         matcher=config.matcher,
+        faces=config.faces,
         max_mib=config.record_mib,
         always=not config.record_asked,
     )

@@ -1,4 +1,20 @@
-"""Dense matching of a live frame with a reference picture, with calibrated uncertainty."""
+"""Dense matching of a live frame with a reference picture, with calibrated uncertainty.
+
+A match says for each pixel of a frame where the reference shows the same place, and how sure that is::
+
+    matcher = Matcher.load()
+    prepared = matcher.prepare(reference)  # RGB uint8 (H, W, 3); slow, once for each reference
+    match = matcher.match(frame, prepared)  # once for each frame
+    warped = warp_image(reference, match.field)  # the reference as the frame shows it
+    sure = confidence(match, radius_px=3.0)  # probability of an error below 3 pixels, float32 (H, W)
+
+Pictures are RGB uint8 (H, W, 3). Points and fields are (x, y) in pixels, with pixel centres on integers.
+`Image`, `Float` and `Bool` name NumPy arrays of uint8, float32 and bool; a `Box` is (x0, y0, x1, y1).
+
+The sub-packages hold the parts: `face` finds landmarks, `matchers` and `network` find fields, `certainty`
+judges their errors, `cover` finds what hides a face, `geometry` warps, `training` trains the networks.
+Importing this package loads no network and needs no GPU.
+"""
 
 from correspondence.certainty.uncertainty import confidence
 from correspondence.errors import WeightsError

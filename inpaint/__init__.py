@@ -1,6 +1,16 @@
 """Generation of content that no picture shows: masked fills, and frames between references.
 
-Importing this package needs numpy and OpenCV only. `load` imports torch and diffusers.
+A `Fill` repaints the hole of a picture and leaves all other pixels as they are::
+
+    mask = dilate(hole, radius_px=2)  # float32 (H, W) in [0, 1]; 1 is repainted
+    filled = fill_classical(image, mask)  # OpenCV: continues the surroundings
+    fill = load()  # the diffusion model with the shipped weights; needs torch and diffusers
+    filled = fill(image, mask, FillContext(landmarks=landmarks))
+
+Importing this package needs numpy and OpenCV only.
+
+The sub-packages hold the parts: `classical` needs no network, `model` is the diffusion model, `fills`
+applies it to holes and gaps, `training` trains it.
 """
 
 from inpaint.classical.opencv import fill_classical

@@ -1,4 +1,21 @@
-"""Edits on a reference: finding what changed, and composing the change on live frames."""
+"""Edits on a reference: what changed, and how the change goes onto live frames.
+
+A reference is edited once, in any tool. The edit is then worn by each frame of a stream::
+
+    edited = align_edited(reference, picture).image  # `picture` may be cropped, scaled or saved as JPEG
+    propagator = Propagator(Edit(reference, edited))
+    for number, frame in enumerate(frames):  # RGB uint8 (H, W, 3)
+        result = propagator.step(frame, now_s=number / 25)
+        show(result.image)  # equal to the frame wherever nothing was edited
+    propagator.close()
+
+`presets` draws ready edits. `Workshop` makes several edits ready to be worn in turn (`Outfit`). `Between`
+leads from one edit to another. `Propagator` makes further keyframes as the head turns, and reports them as
+events.
+
+The sub-packages hold the parts: `edits` finds what changed, `compose` blends it, `keyframes` keeps
+references, `propagate` runs one step of a stream, `face` rates frames, `painters` draws presets.
+"""
 
 import reference.presets as presets
 from reference.compose.composite import CompositeConfig, Composition, Compositor

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib
 import re
+import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from correspondence import Image
 from stream.cli.main import RUNS
 from tests.conftest import ROOT
 
@@ -37,6 +40,33 @@ def test_everything_exported_is_there(package: str) -> None:
         assert getattr(module, name) is not None
 
 
+@pytest.mark.parametrize("package", ["correspondence", "reference", "inpaint"])
+def test_the_example_in_the_help_runs(package: str, astronaut: Image) -> None:
+    module = importlib.import_module(package)
+    lines = (module.__doc__ or "").splitlines()
+    code = textwrap.dedent("\n".join(line for line in lines if line.startswith("    ")))
+    code = code.partition("fill = load()")[0]  # the diffusion model has slower tests of its own
+    hole = np.zeros(astronaut.shape[:2], np.float32)
+    hole[200:240, 200:240] = 1
+    picture = astronaut.copy()
+    picture[60:80, 200:240] = (200, 30, 30)
+    shown: list[Image] = []
+    given = {
+        "reference": astronaut, "frame": astronaut, "frames": [astronaut] * 2, "picture": picture,
+        "image": astronaut, "hole": hole, "landmarks": None, "show": shown.append,
+    }  # fmt: skip
+    names = {name: getattr(module, name) for name in module.__all__} | given
+    exec(compile(code, f"{package}.__doc__", "exec"), names)
+    if package == "correspondence":
+        assert names["warped"].shape == astronaut.shape
+        assert names["sure"].shape == astronaut.shape[:2]
+    if package == "reference":
+        assert len(shown) == 2
+        assert (shown[-1][70, 220] == picture[70, 220]).all()
+    if package == "inpaint":
+        assert (names["filled"][hole == 0] == astronaut[hole == 0]).mean() > 0.99
+
+
 def test_the_map_names_files_that_exist() -> None:
     """Every path in docs/index.md's tables is there; a bare file name lies in its neighbour's folder."""
     missing = []
@@ -49,4 +79,20 @@ def test_the_map_names_files_that_exist() -> None:
             folder = path.parent if path.suffix else path
             if not (ROOT / path).exists():
                 missing.append(str(path))
+    assert not missing
+
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/design.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_documents_name_files_that_exist(document: str) -> None:
+    """Every path of a tracked file that a document names in backticks or links to."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    folder = (ROOT / document).parent
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text)
+    missing = [link for link in links if not (folder / link).exists()]
+    tops = ("stream", "correspondence", "reference", "inpaint", "benchmarks", "tests", "docs")
+    named = [path for path in re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?)`", text) if path.split("/")[0] in tops]
+    missing += [path for path in named if not (ROOT / path).exists()]
     assert not missing

@@ -1,4 +1,4 @@
-"""The tree: no import circle between modules or rooms, arrows point one way, no folder is too full."""
+"""The tree: no import circle between modules or rooms, arrows point one way, nothing is too long or full."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ BELOW = {  # what each package may import of the others
     "inpaint": ("correspondence",),
     "stream": ("correspondence", "reference", "inpaint", "benchmarks"),  # `livery bench` lists these
 }
-MOST_MODULES = 18
+MOST_MODULES = 18  # in a folder
+MOST_LINES = 350  # in a module
+MOST_FUNCTION_LINES = 70
 Graph = dict[str, set[str]]
 
 
@@ -103,3 +105,34 @@ def test_no_folder_holds_too_many_modules() -> None:
             count[path.parent.relative_to(ROOT)] += 1
     full = {str(folder): n for folder, n in count.items() if n > MOST_MODULES}
     assert not full, f"at most {MOST_MODULES} modules a folder"
+
+
+def own_files() -> list[Path]:
+    """Every Python file of the repository's packages and tests."""
+    return [path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py")]
+
+
+def test_no_module_is_too_long() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in own_files()}
+    long = {str(path.relative_to(ROOT)): n for path, n in lines.items() if n > MOST_LINES}
+    assert not long, f"at most {MOST_LINES} lines a module: divide it by what its parts are about"
+
+
+def long_functions(source: str) -> dict[str, int]:
+    """Names and lengths of the functions with more than `MOST_FUNCTION_LINES` lines."""
+    tree = ast.walk(ast.parse(source))
+    functions = [node for node in tree if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    lengths = {node.name: (node.end_lineno or node.lineno) - node.lineno + 1 for node in functions}
+    return {name: length for name, length in lengths.items() if length > MOST_FUNCTION_LINES}
+
+
+def test_no_function_is_too_long() -> None:
+    found = {path: long_functions(path.read_text(encoding="utf-8")) for path in own_files()}
+    long = {str(path.relative_to(ROOT)): names for path, names in found.items() if names}
+    assert not long, f"at most {MOST_FUNCTION_LINES} lines a function"
+
+
+def test_a_long_function_is_found() -> None:
+    line = "    pass\n"
+    assert long_functions("async def f():\n" + MOST_FUNCTION_LINES * line) == {"f": MOST_FUNCTION_LINES + 1}
+    assert long_functions("def f():\n" + (MOST_FUNCTION_LINES - 1) * line) == {}

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -217,62 +215,6 @@ def test_a_stale_job_is_dropped(scene: Scene) -> None:
     play(propagator, scene, [25] * 10, start=100)
     matched = propagator._matcher.matched  # type: ignore[attr-defined]
     job()
-    assert propagator._matcher.matched == matched  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("by", ["an edit", "retirement"])
-def test_a_job_stops_when_its_result_counts_no_more(scene: Scene, by: str) -> None:
-    class Ending(TurnMatcher):
-        ends: Any = None
-
-        def match(self, *args: Any, **more: Any) -> Any:
-            if self.ends is not None:
-                self.ends()
-            return super().match(*args, **more)
-
-    class LateWorker:
-        failures = 0
-        job: Any = None
-
-        def submit(self, job: Any) -> None:
-            self.job = job
-
-    matcher, asked = Ending(scene), []
-
-    def fill(image: Image, mask: Float, hint: Any) -> Image:
-        asked.append(hint)
-        return image
-
-    propagator = turning(scene, matcher=matcher, fill=fill)
-    outfit, late = propagator.worn, LateWorker()
-    assert outfit is not None
-    assert outfit.keeper is not None
-    outfit.keeper._worker = late  # type: ignore[assignment]
-    play(propagator, scene, [0] * 10 + [25] * 12)
-    assert late.job is not None
-    if by == "retirement":
-        matcher.ends = outfit.retire  # while the job makes its first match
-    else:
-        held = outfit.keeper.held
-        blue = replace(held.first, edited=paint_square(scene.frame(0), PAINT, (10, 10, 220)), edit=None)
-        matcher.ends = lambda: held.follow([blue], held.style) if blue not in list(held) else None
-    before = matcher.matched
-    late.job()
-    assert matcher.matched == before + 1, "it stops after the match that ran"
-    assert asked == []
-
-
-def test_a_job_that_waits_is_dropped_when_its_edit_is_retired(scene: Scene) -> None:
-    propagator = turning(scene)
-    waiting: list[Any] = []
-    outfit = propagator.worn
-    assert outfit is not None
-    assert outfit.keeper is not None
-    outfit.keeper._worker = SimpleNamespace(submit=waiting.append)
-    play(propagator, scene, [0] * 10 + [25] * 12)
-    outfit.retire()
-    matched = propagator._matcher.matched  # type: ignore[attr-defined]
-    waiting[-1]()
     assert propagator._matcher.matched == matched  # type: ignore[attr-defined]
 
 

@@ -42,21 +42,3 @@ def test_a_keyframe_that_is_gone_is_not_wanted(scene: Scene) -> None:
     assert fill.asked[0][3]()
     remove(propagator, 1)
     assert not fill.asked[0][3]()
-
-
-def test_a_retired_edit_wants_nothing_more(scene: Scene) -> None:
-    fill = SlowFill()
-    propagator = turning(scene, fill=fill)
-    for step, yaw in enumerate([0] * 10 + [25] * 40):
-        propagator.step(scene.frame(yaw), step / FPS)
-    outfit = propagator.worn
-    assert outfit is not None
-    assert outfit.keeper is not None
-    propagator.put_on(None)
-    assert fill.asked[0][3](), "it may be put on again, and then shows what was filled"
-    outfit.retire(successor=outfit)
-    assert fill.asked[0][3](), "the keyframes were taken over"
-    outfit.retire()
-    assert not fill.asked[0][3]()
-    fill.answer()
-    assert outfit.keeper.held.waiting == []

@@ -1,8 +1,9 @@
-"""`livery bench strangers`: how well edits are found in pictures as common tools save them.
+"""`livery bench strangers`: pictures and clips as strangers bring them.
 
-Faint, small and large edits on four portraits are saved in random ways (crop x scale x format x quality x
-editor's noise). Each is aligned and compared with the same edit saved as a clean PNG: the overlap of the
-masks with a tolerance of 2 pixels, the share of the true change that is found, and the error of the colour.
+With --cases, every folder of cases is run (see `case_folders.run`). Otherwise faint, small and large edits
+on four portraits are saved in random ways (crop x scale x format x quality x editor's noise). Each is aligned
+and compared with the same edit saved as a clean PNG: the overlap of the masks with a tolerance of 2 pixels,
+the share of the true change that is found, and the error of the colour.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from benchmarks.common import percentiles, portraits_dir, print_table, read_clip
+from benchmarks.case_folders.run import Verdict, run_cases
+from benchmarks.common import metadata, percentiles, portraits_dir, print_table, read_clip, write_results
 from benchmarks.matching.savings import FAINT, LARGE, SMALL, Saving, draw_saving
 from correspondence import Bool, Image, Landmarks, detect_landmarks
 from reference import Edit, EditError, Placement, align_edited
@@ -153,9 +155,9 @@ def portraits(folder: Path, names: Sequence[str]) -> list[tuple[Image, Landmarks
     return found
 
 
-def run(args: argparse.Namespace) -> list[Row]:
+def judged(args: argparse.Namespace) -> list[Row]:
     """Judge the requested number of savings."""
-    faces = portraits(args.folder, args.portraits)
+    faces = portraits(args.folder or portraits_dir() / "val", args.portraits)
     rows = []
     numbers = args.only or range(args.savings)
     for number in numbers:
@@ -194,17 +196,41 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     return table
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark. The exit code says whether the goal was met."""
-    parser = argparse.ArgumentParser(prog="livery bench strangers", description=__doc__)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    parser.add_argument("--cases", type=Path, metavar="DIR", help="run the folders of cases in DIR instead")
+    parser.add_argument("--case", action="append", default=[], metavar="NAME", help="only this case")
     parser.add_argument("--savings", type=int, default=500, help="how many; default %(default)s")
     parser.add_argument("--seed", type=int, default=14, help="default %(default)s")
-    parser.add_argument("--only", type=int, nargs="*", help="numbers of single savings")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of single savings; writes no results")
     parser.add_argument("--folder", type=Path, help="of portraits; default: the val clips")
     parser.add_argument("--portraits", nargs="*", default=PORTRAITS, help="names in it")
-    args = parser.parse_args(argv)
-    args.folder = args.folder or portraits_dir() / "val"
-    rows = run(args)
+    parser.add_argument("--out", help="name of the results; default strangers, or strangers_cases")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the benchmark. The exit code is 1 if a goal is missed."""
+    return _run_cases(args) if args.cases else _run_savings(args)
+
+
+def _run_cases(args: argparse.Namespace) -> int:
+    verdicts: list[Verdict] = []
+    for verdict in run_cases(args.cases, args.case):
+        verdicts.append(verdict)
+        print(f"{'FAIL' if verdict.faults else 'ok  '} {verdict.case}: {verdict.command}", flush=True)
+        for fault in verdict.faults:
+            print(f"       {fault}", flush=True)
+    failed = sorted({verdict.case for verdict in verdicts if verdict.faults})
+    cases = {verdict.case for verdict in verdicts}
+    print(f"{len(cases) - len(failed)} of {len(cases)} cases are right; wrong: {', '.join(failed) or 'none'}")
+    if not args.case:
+        results = [asdict(verdict) for verdict in verdicts]
+        write_results(args.out or "strangers_cases", results, metadata(vars(args)))
+    return 1 if failed else 0
+
+
+def _run_savings(args: argparse.Namespace) -> int:
+    rows = judged(args)
     table = summary(rows)
     headers = ("size", "savings", "good", "refused", "IoU p5", "recall p5", "colour p95", "s p50", "s p95")
     print_table(
@@ -217,8 +243,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for size, f in table.items()
         ],
     )  # fmt: skip
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
+    if args.only is None:
+        wrong = [asdict(row) for row in rows if not row.good]
+        write_results(args.out or "strangers", {"summary": table, "wrong": wrong}, metadata(vars(args)))
+    whole = table["all"]
+    return 0 if whole["good of those taken"] >= GOOD and whole["refused"] <= REFUSED else 1

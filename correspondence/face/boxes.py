@@ -84,6 +84,11 @@ def detect_boxes(detector: FaceDetector, image: Image) -> list[FaceBox]:
     return [(x0 * across, y0 * down, x1 * across, y1 * down) for x0, y0, x1, y1 in detector(seen)]
 
 
+def best_score(detector: FaceDetector, image: Image) -> float:
+    """The detector's score of a picture's clearest face, [0.5, 1]; 0 without a face."""
+    return detector.score(_shrink(image))
+
+
 def run_mesh(mesh: FaceMesh, image: Image, window: Region | None) -> list[Landmarks]:
     """Run FaceMesh on a window of the picture and return all faces in pixels of the whole picture.
 

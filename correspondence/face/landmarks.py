@@ -12,6 +12,7 @@ from correspondence.face.boxes import (
     SAME_PLACE,
     WINDOW_PER_FACE,
     FaceBox,
+    best_score,
     detect_boxes,
     distance,
     face_area,
@@ -67,6 +68,24 @@ def detect_faces(image: Image) -> list[Landmarks]:
         return detector.find_all(image)
 
 
+def face_score(image: Image) -> float:
+    """Score the clearest face of a picture. Faces that stand upright score higher than turned ones.
+
+    Args:
+        image: RGB uint8 (H, W, 3).
+
+    Returns:
+        The detector's score, [0.5, 1]; 0 without a face.
+
+    Raises:
+        ValueError: `image` has another dtype or shape.
+    """
+    check_image(image)
+    detector = _still_detector()
+    with _still_lock:
+        return detector.score(image)
+
+
 class _StillDetector:
     """Runs FaceMesh on unrelated pictures, one at a time."""
 
@@ -74,6 +93,9 @@ class _StillDetector:
         self._mesh = FaceMesh(static=True, faces=MOST_FACES)
         self._settling = FaceMesh(static=False, faces=1)
         self._boxes = FaceDetector()
+
+    def score(self, image: Image) -> float:
+        return best_score(self._boxes, image)
 
     def find(self, image: Image) -> Landmarks | None:
         found = run_mesh(self._mesh, image, None)

@@ -187,6 +187,15 @@ class FaceDetector(_Task):
         boxes = [found.bounding_box for found in self._task.detect(self._picture(image)).detections]
         return [(b.origin_x, b.origin_y, b.origin_x + b.width, b.origin_y + b.height) for b in boxes]
 
+    def score(self, image: Image) -> float:
+        """Score of the clearest face, [0, 1]; 0 without a face that scores 0.5.
+
+        Args:
+            image: RGB uint8 (H, W, 3).
+        """
+        found = self._task.detect(self._picture(image)).detections
+        return max((float(one.categories[0].score) for one in found), default=0.0)
+
     def _start(self) -> None:
         self(_BLACK)
 

@@ -272,9 +272,11 @@ class Fitting:
         if path is None or not path.exists():
             return reference
         self._edited_at = path.stat().st_mtime_ns
-        alignment = align_edited(reference, over(read_picture(path), reference))
-        if alignment.note is not None:
-            self._say(alignment.note)
+        picture = read_picture(path)
+        alignment = align_edited(reference, over(picture, reference))
+        for said in (picture.remark, alignment.note):
+            if said is not None:
+                self._say(said)
         return alignment.image
 
 

@@ -93,7 +93,7 @@ def _edited(
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     with tempfile.TemporaryDirectory() as folder:
-        edited = args.edited
+        edited, notes = args.edited, list[str]()
         if args.prompt is not None or args.presets:
             from stream.offline.paths import check_inputs, check_paths
 
@@ -101,21 +101,21 @@ def _edited(
             check_inputs(inputs)
             if output is not None:
                 check_paths(inputs, output, args.overwrite)
-            at, edited = _dressed(args, source, Path(folder), stop, progress)
+            at, edited, notes = _dressed(args, source, Path(folder), stop, progress)
             config = replace(config, reference=at)
+        more = {"edited_end": args.edited_end, "stop": stop, "progress": progress}
         if output is None or args.dry_run:
-            return try_edit(
-                source, edited, output, config, edited_end=args.edited_end, stop=stop, progress=progress
-            )
-        return edit_file(
-            source, edited, output, config, edited_end=args.edited_end, stop=stop, progress=progress
-        )
+            report = try_edit(source, edited, output, config, **more)
+        else:
+            report = edit_file(source, edited, output, config, **more)
+    report.notes[:0] = notes
+    return report
 
 
 def _dressed(
     args: argparse.Namespace, source: Path, folder: Path, stop: Callable[[], bool], progress: Progress
-) -> tuple[int | Path, Path]:
-    """Return the reference of a clip and its edited picture, made by presets or by words."""
+) -> tuple[int | Path, Path, list[str]]:
+    """Return the reference of a clip, its edited picture, made by presets or by words, and notes on it."""
     if args.presets:
         from stream.offline.dressing import edit_by_presets
 
@@ -123,7 +123,7 @@ def _dressed(
     from stream.prompting.service import PromptModel, edit_by_words
 
     model = PromptModel(model=args.prompt_model, controlnet=args.prompt_controlnet, device=args.device)
-    return edit_by_words(source, args.reference, args.prompt, model, folder, stop, progress)
+    return *edit_by_words(source, args.reference, args.prompt, model, folder, stop, progress), []
 
 
 def _edit_several(args: argparse.Namespace) -> int:

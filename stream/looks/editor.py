@@ -77,7 +77,8 @@ class Editor:
 
             def aligned() -> tuple[Image, str | None]:
                 alignment = align_edited(reference.image, picture.over(reference.image))
-                return alignment.image, alignment.note
+                said = [text for text in (picture.remark, alignment.note) if text is not None]
+                return alignment.image, " ".join(said) or None
 
             try:
                 image, note = await wardrobe.run(aligned)

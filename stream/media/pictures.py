@@ -44,6 +44,11 @@ class Picture:
     alpha: npt.NDArray[np.uint8] | None
     note: str | None = None
 
+    @property
+    def remark(self) -> str | None:
+        """`note` as a sentence on the edited picture. None without a note."""
+        return None if self.note is None else f"The edited picture: {self.note}."
+
     def over(self, reference: Image) -> Image:
         """Lay the picture over `reference`, which shows through transparent parts. Returns uint8 (H, W, 3).
 

@@ -12,6 +12,7 @@ from stream.looks.look import PresetChoice
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
 from stream.offline.references import frame_at, over, pick_reference, picture_reference, read_picture
+from stream.offline.turned import turn
 
 
 def edit_by_presets(
@@ -22,7 +23,7 @@ def edit_by_presets(
     edited: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
-) -> tuple[int | Path, Path]:
+) -> tuple[int | Path, Path, list[str]]:
     """Draw presets on a frame of a clip, or on an edited picture of that frame if there is one.
 
     Args:
@@ -36,7 +37,8 @@ def edit_by_presets(
         progress: called with the present phase, the number of frames done and the number of all frames.
 
     Returns:
-        The frame's number or the given picture, and the file of the edited picture.
+        The frame's number or the given picture, the file of the edited picture, and what was done to read
+        and align `edited`.
 
     Raises:
         MediaError: there is no such frame, or it lacks the face that a preset needs.
@@ -50,15 +52,18 @@ def edit_by_presets(
     elif reference == "auto":
         picked = pick_reference(info, picture, stop, lambda done: progress("reference", done, info.frames))
     else:
-        picked = picture_reference(Path(reference))
+        picked = picture_reference(Path(reference), info)
     image = picked.image
+    notes: list[str] = []
     if picture is not None:
-        image = align_edited(image, over(picture, image)).image
-    landmarks = detect_landmarks(picked.image)
+        alignment = align_edited(image, over(picture, image))
+        image = alignment.image
+        notes = [said for said in (picture.remark, alignment.note) if said is not None]
+    landmarks = detect_landmarks(turn(picked.image, picked.quarters))
     try:
-        made = draw_presets(image, landmarks, presets)
+        made = turn(draw_presets(turn(image, picked.quarters), landmarks, presets), -picked.quarters)
     except ValueError as exc:
         raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
     path = folder / "dressed.png"
     path.write_bytes(encode_png(made))
-    return Path(str(reference)) if picked.index is None else picked.index, path
+    return Path(str(reference)) if picked.index is None else picked.index, path, notes

@@ -40,6 +40,7 @@ from stream.offline.references import (
 )
 from stream.offline.report import EditReport
 from stream.offline.shape import BROUGHT, as_stored
+from stream.offline.turned import Turned, turned_edit, turned_note
 
 # Clips need not be edited in real time, so keyframes are made in step and are the same on each run.
 REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
@@ -140,6 +141,8 @@ def edit_file(
     if config.fill:
         report.notes.append(about)
         carrier = Inventing(carrier, Inventor(filler, edits))
+    if quarters := ready.references[0].quarters:
+        carrier = Turned(carrier, quarters)
     editing = EditingPass(
         ready.info,
         report,
@@ -215,13 +218,17 @@ def _prepared(
     alignments = [
         align_edited(r.image, over(picture, r.image)) for r, picture in zip(references, pictures, strict=True)
     ]
+    quarters = references[0].quarters
     edits = [
-        Edit(r.image, alignment.image, config.mode, config.strength)
+        turned_edit(Edit(r.image, alignment.image, config.mode, config.strength), quarters)
         for r, alignment in zip(references, alignments, strict=True)
     ]
     report = _report(source, output, info, config, references, alignments)
+    report.notes += [picture.remark for picture in pictures if picture.remark is not None]
     if squeezed:
         report.notes.append(BROUGHT.format(*info.size[::-1]))
+    if quarters:
+        report.notes.append(turned_note(quarters))
     report.mask_share = float((edits[0].mask > 0).mean())
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture equals its reference: nothing changes")
@@ -279,7 +286,7 @@ def _references(
         return [pick_reference(info, pictures[0], stop, seen)]
     if isinstance(config.reference, int):
         return [frame_at(info, config.reference)]
-    return [picture_reference(Path(config.reference))]
+    return [picture_reference(Path(config.reference), info)]
 
 
 def _carrier(

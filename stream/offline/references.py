@@ -15,6 +15,7 @@ from stream.errors import UploadError
 from stream.media.pictures import TYPES_HINT, Picture, decode_picture
 from stream.media.probe import MediaError, VideoInfo
 from stream.media.video import Frame, VideoReader
+from stream.offline.turned import turn, turn_of
 
 MAX_PIXELS = 40_000_000
 LOOKS = 90  # most frames of a clip that are scored, evenly spaced
@@ -39,6 +40,7 @@ class ClipReference:
         note: which picture it is and why, for the user.
         score: its score as reference. None if it was not computed.
         time_s: time of its frame, seconds. None for a picture from a file.
+        quarters: number of quarter turns, counter-clockwise, that bring the clip's faces upright.
     """
 
     image: Image
@@ -46,6 +48,7 @@ class ClipReference:
     note: str
     score: ReferenceScore | None = None
     time_s: float | None = None
+    quarters: int = 0
 
 
 def read_picture(path: Path) -> Picture:
@@ -67,8 +70,8 @@ def read_picture(path: Path) -> Picture:
         raise MediaError(f"{path}: {exc.text}" + (f"; {hint}" if hint else "")) from exc
 
 
-def picture_reference(path: Path) -> ClipReference:
-    """Read a picture file as reference.
+def picture_reference(path: Path, info: VideoInfo) -> ClipReference:
+    """Read a picture file as reference of a clip.
 
     Raises:
         MediaError: the file is missing, damaged or too large, or the picture has transparent parts.
@@ -76,7 +79,7 @@ def picture_reference(path: Path) -> ClipReference:
     picture = read_picture(path)
     if picture.alpha is not None and not (picture.alpha == 255).all():
         raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
-    return ClipReference(picture.image, None, str(path))
+    return ClipReference(picture.image, None, str(path), quarters=turn_of(info))
 
 
 def over(picture: Picture, reference: Image) -> Image:
@@ -105,7 +108,7 @@ def frame_at(info: VideoInfo, index: int, why: str = "as asked") -> ClipReferenc
     with VideoReader(info) as reader:
         for frame in reader.frames():
             if frame.index == index:
-                return _scored(frame, why)
+                return _scored(frame, why, turn_of(info))
             seen += 1
     raise MediaError(f"{info.path}: has no frame {index}; its frames are 0 to {seen - 1}")
 
@@ -134,6 +137,7 @@ def pick_reference(
     """
     step = max(1, -(-info.frames // LOOKS)) if info.frames else STEP_UNKNOWN
     likeness = None if edited is None else _Likeness.of(edited, info.size)
+    quarters = turn_of(info)
     looked: list[_Looked] = []
     nearest: tuple[float, Frame] | None = None
     with VideoReader(info) as reader:
@@ -144,14 +148,13 @@ def pick_reference(
             if likeness is not None and (nearest is None or distance < nearest[0]):
                 nearest = (distance, frame)
             if frame.index % step == 0:
-                score = reference_score(frame.image, detect_landmarks(frame.image))
-                looked.append(_Looked(frame.index, distance, score))
+                looked.append(_Looked(frame.index, distance, _score(frame, quarters)))
             progress(frame.index + 1)
     best = max(
         zip(among([look.score for look in looked]), looked, strict=True), key=lambda one: one[0], default=None
     )
     if nearest is not None and (best is None or best[1].distance > CLEARLY[0] * nearest[0] + CLEARLY[1]):
-        return _scored(nearest[1], NEAREST)
+        return _scored(nearest[1], NEAREST, quarters)
     if best is None or best[0] == 0.0:
         raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
     return frame_at(info, best[1].index, "the best")
@@ -221,7 +224,7 @@ def _paired(
     if kept is None:
         raise MediaError(f"{info.path}: has no frame {asked}; its frames are 0 to {seen - 1}")
     why = f"the {which}, since the edited picture cannot be compared with frames" if blind else NEAREST
-    return _scored(kept[1], why if asked is None else "as asked")
+    return _scored(kept[1], why if asked is None else "as asked", turn_of(info))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +268,15 @@ def _thumb(image: Image) -> Float:
     return standard
 
 
-def _scored(frame: Frame, why: str) -> ClipReference:
-    score = reference_score(frame.image, detect_landmarks(frame.image))
-    return ClipReference(frame.image, frame.index, _describe(frame, score, why), score, frame.time_s)
+def _score(frame: Frame, quarters: int) -> ReferenceScore:
+    upright = turn(frame.image, quarters)
+    return reference_score(upright, detect_landmarks(upright))
+
+
+def _scored(frame: Frame, why: str, quarters: int) -> ClipReference:
+    score = _score(frame, quarters)
+    note = _describe(frame, score, why)
+    return ClipReference(frame.image, frame.index, note, score, frame.time_s, quarters)
 
 
 def _describe(frame: Frame, score: ReferenceScore, why: str) -> str:

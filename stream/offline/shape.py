@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -26,4 +28,5 @@ def as_stored(picture: Picture, info: VideoInfo) -> Picture:
     size = (width, height)
     alpha = None if picture.alpha is None else cv2.resize(picture.alpha, size, interpolation=cv2.INTER_AREA)
     image = cv2.resize(picture.image, size, interpolation=cv2.INTER_AREA)
-    return Picture(np.asarray(image, np.uint8), None if alpha is None else np.asarray(alpha, np.uint8))
+    alpha = None if alpha is None else np.asarray(alpha, np.uint8)
+    return replace(picture, image=np.asarray(image, np.uint8), alpha=alpha)

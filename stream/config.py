@@ -1,4 +1,4 @@
-"""What the server can be told when it starts."""
+"""The server's configuration."""
 
 from __future__ import annotations
 
@@ -11,63 +11,66 @@ from urllib.parse import urlsplit
 from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
-PORT = 8000  # where the page is served unless another is asked for
+PORT = 8000  # default TCP port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """How to serve; `__post_init__` checks the ranges.
+    """Settings of the server.
 
     Attributes:
-        host: address to listen on; "0.0.0.0" for every interface.
-        port: TCP port for HTTP, 0 for any free one.
-        token: what `POST /api/sessions` must carry as bearer token; None lets anyone who reaches the
-            server open a session.
-        public_url: scheme and host under which clients reach the server where that differs from the
-            request's own (behind a TLS proxy), e.g. "https://livery.example".
-        allow_hosts: further names under which clients reach it; see `stream.http.hosts`.
-        trusted_proxies: addresses or networks of proxies whose X-Forwarded-For is believed; none by default.
-        udp_ports: first and last UDP port for media; None for any.
-        public_address: address put into host candidates where the server sits behind 1:1 NAT.
-        ice_servers: "stun:…" or "turn:…" URLs asked for candidates; none by default.
-        turn_user, turn_credential, turn_secret, turn_lifetime_s: how TURN servers are paid, see
+        host: address to listen on. "0.0.0.0" listens on every interface.
+        port: TCP port for HTTP. 0 chooses a free one.
+        token: bearer token that `POST /api/sessions` needs. None lets anyone who reaches the server open a
+            session.
+        public_url: scheme and host under which clients reach the server if they differ from the request's,
+            as behind a TLS proxy, for example "https://livery.example".
+        allow_hosts: further names under which clients reach the server, see `stream.http.hosts`.
+        trusted_proxies: addresses or networks of proxies whose X-Forwarded-For is believed. None by default.
+        udp_ports: first and last UDP port for media. None for any.
+        public_address: address that host candidates announce if the server is behind 1:1 NAT.
+        ice_servers: URLs "stun:…" or "turn:…" that are asked for candidates. None by default.
+        turn_user, turn_credential, turn_secret, turn_lifetime_s: credentials of TURN servers, see
             `stream.rtc.relay.IceConfig`.
-        tls: files of a certificate and its key, PEM; "auto" for a self-signed one; None for plain HTTP.
+        tls: PEM files of a certificate and its key. "auto" makes a self-signed one; None serves plain HTTP.
         tls_folder: where a self-signed certificate is kept.
-        max_sessions: sessions kept at a time.
-        max_load: share of the processors that live sessions may take together; one that would take more is
-            refused before it begins. 0 refuses nobody.
-        max_looks: looks of one session; looks_mib: memory of their pictures and what can be undone, MiB.
+        max_sessions: most sessions at a time.
+        max_load: share of the processors that live sessions may use together. A session that would use more
+            is refused before it begins. 0 refuses nobody.
+        max_looks: most looks of one session.
+        looks_mib: memory of a session's pictures and undo steps, MiB.
         opens_per_minute: sessions that one address may open.
         offers_per_minute: offers to publish or watch that one address may send to one session.
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
-        matcher: which matcher to load, see `correspondence.Matcher.load`.
+        matcher: kind of matcher, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
-        keyframes: make new references where the head turns away from the edited one, and move edits of the
-            background with the camera; costs processor time
-            that two cores do not have at 720p.
+        keyframes: whether to make new references where the head turns away from the edited one, and to move
+            edits of the background with the camera. At 720p this needs more than two cores.
         faces: largest number of people in one picture who wear the look, 1 to 4.
-        fill_weights: folder of the diffusion model's weights, which fill what no reference shows of an edit
-            in new references and recordings, see `stream.filling.fill.make_worker`.
-        prompt_model: folder or hub id of the model that edits by words; None: nothing is edited by words.
-        prompt_controlnet: the same of a ControlNet for an inpainting model that does not hold its own.
-        record: folder in which sessions are recorded, as they were sent and made anew; None: nowhere.
-        record_mib: bound of all recordings in it, MiB.
-        record_asked: record only when a session's page asks, not each session from its first frame.
-        store: keeps sessions on disk over a restart; None: they live in memory only.
-        virtual_camera: feed this machine's virtual camera from the first session that sends pictures.
-        osc_port: UDP port on which Open Sound Control is heard, see `stream.control.osc`; None: nowhere.
-        osc_host: address of that port; whoever reaches it controls the sessions.
-        bitrate_bps: bit rate of the edited stream at start, bits per second.
-        demo: open one session with the demo source at start and print its address.
-        debug: offer the routes that stall a session on purpose (for measurements).
+        fill_weights: folder of the diffusion model's weights. The model fills what no reference shows of an
+            edit, in new references and recordings, see `stream.filling.fill.make_worker`.
+        prompt_model: folder or hub id of the model that edits by words. None switches edits by words off.
+        prompt_controlnet: folder or hub id of a ControlNet for an inpainting model that does not hold one.
+        record: folder in which sessions are recorded. None records nothing.
+        record_mib: largest size of all recordings, MiB.
+        record_asked: whether to record only when a session's page asks, not from each session's first frame.
+        store: settings of the store on disk. None keeps sessions in memory only.
+        virtual_camera: whether to feed this machine's virtual camera from the first session with pictures.
+        osc_port: UDP port for Open Sound Control, see `stream.control.osc`. None does not listen.
+        osc_host: address of that port. Whoever reaches it controls the sessions.
+        bitrate_bps: bit rate of the edited stream at its start, bits per second.
+        demo: whether to open a session with the demo source at start and print its address.
+        debug: whether to add the routes that stall a session on purpose, for measurements.
         connect_timeout_s: longest time from answer to media connection.
         silence_timeout_s: longest silence of a connected peer.
-        lifetime_s: how long a session without peers is held in memory; without a store it ends then.
+        lifetime_s: time after which a session without peers leaves memory. Without a store it ends then.
         auto_reference_s: longest search for a good reference frame.
         upload_bytes: largest body of an upload.
-        upload_pixels: largest picture, checked before it is decoded; a reference is also bounded by what its
-            edit would take, see `stream.looks.look.largest_px`.
+        upload_pixels: largest picture, checked before it is decoded. A reference is also limited by the
+            memory that its edit would take, see `stream.looks.look.largest_px`.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     host: str = "127.0.0.1"
@@ -160,11 +163,11 @@ class ServerConfig:
             raise ValueError("fill_weights needs keyframes or record; nothing else has anything to fill")
         if self.prompt_controlnet is not None and self.prompt_model is None:
             raise ValueError("prompt_controlnet needs prompt_model, the inpainting model that it steers")
-        _ = self.ice  # checks its part
+        _ = self.ice  # checks the ICE servers
 
     @property
     def ice(self) -> IceConfig:
-        """The ICE servers with what pays them."""
+        """The ICE servers with their credentials."""
         return IceConfig(
             urls=self.ice_servers, user=self.turn_user, credential=self.turn_credential,
             secret=self.turn_secret, lifetime_s=self.turn_lifetime_s,

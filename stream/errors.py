@@ -1,32 +1,32 @@
-"""What a request can be answered with besides success.
+"""The errors that a request can be answered with.
 
-ServerError                500   the base: says what happened and the way out
+ServerError                500   the base class; says what happened and what to do
 ├── SignalingError         400   an offer or fragment that cannot be read
-│   ├── MediaTypeError     415   another content type than the endpoint takes
-│   └── OfferError         422   readable, but nothing this server can do
+│   ├── MediaTypeError     415   a content type that the endpoint does not accept
+│   └── OfferError         422   well-formed, but not possible on this server
 ├── RequestError           400   a body or field that makes no sense
-│   └── UploadError        422   a picture that cannot be taken
+│   └── UploadError        422   a picture that cannot be used
 ├── AuthError              401   no token, or a wrong one
-├── ForbiddenError         403   a token without the right, or a page of another site
-├── MisdirectedError       421   under a name that is not this server's
+├── ForbiddenError         403   a token without the right, or another site's page
+├── MisdirectedError       421   a Host that is not this server
 ├── NotFoundError          404   no such session or connection
-├── ConflictError          409   not in this state (no picture yet, no reference yet)
+├── ConflictError          409   not possible in this state (no reference yet, …)
 └── CapacityError          503   full; says when to try again
-    └── TooManyError       429   too often from one address
+    └── TooManyError       429   too many requests from one address
 """
 
 from __future__ import annotations
 
-MOST_TEXT = 400  # characters of an error's text
+MOST_TEXT = 400  # most characters of an error's text
 
 
 class ServerError(Exception):
-    """A request that is answered with an error.
+    """A request is answered with an error.
 
     Args:
-        text: what happened, with the value and the limit; the middle is left out of a longer one than
-            `MOST_TEXT`, since values may come from outside.
-        hint: what to do about it; empty where nothing can be done.
+        text: what happened, with the value and the limit. Its middle is left out if it has more than
+            `MOST_TEXT` characters, because values may come from outside.
+        hint: what to do about it. Empty if nothing can be done.
     """
 
     status = 500
@@ -40,36 +40,36 @@ class ServerError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """HTTP headers that belong to the answer."""
+        """HTTP headers of the answer."""
         return {}
 
 
 class SignalingError(ServerError):
-    """An offer or trickle fragment that cannot be read."""
+    """An offer or trickle fragment cannot be read."""
 
     status = 400
 
 
 class MediaTypeError(SignalingError):
-    """The body has another content type than the endpoint takes."""
+    """The body has a content type that the endpoint does not accept."""
 
     status = 415
 
 
 class OfferError(SignalingError):
-    """A well-formed offer or request that this server cannot fulfil."""
+    """An offer or request is well-formed, but this server cannot fulfil it."""
 
     status = 422
 
 
 class RequestError(ServerError):
-    """A body or field that makes no sense."""
+    """A body or field makes no sense."""
 
     status = 400
 
 
 class UploadError(RequestError):
-    """A picture that cannot be taken: no picture, too large, or no relation to the reference.
+    """A picture cannot be used: it is no picture, too large, or unrelated to the reference.
 
     Args:
         text: what happened.
@@ -83,47 +83,47 @@ class UploadError(RequestError):
 
 
 class AuthError(ServerError):
-    """No token, or a wrong one."""
+    """The token is missing or wrong."""
 
     status = 401
 
     @property
     def headers(self) -> dict[str, str]:
-        """The challenge RFC 6750 asks for."""
+        """The challenge that RFC 6750 requires."""
         return {"WWW-Authenticate": "Bearer"}
 
 
 class ForbiddenError(ServerError):
-    """A token without the right that is needed, or a page of another site."""
+    """The token lacks the right that is needed, or the request comes from another site's page."""
 
     status = 403
 
 
 class MisdirectedError(ServerError):
-    """A request under a name that is not this server's."""
+    """The request names another host than this server."""
 
     status = 421
 
 
 class NotFoundError(ServerError):
-    """No such session, connection or picture."""
+    """There is no such session, connection or picture."""
 
     status = 404
 
 
 class ConflictError(ServerError):
-    """The session is not in the state the request needs."""
+    """The session is not in the state that the request needs."""
 
     status = 409
 
 
 class CapacityError(ServerError):
-    """No room for another session.
+    """Something is full.
 
     Args:
         text: what is full.
         hint: what to do about it.
-        retry_after_s: when room is likely, seconds.
+        retry_after_s: time after which to try again, seconds.
     """
 
     status = 503
@@ -134,15 +134,15 @@ class CapacityError(ServerError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """When to try again."""
+        """The time after which to try again."""
         return {"Retry-After": str(self.retry_after_s)}
 
 
 class TooManyError(CapacityError):
-    """Too many requests of one kind from one address."""
+    """Too many requests of one kind came from one address."""
 
     status = 429
 
 
 class StartError(RuntimeError):
-    """The server cannot start; the message says why and the way out."""
+    """The server cannot start. The message says why and what to do."""

@@ -1,4 +1,4 @@
-"""What a session tells its page: state, figures twice a second, and events."""
+"""The WebSocket of a page: it receives state and events, and statistics twice a second."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from stream.refused import refused
 logger = logging.getLogger(__name__)
 
 STATS_S = 0.5
-MAX_LISTENERS = 64  # pages of one session, viewers' included
-HELD_MESSAGES = 64  # a page that reads slower loses the oldest
+MAX_LISTENERS = 64  # most pages of one session, including viewers'
+HELD_MESSAGES = 64  # messages that wait for a slow page; the oldest is dropped
 MAX_MESSAGE_BYTES = 16_000
 Level = Literal["info", "warning"]
 Message = dict[str, object]
 
 
-GOODBYE: Message = {"type": "goodbye"}  # never sent: it ends the socket
+GOODBYE: Message = {"type": "goodbye"}  # not sent; it makes the sender close the socket
 
 
 class EventHub:
-    """Hands each message to every listening page."""
+    """Sends messages to all pages that listen."""
 
     def __init__(self) -> None:
         self._listeners: set[asyncio.Queue[Message]] = set()
@@ -36,30 +36,30 @@ class EventHub:
 
     @property
     def listeners(self) -> int:
-        """How many pages listen."""
+        """Number of pages that listen."""
         return len(self._listeners)
 
     def publish(self, message: Message) -> None:
-        """Send to everybody, on the loop."""
+        """Send a message to all pages. Call it on the event loop."""
         for queue in self._listeners:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(message)
 
     def dismiss(self) -> None:
-        """Close every page's socket once it has what was sent before; those that may come again do."""
+        """Close all pages' sockets after what was sent before. Pages with a valid token connect again."""
         self.publish(GOODBYE)
 
     def say(self, text: str, level: Level = "info") -> None:
-        """Send a line for people."""
+        """Send a line for the user."""
         self.publish({"type": "event", "text": text, "level": level})
 
     @contextlib.contextmanager
     def listen(self) -> Iterator[asyncio.Queue[Message]]:
-        """A queue of messages for as long as the block runs.
+        """Yield a queue that receives all messages while the block runs.
 
         Raises:
-            CapacityError: as many pages listen as may.
+            CapacityError: as many pages listen as allowed.
         """
         if len(self._listeners) >= MAX_LISTENERS:
             refused.note("event_sockets")
@@ -75,48 +75,52 @@ class EventHub:
 
 
 class Source(Protocol):
-    """What is told."""
+    """What a page is told."""
 
     def log(self) -> list[Message]:
-        """What happened lately."""
+        """Return the newest journal entries."""
         ...
 
     def state(self) -> Message:
-        """The state."""
+        """Return the session's state."""
         ...
 
     def stats(self) -> Message:
-        """The figures of now."""
+        """Return the present statistics."""
         ...
 
 
 class Control(Protocol):
-    """What a page may do over its socket."""
+    """What a page may do over its WebSocket."""
 
     async def __call__(self, kind: str, message: Message) -> None:
-        """Act on a message of this type; raises ServerError where it cannot."""
+        """Act on a message of type `kind`.
+
+        Raises:
+            ServerError: it cannot be done. The page is told why.
+        """
         ...
 
     def close(self) -> None:
-        """The page has gone."""
+        """Clean up after a page that has gone."""
         ...
 
 
 async def serve_events(
     request: web.Request, hub: EventHub, source: Source, control: Control | None
 ) -> web.WebSocketResponse:
-    """Run one page's WebSocket until it or the session ends.
+    """Run one page's WebSocket until the page or the session ends.
 
     Args:
         request: the upgrade request, already authorised.
-        hub: the session's.
-        source: its state and log are sent first, its stats every `STATS_S`.
-        control: takes the page's messages; None for a listener that may only watch.
+        hub: the session's hub.
+        source: its state and log are sent first, its statistics every `STATS_S`.
+        control: receives the page's messages. None for a page that may only watch.
     """
     socket = web.WebSocketResponse(
         protocols=("livery",), heartbeat=10.0, max_msg_size=MAX_MESSAGE_BYTES, compress=False
     )
-    with hub.listen() as queue:  # counted before the first wait
+    with hub.listen() as queue:  # counted before anything waits
         await socket.prepare(request)
         queue.put_nowait({"type": "state", **source.state()})
         queue.put_nowait({"type": "log", "entries": source.log(), "all": True})
@@ -151,13 +155,13 @@ async def _send(
             await socket.close(code=1012, message=b"come again")
             return
         await socket.send_json(message)
-    while not queue.empty():  # what was said last, why it ended among it
+    while not queue.empty():  # the last messages, which say why it ended
         await socket.send_json(queue.get_nowait())
     await socket.close(code=1001, message=b"the session ended")
 
 
 async def _receive(text: str, control: Control | None) -> Message | None:
-    """Act on a page's message; returns what to answer, if anything."""
+    """Act on a page's message. Returns the answer, if there is one."""
     try:
         message = read_json(text, "the message")
         kind = message.pop("type", None) if isinstance(message, dict) else None

@@ -1,4 +1,4 @@
-"""JSON that came from outside."""
+"""Reads JSON that comes from outside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from stream.errors import RequestError
 
 
 def read_json(text: str | bytes, what: str) -> Any:
-    """The value that a text holds.
+    """Parse a text.
 
     Args:
-        text: JSON; as bytes UTF-8, UTF-16 or UTF-32.
-        what: names it for the error, "the body".
+        text: JSON. Bytes are UTF-8, UTF-16 or UTF-32.
+        what: what the error calls it, for example "the body".
 
     Raises:
-        RequestError: not JSON, nested too deeply, or a number of too many digits.
+        RequestError: the text is not JSON, is nested too deeply, or has a number of too many digits.
     """
     try:
         return json.loads(text)

@@ -1,4 +1,4 @@
-"""Numbers of the live path: per session for the page, over all sessions for Prometheus."""
+"""Figures of the live path: of each session for its page, and over all sessions for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 WINDOW = 300  # samples kept for percentiles: ten seconds at 30 fps
-RATE_S = 2.0  # frame rates are counted over this long
+RATE_S = 2.0  # period over which rates are counted
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -26,7 +26,7 @@ class Window:
         self._samples.append(value)
 
     def percentiles(self) -> tuple[float, float] | None:
-        """Median and 95th percentile, None without samples."""
+        """Median and 95th percentile. None without samples."""
         if not self._samples:
             return None
         low, high = np.percentile(np.fromiter(self._samples, np.float64), [50, 95])
@@ -34,14 +34,14 @@ class Window:
 
 
 class Rate:
-    """Events per second over the last `RATE_S` seconds."""
+    """Number of events per second over the last `RATE_S` seconds."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
         self.total = 0
 
     def add(self, now_s: float) -> None:
-        """Note an event."""
+        """Count an event."""
         self.total += 1
         self._times.append(now_s)
         self._forget(now_s)
@@ -57,7 +57,7 @@ class Rate:
 
 
 class Histogram:
-    """Counts per bucket of seconds, as Prometheus wants them."""
+    """Counts of durations by bucket, in Prometheus' form."""
 
     def __init__(self) -> None:
         self.counts = [0] * (len(BUCKETS_S) + 1)
@@ -69,7 +69,7 @@ class Histogram:
         self.sum_s += seconds
 
     def lines(self, name: str, labels: str) -> Iterable[str]:
-        """Text lines of `name{labels}`."""
+        """Return the text lines of the histogram `name{labels}`."""
         comma = "," if labels else ""
         total = 0
         for edge, count in zip([*map(str, BUCKETS_S), "+Inf"], self.counts, strict=True):
@@ -81,7 +81,7 @@ class Histogram:
 
 
 class Registry:
-    """Counters and histograms over all sessions since the server started; safe from any thread."""
+    """Counters and histograms over all sessions since the server started. It may be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -90,25 +90,25 @@ class Registry:
         self._latency = Histogram()
 
     def count(self, name: str, label: str = "", by: int = 1) -> None:
-        """Raise counter `name` for `label`, a 'key="value"' pair or empty."""
+        """Add one to counter `name`. `label` is a 'key="value"' pair or empty."""
         with self._lock:
             self._counts[name, label] += by
 
     def stage(self, stage: str, seconds: float) -> None:
-        """Note how long a stage of a step took."""
+        """Add the duration of a stage of a step."""
         with self._lock:
             self._stages.setdefault(stage, Histogram()).add(seconds)
 
     def latency(self, seconds: float) -> None:
-        """Note the time from a frame's arrival to its hand-over to the encoder."""
+        """Add the time from a frame's arrival to its hand-over to the encoder."""
         with self._lock:
             self._latency.add(seconds)
 
     def render(self, gauges: Mapping[str, float]) -> str:
-        """Prometheus' text format, version 0.0.4.
+        """Return all figures as Prometheus text, version 0.0.4.
 
         Args:
-            gauges: values of now, by name without prefix.
+            gauges: present values, by name without prefix.
         """
         lines: list[str] = []
         for name, value in sorted(gauges.items()):
@@ -129,10 +129,10 @@ class Registry:
 
 
 class SessionMetrics:
-    """Numbers of one session; safe from any thread.
+    """Figures of one session. They may be updated from any thread.
 
     Args:
-        registry: where they are added up over all sessions.
+        registry: sums them over all sessions.
     """
 
     def __init__(self, registry: Registry) -> None:
@@ -146,13 +146,13 @@ class SessionMetrics:
         self._failed: Counter[str] = Counter()
 
     def frame_in(self) -> None:
-        """A frame arrived."""
+        """Count an arriving frame."""
         self._registry.count("frames_in")
         with self._lock:
             self._in.add(time.monotonic())
 
     def frame_out(self, latency_s: float, edited: bool) -> None:
-        """A frame went to the encoder, `latency_s` after it arrived."""
+        """Count a frame that went to the encoder `latency_s` seconds after it arrived."""
         self._registry.count("frames_out", f'edited="{str(edited).lower()}"')
         self._registry.latency(latency_s)
         with self._lock:
@@ -160,13 +160,13 @@ class SessionMetrics:
             self._latency.add(latency_s)
 
     def stage(self, stage: str, seconds: float) -> None:
-        """A stage took this long."""
+        """Add the duration of a stage."""
         self._registry.stage(stage, seconds)
         with self._lock:
             self._stages.setdefault(stage, Window()).add(seconds)
 
     def dropped(self, border: str, total: int) -> None:
-        """The slot at `border` has thrown away `total` frames so far."""
+        """Note that the slot at `border` has dropped `total` frames so far."""
         with self._lock:
             fresh = total - self._dropped[border]
             self._dropped[border] = total
@@ -174,21 +174,23 @@ class SessionMetrics:
             self._registry.count("frames_dropped", f'border="{border}"', fresh)
 
     def failed(self, stage: str) -> None:
-        """A stage failed; the frame went out unedited."""
+        """Count a failed stage, whose frame went out unedited."""
         self._registry.count("stage_failures", f'stage="{stage}"')
         with self._lock:
             self._failed[stage] += 1
 
     def fps_in(self) -> float:
-        """Frames that arrive per second."""
+        """Arriving frames per second."""
         with self._lock:
             return self._in.value(time.monotonic())
 
     def snapshot(self, encode_s: float) -> dict[str, object]:
-        """Figures for the page: rates per second, times in milliseconds, None where nothing was measured.
+        """Return figures for the page: rates per second and times in milliseconds.
+
+        None for what was not measured.
 
         Args:
-            encode_s: what encoding a frame takes; it comes on top of the time to the encoder.
+            encode_s: time to encode a frame, which is added to the time to the encoder.
         """
         now_s = time.monotonic()
         with self._lock:

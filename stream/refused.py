@@ -1,4 +1,4 @@
-"""What the server would not do for others, counted by cause; the first of each cause is logged."""
+"""Counts what the server refuses, by cause. The first refusal of each cause is logged."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections import Counter
 
 logger = logging.getLogger(__name__)
 
-CAUSES = 100  # kept apart; more are a mistake of ours and count as "other"
-DETAIL = 200  # characters of a detail that are logged
+CAUSES = 100  # most causes that are counted separately; further ones count as "other"
+DETAIL = 200  # most characters of a detail in the log
 
 
 class Refusals:
-    """Counts by cause; safe from any thread."""
+    """Counts refusals by cause. It may be used from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
 
     def note(self, cause: str, detail: object = "") -> None:
-        """Count one.
+        """Count a refusal.
 
         Args:
-            cause: a short name of ours, never text from outside: "empty_datagram".
-            detail: logged with the first of its cause; it may hold text from outside, no secret.
+            cause: a short name from this code, such as "empty_datagram". It never comes from outside.
+            detail: logged with the first refusal of its cause. It may hold text from outside, but no secret.
         """
         with self._lock:
             if cause not in self._counts and len(self._counts) >= CAUSES:
@@ -40,11 +40,11 @@ class Refusals:
             return self._counts[cause]
 
     def render(self) -> str:
-        """Prometheus' text format, version 0.0.4."""
+        """Return the counts as Prometheus text, version 0.0.4."""
         with self._lock:
             counts = sorted(self._counts.items())
         lines = [f'livery_refused_total{{cause="{cause}"}} {count}' for cause, count in counts]
         return "\n".join(["# TYPE livery_refused_total counter", *lines, ""])
 
 
-refused = Refusals()  # one for the process, as are aiortc's classes, where most of it happens
+refused = Refusals()  # one for the process, because aiortc's classes, which use it most, are too

@@ -1,4 +1,4 @@
-"""Which Livery this is."""
+"""The version of Livery."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def version() -> str:
-    """The version of the installed package, or of the source tree that is run without being installed."""
+    """Return the version of the installed package, or of the source tree if that is run itself."""
     if PROJECT.is_file():
         with PROJECT.open("rb") as file:
             return str(tomllib.load(file)["project"]["version"])

@@ -22,13 +22,13 @@ const LONGEST_PAUSE_MS = 8000;
 const BY_STATUS = {
   401: ["The server does not accept the token.", "Open the page with a valid link, or start a new session."],
   403: ["This link may watch but not control.", "Ask whoever opened the session for control."],
-  404: ["The server does not know this session any more.", "It ended, or it was deleted after it lay unused."],
+  404: ["The server no longer knows this session.", "It ended, or it was deleted because it was unused for too long."],
   413: ["The picture is too large for the server.", "Save it smaller: at most 32 MB, and some 15 megapixels for a reference."],
   415: ["The server does not take this kind of file.", "Use PNG, JPEG or WebP."],
   503: ["The server is full.", "Try again in a moment."],
 };
 
-/** The server's words as a sentence. */
+/** Turn the server's message into a sentence. */
 export function sentence(text) {
   if (!text) return "";
   const begun = text[0].toUpperCase() + text.slice(1);

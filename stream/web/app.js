@@ -91,7 +91,7 @@ function forget() {
   store.set({ api: null, state: null, stats: null, log: [] });
 }
 
-/** The token the server was started with, asked from the user; null where they give up. */
+/** Ask the user for the server's token. Null if they cancel. */
 function askServerToken() {
   const dialog = byId("server-token");
   dialog.returnValue = "";
@@ -101,7 +101,7 @@ function askServerToken() {
   });
 }
 
-/** The session's interface; opens one where there is none. Null where that failed, which was said then. */
+/** The session's interface. Opens a session if there is none. Null if that failed; the user was told then. */
 async function ensure() {
   if (store.values.api) return store.values.api;
   let serverToken = recall("serverToken");
@@ -122,7 +122,7 @@ async function ensure() {
   }
 }
 
-/** Take up the session handed over in the address or kept from before the reload. */
+/** Continue the session from the address, or the one kept from before the reload. */
 async function resume() {
   const handed = sessionFromAddress();
   const kept = handed ?? recall("session");
@@ -140,7 +140,7 @@ async function resume() {
   }
 }
 
-/** End the session, "keep" or "delete" for its recordings; returns what remains, null where it failed. */
+/** End the session and "keep" or "delete" its recordings. Returns what remains, or null if it failed. */
 async function endSession(recordings) {
   const { api } = store.values;
   store.set({ ending: true });
@@ -157,7 +157,7 @@ async function sessionLost() {
   hear(true);
   await live.stop();
   status.clearAll(); // whatever failed failed of this
-  const why = "It was ended elsewhere, or it is not kept over a restart. Start again.";
+  const why = "It was ended elsewhere, or the server restarted without it. Start again.";
   status.fail("session", "The session has ended.", why);
 }
 
@@ -269,15 +269,15 @@ function setUpCamera(live) {
     byId("start-demo").hidden = source === "demo";
     byId("confidence").disabled = !state?.edit && state?.settings?.overlay !== "confidence";
     const notes = {
-      demo: "The demo’s face is moved by the server; the live view is a still, renewed twice a second.",
-      remote: "Another program publishes to this session; the live view is a still, renewed twice a second.",
+      demo: "The server moves the demo’s face. The live view is a still that changes twice a second.",
+      remote: "Another program sends this session’s picture. The live view is a still that changes twice a second.",
     };
     byId("camera-note").textContent = notes[source] ?? "";
     byId("camera-note").hidden = !(source in notes);
   });
 }
 
-/** A range always shows its value beside itself, whoever set it. */
+/** Show the value of each range input beside it, however it was set. */
 function showRangeValues() {
   for (const output of document.querySelectorAll(".slider output")) {
     const range = byId(output.htmlFor.value);

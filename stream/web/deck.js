@@ -109,7 +109,7 @@ export function setUpDeck({ store, status, send }, { wear, hold }) {
     if (listening) return;
     listening = true;
     requestAnimationFrame(readGamepads);
-    if (!(await listenToMidi())) status.say("deck", "This browser gives no MIDI here; gamepads work.");
+    if (!(await listenToMidi())) status.say("deck", "This browser does not offer MIDI on this page. Gamepads work.");
   };
 
   byId("open-deck").addEventListener("click", async () => {

@@ -1,4 +1,4 @@
-/** Hands on the canvas: pointers (mouse, pen with pressure, fingers), keyboard, zoom and pan. */
+/** Input on the canvas: pointers (mouse, pen with pressure, fingers), keyboard, zoom and pan. */
 
 const ZOOM_STEP = 1.25;
 const ZOOM_LIMITS = [0.1, 16];

@@ -1,4 +1,4 @@
-/** The edit: its tabs, the edited picture from outside, and what holds for every kind of edit. */
+/** The edit panel: its tabs, uploads of edited pictures, and controls common to all edits. */
 
 import { createThumb, refuseFile } from "./reference.js";
 import { latest } from "./state.js";

@@ -1,4 +1,4 @@
-/** Live figures: what the server counts, and what this browser measures on its own connections. */
+/** Live figures: from the server, and measured on this browser's connections. */
 
 const dash = "–";
 const ms = (value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : dash);

@@ -1,4 +1,4 @@
-/** What the server keeps of this session, said before it does; ending the session, and "Forget me". */
+/** What the server stores of this session, ending the session, and "Forget me". */
 
 import { aboutServer, ApiError } from "./api.js";
 import { forgetAll } from "./state.js";
@@ -40,7 +40,7 @@ export function setUpKeeping({ store, status }, endSession, recordings) {
     byId("ending-recordings").hidden = all || names.length === 0;
     byId("ending-recordings-text").textContent = `Also delete its recordings: ${names.join(", ")}`;
     byId("ending-delete").checked = true;
-    if (all) lines.push("What this browser remembers of Livery is deleted too: view, camera, server token.");
+    if (all) lines.push("What this browser keeps for Livery is deleted too: view, camera, server token.");
     byId("ending-list").replaceChildren(
       ...lines.map((line) => Object.assign(document.createElement("li"), { textContent: line })),
     );
@@ -65,12 +65,12 @@ export function setUpKeeping({ store, status }, endSession, recordings) {
       return;
     }
     forgetAll();
-    status.say("session", "You are forgotten: nothing of you is kept on the server or in this browser.");
+    status.say("session", "Nothing about you is kept on the server or in this browser any more.");
   });
 
   store.watch(["state"], ({ state }) => {
     const { problem, nearly_full: nearlyFull } = state?.storage ?? {};
-    if (problem) status.fail("store", "Your changes are not kept over a restart.", `Reason: ${problem}.`);
+    if (problem) status.fail("store", "Your changes will be lost at a restart.", `Reason: ${problem}.`);
     else if (nearlyFull) {
       status.warn("store", "The server’s store is nearly full.", "Sessions unused longest are deleted first.");
     } else status.clear("store");
@@ -81,7 +81,7 @@ export function setUpKeeping({ store, status }, endSession, recordings) {
     ({ storage }) => {
       byId("kept").textContent = storage
         ? `Your looks are kept there for ${days(storage.keep_days)} after their last use, or until you press “Forget me”.`
-        : "Your looks are kept in its memory only and go when it stops.";
+        : "Your looks are kept in memory only and are lost when it stops.";
     },
     (error) => {
       if (!(error instanceof ApiError)) throw error;

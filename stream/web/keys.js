@@ -12,7 +12,7 @@ function digit({ code, key }) {
   return /^Numpad\d$/.test(code) && /^\d$/.test(key) ? Number(key) : null;
 }
 
-/** What a key press asks for: ["hold"], ["wear", place], ["undo", again] or null. */
+/** The action of a key press: ["hold"], ["wear", place], ["undo", again] or null. */
 function meaning(event) {
   const { key, ctrlKey, metaKey, altKey, shiftKey } = event;
   if (altKey) return null;

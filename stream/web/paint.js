@@ -12,17 +12,17 @@ const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, op
 
 const byId = (id) => document.getElementById(id);
 
-/** What is to be on the easel, as one word: look, reference and edit; "" without a reference. */
+/** Names what the easel should show: look, reference and edit in one string. "" without a reference. */
 function versions(state) {
   return state?.reference ? `${state.active}/${state.reference.version}/${state.edit?.version ?? ""}` : "";
 }
 
-/** What a state says is edited. */
+/** The target of the next edit, from a state. */
 const targetOf = (state) => ({ look: state?.active, keyframe: state?.reference?.version });
 const blobOf = (base64) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
 const isSame = (a, b) => a?.look === b?.look && a?.keyframe === b?.keyframe;
 
-/** Whether a target that is edited no more is there still. */
+/** Whether an earlier target still exists. */
 function isKept({ look, keyframe }, state) {
   if (look !== state.active) return state.looks.some(({ id }) => id === look);
   return state.keyframes.some(({ id }) => id === keyframe);

@@ -5,7 +5,7 @@ import { debounce, latest } from "./state.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SWATCHES = ["#b3122d", "#d6336c", "#c2553a", "#7a3b2e", "#5b4bb5", "#1f7a8c", "#3f7d3a", "#e0a526"];
 
-/** What a button's little face shows in colour, by a word of the preset's name. */
+/** The coloured part of a preset button's icon, by a word in the preset's name. */
 const PARTS = [
   [/clown/, "M8.5 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM17.9 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM13.8 18.6a2.2 2.2 0 1 1 4.4 0a2.2 2.2 0 1 1-4.4 0zM10.5 22.8h11c-1.2 4-9.8 4-11 0z"],
   [/lip|mouth/, "M11 23.5c2-1.6 3.5-1.8 5-.9 1.5-.9 3-.7 5 .9-1.5 3-8.5 3-10 0z"],

@@ -28,7 +28,7 @@ export function showSign(sign, recording) {
 const STATES = {
   recording: "recording now",
   refining: "being made anew",
-  unfinished: "the refined film is unfinished: livery refine makes it",
+  unfinished: "the refined film is unfinished; livery refine completes it",
   ready: "",
 };
 

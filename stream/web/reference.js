@@ -1,9 +1,9 @@
-/** Taking the reference: from the live picture, the best of some seconds, or a file; and downloading it. */
+/** Take the reference from the live picture, as the best of some seconds, or from a file; and download it. */
 
 const TYPES = ["image/png", "image/jpeg", "image/webp"];
 const LIMIT_BYTES = 32e6;
 
-/** What is wrong with a file before it is sent, or null. */
+/** Check a file before it is sent: message and hint, or null if it is fine. */
 export function refuseFile(file) {
   if (!TYPES.includes(file.type)) {
     return [`“${file.name}” is not a picture this page takes.`, "Use PNG, JPEG or WebP."];
@@ -15,7 +15,7 @@ export function refuseFile(file) {
   return null;
 }
 
-/** Keeps an <img> in step with a picture of the session; `version` null hides it. */
+/** Keep an <img> up to date with a picture of the session. `version` null hides it. */
 export function createThumb(root, name, store) {
   const image = root.querySelector("img");
   let shown = null;
@@ -79,7 +79,7 @@ export function setUpReference({ store, status, ensure }) {
     if (!state) return;
     const { warning, ...kept } = state;
     store.set({ state: kept });
-    if (warning) status.warn("reference", "No face was found in it.", "Presets need one. Face the camera and take another.");
+    if (warning) status.warn("reference", "No face was found in the picture.", "Presets need one. Face the camera and take another.");
     else status.say("reference", kept.edit ? "New reference taken." : "Reference taken. Now edit it.");
   };
 

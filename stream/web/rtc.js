@@ -15,7 +15,7 @@ const NO_PATH = {
     "--public-address and --udp-ports.",
 };
 
-/** What a TURN server's refusal means for people; null for what is no refusal of a relay. */
+/** Explain a TURN server's refusal. Null for other errors. */
 function relayProblem({ url, errorCode }) {
   if (!/^turns?:/.test(url ?? "")) return null;
   const name = url.replace(/\?.*/, "");

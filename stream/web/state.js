@@ -1,4 +1,4 @@
-/** What the page knows: one observable object, and the little that outlives a reload. */
+/** The page's state: one observable object, and values that survive a reload. */
 
 /**
  * @param {object} initial first values
@@ -29,7 +29,7 @@ export function createStore(initial) {
 
 const PREFIX = "livery.";
 
-/** A value kept in this browser, or `fallback` where there is none or storage is forbidden. */
+/** A value stored in this browser, or `fallback` if there is none or storage is forbidden. */
 export function recall(name, fallback = null) {
   try {
     const text = localStorage.getItem(PREFIX + name);
@@ -40,7 +40,7 @@ export function recall(name, fallback = null) {
   }
 }
 
-/** Keep a value in this browser; null forgets it. Returns false where storage is forbidden or full. */
+/** Store a value in this browser; null removes it. Returns false if storage is forbidden or full. */
 export function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);
@@ -52,7 +52,7 @@ export function remember(name, value) {
   }
 }
 
-/** Forget all that is kept in this browser. */
+/** Remove everything that is stored in this browser. */
 export function forgetAll() {
   for (const storage of [localStorage, sessionStorage]) {
     for (const key of Object.keys(storage)) if (key.startsWith(PREFIX)) storage.removeItem(key);
@@ -79,7 +79,7 @@ export function debounce(run, wait_ms) {
   };
 }
 
-/** Calls of `run` one after the other; of those that wait, only the newest is kept. */
+/** Run calls of `run` one after the other. Of the waiting ones only the newest is kept. */
 export function latest(run) {
   let busy = false;
   let next = null;

@@ -1,4 +1,4 @@
-/** What the page says: short notices, errors that stay until dealt with. One live region, read aloud. */
+/** Notices: short ones, and errors that stay until they are resolved. One live region, read aloud. */
 
 import { ApiError } from "./api.js";
 

@@ -1,4 +1,4 @@
-/** The film strip: the active look's keyframes, which of them serves, and what happened to them. */
+/** The film strip: the active look's keyframes, which one serves, and their log. */
 
 import { ThumbRow } from "./thumbs.js";
 
@@ -7,7 +7,7 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle
 const time = (ms) => new Date(ms).toLocaleTimeString([], CLOCK);
 const WORTH_SAYING_DEG = 4;
 
-/** A turn of the head against the first keyframe, left and right as the person has them; "" where there is none. */
+/** The head's turn from the first keyframe, left and right from the person's view. "" if there is none. */
 function turned(turn) {
   const [yaw, pitch] = turn ?? [0, 0];
   if (Math.abs(yaw) >= WORTH_SAYING_DEG) return `${Math.abs(yaw)}° ${yaw < 0 ? "left" : "right"}`;
@@ -57,7 +57,7 @@ export function setUpStrip({ store, status }) {
     if (!state) return;
     const { warning, ...kept } = state;
     store.set({ state: kept });
-    if (warning) status.warn("keyframe", "No face was found in it.");
+    if (warning) status.warn("keyframe", "No face was found in the picture.");
   };
   const isFocus = (state, keyframe) => keyframe.id === (state.focus ?? state.reference?.version);
   const remove = (keyframe) => {

@@ -1,4 +1,4 @@
-/** A row of things with a small picture each, kept in step with the session's state. */
+/** A row of items with a thumbnail each, kept up to date with the session's state. */
 
 import { ApiError } from "./api.js";
 

@@ -1,4 +1,4 @@
-/** One step of the session's edits back, or on again; strokes on the easel have their own steps. */
+/** Undo and redo of the session's edits. Strokes on the easel have their own undo. */
 
 const byId = (id) => document.getElementById(id);
 

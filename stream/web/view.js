@@ -33,7 +33,7 @@ function show() {
   video.dataset.playing = String(playing);
 }
 
-/** The session's id; of a room once there is one of this name. Null where the token does not open it. */
+/** The session's id. Waits for a room of this name. Null if the token does not open it. */
 async function findSession() {
   for (;;) {
     if (kind !== "watch") return name;

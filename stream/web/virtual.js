@@ -1,4 +1,4 @@
-/** The "Virtual camera" switch: there on the server's own machine only, since the camera is that machine's. */
+/** The "Virtual camera" switch. It is shown on the server's own machine only, because the camera is there. */
 
 const HERE = new Set(["localhost", "127.0.0.1", "[::1]"]);
 

@@ -1,4 +1,4 @@
-/** Editing by words, where the server has a model for it: what to change, how far it is, and a way to stop it. */
+/** Edit by words, if the server has a model: input, progress and a cancel button. */
 
 import { sentence } from "./api.js";
 
@@ -22,7 +22,7 @@ function showProgress(prompt) {
   byId("words-cancel").disabled = prompt.state === "placing";
 }
 
-/** Start or progress, whichever is called for; the keyboard's place moves with it. */
+/** Show the input or the progress, and move the focus with it. */
 function swap(busy) {
   const [from, to] = busy ? ["words-start", "words-progress"] : ["words-progress", "words-start"];
   if (byId(from).hidden) return;
@@ -35,7 +35,7 @@ function swap(busy) {
 function note({ reference }, prompt) {
   if (prompt.state === "failed") return sentence(prompt.error);
   if (!reference) return "Take a reference first; then say what to change on it.";
-  return "The server’s own model edits the reference; that takes a while. You wear it when it is done.";
+  return "A model on the server edits the reference, which takes a while. You wear the result when it is done.";
 }
 
 /** @param {object} page store, status */

@@ -119,7 +119,7 @@ def test_end_asks_first_and_forget_me_clears_the_browser_too(browsers: OpenBrows
         page.click("#forget-me")
         page.wait_for_selector("#ending[open]")
         page.click("#ending-go")
-        page.wait_for_selector("#status .notice:has-text('You are forgotten')")
+        page.wait_for_selector("#status .notice:has-text('Nothing about you is kept')")
         assert not kept.exists()
         assert page.evaluate("Object.keys(localStorage).filter((k) => k === 'livery.session').length") == 0
         until(page, "document.getElementById('empty').hidden === false")

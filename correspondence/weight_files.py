@@ -21,7 +21,7 @@ def read_card(folder: Path, manifest: str | None, files: tuple[str, ...]) -> dic
     """Read a folder's `model.json` and check the files that it names.
 
     Args:
-        folder: of `model.json` and its files.
+        folder: folder with `model.json` and its files.
         manifest: sha256 that `model.json` must have; None accepts any.
         files: which of them must be there and whole.
 

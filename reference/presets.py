@@ -83,7 +83,7 @@ def apply(
     Args:
         name: one of `NAMES`.
         reference: RGB uint8 (H, W, 3).
-        landmarks: of its face; presets of the whole picture do not need them.
+        landmarks: landmarks of its face; presets of the whole picture do not need them.
         colour: "#rrggbb"; the preset's default when None.
         strength: [0, 1]; the preset's default when None.
 

@@ -1,1 +1,1 @@
-"""What hides a face: the network that finds it, its training and its runtime."""
+"""The cover: what hides a face. The network that finds it, and its runtime."""

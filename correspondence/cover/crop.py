@@ -1,4 +1,4 @@
-"""The face crop that the cover's network sees: cut out and turned upright by the landmarks."""
+"""The face crop that the cover network sees: cut out of the picture and turned upright by the landmarks."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy.typing as npt
 from correspondence.face.topology import OVAL
 from correspondence.types import Float, Image, Landmarks
 
-SIDE = 128  # of a crop, pixels
+SIDE = 128  # side of a crop, pixels
 PER_FACE = 1.5  # side of the crop over the face's longer side
 TOP, CHIN = 10, 152  # landmarks at both ends of the face's long axis
 Matrix = npt.NDArray[np.float64]  # (2, 3)
 
 
 def crop_matrix(points: Float, side: int = SIDE, per_face: float = PER_FACE) -> Matrix:
-    """The similarity that takes pixels of a picture to pixels of its face crop.
+    """Compute the similarity that maps pixels of a picture to pixels of its face crop.
 
-    The crop is a square around the face's outline, turned so that forehead and chin stand upright.
+    The crop is a square around the face's outline, turned so that forehead and chin are upright.
 
     Args:
         points: landmarks, float32 (478, 2 or 3), x and y in pixels.
-        side: of the crop, pixels.
+        side: side of the crop, pixels.
         per_face: side of the crop over the face's longer side.
 
     Returns:
@@ -43,14 +43,14 @@ def crop_matrix(points: Float, side: int = SIDE, per_face: float = PER_FACE) -> 
 
 
 def carried(points: Float, matrix: Matrix) -> Float:
-    """x and y of points after a crop's matrix, float32 (..., 2)."""
+    """Map x and y of points by a crop's matrix, float32 (..., 2)."""
     return np.asarray(points[..., :2] @ matrix[:, :2].T + matrix[:, 2], np.float32)
 
 
 def cut(image: Image, matrix: Matrix, side: int = SIDE) -> Image:
-    """The crop of a picture, uint8 (side, side, 3); border pixels repeat outside the picture.
+    """Cut the crop out of a picture, uint8 (side, side, 3). Border pixels are repeated outside the picture.
 
-    A picture that is more than twice as fine as the crop is halved first, so that nothing aliases.
+    A picture that is more than twice as fine as the crop is halved first, to avoid aliasing.
     """
     scale = float(np.hypot(*matrix[:, 0]))
     while scale <= 0.5 and min(image.shape[:2]) >= 2:
@@ -74,7 +74,7 @@ def cut(image: Image, matrix: Matrix, side: int = SIDE) -> Image:
 
 
 def face_area(points: Float, side: int = SIDE) -> Float:
-    """The face's outline filled in, float32 (side, side), {0, 1}.
+    """Fill the face's outline, float32 (side, side), {0, 1}.
 
     Args:
         points: landmarks in pixels of the crop, float32 (478, 2 or 3).
@@ -86,5 +86,5 @@ def face_area(points: Float, side: int = SIDE) -> Float:
 
 
 def face_crop(image: Image, landmarks: Landmarks | None) -> Image | None:
-    """The face of a picture cut out upright, uint8 (SIDE, SIDE, 3); None without a face."""
+    """Cut the face out of a picture, upright, uint8 (SIDE, SIDE, 3). None without a face."""
     return None if landmarks is None else cut(image, crop_matrix(landmarks.points))

@@ -1,9 +1,9 @@
-"""The segmenter of what hides a face: a small U-Net over a face crop and the reference's.
+"""The cover network: a small U-Net that segments what hides a face.
 
-It sees two pictures of one face, both cut out and turned upright by their landmarks: the live one and the
-reference, which shows what belongs to this face: its beard, its glasses, its make-up, its skin. What it
-says is about the live one. It works at half the crop's side and puts the last doubling into channels
-(Shi et al. 2016, arXiv:1609.05158), which costs a quarter of a last layer at full size.
+It sees two upright face crops of one person: the live one, and the reference's, which shows what belongs to
+this face, such as a beard, glasses, make-up and skin. Its answer is about the live one. It works at half the
+crop's side and puts the last doubling into channels (Shi et al. 2016, arXiv:1609.05158), which costs a
+quarter of a last layer at full size.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverSizes:
-    """Channels of the network at a half, a quarter, an eighth and a sixteenth of the crop's side.
+    """Numbers of channels at a half, a quarter, an eighth and a sixteenth of the crop's side.
 
     Raises:
-        ValueError: not four sizes, or one below 1.
+        ValueError: there are not four sizes, or one is below 1.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 96)
@@ -30,7 +30,10 @@ class CoverSizes:
 
 
 def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, bare: bool = False) -> nn.Sequential:
-    """Convolution, batch normalisation and, unless bare, ReLU; the size is divided by the stride."""
+    """Make a convolution with batch normalisation and, unless bare, ReLU.
+
+    The size is divided by the stride.
+    """
     parts: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -39,10 +42,10 @@ def _layer(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, bare: bo
 
 
 class CoverNetwork(nn.Module):
-    """Logits of "the face's own surface is not seen here" from a face crop and its reference's.
+    """Predicts where the face's own surface is not visible, from a face crop and its reference's.
 
     Args:
-        sizes: channels of each scale.
+        sizes: channels at each scale.
     """
 
     def __init__(self, sizes: CoverSizes | None = None) -> None:
@@ -68,14 +71,14 @@ class CoverNetwork(nn.Module):
         self.head = nn.Conv2d(half, 4, 3, padding=1)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """The logits of a batch of crops.
+        """Compute the logits of a batch of crops.
 
         Args:
-            crops: float (B, 6, side, side), RGB of the frame and of the reference in [-1, 1]; the reference
-                is all 0 where there is none. The side is a multiple of 16.
+            crops: float (B, 6, side, side), RGB of frame and reference in [-1, 1]. A missing reference is all
+                0. The side is a multiple of 16.
 
         Returns:
-            float (B, 1, side, side); the sigmoid is the probability that something hides the face there.
+            float (B, 1, side, side). Its sigmoid is the probability that something hides the face at a pixel.
         """
         seen: list[Tensor] = []
         at = crops

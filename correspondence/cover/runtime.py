@@ -1,4 +1,4 @@
-"""What hides a live face, frame by frame: the cover's network over ONNX Runtime, on one thread."""
+"""Finds what hides a live face in each frame: the cover network over ONNX Runtime, on one thread."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 SEED = 0.6  # probability that some pixel of a cover reaches ...
 LOW, HIGH = 0.15, 0.45  # ... and from which on pixels beside it belong to it, hardly and in full
-AROUND = 9  # how far beyond the face's outline a cover counts, pixels of the crop: paint reaches there
-LEAST = 12  # a cover of fewer pixels of the crop is none: a mole, a glint
+AROUND = 9  # a cover counts up to this far beyond the face's outline, pixels of the crop
+LEAST = 12  # a cover of fewer pixels of the crop is ignored: a mole, a glint
 
 
 class CoverFinder:
-    """Finds what hides a face; holds no session state, safe to share between threads.
+    """Finds what hides a face. It holds no session state and can be shared between threads.
 
     Args:
-        graph: an ONNX file of the network, see `export`.
+        graph: an ONNX file of the network, see `correspondence.training.cover.export`.
 
     Raises:
         WeightsError: ONNX Runtime is not installed, or cannot read the file.
@@ -44,7 +44,7 @@ class CoverFinder:
 
     @classmethod
     def load(cls, weights: Path | None = None) -> CoverFinder:
-        """The shipped network, or that of a model folder.
+        """Load the shipped network, or that of a model folder.
 
         Raises:
             WeightsError: the weights are missing or damaged, or ONNX Runtime is not installed.
@@ -52,11 +52,11 @@ class CoverFinder:
         return cls(graph_file(weights))
 
     def probability(self, frame: Image, reference: Image | None) -> Float:
-        """Probability that something hides the face, float32 (SIDE, SIDE).
+        """Compute the probability that something hides the face, float32 (SIDE, SIDE).
 
         Args:
-            frame: its face crop, uint8 (SIDE, SIDE, 3).
-            reference: the reference's, which shows what belongs to this face; None where it has no face.
+            frame: face crop of the frame, uint8 (SIDE, SIDE, 3).
+            reference: face crop of the reference, which shows what belongs to this face. None without one.
         """
         crops = np.zeros((1, 6, SIDE, SIDE), np.float32)
         for first, picture in ((0, frame), (3, reference)):
@@ -65,11 +65,12 @@ class CoverFinder:
         return np.asarray(self._session.run(None, {"crops": crops})[0][0, 0], np.float32)
 
     def __call__(self, frame: Image, landmarks: Landmarks, reference: Image | None) -> Hidden | None:
-        """What hides the face in a frame; None where nothing does.
+        """Find what hides the face in a frame. None if nothing does.
 
         Args:
-            frame: uint8 (H, W, 3); landmarks: of its face.
-            reference: the reference's face crop, uint8 (SIDE, SIDE, 3), or None.
+            frame: uint8 (H, W, 3).
+            landmarks: landmarks of its face.
+            reference: face crop of the reference, uint8 (SIDE, SIDE, 3), or None.
         """
         matrix = crop_matrix(landmarks.points)
         probability = self.probability(cut(frame, matrix), reference)
@@ -83,7 +84,10 @@ class CoverFinder:
 
 
 def _grown(probability: Float) -> Float | None:
-    """How far each pixel is hidden: what hangs together with a pixel that surely is; None where none is."""
+    """Compute how far each pixel is hidden: surely hidden pixels and what is connected to them.
+
+    None without any.
+    """
     count, label, stats, _ = cv2.connectedComponentsWithStats((probability > LOW).astype(np.uint8))
     kept = np.zeros(count, np.float32)
     kept[np.unique(label[probability > SEED])] = 1
@@ -96,7 +100,10 @@ def _grown(probability: Float) -> Float | None:
 
 @lru_cache(maxsize=1)
 def shipped_finder() -> CoverFinder | None:
-    """The shipped finder, shared by all matchers; None where it does not load, which is logged once."""
+    """Return the shipped finder, which all matchers share.
+
+    None if it does not load; the reason is logged once.
+    """
     try:
         return CoverFinder.load()
     except WeightsError as error:

@@ -1,4 +1,4 @@
-"""The cover's weights on disk: `model.json` with checksums, `cover.onnx` to run, `state.pt` to train on."""
+"""The cover network on disk: `model.json` with checksums, `cover.onnx` to run, `state.pt` to train on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ STATE = "state.pt"
 
 
 def graph_file(folder: Path | None = None) -> Path:
-    """The checked ONNX file of a model folder.
+    """Return the ONNX file of a model folder, after a check.
 
     Args:
-        folder: of `model.json` and its files; None for the shipped one.
+        folder: folder with `model.json` and the files that it names. None for the shipped one.
 
     Raises:
-        WeightsError: something is missing or differs from its checksum.
+        WeightsError: a file is missing or differs from its checksum.
     """
     shipped = WEIGHTS / SHIPPED
     read_card(folder or shipped, MANIFEST if folder is None else None, (GRAPH,))

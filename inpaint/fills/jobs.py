@@ -46,7 +46,7 @@ class MaskedJob:
 
     @property
     def nbytes(self) -> int:
-        """Of the arrays."""
+        """Memory of the arrays, bytes."""
         reference = 0 if self.context.reference is None else self.context.reference.nbytes
         return self.image.nbytes + self.mask.nbytes + reference
 
@@ -88,7 +88,7 @@ class GapJob:
 
     @property
     def nbytes(self) -> int:
-        """Of the arrays."""
+        """Memory of the arrays, bytes."""
         bases = sum(image.nbytes + unsure.nbytes for image, unsure in self.bases.values())
         return bases + sum(p.nbytes for p in self.references.values())
 

@@ -67,9 +67,9 @@ class Backdrop:
         Args:
             frame: uint8 (H, W, 3).
             now_s: time of the frame, seconds.
-            landmarks: of the frame's face; None without one.
+            landmarks: landmarks of the frame's face; None without one.
             front: the frame with the edit on the person.
-            strength: of the edit, [0, 1].
+            strength: strength of the edit, [0, 1].
         """
         person = self._person(frame, now_s, landmarks)
         full = outline(person, frame)

@@ -31,7 +31,7 @@ class Weights:
     """Slowly varying weights on a coarse grid (rows, columns) over a box of the frame.
 
     Attributes:
-        box: of the frame, (x0, y0, x1, y1), pixels.
+        box: a box of the frame, (x0, y0, x1, y1), pixels.
         mask: the warped mask, widened, float32 (rows, columns), [0, 1].
         gain: light gain, float32 (rows, columns, 3).
         trust: how much of the edit is shown, float32 (rows, columns), [0, 1].
@@ -82,8 +82,8 @@ def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest:
 
     Args:
         now, before: the frame and the warped reference on a coarse grid, uint8 (rows, columns, 3).
-        confidence: of the match, float32 (rows, columns), [0, 1].
-        sigma: of the neighbourhood that sets the gain, cells.
+        confidence: confidence of the match, float32 (rows, columns), [0, 1].
+        sigma: standard deviation of the neighbourhood that sets the gain, cells.
         rest: log of the gain below which light counts as unchanged; from 3 times this value on the gain
             counts in full.
 

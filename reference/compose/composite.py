@@ -103,7 +103,7 @@ class Compositor:
 
     Args:
         edit: the edit, composed in its mode.
-        landmarks: of its reference; None without a face.
+        landmarks: landmarks of its reference; None without a face.
         config: settings; the defaults when None.
     """
 
@@ -147,7 +147,7 @@ class Compositor:
 
         Args:
             frame: RGB uint8 (H, W, 3).
-            match: of this frame with the edit's reference.
+            match: the match of this frame with the edit's reference.
             weight: multiplies the edit's strength, [0, 1].
             known: multiplies the trust in the match, [0, 1].
 

@@ -23,7 +23,7 @@ class Painted:
     Attributes:
         image: the frame with this person's edit, uint8 (H, W, 3).
         box: the part (x0, y0, x1, y1) that may differ from the frame; None if nothing differs.
-        landmarks: of the person's face; None if the face is not found.
+        landmarks: landmarks of the person's face; None if the face is not found.
     """
 
     image: Image

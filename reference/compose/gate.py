@@ -26,7 +26,7 @@ class FaceGate:
 
     Args:
         edited: bool (H, W), the reference's pixels that the edit changes.
-        landmarks: of the reference.
+        landmarks: landmarks of the reference.
 
     Attributes:
         free: uint8 (H, W), 255 at edited pixels off the mesh, which the gate does not limit; None if there
@@ -54,7 +54,7 @@ class FaceGate:
         Triangles that face away from the camera, or were nearly edge-on in the reference, carry no paint.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             box: (x0, y0, x1, y1) of the frame.
             beyond: further margin around the carried paint, pixels.
 

@@ -21,7 +21,7 @@ def guided_mask(coarse: Float, image: Image, radius: int = RADIUS, firm: float =
     Args:
         coarse: float32 (h, w), [0, 1].
         image: uint8 (H, W, 3).
-        radius: of the window, cells of `coarse`.
+        radius: radius of the window, cells of `coarse`.
         firm: regularisation, variance of the guide in [0, 1] squared.
 
     Returns:

@@ -24,7 +24,7 @@ def landing_box(
     Without landmarks, or for an edit on more than half of the picture, the box is the whole frame.
 
     Args:
-        box: of the edit on the reference, (x0, y0, x1, y1), pixels.
+        box: a box of the edit on the reference, (x0, y0, x1, y1), pixels.
         reference, frame: landmarks of the reference and of the frame.
         reference_size, frame_size: (H, W) of both.
 

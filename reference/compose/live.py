@@ -64,7 +64,7 @@ def gap_between_lips(
 
     Args:
         places: `openings` of the edit.
-        landmarks: of its reference.
+        landmarks: landmarks of its reference.
 
     Returns:
         uint8 (H, W), 255 between the lips; None if the mouth is shut or edited inside.
@@ -121,7 +121,7 @@ def live_areas(
 
     Args:
         places: `openings` of the edit.
-        landmarks: of the frame.
+        landmarks: landmarks of the frame.
         size: (H, W) of the frame.
 
     Returns:

@@ -75,7 +75,7 @@ def split_edit(edit: Edit, person: Float) -> Split | None:
     Returns None if too little of the edit lies on the background, or if there is no person or no background.
 
     Args:
-        edit: of any mode.
+        edit: the edit of any mode.
         person: share of the person in the reference on a coarse grid over it, float32 (h, w), [0, 1].
     """
     total = float(edit.mask.sum())

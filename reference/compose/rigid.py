@@ -38,7 +38,7 @@ class Placed:
     """The place of an object in a frame.
 
     Attributes:
-        box: of the frame, (x0, y0, x1, y1), pixels.
+        box: a box of the frame, (x0, y0, x1, y1), pixels.
         places: place of each pixel of the box on the reference, float32 (h, w, 2), pixels.
         share: opacity of the object, [0, 1]; it falls as the head turns away.
     """
@@ -54,7 +54,7 @@ class RigidLayer:
     Args:
         edited: the edited picture, uint8 (H, W, 3).
         alpha: cover of the objects, float32 (H, W) in [0, 1], above 0 somewhere.
-        landmarks: of the reference.
+        landmarks: landmarks of the reference.
     """
 
     def __init__(self, edited: Image, alpha: Float, landmarks: Landmarks) -> None:
@@ -79,7 +79,7 @@ class RigidLayer:
         """Finds the object's place in a frame; None if it is out of the frame or turned away.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             size: (H, W) of the frame.
             beyond: further margin of the box around the object, pixels.
         """
@@ -97,7 +97,7 @@ class RigidLayer:
         """Maps places of the object to a frame.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             places: on the reference, float32 (N, 2), pixels.
 
         Returns:
@@ -192,8 +192,8 @@ def on_face(trust: Float, landmarks: Landmarks, box: Box) -> Float:
 
     Args:
         trust: float32, a coarse grid over the box, [0, 1].
-        landmarks: of the frame.
-        box: of the frame, (x0, y0, x1, y1), pixels.
+        landmarks: landmarks of the frame.
+        box: a box of the frame, (x0, y0, x1, y1), pixels.
 
     Returns:
         float32 (h, w) over the box: `trust` inside the face's oval, 1 outside.

@@ -16,7 +16,7 @@ def coarse_values(match: Match, box: Box, size: tuple[int, int], *, doubted: boo
     """Reads (dx, dy, log_b) on an even grid over a box of the frame.
 
     Args:
-        match: of the frame.
+        match: the match of the frame.
         box: (x0, y0, x1, y1) inside the frame.
         size: cells (rows, columns); cell i of n on a side of length l is read at (i + 0.5) l / n - 0.5.
         doubted: raises log_b where something hides the face; False for callers that handle it per pixel.
@@ -96,7 +96,7 @@ def window_field(match: Match, box: Box) -> Float:
     """Reads the field at each pixel of a box of the frame. Large boxes are read on a coarser grid.
 
     Args:
-        match: of the frame.
+        match: the match of the frame.
         box: (x0, y0, x1, y1) inside the frame.
 
     Returns:
@@ -114,7 +114,7 @@ def places(match: Match, box: Box, pixels: Float) -> Float:
     """Computes the place in the reference of each pixel of a box of the frame.
 
     Args:
-        match: of the frame.
+        match: the match of the frame.
         box: (x0, y0, x1, y1) inside the frame.
         pixels: x and y of each pixel of the whole frame, float32 (H, W, 2).
 

@@ -36,7 +36,7 @@ class SoftnessMeter:
 
     Args:
         reference: uint8 (H, W, 3).
-        landmarks: of it.
+        landmarks: landmarks of the reference.
     """
 
     def __init__(self, reference: Image, landmarks: Landmarks) -> None:
@@ -52,7 +52,7 @@ class SoftnessMeter:
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of the frame with the reference.
+            match: the match of the frame with the reference.
             radius_px: error of the match up to which a place is compared, pixels.
 
         Returns:

@@ -74,7 +74,7 @@ def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
     Args:
         alpha: cover of the object, float32 (H, W), [0, 1].
         box: around the object, (x0, y0, x1, y1), pixels.
-        landmarks: of the reference.
+        landmarks: landmarks of the reference.
     """
     size = face_size(landmarks)
     reach = round(0.2 * size)

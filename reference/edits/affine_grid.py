@@ -42,7 +42,7 @@ class AffineGrid:
         """Maps the colours of live pixels to their edited colours.
 
         Args:
-            colours: of the live pixels, uint8 (N, 3).
+            colours: colours of the live pixels, uint8 (N, 3).
             places: approximate place of each pixel in the reference, float32 (N, 2), pixels; border cells
                 serve beyond the box.
 
@@ -164,7 +164,7 @@ def structure(image: Image, edited: Image, mask: Float, grid: AffineGrid) -> tup
 
     Args:
         image, edited: RGB uint8 (H, W, 3).
-        mask: of the edit, float32 (H, W).
+        mask: mask of the edit, float32 (H, W).
         grid: the grid fitted to the three.
 
     Returns:

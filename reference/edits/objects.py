@@ -62,7 +62,7 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
 
     Args:
         edit: the edit.
-        landmarks: of its reference; None without a face.
+        landmarks: landmarks of its reference; None without a face.
     """
     if edit.box is None or landmarks is None:
         return Objects()
@@ -95,7 +95,7 @@ def frames_eyes(alpha: Float, landmarks: Landmarks) -> bool:
 
     Args:
         alpha: cover of the object, float32 (H, W), [0, 1].
-        landmarks: of the picture that it lies on.
+        landmarks: landmarks of the picture that it lies on.
     """
     group = alpha > 0.5
     return bool(group.any()) and _Face(landmarks, alpha.shape, (0, 0)).frames_eyes(group)
@@ -170,7 +170,7 @@ class _Face:
     """Tells where a group of pixels lies on the face.
 
     Args:
-        landmarks: of the reference.
+        landmarks: landmarks of the reference.
         shape: (H, W) of the window that is examined.
         corner: (x, y) of the window's first pixel on the reference.
     """

@@ -220,7 +220,7 @@ def face_area(landmarks: Landmarks, size: tuple[int, int]) -> Float:
     """Makes a mask of a face for `PromptEditor.edit`: 1 up to its outline, then fading.
 
     Args:
-        landmarks: of the face.
+        landmarks: landmarks of the face.
         size: (H, W) of the picture.
 
     Returns:

@@ -65,7 +65,7 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
 
     Args:
         image: RGB uint8 (H, W, 3).
-        landmarks: of its face; None gives a score of 0.
+        landmarks: landmarks of its face; None gives a score of 0.
 
     Raises:
         ValueError: a picture of another dtype or shape, or landmarks of another picture size.
@@ -102,7 +102,7 @@ def among(scores: Sequence[ReferenceScore]) -> list[float]:
     A frame in a fade or with motion blur thus rates lower than its neighbours, whatever its own score.
 
     Args:
-        scores: of the clip's frames; those without a face have a total of 0.
+        scores: scores of the clip's frames; those without a face have a total of 0.
 
     Returns:
         One total for each frame, [0, 1], in the same order.

@@ -159,7 +159,7 @@ class Bank:
         """Finds the keyframe with the highest predicted coverage of a view.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             without: a keyframe to leave out, such as the one in use.
             hopeful: see `Keyframe.predict`.
             pinned: only considers the user's keyframes.
@@ -180,7 +180,7 @@ class Bank:
         These are the user's first keyframe and the others with the highest predicted coverage.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             most: largest number of keyframes.
 
         Returns:

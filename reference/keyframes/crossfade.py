@@ -29,7 +29,7 @@ class CrossFade:
         old: the keyframe that served until now.
         match: the last frame's match with `old`; None if there is none.
         frames: number of frames that show both keyframes.
-        radius: of the confidence, share of the face size, see `sights.radius_px`.
+        radius: radius of the confidence, share of the face size, see `sights.radius_px`.
         apart: how the matches with the two keyframes differ; if None, the old one is matched once.
     """
 
@@ -62,11 +62,11 @@ class CrossFade:
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of the frame with the new keyframe.
+            match: the match of the frame with the new keyframe.
             new: the composition made with that match.
             worn: the new keyframe.
-            landmarks: of the frame; None if the face is lost.
-            strength: of both edits, [0, 1].
+            landmarks: landmarks of the frame; None if the face is lost.
+            strength: strength of both edits, [0, 1].
             matcher: matches the frame with the old keyframe if that is another picture and its match is not
                 known otherwise.
         """
@@ -117,7 +117,7 @@ class Apart:
     Attributes:
         values: float32 (rows, columns, 3): (dx, dy) of the old match minus those of the new one, and the old
             match's log_b.
-        landmarks: of the frame.
+        landmarks: landmarks of the frame.
         frame_size: (H, W) of the frame.
         reference_size: (H, W) of the old reference.
     """
@@ -134,7 +134,7 @@ class Apart:
         Args:
             old: match with the old reference.
             new: match with the new reference; None if the frame itself is the new reference.
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
         """
         values = _grid(old)
         if new is not None:
@@ -148,7 +148,7 @@ class Apart:
 
         Args:
             new: the later frame's match with the new reference.
-            landmarks: of the later frame.
+            landmarks: landmarks of the later frame.
         """
         rows, columns = self.values.shape[:2]
         cells = np.array([columns / self.frame_size[1], rows / self.frame_size[0]], np.float32)

@@ -35,9 +35,9 @@ class FillHint:
     """What a fill may use besides the picture with the hole.
 
     Attributes:
-        landmarks: of the picture; None without a face.
+        landmarks: landmarks of the picture; None without a face.
         reference: the user's own edited picture, uint8 (h, w, 3).
-        reference_landmarks: of `reference`; None without a face.
+        reference_landmarks: landmarks of `reference`; None without a face.
     """
 
     landmarks: Landmarks | None
@@ -138,7 +138,7 @@ def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
 
     Args:
         frame: uint8 (H, W, 3).
-        sights: of the frame, at least one, the earliest keyframe first; the first is the user's own.
+        sights: sights of the frame, at least one, the earliest keyframe first; the first is the user's own.
         style: how the edits are worn.
 
     Raises:
@@ -214,7 +214,7 @@ def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Keyframe
 
     Args:
         drawn: a drawn edit with a hole.
-        landmarks: of the frame.
+        landmarks: landmarks of the frame.
         own: the sight of the user's own keyframe.
         fill: invents the content of the hole.
 

@@ -168,8 +168,8 @@ class ReferenceKeeper:
 
         Args:
             frame: uint8 (H, W, 3); copied if it may become a keyframe.
-            landmarks: of the frame's face; None without one, and then nothing is done.
-            match: of the frame with `held.worn`.
+            landmarks: landmarks of the frame's face; None without one, and then nothing is done.
+            match: the match of the frame with `held.worn`.
             new: the composition made with that match.
             match_s: duration of the match, seconds.
         """

@@ -105,9 +105,9 @@ class Keyframe:
         A view that is like a remembered one updates that entry. Without a face nothing is remembered.
 
         Args:
-            landmarks: of the frame that shows the view.
+            landmarks: landmarks of the frame that shows the view.
             coverage: [0, 1].
-            scales: of the distance between views.
+            scales: scales of the distance between views.
         """
         if self.prepared.landmarks is None:
             return
@@ -129,8 +129,8 @@ class Keyframe:
         view changes.
 
         Args:
-            landmarks: of the frame that shows the view.
-            scales: of the prediction.
+            landmarks: landmarks of the frame that shows the view.
+            scales: scales of the prediction.
             hopeful: sets the prior to 1 for views that are turned little, so that untried ones are tried.
 
         Returns:

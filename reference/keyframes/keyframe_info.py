@@ -22,7 +22,7 @@ class KeyframeInfo:
         turn_deg: yaw and pitch of its head relative to the first keyframe's, degrees; None without a face.
         covered: mean share of the edit that it covered in the views where it was tried, [0, 1]; None if it
             was not tried yet.
-        landmarks: of `image`; None without a face.
+        landmarks: landmarks of `image`; None without a face.
     """
 
     image: Image

@@ -67,7 +67,7 @@ class Lookout:
 
         Args:
             keyframe: the keyframe that serves.
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             covered: covered share of the edit, [0, 1].
             now_s: the frame's time, seconds.
 
@@ -106,7 +106,7 @@ class Lookout:
         """Returns the job that follows from the last decision. It then counts as started.
 
         Args:
-            landmarks: of the frame.
+            landmarks: landmarks of the frame.
             first: landmarks of the user's first keyframe; None without a face.
             covered: covered share of the edit, [0, 1].
             match_s: average duration of a match, seconds.

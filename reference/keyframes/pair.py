@@ -27,9 +27,9 @@ def sureness(edit: Edit, match: Match | None, box: Box, config: CompositeConfig)
     """Computes how sure the places of an edit are on a frame.
 
     Args:
-        edit: of the keyframe; an edit whose place does not matter is sure everywhere.
-        match: of the frame with the keyframe; None is sure of nothing.
-        box: of the frame, (x0, y0, x1, y1).
+        edit: the keyframe's edit; an edit whose place does not matter is sure everywhere.
+        match: the match of the frame with the keyframe; None is sure of nothing.
+        box: a box of the frame, (x0, y0, x1, y1).
         config: how the edit is composed; gives the radius and the limits of trust.
 
     Returns:
@@ -102,8 +102,8 @@ class Partner:
             frame: uint8 (H, W, 3).
             worn: the keyframe that serves.
             served: the frame's match with `worn`, and the composition of `worn` alone.
-            landmarks: of the frame; without them nothing is added while a made keyframe serves.
-            strength: of the edit, [0, 1].
+            landmarks: landmarks of the frame; without them nothing is added while a made keyframe serves.
+            strength: strength of the edit, [0, 1].
             paired: False adds nothing, to save time; the user's own keyframe is remembered all the same.
         """
         if worn.keyframe.pinned:

@@ -18,7 +18,7 @@ class Passed:
 
     Attributes:
         frame: uint8 (H, W, 3), a copy.
-        landmarks: of the frame's face.
+        landmarks: landmarks of the frame's face.
         now_s: time of the frame, seconds.
     """
 
@@ -50,7 +50,7 @@ class PassedViews:
 
         Args:
             frame: uint8 (H, W, 3).
-            landmarks: of the frame's face.
+            landmarks: landmarks of the frame's face.
             now_s: time of the frame, seconds, growing from call to call.
             start: landmarks of the keyframe that serves, where the views began; None without a face.
         """

@@ -147,8 +147,8 @@ def shares(sights: Sequence[Sight], earlier: Sequence[Sight], threshold: float) 
     keyframe's own edit only: a made keyframe lacks what its view hid, yet can cover all that it has.
 
     Args:
-        sights: of one frame, the user's own keyframe first. All places of that keyframe's edit count, however
-            unsure the match is there.
+        sights: sights of one frame, the user's own keyframe first. All places of that keyframe's edit count,
+            however unsure the match is there.
         earlier: the sights that are combined, at least one of `sights`.
         threshold: confidence from which a place counts as shown, [0, 1].
 

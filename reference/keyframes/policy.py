@@ -114,7 +114,7 @@ class KeyframePolicy:
         """Decides what to do about the reference at one frame.
 
         Args:
-            coverage: of the frame by the reference in use, [0, 1].
+            coverage: coverage of the frame by the reference in use, [0, 1].
             now_s: the frame's time, seconds, not decreasing.
             best_other: predicted coverage of the best other keyframe of the bank; None if there is none.
 

@@ -50,7 +50,7 @@ def why_not_by_looks(
 
     Args:
         image: the frame, uint8 (H, W, 3).
-        landmarks: of the frame's face; None without one.
+        landmarks: landmarks of the frame's face; None without one.
         own: the user's reference and its landmarks; sharpness and eyes are judged against them.
         config: what a frame needs.
 
@@ -73,7 +73,7 @@ def eyes_shut(landmarks: Landmarks, own: Landmarks | None, config: RefusalConfig
     """Whether the eyes are too far shut for a keyframe.
 
     Args:
-        landmarks: of the frame.
+        landmarks: landmarks of the frame.
         own: landmarks of the user's reference; without them no eyes count as shut.
         config: what a frame needs.
     """
@@ -85,8 +85,8 @@ def why_not_by_sights(landmarks: Landmarks, sights: list[Sight], config: Refusal
     """Checks by a frame's matches with earlier keyframes whether it may become a keyframe.
 
     Args:
-        landmarks: of the frame.
-        sights: of the frame with earlier keyframes.
+        landmarks: landmarks of the frame.
+        sights: sights of the frame with earlier keyframes.
         config: what a frame needs.
 
     Returns:
@@ -104,7 +104,7 @@ def covered_share(landmarks: Landmarks, hidden: Hidden | None) -> float:
     The share refers to the area of the mesh that faces the camera.
 
     Args:
-        landmarks: of the frame.
+        landmarks: landmarks of the frame.
         hidden: what hides the face in the frame; None if nothing does.
     """
     if hidden is None:
@@ -125,8 +125,8 @@ def hidden_share(landmarks: Landmarks, sights: list[Sight], unsure: float) -> fl
     small scattered places.
 
     Args:
-        landmarks: of the frame.
-        sights: of the frame; keyframes without a face are left out.
+        landmarks: landmarks of the frame.
+        sights: sights of the frame; keyframes without a face are left out.
         unsure: confidence below which a place is not recognised.
 
     Returns:

@@ -72,11 +72,11 @@ class Showing:
 
         Args:
             frame: uint8 (H, W, 3).
-            match: of the frame with the keyframe that serves.
+            match: the match of the frame with the keyframe that serves.
             new: the composition made with that match.
             worn: the keyframe that serves.
-            landmarks: of the frame; None if the face is lost.
-            strength: of the edit, [0, 1].
+            landmarks: landmarks of the frame; None if the face is lost.
+            strength: strength of the edit, [0, 1].
         """
         shown = new
         if self._fade is not None:

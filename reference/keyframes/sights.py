@@ -88,7 +88,7 @@ class Sight:
 
     Attributes:
         worn: the keyframe, made ready.
-        match: of the frame with the keyframe.
+        match: the match of the frame with the keyframe.
         confidence: P(error < radius) on a grid of about `CELL_PX` over the frame, float32 (rows, columns).
         mask: the edit's mask where it should lie in the frame, float32 (H, W), [0, 1]; 0 inside a mouth or an
             eye that stays live.
@@ -155,11 +155,11 @@ def sight_of(
 
     Args:
         frame: uint8 (H, W, 3).
-        landmarks: of the frame's face; None without one.
+        landmarks: landmarks of the frame's face; None without one.
         keyframe: the keyframe.
         matcher: finds the match.
         style: how the edit is worn.
-        radius: of the confidence, share of the face size, or of the frame's shorter side without a face.
+        radius: radius of the confidence, share of the face size; without a face, of the frame's shorter side.
         threshold: confidence from which a place counts as covered, [0, 1].
     """
     size = (frame.shape[0], frame.shape[1])
@@ -225,7 +225,7 @@ def _lie(
     broad edit goes on at such places.
 
     Args:
-        mask: of the edit, float32, of the keyframe's size or smaller.
+        mask: mask of the edit, float32, of the keyframe's size or smaller.
         own, now: landmarks of the keyframe and of the frame.
         matched: place of each grid point in the keyframe by the match, float32 (h, w, 2), pixels.
         pixels: x and y of each grid point, an even grid over the frame, float32 (h, w, 2).

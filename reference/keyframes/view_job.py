@@ -26,7 +26,7 @@ class JobView:
 
     Attributes:
         frame: uint8 (H, W, 3).
-        landmarks: of the frame's face.
+        landmarks: landmarks of the frame's face.
         now_s: time of the frame, seconds.
         wanted: what the job should do.
         served: the keyframe that served the frame, and the frame's match with it.
@@ -228,7 +228,7 @@ def recognised(
 
     Args:
         frame: uint8 (H, W, 3).
-        landmarks: of the face that wears the edit.
+        landmarks: landmarks of the face that wears the edit.
         sources: the earlier keyframes, the user's own first.
         tools: models and settings.
 

@@ -46,7 +46,7 @@ class Canvas:
     """Draws shapes on one face at up to 4 times its resolution and returns their coverage on a crop.
 
     Args:
-        landmarks: of the face.
+        landmarks: landmarks of the face.
 
     Attributes:
         box: the crop (x0, y0, x1, y1) of the picture that all coverages refer to.

@@ -24,7 +24,7 @@ class _Fit:
     Attributes:
         of: the edit as it is on the reference.
         ready: the edit on the person's frame.
-        landmarks: of the person in that frame.
+        landmarks: landmarks of the person in that frame.
         misfit: see `fitted.misfit`.
         made_s: time of the frame, seconds.
     """
@@ -71,8 +71,8 @@ class Fits:
             ready: the edit that the person wears.
             frame: uint8 (H, W, 3); copied if it is used.
             now_s: time of the frame, seconds.
-            landmarks: of the person's face in it.
-            match: of the frame by that face, with any reference.
+            landmarks: landmarks of the person's face in it.
+            match: the match of the frame by that face, with any reference.
         """
         if self._busy or ready.edit.strength <= 0:
             return

@@ -27,7 +27,7 @@ def misfit(ready: ReadyKeyframe, landmarks: Landmarks) -> float | None:
 
     Args:
         ready: the edit.
-        landmarks: of the face in a frame.
+        landmarks: landmarks of the face in a frame.
 
     Returns:
         0 for the same view; None if the face is turned too far or reaches out of the frame.
@@ -53,7 +53,7 @@ def fitted(
     Args:
         ready: the edit, of a strength above 0.
         frame: a frame that shows the person, uint8 (H, W, 3); it becomes the reference.
-        landmarks: of the person's face.
+        landmarks: landmarks of the person's face.
         matcher: matches the frame with the edit's reference.
         style: how the edit is worn.
 

@@ -55,7 +55,7 @@ class Others:
             outfit: what is worn; `Outfit.further` is not empty.
             first: the result for the first person.
             faces: the further faces.
-            strength: of the edit, [0, 1].
+            strength: strength of the edit, [0, 1].
 
         Returns:
             The result for all people. Its coverage is the mean over those who are seen.

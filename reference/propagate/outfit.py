@@ -26,7 +26,7 @@ class UserKeyframe:
 
     Attributes:
         edit: the edit, with its reference.
-        landmarks: of the reference; None for no face; DETECT to search one.
+        landmarks: landmarks of the reference; None for no face; DETECT to search one.
         prepared: the reference made ready for matching, if known; it saves the slowest part of the work.
         id: identifies the keyframe, see `keyframe.next_id`.
         made_s: time of its frame, seconds.
@@ -232,7 +232,7 @@ class Workshop:
         Args:
             outfit: the outfit.
             frame: uint8 (H, W, 3).
-            landmarks: of the frame; None for no face; DETECT to search one.
+            landmarks: landmarks of the frame; None for no face; DETECT to search one.
 
         Returns:
             The frame made ready for matching, and its edited picture, uint8 (H, W, 3). Parts of the edit that

@@ -36,8 +36,8 @@ class OtherFace:
 
     Attributes:
         number: the same for one person in all frames, also when they return after they left.
-        landmarks: of their face; None if it is not found and the edit fades out.
-        match: of the frame with the reference, by this face.
+        landmarks: landmarks of their face; None if it is not found and the edit fades out.
+        match: the match of the frame with the reference, by this face.
         box: the part (x0, y0, x1, y1) where their edit may differ from the frame; None if nothing differs.
         coverage: share of their edited area that is trusted, [0, 1].
     """
@@ -55,9 +55,9 @@ class Result:
 
     Attributes:
         image: RGB uint8 (H, W, 3); the frame's own array if `reason` is set.
-        landmarks: of the frame's face; None if there is no face or none was searched. With several faces it
-            is the person whose face was edited.
-        match: of the frame with the reference by that face; None if none was made.
+        landmarks: landmarks of the frame's face, or of the person whose face was edited if there are several.
+            None if there is no face or none was searched.
+        match: the match of the frame with the reference by that face; None if none was made.
         box: the part (x0, y0, x1, y1) that may differ from the frame; None if nothing differs.
         coverage: share of the edited area that is trusted, [0, 1].
         reason: why the frame passes through unedited; None if it is edited.

@@ -40,7 +40,7 @@ class Wearer:
         Args:
             step: the running step, with the frame.
             worn: the keyframe that serves.
-            landmarks: of the person's face; None if it is not found.
+            landmarks: landmarks of the person's face; None if it is not found.
             begun: what `Matcher.begin` started for the frame and this keyframe.
             stage: name under which the match is timed.
 

@@ -82,7 +82,9 @@ def test_the_map_names_files_that_exist() -> None:
     assert not missing
 
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/design.md")
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for where in (ROOT, ROOT / "docs") for path in where.glob("*.md")
+)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

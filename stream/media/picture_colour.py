@@ -44,6 +44,11 @@ def to_srgb(
     return image, None if alpha is None else np.ascontiguousarray(alpha), note
 
 
+def converted_note(name: str) -> str:
+    """Say that colours were converted from the space of a name."""
+    return f"its colours were converted from {name} to sRGB"
+
+
 def rounded(data: bytes) -> npt.NDArray[np.uint8]:
     """Decode a 16-bit PNG and round each sample to 8 bits: uint8 (H, W, 3 or 4), RGB or RGBA, not turned.
 
@@ -72,7 +77,7 @@ def _converted(plain: Pillow.Image, icc: bytes | None) -> tuple[Image, str | Non
                 return np.array(plain, dtype=np.uint8), None
             converted = ImageCms.applyTransform(plain, transform)
             assert converted is not None
-            return np.array(converted, dtype=np.uint8), f"its colours were converted from {name} to sRGB"
+            return np.array(converted, dtype=np.uint8), converted_note(name)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as exc:
             return _unmanaged(plain), f"its colour profile cannot be used ({exc}); its colours may be off"
     note = None

@@ -17,7 +17,8 @@ from PIL import ImageOps, UnidentifiedImageError
 from correspondence import Image
 from reference import flatten
 from stream.errors import UploadError
-from stream.media.picture_colour import rounded, to_srgb
+from stream.media.picture_colour import converted_note, rounded, to_srgb
+from stream.media.png_colour import space_of
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 MIN_SIDE = 16  # pixels
@@ -172,8 +173,13 @@ def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
             tagged = Pillow.fromarray(deep)
             tagged.getexif()[ORIENTATION] = turn
             deep = np.asarray(ImageOps.exif_transpose(tagged), np.uint8)
+    space = space_of(data, "icc_profile" in opened.info) if opened.format == "PNG" else None
     upright = ImageOps.exif_transpose(opened)
+    if space is not None:
+        upright.info.pop("icc_profile", None)
     image, alpha, note = to_srgb(upright, deep)
+    if space is not None:
+        image, note = space.to_srgb(image), converted_note(space.name)
     return Picture(image, alpha, note)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -171,11 +172,16 @@ def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
             if first is None:
                 raise MediaError(f"{path}: holds no frame that can be decoded; it is empty or damaged")
             times = [(first.pts, first.dts)]
+            alpha = any(component.is_alpha for component in first.format.components)
+            if alpha and stream.codec_context.name == "gif":  # decoded so whether it is transparent or not
+                seen = chain([first], (frame for _, frame in zip(range(LOOK), frames, strict=False)))
+                alpha = any(bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any()) for frame in seen)
             if not found.reordered and stream.codec_context.has_b_frames:
                 times += [(frame.pts, frame.dts) for _, frame in zip(range(LOOK), frames, strict=False)]
         except FFmpegError as exc:
             raise MediaError(f"{path}: its video cannot be decoded ({exc.strerror})") from exc
-        return _describe(path, container, stream, first, found, times, deinterlace)
+        info = _describe(path, container, stream, first, found, times, deinterlace)
+        return replace(info, alpha=alpha)
 
 
 def _first_frames(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
@@ -219,7 +225,6 @@ def _describe(
         pixel_format=first.format.name,
         bits=max(component.bits for component in first.format.components),
         rgb=first.format.is_rgb or first.format.has_palette,
-        alpha=any(component.is_alpha for component in first.format.components),
         fields=None if deinterlace else order,
         deinterlace=deinterlace,
         aspect=stream.sample_aspect_ratio or Fraction(1),
@@ -256,7 +261,7 @@ def _announced(container: InputContainer, stream: VideoStream, found: Survey, ra
     if found.pieces > 1 or found.cut:  # the header's length is then not comparable
         return found.shown[stream.index]
     if stream.frames:
-        return stream.frames
+        return stream.frames - found.dropped
     if stream.duration is not None and stream.time_base is not None:
         return round(stream.duration * stream.time_base * rate)
     return round(container.duration * rate / av.time_base) if container.duration else 0

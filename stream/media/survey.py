@@ -37,6 +37,8 @@ class Survey:
         shown: number of packets that are shown, by stream.
         hidden: number of packets that an edit list hides, by stream.
         hidden_first: number of hidden packets before the first one shown, by stream.
+        dropped: number of frames of `video` that were not recorded, by the gaps between those that were. Only
+            AVI counts them too.
         clocks: for each piece of a joined recording, the number of its first packet and the seconds to add
             from there, by stream.
         odd: numbers of the packets whose time does not fit their neighbours', by stream.
@@ -48,6 +50,7 @@ class Survey:
     shown: dict[int, int]
     hidden: dict[int, int]
     hidden_first: dict[int, int]
+    dropped: int
     clocks: dict[int, tuple[tuple[int, float], ...]]
     odd: dict[int, frozenset[int]]
     rate: Fraction | None
@@ -71,7 +74,15 @@ class Survey:
 
 
 NOTHING = Survey(
-    video=None, shown={}, hidden={}, hidden_first={}, clocks={}, odd={}, rate=None, reordered=False
+    video=None,
+    shown={},
+    hidden={},
+    hidden_first={},
+    dropped=0,
+    clocks={},
+    odd={},
+    rate=None,
+    reordered=False,
 )
 
 
@@ -155,14 +166,17 @@ def survey(container: InputContainer) -> Survey:
     odd = {index: one.odd() for index, one in times.items()}
     main = times.get(-1 if video is None else video)
     shown = [] if main is None else [t for t, h in zip(main.start, main.hides, strict=True) if not h]
+    rate = _rate(shown)
+    clocks = _clocks(times, odd, video, joined=container.format.name in JOINED)
     return Survey(
         video=video,
         shown={index: one.hides.count(0) for index, one in times.items()},
         hidden={index: one.hides.count(1) for index, one in times.items()},
         hidden_first={index: [*one.hides, 0].index(0) for index, one in times.items()},
-        clocks=_clocks(times, odd, video, joined=container.format.name in JOINED),
+        dropped=_dropped(container, times, odd, video),
+        clocks=clocks or _from_0(times, shown, rate),
         odd={index: found for index, found in odd.items() if found},
-        rate=_rate(shown),
+        rate=rate,
         reordered=any(b < a for a, b in pairwise(shown)),
     )
 
@@ -197,6 +211,34 @@ def _rate(shown: list[float]) -> Fraction | None:
     order = sorted(t for t in shown if not isnan(t))
     steps = sorted(b - a for a, b in pairwise(order) if b > a)
     return Fraction(1 / steps[len(steps) // 2]).limit_denominator(1001) if steps else None
+
+
+def _dropped(
+    container: InputContainer, times: dict[int, _Times], odd: dict[int, frozenset[int]], video: int | None
+) -> int:
+    """Count the frames that an AVI stands for by empty packets, which FFmpeg leaves out."""
+    stream = next((stream for stream in container.streams.video if stream.index == video), None)
+    if container.format.name != "avi" or stream is None or stream.average_rate is None:
+        return 0
+    decoded = times[stream.index].decoded if stream.index in times else ()
+    kept = [t for k, t in enumerate(decoded) if not isnan(t) and k not in odd.get(stream.index, ())]
+    slots = round((max(kept) - min(kept)) * stream.average_rate) + 1 if kept else 0
+    return max(0, slots - len(decoded))
+
+
+def _from_0(
+    times: dict[int, _Times], shown: list[float], rate: Fraction | None
+) -> dict[int, tuple[tuple[int, float], ...]]:
+    """Find the seconds to add if the picture starts before 0, where players and containers would hide it.
+
+    FFmpeg's Matroska reader gives frames before 0 no time. They precede the first one that has a time.
+    """
+    known = [start for start in shown if not isnan(start)]
+    if not known or rate is None:
+        return {}
+    untimed = next(k for k, start in enumerate(shown) if not isnan(start))
+    first = min(known) - untimed / rate
+    return dict.fromkeys(times, ((0, -first),)) if first < 0 else {}
 
 
 def _clocks(

@@ -7,6 +7,7 @@ Decoders get a limit of the pixels of a frame, and a file may hold at most `MAX_
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from av.error import FFmpegError
 MAX_PIXELS = 40_000_000  # of one frame; 8K has 33 million
 MAX_STREAMS = 64
 PROBE_S = 10.0  # longest time to detect what a file holds
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/")  # as a path, an address has lost one of its slashes
+MOST_BOXES = 1000  # top-level boxes of an MP4 that are looked through
 LISTS = {  # beginnings of files that name other files, and what they are called
     b"ffconcat": "an ffconcat list",
     b"#EXTM3U": "an HLS playlist",
@@ -59,8 +62,7 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
         MediaError: the file is missing, is no regular file, is not readable, is a list of other files or is
             no media.
     """
-    if not path.exists():
-        raise MediaError(f"{path}: no such file")
+    check_exists(path)
     if not path.is_file():
         raise MediaError(f"{path}: not a file")
     options = {
@@ -80,16 +82,59 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
                 f"{path}: is {listed}, which names other files; these are not opened. "
                 "Name the video file itself, or join the files into one first"
             ) from exc
-        reason = exc.strerror or str(exc)
-        raise MediaError(
-            f"{path}: not a video file that can be read ({reason}); it may be damaged or cut short"
-        ) from exc
+        raise MediaError(f"{path}: {_why_unreadable(path, exc)}") from exc
     try:
         _bound(container, path, max_pixels)
     except BaseException:
         container.close()
         raise
     return container
+
+
+def check_exists(path: Path) -> None:
+    """Check that there is a file or folder of this name.
+
+    Raises:
+        MediaError: there is none.
+    """
+    if path.exists():
+        return
+    if ADDRESS.match(str(path)):
+        raise MediaError(f"{path}: is an address; files are not fetched: download it first")
+    raise MediaError(f"{path}: no such file")
+
+
+def _why_unreadable(path: Path, failure: FFmpegError | OSError) -> str:
+    """Say why a file cannot be opened, and what may help."""
+    if path.stat().st_size == 0:
+        return "the file is empty: copy or download it again"
+    if _lacks_index(path):
+        return (
+            "the recording was not finished, or only a part was copied: the index at the end of the MP4 or "
+            "MOV file (moov) is missing. Copy it again; a tool that repairs such files may help"
+        )
+    reason = failure.strerror or str(failure)
+    return f"not a video file that can be read ({reason}); it may be damaged or cut short"
+
+
+def _lacks_index(path: Path) -> bool:
+    """Whether a file is an MP4 or MOV whose top-level boxes (ISO/IEC 14496-12, section 4.2) hold no moov."""
+    kinds: list[bytes] = []
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            at = 0
+            while at + 8 <= end and len(kinds) < MOST_BOXES:
+                file.seek(at)
+                head = file.read(16)
+                size, kind = int.from_bytes(head[:4]), head[4:8]
+                if size == 1:
+                    size = int.from_bytes(head[8:16])
+                kinds.append(kind)
+                at = end if size < 8 else at + size
+    except OSError:
+        return False
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds
 
 
 def _bound(container: InputContainer, path: Path, max_pixels: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stream.media.opening import is_pattern, named, numbers
-from stream.media.untrusted import MediaError
+from stream.media.untrusted import MediaError, check_exists
 
 
 def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
@@ -29,8 +29,8 @@ def check_inputs(inputs: tuple[Path, ...]) -> None:
         MediaError: a file is missing.
     """
     for path in inputs:
-        if not path.exists() and not is_pattern(path):
-            raise MediaError(f"{path}: no such file")
+        if not is_pattern(path):
+            check_exists(path)
 
 
 def check_output(output: Path, overwrite: bool) -> None:

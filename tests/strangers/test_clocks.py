@@ -92,7 +92,7 @@ def fake_container(dts: list[float]) -> Any:
         for t in dts
     ]  # fmt: skip
     context = SimpleNamespace(width=160, height=120)
-    stream = SimpleNamespace(index=0, codec_context=context, disposition=0)
+    stream = SimpleNamespace(index=0, codec_context=context, disposition=0, average_rate=25)
     streams = SimpleNamespace(video=[stream])
     return SimpleNamespace(demux=lambda: iter(packets), streams=streams, format=SimpleNamespace(name="avi"))
 

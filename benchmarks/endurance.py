@@ -221,7 +221,7 @@ def run(args: argparse.Namespace) -> int:
     about = metadata(vars(args) | {"dots": len(dots.points), "pass_s": passes.pass_s, "process_mb": memory})
     path = write_results("endurance", results, about)
     if args.out is not None:
-        args.out.write_text(path.read_text())
+        args.out.write_text(path.read_text(encoding="utf-8"))
     plot(shown, RESULTS / "endurance.png")
     return 0
 

@@ -39,7 +39,9 @@ def run(args: argparse.Namespace) -> int:
     from skimage.data import astronaut, coffee
 
     args.out.mkdir(parents=True, exist_ok=True)
-    draw_calibration(json.loads(args.results.read_text())["results"], args.out / "calibration.png")
+    draw_calibration(
+        json.loads(args.results.read_text(encoding="utf-8"))["results"], args.out / "calibration.png"
+    )
     pair = truth_pair(astronaut(), coffee(), np.random.default_rng(args.seed))
     draw_fields(pair, [find(name) for name in ROWS], args.out / "fields.png")
     return 0

@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _kept(args: argparse.Namespace) -> dict[str, Any]:
     path = RESULTS / f"{args.out}.json"
-    return dict(json.loads(path.read_text())["results"]) if path.is_file() else {}
+    return dict(json.loads(path.read_text(encoding="utf-8"))["results"]) if path.is_file() else {}
 
 
 def _rows(args: argparse.Namespace, matcher: Matcher, weights: Path | None) -> list[Row]:

@@ -37,7 +37,7 @@ def read_card(folder: Path, manifest: str | None, files: tuple[str, ...]) -> dic
         raise WeightsError(
             f"{card} has sha256 {digest(card)[:12]}..., expected {manifest[:12]}...: reinstall the package"
         )
-    said: dict[str, Any] = json.loads(card.read_text())
+    said: dict[str, Any] = json.loads(card.read_text(encoding="utf-8"))
     for name in files:
         path, expected = folder / name, said["files"].get(name)
         if expected is None or not path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sys
@@ -12,14 +13,23 @@ from typing import Protocol
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
-NICENESS = 10  # nice value of the thread, on systems that have one per thread
+NICENESS = 10  # nice value of the thread on Linux, which has one per thread
+QOS_UTILITY = 0x11  # QOS_CLASS_UTILITY of macOS
+BELOW_NORMAL = -1  # THREAD_PRIORITY_BELOW_NORMAL of Windows
 JOIN_S = 2.0  # longest wait for the thread on `close`, seconds
 
 
 def step_aside() -> None:
-    """Lowers the priority of the calling thread, on Linux only."""
-    if sys.platform == "linux":  # on other systems the call would change the process
+    """Lowers the priority of the calling thread."""
+    if sys.platform == "linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    elif sys.platform == "darwin":
+        ctypes.CDLL(None).pthread_set_qos_class_self_np(QOS_UTILITY, 0)
+    elif sys.platform == "win32":
+        kernel = ctypes.windll.kernel32
+        kernel.GetCurrentThread.restype = ctypes.c_void_p
+        kernel.SetThreadPriority.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        kernel.SetThreadPriority(kernel.GetCurrentThread(), BELOW_NORMAL)
 
 
 class Worker(Protocol):

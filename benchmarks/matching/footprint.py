@@ -9,7 +9,6 @@ the interpreter and its imports, so compare it with the row "copy".
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.common import ROOT
 from benchmarks.matching.methods import find
@@ -57,7 +57,17 @@ def main(arguments: Sequence[str]) -> None:
     for picture, face in zip(pictures[1:], faces[1:], strict=True):
         last = method.match(picture, state, face, last)
         _ = last.field
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mb())
+
+
+def peak_mb() -> float:
+    """Peak resident size of this process, MB."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / 2**20
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class Store:
         self._path, self._stamp = path, stamp
         self.parts: dict[str, dict[str, list[float]]] = {}
         if not fresh and path.is_file():
-            kept = json.loads(path.read_text())
+            kept = json.loads(path.read_text(encoding="utf-8"))
             self.parts = kept["parts"] if kept["stamp"] == stamp else {}
 
     def get(self, key: str, measure: Callable[[Sums], None]) -> Sums:

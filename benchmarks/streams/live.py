@@ -224,7 +224,7 @@ def server_process(arguments: list[str], log: Path) -> Iterator[tuple[str, psuti
     """
     command = [sys.executable, *arguments]
     with (
-        log.open("w") as errors,
+        log.open("w", encoding="utf-8") as errors,
         subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
     ):
         too_long = threading.Timer(START_S, child.kill)

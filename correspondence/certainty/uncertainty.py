@@ -164,7 +164,7 @@ def shipped_judge(field: str) -> Judge:
     Args:
         field: "fine" or "coarse" for the classical matcher's fields, "thorough" for the thorough matcher's.
     """
-    return Judge.read(json.loads(FITTED.read_text())[field])
+    return Judge.read(json.loads(FITTED.read_text(encoding="utf-8"))[field])
 
 
 def confidence(match: Match, radius_px: float, box: Box | None = None) -> Float:

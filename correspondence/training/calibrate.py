@@ -145,7 +145,7 @@ def draw(rng: Generator, clips: list[list[Image]], pairs: int) -> dict[str, Samp
 
 def held_out_clips(portraits: Path, per_clip: int = 8) -> list[list[Image]]:
     """Read a few evenly spaced frames of each clip that is kept from training."""
-    with (portraits / "MANIFEST.csv").open(newline="") as file:
+    with (portraits / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["file"].startswith("train/")]
     sizes: dict[str, int] = {}
     for row in rows:
@@ -176,7 +176,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     clips = held_out_clips(given.portraits)
-    record: dict[str, Any] = json.loads(given.out.read_text()) if given.out.is_file() else {}
+    record: dict[str, Any] = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else {}
     record["clips"] = len(clips)
     drawn: dict[str, Samples] = {}
     if {"fine", "coarse"} & set(given.fields):

@@ -143,7 +143,7 @@ def prepare(
     Raises:
         ValueError: the manifest has nothing under these licences.
     """
-    with (portraits / "MANIFEST.csv").open(newline="") as file:
+    with (portraits / "MANIFEST.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     stated = {name: row.get("licence") or "" for name, row in rows.items()}
     taken = [name for name in stated if allowed is None or licences.permits(allowed, stated[name])]
@@ -241,7 +241,7 @@ def load(
         raise ValueError(f"no training cache in {cache}: write one with `livery train matcher --prepare`")
     with np.load(cache / "mesh.npz") as mesh:
         topology.lend(topology.Topology(mesh["triangles"], int(mesh["skin"])))
-    index = json.loads((cache / "index.json").read_text())
+    index = json.loads((cache / "index.json").read_text(encoding="utf-8"))
     kept = [allowed is None or licences.permits(allowed, entry.get("licence", "")) for entry in index]
     if allowed is not None:
         licences.check_found(allowed, (entry.get("licence", "") for entry in index), sum(kept))

@@ -203,7 +203,7 @@ def _check(folder: Path, name: str, module: nn.Module) -> None:
         raise WeightsError(
             f"no ONNX graphs in {folder}: write them with `livery train graphs --weights {folder}`"
         )
-    if json.loads(path.read_text()).get(name) != state_digest(module):
+    if json.loads(path.read_text(encoding="utf-8")).get(name) != state_digest(module):
         raise WeightsError(
             f"the graphs in {folder} were made from another {name}: write them again with "
             f"`livery train graphs --weights {folder}`"

@@ -25,11 +25,16 @@ OPEN_S, READ_S = 10.0, 5.0  # longest wait for a source to open, and for its nex
 DEVICES = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}  # FFmpeg's camera input
 SCREENS = {"linux": ("x11grab", ":{}.0"), "darwin": ("avfoundation", "Capture screen {}:none"),
            "win32": ("gdigrab", "desktop")}  # fmt: skip
-PERMISSION = (
-    "let this terminal use the camera: System Settings, Privacy & Security, Camera"
-    if sys.platform == "darwin"
-    else "sudo usermod -aG video $USER, then log in again"
-)
+PERMISSIONS = {
+    "linux": "sudo usermod -aG video $USER, then log in again",
+    "darwin": "let this terminal use the camera: System Settings, Privacy & Security, Camera",
+    "win32": "let desktop apps use the camera: Settings, Privacy & security, Camera",
+}
+SCREEN_HELP = {
+    "linux": "x11grab needs an X display, Wayland has none",
+    "darwin": "let this terminal record the screen: System Settings, Privacy & Security, Screen Recording",
+    "win32": "a locked or remote desktop cannot be grabbed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ class Wish:
 
     size: tuple[int, int] | None = None
     fps: float | None = None
+
+
+def permission() -> str:
+    """How this account is given the camera, on this system."""
+    return PERMISSIONS.get(sys.platform, PERMISSIONS["linux"])
 
 
 def list_cameras() -> list[tuple[str, str]]:
@@ -196,10 +206,12 @@ def _reason(source: Source, error: Exception) -> str:
     said = getattr(error, "strerror", None) or str(error)
     if source.kind == "camera":
         if isinstance(error, PermissionError) or sys.platform == "darwin":
-            return f"the camera could not be opened ({said}); {PERMISSION}"
+            return f"the camera could not be opened ({said}); {permission()}"
         return f"the camera could not be opened ({said}); is it connected, and used by no other program?"
     if source.kind == "screen":
-        return f"the screen could not be grabbed ({said}); x11grab needs an X display, Wayland has none"
+        return (
+            f"the screen could not be grabbed ({said}); {SCREEN_HELP.get(sys.platform, SCREEN_HELP['linux'])}"
+        )
     return f"nothing could be read there ({said}); is the address right, and does it want a password?"
 
 

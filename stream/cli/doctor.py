@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import platform
+import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ def examine() -> Iterator[Finding]:
     """Run every check, in order; none stops the others."""
     checks: dict[str, Callable[[], str]] = {
         "python": _python,
+        "system": _system,
         "packages": _packages,
         "face landmarks": _landmarks,
         "matcher": _matcher,
@@ -45,6 +47,8 @@ def examine() -> Iterator[Finding]:
         except Exception as exc:
             yield Finding(name, False, " ".join(str(exc).split()) or type(exc).__name__)
     yield _runtime()
+    yield _cameras()
+    yield _data()
     for package, extra in OPTIONAL.items():
         yield _optional(package, extra)
 
@@ -55,6 +59,52 @@ def _python() -> str:
             f"needs Python 3.11 or later, runs on {platform.python_version()}; make the venv with it"
         )
     return f"{platform.python_version()} on {platform.platform()}"
+
+
+def _system() -> str:
+    """What this system is served with; an error where no MediaPipe is made for it."""
+    if (sys.platform, platform.machine()) == ("darwin", "x86_64"):
+        raise CheckError(
+            "MediaPipe is made for Macs with Apple silicon only, not for Intel's; with Apple silicon use a "
+            "Python that does not run under Rosetta"
+        )
+    if sys.platform == "win32":
+        from stream.http.connections import MAX_CONNECTIONS
+
+        clock = "" if sys.version_info >= (3, 13) else "; Python 3.13 or later has the finer clock"
+        return f"asyncio's selector loop, up to {MAX_CONNECTIONS} connections{clock}"
+    loop = "uvloop" if importlib.util.find_spec("uvloop") is not None else "asyncio's loop, no uvloop"
+    return loop if sys.platform in ("linux", "darwin") else f"{loop}; {sys.platform} is not known to Livery"
+
+
+def _cameras() -> Finding:
+    """What `livery camera` could open; the page's cameras are the browser's."""
+    import av
+
+    from stream.camera.source import DEVICES, list_cameras, permission
+
+    name, form = "cameras", DEVICES.get(sys.platform, "v4l2")
+    if form not in av.formats_available:
+        return Finding(name, None, f"this build of PyAV has no {form}; install its wheel from PyPI")
+    found = [text for _, text in list_cameras()]
+    if not found and sys.platform == "darwin":  # which lists them to the log only
+        return Finding(name, None, f"{form}; by number, as in livery camera 0. Refused? {permission()}")
+    if not found:
+        return Finding(name, None, f"{form} finds none; connect one, or {permission()}")
+    return Finding(name, True, f"{form}: {', '.join(found)}")
+
+
+def _data() -> Finding:
+    """Whether others of this machine may look into the folder of the sessions."""
+    import platformdirs
+
+    folder = platformdirs.user_data_path("livery", appauthor=False)
+    name = "data folder"
+    if sys.platform == "win32":
+        return Finding(name, True, f"{folder}: as private as your profile, in which it lies")
+    if folder.is_dir() and folder.stat().st_mode & 0o077:
+        return Finding(name, False, f"{folder} is open to other users; chmod 700 {shlex.quote(str(folder))}")
+    return Finding(name, True, f"{folder}: for you only")
 
 
 def _packages() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import importlib
+import io
 import logging
 import os
 import pkgutil
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 internal failure, 2 wrong usage or input, 130 interrupted. A server that is
         stopped by Ctrl-C or SIGTERM returns 0.
     """
+    for stream in (sys.stdout, sys.stderr):  # a console or file of Windows may lack letters of a name
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     args = _parsed(_named(sys.argv[1:] if argv is None else argv))
     if args.verb not in QUIET or args.verbose:
         return _run(args)

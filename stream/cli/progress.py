@@ -39,6 +39,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
                 _mute(stream)
 
     numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGBREAK"):  # Windows: Ctrl-Break, a closed console
+        numbers.append(signal.SIGBREAK)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from stream.filling.types import Setup
+from stream.processes import lower_priority, resident_mb, turn
 
 CANCEL_EVERY_S = 0.02  # shortest time between two looks at the pipe while a job runs
 
@@ -64,10 +62,7 @@ def main(pipe: Connection, setup: Setup) -> None:
 def step_back() -> None:
     """Take the lowest scheduling priority and ignore Ctrl-C, which the parent process handles."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(19)
-    with contextlib.suppress(AttributeError, OSError):  # only Linux has the idle class
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    lower_priority()
 
 
 def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
@@ -141,14 +136,6 @@ def _tell(pipe: Connection, message: tuple[Any, ...]) -> bool:
     return True
 
 
-def resident_mb() -> float:
-    """Resident memory of this process in megabytes. 0 if the system does not tell."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return 0.0
-
-
 @contextlib.contextmanager
 def lowest_stream(device: str) -> Iterator[None]:
     """Run the block on a CUDA stream of the lowest priority. Does nothing on other devices."""
@@ -172,22 +159,8 @@ def gpu_turn(device: str, check: Callable[[], None] = lambda: None, wait_s: floa
         check: called while waiting. It raises to give up.
         wait_s: time between two attempts, seconds.
     """
-    if device == "cpu" or sys.platform == "win32":
+    if device == "cpu":
         yield
         return
-    import fcntl
-
-    owner = os.getuid()
-    path = Path(tempfile.gettempdir()) / f"livery-fill-{owner}-{device.replace(':', '')}.lock"
-    flags = (
-        os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    )  # O_NOFOLLOW: a link that another user made is not followed
-    with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                check()
-                time.sleep(wait_s)
-        yield  # closing the file releases the lock, and so does a crash
+    with turn(f"fill {device}", check, wait_s):
+        yield

@@ -144,10 +144,18 @@ def serve(config: ServerConfig) -> None:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
+    """What makes the event loop: uvloop where it is installed, which it never is on Windows.
 
+    There asyncio's usual loop would stop reading a UDP socket for good once a packet went to a closed port
+    (CPython's issues 91227 and 127057), as ICE's checks do all the time; the selector loop reads on.
+    """
+    if sys.platform == "win32":
+        return asyncio.SelectorEventLoop
+    try:
+        import uvloop
+    except ImportError:
+        logger.info("uvloop is not installed: asyncio's own event loop serves, a little slower")
+        return None
     factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
     return factory
 
@@ -279,12 +287,14 @@ def exposure(config: ServerConfig) -> str | None:
 
 
 def _stop_event() -> asyncio.Event:
-    """Return an event that SIGINT or SIGTERM sets."""
+    """Return an event that SIGINT, SIGTERM or, on Windows, SIGBREAK (Ctrl-Break, a closed console) sets."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", None)):
+        if number is None:
+            continue
         try:
             loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
-            logger.debug("no handler for %s here", number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda number, frame: loop.call_soon_threadsafe(stop.set))
     return stop

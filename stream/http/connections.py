@@ -7,6 +7,7 @@ read.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ HEADERS_S = (
 )
 IDLE_S = 30.0  # longest time between two requests
 WRITE_S = 10.0  # longest time in which a client reads nothing
-MAX_CONNECTIONS = 2000  # over all addresses
+MAX_CONNECTIONS = 300 if sys.platform == "win32" else 2000  # in all; Windows selects among 512 sockets
 MAX_OF_ADDRESS = 250  # of one address; a page uses six, trusted proxies have no such limit
 
 

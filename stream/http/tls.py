@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from stream.errors import StartError
+from stream.storage.disk import write_file
 
 logger = logging.getLogger(__name__)
 
@@ -174,9 +175,7 @@ def _make(cert: Path, key: Path, names: list[str], now: datetime.datetime) -> No
     secret = private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    key.unlink(missing_ok=True)
-    with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secret)
+    write_file(key, secret)
     cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
 

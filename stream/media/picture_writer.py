@@ -17,6 +17,7 @@ from stream.media.probe import VideoInfo
 from stream.media.tracks import plan_tracks
 from stream.media.video import Frame, VideoReader
 from stream.media.writer import VideoWriter, WriteError, temporary_name
+from stream.processes import replace_file
 
 QUALITY = 95  # quality of JPEG and WebP
 
@@ -114,7 +115,7 @@ class PictureWriter:
         temporary = temporary_name(path)
         try:
             Pillow.fromarray(shown).save(temporary, quality=QUALITY, subsampling=0)
-            temporary.replace(path)
+            replace_file(temporary, path)
         except OSError as exc:
             raise WriteError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
         finally:

@@ -32,6 +32,7 @@ from stream.media.probe import VideoInfo
 from stream.media.tracks import Track, add_tracks, plan_tracks
 from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
+from stream.processes import replace_file
 
 INTERLACED_DCT, INTERLACED_ME = 1 << 18, 1 << 29  # AV_CODEC_FLAG_*
 FEW = 16  # frames
@@ -158,7 +159,7 @@ class VideoWriter:
                 set_display_size(self._temporary, self._display)
             for track in self._begun:
                 track.closed(self._temporary)
-            self._temporary.replace(self.path)
+            replace_file(self._temporary, self.path)
         except (FFmpegError, OSError) as exc:
             self._discard()
             raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc

@@ -41,6 +41,7 @@ from stream.offline.references import (
 from stream.offline.report import EditReport
 from stream.offline.shape import BROUGHT, as_stored
 from stream.offline.turned import Turned, turned_edit, turned_note
+from stream.processes import replace_file
 
 # Clips need not be edited in real time, so keyframes are made in step and are the same on each run.
 REFERENCES = KeeperConfig(background=False, pair_match_s=10.0, max_match_s=10.0)
@@ -337,7 +338,7 @@ def save_reference(
     temporary = temporary_name(output)
     try:
         temporary.write_bytes(encode_png(picked.image))
-        temporary.replace(output)
+        replace_file(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
     return picked

@@ -16,6 +16,7 @@ from correspondence import Image
 from stream.colour.frames import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
 from stream.media.untrusted import open_input
+from stream.processes import replace_file
 from stream.recording.folder import begin
 
 TICK = Fraction(1, 90000)
@@ -165,7 +166,7 @@ def join(pieces: Sequence[Path], output: Path) -> None:
                         packet.pts, packet.dts = packet.pts - start, packet.dts - start
                         packet.stream = video
                         out.mux(packet)
-        temporary.replace(output)
+        replace_file(temporary, output)
     except (FFmpegError, OSError, ValueError, IndexError) as exc:
         temporary.unlink(missing_ok=True)
         raise MediaError(f"{output}: cannot be joined ({exc})") from exc

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from stream.media.probe import MediaError
+from stream.processes import replace_file
 
 BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(\.[A-Za-z0-9]{1,10}){1,3}")
 
@@ -54,8 +55,8 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
 def begin(path: Path) -> Path:
     """Create an empty file to write to, beside `path` and with its suffix. Only its owner can read it.
 
-    An older file of that name is removed first, so that a link leads nowhere. Call `replace` of the result to
-    move it to `path`.
+    An older file of that name is removed first, so that a link leads nowhere. Move the result to `path` with
+    `replace_file`.
 
     Raises:
         MediaError: the file cannot be created.
@@ -81,7 +82,7 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(temporary, path)
     except OSError as exc:
         temporary.unlink(missing_ok=True)
         raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc

@@ -27,6 +27,7 @@ from stream.errors import UploadError
 from stream.media.pictures import decode_picture
 from stream.media.probe import MediaError
 from stream.offline.made import Inventor
+from stream.processes import replace_file
 from stream.recording.files import Writer, read_piece
 from stream.recording.folder import begin, inside, read_bounded, write_whole
 
@@ -174,7 +175,7 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
             check()
             writer.write(image, time_s)
         writer.close()
-        temporary.replace(output)
+        replace_file(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
     return Rendered(frames=len(shown), bridged=len(shown) - len(edited), invented=invented)

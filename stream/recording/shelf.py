@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -19,6 +18,7 @@ from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.events import Message
 from stream.filling.worker import FillWorker
 from stream.media.probe import MediaError
+from stream.processes import remove_folder
 from stream.recording.config import RecordConfig, size_in
 from stream.recording.recorder import Recorder
 
@@ -245,4 +245,4 @@ class Shelf:
 
 def _remove(folder: Path) -> None:
     if folder.is_dir() and not folder.is_symlink():
-        shutil.rmtree(folder)
+        remove_folder(folder)

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from stream.processes import replace_file
+
 PART = ".part"  # suffix of a file that is being written
 
 
@@ -39,7 +41,7 @@ def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(part, path)
     except OSError:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

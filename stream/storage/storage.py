@@ -109,7 +109,7 @@ class Storage:
     def _copied(self, session: str) -> Row:
         """Return the copy of a session's row that lies beside its pictures."""
         try:
-            row = Row.from_text((self._sessions / session / ROW_COPY).read_text())
+            row = Row.from_text((self._sessions / session / ROW_COPY).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
             raise DamagedError("its entry cannot be read") from exc
         if row.id != session:

@@ -99,7 +99,7 @@ def manifest_rows(folder: Path) -> list[dict[str, str]]:
     manifest = folder / "MANIFEST.csv"
     if not manifest.is_file():
         raise ValueError(f"no MANIFEST.csv in {folder}: give the folder of the covers")
-    with manifest.open(newline="") as file:
+    with manifest.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

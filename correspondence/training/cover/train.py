@@ -257,7 +257,7 @@ def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
     rows = table(held, lambda frames, references: predicted(network, frames, references))
     number = score(rows)
     line = {"step": trainer.step, "seconds": round(trainer.seconds), "score": number, "rows": rows}
-    with (out / "table.jsonl").open("a") as file:
+    with (out / "table.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     logger.info("step %d, %.0f s: score %.4f", trainer.step, trainer.seconds, number)
     if number < trainer.best:
@@ -272,7 +272,7 @@ def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
 
 def _note(path: Path, values: list[float]) -> None:
     new = not path.is_file()
-    with path.open("a", newline="") as file:
+    with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["step", "seconds", "loss"])

@@ -52,6 +52,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert shown.stdout.strip() == "set()"
 
 
+def test_a_name_that_the_console_cannot_show_is_escaped() -> None:
+    """As with an older code page of Windows."""
+    command = [*ENTRY, "edit", "\u4f60\u597d.mp4", "--preset", "lipstick", "-o", "out.mp4"]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "1"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "\\u4f60\\u597d.mp4" in done.stderr
+    assert "UnicodeEncodeError" not in done.stderr
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
@@ -293,7 +305,7 @@ def test_train_hands_over(name: str, module: str, monkeypatch: pytest.MonkeyPatc
 def test_doctor_passes_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    for name in ("python", "packages", "face landmarks", "matcher", "codecs", "UDP address"):
+    for name in ("python", "packages", "face landmarks", "matcher", "codecs", "UDP address", "system"):
         assert f"ok   {name}: " in said
 
 

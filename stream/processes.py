@@ -1,0 +1,107 @@
+"""What each system does in its own way: priority and memory of a process, locks, files put in place."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+BUSY_S = 2.0  # longest wait on Windows for a file that another program has open
+TRY_EVERY_S = 0.05
+
+
+def lower_priority() -> None:
+    """Give this process the lowest priority that its system has: it works when nothing else does."""
+    with contextlib.suppress(OSError, psutil.Error):
+        if sys.platform == "win32":
+            psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
+        else:
+            os.nice(19)
+    with contextlib.suppress(AttributeError, OSError):  # only Linux has the idle class
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in megabytes."""
+    return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Give `source` the name `target`, in place of what has it.
+
+    On Windows this fails while another program has `target` open, as a player or a virus scanner does. It is
+    then tried again for `BUSY_S` seconds.
+
+    Raises:
+        OSError: the file cannot be put there.
+    """
+    _patiently(lambda: source.replace(target))
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that is in it, as patiently as `replace_file`.
+
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    _patiently(lambda: shutil.rmtree(path))
+
+
+def _patiently(act: Callable[[], object]) -> None:
+    end_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            act()
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > end_s:
+                raise
+            time.sleep(TRY_EVERY_S)
+
+
+@contextlib.contextmanager
+def turn(name: str, check: Callable[[], None] = lambda: None, wait_s: float = 0.05) -> Iterator[None]:
+    """Hold a lock that this user's processes on this machine share. A process that ends gives it up.
+
+    Args:
+        name: of the lock; letters and digits of it count.
+        check: called while waiting. It raises to give up.
+        wait_s: time between two attempts, seconds.
+
+    Raises:
+        OSError: the lock's file, in the system's temporary folder, cannot be made or is a link.
+    """
+    parts = ("livery", str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser(), name)
+    path = Path(tempfile.gettempdir()) / f"{'-'.join(re.sub(r'[^A-Za-z0-9]', '', p) for p in parts)}.lock"
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)  # no link that another user made
+    with os.fdopen(os.open(path, flags, 0o600), "r+") as file:
+        while not _locked(file):
+            check()
+            time.sleep(wait_s)
+        yield  # closing the file gives the lock up
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock of an open file, unless another process holds it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

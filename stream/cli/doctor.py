@@ -84,7 +84,7 @@ def _cameras() -> Finding:
     from stream.camera.source import DEVICES, list_cameras, permission
 
     name, form = "cameras", DEVICES.get(sys.platform, "v4l2")
-    if form not in av.formats_available:
+    if not any(form in names.split(",") for names in av.formats_available):
         return Finding(name, None, f"this build of PyAV has no {form}; install its wheel from PyPI")
     found = [text for _, text in list_cameras()]
     if not found and sys.platform == "darwin":  # which lists them to the log only
@@ -115,7 +115,10 @@ def _packages() -> str:
         except ImportError as exc:
             missing.append(f"{name} ({exc})")
     if missing:
-        raise CheckError(f"cannot import {', '.join(missing)}; run pip install 'livery[cpu]'")
+        mend = "run pip install 'livery[cpu]'"
+        if any(".so" in each for each in missing):  # a library of the system's, not of Python
+            mend = "apt-get install libegl1 libgl1 libgles2 libglib2.0-0 (Debian's names) brings them"
+        raise CheckError(f"cannot import {', '.join(missing)}; {mend}")
     return ", ".join(f"{name} {version(name)}" for name in ("aiortc", "av", "mediapipe", "numpy"))
 
 

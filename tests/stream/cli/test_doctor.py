@@ -17,7 +17,7 @@ from stream.http.connections import MAX_CONNECTIONS
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(av, "formats_available", {"v4l2", "avfoundation", "dshow"})
+    monkeypatch.setattr(av, "formats_available", {"video4linux2,v4l2", "avfoundation", "dshow"})
     return monkeypatch
 
 
@@ -71,6 +71,23 @@ def test_cameras_are_named_or_the_way_to_them(
     assert way_out in none.text
     machine.setattr(av, "formats_available", {"mp4"})
     assert f"has no {form}" in doctor._cameras().text
+
+
+def test_a_missing_library_of_the_system_is_told_from_a_missing_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = "libGL.so.1: cannot open shared object file: No such file or directory"
+
+    def failing(name: str) -> None:
+        if name == "cv2":
+            raise ImportError(said)
+
+    monkeypatch.setattr("importlib.import_module", failing)
+    with pytest.raises(doctor.CheckError, match=r"libGL\.so\.1.*apt-get install libegl1 libgl1"):
+        doctor._packages()
+    said = "No module named 'cv2'"
+    with pytest.raises(doctor.CheckError, match=r"cv2.*pip install"):
+        doctor._packages()
 
 
 def test_a_data_folder_that_others_may_read_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

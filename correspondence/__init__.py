@@ -1,6 +1,6 @@
 """Dense matching of a live frame with a reference picture, with calibrated uncertainty.
 
-A match says for each pixel of a frame where the reference shows the same place, and how sure that is::
+A match says for each pixel of a frame where the reference shows the same place, and how sure that is:
 
     matcher = Matcher.load()
     prepared = matcher.prepare(reference)  # RGB uint8 (H, W, 3); slow, once for each reference

@@ -1,6 +1,6 @@
 """Generation of content that no picture shows: masked fills, and frames between references.
 
-A `Fill` repaints the hole of a picture and leaves all other pixels as they are::
+A `Fill` repaints the hole of a picture and leaves all other pixels as they are:
 
     mask = dilate(hole, radius_px=2)  # float32 (H, W) in [0, 1]; 1 is repainted
     filled = fill_classical(image, mask)  # OpenCV: continues the surroundings

@@ -1,6 +1,6 @@
 """Edits on a reference: what changed, and how the change goes onto live frames.
 
-A reference is edited once, in any tool. The edit is then worn by each frame of a stream::
+A reference is edited once, in any tool. The edit is then worn by each frame of a stream:
 
     edited = align_edited(reference, picture).image  # `picture` may be cropped, scaled or saved as JPEG
     propagator = Propagator(Edit(reference, edited))

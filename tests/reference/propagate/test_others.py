@@ -66,10 +66,10 @@ def red(image: Image, frame: Image, face: Landmarks) -> float:
     return float(change[0] - change[1])
 
 
-def stray(image: Image, frame: Image, faces: tuple[Landmarks, ...]) -> int:
-    """Pixels that changed off the lips of these faces."""
+def stray(image: Image, frame: Image, faces: tuple[Landmarks, ...], above: int = 0) -> int:
+    """Pixels off the lips of these faces that changed by more than some levels."""
     allowed = np.max([lips(face, 0.04) for face in faces], axis=0)
-    return int(((image != frame).any(axis=2) & (allowed == 0)).sum())
+    return int(((cv2.absdiff(image, frame) > above).any(axis=2) & (allowed == 0)).sum())
 
 
 class Stream:

@@ -11,9 +11,12 @@ import numpy as np
 
 from benchmarks.common import metadata, percentiles, portraits_dir, print_table, read_clip, write_results
 from correspondence import Image, Matcher, detect_landmarks
-from reference import Edit, Propagator, presets
+from reference import Edit, Propagator, PropagatorConfig, presets
 
 STAGES = ("landmarks", "match", "composite")
+FURTHER = "faces"  # the stage of the further faces: match and composition
+PEOPLE = ("lp_d6", "liax_7", "smirk_s")  # val clips that stand side by side in the table of faces
+LEAST_SEEN = 0.9  # share of the frames in which everybody must wear the edit
 
 
 def widescreen(frame: Image, size: tuple[int, int] = (720, 1280)) -> Image:
@@ -42,44 +45,109 @@ def edits_of(reference: Image) -> dict[str, Image]:
     }
 
 
-def measure(frames: Sequence[Image], edited: Image, matcher: Matcher, repeats: int) -> dict[str, list[float]]:
-    """Measure each stage and the whole step, seconds, over `repeats` frames after five unmeasured ones."""
-    propagator = Propagator(Edit(frames[0], edited), matcher)
-    seconds: dict[str, list[float]] = {name: [] for name in (*STAGES, "step")}
+def side_by_side(clips: Sequence[Sequence[Image]], size: tuple[int, int] = (720, 1280)) -> list[Image]:
+    """Place square clips side by side across gray frames, as many as the shortest clip has."""
+    height, width = size
+    side = width // len(clips)
+    top = (height - side) // 2
+    frames = []
+    for pictures in zip(*clips, strict=False):
+        frame = np.full((height, width, 3), 90, np.uint8)
+        for i, picture in enumerate(pictures):
+            small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+            frame[top : top + side, i * side : (i + 1) * side] = small
+        frames.append(frame)
+    return frames
+
+
+def measure(
+    frames: Sequence[Image], edited: Image, matcher: Matcher, repeats: int, people: Sequence[int] = (1,)
+) -> list[dict[str, list[float]]]:
+    """Measure each stage and the whole step, seconds, over `repeats` frames after five unmeasured ones.
+
+    Args:
+        frames: the clip; its first frame is the reference.
+        edited: the edited reference.
+        matcher: the matcher.
+        repeats: number of measured frames. The clip is repeated if it is shorter.
+        people: for each row, how many people wear the edit. The rows take turns at each frame, so that a
+            busy machine disturbs them alike. Frames in which fewer people wear the edit are left out.
+
+    Returns:
+        For each row the seconds by stage, of the "step", and of the processor ("cpu") in the step.
+
+    Raises:
+        ValueError: too many frames were left out.
+    """
+    names = (*STAGES, FURTHER, "step", "cpu")
+    seconds: list[dict[str, list[float]]] = [{name: [] for name in names} for _ in people]
+    wearing = [
+        Propagator(Edit(frames[0], edited), matcher, config=PropagatorConfig(faces=count)) for count in people
+    ]
     for i in range(repeats + 5):
-        start = time.perf_counter()
-        result = propagator.step(frames[i % len(frames)], now_s=i / 30)
-        took = time.perf_counter() - start
-        if i >= 5:
-            seconds["step"].append(took)
-            for name in STAGES:
-                seconds[name].append(result.stages.get(name, 0.0))
-    propagator.close()
+        for count, propagator, row in zip(people, wearing, seconds, strict=True):
+            start, busy = time.perf_counter(), time.process_time()
+            result = propagator.step(frames[i % len(frames)], now_s=i / 30)
+            took, cpu = time.perf_counter() - start, time.process_time() - busy
+            if i < 5 or (count > 1 and (result.match is not None) + len(result.others) != count):
+                continue
+            row["step"].append(took)
+            row["cpu"].append(cpu)
+            for name in (*STAGES, FURTHER):
+                row[name].append(result.stages.get(name, 0.0))
+    for propagator in wearing:
+        propagator.close()
+    for count, row in zip(people, seconds, strict=True):
+        if len(row["step"]) < LEAST_SEEN * repeats:
+            raise ValueError(f"{count} people wore the edit in {len(row['step'])} of {repeats} frames only")
     return seconds
+
+
+def medians_ms(seconds: dict[str, list[float]]) -> dict[str, float]:
+    """Compute the median of each stage and of the step, and the step's 95th percentile, ms."""
+    medians = {stage: 1e3 * float(np.median(values)) for stage, values in seconds.items()}
+    return {**medians, "step p95": 1e3 * percentiles(seconds["step"])["p95"]}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `livery bench step`."""
     parser.add_argument("--clip", default="lp_d6", help="val clip (default %(default)s)")
     parser.add_argument("--frames", type=int, default=120, help="measured frames (default %(default)s)")
+    parser.add_argument("--faces", action="store_true", help="measure one, two and three people instead")
     parser.add_argument("--matchers", nargs="*", default=["classical", "auto"], help="default classical auto")
+
+
+def measure_faces(args: argparse.Namespace) -> list[dict[str, str | float]]:
+    """Measure lipstick on one, two and three people of the same frames; ratios are to one person."""
+    folder = portraits_dir() / "val"
+    frames = side_by_side([read_clip(folder / f"{name}.mp4", min(args.frames, 120)) for name in PEOPLE])
+    edited = edits_of(frames[0])["lipstick"]
+    people = range(1, len(PEOPLE) + 1)
+    results: list[dict[str, str | float]] = []
+    for kind, matcher in {m.kind: m for m in map(Matcher.load, args.matchers)}.items():
+        rows = [medians_ms(row) for row in measure(frames, edited, matcher, args.frames, people)]
+        for count, row in zip(people, rows, strict=True):
+            ratios = {f"{name} ratio": row[name] / rows[0][name] for name in ("step", "cpu")}
+            results.append({"matcher": kind, "people": str(count), **row, **ratios})
+    return results
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table and write JSON. Returns 0."""
-    clip = read_clip(portraits_dir() / "val" / f"{args.clip}.mp4", min(args.frames, 120))
-    frames = [widescreen(f) for f in clip]
-    edits = edits_of(frames[0])
-    results: list[dict[str, str | float]] = []
-    matchers = {m.kind: m for m in map(Matcher.load, args.matchers)}
-    for kind, matcher in matchers.items():
-        for name, edited in edits.items():
-            seconds = measure(frames, edited, matcher, args.frames)
-            medians = {stage: 1e3 * float(np.median(seconds[stage])) for stage in (*STAGES, "step")}
-            p95 = 1e3 * percentiles(seconds["step"])["p95"]
-            results.append({"matcher": kind, "edit": name, **medians, "step p95": p95})
-    columns = ["matcher", "edit", *STAGES, "step", "step p95"]
+    if args.faces:
+        results = measure_faces(args)
+        columns = ["matcher", "people", *STAGES, FURTHER, "step", "cpu", "step ratio", "cpu ratio"]
+    else:
+        clip = read_clip(portraits_dir() / "val" / f"{args.clip}.mp4", min(args.frames, 120))
+        frames = [widescreen(f) for f in clip]
+        edits = edits_of(frames[0])
+        results = []
+        for kind, matcher in {m.kind: m for m in map(Matcher.load, args.matchers)}.items():
+            for name, edited in edits.items():
+                row = medians_ms(measure(frames, edited, matcher, args.frames)[0])
+                results.append({"matcher": kind, "edit": name, **row})
+        columns = ["matcher", "edit", *STAGES, "step", "step p95"]
     print("ms a frame at 1280 x 720, medians")
     print_table(columns, [[row[c] for c in columns] for row in results])
-    write_results("step", results, metadata(vars(args)))
+    write_results("step-faces" if args.faces else "step", results, metadata(vars(args)))
     return 0

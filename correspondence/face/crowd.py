@@ -60,6 +60,9 @@ class CrowdTracker:
         most: largest number of faces, 2 to `MOST_FACES`.
         config: settings of the further faces; None for the defaults.
 
+    Attributes:
+        most: may be lowered between two frames, and raised again up to its first value.
+
     Raises:
         ValueError: `most` is outside its range.
     """
@@ -72,7 +75,7 @@ class CrowdTracker:
     ) -> None:
         if not 2 <= most <= MOST_FACES:
             raise ValueError(f"most must be 2 to {MOST_FACES} faces, got {most}")
-        self._first, self._most = first, most
+        self._first, self.most = first, most
         self._config = config or TrackerConfig()
         self._seats = [_Seated(self._config) for _ in range(most)]
         self._boxes = FaceDetector()
@@ -118,6 +121,13 @@ class CrowdTracker:
             self._scan(image, first, seen)
         there = sorted((one for one in self._seats if one.known is not None), key=lambda one: one.number)
         return first, [FurtherFace(one.number, seen.get(one)) for one in there]
+
+    def rest(self) -> None:
+        """Stop to follow further faces until the next call, and let the first tracker look everywhere."""
+        if isinstance(self._first, LandmarkTracker):
+            self._first.taken = ()
+        if any(one.known is not None for one in self._seats):
+            self._begin_anew()
 
     def close(self) -> None:
         """Free MediaPipe's tasks, other than those of the first tracker."""
@@ -169,7 +179,7 @@ class CrowdTracker:
     @property
     def _room(self) -> int:
         """Number of further faces that may be followed while the first one is there or is waited for."""
-        return self._most - (self._now_s - self._first_s <= self._config.patience_s)
+        return self.most - (self._now_s - self._first_s <= self._config.patience_s)
 
     def _make_room(self) -> None:
         """Free the seats of those who left, and of the last to come where there are too many."""

@@ -110,6 +110,7 @@ class Propagator:
         )  # fmt: skip
         self._crowd = None if self.config.faces < 2 else CrowdTracker(self._tracker, self.config.faces)
         fits = Fits(self._matcher, self.config.composite, make_worker(beside))
+        self._faces = self.config.faces
         self._others = Others(self._matcher, self.config.fade_frames, fits)
         first = None if edit is None else self.workshop.outfit([UserKeyframe(edit=edit)])
         self._wearing = (first, StepSettings())  # replaced as a whole, from any thread
@@ -141,6 +142,19 @@ class Propagator:
             ValueError: a strength outside [0, 1]; nothing changes then.
         """
         self._wearing = (outfit, StepSettings(enabled=enabled, strength=strength))
+
+    def limit_faces(self, faces: int) -> None:
+        """Lets fewer people wear the edit than `PropagatorConfig.faces`, from the next step on. This is fast.
+
+        Args:
+            faces: largest number of people, 1 to `PropagatorConfig.faces`.
+
+        Raises:
+            ValueError: `faces` is outside its range; nothing changes then.
+        """
+        if not 1 <= faces <= self.config.faces:
+            raise ValueError(f"faces must be 1 to {self.config.faces}, got {faces}")
+        self._faces = faces
 
     def keyframes(self) -> list[KeyframeInfo]:
         """Returns the descriptions of the edit's keyframes, oldest first; empty without an edit."""
@@ -190,13 +204,9 @@ class Propagator:
         """Composes the edit for the person whose face was edited, and finds the further faces."""
         frame, now_s, wearer = step.frame, step.now_s, self._wearer
         worn = ready.worn
-        further: list[FurtherFace] | None = None
         with step.stage("landmarks"):
             begun = self._matcher.begin(frame, worn.keyframe.prepared)
-            if self._crowd is not None and ready.further:
-                landmarks, further = self._crowd(frame, now_s)
-            else:
-                landmarks = self._tracker(frame, now_s)
+            landmarks, further = self._find(frame, now_s, ready)
         self._note_face(landmarks is not None, step)
         match = wearer.match(step, worn, landmarks, begun)
         if match is None:
@@ -220,6 +230,19 @@ class Propagator:
             reason, step.events, step.seconds,
         )  # fmt: skip
         return result, further
+
+    def _find(
+        self, frame: Image, now_s: float, ready: Outfit
+    ) -> tuple[Landmarks | None, list[FurtherFace] | None]:
+        """Finds the first face and the further ones; None for these if nobody else may wear the edit."""
+        crowd, faces = self._crowd, self._faces
+        if crowd is None:
+            return self._tracker(frame, now_s), None
+        if faces == 1 or not ready.further:
+            crowd.rest()
+            return self._tracker(frame, now_s), None
+        crowd.most = faces
+        return crowd(frame, now_s)
 
     def _begin_wearing(self, ready: Outfit | None) -> None:
         """Changes to another outfit from this frame on. Its keeper restarts unless it is the same one."""

@@ -141,7 +141,7 @@ async def frame_png(request: web.Request) -> web.StreamResponse:
 
 
 async def change_settings(request: web.Request) -> web.Response:
-    """Change the settings of the active look: mode, strength, whether it is shown, and the overlay."""
+    """Change the settings of the active look: mode, strength, overlay, whether and by how many it is worn."""
     session = session_of(request, "edit")
     await session.wardrobe.change(session.wardrobe.settings.patched(await json_of(request)))
     return await changed(session)

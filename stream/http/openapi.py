@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from aiohttp import web
 
+from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, presets
 from stream.config import ServerConfig
 from stream.looks.look import MAX_NAME, Overlay
@@ -53,6 +54,7 @@ _SETTINGS: Json = {
     "strength": SHARE,
     "enabled": FLAG,
     "overlay": {"enum": list(get_args(Overlay))},
+    "faces": {"type": "integer", "minimum": 1, "maximum": MOST_FACES},
 }
 _SESSION: Json = dict.fromkeys(("id", "token", "view_token", "whip", "whep", "viewer"), TEXT)
 _STATE: Json = _object(
@@ -67,6 +69,7 @@ _STATE: Json = _object(
     settings=_object(tuple(_SETTINGS), **_SETTINGS),
     looks=_list(_object(("id", "name", "edited"), id=WHOLE, name=TEXT, edited=FLAG)),
     max_looks=WHOLE,
+    max_faces=WHOLE,
     active=WHOLE,
     keyframes=_list(_object(("id", "version", "pinned", "active"), id=WHOLE, version=WHOLE)),
     focus=_maybe("integer"),

@@ -58,6 +58,10 @@ class Stepper(Protocol):
         """Wear `outfit` from the next step on. This is quick and may be called on any thread."""
         ...
 
+    def limit_faces(self, faces: int) -> None:
+        """Let at most `faces` people wear the edit. This is quick and may be called on any thread."""
+        ...
+
     @property
     def decision(self) -> Decision | None:
         """The policy's decision about the last frame. None if one reference serves alone."""
@@ -139,6 +143,10 @@ class Pipeline:
     def workshop(self) -> Workshop:
         """The workshop that makes outfits for `wear`. Its methods block, so call them in an executor."""
         return self._propagator.workshop
+
+    def limit_faces(self, faces: int) -> None:
+        """Let at most `faces` people wear the edit from the next frame on."""
+        self._propagator.limit_faces(faces)
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
         """Wear `outfit` from the next frame on.

@@ -23,8 +23,8 @@ def describe(wardrobe: Wardrobe) -> Message:
     """Describe a wardrobe for the session's state.
 
     Returns:
-        The state's `reference`, `edit`, `settings`, `looks`, `max_looks`, `active`, `keyframes`, `focus`,
-        `undo` and `redo`. The first two describe the keyframe in focus.
+        The state's `reference`, `edit`, `settings`, `looks`, `max_looks`, `max_faces`, `active`, `keyframes`,
+        `focus`, `undo` and `redo`. The first two describe the keyframe in focus.
     """
     look, settings, history = wardrobe.active, wardrobe.settings, wardrobe.history
     reference, edited = look.reference, look.edited
@@ -42,9 +42,11 @@ def describe(wardrobe: Wardrobe) -> Message:
             "strength": settings.strength,
             "enabled": settings.enabled,
             "overlay": settings.overlay,
+            "faces": settings.faces,
         },
         "looks": [_look(each) for each in wardrobe.looks],
         "max_looks": wardrobe.max_looks,
+        "max_faces": wardrobe.max_faces,
         "active": look.id,
         "keyframes": strip(look),
         "focus": look.focus,

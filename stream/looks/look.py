@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from correspondence import Image, Landmarks, Prepared, detect_landmarks
+from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, Edit, Mode, Outfit, UserKeyframe, next_id, reference_score
 from reference.keyframes.bank import BankConfig
 from stream.errors import RequestError
@@ -27,6 +28,7 @@ class Settings:
         mode: how the edit is composed (see `reference.Edit`).
         strength: share of the change that is applied, [0, 1].
         enabled: whether the edit is shown. False shows the live picture.
+        faces: largest number of people in the picture who wear it, 1 to 4; the server may allow fewer.
         overlay: "confidence" draws the field's confidence over the picture.
 
     Raises:
@@ -37,6 +39,7 @@ class Settings:
     strength: float = 1.0
     enabled: bool = True
     overlay: Overlay = "none"
+    faces: int = 1
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -49,6 +52,8 @@ class Settings:
             raise RequestError(f"enabled must be true or false, got {self.enabled!r}")
         if self.overlay not in get_args(Overlay):
             raise RequestError(f"overlay must be none or confidence, got {self.overlay!r}")
+        if type(self.faces) is not int or not 1 <= self.faces <= MOST_FACES:
+            raise RequestError(f"faces must be a whole number from 1 to {MOST_FACES}, got {self.faces!r}")
 
     def patched(self, patch: Mapping[str, object]) -> Settings:
         """Return these settings with the values of `patch` replaced.
@@ -56,11 +61,10 @@ class Settings:
         Raises:
             RequestError: a name is unknown or a value is out of range.
         """
-        unknown = sorted(set(patch) - {"mode", "strength", "enabled", "overlay"})
+        unknown = sorted(set(patch) - {"mode", "strength", "enabled", "overlay", "faces"})
         if unknown:
-            raise RequestError(
-                f"unknown setting {', '.join(unknown)}", "known are mode, strength, enabled and overlay"
-            )
+            known = "known are mode, strength, enabled, overlay and faces"
+            raise RequestError(f"unknown setting {', '.join(unknown)}", known)
         return replace(self, **patch)  # type: ignore[arg-type]  # checked by __post_init__
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from correspondence import Prepared
 from reference import UserKeyframe, Workshop
-from stream.errors import ConflictError, NotFoundError
+from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.looks.history import Change, History
 from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, memory
 
@@ -31,6 +31,7 @@ class Wardrobe:
         executor: runs the slow work.
         max_looks: largest number of looks.
         max_bytes: approximate limit of the memory of their pictures and undo steps, bytes.
+        max_faces: largest number of people in the picture who may wear a look; at first as many do.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Wardrobe:
         *,
         max_looks: int,
         max_bytes: int,
+        max_faces: int = 1,
     ) -> None:
         self.workshop = workshop
         self._put_on = put_on
@@ -54,6 +56,7 @@ class Wardrobe:
         self.looks = [self.active]
         self.enabled = True
         self.overlay: Overlay = "none"
+        self.faces = self.max_faces = max_faces
 
     def _new(self, name: str) -> Look:
         return Look(next(self._ids), name)
@@ -95,7 +98,7 @@ class Wardrobe:
     def settings(self) -> Settings:
         """The settings with which the active look is worn."""
         look = self.active
-        return Settings(look.mode, look.strength, self.enabled, self.overlay)
+        return Settings(look.mode, look.strength, self.enabled, self.overlay, self.faces)
 
     def look(self, look_id: int | None = None) -> Look:
         """Return a look by id, or the active look for None.
@@ -129,8 +132,17 @@ class Wardrobe:
             self._put_on()
 
     async def change(self, settings: Settings) -> None:
-        """Apply settings to the active look and the session. A new mode takes a moment to show."""
-        look = self.active
+        """Apply settings to the active look and the session. A new mode takes a moment to show.
+
+        Raises:
+            RequestError: more people should wear the look than this server allows.
+        """
+        if settings.faces > self.max_faces:
+            raise RequestError(
+                f"faces must be at most {self.max_faces} on this server, got {settings.faces}",
+                "start it with a larger --faces, 4 at most",
+            )
+        look, self.faces = self.active, settings.faces
         self.enabled, self.overlay, look.strength = settings.enabled, settings.overlay, settings.strength
         self._put_on()
         if settings.mode == look.mode:

@@ -19,7 +19,6 @@ class RecordConfig:
         piece_s: length of the source pieces that are edited anew, seconds.
         max_pieces: most source pieces that may wait; above it the refined recording pauses.
         matcher: matcher of the refined recording, see `Matcher.load`.
-        faces: largest number of people who wear the look in it, see `reference.PropagatorConfig`.
         max_mib: largest size of all recordings together, MiB. A recording ends when it is reached.
         always: whether each session is recorded from its first frame. False: only when its page asks.
 
@@ -31,7 +30,6 @@ class RecordConfig:
     piece_s: float = 2.0
     max_pieces: int = 900
     matcher: str = "auto"
-    faces: int = 1
     max_mib: int = 20_000
     always: bool = True
 

@@ -68,6 +68,7 @@ class _Pause:
 class _Worn:
     outfit: Outfit | None
     strength: float
+    faces: int = 1
 
 
 class Recorder:
@@ -123,9 +124,9 @@ class Recorder:
         """Record a picture that was sent, uint8 (H, W, 3). It is dropped as in `source`."""
         self._put(("live", image, captured_s))
 
-    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
-        """Set what is worn from the next frame on."""
-        self._put(_Worn(outfit if enabled else None, strength))
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float, faces: int = 1) -> None:
+        """Set what is worn from the next frame on, and by how many people at most."""
+        self._put(_Worn(outfit if enabled else None, strength, faces))
 
     def pause(self, on: bool) -> None:
         """Pause or go on. The file shows no gap."""
@@ -280,7 +281,7 @@ class Recorder:
             mode=worn.outfit.edit.mode if worn.outfit is not None else "auto",
             strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
             matcher=self._config.matcher,
-            faces=self._config.faces,
+            faces=worn.faces,
             fps=min(FPS[1], max(FPS[0], (frames - 1) / length_s)),
         )
         job.write(self.folder / name.replace(".source.ts", ".json"))

@@ -54,7 +54,7 @@ class Shelf:
         self._config, self._worker, self._executor = config, worker, executor
         self._session, self._changed = session, changed
         self._before: dict[str, Recorder] = {}  # ended recordings, whose pieces may still be edited anew
-        self._worn: tuple[Outfit | None, bool, float] = (None, True, 1.0)
+        self._worn: tuple[Outfit | None, bool, float, int] = (None, True, 1.0, 1)
         self._lent: dict[str, tuple[Path, float]] = {}
         self._turning = asyncio.Lock()
 
@@ -78,11 +78,11 @@ class Shelf:
         if (recorder := self.recorder) is not None:
             recorder.live(image, captured_s)
 
-    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float) -> None:
-        """Set what is worn from now on."""
-        self._worn = (outfit, enabled, strength)
+    def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float, faces: int = 1) -> None:
+        """Set what is worn from now on, and by how many people at most."""
+        self._worn = (outfit, enabled, strength, faces)
         if (recorder := self.recorder) is not None:
-            recorder.wear(outfit, enabled=enabled, strength=strength)
+            recorder.wear(outfit, enabled=enabled, strength=strength, faces=faces)
 
     async def begin(self) -> None:
         """Begin a recording.
@@ -103,8 +103,8 @@ class Shelf:
                 self.error = str(exc)
                 raise ConflictError(f"nothing can be recorded: {exc}") from exc
             self.error = ""
-            outfit, enabled, strength = self._worn
-            recorder.wear(outfit, enabled=enabled, strength=strength)
+            outfit, enabled, strength, faces = self._worn
+            recorder.wear(outfit, enabled=enabled, strength=strength, faces=faces)
             self.names.append(recorder.folder.name)
             self.recorder = recorder
         self._changed()

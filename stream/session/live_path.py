@@ -41,6 +41,7 @@ class LivePath:
             services.heavy,
             max_looks=services.config.max_looks,
             max_bytes=services.config.looks_mib * 2**20,
+            max_faces=services.config.faces,
         )
         self._id, self._virtual = session_id, services.virtual
         self._broadcast, self._shelf = broadcast, shelf
@@ -84,6 +85,7 @@ class LivePath:
             return
         enabled = wardrobe.enabled and not self.comparing
         outfit, strength = wardrobe.active.outfit, wardrobe.active.strength
+        pipeline.limit_faces(wardrobe.faces)
         pipeline.wear(outfit, enabled=enabled, strength=strength)
-        self._shelf.wear(outfit, enabled=enabled, strength=strength)
+        self._shelf.wear(outfit, enabled=enabled, strength=strength, faces=wardrobe.faces)
         pipeline.overlay = wardrobe.overlay == "confidence"

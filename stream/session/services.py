@@ -122,7 +122,6 @@ def _recording(config: ServerConfig) -> RecordConfig | None:
     recording = RecordConfig(
         folder=config.record,
         matcher=config.matcher,
-        faces=config.faces,
         max_mib=config.record_mib,
         always=not config.record_asked,
     )

@@ -282,7 +282,8 @@ function showRangeValues() {
   for (const output of document.querySelectorAll(".slider output")) {
     const range = byId(output.htmlFor.value);
     if (range.id.startsWith("brush")) continue;
-    const show = () => (output.textContent = `${range.value} %`);
+    const unit = range.dataset.unit ?? " %";
+    const show = () => (output.textContent = `${range.value}${unit}`);
     range.addEventListener("input", show);
     range.addEventListener("shown", show);
   }

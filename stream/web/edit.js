@@ -112,6 +112,7 @@ export function setUpEdit({ store, status }, uploadReference) {
     if (state) store.set({ state });
   });
   byId("strength").addEventListener("input", (event) => change({ strength: Number(event.target.value) / 100 }));
+  byId("faces").addEventListener("input", (event) => change({ faces: Number(event.target.value) }));
   for (const input of document.querySelectorAll('input[name="mode"]')) {
     input.addEventListener("change", () => change({ mode: input.value }));
   }
@@ -131,6 +132,11 @@ export function setUpEdit({ store, status }, uploadReference) {
     const strength = byId("strength");
     if (document.activeElement !== strength) strength.value = String(Math.round(edit.strength * 100));
     strength.dispatchEvent(new Event("shown"));
+    byId("people").hidden = state.max_faces < 2;
+    const faces = byId("faces");
+    faces.max = String(state.max_faces);
+    if (document.activeElement !== faces) faces.value = String(state.settings.faces);
+    faces.dispatchEvent(new Event("shown"));
     const mode = document.querySelector(`input[name="mode"][value="${edit.mode}"]`);
     if (mode) mode.checked = true;
   });

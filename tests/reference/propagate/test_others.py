@@ -194,6 +194,25 @@ def test_a_change_of_the_edit_reaches_everybody(stage: Stage, one_edited: Edit, 
     assert stream(stage.frame()).reason == "no edit yet"
 
 
+def test_fewer_may_wear_it_for_a_while(stage: Stage, stream: Stream) -> None:
+    frame = stage.frame()
+    stream(frame, 2)
+    stream.propagator.limit_faces(1)
+    result = stream(frame, 2)
+    assert result.others == ()
+    assert stray(result.image, frame, stage.faces[:1]) == 0
+    assert stream(stage.frame(left=False), 20).reason == "no face found", (
+        "the other one is not taken for them"
+    )
+    stream.propagator.limit_faces(2)
+    result = stream(frame, 8)
+    for face in stage.faces:
+        assert red(result.image, frame, face) > 40
+    for faces in (0, 3):
+        with pytest.raises(ValueError, match=f"faces must be 1 to 2, got {faces}"):
+            stream.propagator.limit_faces(faces)
+
+
 def test_strength_zero_leaves_everybody(stage: Stage, stream: Stream) -> None:
     outfit = stream.propagator.worn
     stream.propagator.put_on(outfit, strength=0.0)

@@ -85,6 +85,8 @@ SAMPLES = {"--udp-ports": "5-9", "--size": "640x480"}
         ("[serve]\nkeyframes = 'perhaps'", {}, "must be true or false, got 'perhaps'"),
         ("[serve]\nport = [1, 2]", {}, "takes one value"),
         ("", {"LIVERY_PORT": "many"}, "LIVERY_PORT: invalid literal"),
+        ("[serve]\nfaces = 5", {}, "must be 1 to 4 people who wear the look, got '5'"),
+        ("", {"LIVERY_FACES": "0"}, "must be 1 to 4 people who wear the look, got '0'"),
         ("", {"LIVERY_MATCHER": "magic"}, "LIVERY_MATCHER: must be one of auto, classical"),
         ("", {"LIVERY_CONFIG": "/nowhere/else.toml"}, "/nowhere/else.toml: no such file"),
     ],

@@ -84,6 +84,8 @@ KEYFRAME = {"image": "keyframe-1-1.png", "edited": "keyframe-1-1-edited.png", "m
         {"keyframes": [{**KEYFRAME, "made_s": 1e300}]},
         {"keyframes": [{"image": "a.png"}]},
         {"keyframes": 5},
+        {"faces": 5},
+        {"faces": "all"},
         {"fps": 1e308},
         {"fps": float("nan")},
         {"fps": -1},

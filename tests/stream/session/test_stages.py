@@ -39,6 +39,8 @@ class Slow:
     def workshop(self) -> Workshop:
         raise NotImplementedError
 
+    def limit_faces(self, faces: int) -> None: ...
+
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         pass
 

@@ -199,7 +199,7 @@ def test_a_session_is_recorded_live_and_made_anew(
         shown: list[Any] = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
     assert len(shown) == 40
     assert all(blue(image) > 80 for image in shown)
-    assert sorted(p.suffix for p in folder.iterdir()) == [".mp4", ".mp4", ".png", ".png"]
+    eventually(lambda: sorted(p.suffix for p in folder.iterdir()) == [".mp4", ".mp4", ".png", ".png"])
     status = recorder.status()
     assert (status.live, status.source, status.dropped, status.failed) == (20, 40, 0, 0)
 

@@ -59,6 +59,7 @@ class CrowdTracker:
         first: follows the first face. It is closed with this tracker only by its owner.
         most: largest number of faces, 2 to `MOST_FACES`.
         config: settings of the further faces; None for the defaults.
+        scan_s: interval at which new faces are looked for, seconds; 0 for every frame.
 
     Attributes:
         most: may be lowered between two frames, and raised again up to its first value.
@@ -72,11 +73,12 @@ class CrowdTracker:
         first: Callable[[Image, float], Landmarks | None],
         most: int,
         config: TrackerConfig | None = None,
+        scan_s: float = SCAN_S,
     ) -> None:
         if not 2 <= most <= MOST_FACES:
             raise ValueError(f"most must be 2 to {MOST_FACES} faces, got {most}")
         self._first, self.most = first, most
-        self._config = config or TrackerConfig()
+        self._config, self._scan_s = config or TrackerConfig(), scan_s
         self._seats = [_Seated(self._config) for _ in range(most)]
         self._boxes = FaceDetector()
         self._size = (0, 0)
@@ -117,7 +119,7 @@ class CrowdTracker:
         lost = any(found is None and one.seat.followed for one, found in kept.items())
         seen = {one: self._note(one, image, found) for one, found in kept.items()}
         self._make_room()
-        if lost or now_s - self._scanned_s >= SCAN_S:
+        if lost or now_s - self._scanned_s >= self._scan_s:
             self._scan(image, first, seen)
         there = sorted((one for one in self._seats if one.known is not None), key=lambda one: one.number)
         return first, [FurtherFace(one.number, seen.get(one)) for one in there]

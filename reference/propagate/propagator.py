@@ -13,7 +13,7 @@ from correspondence import (
     Prepared,
     check_image,
 )
-from correspondence.face.crowd import CrowdTracker, FurtherFace
+from correspondence.face.crowd import SCAN_S, CrowdTracker, FurtherFace
 from correspondence.face.landmarks import MOST_FACES
 from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit
@@ -108,7 +108,10 @@ class Propagator:
             composite=self.config.composite, references=references, fill=fill, split=self.config.split,
             faces=self.config.faces,
         )  # fmt: skip
-        self._crowd = None if self.config.faces < 2 else CrowdTracker(self._tracker, self.config.faces)
+        scan_s = SCAN_S if beside else 0.0
+        self._crowd = None
+        if self.config.faces > 1:
+            self._crowd = CrowdTracker(self._tracker, self.config.faces, scan_s=scan_s)
         fits = Fits(self._matcher, self.config.composite, make_worker(beside))
         self._faces = self.config.faces
         self._others = Others(self._matcher, self.config.fade_frames, fits)

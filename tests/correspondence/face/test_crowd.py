@@ -40,9 +40,9 @@ def scene(*faces: tuple[Image, tuple[int, int, int]]) -> Image:
 class Crowd:
     """A crowd tracker with its first tracker and a clock."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, **config: float) -> None:
         self.first = LandmarkTracker()
-        self.tracker = CrowdTracker(self.first, most)
+        self.tracker = CrowdTracker(self.first, most, **config)  # type: ignore[arg-type]
         self.now_s = 0.0
 
     def __call__(self, image: Image, frames: int = 1) -> tuple[Landmarks | None, list[FurtherFace]]:
@@ -139,6 +139,15 @@ def test_no_face_is_followed_twice(two: Crowd, face: Image, other: Image) -> Non
     for _ in range(15):
         first, further = two(moved)
         assert (first is not None) + len(seen(further)) <= 1
+
+
+@pytest.mark.parametrize(("scan_s", "frames"), [(0.0, 1), (0.35, 4)])
+def test_who_comes_is_found_at_the_next_scan(face: Image, other: Image, scan_s: float, frames: int) -> None:
+    crowd = Crowd(2, scan_s=scan_s)
+    assert crowd(scene((face, LEFT)))[1] == []
+    both = scene((face, LEFT), (other, RIGHT))
+    assert [len(crowd(both)[1]) for _ in range(4)] == [int(n >= frames) for n in range(1, 5)]
+    crowd.close()
 
 
 def test_four_are_followed_at_once(face: Image, other: Image) -> None:

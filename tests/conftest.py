@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _memory_is_given_back() -> Iterator[None]:
-    """After each file, hand the memory that glibc keeps for later back to the system: some GB in a whole run."""
+    """After each file, hand the memory that glibc keeps back to the system: some GB in a whole run."""
     yield
     gc.collect()
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):

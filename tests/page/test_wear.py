@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.page.frames import away_from_face, chroma, grab_both, lips
 VIOLET = "#6a2bd9"  # no lips are violet, and no codec makes them so
 VIOLET_AB = (57.0, -77.0)  # its CIELAB (a, b)
 WORN = 0.25  # share of the way to violet that only lipstick goes
+OFF = 0.1  # share of the way below which no lipstick is left
 SETTLED = 8.0  # mean difference of two codecs once their rate has risen, levels
 SOURCES = ["astronaut", pytest.param("portrait", marks=pytest.mark.portraits)]
 
@@ -48,14 +50,19 @@ def look(page: Page) -> Seen:
     )
 
 
-def look_until_worn(page: Page, tries: int = 10) -> Seen:
-    """The first look that finds the lipstick and a settled picture, or the last one."""
+def look_until(page: Page, right: Callable[[Seen], bool], tries: int = 20) -> Seen:
+    """The first look that is right, or the last one."""
     for _ in range(tries):
-        seen = look(page)
-        if seen.violet > WORN and seen.noise < SETTLED:
-            break
         page.wait_for_timeout(300)
+        seen = look(page)
+        if right(seen):
+            break
     return seen
+
+
+def worn_and_settled(seen: Seen) -> bool:
+    """The lipstick is there, and the picture is as sharp as it gets."""
+    return seen.violet > WORN and seen.noise < SETTLED
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -64,14 +71,13 @@ def test_lipstick_comes_back_on_the_lips_only_and_outlives_a_reload(desk: Desk, 
     start_camera(page)
     take_reference(page)
     paint_lips(page)
-    worn = look_until_worn(page)
+    worn = look_until(page, worn_and_settled)
     shoot(page, f"wear-{source}")
     page.click("#wear")
     page.wait_for_selector("#wear[aria-checked=false]")
-    page.wait_for_timeout(500)
-    off = look(page)
+    off = look_until(page, lambda seen: seen.violet < OFF)
     assert worn.violet > WORN, "the lips are not violet"
-    assert off.violet < 0.1, "switched off, the lips are still violet"
+    assert off.violet < OFF, "switched off, the lips are still violet"
     assert worn.noise < off.noise + 2, "the background differs by more than the codecs' noise"
     assert worn.shift < 3, "the background's colours moved"
     page.click("#wear")
@@ -82,7 +88,7 @@ def test_lipstick_comes_back_on_the_lips_only_and_outlives_a_reload(desk: Desk, 
     until(page, "document.getElementById('edited').videoWidth > 0")
     assert page.get_attribute("[data-preset=lipstick]", "aria-pressed") == "true"
     assert page.input_value("#preset-colour") == VIOLET
-    assert look_until_worn(page).violet > WORN, "after the reload the edit is gone"
+    assert look_until(page, worn_and_settled).violet > WORN, "after the reload the edit is gone"
     assert state_of(page)["edit"]["enabled"] is True
 
 

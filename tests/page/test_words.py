@@ -28,7 +28,8 @@ from tests.page.test_looks import PHONE
 from tests.page.test_page import overflow, tab_to
 from tests.reference.tiny_prompt import save_pix2pix
 
-LIMIT_MS = 120_000  # the process loads its libraries at the lowest priority
+LIMIT_MS = 300_000  # the process loads its libraries at the lowest priority
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")

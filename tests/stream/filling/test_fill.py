@@ -24,7 +24,8 @@ from stream.filling.types import JobError, Setup, WorkerConfig
 from stream.filling.worker import FillWorker
 from stream.offline.made import DirectFill
 
-WAIT_S = 150.0  # the worker runs when nothing else does
+WAIT_S = 300.0  # the worker runs when nothing else does
+pytestmark = pytest.mark.timeout(700)
 
 
 @pytest.fixture

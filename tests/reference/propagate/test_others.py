@@ -213,6 +213,20 @@ def test_fewer_may_wear_it_for_a_while(stage: Stage, stream: Stream) -> None:
             stream.propagator.limit_faces(faces)
 
 
+def test_frames_of_other_sizes_and_a_clock_that_starts_over(stage: Stage, stream: Stream) -> None:
+    stream(stage.frame(), 2)
+    for size in ((1, 1), (64, 64), (37, 501), (720, 1440)):
+        frame = cv2.resize(stage.frame(), size[::-1], interpolation=cv2.INTER_AREA)
+        result = stream(frame, 8)  # until the edit has faded in again
+        assert result.image.shape == frame.shape
+    for face in detect_faces(frame):
+        assert red(result.image, frame, face) > 40
+    stream.now_s = 0.0
+    result = stream(stage.frame(), 8)
+    for face in stage.faces:
+        assert red(result.image, stage.reference, face) > 40
+
+
 def test_strength_zero_leaves_everybody(stage: Stage, stream: Stream) -> None:
     outfit = stream.propagator.worn
     stream.propagator.put_on(outfit, strength=0.0)

@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
 from reference.edits.noise import stands_out, stored_exactly
-from reference.edits.placing import SEARCH_SIDE, Transform, find_place, misfit, refined, seen_at, size_of
+from reference.edits.placing import Transform, is_whole, misfit, refined, seen_at, size_of
+from reference.edits.rims import filled_rim, kernel_doubt
+from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.transfer import Transfer, fit_transfer
 from reference.errors import EditError
 
@@ -26,6 +28,7 @@ ALIKE = 0.1  # similarity below which the user is told that a picture of equal s
 DETAIL = 60.0  # gradient of luma (Sobel) from which a pixel counts as detail
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
+TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
 IDENTITY: Transform = np.eye(2, 3)
 
 
@@ -247,8 +250,11 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     seen, inside = seen_at(reference, size_of(edited), transform)
     change = edited.astype(np.float32) - seen
     placement = Placement.of(transform)
+    if abs(placement.turn_deg) > TURNED_DEG:
+        inside &= ~filled_rim(change, inside)
     note = _placed_note(reference, edited, placement)
-    if stored_exactly(seen, np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)):
+    left = np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)
+    if is_whole(transform) and stored_exactly(seen, left):
         back = _carried(change * inside[..., None], transform, size)
         return Alignment(_added(reference, back), note, placement)
     transfer = fit_transfer(seen, edited, inside) or Transfer.nothing(change.shape)
@@ -256,14 +262,22 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     back = _carried((change - transfer.detail) * inside[..., None], transform, size)
     tone = _carried(transfer.tone * inside[..., None], transform, size)
     known = _carried(rim.astype(np.float32), transform, size) > 0.99
-    image, told = _cleaned(reference, back, tone, known)
+    doubt = None
+    if not is_whole(transform):
+        doubt = _carried(kernel_doubt(reference, edited, transform), transform, size)
+    image, told = _cleaned(reference, back, tone, known, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)
 
 
-def _cleaned(reference: Image, change: Float, tone: Float, known: Bool) -> tuple[Image, str | None]:
-    """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone."""
+def _cleaned(
+    reference: Image, change: Float, tone: Float, known: Bool, doubt: Float | None = None
+) -> tuple[Image, str | None]:
+    """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
+
+    `doubt` is the part of the change that resampling may have made, levels, float32 (H, W).
+    """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
-    found = stands_out(reference, change - tone, known)
+    found = stands_out(reference, change - tone, known, doubt)
     note = None
     if found.any():
         change = change - tone

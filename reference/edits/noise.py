@@ -30,6 +30,7 @@ GROW = 3.0  # from there an edit reaches as far as this many noise floors are ex
 GROW_LEVELS = (0.8, 0.7)  # ... and these levels (luma, chroma)
 RING, RING_FROM, RING_PX = 0.08, 5.0, 8  # share of a change above so many floors that rings, and its reach
 CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is clipped; its mean moves by this share of it
+DOUBT = np.array([1.0, 0.5, 0.5], np.float32)  # share of the doubt that luma and chroma have
 PERCENTILES = (50.0, 75.0, 80.0)  # of the noise, by round; what was found is left out of the next round
 ROUNDING = 0.35  # standard deviation of rounding to whole levels
 SPREAD_PX, RIM_PX = (
@@ -69,13 +70,17 @@ def _blocks(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return plane.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK)
 
 
-def stands_out(reference: Image, residual: Float, valid: Bool | None = None) -> Bool:
+def stands_out(
+    reference: Image, residual: Float, valid: Bool | None = None, doubt: Float | None = None
+) -> Bool:
     """Finds where a difference is an edit and not the noise of saving.
 
     Args:
         reference: RGB uint8 (H, W, 3).
         residual: edited - reference, levels, float32 (H, W, 3).
         valid: where the edited picture shows the reference, bool (H, W); everywhere when None.
+        doubt: a difference that resampling may have made and that is subtracted, levels, float32 (H, W); 0
+            when None.
 
     Returns:
         bool (H, W).
@@ -107,6 +112,9 @@ def stands_out(reference: Image, residual: Float, valid: Bool | None = None) -> 
             else:
                 share = cv2.GaussianBlur(clipped, (0, 0), scale)[..., None]
                 bias = _rung(ycc, single) + ONE_SIDED * share * single
+            if doubt is not None:
+                unsure = doubt if scale <= 0 else cv2.GaussianBlur(doubt, (0, 0), scale)
+                bias = np.maximum(bias, unsure[..., None] * DOUBT)
             found |= _coherent(average, floor, bias, left, at)
     return found
 

@@ -15,6 +15,8 @@ ROUNDS = 12  # largest number of rounds of the robust fit
 SLIGHT = 8.0  # a larger tone is an edit, levels
 TILES = 4  # tiles along each side of the picture; a global change is visible in most of them
 AGREEING = 0.7  # share of the tiles in which the fit must reduce the difference
+EDITED = 3.0  # a tile whose residual is this many times what the fit changes is mostly edited: it has no vote
+VOTING = 0.3  # least share of the tiles that must have a vote
 TELLING = 0.5  # mean change by the fit below which a tile has no vote, levels, luma and chroma together
 BETTER = 0.93  # the fit must reduce the difference to at most this share
 TUKEY = 4.685  # constant of Tukey's biweight
@@ -122,16 +124,20 @@ def _explains(pair: tuple[Float, Float], where: Bool) -> bool:
     `pair` holds the difference without the fit, and the residual with it.
     """
     h, w = where.shape
-    votes = []
+    votes, tiles = [], 0
     for rows in np.array_split(np.arange(h), TILES):
         for cols in np.array_split(np.arange(w), TILES):
             tile = np.ix_(rows, cols)
             inside = where[tile]
             if inside.mean() < 0.2:
                 continue
-            if float(np.abs(pair[0][tile] - pair[1][tile]).sum(axis=2)[inside].mean()) < TELLING:
+            tiles += 1
+            change = float(np.abs(pair[0][tile] - pair[1][tile]).sum(axis=2)[inside].mean())
+            if change < TELLING:
                 continue
             without, rest = (float(np.abs(r[tile]).sum(axis=2)[inside].mean()) for r in pair)
             medians = [float(np.median(np.abs(r[tile]).sum(axis=2)[inside])) for r in pair]
+            if min(rest, medians[1]) > EDITED * change:
+                continue
             votes.append(medians[1] <= BETTER * medians[0] or rest <= BETTER * without)
-    return len(votes) > 0 and float(np.mean(votes)) >= AGREEING
+    return len(votes) > VOTING * tiles and float(np.mean(votes)) >= AGREEING

@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from correspondence import Image
 from reference import Edit, EditError, Placement, align_edited
-from tests.strangers.saved import moved, overlap, resized, stored, with_lips
+from tests.strangers.saved import moved, overlap, resized, stored, with_blush, with_lips
 
 CROPS = {  # x, y, width, height
     "of the same shape": (20, 9, 470, 470),
@@ -64,6 +65,34 @@ def test_a_slight_turn_is_undone(astronaut: Image, turn: float) -> None:
     aligned = align_edited(astronaut, stored(moved(with_lips(astronaut), 1.0, -2.0, turn), "JPEG", 90))
     assert aligned.placement.turn_deg == pytest.approx(-turn, abs=0.05)
     assert 0.003 < share(astronaut, aligned.image) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("border", "turn"),
+    [(cv2.BORDER_REPLICATE, -1.2), (cv2.BORDER_REPLICATE, 1.6), (cv2.BORDER_CONSTANT, 1.6)],
+)
+def test_what_is_filled_in_beside_a_turned_picture_is_no_edit(
+    astronaut: Image, border: int, turn: float
+) -> None:
+    crop = cut(with_lips(astronaut), (16, 8, 480, 480))
+    matrix = cv2.getRotationMatrix2D((239.5, 239.5), turn, 1.0)
+    turned = cv2.warpAffine(
+        crop, matrix, (480, 480), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(255, 255, 255)
+    )
+    found = Edit(astronaut, align_edited(astronaut, np.asarray(turned, np.uint8)).image).mask > 0.5
+    assert overlap(Edit(astronaut, with_lips(astronaut)).mask > 0.5, found) >= 0.8
+
+
+@pytest.mark.parametrize("size", [(448, 448), (453, 452), (512, 500)])
+@pytest.mark.parametrize("kernel", [Pillow.Resampling.BILINEAR, Pillow.Resampling.LANCZOS])
+def test_the_kernel_of_a_resized_picture_makes_no_edit(
+    astronaut: Image, size: tuple[int, int], kernel: Pillow.Resampling
+) -> None:
+    crop = Pillow.fromarray(cut(with_blush(astronaut), (40, 20, 450, 450)))
+    aligned = align_edited(astronaut, np.asarray(crop.resize(size, kernel), np.uint8))
+    assert (aligned.placement.x, aligned.placement.y) == pytest.approx((40, 20), abs=0.1)
+    truth = Edit(astronaut, with_blush(astronaut)).mask > 0.5
+    assert overlap(truth, Edit(astronaut, aligned.image).mask > 0.5) >= 0.8
 
 
 @pytest.mark.parametrize("x", [-0.5, 0.5, 1.0, 2.0])

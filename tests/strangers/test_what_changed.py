@@ -86,3 +86,14 @@ def test_a_tone_beside_an_edit_is_told(astronaut: Image) -> None:
     note = align_edited(astronaut, edited).note
     assert note is not None
     assert "slight tone" in note
+
+
+@pytest.mark.parametrize("gains", [(1.02, 0.985, 0.98), (0.98, 1.0, 1.02)])
+def test_a_tone_beside_an_edit_of_a_third_of_the_picture_is_no_edit(
+    astronaut: Image, gains: tuple[float, float, float]
+) -> None:
+    clean = astronaut.copy()
+    clean[100:400, 120:400] = 0.3 * clean[100:400, 120:400] + 0.7 * np.array([40, 60, 190])
+    saved = stored(np.clip(np.rint(clean * gains - 2), 0, 255).astype(np.uint8), "JPEG", 97)
+    found = Edit(astronaut, align_edited(astronaut, saved).image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.8

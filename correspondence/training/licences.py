@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 UNSTATED = ("", "none-stated", "none", "unknown")
 
@@ -73,3 +74,21 @@ def check_found(wanted: frozenset[str], stated: Iterable[str], kept: int) -> Non
     if not kept:
         there = ", ".join(sorted({licence or "none stated" for licence in stated}))
         raise ValueError(f"nothing is under {', '.join(sorted(wanted))}; the material states: {there}")
+
+
+def check_start(path: Path, allowed: Iterable[str] | None, stated: Sequence[str] | None) -> None:
+    """Check that training may begin with some weights.
+
+    Args:
+        path: file of the weights, for the message.
+        allowed: result of `parse`. None allows all.
+        stated: licences of the material that the weights were trained on. None: it was not limited.
+
+    Raises:
+        ValueError: the weights were trained on material that is not allowed.
+    """
+    if allowed is not None and not set(allowed).issuperset(stated or ("any licence",)):
+        raise ValueError(
+            f"--licences {','.join(sorted(allowed))}: {path} was trained on material under "
+            f"{', '.join(stated or ('any licence',))}; begin without it"
+        )

@@ -7,6 +7,7 @@ faces with the mask of the cover. Held-out material is marked, see `HeldOut`.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.training import data
+from correspondence.training import data, licences
 from correspondence.training.cover.occluders import (
     POOL_PER_FACE,
     POOL_SIDE,
@@ -27,6 +28,7 @@ from correspondence.training.cover.occluders import (
     Find,
     HeldOut,
     manifest_rows,
+    permitted,
     read_covers,
     read_pictures,
     read_signing,
@@ -38,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 EVERY, MOST = 9, 18  # every 9th frame of a clip is taken, at most 18
 HAND_NEAR = 0.15  # a frame with a hand this near to the face's box, face sizes, does not count as uncovered
+LICENCES = "licences.json"  # of a cache, what it was limited to; missing where it was not
 Near = Callable[[Image, Float], bool]
 
 
@@ -65,6 +68,7 @@ def prepare(
     hands: Hands,
     find: Find | None = None,
     held: HeldOut | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> None:
     """Write the cache.
 
@@ -75,17 +79,55 @@ def prepare(
         hands: finds hands. Frames with a hand near the face do not count as uncovered.
         find: finds landmarks of a picture, float32 (478, 3) in pixels, or None. MediaPipe's by default.
         held: what is held out.
+        allowed: accepted licences (`licences.parse`) of all that is read. None accepts all.
 
     Raises:
-        ValueError: a folder has no manifest, or a clip cannot be read.
+        ValueError: a folder has no manifest, a clip cannot be read, or the portraits have nothing to train on
+            or nothing unseen under these licences.
     """
-    manifest_rows(occluders)  # raises before the work begins
+    covers = manifest_rows(occluders)  # raises before the work begins
+    seen, unseen = _portraits(portraits, allowed)
+    if not any(permitted(row, allowed) for row in covers):
+        logger.warning("no cover is under these licences: drawn ones alone are trained on")
     find, near = find or one_face(), hand_near(hands)
     out.mkdir(parents=True, exist_ok=True)
-    _write_covers(occluders, out, held or HeldOut(), find, hands)
-    clips = sorted((portraits / "train").glob("*.mp4"))
-    _write_faces(clips + sorted((portraits / "stills").glob("*.jpg")), out / "faces.npz", find, near)
-    _write_faces(sorted((portraits / "val").glob("*.mp4")), out / "unseen.npz", find, near)
+    (out / LICENCES).unlink(missing_ok=True)
+    _write_covers(occluders, out, held or HeldOut(), find, hands, allowed)
+    _write_faces(seen, out / "faces.npz", find, near)
+    _write_faces(unseen, out / "unseen.npz", find, near)
+    if allowed is not None:
+        (out / LICENCES).write_text(json.dumps(sorted(allowed)), encoding="utf-8")
+
+
+def _portraits(folder: Path, allowed: frozenset[str] | None) -> tuple[list[Path], list[Path]]:
+    """List the clips and photos to train on, and the unseen clips, as far as their licences permit."""
+    seen = sorted((folder / "train").glob("*.mp4")) + sorted((folder / "stills").glob("*.jpg"))
+    unseen = sorted((folder / "val").glob("*.mp4"))
+    if allowed is None:
+        return seen, unseen
+    stated = {folder / row["file"]: row.get("licence") or "" for row in manifest_rows(folder)}
+    kept = []
+    for paths in (seen, unseen):
+        kept.append([path for path in paths if licences.permits(allowed, stated.get(path, ""))])
+        licences.check_found(allowed, (stated.get(path, "") for path in paths), len(kept[-1]))
+    return kept[0], kept[1]
+
+
+def check_licences(cache: Path, allowed: frozenset[str] | None) -> None:
+    """Check that a cache holds nothing but material under `allowed` (`licences.parse`). None accepts all.
+
+    Raises:
+        ValueError: the cache was made of other material.
+    """
+    if allowed is None:
+        return
+    path = cache / LICENCES
+    made = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else ["any licence"]
+    if not allowed.issuperset(made):
+        raise ValueError(
+            f"--licences {','.join(sorted(allowed))}: the cache in {cache} holds material under "
+            f"{', '.join(made)}; make another with --prepare, --cache and the same --licences"
+        )
 
 
 def one_face() -> Find:
@@ -143,18 +185,20 @@ def _write_faces(paths: list[Path], out: Path, find: Find, near: Near) -> None:
     np.savez(out, **tables)
 
 
-def _write_covers(folder: Path, out: Path, held: HeldOut, find: Find, hands: Hands) -> None:
+def _write_covers(
+    folder: Path, out: Path, held: HeldOut, find: Find, hands: Hands, allowed: frozenset[str] | None
+) -> None:
     covers: dict[str, Any] = {
         f"{c.kind}/{int(c.held)}/{c.name}": _png(cv2.cvtColor(c.picture, cv2.COLOR_RGBA2BGRA))
-        for c in read_covers(folder, held)
+        for c in read_covers(folder, held, allowed)
     }
     pictures: dict[str, Any] = {}
     taken = [
         folder / r["file"]
         for r in manifest_rows(folder)
-        if r["kind"] == "clip" and not held.holds("clip", r["source_repo"])
+        if r["kind"] == "clip" and not held.holds("clip", r["source_repo"]) and permitted(r, allowed)
     ]
-    for p in (*read_pictures(folder, find, held), *read_signing(taken, find, hands)):
+    for p in (*read_pictures(folder, find, held, allowed), *read_signing(taken, find, hands)):
         key = f"{int(p.held)}/{p.name}"
         pictures[f"{key}/image"], pictures[f"{key}/points"] = _jpeg(p.image), p.points
         unsure = np.zeros_like(p.mask) if p.unsure is None else p.unsure

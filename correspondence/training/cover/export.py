@@ -36,7 +36,8 @@ def export_cover(network: CoverNetwork, folder: Path, facts: dict[str, Any] | No
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = halved_state(network.state_dict())
-    torch.save({"state": state, "widths": network.sizes.widths}, folder / STATE)
+    limits = (facts or {}).get("licences")
+    torch.save({"state": state, "widths": network.sizes.widths, "licences": limits}, folder / STATE)
     fixed = CoverNetwork(network.sizes)
     fixed.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in state.items()})
     inputs = (torch.zeros(1, 6, SIDE, SIDE),)
@@ -48,27 +49,25 @@ def export_cover(network: CoverNetwork, folder: Path, facts: dict[str, Any] | No
     )
 
 
-def read_network(path: Path) -> CoverNetwork:
-    """Read the network of a `best.pt`, or of a model folder's `state.pt`.
-
-    Raises:
-        WeightsError: there is no such file, or it holds another network.
-    """
-    return _read(path)[0]
-
-
 def export_file(path: Path, folder: Path) -> None:
     """Export a `best.pt` as a model folder.
 
     Raises:
         WeightsError: there is no such file, or it holds another network.
     """
-    network, saved = _read(path)
+    network, saved = read_saved(path)
     facts = {"steps": saved["step"], "seconds": round(saved["seconds"]), "held_out": saved["rows"]}
+    if saved.get("licences") is not None:
+        facts["licences"] = list(saved["licences"])
     export_cover(network, folder, facts)
 
 
-def _read(path: Path) -> tuple[CoverNetwork, dict[str, Any]]:
+def read_saved(path: Path) -> tuple[CoverNetwork, dict[str, Any]]:
+    """Read a `best.pt`, or a model folder's `state.pt`: the network, and all that stands beside it.
+
+    Raises:
+        WeightsError: there is no such file, or it holds another network.
+    """
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: give a best.pt of `livery train cover`")
     saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.cover.crop import carried, crop_matrix, cut
-from correspondence.training import data
+from correspondence.training import data, licences
 from correspondence.training.cover.signing import Hands, hand_masks
 from correspondence.types import Float, Image
 
@@ -103,12 +103,20 @@ def manifest_rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
+def permitted(row: dict[str, str], allowed: frozenset[str] | None) -> bool:
+    """Whether a row's licence is among `allowed` (`licences.parse`). None permits all."""
+    return allowed is None or licences.permits(allowed, row.get("licence") or "")
+
+
+def read_covers(
+    folder: Path, held: HeldOut | None = None, allowed: frozenset[str] | None = None
+) -> list[Cover]:
     """Read the cut-out covers of a folder, resized to at most `SPRITE` pixels.
 
     Args:
         folder: folder with `MANIFEST.csv` and the files that it lists.
         held: what is for measuring only.
+        allowed: accepted licences (`licences.parse`). None accepts all. It does not change what is held out.
 
     Raises:
         ValueError: there is no manifest.
@@ -126,19 +134,24 @@ def read_covers(folder: Path, held: HeldOut | None = None) -> list[Cover]:
         name = "mask" if "face mask" in row["what_was_done"] else kind
         name = "glasses" if "virtual-glasses" in source else name
         apart = apart or (kind == "object" and objects % held.each == 0)
+        if not permitted(row, allowed):
+            continue
         whole: Any = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         picture = cv2.cvtColor(_smaller(whole), cv2.COLOR_BGRA2RGBA)
         covers.append(Cover(path.stem, name, picture, apart))
     return covers
 
 
-def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list[Covered]:
+def read_pictures(
+    folder: Path, find: Find, held: HeldOut | None = None, allowed: frozenset[str] | None = None
+) -> list[Covered]:
     """Read the real covered faces of a folder. Pictures in which no face is found are left out.
 
     Args:
         folder: folder with `MANIFEST.csv` and the files that it lists.
         find: finds landmarks of a picture, float32 (478, 3) in pixels, or None.
         held: what is for measuring only.
+        allowed: accepted licences (`licences.parse`). None accepts all.
 
     Raises:
         ValueError: there is no manifest.
@@ -146,7 +159,7 @@ def read_pictures(folder: Path, find: Find, held: HeldOut | None = None) -> list
     held, out = held or HeldOut(), []
     for row in manifest_rows(folder):
         path = folder / row["file"]
-        if row["kind"] != "cover":
+        if row["kind"] != "cover" or not permitted(row, allowed):
             continue
         seen: Any = cv2.imread(str(path))
         image = cv2.cvtColor(seen, cv2.COLOR_BGR2RGB)

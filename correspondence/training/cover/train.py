@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from correspondence.cover.network import CoverNetwork, CoverSizes
+from correspondence.training import licences
 from correspondence.training.cover import data
-from correspondence.training.cover.export import export_file, read_network
+from correspondence.training.cover.export import export_file, read_saved
 from correspondence.training.cover.kept import Kept
 from correspondence.training.cover.measures import Bytes, CoverCase, cases, score, table
 from correspondence.training.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
@@ -60,6 +61,7 @@ class CoverTrainConfig:
     table_every: int = 1000  # steps
     save_every_s: float = 240.0
     table_pairs: int = 60  # pairs of each held-out case
+    licences: tuple[str, ...] | None = None  # of all that is trained on; None for any
 
     def __post_init__(self) -> None:
         if self.minutes <= 0 or self.rate <= 0:
@@ -151,8 +153,11 @@ class CoverTrainer:
 
         Raises:
             WeightsError: there is no such file, or it holds another network.
+            ValueError: it was trained on material that `config.licences` does not name.
         """
-        self.network.load_state_dict(read_network(path).state_dict())
+        network, saved = read_saved(path)
+        licences.check_start(path, self.config.licences, saved.get("licences"))
+        self.network.load_state_dict(network.state_dict())
         self.average = Average(self.network, self.config.average)
 
     def save(self, path: Path) -> None:
@@ -174,11 +179,12 @@ class CoverTrainer:
         """Continue from a saved state.
 
         Raises:
-            ValueError: there is no such file.
+            ValueError: there is no such file, or it was trained on material that `config.licences` lacks.
         """
         if not path.is_file():
             raise ValueError(f"nothing to resume: no {path}")
         said: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        licences.check_start(path, self.config.licences, said["config"].get("licences"))
         self.network.load_state_dict(said["network"])
         self.average.state, self.average.count = said["average"], said["count"]
         self.optimiser.load_state_dict(said["optimiser"])
@@ -263,6 +269,7 @@ def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
     if number < trainer.best:
         trainer.best = number
         best = {"state": network.state_dict(), "widths": trainer.config.widths}
+        best["licences"] = trainer.config.licences
         torch.save(
             {**best, "step": trainer.step, "seconds": trainer.seconds, "rows": rows}, out / "best.part"
         )
@@ -302,6 +309,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
+    licences.add_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -315,13 +323,15 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 "--prepare also needs a folder of covers and a model of hands: --occluders, --hands"
             )
-        data.prepare(args.prepare, args.occluders, args.cache, hands_of(args.hands))
+        data.prepare(args.prepare, args.occluders, args.cache, hands_of(args.hands), allowed=args.licences)
         return 0
     if args.export is not None:
         export_file(args.export, args.out / "model")
         return 0
     names = ("minutes", "batch", "rate", "threads", "seed")
-    config = CoverTrainConfig(**{name: getattr(args, name) for name in names})
+    data.check_licences(args.cache, args.licences)
+    limits = None if args.licences is None else tuple(sorted(args.licences))
+    config = CoverTrainConfig(**{name: getattr(args, name) for name in names}, licences=limits)
     covers, pictures = (
         data.load_covers(args.cache / "covers.npz"),
         data.load_pictures(args.cache / "pictures.npz"),

@@ -51,7 +51,10 @@ def blob_over(image: Image, at: Float, radius: float) -> tuple[Image, Float]:
 
 
 def write_occluders(folder: Path, face: Image) -> None:
-    """A folder of covers: two hands, six objects, and two covered pictures, of which one is held out."""
+    """A folder of covers: two hands, six objects, and two covered pictures, of which one is held out.
+
+    Objects with an even number are under MIT, the rest states no licence.
+    """
     folder.mkdir()
     rows = []
 
@@ -64,7 +67,9 @@ def write_occluders(folder: Path, face: Image) -> None:
             picture = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
         file = f"{name}.{'jpg' if kind == 'cover' else 'png'}"
         cv2.imwrite(str(folder / file), picture)
-        rows.append({"file": file, "kind": kind, "source_repo": source, "path": path, "what_was_done": ""})
+        licence = "MIT" if name in ("object_0", "object_2", "object_4") else "none stated"
+        row = {"file": file, "kind": kind, "source_repo": source, "path": path, "what_was_done": ""}
+        rows.append({**row, "licence": licence})
 
     add("hand_a", "hand", "someone/hands", "a.mp4")
     add("hand_b", "hand", "Sheherazade8/hands", "b.jpg")

@@ -59,6 +59,45 @@ def test_a_cache_comes_back_as_it_was_made(tmp_path: Path, astronaut: Image, fac
     np.testing.assert_allclose(loaded["cover_a"].points, made["cover_a"].points)
 
 
+def test_only_permitted_material_reaches_the_cache(tmp_path: Path, astronaut: Image, face: Landmarks) -> None:
+    write_occluders(tmp_path / "o", astronaut)
+    portraits, cache = tmp_path / "p", tmp_path / "c"
+    for part in ("train", "val", "stills"):
+        (portraits / part).mkdir(parents=True)
+    for name in ("a", "b"):
+        cv2.imwrite(str(portraits / "stills" / f"{name}.jpg"), cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR))
+    manifest = portraits / "MANIFEST.csv"
+    manifest.write_text("file,licence\nstills/a.jpg,CC BY 4.0\nstills/b.jpg,CC BY-NC\n", encoding="utf-8")
+    free = frozenset({"mit", "cc-by"})
+
+    def prepare(out: Path, allowed: frozenset[str] | None) -> None:
+        data.prepare(
+            portraits, tmp_path / "o", out, lambda image: [], lambda image: face.points, None, allowed
+        )
+
+    with pytest.raises(ValueError, match="nothing is under cc-by, mit"):
+        prepare(cache, free)  # nothing unseen
+    clip = portraits / "val" / "v.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 25, (512, 512))
+    writer.write(cv2.cvtColor(astronaut, cv2.COLOR_RGB2BGR))
+    writer.release()
+    with manifest.open("a", encoding="utf-8") as file:
+        file.write("val/v.mp4,MIT\n")
+    prepare(cache, free)
+    assert data.load_faces(cache / "faces.npz").names == ("stills/a.jpg",)
+    covers = {c.name: c.held for c in data.load_covers(cache / "covers.npz")}
+    assert covers == {"object_0": False, "object_2": False, "object_4": True}  # held out as without a limit
+    assert data.load_pictures(cache / "pictures.npz") == []
+    data.check_licences(cache, free)
+    data.check_licences(cache, None)
+    data.check_licences(cache, frozenset({"mit", "cc-by", "apache-2.0"}))
+    with pytest.raises(ValueError, match="holds material under cc-by, mit; make another with --prepare"):
+        data.check_licences(cache, frozenset({"mit"}))
+    prepare(cache, None)
+    with pytest.raises(ValueError, match="holds material under any licence"):
+        data.check_licences(cache, free)
+
+
 def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"MANIFEST\.csv"):
         data.prepare(tmp_path, tmp_path, tmp_path / "c", lambda image: [], lambda image: None)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 from pathlib import Path
 
@@ -9,12 +11,14 @@ import torch
 
 from correspondence import Landmarks
 from correspondence.cover.weights import STATE
-from correspondence.training.cover.export import export_cover
+from correspondence.training.cover import train as cover_training
+from correspondence.training.cover.export import export_cover, export_file
 from correspondence.training.cover.kept import Kept
 from correspondence.training.cover.measures import CoverCase, auroc, cases, table
 from correspondence.training.cover.pairs import CoverPair, CoverPairs
 from correspondence.training.cover.train import CoverTrainConfig, CoverTrainer, loss_of, train
 from correspondence.types import Image
+from stream.cli.options import TRAININGS
 from tests.correspondence.cover.material import disc_cover, faces_of
 
 TINY = CoverTrainConfig(
@@ -53,6 +57,48 @@ def test_training_begins_with_a_models_state(tmp_path: Path) -> None:
     other.begin_with(tmp_path / "model" / STATE)
     for name, value in trainer.network.state_dict().items():
         assert torch.allclose(other.network.state_dict()[name].float(), value.float(), atol=1e-3), name
+
+
+def test_weights_of_other_material_are_no_start_for_free_ones(
+    tmp_path: Path, astronaut: Image, face: Landmarks
+) -> None:
+    free = CoverTrainConfig(**{**TINY_DICT, "licences": ("cc-by", "mit")})
+    faces = faces_of(astronaut, face)
+    made = train(free, CoverPairs(faces, [], []), cases(faces, [], [], 2), tmp_path / "free")  # drawn alone
+    export_file(tmp_path / "free" / "best.pt", tmp_path / "model")
+    card = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
+    assert card["licences"] == ["cc-by", "mit"]
+    for path in (tmp_path / "free" / "best.pt", tmp_path / "model" / STATE):
+        CoverTrainer(free).begin_with(path)
+    CoverTrainer(free).load(tmp_path / "free" / "last.pt")
+    assert made.step >= 1
+    less = CoverTrainer(CoverTrainConfig(**{**TINY_DICT, "licences": ("mit",)}))
+    with pytest.raises(ValueError, match=r"best\.pt was trained on material under cc-by, mit"):
+        less.begin_with(tmp_path / "free" / "best.pt")
+    with pytest.raises(ValueError, match=r"last\.pt was trained on material under cc-by, mit"):
+        less.load(tmp_path / "free" / "last.pt")
+    unlimited = CoverTrainer(TINY)
+    unlimited.save(tmp_path / "any.pt")
+    export_cover(unlimited.averaged(), tmp_path / "any")
+    with pytest.raises(ValueError, match="under any licence"):
+        CoverTrainer(free).load(tmp_path / "any.pt")
+    with pytest.raises(ValueError, match="under any licence"):
+        CoverTrainer(free).begin_with(tmp_path / "any" / STATE)
+
+
+@pytest.mark.parametrize("name", sorted(set(TRAININGS) - {"graphs"}))  # which trains nothing
+def test_each_training_can_be_limited_to_licences(name: str) -> None:
+    parser = argparse.ArgumentParser()
+    importlib.import_module(TRAININGS[name]).configure(parser)
+    needed = ["--cache", "c", "--out", "o", *(("--autoencoder", "a") if name == "denoiser" else ())]
+    assert parser.parse_args([*needed, "--licences", "MIT,CC BY"]).licences == {"mit", "cc-by"}
+
+
+def test_the_command_refuses_a_cache_of_other_material(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    cover_training.configure(parser)
+    with pytest.raises(ValueError, match=r"holds material under any licence; make another with --prepare"):
+        cover_training.run(parser.parse_args(["--cache", str(tmp_path), "--licences", "mit"]))
 
 
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:

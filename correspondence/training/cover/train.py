@@ -268,7 +268,7 @@ def measure(trainer: CoverTrainer, held: list[CoverCase], out: Path) -> None:
     logger.info("step %d, %.0f s: score %.4f", trainer.step, trainer.seconds, number)
     if number < trainer.best:
         trainer.best = number
-        best = {"state": network.state_dict(), "widths": trainer.config.widths}
+        best: dict[str, Any] = {"state": network.state_dict(), "widths": trainer.config.widths}
         best["licences"] = trainer.config.licences
         torch.save(
             {**best, "step": trainer.step, "seconds": trainer.seconds, "rows": rows}, out / "best.part"

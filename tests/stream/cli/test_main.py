@@ -46,7 +46,8 @@ def test_help_is_quick_and_names_every_verb() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from stream.cli.main import RUNS, parser; parser(RUNS)[0].format_help();"
-        "print({'mediapipe', 'cv2', 'av', 'aiortc', 'numpy', 'torch'} & set(sys.modules))"
+        "print({'mediapipe', 'cv2', 'av', 'aiortc', 'aiohttp', 'numpy', 'scipy', 'skimage', 'PIL',"
+        "'matplotlib', 'onnxruntime', 'psutil', 'torch'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

@@ -99,6 +99,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
 
 
+def judged_code() -> list[Path]:
+    """Return the files whose change makes finished parts stale: the matchers and what judges them."""
+    return [*(ROOT / "correspondence").rglob("*.py"), *(ROOT / "benchmarks" / "matching").glob("*.py")]
+
+
 class Bench:
     """One run: its clips, its pairs with known field, and its rows."""
 
@@ -109,9 +114,7 @@ class Bench:
         if not self.paths:
             raise ValueError(f"none of {args.clips} is a val clip: choose from {[p.stem for p in paths]}")
         kept = {k: vars(args)[k] for k in ("frames", "stride", "clips", "last_third")}
-        code = [*(ROOT / "correspondence").glob("*.py")]
-        code += [ROOT / "benchmarks" / f"{n}.py" for n in ("metrics", "measures", "methods", "truth")]
-        self.store = Store(args.cache, stamp(kept, code), args.fresh)
+        self.store = Store(args.cache, stamp(kept, judged_code()), args.fresh)
         self.rows = self._rows()
         named = models(args.models)
         self.weights = {name: digest(model.folder / "model.json")[:12] for name, model in named}

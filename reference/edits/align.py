@@ -28,6 +28,7 @@ ALIKE = 0.1  # similarity below which the user is told that a picture of equal s
 DETAIL = 60.0  # gradient of luma (Sobel) from which a pixel counts as detail
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
+SCALED = 0.002  # from this change of scale on, the kernel's effect varies over the picture and is no detail
 TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
 IDENTITY: Transform = np.eye(2, 3)
 
@@ -263,7 +264,7 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     tone = _carried(transfer.tone * inside[..., None], transform, size)
     known = _carried(rim.astype(np.float32), transform, size) > 0.99
     doubt = None
-    if not is_whole(transform):
+    if max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED:
         doubt = _carried(kernel_doubt(reference, edited, transform), transform, size)
     image, told = _cleaned(reference, back, tone, known, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)

@@ -93,9 +93,9 @@ async def test_4k_input_is_edited_too() -> None:
     async with serving() as server:
         client = await server.open()
         async with publishing(client, lambda _: still, fps=2):
-            await until(lambda: server.session(client).stills.newest is not None, 30)  # decoded, converted
+            await until(lambda: server.session(client).stills.newest is not None, 120)  # decoded, converted
             state = await client.ok("POST", "/reference", json={})
             assert (state["source"]["width"], state["reference"]["width"]) == (3840, 3840)
             await client.ok("POST", "/preset", json=LIPSTICK)
-            await until(lambda: server.session(client).status.stats()["coverage"] is not None, 30)
+            await until(lambda: server.session(client).status.stats()["coverage"] is not None, 120)
             assert server.session(client).status.stats()["failed"] == {}

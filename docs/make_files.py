@@ -29,12 +29,10 @@ def page() -> str:
     """Returns the page's text."""
     parts = [HEAD]
     for package in PACKAGES:
-        folders = sorted({path.parent for path in _files(package)})
-        for folder in folders:
+        files = sorted(_files(package), key=lambda path: (path.parent, path.name))
+        for folder, inside in groupby(files, key=lambda path: path.parent):
             parts.append(f"\n## {folder.relative_to(ROOT).as_posix()}/\n")
-            parts += [
-                line for path in sorted(_files(package)) if path.parent == folder for line in _entry(path)
-            ]
+            parts += [line for path in inside for line in _entry(path)]
     return "\n".join(parts) + "\n"
 
 

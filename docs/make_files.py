@@ -45,6 +45,8 @@ def _files(package: str) -> Iterator[Path]:
 def _entry(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     purpose, numbers = _python(text) if path.suffix == ".py" else _script(text)
+    if any("..." in number for number in numbers):  # a comment that goes on in the next line
+        return [f"- `{path.name}`: {purpose}", *(f"  - {number}" for number in numbers)]
     plain = [number for number in numbers if number.endswith("`")]
     lines = [*(number for number in numbers if number not in plain), *([", ".join(plain)] if plain else [])]
     return [f"- `{path.name}`: {purpose}", *(f"  - {line}" for line in lines)]

@@ -12,6 +12,7 @@ from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
 PORT = 8000  # default TCP port
+MAX_LOAD = 0.95  # of `serve`; a `ServerConfig` of its own refuses nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

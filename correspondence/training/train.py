@@ -155,6 +155,7 @@ def start_from(source: str, encoder_weights: str | None) -> tuple[Network, dict[
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's options."""
+    usual = TrainConfig()
     parser.add_argument(
         "--prepare", type=Path, metavar="DIR", help="write the cache of a portraits folder and stop"
     )
@@ -179,13 +180,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="CLIP", help="adapt to the first two thirds of one person's video"
     )
     parser.add_argument("--minutes", type=float, help="stop after this long")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--batch", type=int, default=4, help="pairs a step")
-    parser.add_argument("--rate", type=float, default=8e-4, help="highest learning rate")
+    parser.add_argument("--steps", type=int, default=usual.steps)
+    parser.add_argument("--batch", type=int, default=usual.batch, help="pairs a step")
+    parser.add_argument("--rate", type=float, default=usual.rate, help="highest learning rate")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=0, help="processes that make pairs")
-    parser.add_argument("--stride", type=int, default=4, help="keep every n-th frame of a clip in memory")
+    parser.add_argument("--threads", type=int, default=usual.threads)
+    parser.add_argument("--workers", type=int, default=usual.workers, help="processes that make pairs")
+    parser.add_argument(
+        "--stride", type=int, default=usual.stride, help="keep every n-th frame of a clip in memory"
+    )
     parser.add_argument(
         "--side", type=int, default=data.GRID, help="side of the pairs, pixels; 160 suits a CPU"
     )

@@ -7,14 +7,18 @@ from pathlib import Path
 
 from stream.cli import network
 from stream.cli.shared_options import faces_option, matcher_options, prompt_options
-from stream.config import PORT
+from stream.config import MAX_LOAD, ServerConfig
+from stream.storage.config import StorageConfig
+
+DEFAULT = ServerConfig()
+STORED = StorageConfig(folder=Path())
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options. They stand in groups by topic, as `--help` shows them."""
     parser.set_defaults(log_level="info")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on, 0.0.0.0 for all")
-    parser.add_argument("--port", type=int, default=PORT, help="TCP port, 0 for any free one")
+    parser.add_argument("--host", default=DEFAULT.host, help="address to listen on, 0.0.0.0 for all")
+    parser.add_argument("--port", type=int, default=DEFAULT.port, help="TCP port, 0 for any free one")
     network.options(parser)
     _access_options(parser.add_argument_group("who may connect, and how often"))
     _picture_options(parser)
@@ -38,22 +42,28 @@ def _access_options(group: argparse._ArgumentGroup) -> None:
         metavar="ADDRESS",
         help="address or network of a proxy whose X-Forwarded-For is believed; none by default",
     )
-    group.add_argument("--max-sessions", type=int, default=8, help="largest number of sessions at a time")
+    group.add_argument(
+        "--max-sessions", type=int, default=DEFAULT.max_sessions, help="largest number of sessions at a time"
+    )
     group.add_argument(
         "--max-load",
         type=float,
-        default=0.95,
+        default=MAX_LOAD,
         metavar="SHARE",
         help="share of the processors that live sessions may use; a session that would use more is refused, "
-        "0 refuses nobody (default 0.95)",
+        f"0 refuses nobody (default {MAX_LOAD:g})",
     )
     group.add_argument(
-        "--opens-per-minute", type=int, default=60, metavar="N", help="sessions that one address may open"
+        "--opens-per-minute",
+        type=int,
+        default=DEFAULT.opens_per_minute,
+        metavar="N",
+        help="sessions that one address may open",
     )
     group.add_argument(
         "--failures-per-minute",
         type=int,
-        default=20,
+        default=DEFAULT.failures_per_minute,
         metavar="N",
         help="wrong tokens that one address may send",
     )
@@ -84,7 +94,7 @@ def _picture_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bitrate",
         type=_bitrate,
-        default=2_500_000,
+        default=DEFAULT.bitrate_bps,
         metavar="BPS",
         help="bit rate of the edited stream at its start, e.g. 2500k",
     )
@@ -99,7 +109,11 @@ def _storage_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--record-asked", action="store_true", help="record only when the page says so")
     group.add_argument(
-        "--record-mib", type=int, default=20_000, metavar="MIB", help="largest size of all recordings"
+        "--record-mib",
+        type=int,
+        default=DEFAULT.record_mib,
+        metavar="MIB",
+        help="largest size of all recordings",
     )
     group.add_argument(
         "--data",
@@ -109,10 +123,18 @@ def _storage_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--no-store", action="store_true", help="keep sessions in memory only")
     group.add_argument(
-        "--keep-days", type=float, default=30.0, metavar="N", help="delete sessions unused for longer"
+        "--keep-days",
+        type=float,
+        default=STORED.keep_days,
+        metavar="N",
+        help="delete sessions unused for longer",
     )
     group.add_argument(
-        "--data-mib", type=int, default=4096, metavar="MIB", help="largest size of all stored sessions"
+        "--data-mib",
+        type=int,
+        default=STORED.max_mib,
+        metavar="MIB",
+        help="largest size of all stored sessions",
     )
 
 

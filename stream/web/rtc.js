@@ -5,7 +5,7 @@ import { ApiError, request } from "./api.js";
 const CONNECT_LIMIT_MS = 12000; // from the offer to "connected"
 const GATHER_LIMIT_MS = 1500; // host candidates take milliseconds; do not wait for a silent STUN server
 const LOST_LIMIT_MS = 3000; // "disconnected" often heals by itself
-const RELAY_LIMIT_MS = 4000; // from the first step: a relay that refused us is named, where nothing else led
+const RELAY_LIMIT_MS = 4000; // if no connection stands after this time, the relay that refused us is named
 const STALL_LIMIT_MS = 6000; // no new frame although connected
 const PAUSES_MS = [500, 1000, ...Array(100).fill(1500), 8000]; // quick while a server may be starting again
 

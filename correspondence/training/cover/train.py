@@ -288,6 +288,7 @@ def _note(path: Path, values: list[float]) -> None:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    usual = CoverTrainConfig()
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="cache a portraits folder and stop")
     parser.add_argument("--occluders", type=Path, metavar="DIR", help="folder of covers, for --prepare")
     parser.add_argument(
@@ -303,11 +304,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", type=Path, metavar="FILE", help="begin with a state.pt or best.pt")
     parser.add_argument("--resume", action="store_true", help="go on from --out/last.pt")
     parser.add_argument(
-        "--minutes", type=float, default=90.0, help="of training in all, earlier ones included"
+        "--minutes", type=float, default=usual.minutes, help="of training in all, earlier ones included"
     )
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=usual.batch)
+    parser.add_argument("--rate", type=float, default=usual.rate, help="highest learning rate")
+    parser.add_argument("--threads", type=int, default=usual.threads)
     parser.add_argument("--seed", type=int, default=0)
     licences.add_option(parser)
 

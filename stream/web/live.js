@@ -143,7 +143,8 @@ export class Live {
   /** Another source than this page's camera may feed the session: the demo, or OBS by WHIP. */
   #followState() {
     const { state, api, source, ending } = this.store.values;
-    if (state && !state.publishing && source !== "camera") this.status.clear("link-sending"); // nobody feeds it now
+    const fed = state?.publishing || state?.publisher; // or will be soon, by a camera that still connects
+    if (state && !fed && source !== "camera") this.status.clear("link-sending");
     if (source !== "camera") {
       const elsewhere = state?.publishing ? "remote" : "none";
       this.store.set({ source: state?.demo ? "demo" : elsewhere });

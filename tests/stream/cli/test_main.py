@@ -135,7 +135,7 @@ def test_bad_input_leaves_with_2_and_one_line(tmp_path: Path, capsys: pytest.Cap
     assert main(bad_input(tmp_path)) == 2
     said = capsys.readouterr().err
     assert said.startswith("livery: ")
-    assert "cut.mp4: not a video file" in said
+    assert "cut.mp4: the recording was not finished" in said
     assert said.count("\n") == 1
 
 

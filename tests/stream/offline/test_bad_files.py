@@ -119,9 +119,9 @@ def run(source: Path, edited: Path, output: Path, config: FileConfig = CLASSICAL
     ("name", "content", "message"),
     [
         ("gone.mp4", None, "no such file"),
-        ("empty.mp4", b"", "not a video file"),
+        ("empty.mp4", b"", "the file is empty"),
         ("text.mp4", b"hello " * 500, "not a video file"),
-        ("cut.mp4", "cut", "may be damaged or cut short"),
+        ("cut.mp4", "cut", "was not finished, or only a part was copied"),
     ],
 )
 def test_what_is_no_video_is_answered(

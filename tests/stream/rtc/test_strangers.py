@@ -17,12 +17,13 @@ from aiortc import clock, rate, rtcpeerconnection, rtcrtpreceiver, rtp
 from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpReceiveParameters
 
+from stream.media.demo import DemoSource
 from stream.refused import Refusals, refused
 from stream.rtc import receivers
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
 from stream.rtc.strangers import MAX_DATAGRAMS, MAX_SOURCES, BoundedSession
 from tests.stream.aiortc_rig import H264, Transport
-from tests.stream.rig import publishing, serving, until, until_state, watching
+from tests.stream.rig import Pictures, new_peer, publishing, serving, until, until_state, watching
 
 STRANGER = ("192.0.2.7", 4000)
 PEER = ("192.0.2.1", 5000)
@@ -243,9 +244,14 @@ async def test_a_publisher_of_huge_pictures_is_closed_and_told(monkeypatch: pyte
     monkeypatch.setattr(receivers, "MAX_PIXELS", 320 * 200)
     async with serving() as server:
         client = await server.open()
-        async with publishing(client):
-            state = await until_state(client, lambda state: not state["publishing"] and state["note"])
+        peer = new_peer()  # it may be closed before it knows that it is connected
+        try:
+            peer.addTrack(Pictures(DemoSource((480, 640), 15).frame, 15))
+            await client.connect("whip", peer)
+            state = await until_state(client, lambda state: not state["publishing"] and state["note"], 30)
             assert "its video has 640x480 pixels; at most 0.064 million are taken" in state["note"]
+        finally:
+            await peer.close()
 
 
 # Counting.

@@ -9,12 +9,13 @@ A reference is edited once, in any tool. The edit is then worn by each frame of 
         show(result.image)  # equal to the frame wherever nothing was edited
     propagator.close()
 
-`presets` draws ready edits. `Workshop` makes several edits ready to be worn in turn (`Outfit`). `Between`
-leads from one edit to another. `Propagator` makes further keyframes as the head turns, and reports them as
-events.
+`presets` draws ready edits. `Look` builds an edit up from layers: presets, paint and pictures. `Workshop`
+makes several edits ready to be worn in turn (`Outfit`). `Between` leads from one edit to another.
+`Propagator` makes further keyframes as the head turns, and reports them as events.
 
 The sub-packages hold the parts: `edits` finds what changed, `compose` blends it, `keyframes` keeps
-references, `propagate` runs one step of a stream, `face` rates frames, `painters` draws presets.
+references, `propagate` runs one step of a stream, `face` rates frames, `painters` draws presets, `looks`
+holds layers.
 """
 
 import reference.presets as presets
@@ -39,6 +40,7 @@ from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe import next_id
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Action, Decision
+from reference.looks.look import Look
 from reference.propagate.between import Between
 from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
 from reference.propagate.propagator import Propagator, PropagatorConfig
@@ -67,6 +69,7 @@ __all__ = [
     "KeyframeInfo",
     "KeyframeMade",
     "KeyframeRefused",
+    "Look",
     "Mode",
     "Outfit",
     "Placement",

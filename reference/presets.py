@@ -71,6 +71,31 @@ def describe() -> list[dict[str, Any]]:
     ]
 
 
+def find(name: str) -> Preset:
+    """Returns a preset by name.
+
+    Raises:
+        EditError: there is none of that name.
+    """
+    preset = _BY_NAME.get(name)
+    if preset is None:
+        raise EditError(f"preset must be one of {', '.join(NAMES)}, got {name!r}")
+    return preset
+
+
+def check(name: str, colour: str) -> Rgb:
+    """Checks that there is such a preset, and returns a colour as (r, g, b), 0 to 255.
+
+    Raises:
+        EditError: the name is unknown, or the colour is not like "#rrggbb".
+    """
+    find(name)
+    try:
+        return parse_colour(colour)
+    except ValueError as error:
+        raise EditError(str(error)) from error
+
+
 def apply(
     name: str,
     reference: Image,
@@ -95,16 +120,11 @@ def apply(
         ValueError: a reference of another dtype or shape, or landmarks of a picture of another size.
     """
     size = check_image(reference, "reference")
-    preset = _BY_NAME.get(name)
-    if preset is None:
-        raise EditError(f"preset must be one of {', '.join(NAMES)}, got {name!r}")
+    preset = find(name)
     amount = preset.strength if strength is None else strength
     if not 0.0 <= amount <= 1.0:
         raise EditError(f"strength must be in [0, 1], got {amount}")
-    try:
-        rgb = parse_colour(preset.colour if colour is None else colour)
-    except ValueError as error:
-        raise EditError(str(error)) from error
+    rgb = check(name, preset.colour if colour is None else colour)
     if preset.painter is None:
         return _mixed(reference, makeup.warm(reference.astype(np.float32), rgb), amount)
     if landmarks is None:

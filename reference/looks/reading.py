@@ -1,0 +1,75 @@
+"""Reads a picture file of the user's: upright, in sRGB, with its alpha."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageCms, ImageOps
+
+from reference.errors import EditError
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MOST_PIXELS = 40_000_000
+
+
+def read_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a PNG, JPEG or WebP file of at most `MOST_PIXELS` pixels.
+
+    The picture is turned upright and converted to sRGB by its colour profile.
+
+    Returns:
+        uint8 (H, W, 3), or (H, W, 4) with straight alpha if the file has transparency.
+
+    Raises:
+        EditError: it is no such file, too large or damaged.
+        OSError: the file cannot be opened.
+    """
+    data = path.read_bytes()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            with Pillow.open(io.BytesIO(data), formats=FORMATS) as opened:
+                _check_size(path, opened.size)
+                return _decoded(opened)
+    except EditError:
+        raise
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombWarning) as error:
+        raise EditError(f"{path} is no PNG, JPEG or WebP picture that can be read; save it again") from error
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MOST_PIXELS:
+        most = MOST_PIXELS // 1_000_000
+        raise EditError(
+            f"{path} has {width}x{height} pixels; at most {most} megapixels are read: scale it down"
+        )
+
+
+def _decoded(opened: Pillow.Image) -> npt.NDArray[np.uint8]:
+    upright = ImageOps.exif_transpose(opened)
+    profile = upright.info.get("icc_profile")
+    if upright.has_transparency_data:
+        rgba = upright.convert("RGBA")
+        rgb = _to_srgb(rgba.convert("RGB"), profile if upright.mode in ("RGB", "RGBA") else None)
+        return np.dstack([np.asarray(rgb), np.asarray(rgba)[..., 3]])
+    plain = upright if upright.mode in ("L", "CMYK", "RGB") else upright.convert("RGB")
+    return np.array(_to_srgb(plain, profile), np.uint8)
+
+
+def _to_srgb(picture: Pillow.Image, profile: bytes | None) -> Pillow.Image:
+    if profile is None:
+        return picture.convert("RGB")
+    try:
+        srgb = ImageCms.createProfile("sRGB")
+        made = ImageCms.profileToProfile(
+            picture, ImageCms.ImageCmsProfile(io.BytesIO(profile)), srgb, outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):  # a profile of another colour model, or a damaged one
+        made = None
+    return picture.convert("RGB") if made is None else made

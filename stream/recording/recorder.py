@@ -100,10 +100,12 @@ class Recorder:
         self._config, self._worker, self._clock = config, worker, clock
         self._start_s = clock()  # start of the recording, moved on by pauses
         self._paused_s: float | None = None  # start of the present pause
+        self._pausing = False  # the last wish; `_paused_s` follows when the frames before it are written
         self._length_s = 0.0
         self._bytes = 0
         self._measured_s = 0.0
-        self._inbox: queue.Queue[tuple[str, Image, float] | _Worn | _Pause | None] = queue.Queue(WAITING)
+        self._inbox: queue.SimpleQueue[tuple[str, Image, float] | _Worn | _Pause | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(WAITING)  # for frames alone: a pause or a new outfit always enters
         self._dropped = 0
         self._live: Writer | None = None
         self._piece: _Piece | None = None
@@ -118,24 +120,25 @@ class Recorder:
 
     def source(self, image: Image, captured_s: float) -> None:
         """Record an arriving frame, uint8 (H, W, 3). It is dropped if the disk or the encoder is too slow."""
-        self._put(("source", image, captured_s))
+        self._put_frame(("source", image, captured_s))
 
     def live(self, image: Image, captured_s: float) -> None:
         """Record a picture that was sent, uint8 (H, W, 3). It is dropped as in `source`."""
-        self._put(("live", image, captured_s))
+        self._put_frame(("live", image, captured_s))
 
     def wear(self, outfit: Outfit | None, *, enabled: bool, strength: float, faces: int = 1) -> None:
         """Set what is worn from the next frame on, and by how many people at most."""
-        self._put(_Worn(outfit if enabled else None, strength, faces))
+        self._inbox.put(_Worn(outfit if enabled else None, strength, faces))
 
     def pause(self, on: bool) -> None:
-        """Pause or go on. The file shows no gap."""
-        self._put(_Pause(on, self._clock()))
+        """Pause or go on. No frame that arrives during a pause is kept. The file shows no gap."""
+        self._pausing = on
+        self._inbox.put(_Pause(on, self._clock()))
 
-    def _put(self, item: tuple[str, Image, float] | _Worn | _Pause) -> None:
-        try:
-            self._inbox.put_nowait(item)
-        except queue.Full:
+    def _put_frame(self, frame: tuple[str, Image, float]) -> None:
+        if self._room.acquire(blocking=False):
+            self._inbox.put(frame)
+        else:
             self._dropped += 1
 
     def status(self) -> RecordStatus:
@@ -143,7 +146,7 @@ class Recorder:
         done, waiting, failed = self._pieces.counts()
         return RecordStatus(
             self._counts["live"], self._counts["source"], self._dropped, done, waiting, failed,
-            round(self._length_s, 1), self._bytes, self._paused_s is not None,
+            round(self._length_s, 1), self._bytes, self._pausing,
         )  # fmt: skip
 
     def describe(self) -> dict[str, object]:
@@ -157,8 +160,7 @@ class Recorder:
 
     def close(self, wait_s: float = 1.5) -> None:
         """End the files. Waiting pieces are edited afterwards, as long as the worker lives."""
-        with contextlib.suppress(queue.Full):
-            self._inbox.put(None, timeout=wait_s)
+        self._inbox.put(None)
         self._thread.join(wait_s)
 
     def abandon(self) -> None:
@@ -168,6 +170,8 @@ class Recorder:
     def _run(self) -> None:
         step_aside()
         while (item := self._inbox.get()) is not None:
+            if isinstance(item, tuple):
+                self._room.release()
             if self._broken:
                 continue
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,10 @@ def eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until_s, "waited too long"
         time.sleep(0.02)
+
+
+def no_recorder_runs() -> bool:
+    return not any(thread.name == "recorder" for thread in threading.enumerate())
 
 
 @pytest.fixture
@@ -233,9 +238,36 @@ def test_a_slow_disk_drops_pictures_and_never_waits(
     started_s = time.perf_counter()
     for n in range(60):
         recorder.live(frames[0], n / 25)
-    assert time.perf_counter() - started_s < 0.1
+    assert time.perf_counter() - started_s < 3, "to wait for the disk would take 12 s"
     assert recorder.status().dropped >= 25
     recorder.close(0.1)
+
+
+def test_a_pause_and_the_end_are_heard_by_a_busy_recorder(
+    tmp_path: Path, frames: list[Image], worker: FillWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was lost here once: a pause that came while pictures waited. What followed it was kept."""
+    write, go_on, written = Writer.write, threading.Event(), []
+    eventually(no_recorder_runs)  # those of earlier tests
+
+    def held(self: Writer, image: Image, time_s: float) -> None:
+        assert go_on.wait(WAIT_S)
+        written.append(int(image[0, 0, 0]))
+        write(self, image, time_s)
+
+    monkeypatch.setattr(Writer, "write", held)
+    recorder = Recorder(RecordConfig(folder=tmp_path), "busy", worker)
+    for n in range(60):
+        recorder.live(np.full((*SIZE, 3), 10, np.uint8), n / 25)
+    assert recorder.status().dropped > 0, "it is full"
+    recorder.pause(True)
+    assert recorder.status().paused
+    recorder.close(0.1)
+    go_on.set()
+    recorder.live(np.full((*SIZE, 3), 200, np.uint8), 3.0)
+    eventually(no_recorder_runs)
+    assert set(written) == {10}
+    assert recorder.status().paused
 
 
 def test_a_recording_that_breaks_says_so_and_goes_no_further(

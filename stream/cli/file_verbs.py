@@ -7,10 +7,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.cli.exits import FAILED, INTERRUPTED, OK, UsageError
+from stream.cli.options import PREVIEW_S
 
 if TYPE_CHECKING:
     from stream.offline.report import EditReport
@@ -47,6 +49,7 @@ def _check_edit(args: argparse.Namespace) -> None:
     from stream.looks.choice import parse_preset
 
     args.presets = [parse_preset(text) for text in args.preset]
+    _sort_edited(args)
     shown = args.edited is not None or bool(args.presets)
     if shown == (args.prompt is not None):
         raise UsageError(
@@ -59,10 +62,39 @@ def _check_edit(args: argparse.Namespace) -> None:
         raise UsageError("--prompt-controlnet needs --prompt-model, the inpainting model that it steers")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
+    if args.further and (args.presets or args.edited_end is not None):
+        raise UsageError("several --edited frames cannot go with --preset or --edited-end")
     if args.edited_end is not None and args.presets:
         raise UsageError("--preset cannot go with --edited-end: draw the presets into both pictures")
     if args.output is None and not args.dry_run:
         raise UsageError("-o OUT is missing: where to write the clip (or --dry-run, to look first)")
+
+
+def _sort_edited(args: argparse.Namespace) -> None:
+    """Take the values of --edited apart: the first picture, its frame, and the further frames' pictures."""
+    pictures = [_numbered(text) for text in args.edited or ()]
+    args.edited, args.further = None, []
+    if not pictures:
+        return
+    (number, args.edited), *further = pictures
+    if number is not None and args.reference != "auto":
+        raise UsageError(f"--edited {number}=… and --reference both name the frame; leave one out")
+    if number is not None:
+        args.reference = number
+    for at, picture in further:
+        if at is None:
+            raise UsageError(
+                f"{picture}: each further edited frame needs its number, as in --edited 120=PICTURE"
+            )
+        args.further.append((at, picture))
+
+
+def _numbered(text: str) -> tuple[int | None, Path]:
+    """Take N=PICTURE apart. A file whose own name reads so is a picture without a number."""
+    number, equals, name = text.partition("=")
+    if not equals or not number.isascii() or not number.isdigit() or Path(text).exists():
+        return None, Path(text)
+    return int(number), Path(name)
 
 
 def _edited(
@@ -74,8 +106,11 @@ def _edited(
 ) -> EditReport:
     """Edit one clip. With --dry-run, print what would be done instead."""
     from stream.media.encoders import FileEncoderConfig
-    from stream.offline.files import FileConfig, edit_file, try_edit
+    from stream.offline.config import FileConfig
+    from stream.offline.files import edit_file, try_edit
+    from stream.offline.span import Span
 
+    part = args.start_s is not None or args.end_s is not None
     config = FileConfig(
         reference=args.reference,
         reference_end=args.reference_end,
@@ -90,6 +125,9 @@ def _edited(
         fill_weights=args.fill_weights,
         faces=args.faces,
         deinterlace=args.deinterlace,
+        span=Span(args.start_s or 0.0, inf if args.end_s is None else args.end_s) if part else None,
+        preview_s=PREVIEW_S if args.preview else 0.0,
+        layer=args.layer,
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +141,7 @@ def _edited(
                 check_paths(inputs, output, args.overwrite)
             at, edited, notes = _dressed(args, source, Path(folder), stop, progress)
             config = replace(config, reference=at)
-        more = {"edited_end": args.edited_end, "stop": stop, "progress": progress}
+        more = {"edited_end": args.edited_end, "further": args.further, "stop": stop, "progress": progress}
         if output is None or args.dry_run:
             report = try_edit(source, edited, output, config, **more)
         else:
@@ -259,7 +297,8 @@ def _check_report(args: argparse.Namespace) -> None:
         return
     from stream.offline.paths import check_output, check_writable
 
-    if args.report in (*args.sources, args.edited, args.edited_end, args.output):
+    others = (args.edited, args.edited_end, args.output, *(picture for _, picture in args.further))
+    if args.report in (*args.sources, *others):
         raise UsageError(f"{args.report}: the report needs a name of its own")
     check_output(args.report, args.overwrite)
     check_writable(args.report)

@@ -36,6 +36,7 @@ ELSEWHERE = (
     "variable: LIVERY_PORT is --port. An argument wins over a variable, a variable over the file."
 )
 EXIT_CODES = {"serve": STOP, "demo": STOP, "camera": "Ctrl-C or SIGTERM ends it, exit code 0."}
+PREVIEW_S = 5.0  # length of a preview, seconds
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -111,7 +112,13 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources", type=Path, nargs="+", metavar="IN", help=f"{INPUT}; several, or a folder, with -o DIR"
     )
-    parser.add_argument("--edited", type=Path, metavar="PICTURE", help="the edited frame: PNG, JPEG or WebP")
+    parser.add_argument(
+        "--edited",
+        action="append",
+        metavar="[N=]PICTURE",
+        help="the edited frame: PNG, JPEG or WebP; N= says which frame it was, from 0. Given again, the same "
+        "edit of further frames, each with N=, as of a turned head",
+    )
     camera.preset_option(parser)
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     prompt_options(parser, "with --prompt:")
@@ -121,6 +128,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="say where the edit lies, how much of the picture it is and what to know; write nothing",
     )
+    _part_options(parser)
     parser.add_argument(
         "--reference",
         type=_reference_value,
@@ -170,6 +178,31 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     )
     matcher_options(parser)
     _file_options(parser)
+
+
+def _part_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose what of an edited clip is written."""
+    parser.add_argument(
+        "--from",
+        dest="start_s",
+        type=_time,
+        metavar="TIME",
+        help="start of the part to edit and write, in seconds or as [h:]m:s (default: the clip's start)",
+    )
+    parser.add_argument(
+        "--to", dest="end_s", type=_time, metavar="TIME", help="end of that part (default: the clip's end)"
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help=f"edit {PREVIEW_S:g} seconds about the edited frame only, and say how long the whole would take",
+    )
+    parser.add_argument(
+        "--layer",
+        action="store_true",
+        help="write the edit alone, transparent elsewhere and without sound, to lay over the clip: .mov "
+        "(prores), .webm, .png",
+    )
 
 
 def _reference_options(parser: argparse.ArgumentParser) -> None:
@@ -234,6 +267,15 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress", action="store_true", help="show progress even where stderr is no terminal"
     )
+
+
+def _time(text: str) -> float:
+    from stream.offline.span import read_time
+
+    try:
+        return read_time(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _reference_value(text: str) -> int | str | Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from av.packet import Packet
@@ -18,6 +18,9 @@ from stream.media.tracks import plan_tracks
 from stream.media.video import Frame, VideoReader
 from stream.media.writer import VideoWriter, WriteError, temporary_name
 from stream.processes import replace_file
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 QUALITY = 95  # quality of JPEG and WebP
 
@@ -44,7 +47,13 @@ class Writer(Protocol):
 
 
 def open_output(
-    path: Path, reader: VideoReader, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool = True
+    path: Path,
+    reader: VideoReader,
+    size: tuple[int, int],
+    encoder: FileEncoderConfig,
+    turn: bool = True,
+    chapters: list[Chapter] | None = None,
+    alone: bool = False,
 ) -> Writer:
     """Make the writer of the file `path`, or of the pictures that it stands for.
 
@@ -54,9 +63,9 @@ def open_output(
         MediaError: the output cannot be written in this way.
     """
     if path.suffix.lower() in CONTAINERS:
-        return VideoWriter(path, reader, size, encoder, turn)
+        return VideoWriter(path, reader, size, encoder, turn, chapters, alone)
     encoder.resolve(path, reader.info)
-    return PictureWriter(path, reader)
+    return PictureWriter(path, reader, alone)
 
 
 def output_notes(info: VideoInfo, path: Path, encoder: FileEncoderConfig) -> list[str]:
@@ -80,16 +89,17 @@ class PictureWriter:
         path: a picture, or a pattern such as out/%04d.png. Numbers start at the first number of numbered
             input, else at 1.
         reader: the open input.
+        alone: whether sound is left out without a note.
     """
 
-    def __init__(self, path: Path, reader: VideoReader) -> None:
+    def __init__(self, path: Path, reader: VideoReader, alone: bool = False) -> None:
         self.others: tuple[Stream, ...] = ()
         self.lost: list[str] = []
         self._path = path
         source = reader.info.path
         self._first = (numbers(source)[0] if is_pattern(source) else 1) if is_pattern(path) else None
         sounds = [stream.index for stream in reader.container.streams if stream.type == "audio"]
-        self.notes = ["the sound is left out: pictures hold none"] if sounds else []
+        self.notes = ["the sound is left out: pictures hold none"] if sounds and not alone else []
         if reader.info.alpha and path.suffix.lower() in (".jpg", ".jpeg"):
             self.notes.append("the input's transparency is lost: JPEG holds none; write .png or .webp")
         if reader.info.deep:

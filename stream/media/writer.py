@@ -8,6 +8,7 @@ from collections import deque
 from fractions import Fraction
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 from av.error import ArgumentError, FFmpegError, InvalidDataError
@@ -29,10 +30,13 @@ from stream.media.fields import FieldMark
 from stream.media.matroska import ROOM, set_display_size
 from stream.media.pixels import FromRgb
 from stream.media.probe import VideoInfo
-from stream.media.tracks import Track, add_tracks, plan_tracks
+from stream.media.tracks import Plan, Track, add_tracks, plan_tracks
 from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
 from stream.processes import replace_file
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 INTERLACED_DCT, INTERLACED_ME = 1 << 18, 1 << 29  # AV_CODEC_FLAG_*
 FEW = 16  # frames
@@ -66,6 +70,8 @@ class VideoWriter:
         encoder: how to compress the pictures.
         turn: whether to keep the input's rotation flag and store pictures turned as the input does. False
             stores them upright.
+        chapters: the output's chapters as PyAV describes them. None for those of the input.
+        alone: whether to leave out sound and subtitles.
 
     Raises:
         MediaError: the container cannot hold the codec, or the file cannot be created.
@@ -78,12 +84,14 @@ class VideoWriter:
         size: tuple[int, int],
         encoder: FileEncoderConfig,
         turn: bool = True,
+        chapters: list[Chapter] | None = None,
+        alone: bool = False,
     ) -> None:
         self.path = path
         self._info = reader.info
         self._codec = encoder.resolve(path, reader.info)
         self._container = CONTAINERS[path.suffix.lower()]
-        plan = plan_tracks(reader.info, self._container, path.suffix.lower())
+        plan = Plan() if alone else plan_tracks(reader.info, self._container, path.suffix.lower())
         self._temporary = temporary_name(path)
         self._durations: dict[int, int] = {}
         self._waiting: deque[Packet[Stream]] = deque()
@@ -99,7 +107,7 @@ class VideoWriter:
             self._tracks = add_tracks(plan, self._out, reader.container, reader.info, self._container)
             self._begun = tuple(self._tracks.values())  # some may be given up
             self._out.metadata.update(reader.container.metadata)
-            self._out.set_chapters(reader.container.chapters())
+            self._out.set_chapters(reader.container.chapters() if chapters is None else chapters)
             self._out.start_encoding()
         except BaseException as exc:
             self._discard()

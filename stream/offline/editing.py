@@ -6,26 +6,31 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from correspondence import Image, confidence
 from reference import CameraLost, Result, StageError
 from stream.media.encoders import FileEncoderConfig
 from stream.media.picture_writer import Writer, open_output
+from stream.media.pixels import Pixels
 from stream.media.probe import VideoInfo
 from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
 from stream.offline.made import FrameEditor
 from stream.offline.references import SearchStopped
 from stream.offline.report import EditReport, FrameReport, damage_notes, percentiles_ms
+from stream.offline.span import Span
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]  # phase, frames done, frames expected (0: unknown)
 
 SHOWN_PIXELS = 4  # a frame that differs from the input in fewer pixels does not show the edit
+BORDER = 4  # pixels about an edit whose colours a layer keeps, though they are transparent
 NOT_SHOWN = "the edit does not show there"
 
 
@@ -40,6 +45,27 @@ class FailedPassError(RuntimeError):
 def shows(frame: Image, edited: Image) -> bool:
     """Whether an edited frame, uint8 (H, W, 3), visibly differs from the original frame."""
     return int((frame != edited).any(axis=2).sum()) >= SHOWN_PIXELS
+
+
+def only_edit(frame: Frame, edited: Image) -> tuple[Frame, Image]:
+    """Leave of an edited frame what differs from the frame, opaque, and make the rest transparent.
+
+    Laid over the unedited frame, the result is the edited frame. A border of `BORDER` pixels keeps its
+    colours under the transparency, so that codecs with half the resolution of colour do not darken the edge.
+
+    Args:
+        frame: the unedited frame. Its pixels must have alpha.
+        edited: uint8 (H, W, 3).
+
+    Returns:
+        The frame with the alpha to write, and the picture to write, uint8 (H, W, 3).
+    """
+    assert frame.pixels is not None
+    assert frame.pixels.alpha is not None
+    differs = (frame.image != edited).any(axis=2).view(np.uint8)
+    near = cv2.dilate(differs, np.ones((2 * BORDER + 1, 2 * BORDER + 1), np.uint8))
+    pixels = Pixels(edited, None, frame.pixels.alpha * differs[..., None])
+    return replace(frame, pixels=pixels), edited * near[..., None]
 
 
 def edit_frames(frames: Iterable[Frame], propagator: FrameEditor) -> Iterator[tuple[Frame, Result]]:
@@ -64,6 +90,8 @@ class EditingPass:
     Args:
         info: the clip.
         report: report that is filled during the pass.
+        span: the part of the clip to write. None for all of it.
+        layer: whether to write the edit alone, transparent elsewhere. `info` must have alpha then.
         beside: whether to write the input beside the result.
         trust: whether to report each frame's mean confidence, which costs time.
         encoder: how to compress the output.
@@ -76,6 +104,8 @@ class EditingPass:
         info: VideoInfo,
         report: EditReport,
         *,
+        span: Span | None = None,
+        layer: bool = False,
         beside: bool,
         trust: bool,
         encoder: FileEncoderConfig,
@@ -84,6 +114,7 @@ class EditingPass:
     ) -> None:
         self._info = info
         self._report = report
+        self._span, self._layer = span, layer
         self._beside, self._trust = beside, trust
         self._encoder = encoder
         self._stop = stop
@@ -103,10 +134,7 @@ class EditingPass:
         size = (height, 2 * width) if self._beside else (height, width)
         report = self._report
         start = time.perf_counter()
-        with (
-            VideoReader(self._info) as reader,
-            open_output(output, reader, size, self._encoder, turn=not self._beside) as writer,
-        ):
+        with VideoReader(self._info) as reader, self._open(output, reader, size) as writer:
             report.notes += writer.notes
             try:
                 self._carry(carrier, reader, writer)
@@ -116,19 +144,39 @@ class EditingPass:
             if report.frames == 0:
                 if not report.complete:
                     raise SearchStopped
-                raise MediaError(f"{self._info.path}: no frame of it could be decoded")
+                raise MediaError(f"{self._info.path}: {self._nothing()}")
             writer.finish(report.complete)
             report.note_shortfall()
             report.notes += damage_notes(reader) + writer.lost
         report.elapsed_s = round(time.perf_counter() - start, 3)
         report.timings_ms = percentiles_ms(self._seconds)
 
+    def _open(self, output: Path, reader: VideoReader, size: tuple[int, int]) -> Writer:
+        chapters = None if self._span is None else self._span.chapters(reader.container.chapters())
+        return open_output(
+            output,
+            reader,
+            size,
+            self._encoder,
+            turn=not self._beside,
+            chapters=chapters,
+            alone=self._layer,
+        )
+
+    def _nothing(self) -> str:
+        if self._span is None:
+            return "no frame of it could be decoded"
+        return f"it has no frame from {self._span.start_s:g} s to {self._span.end_s:g} s"
+
     def _carry(self, carrier: FrameEditor, reader: VideoReader, writer: Writer) -> None:
         report = self._report
         for frame, result in edit_frames(self._read(reader, writer), carrier):
             image = np.hstack([frame.image, result.image]) if self._beside else result.image
             with_encoder = time.perf_counter()
-            writer.write(frame, image)
+            if self._layer:
+                writer.write(*only_edit(frame, image))
+            else:
+                writer.write(frame, image)
             self._seconds["encode"].append(time.perf_counter() - with_encoder)
             self._note(frame, result)
             self._progress("edit", report.frames, self._info.frames)
@@ -154,7 +202,8 @@ class EditingPass:
     def _read(self, reader: VideoReader, writer: Writer) -> Iterator[Frame]:
         """Yield the frames. Packets of other streams go straight to the writer."""
         start = time.perf_counter()
-        for item in reader.items(writer.others):
+        items = reader.items(writer.others)
+        for item in items if self._span is None else self._span.cut(items, self._info.time_base):
             if self._stop():
                 self._report.complete = False
                 return

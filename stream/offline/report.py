@@ -125,6 +125,12 @@ class EditReport:
         ]
         return [*lines, *self.notes]
 
+    def estimate(self) -> str:
+        """Say how long the whole clip would take at the pace of this pass."""
+        whole_s = self.elapsed_s * self.frames_held / max(1, self.frames)
+        said = f"{whole_s:.0f} s" if whole_s < 100 else f"{whole_s / 60:.0f} minutes"
+        return f"a preview: all {_counted(self.frames_held, 'frame', 'frames')} would take about {said}"
+
     def forecast(self) -> list[str]:
         """Say in a few lines what would be done."""
         lines = [

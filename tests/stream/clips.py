@@ -18,7 +18,7 @@ from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 from stream.media.probe import probe
 from stream.media.video import VideoReader
-from stream.offline.files import FileConfig
+from stream.offline.config import FileConfig
 
 SIZE = (240, 320)
 RATE = 25

@@ -16,7 +16,8 @@ from reference import EditError
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError
 from stream.offline.animate import animate_file
-from stream.offline.files import FileConfig, edit_file
+from stream.offline.config import FileConfig
+from stream.offline.files import edit_file
 from stream.offline.report import damage_notes
 from stream.offline.smooth import SmoothConfig, smooth_file
 from tests.stream.clips import (

@@ -18,7 +18,8 @@ from stream.cli.main import main
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError
-from stream.offline.files import FileConfig, edit_file
+from stream.offline.config import FileConfig
+from stream.offline.files import edit_file
 from stream.offline.made import Inventor
 from stream.offline.smooth import SmoothConfig, smooth_file
 from tests.inpaint.tiny import tiny_autoencoder, tiny_denoiser

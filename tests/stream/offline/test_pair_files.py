@@ -11,7 +11,8 @@ from stream.cli.main import main
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
 from stream.media.video import VideoReader
-from stream.offline.files import FileConfig, edit_file
+from stream.offline.config import FileConfig
+from stream.offline.files import edit_file
 from stream.offline.references import pick_pair, read_picture
 from tests.stream.clips import BLUE, CLASSICAL, Clip, blue, make_clip, painted_frame, patch, read_back
 

@@ -14,8 +14,9 @@ from reference.face.parts import face_size
 from stream.media.pictures import encode_png
 from stream.media.probe import probe
 from stream.media.video import VideoReader
+from stream.offline.config import FileConfig
 from stream.offline.editing import edit_frames
-from stream.offline.files import REFERENCES, FileConfig, edit_file, save_reference
+from stream.offline.files import REFERENCES, edit_file, save_reference
 from tests.stream.clips import (
     NEAR,
     TICK,

@@ -10,10 +10,12 @@ from pathlib import Path
 from correspondence.cover.runtime import CoverFinder, shipped_finder
 from correspondence.errors import WeightsError
 from correspondence.matchers.backend import Backend
-from correspondence.matchers.classical import ClassicalMatcher
+from correspondence.matchers.classical import ClassicalMatcher, ClassicalReference
 from correspondence.matchers.coarse import Begun
 from correspondence.matchers.thorough import ThoroughMatcher
-from correspondence.types import DETECT, Image, Match, MaybeLandmarks, Prepared
+from correspondence.matchers.window_match import match_window
+from correspondence.matchers.windows import is_due
+from correspondence.types import DETECT, Box, Image, Landmarks, Match, MaybeLandmarks, Prepared, check_image
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,13 @@ class Matcher:
         """The kind that was loaded: one of `KINDS`, never "auto"."""
         return self.backend.kind
 
+    def wants_begin(self, prepared: Prepared, previous: Match | None) -> bool:
+        """Tell whether `begin` saves time if only a window of the frame after `previous` is needed.
+
+        The flow of the whole frame is computed at intervals then, so that most frames need no `begin`.
+        """
+        return not isinstance(self.backend, ClassicalMatcher) or is_due(previous, prepared)
+
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
         """Prepare a reference for matching. This is the slow part and runs once for each keyframe.
 
@@ -107,6 +116,7 @@ class Matcher:
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
+        window: Box | None = None,
     ) -> Match:
         """Find the place of each pixel of `frame` in the reference. This is the fast part, once a frame.
 
@@ -116,6 +126,9 @@ class Matcher:
             previous: the match of the session's last frame. It keeps the result steady over time.
             landmarks: landmarks of the face in `frame`; None if it shows no face; DETECT to detect them.
             begun: the result of `begin`. The work done since then is not repeated.
+            window: the part of the frame that is needed, (x0, y0, x1, y1), pixels. Elsewhere the match may
+                then be rough, which saves most of the time. None for the whole frame. Only the classical
+                matcher makes use of it, and only with landmarks.
 
         Returns:
             The match of `frame` with the reference.
@@ -123,10 +136,31 @@ class Matcher:
         Raises:
             ValueError: `frame` has another dtype or shape, or `begun` is of another frame or reference.
         """
-        match = self.backend.match(frame, prepared, previous, landmarks, begun)
+        match = self._window(frame, prepared, previous, landmarks, begun, window)
+        if match is None:
+            match = self.backend.match(frame, prepared, previous, landmarks, begun)
         if self.cover is None or match.landmarks is None or prepared.landmarks is None:
             return match
         return replace(match, hidden=self.cover(frame, match.landmarks, prepared.face_crop))
+
+    def _window(
+        self,
+        frame: Image,
+        prepared: Prepared,
+        previous: Match | None,
+        landmarks: MaybeLandmarks,
+        begun: Begun | None,
+        window: Box | None,
+    ) -> Match | None:
+        """Match a window of the frame. None if the kind cannot do that, or the whole frame is needed."""
+        if window is None or not isinstance(landmarks, Landmarks):
+            return None
+        if not isinstance(self.backend, ClassicalMatcher) or not isinstance(prepared, ClassicalReference):
+            return None
+        check_image(frame, "frame")
+        if begun is not None:
+            begun.check(frame, prepared.coarse)
+        return match_window(self.backend, frame, prepared, previous, landmarks, begun, window)
 
 
 def _backend(kind: str, device: str, weights: str | Path | None) -> Backend:

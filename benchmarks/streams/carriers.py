@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from benchmarks.streams.passes import Shown
-from correspondence import DETECT, Float, Image, Landmarks, Match, Matcher, MaybeLandmarks, Prepared
+from correspondence import DETECT, Box, Float, Image, Landmarks, Match, Matcher, MaybeLandmarks, Prepared
 from correspondence.certainty.uncertainty import confidence_of
 from correspondence.matchers.coarse import Begun
 from inpaint import fill_classical
@@ -88,10 +88,15 @@ class GivenLandmarks:
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
+        window: Box | None = None,
     ) -> Match:
         """Match as the matcher does, with the given landmarks only."""
         given = self.now if landmarks is DETECT else landmarks
-        return self._matcher.match(frame, prepared, previous, given, begun)
+        return self._matcher.match(frame, prepared, previous, given, begun, window)
+
+    def wants_begin(self, prepared: Prepared, previous: Match | None) -> bool:
+        """Answer as the matcher does."""
+        return self._matcher.wants_begin(prepared, previous)
 
 
 class Propagated:

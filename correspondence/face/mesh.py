@@ -14,16 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.face import topology as topo
+from correspondence.face.triangles import Indices, draw, signed_areas, silhouette, triangles_within
 from correspondence.geometry.grid import Float, pixel_grid
-from correspondence.geometry.region import GRID, Region
+from correspondence.geometry.region import GRID, Part, Region
 from correspondence.types import Landmarks
-
-Indices = npt.NDArray[np.int32]
 
 HOLE_VALIDITY = 0.5  # validity in the mouth and the eyes: only their border is known, the rest is a guess
 OUTSIDE_VALIDITY = 0.3  # validity at the mesh's outline; it falls to 0 with the distance from it
 REACH = 0.45  # distance over which the head's motion fades outside the mesh, in face sides
-_GRACE = 0.02  # cells by which a triangle is enlarged, so that there is no gap between neighbours
 _SHIFT = 4  # fractional bits of OpenCV's drawing coordinates
 _COARSE = 4  # factor by which the grid of the extension beyond the mesh is coarser
 _MOST_STRETCH = 4.0  # a triangle this many times larger than in the reference counts as hidden there
@@ -73,15 +71,22 @@ def face_reference(landmarks: Landmarks, region: Region, size: int = GRID) -> Fa
         size: cells on a side of the grid.
     """
     points = _on_grid(landmarks, region, size)
-    area = _areas(points)
-    index = _draw(points, area, size)
+    triangles = topo.topology().triangles
+    area = signed_areas(points, triangles)
+    index = draw(points, triangles, area, (size, size))
     drawn = np.bincount(index[index >= 0].ravel(), minlength=len(area)).astype(np.float32)
     visible = np.clip(drawn / np.maximum(0.5 * np.abs(area), 1.0), 0, 1)
     visible[area <= 0] = 0
     return FaceReference(points[:, :2].copy(), area, visible.astype(np.float32), region, size)
 
 
-def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -> LandmarkField:
+def landmark_field(
+    frame: Landmarks,
+    reference: FaceReference,
+    region: Region,
+    here: Part | None = None,
+    there: Part | None = None,
+) -> LandmarkField:
     """Compute the field that the landmarks imply, on the frame's grid.
 
     Inside the mesh the field is affine in each triangle, and nearer triangles cover farther ones. A triangle
@@ -93,30 +98,41 @@ def landmark_field(frame: Landmarks, reference: FaceReference, region: Region) -
         frame: the frame's landmarks.
         reference: the result of `face_reference`.
         region: the frame's region. Its grid has the size of the reference's.
+        here: the cells of the frame's grid to compute; all when None. Only triangles there are drawn.
+        there: cells of the reference's grid; the field then leads to cells counted from their first one.
     """
     size = reference.size
-    points = _on_grid(frame, region, size)
-    area = _areas(points)
-    index = _draw(points, area, size)
-    field = _extension(points, index, reference, region)
-    x, y, w, h = cv2.boundingRect((index >= 0).astype(np.uint8))
+    here, there = here or Part(0, 0, size, size), there or Part(0, 0, size, size)
+    on_grid = _on_grid(frame, region, size)
+    points = on_grid - np.array([here.x, here.y, 0], np.float32)
+    target = reference.points - np.array([there.x, there.y], np.float32)
+    kept = triangles_within(points, here.shape)
+    triangles = topo.topology().triangles[kept]
+    area = signed_areas(points, triangles)
+    index = draw(points, triangles, area, here.shape)
     inside = index >= 0
-    validity = np.zeros((size, size), np.float32)
+    field, validity = np.empty((*here.shape, 2), np.float32), np.zeros(here.shape, np.float32)
+    if not inside.all():
+        distance = _distance(inside if here.shape == (size, size) else silhouette(on_grid, size))
+        np.copyto(validity, _faded(distance, on_grid, size)[here.cells], where=~inside)
+        field = _extension(on_grid, distance, reference, region)[here.cells]
+        if here != there:
+            field = field + np.array([here.x - there.x, here.y - there.y], np.float32)
+    x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))
     if w == 0 or h == 0:
         return LandmarkField(field, validity, inside)
     cut = np.s_[y : y + h, x : x + w]
     within, chosen = inside[cut], np.maximum(index[cut], 0)
-    moved = np.take(_affine(points[:, :2], reference.points, area), chosen, axis=1)  # (6, h, w)
+    moved = np.take(_affine(points[:, :2], target, triangles, area), chosen, axis=1)  # (6, h, w)
     across, down = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)[:, None]
     piece = np.empty((h, w, 2), np.float32)
     for axis in range(2):
         a, b, c = moved[3 * axis : 3 * axis + 3]
         piece[..., axis] = a * across + b * down + c
     cv2.copyTo(piece, within.view(np.uint8), field[cut])
-    trust = _trust(area, reference)
+    trust = _trust(area, reference, kept)
     np.copyto(validity[cut], trust[chosen], where=within)
-    _draw_irises(field, validity, points[:, :2], reference.points)
-    _fade_validity(validity, inside, points)
+    _draw_irises(field, validity, points[:, :2], target)
     return LandmarkField(field, validity, inside)
 
 
@@ -128,70 +144,11 @@ def _on_grid(landmarks: Landmarks, region: Region, size: int) -> Float:
     return out
 
 
-def _areas(points: Float) -> Float:
-    """Compute the signed area of each triangle, float32 (T,), cells squared."""
-    a, b, c = (points[topo.topology().triangles[:, k], :2] for k in range(3))
-    u, v = b - a, c - a
-    return np.asarray((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, np.float32)
-
-
-def _draw(points: Float, area: Float, size: int) -> npt.NDArray[np.int16]:
-    """Find the number of the visible triangle at each cell, int16 (size, size); -1 for none.
-
-    Triangles that face away are drawn first, then the others from far to near. A later one covers an earlier
-    one. Scan lines of all triangles are computed at once, since one OpenCV call for each triangle would
-    release the interpreter's lock 900 times in a frame.
-    """
-    triangles = topo.topology().triangles
-    order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
-    corners = points[triangles[order], :2]  # (T, 3, 2)
-    heights = corners[..., 1]
-    top = np.clip(np.ceil(np.minimum.reduce(heights.T) - _GRACE), 0, size).astype(np.int32)
-    bottom = np.clip(np.floor(np.maximum.reduce(heights.T) + _GRACE), -1, size - 1).astype(np.int32)
-    rows = np.maximum(bottom - top + 1, 0)
-    owner, y = _runs(top, rows)
-    left, right = _spans(corners, area[order], owner, y, size)
-    span, x = _runs(left, np.maximum(right - left + 1, 0))
-    index = np.full(size * size, -1, np.int16)
-    index[y[span] * size + x] = order.astype(np.int16)[owner][span]
-    return index.reshape(size, size)
-
-
-def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
-    """Concatenate runs of integers start[i], start[i] + 1, ...; return the run of each, and the integers."""
-    of = np.repeat(np.arange(len(start), dtype=np.int32), length)
-    offset = start - np.cumsum(length, dtype=np.int32) + length
-    return of, np.arange(len(of), dtype=np.int32) + offset[of]
-
-
-def _spans(corners: Float, area: Float, owner: Indices, y: Indices, size: int) -> tuple[Indices, Indices]:
-    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty if last < first.
-
-    Each side of a triangle bounds the columns of a row from below or from above, depending on its direction.
-    A horizontal side bounds only the rows.
-    """
-    start, along = corners, np.roll(corners, -1, axis=1) - corners  # (T, 3, 2)
-    turn = np.where(area < 0, np.float32(-1), np.float32(1))[:, None]
-    scale = turn / np.maximum(np.hypot(along[..., 0], along[..., 1]), np.float32(1e-6))
-    a, b = -along[..., 1] * scale, along[..., 0] * scale  # inside: a x + b y >= c
-    c = a * start[..., 0] + b * start[..., 1] - np.float32(_GRACE)
-    slope = np.where(np.abs(a) < 1e-6, np.float32(1), a)
-    at, per_row = c / slope, b / slope
-    low, high = np.where(a > 1e-6, at, -np.inf), np.where(a < -1e-6, at, np.inf)
-    left, right = np.zeros(len(y), np.float32), np.full(len(y), size - 1, np.float32)
-    for k in range(3):
-        shift = per_row[owner, k] * y
-        np.maximum(left, low[owner, k] - shift, out=left)
-        np.minimum(right, high[owner, k] - shift, out=right)
-    return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)
-
-
-def _affine(source: Float, target: Float, area: Float) -> Float:
+def _affine(source: Float, target: Float, triangles: Indices, area: Float) -> Float:
     """Compute the affine displacement of each triangle, (a, b, c, d, e, f): float32 (6, T).
 
     dx = a x + b y + c, dy = d x + e y + f. A degenerate triangle moves with its first corner.
     """
-    triangles = topo.topology().triangles
     p0, p1, p2 = (source[triangles[:, k]] for k in range(3))
     delta = target - source
     d0, d1, d2 = (delta[triangles[:, k]] for k in range(3))
@@ -205,12 +162,13 @@ def _affine(source: Float, target: Float, area: Float) -> Float:
     return np.stack([gx[:, 0], gy[:, 0], c[:, 0], gx[:, 1], gy[:, 1], c[:, 1]]).astype(np.float32)
 
 
-def _trust(area: Float, reference: FaceReference) -> Float:
-    """Compute the validity of each triangle, float32 (T,), [0, 1]."""
-    stretch = area / np.maximum(reference.area, 1e-3)
+def _trust(area: Float, reference: FaceReference, kept: npt.NDArray[np.intp]) -> Float:
+    """Compute the validity of each triangle, float32 (T,), [0, 1]. `kept` has their numbers."""
+    before = reference.area[kept]
+    stretch = area / np.maximum(before, 1e-3)
     even = np.clip((_MOST_STRETCH - stretch) / (_MOST_STRETCH - 2), 0, 1)
-    trust = np.where((area > 0) & (reference.area > 0), even * reference.visible, 0).astype(np.float32)
-    trust[topo.topology().skin :] *= HOLE_VALIDITY
+    trust = np.where((area > 0) & (before > 0), even * reference.visible[kept], 0).astype(np.float32)
+    trust[kept >= topo.topology().skin] *= HOLE_VALIDITY
     return trust
 
 
@@ -240,9 +198,20 @@ def similarity(source: Float, target: Float) -> Float:
     return np.column_stack([turn, mean_t - turn @ mean_s]).astype(np.float32)
 
 
-def _extension(
-    points: Float, index: npt.NDArray[np.int16], reference: FaceReference, region: Region
-) -> Float:
+def _distance(inside: npt.NDArray[np.bool_]) -> Float:
+    """Compute the distance of the coarse cells from the mesh, in cells of the fine grid: float32 (n, n)."""
+    n = len(inside) // _COARSE
+    outside = cv2.resize((~inside).view(np.uint8), (n, n), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 3) * np.float32(_COARSE), np.float32)
+
+
+def _face_side(points: Float) -> float:
+    """Return the longer side of the face's outline, in cells, at least 1."""
+    outline = points[list(topo.OVAL), :2]
+    return max(float((outline.max(axis=0) - outline.min(axis=0)).max()), 1.0)
+
+
+def _extension(points: Float, distance: Float, reference: FaceReference, region: Region) -> Float:
     """Compute the field beyond the mesh, on the whole grid: float32 (N, N, 2)."""
     size = reference.size
     at = _coarse_grid(size)
@@ -251,17 +220,12 @@ def _extension(
     motion = similarity(points[rigid, :2], reference.points[rigid])
     head = at @ motion[:, :2].T + motion[:, 2] - at
     still = reference.region.to_grid(region.to_pixels(at, size), size) - at
-    inside = (index >= 0).astype(np.uint8)
-    distance = cv2.distanceTransform(
-        cv2.resize(1 - inside, (n, n), interpolation=cv2.INTER_NEAREST), cv2.DIST_L2, 3
-    )
-    outline = points[list(topo.OVAL), :2]
-    face = float((outline.max(axis=0) - outline.min(axis=0)).max())
-    fade = np.exp(-((distance * (_COARSE / max(REACH * face, 1.0))) ** 2))[..., None]
+    outline, face = points[list(topo.OVAL), :2], _face_side(points)
+    fade = np.exp(-((distance / (REACH * face)) ** 2))[..., None]
     rest = reference.points[list(topo.OVAL)] - (outline @ motion[:, :2].T + motion[:, 2])
     head += (
         _spread(outline / np.float32(_COARSE), rest, n, face / _COARSE)
-        * np.exp(-distance * (_COARSE / max(0.3 * face, 1.0)))[..., None]
+        * np.exp(-distance / (0.3 * face))[..., None]
     )
     coarse = still + fade * (head - still)
     return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -283,17 +247,17 @@ def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
 
 def _draw_irises(field: Float, validity: Float, points: Float, reference: Float) -> None:
     """Write the motion of each iris inside the open eye into `field`, with validity HOLE_VALIDITY."""
-    size = len(field)
+    height, width = field.shape[:2]
     for iris, lids in ((topo.RIGHT_IRIS, topo.RIGHT_EYE), (topo.LEFT_IRIS, topo.LEFT_EYE)):
         rim = points[list(iris[1:])]
         centre = points[iris[0]]
         radius = float(np.linalg.norm(rim - centre, axis=1).mean())
         x0, y0 = np.maximum(np.floor(centre - radius - 1).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(centre + radius + 2).astype(int), size)
+        x1, y1 = np.minimum(np.ceil(centre + radius + 2).astype(int), (width, height))
         if x1 <= x0 or y1 <= y0:
             continue
         motion = similarity(points[list(iris)], reference[list(iris)])
-        at = pixel_grid(size, size)[y0:y1, x0:x1]
+        at = pixel_grid(height, width)[y0:y1, x0:x1]
         moved = at @ motion[:, :2].T + motion[:, 2] - at
         opening = np.zeros((y1 - y0, x1 - x0), np.uint8)
         corners = np.rint((points[list(lids)] - (x0, y0)) * (1 << _SHIFT)).astype(np.int32)
@@ -304,13 +268,8 @@ def _draw_irises(field: Float, validity: Float, points: Float, reference: Float)
         np.copyto(validity[y0:y1, x0:x1], np.float32(HOLE_VALIDITY), where=where)
 
 
-def _fade_validity(validity: Float, inside: npt.NDArray[np.bool_], points: Float) -> None:
-    """Set a validity outside the mesh that falls with the distance from it."""
-    outline = points[list(topo.OVAL), :2]
-    face = float((outline.max(axis=0) - outline.min(axis=0)).max())
-    n = len(validity) // _COARSE
-    outside = cv2.resize((~inside).astype(np.uint8), (n, n), interpolation=cv2.INTER_NEAREST)
-    distance = cv2.distanceTransform(outside, cv2.DIST_L2, 3) * (_COARSE / max(REACH * face, 1.0))
-    fade = (OUTSIDE_VALIDITY * np.exp(-distance * distance)).astype(np.float32)
-    fine = cv2.resize(fade, validity.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    np.copyto(validity, fine, where=~inside)
+def _faded(distance: Float, points: Float, size: int) -> Float:
+    """Compute a validity that falls with the distance from the mesh, float32 (size, size)."""
+    near = distance / (REACH * _face_side(points))
+    fade = (OUTSIDE_VALIDITY * np.exp(-near * near)).astype(np.float32)
+    return np.asarray(cv2.resize(fade, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)

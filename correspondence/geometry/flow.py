@@ -101,27 +101,27 @@ def rough_inverse(field: Float, step: int = 4) -> Float:
     `dis_flow`.
 
     Args:
-        field: float32 (N, N, 2), cells.
-        step: distance of the splatted cells. N must be a multiple of it.
+        field: float32 (H, W, 2), cells.
+        step: distance of the splatted cells. H and W must be multiples of it.
 
     Returns:
-        The inverse, float32 (N, N, 2), cells: inverse(x + field(x)) is about -field(x).
+        The inverse, float32 (H, W, 2), cells: inverse(x + field(x)) is about -field(x).
     """
-    size = field.shape[0]
-    n = size // step
-    sampled = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    at = pixel_grid(n, n) + sampled * np.float32(1 / step)
-    cells = np.clip(np.rint(at).astype(np.int32), 0, n - 1)
-    flat = (cells[..., 1] * n + cells[..., 0]).ravel()
-    known = np.empty((n, n, 3), np.float32)
-    known[..., 2] = np.bincount(flat, minlength=n * n).reshape(n, n)
+    h, w = field.shape[0] // step, field.shape[1] // step
+    sampled = cv2.resize(field, (w, h), interpolation=cv2.INTER_AREA)
+    at = pixel_grid(h, w) + sampled * np.float32(1 / step)
+    cells = np.clip(np.rint(at).astype(np.int32), 0, (w - 1, h - 1))
+    flat = (cells[..., 1] * w + cells[..., 0]).ravel()
+    known = np.empty((h, w, 3), np.float32)
+    known[..., 2] = np.bincount(flat, minlength=h * w).reshape(h, w)
     for axis in range(2):
-        total = np.bincount(flat, weights=-sampled[..., axis].ravel(), minlength=n * n)
-        known[..., axis] = total.reshape(n, n)
+        total = np.bincount(flat, weights=-sampled[..., axis].ravel(), minlength=h * w)
+        known[..., axis] = total.reshape(h, w)
     spread = cv2.blur(known, (3, 3)) + 0.01 * cv2.blur(known, (15, 15))
     spread[..., 2] += 1e-6
     coarse = spread[..., :2] / spread[..., 2:]
-    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    size = (field.shape[1], field.shape[0])
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 _WINDOW = 15  # cells over which `appearance` takes the local mean

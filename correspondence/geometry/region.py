@@ -20,6 +20,46 @@ KEEP_SCALE = 0.08  # largest relative difference of the side at which the last r
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of cells of a region's grid.
+
+    Attributes:
+        x: column of its first cell.
+        y: row of its first cell.
+        columns: number of its columns.
+        rows: number of its rows.
+    """
+
+    x: int
+    y: int
+    columns: int
+    rows: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.rows, self.columns
+
+    @property
+    def cells(self) -> tuple[slice, slice]:
+        """Rows and columns of the grid, to index an array (N, N, ...)."""
+        return slice(self.y, self.y + self.rows), slice(self.x, self.x + self.columns)
+
+    def coarser(self, ratio: int) -> Part:
+        """Return the same rectangle on a grid with fewer cells; `ratio` divides all four numbers."""
+        return Part(self.x // ratio, self.y // ratio, self.columns // ratio, self.rows // ratio)
+
+    def holds(self, other: Part) -> bool:
+        """Tell whether another rectangle lies inside this one."""
+        return (
+            self.x <= other.x
+            and self.y <= other.y
+            and other.x + other.columns <= self.x + self.columns
+            and other.y + other.rows <= self.y + self.rows
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Region:
     """A square of whole pixels.
 
@@ -56,6 +96,11 @@ class Region:
         scale = np.float32(self.side / size)
         offset = np.array([self.x - 0.5, self.y - 0.5], np.float32)
         return np.asarray((points + np.float32(0.5)) * scale + offset, np.float32)
+
+    def pixels_of(self, part: Part, size: int = GRID) -> tuple[int, int, int, int]:
+        """Return the box (x0, y0, x1, y1) of a part of the grid, pixels of the picture, rounded down."""
+        x0, y0 = self.x + part.x * self.side // size, self.y + part.y * self.side // size
+        return x0, y0, x0 + part.columns * self.side // size, y0 + part.rows * self.side // size
 
 
 def whole(size: tuple[int, int]) -> Region:
@@ -116,17 +161,50 @@ def crop(image: npt.NDArray[Any], region: Region, size: int = GRID) -> npt.NDArr
         region: the square to cut out. Any part of it may lie outside the picture.
         size: side of the result.
     """
+    return shrink(_padded(image, region.box), size, size)
+
+
+def _padded(image: npt.NDArray[Any], box: tuple[int, int, int, int]) -> npt.NDArray[Any]:
+    """Cut the box (x0, y0, x1, y1) out of a picture. Outside the picture its border pixels are repeated."""
     height, width = image.shape[:2]
-    x0, y0, x1, y1 = region.box
-    inner = image[
-        min(max(y0, 0), height - 1) : max(min(y1, height), 1),
-        min(max(x0, 0), width - 1) : max(min(x1, width), 1),
-    ]
-    above, below = max(0, -y0), max(0, y1 - height)
-    left, right = max(0, -x0), max(0, x1 - width)
-    if above or below or left or right:
-        inner = cv2.copyMakeBorder(inner, above, below, left, right, cv2.BORDER_REPLICATE)
-    return shrink(inner, size, size)
+    x0, y0, x1, y1 = box
+    top, bottom = min(max(y0, 0), height - 1), max(min(y1, height), 1)
+    left, right = min(max(x0, 0), width - 1), max(min(x1, width), 1)
+    inner = image[top:bottom, left:right]
+    if inner.shape[:2] == (y1 - y0, x1 - x0):
+        return inner
+    above, below, before, after = (max(0, beyond) for beyond in (-y0, y1 - height, -x0, x1 - width))
+    return cv2.copyMakeBorder(inner, above, below, before, after, cv2.BORDER_REPLICATE)
+
+
+def crop_part(image: npt.NDArray[Any], region: Region, part: Part) -> npt.NDArray[Any]:
+    """Compute the cells of `part` of `crop`, without reading the rest of the region.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or float32.
+        region: the square whose grid has GRID cells on a side.
+        part: the cells to compute.
+
+    Returns:
+        (part.rows, part.columns) or (part.rows, part.columns, C). It differs from `crop` by rounding.
+    """
+    step, side = 1, region.side  # pixels of the picture for each pixel of the halved picture, and its side
+    while side >= 2 * GRID and side % 2 == 0:
+        step, side = 2 * step, side // 2
+    cell = side / GRID
+    first = [int(np.floor((at + 0.5) * cell - 0.5)) - 1 for at in (part.x, part.y)]
+    count = [int(np.ceil(number * cell)) + 4 for number in (part.columns, part.rows)]
+    x0, y0 = region.x + first[0] * step, region.y + first[1] * step
+    inner = _padded(image, (x0, y0, x0 + count[0] * step, y0 + count[1] * step))
+    while step > 1:
+        inner = cv2.resize(inner, (inner.shape[1] // 2, inner.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        step //= 2
+    shift = [(at + 0.5) * cell - 0.5 - start for at, start in zip((part.x, part.y), first, strict=True)]
+    matrix = np.array([[cell, 0, shift[0]], [0, cell, shift[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(
+        inner, matrix, (part.columns, part.rows), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def shrink(image: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:

@@ -15,7 +15,7 @@ from correspondence.face import topology as topo
 from correspondence.face.mesh import LandmarkField
 from correspondence.geometry.flow import contrast, sample, unlike
 from correspondence.geometry.grid import Float, pixel_grid
-from correspondence.geometry.region import Region
+from correspondence.geometry.region import Part, Region
 from correspondence.types import Image, Landmarks
 
 CHOICE = 2  # ratio of the field's resolution to that of the grid on which candidates are chosen
@@ -44,10 +44,10 @@ class Candidate:
     """A candidate field with its cost.
 
     Attributes:
-        field: the field, float32 (N, N, 2), cells.
-        small: means of the field on the choice grid, float32 (n, n, 2), n = N / CHOICE.
-        cost: how badly the field explains the frame, float32 (n, n), gray levels.
-        detail: the part of the frame's detail that the field does not explain, uint8 (n, n), gray levels.
+        field: the field, float32 (H, W, 2), cells.
+        small: means of the field on the choice grid, float32 (h, w, 2), h = H / CHOICE, w = W / CHOICE.
+        cost: how badly the field explains the frame, float32 (h, w), gray levels.
+        detail: the part of the frame's detail that the field does not explain, uint8 (h, w), gray levels.
     """
 
     field: Float
@@ -60,14 +60,14 @@ def weigh(field: Float, price: float, look: Image, reference: Image) -> Candidat
     """Compute the cost of a candidate field from the two pictures.
 
     Args:
-        field: the candidate, float32 (N, N, 2), cells.
+        field: the candidate, float32 (H, W, 2), cells.
         price: gray levels by which it must explain the frame better than others, one of `PRICE`.
-        look: the frame's `appearance` on the choice grid, uint8 (n, n, 4).
-        reference: the reference's `appearance` on the choice grid, uint8 (n, n, 4).
+        look: the frame's `appearance` on the choice grid, uint8 (h, w, 4).
+        reference: the reference's `appearance` on the choice grid, uint8 (h, w, 4).
     """
-    n = look.shape[0]
-    small = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    seen = sample(reference, cv2.scaleAdd(small, 1 / CHOICE, pixel_grid(n, n)))
+    h, w = look.shape[:2]
+    small = cv2.resize(field, (w, h), interpolation=cv2.INTER_AREA)
+    seen = sample(reference, cv2.scaleAdd(small, 1 / CHOICE, pixel_grid(h, w)))
     near = cv2.blur(cv2.min(unlike(look, seen), MOST_UNLIKE), (WINDOW, WINDOW))
     cost = cv2.addWeighted(near, SHARE, cv2.blur(near, (WIDE, WIDE)), SHARE, price)
     return Candidate(
@@ -81,16 +81,16 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     Args:
         candidates: guided flow, coarse flow, standing still and, if there is a face, the landmark field.
         face: the landmark field; None without a face.
-        parts: result of `parts_of`, float32 (n, n); 0 without a face.
+        parts: result of `parts_of`, float32 (h, w); 0 without a face.
 
     Returns:
-        The chosen field, float32 (N, N, 2), cells, and the weighted mean distance of the mixed candidates
-        from it, float32 (n, n), cells.
+        The chosen field, float32 (H, W, 2), cells, and the weighted mean distance of the mixed candidates
+        from it, float32 (h, w), cells.
     """
-    n = parts.shape[0]
+    h, w = parts.shape
     costs, small = [c.cost for c in candidates], [c.small for c in candidates]
     if face is not None:
-        trusted = cv2.resize(face.validity * face.inside, (n, n), interpolation=cv2.INTER_AREA)
+        trusted = cv2.resize(face.validity * face.inside, (w, h), interpolation=cv2.INTER_AREA)
         believed = belief(candidates[-1].detail, candidates[0].detail, trusted)
         held = trusted * believed
         firm = PART_PRICE * parts * (0.5 + 0.5 * believed) + held * SKIN_PRICE
@@ -106,12 +106,12 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     chances = cv2.GaussianBlur(chances, (0, 0), SEAM)
     weights = cv2.split(chances)
     coarse, total = mix(small, weights)
-    spread = np.zeros((n, n), np.float32)
+    spread = np.zeros((h, w), np.float32)
     for field, weight in zip(small, weights, strict=True):
         away = apart(field, coarse)
         spread = cv2.accumulateProduct(away, weight, spread)
-    size = candidates[0].field.shape[0]
-    fine = cv2.split(cv2.resize(chances, (size, size), interpolation=cv2.INTER_LINEAR))
+    height, width = candidates[0].field.shape[:2]
+    fine = cv2.split(cv2.resize(chances, (width, height), interpolation=cv2.INTER_LINEAR))
     field, _ = mix([c.field for c in candidates], fine)
     return field, spread / total
 
@@ -123,11 +123,11 @@ def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
     better than that, the landmarks are wrong.
 
     Args:
-        landmarks, flow: detail that each of the two leaves unexplained, uint8 (n, n), gray levels.
-        trusted: where there is skin, float32 (n, n).
+        landmarks, flow: detail that each of the two leaves unexplained, uint8 (h, w), gray levels.
+        trusted: where there is skin, float32 (h, w).
 
     Returns:
-        The belief, float32 (n, n), [0, 1].
+        The belief, float32 (h, w), [0, 1].
     """
     window = (DETAIL_WINDOW, DETAIL_WINDOW)
     with_landmarks, with_flow, skin = (
@@ -148,7 +148,7 @@ def mix(fields: list[Float], weights: Sequence[Float]) -> tuple[Float, Float]:
 
 
 def apart(field: Float, other: Float) -> Float:
-    """Return the distance of two fields (n, n, 2) at each cell, float32 (n, n)."""
+    """Return the distance of two fields (h, w, 2) at each cell, float32 (h, w)."""
     return np.asarray(cv2.magnitude(*cv2.split(cv2.subtract(field, other))), np.float32)
 
 
@@ -178,14 +178,14 @@ def gather(
     off_scene: Float,
     off_guided: Float,
 ) -> Evidence:
-    """Collect the evidence for and against a chosen field, on a grid of N / EVIDENCE cells.
+    """Collect the evidence for and against a chosen field, on a grid of H / EVIDENCE x W / EVIDENCE cells.
 
-    `cycle` and the arguments after it are float32, on n x n cells or on the grid of the evidence.
+    `cycle` and the arguments after it are float32, on h x w cells or on the grid of the evidence.
 
     Args:
-        field: the chosen field, float32 (N, N, 2), cells.
-        look: the frame's `appearance`, uint8 (n, n, 4).
-        reference: the reference's `appearance`, uint8 (n, n, 4).
+        field: the chosen field, float32 (H, W, 2), cells.
+        look: the frame's `appearance`, uint8 (h, w, 4), h = H / CHOICE, w = W / CHOICE.
+        reference: the reference's `appearance`, uint8 (h, w, 4).
         face: the landmark field; None without a face.
         cycle: `Evidence.cycle`.
         mixed: `Evidence.apart`.
@@ -193,15 +193,15 @@ def gather(
         off_scene: `Evidence.off_scene`.
         off_guided: `Evidence.off_guided`.
     """
-    n = look.shape[0]
-    here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
-    there = sample(reference, cv2.scaleAdd(here, 1 / CHOICE, pixel_grid(n, n)))
-    m = n * CHOICE // EVIDENCE
+    h, w = look.shape[:2]
+    here = cv2.resize(field, (w, h), interpolation=cv2.INTER_AREA)
+    there = sample(reference, cv2.scaleAdd(here, 1 / CHOICE, pixel_grid(h, w)))
+    size = w * CHOICE // EVIDENCE, h * CHOICE // EVIDENCE
 
     def shrunk(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return cv2.resize(values, (m, m), interpolation=cv2.INTER_AREA)
+        return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
 
-    validity = inside = np.zeros((m, m), np.float32)
+    validity = inside = np.zeros(size[::-1], np.float32)
     if face is not None:
         validity, inside = shrunk(face.validity), shrunk(face.inside.astype(np.float32))
     return Evidence(
@@ -231,12 +231,20 @@ def drawn_parts(points: Float, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     return drawn
 
 
-def parts_of(landmarks: Landmarks, region: Region, size: int) -> Float:
-    """Mask of lips, eyes and brows, where landmarks are preferred to flow: float32 (size, size), [0, 1]."""
-    points = region.to_grid(landmarks.points[:, :2], size)
+def parts_of(landmarks: Landmarks, region: Region, size: int, part: Part | None = None) -> Float:
+    """Mask of lips, eyes and brows, where landmarks are preferred to flow: float32 (h, w), [0, 1].
+
+    Args:
+        landmarks: landmarks of the frame.
+        region: the frame's region.
+        size: cells on a side of its grid.
+        part: the cells of that grid to compute; all when None.
+    """
+    part = part or Part(0, 0, size, size)
+    points = region.to_grid(landmarks.points[:, :2], size) - np.array([part.x, part.y], np.float32)
     x0, y0, x1, y1 = landmarks.box
     face = max(x1 - x0, y1 - y0) * size / region.side
-    drawn = drawn_parts(points, (size, size))
+    drawn = drawn_parts(points, part.shape)
     cv2.polylines(drawn, [corners(points, topo.OVAL)], True, 100, 1, 8, BITS)
     reach = max(3, int(face * 0.05)) | 1
     drawn = cv2.dilate(drawn, np.ones((reach, reach), np.uint8))

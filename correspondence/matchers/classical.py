@@ -21,7 +21,14 @@ from correspondence.face.landmarks import detect_landmarks
 from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field
 from correspondence.geometry.flow import Gray, appearance, dis_flow, rough_inverse
 from correspondence.geometry.grid import Float
-from correspondence.geometry.region import GRID, Region, choose_region, crop, ideal_region, shrink
+from correspondence.geometry.region import (
+    GRID,
+    Region,
+    choose_region,
+    crop,
+    ideal_region,
+    shrink,
+)
 from correspondence.matchers.choice import (
     CHOICE,
     PRICE,
@@ -34,6 +41,7 @@ from correspondence.matchers.choice import (
     weigh,
 )
 from correspondence.matchers.coarse import Begun, CoarseField, CoarseReference, coarse_reference, grid_patch
+from correspondence.matchers.windows import WindowMatch
 from correspondence.types import (
     DETECT,
     Detect,
@@ -159,6 +167,8 @@ class ClassicalMatcher:
 
 def region_of(match: Match | None) -> Region | None:
     """Return the region that a match was made on; None if it has none."""
+    if isinstance(match, WindowMatch):
+        return match.region
     if match is None or len(match.patches) < 2:
         return None
     x0, y0, x1, _ = match.patches[-1].box
@@ -225,7 +235,7 @@ def fine_field(
     if landmarks is not None and prepared.face is not None:
         face = landmark_field(landmarks, prepared.face, region)
     base = still if face is None else face.field
-    back = _pool.submit(_flow_back, prepared.gray, gray, base)
+    back = _pool.submit(flow_back, prepared.gray, gray, base)
     of_scene = _pool.submit(scene)
     guided = weighed(dis_flow(gray, prepared.gray, base, smooth=SMOOTH), PRICE[0])
     candidates, parts = [guided], np.zeros((n, n), np.float32)
@@ -233,14 +243,24 @@ def fine_field(
     if face is not None and landmarks is not None:
         candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
+    return chosen(candidates, face, parts, (look, prepared.look), back.result)
+
+
+def chosen(
+    candidates: list[Candidate],
+    face: LandmarkField | None,
+    parts: Float,
+    looks: tuple[Image, Image],
+    back: Callable[[], Float],
+) -> tuple[Float, Evidence]:
+    """Choose between candidates and gather the evidence; `back` returns the flow from reference to frame."""
     field, spread = choose(candidates, face, parts)
-    here = cv2.resize(field, (n, n), interpolation=cv2.INTER_AREA)
+    here = cv2.resize(field, parts.shape[::-1], interpolation=cv2.INTER_AREA)
     evidence = gather(
         field,
-        look,
-        prepared.look,
+        *looks,
         face,
-        cycle=loop(here, back.result()),
+        cycle=loop(here, back()),
         mixed=spread,
         parts=parts,
         off_scene=apart(here, candidates[1].small),
@@ -250,14 +270,17 @@ def fine_field(
 
 
 def fine_values(field: Float, evidence: Evidence) -> Float:
-    """Add calibrated log_b to a field: (dx, dy, log_b) in cells, float32 (N, N, 3)."""
-    size = field.shape[0]
+    """Add calibrated log_b to a field: (dx, dy, log_b) in cells, float32 (H, W, 3)."""
     log_b = shipped_judge("fine")(evidence.features())
-    log_b = cv2.resize(log_b, (size, size), interpolation=cv2.INTER_LINEAR)
+    log_b = cv2.resize(log_b, (field.shape[1], field.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.merge([*cv2.split(field), log_b]), np.float32)
 
 
-def _flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
+def flow_back(reference: Gray, frame: Gray, field: Float) -> Float:
+    """Compute the flow from the reference back to the frame, float32 (H, W, 2), cells.
+
+    It starts from the inverse of a field from the frame to the reference, float32 (H, W, 2).
+    """
     return dis_flow(reference, frame, rough_inverse(field))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from correspondence.certainty.uncertainty import shipped_judge
 from correspondence.geometry.flow import Gray, appearance, contrast, dis_flow, sample, unlike
 from correspondence.geometry.grid import Float, pixel_grid, resize_field
-from correspondence.geometry.region import Region, content, shrink, square, whole
+from correspondence.geometry.region import GRID, Part, Region, content, shrink, square, whole
 from correspondence.types import Image, Patch
 
 SEEN = 256  # cells on a side of the square around the whole picture on which flow is computed
@@ -60,20 +60,23 @@ class CoarseField:
     frame: Region
     reference: Region
 
-    def on(self, region: Region, there: Region, size: int) -> Float:
-        """Convert the flow to a field between the grids of two regions, float32 (size, size, 2), cells.
+    def on(self, region: Region, there: Region, size: int, part: Part | None = None) -> Float:
+        """Convert the flow to a field between the grids of two regions, float32 (h, w, 2), cells.
 
         Args:
             region: the region of the frame.
             there: the region of the reference.
             size: cells on a side of both grids.
+            part: the cells of the frame's grid to compute; all when None.
         """
+        part = part or Part(0, 0, size, size)
         step = region.side / size * CELLS / self.frame.side  # coarse cells a cell of the region
         x0 = (region.x + 0.5 * region.side / size - self.frame.x) * CELLS / self.frame.side - 0.5
         y0 = (region.y + 0.5 * region.side / size - self.frame.y) * CELLS / self.frame.side - 0.5
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        matrix = np.array([[step, 0, x0], [0, step, y0]])
-        flow = cv2.warpAffine(self.flow, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        matrix = np.array([[step, 0, x0 + step * part.x], [0, step, y0 + step * part.y]])
+        shape = part.columns, part.rows
+        flow = cv2.warpAffine(self.flow, matrix, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         dx, dy = cv2.split(flow)
         at = np.arange(size, dtype=np.float32)
         line = np.column_stack([at, at])
@@ -83,7 +86,9 @@ class CoarseField:
         pixels += np.array([self.reference.x, self.reference.y]) - 0.5
         shift = there.to_grid(pixels.astype(np.float32), size) - line
         scale = np.float32(cell * size / there.side)
-        return np.asarray(cv2.merge([dx * scale + shift[:, 0], dy * scale + shift[:, 1, None]]), np.float32)
+        rows, columns = part.cells
+        dx, dy = dx * scale + shift[columns, 0], dy * scale + shift[rows, 1, None]
+        return np.asarray(cv2.merge([dx, dy]), np.float32)
 
 
 class Begun:
@@ -152,7 +157,9 @@ def weighed_flow(frame: Image, reference: CoarseReference) -> tuple[Float, Float
     return flow, weight, [residual, apart, texture, motion, *around]
 
 
-def grid_patch(values: Float, region: Region, reference: Region, feather: float) -> Patch:
+def grid_patch(
+    values: Float, region: Region, reference: Region, feather: float, part: Part | None = None
+) -> Patch:
     """Convert a field between the grids of two regions to a patch in pixels.
 
     Args:
@@ -160,15 +167,19 @@ def grid_patch(values: Float, region: Region, reference: Region, feather: float)
         region: the region of the frame.
         reference: the region of the reference.
         feather: width of the fading rim, pixels.
+        part: the cells of the frame's grid of GRID cells that `values` hold, float32 (h, w, 3). It begins and
+            ends at whole pixels. None for the whole grid, of any size.
     """
-    size = values.shape[0]
+    size = values.shape[0] if part is None else GRID
+    part = part or Part(0, 0, size, size)
     at = np.arange(size, dtype=np.float32)
     line = np.column_stack([at, at])
     shift = reference.to_pixels(line, size) - region.to_pixels(line, size)
     cell = np.float32(reference.side / size)
+    rows, columns = part.cells
     dx, dy, log_b = cv2.split(values)
-    planes = [dx * cell + shift[:, 0], dy * cell + shift[:, 1, None], log_b + np.log(cell)]
-    return Patch(np.asarray(cv2.merge(planes), np.float32), region.box, feather)
+    planes = [dx * cell + shift[columns, 0], dy * cell + shift[rows, 1, None], log_b + np.log(cell)]
+    return Patch(np.asarray(cv2.merge(planes), np.float32), region.pixels_of(part, size), feather)
 
 
 def _gray(image: Image) -> Gray:

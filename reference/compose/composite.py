@@ -161,7 +161,7 @@ class Compositor:
                 f"got a frame {size} and a reference {self.edit.mask.shape}"
             )
         strength = weight * self.edit.strength
-        box = self._landing(match, size)
+        box = self.landing(match.landmarks, size)
         if box is None or strength <= 0:
             return Composition(frame, None, 0.0)
         if self.edit.tone is not None and self.edit.is_tone:
@@ -234,13 +234,24 @@ class Compositor:
                 made = self._shut(made, live[tile], at, allowed[tile])
             out[tile] = made
 
-    def _landing(self, match: Match, size: tuple[int, int]) -> Box | None:
+    @property
+    def is_local(self) -> bool:
+        """Whether the edit lands on a part of the frame that the landmarks of a face tell."""
+        return self._landmarks is not None and self.edit.box is not None and self.edit.stand_in is None
+
+    def landing(self, landmarks: Landmarks | None, size: tuple[int, int]) -> Box | None:
+        """Finds the box of a frame, (x0, y0, x1, y1), where the edit can land. None if it can land nowhere.
+
+        Args:
+            landmarks: landmarks of the frame; None without a face.
+            size: (H, W) of the frame.
+        """
         if self.edit.box is None:
             return None
         if self.edit.stand_in is not None:
             return 0, 0, size[1], size[0]
         reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
-        return landing_box(self.edit.box, self._landmarks, match.landmarks, reference_size, size)
+        return landing_box(self.edit.box, self._landmarks, landmarks, reference_size, size)
 
     def _pixels(self, size: tuple[int, int]) -> Float:
         """x and y of each pixel, float32 (H, W, 2); kept for the last frame size."""

@@ -156,9 +156,10 @@ class Others:
         """Matches a face with the edit as it is fitted to the person, else as it is on the reference."""
         worn = self._fits.of(face.number) or ready
         prepared = worn.keyframe.prepared
-        if id(prepared) not in begun:
-            begun[id(prepared)] = self._matcher.begin(step.frame, prepared)
-        return worn, wearer.match(step, worn, face.landmarks, begun[id(prepared)], STAGE)
+        started = begun.get(id(prepared)) or wearer.begin(step.frame, worn)
+        if started is not None:
+            begun[id(prepared)] = started
+        return worn, wearer.match(step, worn, face.landmarks, started, STAGE)
 
     def close(self) -> None:
         """Ends the work beside the frame's path."""

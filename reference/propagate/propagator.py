@@ -208,7 +208,7 @@ class Propagator:
         frame, now_s, wearer = step.frame, step.now_s, self._wearer
         worn = ready.worn
         with step.stage("landmarks"):
-            begun = self._matcher.begin(frame, worn.keyframe.prepared)
+            begun = wearer.begin(frame, worn)
             landmarks, further = self._find(frame, now_s, ready)
         self._note_face(landmarks is not None, step)
         match = wearer.match(step, worn, landmarks, begun)

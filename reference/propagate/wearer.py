@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from correspondence import Landmarks, Match, Matcher, Prepared
+from correspondence import Box, Image, Landmarks, Match, Matcher, Prepared
 from correspondence.matchers.coarse import Begun
 from reference.face.spot import Spot
 from reference.keyframes.sights import ReadyKeyframe
@@ -29,8 +29,31 @@ class Wearer:
         self.previous: Match | None = None
         self.fade = fade
 
+    def begin(self, frame: Image, worn: ReadyKeyframe) -> Begun | None:
+        """Starts a match before the face is found. None if only a window will be matched, which needs none.
+
+        Args:
+            frame: uint8 (H, W, 3).
+            worn: the keyframe that serves.
+        """
+        prepared = worn.keyframe.prepared
+        wants = getattr(self._matcher, "wants_begin", None)
+        if wants is None or not worn.compositor.is_local or wants(prepared, self._previous_with(worn, frame)):
+            return self._matcher.begin(frame, prepared)
+        return None
+
+    def _previous_with(self, worn: ReadyKeyframe, frame: Image) -> Match | None:
+        """The last frame's match, if it is with the same reference and of the same size."""
+        previous = self.previous if self._served is worn.keyframe.prepared else None
+        return None if previous is None or previous.frame_size != frame.shape[:2] else previous
+
     def match(
-        self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None, begun: Begun, stage: str = "match"
+        self,
+        step: Step,
+        worn: ReadyKeyframe,
+        landmarks: Landmarks | None,
+        begun: Begun | None,
+        stage: str = "match",
     ) -> Match | None:
         """Matches the frame, and updates the fade.
 
@@ -41,16 +64,14 @@ class Wearer:
             step: the running step, with the frame.
             worn: the keyframe that serves.
             landmarks: landmarks of the person's face; None if it is not found.
-            begun: what `Matcher.begin` started for the frame and this keyframe.
+            begun: the result of `begin`, or what `Matcher.begin` started for the frame and this keyframe.
             stage: name under which the match is timed.
 
         Raises:
             StageError: the matcher failed.
         """
-        previous = self.previous if self._served is worn.keyframe.prepared else None
+        previous = self._previous_with(worn, step.frame)
         self._served = worn.keyframe.prepared
-        if previous is not None and previous.frame_size != step.frame.shape[:2]:
-            previous = None
         bound_to_face = worn.keyframe.prepared.landmarks is not None
         bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
         if landmarks is None and bound_to_face:
@@ -66,6 +87,16 @@ class Wearer:
             self.fade = min(1.0, self.fade + 1 / self._fade_frames)
         self.previous = None  # stays None if the match fails
         with step.stage(stage):
-            match = self._matcher.match(step.frame, worn.keyframe.prepared, previous, landmarks, begun)
+            window = self._window(step.frame, worn, landmarks)
+            match = self._matcher.match(
+                step.frame, worn.keyframe.prepared, previous, landmarks, begun, *window
+            )
         self.previous = match
         return match
+
+    def _window(self, frame: Image, worn: ReadyKeyframe, landmarks: Landmarks | None) -> tuple[Box, ...]:
+        """The box of the frame where the edit can land, if the matcher can match it alone."""
+        if landmarks is None or not worn.compositor.is_local or not hasattr(self._matcher, "wants_begin"):
+            return ()
+        box = worn.compositor.landing(landmarks, (frame.shape[0], frame.shape[1]))
+        return () if box is None else (box,)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Landmarks, LandmarkTracker, Matcher, detect_landmarks
+from correspondence.matchers import coarse
+from correspondence.matchers.windows import EVERY, WindowMatch
 from reference import (
     Edit,
     EditChanged,
@@ -259,3 +261,35 @@ def test_small_and_odd_frames_go_through(astronaut: Image, spot: Edit, size: tup
 def test_config_checks_its_ranges() -> None:
     with pytest.raises(ValueError, match="fade_frames"):
         PropagatorConfig(fade_frames=0)
+
+
+def test_a_local_edit_is_matched_where_it_lands_only(
+    astronaut: Image, face: Landmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flow of the whole frame is computed in one of EVERY frames; an edit of all needs it in each."""
+    wholes: list[int] = []
+    whole = coarse.coarse_field
+
+    def counted(*args: Any) -> Any:
+        wholes.append(1)
+        return whole(*args)
+
+    monkeypatch.setattr(coarse, "coarse_field", counted)
+    matcher, frames = Matcher.load("classical"), EVERY + 2
+    bright = np.clip(
+        astronaut.astype(np.int16) + np.random.default_rng(0).integers(-9, 40, (512, 512, 1)), 0, 255
+    )
+    edits = {
+        2: Edit(astronaut, presets.apply("lipstick", astronaut, face)),
+        frames: Edit(astronaut, bright.astype(np.uint8)),
+    }
+    for expected, edit in edits.items():
+        propagator = Propagator(
+            edit, matcher, FakeTracker(face), PropagatorConfig(references=None, split=False)
+        )
+        wholes.clear()
+        for i in range(frames):
+            result = propagator.step(astronaut, i / 30)
+            assert isinstance(result.match, WindowMatch) == (expected == 2)
+        propagator.close()
+        assert len(wholes) == expected

@@ -1,0 +1,142 @@
+"""Matches a window of a frame: the classical matcher's work, where an edit can land only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from correspondence.certainty.uncertainty import Evidence
+from correspondence.face.mesh import LandmarkField, landmark_field
+from correspondence.geometry.flow import Gray, appearance, dis_flow
+from correspondence.geometry.grid import Float
+from correspondence.geometry.region import GRID, Part, Region, choose_region, crop_part, shrink
+from correspondence.matchers.choice import CHOICE, PRICE, parts_of, weigh
+from correspondence.matchers.classical import (
+    SMOOTH,
+    ClassicalMatcher,
+    ClassicalReference,
+    chosen,
+    fine_values,
+    flow_back,
+    gray_of,
+    region_of,
+    still_field,
+)
+from correspondence.matchers.coarse import Begun, grid_patch
+from correspondence.matchers.windows import (
+    LEAST_MARGIN,
+    Scene,
+    WindowMatch,
+    choose_parts,
+    even,
+    face_patch,
+    is_due,
+    last_of,
+)
+from correspondence.types import Box, Image, Landmarks, Match, Patch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """A window of a frame and that of the reference.
+
+    Attributes:
+        region: the frame's region.
+        here: the window on its grid.
+        there: the window on the grid of the reference's region, of the same size.
+    """
+
+    region: Region
+    here: Part
+    there: Part
+
+    @property
+    def shift(self) -> Float:
+        """What a displacement between the windows exceeds that between the grids by, float32 (2,), cells.
+
+        Cells of a window count from its own first cell.
+        """
+        return np.array([self.here.x - self.there.x, self.here.y - self.there.y], np.float32)
+
+
+def match_window(
+    matcher: ClassicalMatcher,
+    frame: Image,
+    prepared: ClassicalReference,
+    previous: Match | None,
+    landmarks: Landmarks,
+    begun: Begun | None,
+    box: Box,
+) -> WindowMatch | None:
+    """Match a window around a box. None if that would save little, and the whole frame should be matched.
+
+    Args:
+        matcher: matches the whole frame at intervals.
+        frame: the frame, RGB uint8 (H, W, 3).
+        prepared: a reference from the matcher's `prepare`.
+        previous: the match of the last frame; None without one.
+        landmarks: landmarks of the frame's face.
+        begun: the result of the matcher's `begin` for this frame, which has the flow of the whole frame.
+        box: the part of the frame that is needed, (x0, y0, x1, y1), pixels.
+    """
+    if prepared.face is None or prepared.landmarks is None:
+        return None
+    size = (frame.shape[0], frame.shape[1])
+    region = even(choose_region(landmarks, size, region_of(previous)))
+    last = last_of(previous, prepared)
+    if region is None:
+        return None
+    kept = last.here if last is not None and last.region == region else None
+    parts = choose_parts(box, region, landmarks, prepared.face.points, kept)
+    if parts is None:
+        return None
+    window = Window(region, *parts)
+    face = landmark_field(landmarks, prepared.face, region, *parts)
+    if begun is None and last is not None and not is_due(last, prepared):
+        scene, outer, age = last.scene, last.patches[0], last.age + 1
+    else:
+        scene, outer = _seen(begun or matcher.begin(frame, prepared), prepared, window, face, landmarks)
+        age = 0
+    field, evidence = _field(frame, prepared, window, face, scene, landmarks)
+    feather = LEAST_MARGIN / 2 * region.side / GRID
+    values = fine_values(field - window.shift, evidence)
+    fine = grid_patch(values, region, prepared.region, feather, window.here)
+    return WindowMatch(
+        (outer, face_patch(landmarks, prepared.landmarks), fine), landmarks, size, prepared.size,
+        prepared=prepared, region=region, here=window.here, scene=scene, age=age,
+    )  # fmt: skip
+
+
+def _seen(
+    begun: Begun, prepared: ClassicalReference, window: Window, face: LandmarkField, landmarks: Landmarks
+) -> tuple[Scene, Patch]:
+    """What the flow of the whole frame says about the window, and its patch."""
+    coarse = begun.field()
+    flow = coarse.on(window.region, prepared.region, GRID, window.here) + window.shift
+    return Scene.of(flow, face, window.region, window.here, landmarks), coarse.patch
+
+
+def _field(
+    frame: Image,
+    prepared: ClassicalReference,
+    window: Window,
+    face: LandmarkField,
+    scene: Scene,
+    landmarks: Landmarks,
+) -> tuple[Float, Evidence]:
+    """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does.
+
+    All runs on one thread, since a window is small.
+    """
+    region, here, there = window.region, window.here, window.there
+    known: Gray = np.ascontiguousarray(prepared.gray[there.cells])
+    known_look: Image = np.ascontiguousarray(prepared.look[there.coarser(CHOICE).cells])
+    inner = crop_part(frame, region, here)
+    gray, look = gray_of(inner), appearance(shrink(inner, here.rows // CHOICE, here.columns // CHOICE))
+    guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
+    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID)[here.cells] + window.shift
+    fields = guided, scene.flow(face, region, here, landmarks), still, face.field
+    candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
+    parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))
+    return chosen(candidates, face, parts, (look, known_look), lambda: flow_back(known, gray, face.field))

@@ -17,7 +17,7 @@ from reference import Edit, Result
 from stream.cli.main import main
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
-from stream.media.probe import MediaError
+from stream.media.probe import MediaError, probe
 from stream.offline.config import FileConfig
 from stream.offline.cuts import find_cuts
 from stream.offline.files import edit_file

@@ -1,4 +1,4 @@
-"""Compares each change to aiortc before and after: latency, loss, encoders, history and unread tracks.
+"""`livery bench edge`: each change to aiortc before and after: latency, loss, encoders, unread tracks.
 
 Two aiortc peers on this machine, in a process of their own for each case, one sending a 720p clip that was
 encoded before (2.5 Mb/s, a key frame each 2 s; it cannot answer a request for one, as OBS does not). For the

@@ -100,7 +100,7 @@ async def test_figures_of_a_lossy_connection() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setenv("LIVERY_RESULTS", str(tmp_path))
     monkeypatch.setattr(common, "ROOT", tmp_path)
     parser = argparse.ArgumentParser()
     edge.configure(parser)

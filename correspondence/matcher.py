@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from correspondence.types import DETECT, Box, Image, Landmarks, Match, MaybeLand
 
 logger = logging.getLogger(__name__)
 
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="cover")
 NETWORK_CORES = 4  # CPU cores from which "auto" takes the network; it takes twice the classical one's time
 KINDS = ("auto", "classical", "thorough", "compact", "dinov2")
 
@@ -136,9 +138,15 @@ class Matcher:
         Raises:
             ValueError: `frame` has another dtype or shape, or `begun` is of another frame or reference.
         """
+        check_image(frame, "frame")
+        looking = None
+        if isinstance(landmarks, Landmarks) and self.cover is not None and prepared.landmarks is not None:
+            looking = _pool.submit(self.cover, frame, landmarks, prepared.face_crop)
         match = self._window(frame, prepared, previous, landmarks, begun, window)
         if match is None:
             match = self.backend.match(frame, prepared, previous, landmarks, begun)
+        if looking is not None:
+            return replace(match, hidden=looking.result())
         if self.cover is None or match.landmarks is None or prepared.landmarks is None:
             return match
         return replace(match, hidden=self.cover(frame, match.landmarks, prepared.face_crop))
@@ -157,7 +165,6 @@ class Matcher:
             return None
         if not isinstance(self.backend, ClassicalMatcher) or not isinstance(prepared, ClassicalReference):
             return None
-        check_image(frame, "frame")
         if begun is not None:
             begun.check(frame, prepared.coarse)
         return match_window(self.backend, frame, prepared, previous, landmarks, begun, window)

@@ -7,6 +7,8 @@ field, the camera's motion the background's. They are joined along the person's 
 from __future__ import annotations
 
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,14 +19,34 @@ from correspondence.face.mesh import similarity
 from correspondence.types import Patch
 from reference.compose.camera import CameraTracker, Homography, resized
 from reference.compose.composite import CompositeConfig, Composition, Compositor
-from reference.compose.person import PersonDetector, Split, outline
+from reference.compose.person import Outlined, PersonDetector, Split, lay_behind, outline
 from reference.face.view import RIGID
 
 CELL_PX = 16  # cell of the grid of the background's field, pixels; a homography is smooth over far more
 SURE, UNSURE = -1.5, 8.0  # log_b inside the reference, and beyond its border
 EVERY = 3  # frames between two searches for the person in a thread of its own
 GONE = 6  # frames over which the edit fades out, or its colours stand in, when the camera's motion is lost
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="backdrop")
 REMEMBERED = 32  # number of frames whose landmarks are kept, to move a late mask to the present
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Behind:
+    """What is known of a frame's background.
+
+    Attributes:
+        outlined: the person's outline.
+        match: the match of the background, by the camera's motion; None if that is not known.
+        known: how far the motion is known, [0, 1]; it falls over a few frames once the camera is lost.
+        strength: strength of the edit in `back`, [0, 1].
+        back: the frame with the edit behind the person. It is composed where the frame shows the background.
+    """
+
+    outlined: Outlined
+    match: Match | None
+    known: float
+    strength: float
+    back: Composition
 
 
 class Backdrop:
@@ -56,44 +78,69 @@ class Backdrop:
         self._watcher: BodyWatcher | None = None
         self._seen: deque[tuple[float, Landmarks]] = deque(maxlen=REMEMBERED)
         self._motion: Homography | None = None  # the last known motion
+        self._looking: Future[Behind] | None = None
         self._shown = 1.0
         self._lost = False
 
-    def blend(
-        self, frame: Image, now_s: float, landmarks: Landmarks | None, front: Composition, strength: float
-    ) -> Composition:
-        """Composes the background and lays the composed person over it.
+    def begin(
+        self, frame: Image, now_s: float, landmarks: Landmarks | None, strength: float
+    ) -> Future[Behind]:
+        """Starts to look for the person's outline and to compose the background, on another thread.
+
+        Call `blend` with its result before the next frame.
 
         Args:
             frame: uint8 (H, W, 3).
             now_s: time of the frame, seconds.
             landmarks: landmarks of the frame's face; None without one.
-            front: the frame with the edit on the person.
             strength: strength of the edit, [0, 1].
         """
-        person = self._person(frame, now_s, landmarks)
-        full = outline(person, frame)
-        motion = self._follow(frame, full < 0.02)
+        if self._looking is not None:
+            wait([self._looking])  # a frame whose match failed
+        self._looking = _pool.submit(self._look, frame, self._person(frame, now_s, landmarks), strength)
+        return self._looking
+
+    def _look(self, frame: Image, person: Float, strength: float) -> Behind:
+        share = outline(person, frame)
+        motion = self._follow(frame, share < 0.02)
         self._motion = self._motion if motion is None else motion
         self._shown = min(1.0, max(0.0, self._shown + (1 if motion is not None else -1) / GONE))
-        motion, known = self._motion, self._shown
+        outlined, motion, known = Outlined(share), self._motion, self._shown
+        if motion is None and self.split.back.stand_in is not None:
+            motion, known = self._still(frame), 0.0
+        match = None if motion is None else _field(motion, frame, self.split)
+        return Behind(
+            outlined, match, known, strength, self._compose(frame, outlined, match, known, strength)
+        )
+
+    def _compose(
+        self, frame: Image, outlined: Outlined, match: Match | None, known: float, strength: float
+    ) -> Composition:
+        """Composes the background where the frame shows it."""
+        if match is None:
+            return Composition(frame, None, 0.0)
         if self.split.back.stand_in is None:
             strength, known = strength * known, 1.0
-        elif motion is None:
-            motion, known = self._still(frame), 0.0
-        if motion is None:
+        return self._compositor.compose(frame, match, strength, known, only=outlined.behind)
+
+    def blend(self, frame: Image, behind: Behind, front: Composition, strength: float) -> Composition:
+        """Lays the composed background behind the composed person.
+
+        Args:
+            frame: uint8 (H, W, 3).
+            behind: the result of `begin` for this frame.
+            front: the frame with the edit on the person. Its image is written to.
+            strength: strength of the edit, [0, 1].
+        """
+        back = behind.back
+        if strength != behind.strength:  # the face was just lost or found
+            back = self._compose(frame, behind.outlined, behind.match, behind.known, strength)
+        if behind.match is None or (back.box is None and front.box is None):
             return front
-        back = self._compositor.compose(frame, _field(motion, frame, self.split), strength, known)
-        if back.box is None and front.box is None:
-            return front
-        x, y, w, h = cv2.boundingRect((full > 0).astype(np.uint8))
-        cut = np.s_[y : y + h, x : x + w]
-        image = back.image.copy() if back.image is frame else back.image
-        share, before, behind = (np.ascontiguousarray(a[cut]) for a in (full, front.image, image))
-        if w and h:
-            image[cut] = cv2.blendLinear(before, behind, share, 1 - share)
-        box = (0, 0, frame.shape[1], frame.shape[0])
-        return Composition(image, box, max(front.coverage, back.coverage), front.seen)
+        image = frame.copy() if front.image is frame else front.image
+        lay_behind(image, back.image, behind.outlined)
+        whole = (0, 0, frame.shape[1], frame.shape[0])
+        return Composition(image, whole, max(front.coverage, back.coverage), front.seen)
 
     @property
     def lost(self) -> bool:

@@ -102,7 +102,7 @@ def tiles(busy: Bool, size: tuple[int, int]) -> Iterator[Tile]:
     """
     for top in range(0, busy.shape[0], BAND):
         y = slice(top * CELL, min((top + BAND) * CELL, size[0]))
-        for left, right in _runs(np.any(busy[top : top + BAND], axis=0)):
+        for left, right in _runs(np.logical_or.reduce(busy[top : top + BAND], axis=0)):
             yield y, slice(left * CELL, min(right * CELL, size[1]))
 
 
@@ -115,28 +115,33 @@ def parts(busy: Bool, tile: Tile) -> Iterator[Tile]:
 
 def _runs(busy: Bool) -> list[tuple[int, int]]:
     """Start and end of the runs of True. Runs at most GAP cells apart are joined."""
-    at = np.flatnonzero(busy)
-    if not len(at):
-        return []
-    breaks = np.flatnonzero(np.diff(at) > GAP + 1)
-    starts, ends = at[np.append(0, breaks + 1)], at[np.append(breaks, len(at) - 1)] + 1
-    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+    line = busy.tobytes()  # searching bytes takes a tenth of numpy's time here
+    runs: list[tuple[int, int]] = []
+    start = line.find(b"\1")
+    while start >= 0:
+        end = line.find(b"\0", start)
+        end = len(line) if end < 0 else end
+        if runs and start - runs[-1][1] <= GAP:
+            start = runs.pop()[0]
+        runs.append((start, end))
+        start = line.find(b"\1", end)
+    return runs
 
 
-def add_change(live: Image, layers: Layers, maps: Maps, weight: Image | None) -> Image:
-    """Returns `live`, uint8 (h, w, 3), plus the warped change times its weight."""
+def add_change(out: Image, layers: Layers, maps: Maps, weight: Image | None) -> None:
+    """Adds the warped change times its weight to `out`, uint8 (h, w, 3), in place."""
     more, less = warp_change(layers, maps)
     if weight is not None:
         plane = weight if weight.ndim == 3 else cv2.merge([weight, weight, weight])
         more = cv2.multiply(more, plane, scale=1 / UNIT)
         less = cv2.multiply(less, plane, scale=1 / UNIT)
-    return cv2.subtract(cv2.add(live, more), less)
+    cv2.subtract(cv2.add(out, more, more), less, out)
 
 
 def lay_paint(
     out: Image, paint: npt.NDArray[np.uint8], maps: Maps, lit: Image | None, trust: Image | None
-) -> Image:
-    """Lays the warped paint over `out`, uint8 (h, w, 3).
+) -> None:
+    """Lays the warped paint over `out`, uint8 (h, w, 3), in place.
 
     The paint's colour is multiplied by `lit` and its cover by `trust`.
     """
@@ -147,7 +152,7 @@ def lay_paint(
     if trust is not None:
         cover = cv2.multiply(cover, trust, scale=1 / UNIT)
     share = cover.astype(np.float32) * np.float32(1 / 255)
-    return cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share)
+    cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share, out)
 
 
 def mix_toned(out: Image, live: Image, toned: Image, share: Image) -> Image:

@@ -12,6 +12,8 @@ from reference.compose.layers import Softness
 from reference.compose.live import Areas
 from reference.edits.mask import smoothstep
 
+COARSE_SIGMA = 4.0  # sigma in cells from which a blur is computed on a grid of half the size
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LandingGrid:
@@ -90,13 +92,26 @@ def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest:
     Returns:
         The gain, float32 (rows, columns, 3).
     """
-    sure = (confidence + np.float32(1e-3))[..., None]
-    seen = [np.concatenate([now * sure, sure], axis=2), before * sure]
-    live, past = (cv2.GaussianBlur(x, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for x in seen)
+    sure = confidence + np.float32(1e-3)
+    weighted = cv2.merge([sure, sure, sure])
+    seen = cv2.multiply(now, weighted, dtype=cv2.CV_32F), cv2.multiply(before, weighted, dtype=cv2.CV_32F)
+    live, past = (_blurred(x, sigma) for x in (cv2.merge([*cv2.split(seen[0]), sure]), seen[1]))
     dark = np.float32(4) * live[..., 3:]  # keeps noise in dark places from counting as light
     change = np.log((live[..., :3] + dark) / (past + dark))
     change = change * smoothstep(np.abs(change), rest, 3 * rest)
     return np.asarray(np.exp(change), np.float32)
+
+
+def _blurred(values: Float, sigma: float) -> Float:
+    """Blurs a grid by a Gaussian. A wide one is computed on a grid of half the size, which loses nothing."""
+    rows, columns = values.shape[:2]
+    if sigma < COARSE_SIGMA or min(rows, columns) < 8:
+        return np.asarray(
+            cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32
+        )
+    small = cv2.resize(values, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / 2, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def less_live(mask: Float, areas: Areas, box: Box) -> Float:
@@ -118,6 +133,14 @@ def union(a: Box | None, b: Box | None) -> Box | None:
     if a is None or b is None:
         return a or b
     return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
+
+
+def overlap(a: Box, b: Box | None) -> Box | None:
+    """The part that both boxes hold; None if there is none."""
+    if b is None:
+        return None
+    x0, y0, x1, y1 = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 def tight(mask: Float, box: Box, beyond: float = 0.0) -> Box | None:

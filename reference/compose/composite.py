@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from correspondence import Bool, Box, Float, Image, Landmarks, Match, check_image
+from correspondence import Bool, Box, Image, Landmarks, Match, check_image
 from correspondence.certainty.uncertainty import confidence_of
+from correspondence.geometry.region import shrink
 from reference.compose.blend import (
-    CELL,
     UNIT,
     Planes,
     Tile,
@@ -33,15 +33,26 @@ from reference.compose.blend import (
     tiles,
     weigh_pixels,
 )
-from reference.compose.blend_weights import LandingGrid, Weights, centres, less_live, light_gain, tight, union
+from reference.compose.blend_weights import (
+    LandingGrid,
+    Weights,
+    centres,
+    less_live,
+    light_gain,
+    overlap,
+    tight,
+    union,
+)
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
 from reference.compose.layers import Layers, Maps, fixed_maps, make_layers, soften
-from reference.compose.live import Areas, gap_between_lips, live_areas, openings
+from reference.compose.live import Areas, gap_between_lips, keep_live, live_areas, openings
+from reference.compose.person import cells_box, cells_in
 from reference.compose.rigid import Placed, RigidLayer, on_face
-from reference.compose.sampling import coarse_values, seen_share, window_field
+from reference.compose.sampling import Places, coarse_values, seen_share
 from reference.compose.softness import SoftnessMeter
 from reference.compose.uncover import uncover
+from reference.edits.colour_model import DIRECT_PX
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.edits.objects import find_objects
@@ -133,16 +144,28 @@ class Compositor:
         near = np.ones((3, 3), np.uint8)
         self._own_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
         self._small_mask = cv2.dilate(self._own_mask, near)
-        cells = cv2.resize(self._layers.touched, small, interpolation=cv2.INTER_AREA)
-        self._small_work = cv2.dilate((cells > 0).astype(np.uint8), near)
+        gated = carried if self._gate is None or self._gate.free is None else carried & (self._gate.free == 0)
+        marked = np.dstack([self._layers.touched, gated.astype(np.float32)])
+        cells = cv2.resize(marked, small, interpolation=cv2.INTER_AREA)
+        self._small_work = cv2.dilate(
+            (cells > 0).astype(np.uint8), near
+        )  # change, paint, limited by the gate
         self._shrink = np.array([small[0] / w, small[1] / h], np.float32)
-        self._grid = np.empty((0, 0, 2), np.float32)
+        self._landed: tuple[Landmarks | None, tuple[int, int], Box | None] | None = None  # the last `landing`
         self._meter = None
         bound = landmarks is not None and edit.box is not None and not leaves_head(edit.box, landmarks)
         if self.config.follow_blur and landmarks is not None and bound:
             self._meter = SoftnessMeter(edit.reference, landmarks)
 
-    def compose(self, frame: Image, match: Match, weight: float = 1.0, known: float = 1.0) -> Composition:
+    def compose(
+        self,
+        frame: Image,
+        match: Match,
+        weight: float = 1.0,
+        known: float = 1.0,
+        *,
+        only: Bool | None = None,
+    ) -> Composition:
         """Composes the edit on a frame.
 
         Args:
@@ -150,6 +173,8 @@ class Compositor:
             match: the match of this frame with the edit's reference.
             weight: multiplies the edit's strength, [0, 1].
             known: multiplies the trust in the match, [0, 1].
+            only: cells of CELL pixels outside which nothing is needed, bool (rows, columns), with their
+                neighbours marked; None for the whole frame.
 
         Raises:
             ValueError: a match of another frame size or reference size.
@@ -164,6 +189,10 @@ class Compositor:
         box = self.landing(match.landmarks, size)
         if box is None or strength <= 0:
             return Composition(frame, None, 0.0)
+        if only is not None:
+            box = overlap(box, cells_box(only, size))
+            if box is None:
+                return Composition(frame, None, 0.0)
         if self.edit.tone is not None and self.edit.is_tone:
             toned = cv2.LUT(frame, self.edit.tone[None])
             image = toned if strength == 1 else cv2.addWeighted(frame, 1 - strength, toned, strength, 0)
@@ -181,8 +210,8 @@ class Compositor:
             return Composition(frame, None, 0.0)
         image = frame.copy()
         if box is not None:
-            self._fill(image, frame, match, weights.cut(box), strength)
-            self._keep_live(image, frame, box, live)
+            self._fill(image, frame, match, weights.cut(box), strength, only)
+            keep_live(image, frame, box, live, self.edit.stand_in)
         if placed is not None:
             self._lay(image, placed, match, weights, strength)
             box = union(box, placed.box)
@@ -200,7 +229,15 @@ class Compositor:
         trust = on_face(np.asarray(weights.cut(placed.box).trust, np.float32), match.landmarks, placed.box)
         self._rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
 
-    def _fill(self, image: Image, frame: Image, match: Match, weights: Weights, strength: float) -> None:
+    def _fill(
+        self,
+        image: Image,
+        frame: Image,
+        match: Match,
+        weights: Weights,
+        strength: float,
+        only: Bool | None,
+    ) -> None:
         """Composes those tiles of the weights' box that the edit may change, in place."""
         layers, small_work = self._layers, self._small_work
         if weights.softness is not None:
@@ -210,29 +247,32 @@ class Compositor:
         x0, y0, x1, y1 = weights.box
         size = (y1 - y0, x1 - x0)
         live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
-        pixels = self._pixels(match.frame_size)[y0:y1, x0:x1]
-        field = window_field(match, weights.box)
+        places = Places(match, weights.box)
         doubt = None if self.edit.stand_in is None else (1 - weights.trust) * np.float32(strength)
         if doubt is not None and float(doubt.max()) < 0.02:
             doubt = None
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
-        work = busy_cells(small_work, self._shrink, pixels[::CELL, ::CELL] + field[::CELL, ::CELL]) > 0
-        busy: Bool = np.any(work, axis=2) if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        work = busy_cells(small_work, self._shrink, places.cells) > 0
+        busy: Bool = (
+            work[..., 0] | work[..., 1] if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
+        )
+        if only is not None:
+            busy = busy & cells_in(only, weights.box)
         toned = None
         if self.edit.stand_in is not None and doubt is not None:
-            toned = self.edit.stand_in.apply(live)
+            toned = self.edit.stand_in.apply(live, large=frame.shape[0] * frame.shape[1] > DIRECT_PX)
         allowed = None
         if self._gate is not None and match.landmarks is not None:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
         for tile in tiles(busy, size):
-            at = cv2.add(pixels[tile], field[tile])
-            made = live[tile].copy()
+            at = places.on(tile)
+            made = out[tile]  # still live
             _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
             if toned is not None and planes.doubt is not None:
-                made = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
-            if allowed is not None:
-                made = self._shut(made, live[tile], at, allowed[tile])
-            out[tile] = made
+                made[:] = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
+            if allowed is not None and self._gate is not None:
+                for part in parts(work[..., 2], tile):
+                    self._gate.shut(made[part], live[tile][part], at[part], allowed[tile][part])
 
     @property
     def is_local(self) -> bool:
@@ -250,29 +290,13 @@ class Compositor:
             return None
         if self.edit.stand_in is not None:
             return 0, 0, size[1], size[0]
+        known = self._landed
+        if known is not None and known[0] is landmarks and known[1] == size:
+            return known[2]
         reference_size = (self.edit.mask.shape[0], self.edit.mask.shape[1])
-        return landing_box(self.edit.box, self._landmarks, landmarks, reference_size, size)
-
-    def _pixels(self, size: tuple[int, int]) -> Float:
-        """x and y of each pixel, float32 (H, W, 2); kept for the last frame size."""
-        grid = self._grid
-        if grid.shape[:2] != size:
-            x, y = np.arange(size[1], dtype=np.float32), np.arange(size[0], dtype=np.float32)
-            grid = np.stack(np.meshgrid(x, y), axis=-1)
-            self._grid = grid
-        return grid
-
-    def _shut(self, out: Image, live: Image, at: Float, allowed: Image) -> Image:
-        """Returns `out` with the live pixels restored where paint of the face would land off the face."""
-        if self._gate is not None and self._gate.free is not None:
-            free = cv2.remap(self._gate.free, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
-            allowed = cv2.max(allowed, free)
-        if int(allowed.min()) == 255:
-            return out
-        share = allowed * np.float32(1 / 255)
-        return np.asarray(
-            cv2.blendLinear(np.ascontiguousarray(out), np.ascontiguousarray(live), share, 1 - share), np.uint8
-        )
+        box = landing_box(self.edit.box, self._landmarks, landmarks, reference_size, size)
+        self._landed = landmarks, size, box
+        return box
 
     def _weigh(self, frame: Image, match: Match, box: Box, live: Areas) -> Weights:
         """Computes mask, trust and light gain on a coarse grid over a box of the frame."""
@@ -301,7 +325,7 @@ class Compositor:
         if config.follow_light:
             border = cv2.BORDER_REPLICATE
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
-            now = cv2.resize(frame[y0:y1, x0:x1], (columns, rows), interpolation=cv2.INTER_AREA)
+            now = shrink(frame[y0:y1, x0:x1], rows, columns)
             side = 0.3 * min(size) if match.landmarks is None else face_size(match.landmarks)
             sigma = max(1.0, config.light_reach * side / config.step_px)
             gain = light_gain(now, before, confidence, sigma, config.light_rest)
@@ -311,25 +335,14 @@ class Compositor:
             softness = self._meter.measure(frame, match, config.radius * min(size))
         return Weights(box, mask, gain, trust, coverage, seen, softness)
 
-    def _keep_live(self, image: Image, frame: Image, box: Box, areas: Areas) -> None:
-        """Restores the frame's mouth interior and eyeballs, in place."""
-        for (x0, y0, x1, y1), share in areas:
-            if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
-                continue
-            live = np.ascontiguousarray(frame[y0:y1, x0:x1])
-            if self.edit.stand_in is not None:
-                live = self.edit.stand_in.apply(live)
-            part = np.ascontiguousarray(image[y0:y1, x0:x1])
-            image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
-
 
 def _compose(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
     """Adds the change to a live tile and lays the paint over it, in place, in the cells marked in `work`."""
     for part in parts(work[..., 0], tile):
         weight = planes.cut(part).change
-        made[part] = add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+        add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
     if layers.paint is None:
         return
     for part in parts(work[..., 1], tile):
         weights, at = planes.cut(part), (maps[0][part], maps[1][part])
-        made[part] = lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)
+        lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)

@@ -84,6 +84,26 @@ class FaceGate:
         full = cv2.resize(soft, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
         return np.asarray(full[: y1 - y0, : x1 - x0], np.uint8)
 
+    def shut(self, out: Image, live: Image, at: Float, allowed: Image) -> None:
+        """Restores the live pixels where paint of the face would land off the face, in place.
+
+        Args:
+            out: the composed picture, uint8 (h, w, 3).
+            live: the frame there, uint8 (h, w, 3).
+            at: place of each pixel in the reference, float32 (h, w, 2), pixels.
+            allowed: the result of `allowed` there, uint8 (h, w).
+        """
+        x, y, w, h = cv2.boundingRect(cv2.compare(allowed, 255, cv2.CMP_LT))
+        if not w:
+            return
+        part = np.s_[y : y + h, x : x + w]
+        allowed = allowed[part]
+        if self.free is not None:
+            free = cv2.remap(self.free, at[part], None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+            allowed = cv2.max(allowed, free)
+        share = allowed * np.float32(1 / 255)
+        cv2.blendLinear(np.ascontiguousarray(out[part]), live[part], share, 1 - share, out[part])
+
 
 def _disc(radius: int) -> Image:
     disc: Image = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))

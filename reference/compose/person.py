@@ -1,15 +1,17 @@
-"""Separates person and background of a picture, and splits an edit along the person's outline."""
+"""Separates person and background of a picture, splits an edit along the outline and joins it again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
-from correspondence import Float, Image, Landmarks, check_image
+from correspondence import Bool, Box, Float, Image, Landmarks, check_image
 from correspondence.face.body import Body
 from correspondence.face.mediapipe_graphs import Segmenter
+from reference.compose.blend import CELL, parts, tiles
 from reference.compose.guided import guided_mask
 from reference.compose.landing import leaves_head
 from reference.edits.edit import Edit
@@ -135,3 +137,74 @@ def _filled(image: Image, known: Float) -> Image:
         below = colour + (1 - weight)[..., None] * up
     out = np.clip(np.rint(below), 0, 255).astype(np.uint8)
     return np.where(known[..., None] > 0, image, out)
+
+
+@dataclass(frozen=True, eq=False)
+class Outlined:
+    """The person's outline in a frame.
+
+    Attributes:
+        share: share of the person in each pixel, float32 (H, W), [0, 1].
+    """
+
+    share: Float
+
+    @cached_property
+    def person(self) -> Bool:
+        """Cells of CELL pixels that may show some of the person, bool (rows, columns)."""
+        return _cells(self.share > 0)
+
+    @cached_property
+    def behind(self) -> Bool:
+        """Cells of CELL pixels that may show some of the background, bool (rows, columns)."""
+        return _cells(self.share < 1)
+
+
+def _cells(where: Bool) -> Bool:
+    """The cells of CELL pixels that hold a marked pixel, and their neighbours."""
+    rows, columns = -(-where.shape[0] // CELL), -(-where.shape[1] // CELL)
+    marked = where.view(np.uint8) * np.uint8(255)
+    cells = cv2.resize(marked, (columns, rows), interpolation=cv2.INTER_AREA)
+    return cv2.dilate((cells > 0).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+
+
+def cells_box(cells: Bool, size: tuple[int, int]) -> Box | None:
+    """The box (x0, y0, x1, y1) around marked cells of a frame of (H, W) `size`, pixels; None without any."""
+    x, y, w, h = cv2.boundingRect(cells.view(np.uint8))
+    if not w or not h:
+        return None
+    return x * CELL, y * CELL, min(size[1], (x + w) * CELL), min(size[0], (y + h) * CELL)
+
+
+def cells_in(cells: Bool, box: Box) -> Bool:
+    """Marks the cells of a window's own grid that touch marked cells of the frame.
+
+    Args:
+        cells: bool (rows, columns), cells of CELL pixels of the frame, with their neighbours marked.
+        box: the window, (x0, y0, x1, y1), pixels of the frame.
+
+    Returns:
+        bool (h, w), cells of CELL pixels that count from the window's first pixel.
+    """
+    rows = np.arange(box[1], box[3], CELL) // CELL
+    columns = np.arange(box[0], box[2], CELL) // CELL
+    return cells[np.ix_(rows, columns)]
+
+
+def lay_behind(image: Image, back: Image, outlined: Outlined) -> None:
+    """Lays a background behind a composed person, in place.
+
+    Args:
+        image: the frame with the edit on the person, uint8 (H, W, 3).
+        back: the frame with the edit behind the person, uint8 (H, W, 3).
+        outlined: the person's outline.
+    """
+    share, person = outlined.share, outlined.person
+    for tile in tiles(outlined.behind, share.shape):
+        made = back[tile].copy()
+        for part in parts(person, tile):
+            here = np.ascontiguousarray(share[tile][part])
+            cv2.blendLinear(
+                np.ascontiguousarray(image[tile][part]), back[tile][part], here, 1 - here, made[part]
+            )
+        image[tile] = made

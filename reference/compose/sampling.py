@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Match
+from correspondence.geometry.grid import pixel_grid
 from correspondence.types import Patch
+from reference.compose.blend import CELL, Tile
+from reference.compose.blend_weights import centres
 
 LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enlarged
 LARGE_STEP = 3  # cell of that grid, pixels: no coarser than a matcher's own grid on a frame that large
@@ -123,3 +126,46 @@ def places(match: Match, box: Box, pixels: Float) -> Float:
     """
     x0, y0, x1, y1 = box
     return np.asarray(cv2.add(pixels[y0:y1, x0:x1], window_field(match, box)), np.float32)
+
+
+class Places:
+    """The place in the reference of each pixel of a box of the frame, computed tile by tile.
+
+    Large boxes are read on a grid of about the match's own cells, and enlarged.
+
+    Args:
+        match: the match of the frame.
+        box: (x0, y0, x1, y1) inside the frame.
+
+    Attributes:
+        cells: place of each cell of CELL pixels, float32 (rows, columns, 2), pixels.
+    """
+
+    def __init__(self, match: Match, box: Box) -> None:
+        x0, y0, x1, y1 = box
+        self._whole: Float | None = None
+        if (x1 - x0) * (y1 - y0) <= LARGE_PX:
+            pixels = pixel_grid(*match.frame_size)[y0:y1, x0:x1]
+            self._whole = np.asarray(cv2.add(pixels, np.ascontiguousarray(match.window(box)[0])), np.float32)
+            self.cells: Float = np.ascontiguousarray(self._whole[::CELL, ::CELL])
+            return
+        finest = match.patches[-1]
+        self._step = step = CELL if finest.box[2] - finest.box[0] >= 3 * finest.values.shape[1] else CELL // 2
+        rows, columns = -(-(y1 - y0) // step) + 2, -(-(x1 - x0) // step) + 2  # a cell more on each side
+        around = (x0 - step, y0 - step, x0 + (columns - 1) * step, y0 + (rows - 1) * step)
+        grid = coarse_values(match, around, (rows, columns), doubted=False)[..., :2]
+        self._grid = np.asarray(grid + centres(around, (rows, columns)), np.float32)
+        self.cells = np.ascontiguousarray(self._grid[1 : -1 : CELL // step, 1 : -1 : CELL // step])
+
+    def on(self, tile: Tile) -> Float:
+        """Returns the places of a tile, float32 (h, w, 2). It begins at multiples of CELL."""
+        if self._whole is not None:
+            return self._whole[tile]
+        y, x = tile
+        height, width = y.stop - y.start, x.stop - x.start
+        step = self._step
+        rows, columns = -(-height // step) + 2, -(-width // step) + 2
+        top, left = y.start // step, x.start // step
+        cells = self._grid[top : top + rows, left : left + columns]
+        full = cv2.resize(cells, (columns * step, rows * step), interpolation=cv2.INTER_LINEAR)
+        return np.asarray(full[step : step + height, step : step + width], np.float32)

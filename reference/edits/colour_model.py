@@ -56,17 +56,18 @@ class ColourModel:
     def _filter(self) -> ImageFilter.Color3DLUT:
         return ImageFilter.Color3DLUT(NODES, self.table.ravel().tolist())
 
-    def apply(self, image: Image) -> Image:
+    def apply(self, image: Image, *, large: bool = False) -> Image:
         """Maps a picture to the edit's colours.
 
         Args:
             image: RGB uint8 (H, W, 3).
+            large: whether it is a part of a large picture.
 
         Returns:
             RGB uint8 (H, W, 3). For a large picture, the change is computed at half its size.
         """
         height, width = image.shape[:2]
-        if height * width <= DIRECT_PX:
+        if min(height, width) < 2 or (height * width <= DIRECT_PX and not large):
             return np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).filter(self._filter))
         half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         made = np.asarray(Pillow.fromarray(half).filter(self._filter))

@@ -211,19 +211,27 @@ class Propagator:
             begun = wearer.begin(frame, worn)
             landmarks, further = self._find(frame, now_s, ready)
         self._note_face(landmarks is not None, step)
+        behind = None
+        if ready.backdrop is not None:
+            with step.stage("background"):
+                behind = ready.backdrop.begin(frame, now_s, landmarks, settings.strength * wearer.fade)
         match = wearer.match(step, worn, landmarks, begun)
         if match is None:
             return step.passed("no face found"), further
         strength = settings.strength * wearer.fade
+        only = None
+        if behind is not None:
+            with step.stage("background"):
+                only = behind.result().outlined.person
         with step.stage("composite"):
-            composition = worn.compositor.compose(frame, match, strength)
+            composition = worn.compositor.compose(frame, match, strength, only=only)
         if ready.keeper is not None:
             with step.stage("references"):
                 ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))
                 composition = ready.keeper.blend(frame, match, composition, landmarks, strength)
-        if ready.backdrop is not None:
+        if ready.backdrop is not None and behind is not None:
             with step.stage("background"):
-                composition = ready.backdrop.blend(frame, now_s, landmarks, composition, strength)
+                composition = ready.backdrop.blend(frame, behind.result(), composition, strength)
             self._note_camera(ready.backdrop.lost, step)
         reason = None
         if composition.box is None:

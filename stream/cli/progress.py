@@ -13,12 +13,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-PHASES = {
-    "reference": "looking for the reference",
-    "edit": "editing",
-    "words": "editing the frame by words",
-    "cuts": "looking for cuts",
-}
+PHASES = {"reference": "looking for the reference", "edit": "editing", "words": "editing the frame by words"}
 
 
 @contextmanager

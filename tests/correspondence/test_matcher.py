@@ -5,13 +5,15 @@ from __future__ import annotations
 import builtins
 import logging
 import os
+import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
-from correspondence import Image, Matcher, WeightsError, detect_landmarks
+from correspondence import Image, Match, Matcher, WeightsError, detect_landmarks
 from correspondence import matcher as module
+from correspondence.matchers.classical import ClassicalMatcher
 from correspondence.matchers.thorough import ThoroughMatcher
 
 
@@ -97,3 +99,23 @@ def test_a_match_begun_for_another_frame_is_refused(astronaut: Image) -> None:
         matcher.match(astronaut, other, begun=begun)
     with pytest.raises(ValueError, match="frame must be uint8"):
         matcher.begin(astronaut.astype(np.float32), prepared)
+
+
+def test_what_hides_a_face_is_looked_for_during_the_match(astronaut: Image) -> None:
+    """Each side waits for the other to begin, so neither could come after the other."""
+    looking, matching = threading.Event(), threading.Event()
+
+    class Cover:
+        def __call__(self, *args: Any) -> None:
+            looking.set()
+            assert matching.wait(20)
+
+    class Backend(ClassicalMatcher):
+        def match(self, *args: Any, **more: Any) -> Match:
+            matching.set()
+            assert looking.wait(20)
+            return super().match(*args, **more)
+
+    matcher = Matcher(Backend(), Cover())  # type: ignore[arg-type]
+    face = detect_landmarks(astronaut)
+    assert matcher.match(astronaut, matcher.prepare(astronaut, face), None, face).hidden is None

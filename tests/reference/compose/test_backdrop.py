@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from correspondence import Float, Image, Landmarks, Matcher
+from correspondence import Bool, Box, Float, Image, Landmarks, Match, Matcher
 from correspondence.face.body import Body
-from reference import CameraFound, CameraLost, Composition, Edit, KeeperConfig, Propagator, PropagatorConfig
+from reference import (
+    CameraFound,
+    CameraLost,
+    Composition,
+    Compositor,
+    Edit,
+    KeeperConfig,
+    Propagator,
+    PropagatorConfig,
+)
+from reference.compose import composite
 from reference.compose.backdrop import Backdrop
+from reference.compose.blend import Tile, tiles
 from reference.compose.person import Split, split_edit
 from stream.media.probe import probe
 from stream.media.video import VideoReader
@@ -74,6 +88,12 @@ def scene(astronaut: Image) -> Scene:
     return Scene(astronaut)
 
 
+def blended(
+    backdrop: Backdrop, frame: Image, now_s: float, landmarks: Landmarks | None, front: Composition
+) -> Composition:
+    return backdrop.blend(frame, backdrop.begin(frame, now_s, landmarks, 1.0).result(), front, 1.0)
+
+
 def test_a_poster_stays_on_the_wall_behind_a_moving_person(scene: Scene) -> None:
     moves = [(4 * k, -3 * k) for k in range(12)]
     masks = {float(k): scene.frame(*move)[1] for k, move in enumerate(moves)}
@@ -82,7 +102,7 @@ def test_a_poster_stays_on_the_wall_behind_a_moving_person(scene: Scene) -> None
         frame, person = scene.frame(pan, step)
         truth = scene.frame(pan, step, poster=True)[0]
         before = frame.copy()
-        out = backdrop.blend(frame, float(k), None, Composition(frame, None, 0.0), 1.0).image
+        out = blended(backdrop, frame, float(k), None, Composition(frame, None, 0.0)).image
         np.testing.assert_array_equal(frame, before)
         inside = cv2.erode(person, np.ones((9, 9), np.uint8)) > 0.99
         outside = cv2.dilate(person, np.ones((9, 9), np.uint8)) < 0.01
@@ -96,6 +116,60 @@ def test_a_poster_stays_on_the_wall_behind_a_moving_person(scene: Scene) -> None
     backdrop.close()
 
 
+def test_person_and_background_are_each_composed_where_they_show(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both cover the picture, but no pixel far from the outline is composed twice."""
+    composed = np.zeros(SIZE, np.uint8)
+
+    def counted(box: Box, busy: Bool, size: tuple[int, int]) -> Iterator[Tile]:
+        for tile in tiles(busy, size):
+            composed[box[1] : box[3], box[0] : box[2]][tile] += 1
+            yield tile
+
+    fill = Compositor._fill
+
+    def filled(self: Compositor, *given: Any) -> None:
+        monkeypatch.setattr(composite, "tiles", partial(counted, given[3].box))
+        fill(self, *given)
+
+    monkeypatch.setattr(Compositor, "_fill", filled)
+    reference, person = scene.frame()
+    split = split_edit(Edit(reference, 255 - reference, "replace"), person)
+    assert split is not None
+    backdrop = Backdrop(split, beside=False, finder=Known({0.0: person}))
+    front = Compositor(split.front, None)
+    behind = backdrop.begin(reference, 0.0, None, 1.0).result()
+    match = Match.from_field(np.zeros((*SIZE, 2), np.float32), np.full(SIZE, -2, np.float32))
+    part = front.compose(reference, match, only=behind.outlined.person)
+    out = backdrop.blend(reference, behind, part, 1.0).image
+    assert np.abs(out.astype(int) - (255 - reference)).mean() < 2
+    assert (composed > 0).all()
+    rim = cv2.dilate(person, np.ones((3, 3))) - cv2.erode(person, np.ones((3, 3)))
+    far = cv2.dilate(rim, np.ones((97, 97), np.uint8)) == 0  # further than the gaps that a tile may hold
+    assert far.mean() > 0.2
+    assert composed[far].max() == 1
+
+
+def test_with_cells_that_are_needed_the_rest_is_the_frame(scene: Scene) -> None:
+    reference, _ = scene.frame()
+    match = Match.from_field(np.zeros((*SIZE, 2), np.float32), np.full(SIZE, -2, np.float32))
+    cells = np.zeros((68, 120), np.bool_)
+    cells[20:30, 40:70] = True
+    out = Compositor(Edit(reference, 255 - reference, "replace"), None).compose(reference, match, only=cells)
+    assert out.box == (160, 80, 280, 120)
+    outside = np.ones(SIZE, np.bool_)
+    outside[80:120, 160:280] = False
+    np.testing.assert_array_equal(out.image[outside], reference[outside])
+    assert np.abs(out.image[~outside].astype(int) - (255 - reference[~outside])).mean() < 2
+    assert (
+        Compositor(Edit(reference, 255 - reference, "replace"), None)
+        .compose(reference, match, only=~cells & cells)
+        .box
+        is None
+    )
+
+
 def test_the_edit_goes_where_the_camera_is_lost_and_comes_back(scene: Scene) -> None:
     frame, person = scene.frame()
     truth = scene.frame(poster=True)[0]
@@ -106,7 +180,7 @@ def test_the_edit_goes_where_the_camera_is_lost_and_comes_back(scene: Scene) -> 
     shown = []
     for k in range(20):
         now = frame if k < 4 or k >= 11 else other
-        out = backdrop.blend(now, float(k), None, Composition(now, None, 0.0), 1.0).image
+        out = blended(backdrop, now, float(k), None, Composition(now, None, 0.0)).image
         shown.append(float(np.abs(out.astype(int) - now)[changed].mean()))
     assert shown[10] == 0
     assert shown[3] > 40
@@ -126,7 +200,7 @@ def test_a_look_of_the_whole_picture_stays_where_the_camera_is_lost(scene: Scene
     other = cv2.GaussianBlur(scene.frame(40)[0][:, ::-1], (0, 0), 9)
     for k in range(14):
         now = frame if k < 2 else np.ascontiguousarray(other)
-        out = backdrop.blend(now, float(k), None, Composition(negative(now), None, 1.0), 1.0).image
+        out = blended(backdrop, now, float(k), None, Composition(negative(now), None, 1.0)).image
         away = np.abs(out.astype(int) - (255 - now)).max(axis=2)
         nearer = np.abs(out.astype(int) - now).max(axis=2) < away
         assert nearer[np.abs(now.astype(int) - 127).max(axis=2) > 20].mean() < 0.02, k
@@ -144,7 +218,7 @@ def test_beside_the_path_the_frame_never_waits(scene: Scene, face: Landmarks) ->
 
     backdrop = Backdrop(scene.split(), finder=Held({0.0: person}))
     front = Composition(frame, None, 0.0)
-    first = backdrop.blend(frame, 0.0, face, front, 1.0)  # by the reference's outline
+    first = blended(backdrop, frame, 0.0, face, front)  # by the reference's outline
     assert first.box is not None
     let.set()
     watcher = backdrop._watcher
@@ -153,7 +227,7 @@ def test_beside_the_path_the_frame_never_waits(scene: Scene, face: Landmarks) ->
     while watcher.latest is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    second = backdrop.blend(frame, 0.04, moved(face, 1, 0), front, 1.0)
+    second = blended(backdrop, frame, 0.04, moved(face, 1, 0), front)
     inside = cv2.erode(person, np.ones((9, 9), np.uint8)) > 0.99
     np.testing.assert_array_equal(second.image[inside], frame[inside])
     backdrop.close()
@@ -201,7 +275,7 @@ def test_a_plain_wall_is_taken_for_that_of_a_camera_on_a_stand(scene: Scene) -> 
     scene.poster[150:290, 250:340] = (230, 40, 200)
     frame, person = scene.frame()
     backdrop = Backdrop(scene.split(), beside=False, finder=Known({0.0: person}))
-    out = backdrop.blend(frame, 0.0, None, Composition(frame, None, 0.0), 1.0).image
+    out = blended(backdrop, frame, 0.0, None, Composition(frame, None, 0.0)).image
     asked = (scene.frame(poster=True)[0] != frame).any(axis=2) & (person == 0)
     assert np.abs(out[asked].astype(int) - (230, 40, 200)).max() <= 2
     assert not backdrop.lost

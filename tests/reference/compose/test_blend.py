@@ -5,9 +5,14 @@ import numpy as np
 import pytest
 
 from correspondence import Float, Image, Match
+from correspondence.geometry.grid import pixel_grid
+from correspondence.types import Patch
 from reference import CompositeConfig, Compositor, Edit, Mode
+from reference.compose import blend_weights
 from reference.compose.blend import CELL, parts, tiles
+from reference.compose.blend_weights import light_gain
 from reference.compose.layers import make_layers
+from reference.compose.sampling import Places
 from reference.edits.mask import smoothstep
 
 
@@ -89,3 +94,31 @@ def test_tiles_hold_each_busy_cell_once(rng: np.random.Generator) -> None:
         assert (part_held[pixels] == 1).all()
         assert (part_held <= held).all()
         assert held.any() == busy.any()
+
+
+@pytest.mark.parametrize("cells", [1, 4])
+@pytest.mark.parametrize("box", [(3, 5, 180, 190), (2, 1, 517, 401)])  # read whole, and on a coarser grid
+def test_places_are_the_match_s_own_to_a_fraction_of_a_pixel(
+    rng: np.random.Generator, box: tuple[int, int, int, int], cells: int
+) -> None:
+    size = (413, 530)
+    field = smooth_noise(rng, (size[0] // cells, size[1] // cells), 9, 2)
+    values = np.dstack([field, np.zeros(field.shape[:2], np.float32)])
+    match = Match((Patch(values, (0, 0, size[1], size[0])),), None, size, size)
+    places = Places(match, box)
+    exact = pixel_grid(*size)[box[1] : box[3], box[0] : box[2]] + match.window(box)[0]
+    for tile in tiles(np.ones(places.cells.shape[:2], np.bool_), (box[3] - box[1], box[2] - box[0])):
+        assert np.abs(places.on(tile) - exact[tile]).max() < 0.5
+    assert np.abs(places.cells - exact[::CELL, ::CELL]).max() < CELL
+
+
+def test_a_wide_blur_loses_nothing_on_a_coarser_grid(rng: np.random.Generator) -> None:
+    now = np.clip(128 + smooth_noise(rng, (90, 160), 80, 3), 0, 255).astype(np.uint8)
+    lit = now * np.linspace(0.6, 1.4, 160)[:, None]
+    before = np.clip(lit, 0, 255).astype(np.uint8)
+    sure = rng.uniform(0, 1, (90, 160)).astype(np.float32)
+    fast = light_gain(now, before, sure, 9.0, 0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blend_weights, "COARSE_SIGMA", 1e9)
+        exact = light_gain(now, before, sure, 9.0, 0.05)
+    assert np.abs(np.log(fast / exact)).max() < 0.03

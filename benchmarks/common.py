@@ -18,7 +18,7 @@ import numpy as np
 from correspondence import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+CHECKOUT_RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("numpy", "opencv-contrib-python", "mediapipe", "onnxruntime", "torch", "aiortc", "av")
 
 
@@ -116,10 +116,21 @@ def _number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}" if abs(value) >= 10 else f"{value:.3f}"
 
 
+def results_dir() -> Path:
+    """The folder of results: $LIVERY_RESULTS, else benchmarks/results in a checkout, else ./livery-results.
+
+    It is made if it is missing. `livery bench NAME --results-dir` sets the variable.
+    """
+    named = os.environ.get("LIVERY_RESULTS")
+    checkout = CHECKOUT_RESULTS if (ROOT / "pyproject.toml").is_file() else Path("livery-results")
+    folder = Path(named) if named else checkout
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def write_results(name: str, results: Any, about: dict[str, Any]) -> Path:
-    """Write {"metadata": ..., "results": ...} to benchmarks/results/<name>.json. Returns the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    """Write {"metadata": ..., "results": ...} to <name>.json in `results_dir`. Returns the path."""
+    path = results_dir() / f"{name}.json"
     path.write_text(json.dumps({"metadata": about, "results": results}, indent=1, default=float) + "\n")
-    print(f"written: {path.relative_to(ROOT)}")
+    print(f"written: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
     return path

@@ -1,4 +1,4 @@
-"""Compares each change to aiortc before and after: latency, loss, encoders, history and unread tracks.
+"""`livery bench edge`: each change to aiortc before and after: latency, loss, encoders, unread tracks.
 
 Two aiortc peers on this machine, in a process of their own for each case, one sending a 720p clip that was
 encoded before (2.5 Mb/s, a key frame each 2 s; it cannot answer a request for one, as OBS does not). For the
@@ -27,7 +27,7 @@ from aiortc.rtcrtpparameters import RTCRtcpParameters, RTCRtpCodecParameters, RT
 
 from benchmarks.common import metadata, percentiles, print_table, write_results
 from benchmarks.streams import live
-from benchmarks.streams.relay import Relay
+from benchmarks.streams.relay import Condition, Relay
 from stream.colour.frames import to_frame
 from stream.rtc import aiortc_patch
 from stream.rtc.codecs import H264Sender, Vp8Sender
@@ -133,7 +133,8 @@ def measure_case(case: Case, clip: live.EncodedClip) -> Figures:
 async def connection(case: Case, clip: live.EncodedClip) -> Figures:
     """Send through the relay and note what arrives, and when."""
     address = get_host_addresses(use_ipv4=True, use_ipv6=False)[0]
-    relay, source, arrivals = Relay(case.delay_s, case.loss), live.ClipTrack(clip, case.fps), live.Arrivals()
+    relay, source, arrivals = Relay(), live.ClipTrack(clip, case.fps), live.Arrivals()
+    relay.set(Condition(delay_s=case.delay_s))
     await relay.start(address)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(relay.close)
@@ -151,7 +152,7 @@ async def connection(case: Case, clip: live.EncodedClip) -> Figures:
         await near.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await asyncio.wait_for(source.started.wait(), 20)
         await asyncio.sleep(1.0)
-        relay.lossy = True
+        relay.set(Condition(delay_s=case.delay_s, loss=case.loss))
         from_s, rss = time.monotonic(), psutil.Process().memory_info().rss
         await asyncio.sleep(case.seconds)
         until_s, grown = time.monotonic(), psutil.Process().memory_info().rss - rss

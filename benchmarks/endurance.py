@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, write_results
+from benchmarks.common import metadata, portraits_dir, print_table, results_dir, write_results
 from benchmarks.matching.measures import withheld_points
 from benchmarks.matching.metrics import warp_error
 from benchmarks.streams.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
@@ -222,7 +222,7 @@ def run(args: argparse.Namespace) -> int:
     path = write_results("endurance", results, about)
     if args.out is not None:
         args.out.write_text(path.read_text(encoding="utf-8"))
-    plot(shown, RESULTS / "endurance.png")
+    plot(shown, results_dir() / "endurance.png")
     return 0
 
 

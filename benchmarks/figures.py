@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RESULTS, ROOT
+from benchmarks.common import CHECKOUT_RESULTS, ROOT
 from benchmarks.matching.measures import LEVELS
 from benchmarks.matching.methods import Method, find
 from benchmarks.matching.truth import TruthPair, truth_pair
@@ -29,7 +29,9 @@ WORST_PX = 16.0  # errors and scales above this look alike
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `livery bench figures`."""
-    parser.add_argument("--results", type=Path, default=RESULTS / "quality.json", help="of bench quality")
+    parser.add_argument(
+        "--results", type=Path, default=CHECKOUT_RESULTS / "quality.json", help="of bench quality"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder (default docs)")
     parser.add_argument("--seed", type=int, default=3, help="of the made pair")
 

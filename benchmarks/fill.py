@@ -19,7 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, read_clip, write_results
+from benchmarks.common import metadata, portraits_dir, print_table, read_clip, results_dir, write_results
 from benchmarks.fills import masked as fill_masked
 from benchmarks.fills import measures as fill_measures
 from benchmarks.fills.rows import SIDE, ClipGap, Row, classical_rows, diffusion_rows
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _kept(args: argparse.Namespace) -> dict[str, Any]:
-    path = RESULTS / f"{args.out}.json"
+    path = results_dir() / f"{args.out}.json"
     return dict(json.loads(path.read_text(encoding="utf-8"))["results"]) if path.is_file() else {}
 
 
@@ -164,7 +164,7 @@ def _gaps(path: Path, rows: Sequence[Row], args: argparse.Namespace, results: di
 
 def _sheet(out: str, clip: str, row: str, gap: ClipGap, made: dict[int, Image]) -> None:
     """Write two made frames beside their truth to benchmarks/results/OUT-sheets, which is not tracked."""
-    folder = RESULTS / f"{out}-sheets"
+    folder = results_dir() / f"{out}-sheets"
     folder.mkdir(parents=True, exist_ok=True)
     chosen = [gap.wanted[0], gap.wanted[len(gap.wanted) // 2]]
     lines = [np.hstack([gap.frames[gap.first], made[n], gap.frames[n], gap.frames[gap.last]]) for n in chosen]

@@ -1,4 +1,6 @@
-"""Glass-to-glass latency through the server, by a time code in the picture, compared to a plain aiortc echo.
+"""`livery bench latency`: delay of the picture through the server, beside an echo of plain aiortc.
+
+The delay is measured from glass to glass by a time code in the picture.
 
 A client process publishes a 720p30 clip over WHIP. The clip is encoded beforehand, so that the client costs
 little. The server edits it with a preset, and the same client receives it over WHEP and decodes it. Latency
@@ -23,7 +25,7 @@ import aiohttp
 import numpy as np
 import psutil
 
-from benchmarks.common import RESULTS, metadata, percentiles, print_table, write_results
+from benchmarks.common import metadata, percentiles, print_table, results_dir, write_results
 from benchmarks.streams import live
 from stream.rtc import aiortc_patch
 
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         results["stall"] = stalled.summary()
         print_table(["stall", "value"], [[name, value] for name, value in stalled.summary().items()])
     write_results(args.name, results, metadata(vars(args)))
-    plot(best, stalled, RESULTS / f"{args.name}.png")
+    plot(best, stalled, results_dir() / f"{args.name}.png")
     return 0 if all(one.delays for one in best) else 1
 
 

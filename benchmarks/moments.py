@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.common import RESULTS, metadata, portraits_dir, print_table, read_clip, write_results
+from benchmarks.common import metadata, portraits_dir, print_table, read_clip, results_dir, write_results
 from benchmarks.matching.tally import Sums
 from benchmarks.moments_covers import Crossing, Scene, occluders_dir
 from benchmarks.moments_network import Pixels, alone, cost_ms, real, uncovered
@@ -228,7 +228,7 @@ def report(
 
 def sheet(scene: Scene, rows: list[list[Image]], out: str, shown: int = SHOWN) -> None:
     """Draw frames of a crossing in rows: covered, without and with the cover network."""
-    folder = RESULTS / f"{out}-sheets"
+    folder = results_dir() / f"{out}-sheets"
     folder.mkdir(parents=True, exist_ok=True)
     numbers = np.linspace(2, len(scene.covered) - 3, shown).round().astype(int)
     pictures = [np.hstack([cv2.resize(row[n], (256, 256)) for n in numbers]) for row in rows]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib
 import io
 import logging
 import os
-import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from stream.cli import camera, file_verbs
+from stream.cli import camera, file_verbs, modules
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
 from stream.cli.network import tls_value
-from stream.cli.options import TRAININGS, parser
+from stream.cli.options import parser
 from stream.cli.settings import with_settings
 
 if TYPE_CHECKING:
@@ -183,47 +180,6 @@ def _demo(args: argparse.Namespace) -> int:
     return _serve(args, demo=True)
 
 
-def _bench(args: argparse.Namespace) -> int:
-    names = _benchmarks()
-    if args.name is None:
-        print("\n".join(names))
-        return OK
-    if args.name not in names:
-        raise UsageError(f"no benchmark {args.name!r}; there are {', '.join(names)}")
-    return _hand_over(args, f"benchmarks.{args.name}")
-
-
-def _benchmarks() -> list[str]:
-    """List the modules of `benchmarks` that can be run, without importing them."""
-    import benchmarks
-
-    names = []
-    for module in pkgutil.iter_modules(benchmarks.__path__):
-        path = Path(benchmarks.__path__[0]) / f"{module.name}.py"
-        if path.is_file() and "\ndef configure(" in path.read_text(encoding="utf-8"):
-            names.append(module.name)
-    return sorted(names)
-
-
-def _train(args: argparse.Namespace) -> int:
-    if args.name is None:
-        print("\n".join(sorted(TRAININGS)))
-        return OK
-    return _hand_over(args, TRAININGS[args.name])
-
-
-def _hand_over(args: argparse.Namespace, module_name: str) -> int:
-    """Run a module that has `configure(parser)` and `run(args) -> int`."""
-    module: ModuleType = importlib.import_module(module_name)
-    summary = (module.__doc__ or "").strip().partition("\n")[0]
-    options = argparse.ArgumentParser(prog=f"livery {args.verb} {args.name}", description=summary)
-    module.configure(options)
-    chosen = options.parse_args(args.rest)
-    check_device(getattr(chosen, "device", "cpu"))
-    code: int = module.run(chosen)
-    return code
-
-
 def _completion(args: argparse.Namespace) -> int:
     import shtab
 
@@ -260,8 +216,8 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "smooth": file_verbs.smooth,
     "animate": file_verbs.animate,
     "refine": file_verbs.refine,
-    "bench": _bench,
-    "train": _train,
+    "bench": modules.bench,
+    "train": modules.train,
     "doctor": _doctor,
     "completion": _completion,
 }

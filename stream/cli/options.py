@@ -220,9 +220,8 @@ def _smooth_options(parser: argparse.ArgumentParser) -> None:
         "--cut",
         type=int,
         action="append",
-        required=True,
         metavar="N",
-        help="number of the first frame after a cut, from 0; may be given again",
+        help="number of the first frame after a cut, from 0; may be given again (default: they are found)",
     )
     parser.add_argument(
         "--frames", type=int, default=8, metavar="K", help="frames made anew around each cut (default 8)"

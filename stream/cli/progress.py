@@ -13,7 +13,12 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-PHASES = {"reference": "looking for the reference", "edit": "editing", "words": "editing the frame by words"}
+PHASES = {
+    "reference": "looking for the reference",
+    "edit": "editing",
+    "words": "editing the frame by words",
+    "cuts": "looking for cuts",
+}
 
 
 @contextmanager

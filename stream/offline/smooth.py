@@ -7,7 +7,7 @@ stamps and its sound.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from stream.media.picture_writer import open_output
 from stream.media.probe import VideoInfo, probe
 from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
+from stream.offline.cuts import find_cuts
 from stream.offline.editing import Progress
 from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
@@ -35,7 +36,7 @@ class SmoothConfig:
     """Settings of `smooth_file`. The ranges are checked.
 
     Attributes:
-        cuts: numbers of the first frame after each cut, counted from 0.
+        cuts: numbers of the first frame after each cut, counted from 0. None to find the jump cuts.
         frames: number of frames made anew around each cut, half before and half after it. It is even.
         weights: weights of the diffusion model. None means warp and blend.
         device: device of the diffusion model.
@@ -43,7 +44,7 @@ class SmoothConfig:
         encoder: how to compress the output.
     """
 
-    cuts: Sequence[int]
+    cuts: Sequence[int] | None = None
     frames: int = 8
     weights: Path | None = None
     device: str = "cpu"
@@ -53,6 +54,8 @@ class SmoothConfig:
     def __post_init__(self) -> None:
         if not 2 <= self.frames <= MOST_FRAMES or self.frames % 2:
             raise ValueError(f"frames must be even and lie in 2 to {MOST_FRAMES}, got {self.frames}")
+        if self.cuts is None:
+            return
         if not self.cuts:
             raise ValueError("name at least one cut: the number of the first frame after it")
         spans = sorted(self.span(cut) for cut in self.cuts)
@@ -113,8 +116,11 @@ def smooth_file(
     check_paths((source,), output, config.overwrite)
     config.encoder.resolve(output)
     info = probe(source)
+    report = SmoothReport(notes=list(info.notes))
+    if config.cuts is None:
+        config = replace(config, cuts=_found(info, config, report, stop, progress))
     filler, about = make_filler(config.weights, config.device)
-    report = SmoothReport(notes=[about, *info.notes])
+    report.notes.insert(0, about)
     with (
         VideoReader(info) as reader,
         open_output(output, reader, info.size, config.encoder) as writer,
@@ -146,11 +152,42 @@ def smooth_file(
     return report
 
 
+def _found(
+    info: VideoInfo, config: SmoothConfig, report: SmoothReport, stop: Callable[[], bool], progress: Progress
+) -> list[int]:
+    """Find the cuts that can be smoothed, and tell of them and of the others.
+
+    Raises:
+        MediaError: there are none.
+    """
+    found = find_cuts(info, stop, lambda done: progress("cuts", done, info.frames))
+    cuts: list[int] = []
+    for cut in found.jumps:
+        start, end = config.span(cut)
+        room = start >= (config.span(cuts[-1])[1] if cuts else 0) and end < info.frames
+        if room:
+            cuts.append(cut)
+        else:
+            report.notes.append(f"the cut before frame {cut} stays: too near to another cut or to an end")
+    if found.shots:
+        report.notes.append(f"another shot begins at {_frames(found.shots)}: such cuts stay")
+    if not cuts:
+        raise MediaError(
+            f"{info.path}: no jump cut was found; name the first frame after each cut with --cut N"
+        )
+    report.notes.append(f"jump cuts were found before {_frames(cuts)}; --cut N names others")
+    return cuts
+
+
+def _frames(numbers: Sequence[int]) -> str:
+    return f"frame{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+
+
 def smoothed(
     frames: Iterator[Frame], config: SmoothConfig, filler: Filler, report: SmoothReport
 ) -> Iterator[tuple[Frame, Image]]:
     """Yield each frame and the picture to show at its time. At most `frames` + 2 frames are held."""
-    spans = sorted(config.span(cut) for cut in config.cuts)
+    spans = sorted(config.span(cut) for cut in config.cuts or ())
     held: list[Frame] = []
     for frame in frames:
         if spans and frame.index >= spans[0][0]:
@@ -196,7 +233,7 @@ def on_the_way(ends: Sequence[Landmarks | None], number: int, first: int, last: 
 
 
 def _check_cuts(config: SmoothConfig, report: SmoothReport, info: VideoInfo) -> None:
-    late = [cut for cut in config.cuts if config.span(cut)[1] >= report.frames]
+    late = [cut for cut in config.cuts or () if config.span(cut)[1] >= report.frames]
     if late:
         raise MediaError(
             f"{info.path}: a cut needs {config.frames // 2 + 1} frames from it on, and the clip has "

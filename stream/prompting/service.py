@@ -53,6 +53,16 @@ class PromptModel:
         """Load the model in this process (see `PromptEditor.load`)."""
         return PromptEditor.load(self.model, controlnet=self.controlnet, device=self.device)
 
+    def load_beside(self) -> PromptEditor:
+        """Load the model in a process beside the live path, to which it leaves the processor."""
+        if self.device == "cpu":
+            try:
+                import torch
+            except ImportError:
+                return self.load()  # says what is missing
+            torch.set_num_threads(THREADS)
+        return self.load()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptStatus:
@@ -273,7 +283,7 @@ def _serve(pipe: Connection[Any, Any], model: PromptModel) -> None:
         while True:
             job = pipe.recv()
             try:
-                editor = editor or _loaded(model)
+                editor = editor or model.load_beside()
                 with lowest_stream(model.device):
                     pipe.send(_edited(pipe, editor, job))
             except (WeightsError, ValueError) as error:
@@ -290,13 +300,3 @@ def _edited(pipe: Connection[Any, Any], editor: PromptEditor, job: tuple[Any, ..
 
     made = editor.edit(image, prompt, mask=mask, config=config, progress=told)
     return PromptStatus("done", config.steps, config.steps, made)
-
-
-def _loaded(model: PromptModel) -> PromptEditor:
-    if model.device == "cpu":
-        try:
-            import torch
-        except ImportError:
-            return model.load()  # says what is missing
-        torch.set_num_threads(THREADS)
-    return model.load()

@@ -12,6 +12,8 @@
   state the capture time
 - "strangers": packets that cannot be parsed, come from elsewhere or cost too much are dropped
   (`stream.rtc.strangers`)
+- "congestion": transport-wide feedback in both directions (`stream.rtc.transport_wide`), and an estimate for
+  REMB that recovers within seconds (`stream.congestion.remb`)
 - "ciphers": peers with an RSA certificate (as FFmpeg over OpenSSL makes one) pass the DTLS handshake
 
 aiortc's own classes stay unchanged. Peer connections made after `install` use the replacements.
@@ -33,8 +35,10 @@ from aiortc.codecs.base import Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from OpenSSL import SSL
 
+from stream.congestion.feedback import SentLog
+from stream.congestion.remb import ReceiveEstimator
 from stream.refused import refused
-from stream.rtc import codecs, jitter, receivers, strangers
+from stream.rtc import codecs, jitter, receivers, strangers, transport_wide
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,8 @@ CIPHERS = (
 NTP_SECOND = 1 << 32
 REPEATS_PER_S = 300  # average rate of packets repeated to one peer: 3 Mb/s
 MOST_REPEATS = jitter.HISTORY  # most packets repeated to one peer at once
+REPEAT_SHARE, PACKET_BITS = 0.3, 9600  # of what a path is known to take, for repeats
+LEAST_REPEATS = 20.0  # repeats that may come at once on any path
 CODEC_THREADS = 2
 
 
@@ -82,20 +88,48 @@ class _CodecLoop:
 class Sender(rtcrtpsender.RTCRtpSender):
     """A sender that passes the receiver's feedback to its track and reports capture time.
 
-    A track may have `request_keyframe()`, `set_remb(bitrate_bps)` and `last_delay_s`, the seconds from
-    capture until the track gave its last packet (see `stream.session.egress.PacketTrack`).
+    A track may have `request_keyframe()`, `set_bandwidth(bitrate_bps, pause_s)` for transport-wide feedback,
+    or else `set_remb(bitrate_bps)` and `set_report(loss, round_trip_s)`, `target_bps`, its present rate, and
+    `last_delay_s`, the seconds from capture until it gave its last packet (see
+    `stream.session.egress.PacketTrack`). Other tracks' encoders are told the rate.
     """
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._RTCRtpSender__loop = _CodecLoop(asyncio.get_event_loop())
         self._repeats, self._repeated_at_s = float(MOST_REPEATS), time.monotonic()
+        if "congestion" in _installed:
+            self._RTCRtpSender__rtp_header_extensions_map = transport_wide.NumberingMap(self._sent_log)
+
+    @property
+    def _path(self) -> transport_wide.PathState | None:
+        return getattr(self.transport, "path", None)
+
+    def _sent_log(self) -> SentLog | None:
+        return None if self._path is None else self._path.sent
+
+    @property
+    def start_bps(self) -> int:
+        """The rate at which the stream begins, bits per second."""
+        return getattr(self.track, "target_bps", transport_wide.START_BPS)
+
+    def take_bandwidth(self, bitrate_bps: int, pause_s: float) -> None:
+        """Take what the path takes, bits per second, and for how long to send nothing, seconds."""
+        limit = getattr(self.track, "set_bandwidth", None)
+        encoder: Any = getattr(self, "_RTCRtpSender__encoder", None)
+        if limit is not None:
+            limit(bitrate_bps, pause_s)
+        elif hasattr(encoder, "target_bitrate"):
+            encoder.target_bitrate = bitrate_bps
 
     async def _retransmit(self, sequence_number: int) -> None:
-        """Repeat a packet, at a limited rate, since one NACK may ask for six thousand packets."""
-        now_s = time.monotonic()
-        earned = (now_s - self._repeated_at_s) * REPEATS_PER_S
-        self._repeats, self._repeated_at_s = min(self._repeats + earned, MOST_REPEATS), now_s
+        """Repeat a packet, at a limited rate: a NACK may ask for thousands, and a full path gets fuller."""
+        now_s, per_s, most = time.monotonic(), float(REPEATS_PER_S), float(MOST_REPEATS)
+        if self._path is not None and self._path.bandwidth is not None:
+            per_s = min(REPEAT_SHARE * self._path.bandwidth.bps / PACKET_BITS, per_s)
+            most = max(per_s, LEAST_REPEATS)
+        self._repeats = min(self._repeats + (now_s - self._repeated_at_s) * per_s, most)
+        self._repeated_at_s = now_s
         if self._repeats < 1:
             refused.note("repeated_packets")
             return
@@ -109,18 +143,33 @@ class Sender(rtcrtpsender.RTCRtpSender):
             request()
 
     async def _handle_rtcp_packet(self, packet: rtp.AnyRtcpPacket) -> None:
+        remb = packet if isinstance(packet, rtp.RtcpPsfbPacket) and packet.fmt == rtp.RTCP_PSFB_APP else None
+        if remb is not None and self._path is not None and self._path.bandwidth is not None:
+            return  # transport-wide feedback says more
         await super()._handle_rtcp_packet(packet)
+        if isinstance(packet, rtp.RtcpRrPacket | rtp.RtcpSrPacket):
+            self._pass_report(packet.reports)
         limit = getattr(self.track, "set_remb", None)
-        if limit is None or not isinstance(packet, rtp.RtcpPsfbPacket) or packet.fmt != rtp.RTCP_PSFB_APP:
+        if limit is None or remb is None:
             return
         try:
-            bitrate_bps, sources = rtp.unpack_remb_fci(packet.fci)
+            bitrate_bps, sources = rtp.unpack_remb_fci(remb.fci)
         except ValueError:
             return  # feedback of another application
         if self._ssrc in sources:
             limit(bitrate_bps)
 
+    def _pass_report(self, reports: list[rtp.RtcpReceiverInfo]) -> None:
+        """Tell the track about the loss and the round trip of its packets."""
+        take = getattr(self.track, "set_report", None)
+        for report in reports:
+            if take is not None and report.ssrc == self._ssrc:
+                take(report.fraction_lost / 256, getattr(self, "_RTCRtpSender__rtt", None))
+
     async def _send_rtcp(self, packets: list[rtp.AnyRtcpPacket]) -> None:
+        silent_bps = None if self._path is None else self._path.silent()
+        if silent_bps is not None:
+            self.take_bandwidth(silent_bps, 0.0)
         delay_s = getattr(self.track, "last_delay_s", None)
         for packet in packets:
             if delay_s and isinstance(packet, rtp.RtcpSrPacket) and packet.sender_info.ntp_timestamp:
@@ -166,6 +215,11 @@ PARTS: dict[str, list[tuple[Any, str, Any]]] = {
     ],
     "sender": [(rtcpeerconnection, "RTCRtpSender", Sender)],
     "strangers": strangers.PARTS,
+    "congestion": [
+        (rtcpeerconnection, "HEADER_EXTENSIONS", transport_wide.HEADER_EXTENSIONS),
+        (rtcpeerconnection, "CODECS", transport_wide.CODECS),
+        (rtcrtpreceiver, "RemoteBitrateEstimator", ReceiveEstimator),
+    ],
     "ciphers": [(rtcdtlstransport.RTCCertificate, "_create_ssl_context", create_ssl_context)],
 }
 
@@ -175,7 +229,7 @@ def install(parts: Iterable[str] = tuple(PARTS)) -> None:
 
     Args:
         parts: names from `PARTS`, by default all. "jitter" includes "receiver", whose decoder takes its
-            batches.
+            batches. "congestion" includes "receiver", "sender" and "strangers", which hold its ends.
 
     Raises:
         UnsupportedAiortcError: aiortc is not version 1.16, or lacks one of the names.
@@ -185,6 +239,8 @@ def install(parts: Iterable[str] = tuple(PARTS)) -> None:
         raise ValueError(f"parts must be among {sorted(PARTS)}, got {sorted(unknown)}")
     if "jitter" in chosen:
         chosen.add("receiver")
+    if "congestion" in chosen:
+        chosen |= {"receiver", "sender", "strangers"}
     check_version(aiortc.__version__)
     replacements = [entry for part in PARTS if part in chosen - _installed for entry in PARTS[part]]
     for owner, name, _ in replacements:

@@ -2,7 +2,8 @@
 
 aiortc's own encoders rebuild themselves with a key frame at each change of the bit rate, and run x264 at its
 `medium` preset. These encoders keep going. x264 takes a new rate between two frames if its VBV was on from
-the start. So it is opened at the highest allowed rate and then given the present rate.
+the start. So it is opened for a higher rate and then given the present rate. The higher one bounds the size
+of a key frame, which on a slow network holds up the pictures behind it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from math import inf
 from typing import Literal, Protocol, TypeAlias
 
 import av
@@ -22,6 +24,8 @@ from av.video.stream import VideoStream
 VideoCodec = Literal["H264", "VP8"]
 VideoPacket: TypeAlias = "av.Packet[VideoStream]"
 HD_PIXELS = 1280 * 720
+ABOVE = 2.0  # x264 is opened for this multiple of the present rate, within its highest
+SLOWEST = 3  # frames may come this many times more slowly than nominal and still use the whole rate
 VP8_STEP = 1.3  # libvpx is rebuilt if the wanted rate differs by more than this factor
 VP8_REBUILD_GAP_S = 5.0  # shortest time between two rebuilds
 
@@ -34,10 +38,10 @@ class LiveEncoderConfig:
     """
 
     bitrate_bps: int = 2_500_000  # start rate, used unless viewers ask for less
-    min_bitrate_bps: int = 300_000  # lowest rate that viewers can cause; at most `bitrate_bps` in effect
+    min_bitrate_bps: int = 80_000  # lowest rate that viewers can cause; at most `bitrate_bps` in effect
     max_bitrate_bps: int = 4_000_000  # highest rate that viewers can cause; at least `bitrate_bps` in effect
-    fps: float = 30.0  # nominal; distributes the rate over frames but does not pace them
-    vbv_s: float = 0.2  # bounds the size of one frame, key frames included, at the highest rate
+    fps: float = 30.0  # nominal, at most; frames may come at a third of it
+    vbv_s: float = 0.2  # bounds the size of one frame, key frames included, at the rate it was opened for
     keyframe_gap_s: float = 0.5  # shortest time between two requested key frames
     keyframe_every_s: float = 10.0  # longest time without a key frame
     preset: str = "veryfast"  # preset of x264
@@ -69,6 +73,7 @@ class FrameEncoder(Protocol):
     """Encodes frames of one size with one codec context."""
 
     bitrate_bps: int
+    highest_bps: float  # for a higher rate another encoder is needed
 
     def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
         """Encode one frame. If `frame.pict_type` is I, it becomes a key frame."""
@@ -79,33 +84,30 @@ class X264:
     """Encodes H.264 Constrained Baseline, which every browser decodes, without delay (zerolatency)."""
 
     def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
-        highest = config.rates((frame.height, frame.width))[2]
+        highest = round(min(config.rates((frame.height, frame.width))[2], ABOVE * bitrate_bps))
         context = _context("libx264", frame, config)
-        context.bit_rate = highest  # x264 follows later changes only if VBV and rate agree at opening
+        context.bit_rate = SLOWEST * highest  # if VBV and rate agree at opening, x264 follows later changes
         context.options = {
             "profile": "baseline",
             "preset": config.preset,
             "tune": "zerolatency",
             "sc_threshold": "0",  # no key frames at scene cuts; key frames come on request
-            "maxrate": str(highest),
+            "maxrate": str(SLOWEST * highest),
             "bufsize": str(round(highest * config.vbv_s)),
             "x264-params": "ratetol=0.1",
         }
         context.open()
-        self._context, self._highest = context, highest
-        self.bitrate_bps = bitrate_bps
-
-    @property
-    def bitrate_bps(self) -> int:
-        """Target, bits per second. A change begins with the next frame and takes about half a second."""
-        return int(self._context.bit_rate or 0)
-
-    @bitrate_bps.setter
-    def bitrate_bps(self, value: int) -> None:
-        self._context.bit_rate = min(value, self._highest)
+        self._context, self._fps = context, config.fps
+        self._interval_s, self._last_s = 1 / config.fps, _time_s(frame)
+        self.bitrate_bps, self.highest_bps = bitrate_bps, float(highest)
 
     def encode(self, frame: av.VideoFrame) -> list[VideoPacket]:
-        """Encode one frame."""
+        """Encode one frame. A changed rate begins with it and takes about half a second."""
+        interval_s, self._last_s = _time_s(frame) - self._last_s, _time_s(frame)
+        if 0 < interval_s < 1:
+            self._interval_s += 0.1 * (interval_s - self._interval_s)
+        slower = min(max(self._interval_s * self._fps, 1.0), SLOWEST)  # x264 divides by the nominal rate
+        self._context.bit_rate = round(min(self.bitrate_bps, self.highest_bps) * slower)
         return self._context.encode(frame)
 
 
@@ -114,7 +116,7 @@ class Vpx:
 
     def __init__(self, frame: av.VideoFrame, bitrate_bps: int, config: LiveEncoderConfig) -> None:
         self._config = config
-        self.bitrate_bps = bitrate_bps
+        self.bitrate_bps, self.highest_bps = bitrate_bps, inf
         self._open(frame)
 
     def _open(self, frame: av.VideoFrame) -> None:
@@ -187,19 +189,23 @@ class LiveEncoder:
         now_s, size = _time_s(frame), (frame.height, frame.width)
         low, start, high = self._config.rates(size)
         rate = start if self.bitrate_bps is None else min(max(self.bitrate_bps, low), high)
-        if self._encoder is None or size != self._size:
+        due = self._keyframe_wanted and now_s - self._keyframe_at_s >= self._config.keyframe_gap_s
+        if self._encoder is None or size != self._size or not self._suits(rate, due):
             kind = X264 if self.codec == "H264" else Vpx
             self._encoder, self._size = kind(frame, rate, self._config), size
-            self._keyframe_wanted = False
-        elif self._encoder.bitrate_bps != rate:
-            self._encoder.bitrate_bps = rate
-        due = self._keyframe_wanted and now_s - self._keyframe_at_s >= self._config.keyframe_gap_s
+            due = False  # its first frame is a key frame
+        self._encoder.bitrate_bps = rate
         frame.pict_type = PictureType.I if due else PictureType.NONE
         packets = self._encoder.encode(frame)
         if any(packet.is_keyframe for packet in packets):
             self.keyframes += 1
             self._keyframe_at_s, self._keyframe_wanted = now_s, False
         return packets
+
+    def _suits(self, rate: int, keyframe: bool) -> bool:
+        """Whether the encoder can have this rate, and make a key frame of a size that suits it."""
+        highest = inf if self._encoder is None else self._encoder.highest_bps
+        return rate <= highest and not (keyframe and inf > highest > 1.5 * ABOVE * rate)
 
 
 class _LiveRate:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
@@ -20,6 +21,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from stream.refused import refused
 from stream.rtc import jitter
+from stream.rtc.transport_wide import PathState
 
 logger = logging.getLogger(__name__)
 
@@ -189,13 +191,27 @@ class DecoderQueue(queue.Queue[Any]):
 
 
 class Receiver(rtcrtpreceiver.RTCRtpReceiver):
-    """A receiver whose decoder thread is joined off the event loop."""
+    """A receiver that reports arrivals, and whose decoder thread is joined off the event loop."""
 
     _ending: threading.Thread | None = None
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._RTCRtpReceiver__decoder_queue = DecoderQueue()
+
+    async def _handle_rtp_packet(self, packet: rtp.RtpPacket, arrival_time_ms: int) -> None:
+        path: PathState | None = getattr(self.transport, "path", None)
+        sequence = packet.extensions.transport_sequence_number
+        if path is None or sequence is None:
+            await super()._handle_rtp_packet(packet, arrival_time_ms)
+            return
+        path.arrivals.add(sequence, arrival_time_ms / 1000)
+        packet.extensions.abs_send_time = None  # the sender estimates, so no REMB is due
+        await super()._handle_rtp_packet(packet, arrival_time_ms)
+        source = getattr(self, "_RTCRtpReceiver__rtcp_ssrc", None)
+        for report in path.arrivals.reports(arrival_time_ms / 1000, source or 0, packet.ssrc):
+            with contextlib.suppress(ConnectionError):
+                await self.transport._send_rtp(report)
 
     async def _send_rtcp(self, packet: rtp.AnyRtcpPacket) -> None:
         try:

@@ -17,7 +17,9 @@ import pylibsrtp
 from aioice import ice, stun
 from aiortc import clock, rate, rtcdtlstransport, rtcpeerconnection, rtcrtpreceiver, rtcrtpsender
 
+from stream.congestion.feedback import split_feedback
 from stream.refused import refused
+from stream.rtc import transport_wide
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
 
 MAX_DATAGRAMS = 2048  # most datagrams of a connection that wait to be read: 2.5 MB
@@ -106,16 +108,37 @@ class BoundedSession:
 
 
 class DtlsTransport(rtcdtlstransport.RTCDtlsTransport):
-    """A transport that survives packets that cannot be parsed."""
+    """A transport that survives packets that cannot be parsed, and knows what its path takes (`path`)."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.path = transport_wide.PathState()
 
     def _setup_srtp(self) -> None:
         super()._setup_srtp()
         if self._rx_srtp is not None:
             self._rx_srtp = BoundedSession(self._rx_srtp)  # type: ignore[assignment]
 
+    async def _send_rtp(self, data: bytes) -> None:
+        self.path.sent.sized(len(data))
+        await super()._send_rtp(data)
+
     async def _handle_rtcp_data(self, data: bytes) -> None:
         with _counted("rtcp_packet"):
-            await super()._handle_rtcp_data(data)
+            reports, data = split_feedback(data)
+            for report in reports:
+                self._take_feedback(report)
+            if data:
+                await super()._handle_rtcp_data(data)
+
+    def _take_feedback(self, report: bytes) -> None:
+        """Tell the senders what the path takes, from a report on their packets."""
+        senders = [s for s in self._rtp_router.senders.values() if isinstance(s, transport_wide.Steered)]
+        start_bps = max((s.start_bps for s in senders), default=transport_wide.START_BPS)
+        taken = self.path.take(report, start_bps)
+        if taken is not None:
+            for sender in senders:
+                sender.take_bandwidth(*taken)
 
     async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
         with _counted("rtp_packet"):

@@ -11,19 +11,20 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError, MediaStreamTrack
+from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from correspondence import Image
 from stream.colour.frames import to_frame
+from stream.congestion.ladder import Ladder, Pace
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig, VideoCodec, VideoPacket
+from stream.session.viewer_track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
 INFINITE = 1 << 62  # bits per second, for a viewer that set no limit
-QUEUE_PACKETS = 15  # a viewer this many frames behind is cut to the next key frame
 RATE_WINDOW_S = 1.0  # window over which the sent bit rate is measured
-BUSY_SHARE = 0.8  # a stream below this share of its target is limited by its content
 IDLE_S = 0.5  # after this time without a picture, a requested key frame is made from the last picture
 
 
@@ -41,6 +42,8 @@ class BroadcastStats:
         replaced: number of pictures replaced by a newer one before they were encoded.
         viewer_drops: number of packets dropped for slow viewers.
         encode_s: CPU time of the last frame's conversion and encoding, seconds.
+        size: (H, W) of the pictures that are sent; smaller than the session's at a low bit rate.
+        thinned: number of pictures left out at a low bit rate.
     """
 
     viewers: int
@@ -51,86 +54,16 @@ class BroadcastStats:
     replaced: int
     viewer_drops: int
     encode_s: float
-
-
-class PacketTrack(MediaStreamTrack):
-    """One viewer's track of a broadcast. `recv` returns encoded packets, beginning with a key frame.
-
-    aiortc's patched sender calls `request_keyframe` (for PLI and FIR) and `set_remb` when the viewer's
-    receiver asks for it. It reads `last_delay_s` for its sender reports.
-    """
-
-    kind = "video"
-
-    def __init__(self, broadcast: Broadcast, codec: VideoCodec) -> None:
-        super().__init__()
-        self.codec = codec
-        self.dropped = 0  # packets dropped because this viewer was too slow
-        self.remb_bps: int | None = None  # the viewer's limit; None if it set none
-        self.last_delay_s = 0.0  # from capture to `recv` of the last packet
-        self._broadcast = broadcast
-        self._queue: deque[tuple[VideoPacket, float]] = deque()
-        self._arrived = asyncio.Event()
-        self._joined = False
-        self._wait_keyframe, self._begun = True, False
-
-    async def recv(self) -> VideoPacket:
-        """Return the next packet. The first call joins the broadcast.
-
-        Raises:
-            MediaStreamError: the track was stopped or the broadcast closed.
-        """
-        if self.readyState == "live" and not self._joined:
-            self._joined = True
-            self._broadcast._join(self)
-        while not self._queue:
-            if self.readyState != "live":
-                raise MediaStreamError
-            self._arrived.clear()
-            await self._arrived.wait()
-        packet, captured_s = self._queue.popleft()
-        self.last_delay_s = max(self._broadcast._clock() - captured_s, 0.0)
-        return packet
-
-    def request_keyframe(self) -> None:
-        """Ask for a key frame. Requests are rate-limited for all viewers together."""
-        self._broadcast._request_keyframe(self.codec)
-
-    def set_remb(self, bitrate_bps: int) -> None:
-        """Take the viewer's bandwidth estimate (goog-remb).
-
-        The estimate follows the rate that was sent. If the picture needs less than the target, a low estimate
-        says nothing about the network and is not taken as a limit.
-        """
-        self._broadcast._set_remb(self, bitrate_bps)
-
-    def stop(self) -> None:
-        """Leave the broadcast."""
-        super().stop()
-        self._broadcast._leave(self)
-        self._arrived.set()
-
-    def _offer(self, packets: list[VideoPacket], captured_s: float) -> None:
-        """Queue a frame's packets. A viewer that fell behind loses its queue and waits for a key frame."""
-        if len(self._queue) >= QUEUE_PACKETS:
-            self.dropped += len(self._queue)
-            self._queue.clear()
-            self._wait_keyframe = True
-            self.request_keyframe()
-        if self._wait_keyframe:
-            if not packets[0].is_keyframe:
-                self.dropped += len(packets) if self._begun else 0
-                return
-            self._wait_keyframe, self._begun = False, True
-        self._queue.extend((packet, captured_s) for packet in packets)
-        self._arrived.set()
+    size: tuple[int, int]
+    thinned: int
 
 
 class Broadcast:
     """Encodes a session's pictures once per codec in use and fans the packets out.
 
     Pictures are converted and encoded in `executor`, one at a time and only the newest. Without viewers
-    nothing is encoded. RTP timestamps follow the capture time.
+    nothing is encoded. At a low bit rate pictures become fewer, then smaller (`stream.congestion.ladder`).
+    RTP timestamps follow the capture time.
 
     Args:
         executor: runs the codecs. It should have threads of its own.
@@ -163,7 +96,8 @@ class Broadcast:
         self._origin_s: float | None = None
         self._last_pts = -1
         self._sent: dict[VideoCodec, deque[tuple[float, int]]] = {}
-        self._encoded = self._replaced = self._left_drops = 0
+        self._ladder, self._pace, self._size = Ladder(), Pace(), (720, 1280)  # of the pictures that come
+        self._encoded = self._replaced = self._left_drops = self._thinned = 0
         self._encode_s = 0.0
 
     def put(self, image: Image, captured_s: float) -> None:
@@ -178,6 +112,7 @@ class Broadcast:
                 return
             self._replaced += self._pending is not None
             self._pending = self._last = (image, captured_s)
+            self._pace.note(captured_s)
             if self._running or not self._tracks:
                 if not self._tracks:
                     self._pending = None
@@ -206,6 +141,8 @@ class Broadcast:
             replaced=self._replaced,
             viewer_drops=self._left_drops + sum(track.dropped for track in self._tracks),
             encode_s=self._encode_s,
+            size=self._ladder.step.size(self._size),
+            thinned=self._thinned,
         )
 
     async def close(self) -> None:
@@ -246,27 +183,24 @@ class Broadcast:
             self._running = True
         self._submit()
 
-    def _set_remb(self, track: PacketTrack, bitrate_bps: int) -> None:
-        sent, target = self._sent_bps(track.codec), self._target()
-        if sent < bitrate_bps < target and sent < BUSY_SHARE * target:
-            return
-        track.remb_bps = bitrate_bps
-        self._update_rate()
-
     def _wanted(self) -> int | None:
         """The bit rate that half of the viewers or more can take, at most `set_bitrate`'s limit.
 
         None without limits. With several viewers one estimate alone never decides, since that viewer may have
         a bad network or send a false value.
         """
-        said = sorted(INFINITE if track.remb_bps is None else track.remb_bps for track in self._tracks)
+        said = sorted(INFINITE if track.limit_bps is None else track.limit_bps for track in self._tracks)
         limits = [said[len(said) // 2] if said else INFINITE, self._limit_bps or INFINITE]
         return None if min(limits) == INFINITE else min(limits)
 
+    def _is_paused(self) -> bool:
+        """Whether more than half of the viewers' networks want nothing, since a queue has to empty."""
+        until = sorted(track.paused_until_s for track in self._tracks)
+        return bool(until) and self._clock() < until[(len(until) - 1) // 2]
+
     def _target(self) -> int:
         """Target bit rate of the encoders, bits per second."""
-        size = next((encoder.size for encoder in self._encoders.values() if encoder.size[0]), (720, 1280))
-        low, start, high = self._config.rates(size)
+        low, start, high = self._config.rates(self._size)
         wanted = self._wanted()
         return start if wanted is None else min(max(wanted, low), high)
 
@@ -317,8 +251,12 @@ class Broadcast:
 
     def _encode(self, image: Image, captured_s: float) -> None:
         started_s = time.thread_time()
-        height, width = image.shape[0] & ~1, image.shape[1] & ~1  # 4:2:0 wants even sides
-        frame = to_frame(np.ascontiguousarray(image[:height, :width]), self._pts(captured_s), VIDEO_TIME_BASE)
+        self._size = (image.shape[0], image.shape[1])
+        step = self._ladder.choose(self._target(), self._size, self._pace.fps, captured_s)
+        if self._is_paused() or not self._pace.is_due(captured_s, step.fps):
+            self._thinned += 1
+            return
+        frame = to_frame(_sized(image, step.size(self._size)), self._pts(captured_s), VIDEO_TIME_BASE)
         codecs = {track.codec for track in self._tracks}
         self._encoded += 1
         for codec in codecs:
@@ -343,3 +281,11 @@ class Broadcast:
             self._encoders[codec] = LiveEncoder(codec, self._config)
             self._encoders[codec].bitrate_bps = self._wanted()
         return self._encoders[codec]
+
+
+def _sized(image: Image, size: tuple[int, int]) -> Image:
+    """Return the picture at `size` (H, W). Sides that only have to become even are cut, not scaled."""
+    height, width = size
+    if (height, width) == (image.shape[0] & ~1, image.shape[1] & ~1):
+        return np.ascontiguousarray(image[:height, :width])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -6,6 +6,7 @@ import { Link } from "./rtc.js";
 
 const STILL_PAUSE_MS = 400;
 const ASK_LIMIT_MS = 3000;
+const FORGOTTEN_MS = 300; // for so long the session knows no camera before ours is taken to be forgotten
 const SOURCE = "livery.source"; // kept for this tab only: a second one must not take the camera over
 
 export class Live {
@@ -66,6 +67,7 @@ export class Live {
       stream,
       onState: (state, error) => this.#linkState("sending", state, error),
       whyLost: (resource) => this.#whyLost(api, resource),
+      isKept: async (resource) => resource?.endsWith(`/${(await api.state(ASK_LIMIT_MS)).publisher}`) ?? false,
     });
     this.#publish.start();
     sessionStorage.setItem(SOURCE, "camera");
@@ -149,9 +151,16 @@ export class Live {
       const elsewhere = state?.publishing ? "remote" : "none";
       this.store.set({ source: state?.demo ? "demo" : elsewhere });
     }
+    if (this.#isForgotten()) setTimeout(() => this.#isForgotten() && this.#publish?.renew(), FORGOTTEN_MS);
     const wanted = api !== null && !ending && Boolean(state?.publishing || state?.demo);
     if (wanted && !this.#view) this.#openView(api);
     else if (!wanted && this.#view) this.#closeView();
+  }
+
+  /** Whether the session has given up our camera, which the browser still takes to be connected. */
+  #isForgotten() {
+    const { state, source, sending } = this.store.values;
+    return source === "camera" && sending === "connected" && state?.publisher === null && !state.demo;
   }
 
   /**

@@ -5,6 +5,8 @@ import { ApiError, request } from "./api.js";
 const CONNECT_LIMIT_MS = 12000; // from the offer to "connected"
 const GATHER_LIMIT_MS = 1500; // host candidates take milliseconds; do not wait for a silent STUN server
 const LOST_LIMIT_MS = 3000; // "disconnected" often heals by itself
+const PROBE_MS = [1300, 1300, 1300, 5000]; // limits of questions in turn: a lost one is not waited for, a slow server is
+const PROBE_PAUSE_MS = 200;
 const RELAY_LIMIT_MS = 4000; // if no connection stands after this time, the relay that refused us is named
 const STALL_LIMIT_MS = 6000; // no new frame although connected
 const PAUSES_MS = [500, 1000, ...Array(100).fill(1500), 8000]; // quick while a server may be starting again
@@ -57,6 +59,8 @@ export class Link {
   #wanted = false;
   #frames = 0;
   #framesAt_ms = 0;
+  #searching = null; // the connection whose media path is cut, while the server is being asked
+  #iceServers = null; // what the last search has brought, for the next connection
   #relay = null; // why a relay server did not serve
 
   /**
@@ -71,11 +75,13 @@ export class Link {
    * @param {function(): boolean} [options.expectsFrames] whether a stall means the connection died
    * @param {function(string|null): Promise<ApiError|null>} [options.whyLost] why a connection is over, as far as
    *   others know; it is told what the server called the connection
+   * @param {function(string|null): Promise<boolean>} [options.isKept] whether the server still holds the connection
    */
-  constructor({ url, ice, token, stream = null, onState, onStream, expectsFrames, whyLost }) {
+  constructor({ url, ice, token, stream = null, onState, onStream, expectsFrames, whyLost, isKept }) {
     Object.assign(this, { url, ice, token, stream, onState, onStream });
     this.expectsFrames = expectsFrames ?? (() => false);
     this.whyLost = whyLost ?? (async () => null);
+    this.isKept = isKept ?? (async () => true);
   }
 
   start() {
@@ -135,7 +141,7 @@ export class Link {
     await gone.catch((error) => console.info("the server had closed the connection already: %s", error.message));
   }
 
-  #retry(error) {
+  #retry(error, soon = false) {
     if (!this.#wanted) return;
     this.#drop();
     const final = error.status >= 400 && error.status < 500 && error.status !== 408 && error.status !== 429;
@@ -144,19 +150,52 @@ export class Link {
       this.onState("failed", error);
       return;
     }
-    const pause_ms = error.retryAfter_s * 1000 || PAUSES_MS[Math.min(this.#attempt, PAUSES_MS.length - 1)];
+    const usual_ms = soon ? 0 : PAUSES_MS[Math.min(this.#attempt, PAUSES_MS.length - 1)];
+    const pause_ms = error.retryAfter_s * 1000 || usual_ms;
     this.#attempt += 1;
     this.onState("retrying", error);
     this.#later(pause_ms, () => this.#connect());
   }
 
+  /** Ask for the ICE servers: something small. Throws what `request` throws. */
+  async #ask(attempt) {
+    const timeout_ms = PROBE_MS[attempt % PROBE_MS.length];
+    return (await request("GET", this.ice, { token: this.token, timeout_ms })).json();
+  }
+
+  /**
+   * The media path is cut. Ask until the server answers. If it answers at once, and still knows the connection,
+   * wait for the path to heal; if there was no answer for a while, connect anew at once.
+   */
+  async #search(pc) {
+    this.#searching = pc;
+    let heal_ms = LOST_LIMIT_MS;
+    for (let attempt = 0; this.#pc === pc && pc.connectionState !== "connected"; attempt += 1) {
+      try {
+        this.#iceServers = await this.#ask(attempt);
+        if (!(await this.isKept(this.#resource))) heal_ms = 0;
+        break;
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (error.status) break; // an answer, if not the one hoped for
+        heal_ms = 0;
+        await new Promise((resolve) => setTimeout(resolve, PROBE_PAUSE_MS));
+      }
+    }
+    if (this.#pc === pc && pc.connectionState === "disconnected") {
+      await new Promise((resolve) => setTimeout(resolve, heal_ms));
+    }
+    this.#searching = null;
+    if (this.#pc === pc && pc.connectionState !== "connected") this.#lose(false, true);
+  }
+
   /** The connection is over: find out why, then go on accordingly. */
-  async #lose(hungUp) {
+  async #lose(hungUp, soon = false) {
     const resource = this.#resource;
     if (hungUp) this.#resource = null; // nothing is left to end there
     this.#drop();
     const error = await this.whyLost(resource);
-    this.#retry(error ?? this.#relay ?? new ApiError("The connection to the server was lost.", NO_PATH));
+    this.#retry(error ?? this.#relay ?? new ApiError("The connection to the server was lost.", NO_PATH), soon);
   }
 
   async #connect() {
@@ -165,7 +204,8 @@ export class Link {
     const relayLimit = this.#later(RELAY_LIMIT_MS, () => this.#relay && this.#retry(this.#relay));
     let iceServers;
     try {
-      iceServers = await (await request("GET", this.ice, { token: this.token })).json();
+      iceServers = this.#iceServers ?? (await this.#ask(this.#attempt + PROBE_MS.length - 1)); // at first it may be slow
+      this.#iceServers = null;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.#retry(error);
@@ -226,8 +266,10 @@ export class Link {
   #follow(pc, limits) {
     if (this.#pc !== pc) return;
     const hungUp = pc.getTransceivers()[0]?.sender.transport?.state === "closed"; // by the server
-    if (hungUp || pc.connectionState === "failed") {
-      this.#lose(hungUp);
+    if (hungUp) {
+      this.#lose(true);
+    } else if (pc.connectionState === "failed") {
+      if (this.#searching !== pc) this.#lose(false);
     } else if (pc.connectionState === "connected") {
       for (const limit of limits) {
         clearTimeout(limit);
@@ -238,9 +280,7 @@ export class Link {
       this.onState("connected", null);
       if (!this.stream) this.#later(1000, () => this.#watchFrames(pc));
     } else if (pc.connectionState === "disconnected") {
-      this.#later(LOST_LIMIT_MS, () => {
-        if (this.#pc === pc && pc.connectionState === "disconnected") this.#lose(false);
-      });
+      if (this.#searching !== pc) this.#search(pc);
     }
   }
 

@@ -77,7 +77,7 @@ def test_a_folder_of_cases(
     (case / "expected.json").write_text(json.dumps([{"run": f"{EDIT} --dry-run", "mask": [0.0005, 0.03]}]))
     unknown = case.parent / "unheard_of"
     unknown.mkdir(exist_ok=True)
-    monkeypatch.setattr("benchmarks.common.RESULTS", tmp_path)
+    monkeypatch.setenv("LIVERY_RESULTS", str(tmp_path))
     monkeypatch.setattr("benchmarks.common.ROOT", tmp_path)
     assert main(["bench", "strangers", "--cases", str(case.parent)]) == 1
     assert "1 of 2 cases are right; wrong: unheard_of" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from aioice.ice import get_host_addresses
 
 from benchmarks import common, edge
 from benchmarks.streams import live
-from benchmarks.streams.relay import Relay
+from benchmarks.streams.relay import Condition, Relay
 
 SDP = "\r\n".join(
     [
@@ -63,21 +63,46 @@ async def through_relay(relay: Relay, count: int) -> tuple[Peer, Peer, float]:
 
 
 async def test_each_peer_reaches_the_other_through_the_relay() -> None:
-    near, far, start_s = await through_relay(Relay(delay_s=0.05), 20)
+    near, far, start_s = await through_relay(Relay(Condition(delay_s=0.05)), 20)
     assert [data for _, data in far.got] == [b"a%d" % number for number in range(20)]
     assert [data for _, data in near.got] == [b"b%d" % number for number in range(20)]
     assert min(at_s for at_s, _ in far.got) - start_s >= 0.045
 
 
-async def test_it_loses_the_share_it_was_told_once_lossy() -> None:
-    spared = Relay(loss=0.5)
+async def test_it_loses_the_share_it_was_told() -> None:
+    spared = Relay()
     await through_relay(spared, 100)
     assert spared.lost == 0
-    lossy = Relay(loss=0.2, seed=1)
-    lossy.lossy = True
+    lossy = Relay(Condition(loss=0.2), seed=1)
     near, far, _ = await through_relay(lossy, 200)
     assert lossy.lost == pytest.approx(80, abs=25)
     assert len(near.got) + len(far.got) == lossy.passed == 400 - lossy.lost
+
+
+async def test_nothing_passes_in_a_black_out_and_one_way_may_be_cut_alone() -> None:
+    near, far, _ = await through_relay(Relay(Condition(down=True)), 20)
+    assert near.got == far.got == []
+    relay = Relay()
+    relay.set(Condition(down=True), (0,))
+    near, far, _ = await through_relay(relay, 20)
+    assert (len(near.got), len(far.got)) == (20, 0)
+
+
+async def test_a_limited_rate_makes_datagrams_wait_and_drops_those_that_would_wait_too_long() -> None:
+    relay = Relay()
+    relay.set(Condition(rate_bps=10_000, queue_s=0.1), (0,))
+    _, far, start_s = await through_relay(relay, 200)  # 690 bytes, for which the rate needs 0.55 s
+    assert relay.lost == pytest.approx(150, abs=25)
+    order = [int(data[1:]) for _, data in far.got]
+    assert order == sorted(order)
+    assert 0.05 < far.got[-1][0] - start_s < 0.3
+
+
+async def test_jitter_lets_datagrams_overtake() -> None:
+    _, far, _ = await through_relay(Relay(Condition(jitter_s=0.05)), 100)
+    order = [int(data[1:]) for _, data in far.got]
+    assert len(order) == 100
+    assert order != sorted(order)
 
 
 def test_a_description_without_a_way_in_is_refused() -> None:
@@ -100,7 +125,7 @@ async def test_figures_of_a_lossy_connection() -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setenv("LIVERY_RESULTS", str(tmp_path))
     monkeypatch.setattr(common, "ROOT", tmp_path)
     parser = argparse.ArgumentParser()
     edge.configure(parser)

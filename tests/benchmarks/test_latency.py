@@ -79,8 +79,7 @@ def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "RESULTS", tmp_path)
-    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setenv("LIVERY_RESULTS", str(tmp_path))
     monkeypatch.setattr(common, "ROOT", tmp_path)
     parser = argparse.ArgumentParser()
     latency.configure(parser)

@@ -1,10 +1,25 @@
-"""Tiny random text-guided pipelines, saved to disk as diffusers saves real ones."""
+"""Tiny random text-guided pipelines, saved to disk as diffusers saves real ones, and an editor without one.
+
+The libraries of the real ones take seconds to load, in every process. What a test asks of the process, and
+not of the pipeline, it asks with the editor without one.
+"""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+
+import numpy as np
+
+from correspondence import Float, Image
+from reference.edits.prompt import PromptConfig, PromptEditor
+from stream.prompting.service import PromptModel
+
+STEP_S = 0.05
 
 
 def save_pix2pix(folder: Path) -> Path:
@@ -65,3 +80,38 @@ def _parts(folder: Path, channels: int) -> dict[str, Any]:
         "scheduler": library.DDIMScheduler(), "safety_checker": None, "feature_extractor": None,
         "requires_safety_checker": False,
     }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuickModel(PromptModel):
+    """A model that the service's process loads at once."""
+
+    model: str = "quick"
+
+    def require(self) -> None:
+        """Nothing is missing."""
+
+    def load_beside(self) -> PromptEditor:
+        """See `PromptModel`."""
+        return cast(PromptEditor, QuickEditor())
+
+
+class QuickEditor:
+    """Inverts the picture, in steps that take as long as small ones of a real editor."""
+
+    def edit(
+        self,
+        image: Image,
+        prompt: str,
+        *,
+        mask: Float | None,
+        config: PromptConfig,
+        progress: Callable[[int, int], None],
+    ) -> Image:
+        """See `PromptEditor`."""
+        progress(0, config.steps)
+        for step in range(1, config.steps + 1):
+            time.sleep(STEP_S)
+            progress(step, config.steps)
+        area = np.ones(image.shape[:2], np.float32) if mask is None else mask
+        return np.where(area[..., None] > 0.5, 255 - image, image)

@@ -18,7 +18,7 @@ from correspondence import Image, WeightsError, detect_landmarks
 from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, face_area, require
 from stream.cli.main import main
 from stream.prompting.service import PromptBusyError, PromptModel, PromptService, PromptStatus
-from tests.reference.tiny_prompt import save_inpainter, save_pix2pix
+from tests.reference.tiny_prompt import QuickModel, save_inpainter, save_pix2pix
 from tests.stream.clips import Clip, make_clip, read_back
 
 SHORT = PromptConfig(steps=3)
@@ -128,6 +128,13 @@ def service(pix2pix: Path) -> Iterator[PromptService]:
     made.close()
 
 
+@pytest.fixture
+def quick() -> Iterator[PromptService]:
+    made = PromptService(QuickModel())
+    yield made
+    made.close()
+
+
 def test_the_service_edits_in_its_own_process_and_can_be_stopped(
     service: PromptService, still: Image
 ) -> None:
@@ -144,26 +151,37 @@ def test_the_service_edits_in_its_own_process_and_can_be_stopped(
         ("loading", 0), ("editing", 0), ("editing", 1), ("editing", 2), ("editing", 3), ("done", 3),
     ]  # fmt: skip
     assert not service.cancel(first), "it is over"
-
-    pid, long = service.pid, News()
-    second = service.start(still, "a red hat", config=PromptConfig(steps=1000), told=long)
-    long.wait("editing")
-    assert service.pid == pid, "the process keeps the model"
-    assert not service.cancel(first), "another one's number stops nothing"
-    assert service.cancel(second)
-    told = len(long.told)
-    again = News()
+    pid, again = service.pid, News()
     service.start(still, "a red hat", config=SHORT, told=again)
     same = again.wait("done", "failed").image
     assert same is not None
+    np.testing.assert_array_equal(same, done.image)
+    assert service.pid == pid, "the process keeps the model"
+
+
+def test_an_edit_is_stopped_with_its_process(quick: PromptService, still: Image) -> None:
+    news, long = News(), News()
+    first = quick.start(still, "a red hat", config=SHORT, told=news)
+    done = news.wait("done", "failed")
+    pid = quick.pid
+    second = quick.start(still, "a red hat", config=PromptConfig(steps=1000), told=long)
+    long.wait("editing")
+    assert not quick.cancel(first), "another one's number stops nothing"
+    assert quick.cancel(second)
+    told = len(long.told)
+    again = News()
+    quick.start(still, "a red hat", config=SHORT, told=again)
+    same = again.wait("done", "failed").image
+    assert same is not None
+    assert done.image is not None
     np.testing.assert_array_equal(same, done.image)
     assert len(long.told) == told, "of a stopped edit nothing is heard"
     assert pid is not None
     assert gone(pid)
 
 
-def test_a_process_that_dies_fails_its_edit_and_is_replaced(service: PromptService, still: Image) -> None:
-    news = News()
+def test_a_process_that_dies_fails_its_edit_and_is_replaced(quick: PromptService, still: Image) -> None:
+    service, news = quick, News()
     service.start(still, "a hat", config=PromptConfig(steps=1000), told=news)
     news.wait("editing")
     assert service.pid is not None
@@ -176,8 +194,8 @@ def test_a_process_that_dies_fails_its_edit_and_is_replaced(service: PromptServi
     assert again.wait("done", "failed").state == "done"
 
 
-def test_a_closed_service_leaves_no_process_and_begins_no_more(service: PromptService, still: Image) -> None:
-    news = News()
+def test_a_closed_service_leaves_no_process_and_begins_no_more(quick: PromptService, still: Image) -> None:
+    service, news = quick, News()
     service.start(still, "a hat", config=PromptConfig(steps=1000), told=news)
     news.wait("editing")
     pid = service.pid

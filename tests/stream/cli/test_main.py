@@ -16,7 +16,7 @@ import pytest
 
 from correspondence.matcher import KINDS
 from reference import MODES
-from stream.cli import doctor
+from stream.cli import doctor, modules
 from stream.cli import main as cli
 from stream.cli.main import main
 from stream.cli.options import TRAININGS
@@ -192,7 +192,9 @@ def test_a_failure_inside_leaves_with_1(
 
 def test_train_without_a_name_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 0
-    assert capsys.readouterr().out.split() == sorted(TRAININGS)
+    told = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert list(told) == sorted(TRAININGS)
+    assert told["cover"] == "Training of the cover network"
 
 
 def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,9 +273,9 @@ def test_bench_lists_and_hands_over(
     made.configure = lambda parser: parser.add_argument("--rounds", type=int)
     made.run = lambda args: args.rounds
     monkeypatch.setitem(sys.modules, "benchmarks.made", made)
-    monkeypatch.setattr(cli, "_benchmarks", lambda: ["made"])
+    monkeypatch.setattr(modules, "benchmarks_here", lambda: {"made": "what it does"})
     assert main(["bench"]) == 0
-    assert capsys.readouterr().out == "made\n"
+    assert capsys.readouterr().out == "made  what it does\n"
     assert main(["bench", "made", "--rounds", "7"]) == 7
     assert main(["bench", "other"]) == 2
     assert "no benchmark 'other'; there are made" in capsys.readouterr().err
@@ -281,9 +283,10 @@ def test_bench_lists_and_hands_over(
 
 def test_bench_knows_the_benchmarks_that_can_be_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench"]) == 0
-    names = capsys.readouterr().out.split()
-    assert "quality" in names
-    assert "common" not in names
+    told = dict(line.split(None, 1) for line in capsys.readouterr().out.splitlines())
+    assert told["quality"].startswith("fields on real clips and on pairs with known truth")
+    assert "common" not in told
+    assert all(len(words) > 20 for words in told.values()), "each says what it does"
 
 
 @pytest.mark.parametrize(

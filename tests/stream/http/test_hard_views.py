@@ -6,15 +6,19 @@ import asyncio
 
 import cv2
 import numpy as np
+import psutil
 
 from correspondence import Image, detect_landmarks
 from stream.media.demo import DemoSource
 from tests.stream.rig import (
     BLUE,
     SIZE,
+    Client,
+    Json,
     is_blue,
     lip_colour,
     publishing,
+    server_process,
     serving,
     until,
     watching,
@@ -89,13 +93,23 @@ async def test_of_two_faces_the_larger_one_is_worn_on(astronaut: Image) -> None:
 
 
 async def test_4k_input_is_edited_too() -> None:
+    """In a process of its own, since pictures of this size take gigabytes."""
     still = cv2.resize(DemoSource((720, 1280)).frame(0), (3840, 2160), interpolation=cv2.INTER_LINEAR)
-    async with serving() as server:
+    async with server_process() as (server, process):
         client = await server.open()
         async with publishing(client, lambda _: still, fps=2):
-            await until(lambda: server.session(client).stills.newest is not None, 120)  # decoded, converted
-            state = await client.ok("POST", "/reference", json={})
+            await told(client, "fps_in")
+            await client.ok("POST", "/reference", json={})
+            state = await client.ok("POST", "/preset", json=LIPSTICK)
             assert (state["source"]["width"], state["reference"]["width"]) == (3840, 3840)
-            await client.ok("POST", "/preset", json=LIPSTICK)
-            await until(lambda: server.session(client).status.stats()["coverage"] is not None, 120)
-            assert server.session(client).status.stats()["failed"] == {}
+            assert (await told(client, "coverage"))["failed"] == {}
+            assert psutil.Process(process.pid).memory_info().rss < 3 * 2**30
+
+
+async def told(client: Client, name: str) -> Json:
+    """The first figures of the events in which one is there and not 0."""
+    async with asyncio.timeout(240), client.events() as socket:
+        while True:
+            message: Json = await socket.receive_json()
+            if message["type"] == "stats" and message[name]:
+                return message

@@ -15,6 +15,7 @@ import pytest
 
 from correspondence import Image, detect_landmarks
 from stream.looks.history import MOST_STEPS
+from stream.session.services import Services
 from tests.stream.rig import (
     BLUE,
     Client,
@@ -42,9 +43,11 @@ def painted(image: Image, colour: tuple[int, int, int], at: int = 150) -> Image:
 
 
 @contextlib.asynccontextmanager
-async def with_reference(image: Image, **config: Any) -> AsyncIterator[tuple[Server, Client]]:
+async def with_reference(
+    image: Image, services: Services | None = None, **config: Any
+) -> AsyncIterator[tuple[Server, Client]]:
     """A session whose one look has an uploaded reference."""
-    async with serving(**config) as server:
+    async with serving(services, **config) as server:
         client = await server.open()
         await client.ok("POST", "/reference", data=png(image), headers=PNG)
         yield server, client

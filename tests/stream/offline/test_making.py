@@ -17,8 +17,9 @@ from reference import Edit, Result
 from stream.cli.main import main
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
-from stream.media.probe import MediaError
+from stream.media.probe import MediaError, probe
 from stream.offline.config import FileConfig
+from stream.offline.cuts import find_cuts
 from stream.offline.files import edit_file
 from stream.offline.made import Inventor
 from stream.offline.smooth import SmoothConfig, smooth_file
@@ -61,6 +62,37 @@ def test_a_jump_becomes_a_motion(cut: Path, tmp_path: Path, capsys: pytest.Captu
     assert max(steps(after.images)) < 0.6 * max(steps(before.images))
     for n in (0, 3, 12, 15):
         assert np.abs(after.images[n].astype(int) - before.images[n]).mean() < 4
+
+
+def test_jump_cuts_are_found_and_other_shots_stay(
+    tmp_path: Path, astronaut: Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = DemoSource(SIZE, fps=25)
+    other = np.ascontiguousarray(np.full((*SIZE, 3), 200, np.uint8))
+    other[:, ::9] = 20
+    flash = np.full((*SIZE, 3), 255, np.uint8)
+    numbers = (*range(16), *range(40, 56))
+    images = [source.frame(n) for n in numbers] + [other] * 16
+    images[25] = flash
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=48, images=tuple(images)))
+    found = find_cuts(probe(clip))
+    assert (found.jumps, found.shots) == ((16,), (32,))
+    out = tmp_path / "out.mp4"
+    assert main(["smooth", str(clip), "-o", str(out), "--frames", "6", "--fill-weights", "none"]) == 0
+    said = capsys.readouterr().out
+    assert "48 frames, 6 of them made anew" in said
+    assert "jump cuts were found before frame 16; --cut N names others" in said
+    assert "another shot begins at frame 32: such cuts stay" in said
+    even = make_clip(tmp_path / "even.mp4", Clip(frames=30))
+    assert main(["smooth", str(even), "-o", str(tmp_path / "none.mp4")]) != 0
+    assert (
+        "no jump cut was found; name the first frame after each cut with --cut N" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "none.mp4").exists()
+    near = [source.frame(n) for n in (*range(3), *range(40, 60))]
+    early = make_clip(tmp_path / "early.mp4", Clip(frames=23, images=tuple(near)))
+    with pytest.raises(MediaError, match="no jump cut"):
+        smooth_file(early, tmp_path / "none.mp4", SmoothConfig())
 
 
 def test_random_weights_go_through_too(cut: Path, weights: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 from correspondence import Image, detect_landmarks
 from reference.edits.prompt import face_area
 from stream.cli.main import main
+from stream.config import ServerConfig
 from stream.http.base import SERVICES
 from stream.http.prompt import MOST_CHARACTERS
 from stream.prompting.service import PromptService
-from tests.reference.tiny_prompt import save_pix2pix
+from stream.session.services import Services, load_services
+from tests.reference.tiny_prompt import QuickModel, save_pix2pix
 from tests.stream.looks.test_looks import PNG, painted, png, with_reference
 from tests.stream.rig import Client, Json, Server, publishing, server_process, serving, until, watching
 
@@ -33,6 +36,13 @@ LONG = {"prompt": "a red hat", "steps": 100}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_pix2pix(tmp_path_factory.mktemp("pix2pix")))
+
+
+@pytest.fixture
+def quick() -> Services:
+    """Services whose editor by words loads at once."""
+    config = ServerConfig(matcher="classical", port=0)
+    return replace(load_services(config), prompts=PromptService(QuickModel()))
 
 
 def service_of(server: Server) -> PromptService:
@@ -144,8 +154,8 @@ async def test_a_server_without_a_model_says_so(astronaut: Image) -> None:
             assert (status, answer["hint"]) == (404, "start it with --prompt-model")
 
 
-async def test_one_edit_at_a_time_whoever_asks(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (server, first):
+async def test_one_edit_at_a_time_whoever_asks(astronaut: Image, quick: Services) -> None:
+    async with with_reference(astronaut, quick) as (server, first):
         second = await server.open()
         await second.ok("POST", "/reference", data=png(astronaut), headers=PNG)
         await begin(first, **LONG)
@@ -167,8 +177,8 @@ async def test_one_edit_at_a_time_whoever_asks(astronaut: Image, model: str) -> 
         assert (await first.ok("GET", "/prompt"))["state"] == "stopped"
 
 
-async def test_a_session_that_ends_takes_its_edit_with_it(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (server, client):
+async def test_a_session_that_ends_takes_its_edit_with_it(astronaut: Image, quick: Services) -> None:
+    async with with_reference(astronaut, quick) as (server, client):
         await begin(client, **LONG)
         await until_prompt(client, "editing")
         pid = service_of(server).pid
@@ -181,8 +191,8 @@ async def test_a_session_that_ends_takes_its_edit_with_it(astronaut: Image, mode
         assert (await begin(other, **LONG))["prompt"]["state"] == "loading", "it is the next one's turn"
 
 
-async def test_an_edit_lands_on_the_still_it_was_begun_for_or_nowhere(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (_, client):
+async def test_an_edit_lands_on_its_still_or_nowhere(astronaut: Image, quick: Services) -> None:
+    async with with_reference(astronaut, quick) as (_, client):
         state = await client.ok("PUT", "/edit", data=png(painted(astronaut, (220, 10, 10))), headers=PNG)
         look, keyframe = state["active"], state["reference"]["version"]
         worn = (await client.ok("POST", "/looks"))["active"]
@@ -203,8 +213,8 @@ async def test_an_edit_lands_on_the_still_it_was_begun_for_or_nowhere(astronaut:
         assert (await client.ok("GET"))["edit"] is None
 
 
-async def test_frames_and_requests_go_on_while_the_process_hangs(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (server, client):
+async def test_frames_and_requests_go_on_while_the_process_hangs(astronaut: Image, quick: Services) -> None:
+    async with with_reference(astronaut, quick) as (server, client):
         await begin(client, **LONG)
         await until_prompt(client, "editing")
         pid = service_of(server).pid

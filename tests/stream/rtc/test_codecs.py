@@ -55,6 +55,40 @@ def test_h264_follows_a_new_rate_without_a_key_frame(frames: list[av.VideoFrame]
     assert rate_bps(sizes[60:]) == pytest.approx(300_000, rel=0.35)
 
 
+@pytest.mark.parametrize("fps", [30, 15, 10])
+def test_h264_keeps_its_rate_whatever_the_frame_rate(frames: list[av.VideoFrame], fps: int) -> None:
+    encoder, sizes = LiveEncoder("H264", LiveEncoderConfig()), []
+    encoder.bitrate_bps = 300_000
+    for index in range(90):
+        frame = to_frame(moving(index), index * 90_000 // fps, VIDEO_TIME_BASE)
+        sizes += [packet.size for packet in encoder.encode(frame)]
+    assert 8 * sum(sizes[40:]) * fps / len(sizes[40:]) == pytest.approx(300_000, rel=0.25)
+
+
+def test_h264_grows_beyond_the_rate_it_was_opened_for(frames: list[av.VideoFrame]) -> None:
+    encoder, sizes = LiveEncoder("H264", LiveEncoderConfig(min_bitrate_bps=20_000)), []
+    encoder.bitrate_bps = 100_000
+    for index, frame in enumerate(frames):
+        if index == 30:
+            encoder.bitrate_bps = 600_000
+        sizes += [packet.size for packet in encoder.encode(frame)]
+    assert rate_bps(sizes[10:30]) < 200_000
+    assert rate_bps(sizes[60:]) == pytest.approx(600_000, rel=0.35)
+    assert 8 * sizes[0] < 1.1 * 0.2 * 2 * 100_000, "a key frame at a low rate is small"
+
+
+def test_a_key_frame_after_the_rate_fell_is_small(frames: list[av.VideoFrame]) -> None:
+    encoder, sizes = LiveEncoder("H264", LiveEncoderConfig(keyframe_gap_s=0.0)), []
+    for index, frame in enumerate(frames[:40]):
+        if index == 20:
+            encoder.bitrate_bps = 100_000
+        if index in (10, 30):
+            encoder.request_keyframe()
+        sizes += [packet.size for packet in encoder.encode(frame)]
+    assert encoder.keyframes == 3
+    assert 8 * sizes[10] > 0.2 * 2 * 100_000 > 8 * sizes[30] / 1.1
+
+
 def test_aiortc_makes_a_key_frame_at_each_new_rate(frames: list[av.VideoFrame]) -> None:
     bursts = []
     for encoder in (H264Encoder(), H264Sender()):
@@ -126,11 +160,11 @@ def test_a_key_frame_asked_for_too_soon_comes_when_the_gap_has_passed(frames: li
 
 def test_rates_follow_the_size_and_stay_in_order() -> None:
     config = LiveEncoderConfig()
-    assert config.rates((720, 1280)) == (300_000, 2_500_000, 4_000_000)
+    assert config.rates((720, 1280)) == (80_000, 2_500_000, 4_000_000)
     small, full, large = (config.rates(size) for size in ((64, 64), (720, 1280), (2160, 3840)))
     assert small < full < large
     assert all(low <= start <= high for low, start, high in (small, full, large))
-    assert LiveEncoderConfig(bitrate_bps=100_000).rates((720, 1280))[0] == 100_000
+    assert LiveEncoderConfig(bitrate_bps=70_000).rates((720, 1280))[0] == 70_000
     assert LiveEncoderConfig(bitrate_bps=9_000_000).rates((720, 1280))[2] == 9_000_000
 
 

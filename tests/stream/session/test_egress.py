@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections import deque
@@ -17,7 +18,8 @@ from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 from correspondence import Image
 from stream.colour.frames import to_rgb
 from stream.rtc.codecs import LiveEncoderConfig, VideoCodec, VideoPacket
-from stream.session.egress import IDLE_S, QUEUE_PACKETS, Broadcast, PacketTrack
+from stream.session.egress import IDLE_S, Broadcast
+from stream.session.viewer_track import QUEUE_PACKETS, PacketTrack
 
 CONFIG = LiveEncoderConfig(keyframe_gap_s=0.0)
 SIZE = (96, 128)
@@ -252,3 +254,57 @@ async def test_close_ends_the_tracks_and_ignores_later_pictures(executor: Thread
     broadcast.put(picture(1), time.monotonic())
     with pytest.raises(MediaStreamError):
         await broadcast.track().recv()
+
+
+async def test_at_a_low_rate_pictures_become_fewer_then_smaller_and_all_come_back(
+    executor: ThreadPoolExecutor,
+) -> None:
+    broadcast = Broadcast(executor, LiveEncoderConfig(), clock=lambda: clock_s)
+    clock_s, number = 100.0, 0
+    track = broadcast.track()
+    broadcast._join(track)
+
+    def done() -> int:
+        return broadcast.stats().encoded + broadcast.stats().thinned
+
+    def reached(count: int) -> bool:
+        return done() >= count
+
+    async def shown(seconds: float) -> tuple[int, tuple[int, int]]:
+        nonlocal clock_s, number
+        before = broadcast.stats().encoded
+        for _ in range(round(30 * seconds)):
+            number += 1
+            clock_s = 100.0 + number / 30
+            wanted = done() + 1
+            broadcast.put(np.full((360, 640, 3), number % 200, np.uint8), clock_s)
+            await until(functools.partial(reached, wanted))
+            track._queue.clear()
+        return round((broadcast.stats().encoded - before) / seconds), broadcast.stats().size
+
+    assert await shown(1.0) == (30, (360, 640))
+    track.set_bandwidth(150_000)
+    await shown(1.0)
+    assert await shown(1.0) == (15, (360, 640))
+    track.set_bandwidth(60_000)
+    await shown(1.0)
+    assert await shown(1.0) == (15, (180, 320))
+    track.set_bandwidth(1_500_000)
+    await shown(2.5)
+    assert await shown(1.0) == (30, (360, 640))
+    await broadcast.close()
+
+
+async def test_a_long_queue_pauses_the_pictures_if_most_viewers_have_it(executor: ThreadPoolExecutor) -> None:
+    broadcast = Broadcast(executor, LiveEncoderConfig(), clock=lambda: clock_s)
+    clock_s = 50.0
+    tracks = [broadcast.track() for _ in range(3)]
+    for track in tracks:
+        broadcast._join(track)
+    tracks[0].set_bandwidth(300_000, 0.4)
+    assert not broadcast._is_paused(), "one of three does not decide"
+    tracks[1].set_bandwidth(300_000, 0.2)
+    assert broadcast._is_paused()
+    clock_s = 50.3
+    assert not broadcast._is_paused()
+    await broadcast.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stream.mark import check_mark
 from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
@@ -57,6 +58,7 @@ class ServerConfig:
         record_asked: whether to record only when a session's page asks, not from each session's first frame.
         store: settings of the store on disk. None keeps sessions in memory only.
         virtual_camera: whether to feed this machine's virtual camera from the first session with pictures.
+        mark: text that is written into edited pictures, see `stream.mark`. None for none.
         osc_port: UDP port for Open Sound Control, see `stream.control.osc`. None does not listen.
         osc_host: address of that port. Whoever reaches it controls the sessions.
         bitrate_bps: bit rate of the edited stream at its start, bits per second.
@@ -108,6 +110,7 @@ class ServerConfig:
     record_asked: bool = False
     store: StorageConfig | None = None
     virtual_camera: bool = False
+    mark: str | None = None
     osc_port: int | None = None
     osc_host: str = "127.0.0.1"
     bitrate_bps: int = 2_500_000
@@ -122,6 +125,8 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         _within("port", self.port, 0, 65535)
+        if self.mark is not None:
+            check_mark(self.mark)
         _within("osc_port", self.osc_port or 0, 0, 65535)
         _within("max_sessions", self.max_sessions, 1, 10_000)
         _within("max_load", self.max_load, 0.0, 1.0)

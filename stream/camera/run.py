@@ -41,6 +41,7 @@ class CameraConfig:
         preview: whether to open a window.
         keyframes: whether to make new references where the head turns away.
         faces: largest number of people in the picture who wear the look, 1 to 4.
+        mark: text that is written into edited pictures. None for none.
     """
 
     source: str
@@ -54,6 +55,7 @@ class CameraConfig:
     preview: bool = False
     keyframes: bool = False
     faces: int = 1
+    mark: str | None = None
 
 
 class _Outlet:
@@ -141,7 +143,8 @@ def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> 
     matcher = Matcher.load(config.matcher, device=config.processor)
     references = KeeperConfig(make=config.keyframes)
     worn = PropagatorConfig(references=references, split=config.keyframes, faces=config.faces)
-    return Pipeline(Propagator(matcher=matcher, config=worn), deliver, SessionMetrics(Registry()))
+    propagator = Propagator(matcher=matcher, config=worn)
+    return Pipeline(propagator, deliver, SessionMetrics(Registry()), mark_text=config.mark)
 
 
 def _instructions(config: CameraConfig) -> str:

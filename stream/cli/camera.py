@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from stream.cli.exits import OK, UsageError
-from stream.cli.shared_options import faces_option
+from stream.cli.shared_options import faces_option, mark_option
 
 
 def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
@@ -48,6 +48,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
         "--keyframes", action="store_true", help="make new references where the head turns away"
     )
     faces_option(parser)
+    mark_option(parser)
 
 
 def preset_option(parser: argparse.ArgumentParser) -> None:
@@ -95,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
         preview=args.preview,
         keyframes=args.keyframes,
         faces=args.faces,
+        mark=args.mark,
     )
     with interruptible() as stop:
         run_camera(config, stop, _tell)

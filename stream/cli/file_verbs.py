@@ -128,6 +128,7 @@ def _edited(
         span=Span(args.start_s or 0.0, inf if args.end_s is None else args.end_s) if part else None,
         preview_s=PREVIEW_S if args.preview else 0.0,
         layer=args.layer,
+        mark=args.mark,
         encoder=FileEncoderConfig(codec=args.codec, crf=args.crf),
     )
     with tempfile.TemporaryDirectory() as folder:

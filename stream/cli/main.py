@@ -153,6 +153,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             record_asked=args.record_asked,
             store=_store(args),
             virtual_camera=args.virtual_camera,
+            mark=args.mark,
             osc_port=args.osc,
             osc_host=args.osc_host,
             bitrate_bps=args.bitrate,

@@ -12,6 +12,7 @@ from stream.cli.shared_options import (
     MODES,
     faces_option,
     fill_options,
+    mark_option,
     matcher_options,
     prompt_options,
 )
@@ -182,6 +183,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
 
 def _part_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose what of an edited clip is written."""
+    mark_option(parser)
     parser.add_argument(
         "--from",
         dest="start_s",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from stream.cli import network
-from stream.cli.shared_options import faces_option, matcher_options, prompt_options
+from stream.cli.shared_options import faces_option, mark_option, matcher_options, prompt_options
 from stream.config import MAX_LOAD, ServerConfig
 from stream.storage.config import StorageConfig
 
@@ -78,6 +78,7 @@ def _picture_options(parser: argparse.ArgumentParser) -> None:
         "camera; edits behind the person need more than two cores at 720p",
     )
     faces_option(parser)
+    mark_option(parser)
     parser.add_argument(
         "--fill-weights",
         type=Path,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
+from stream.mark import WORD
+
 
 class _Listed:
     """The choices of an option, imported from the package that lists them when they are first needed.
@@ -83,6 +85,17 @@ def faces_option(parser: argparse.ArgumentParser) -> None:
         default=1,
         metavar="N",
         help="people in the picture who wear the look, 1 to 4 (default 1: whose face was edited)",
+    )
+
+
+def mark_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Adds the option for a visible word in edited pictures, the same for each verb."""
+    parser.add_argument(
+        "--mark",
+        nargs="?",
+        const=WORD,
+        metavar="TEXT",
+        help="write a visible text into the lower left corner of edited pictures (default text: %(const)s)",
     )
 
 

@@ -18,6 +18,7 @@ from correspondence import Image
 from reference import Decision, Event, Outfit, Result, StageError, Workshop
 from stream.live.overlay import draw_confidence
 from stream.live.slot import LatestSlot, SlotClosed
+from stream.mark import mark
 from stream.metrics import SessionMetrics
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class Pipeline:
         metrics: receives times and drops.
         name: name of the thread.
         happened: called on the pipeline's thread with the events of a step, if there are any.
+        mark_text: text that is written into edited pictures. None for none.
     """
 
     def __init__(
@@ -90,10 +92,12 @@ class Pipeline:
         metrics: SessionMetrics,
         name: str = "pipeline",
         happened: Callable[[list[Event]], None] | None = None,
+        mark_text: str | None = None,
     ) -> None:
         self._propagator = propagator
         self._deliver = deliver
         self._happened = happened
+        self._mark = mark_text
         self._metrics = metrics
         self._inbox: LatestSlot[LiveFrame] = LatestSlot()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -206,6 +210,8 @@ class Pipeline:
         try:
             result = self._propagator.step(frame.image, frame.captured_s)
             image = draw_confidence(result.image, result.confidence) if self.overlay else result.image
+            if self._mark is not None and result.reason is None:
+                image = mark(image, self._mark)
         except Exception as exc:
             # Every error of the live path is caught here, so that the frame goes out in any case.
             self._note_failure(exc)

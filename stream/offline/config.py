@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reference import MODES, Mode, PropagatorConfig
+from stream.mark import check_mark
 from stream.media.encoders import FileEncoderConfig
 from stream.offline.span import Span
 
@@ -32,6 +33,7 @@ class FileConfig:
         span: the part of the clip to edit and write. None for all of it.
         preview_s: length of a preview about the edited frame, seconds, which is written instead of the clip.
             0 for no preview.
+        mark: text that is written into edited frames. None for none.
         layer: whether to write only the edit, transparent elsewhere and without sound.
         encoder: how to compress the output.
     """
@@ -52,6 +54,7 @@ class FileConfig:
     span: Span | None = None
     preview_s: float = 0.0
     layer: bool = False
+    mark: str | None = None
     encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)
 
     def __post_init__(self) -> None:
@@ -63,6 +66,8 @@ class FileConfig:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength}")
+        if self.mark is not None:
+            check_mark(self.mark)
         if self.layer and self.side_by_side:
             raise ValueError("a layer holds the edit alone: it cannot have the input beside it")
         if self.preview_s and self.span is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from correspondence import Image, confidence
 from reference import CameraLost, Result, StageError
+from stream.mark import mark
 from stream.media.encoders import FileEncoderConfig
 from stream.media.picture_writer import Writer, open_output
 from stream.media.pixels import Pixels
@@ -91,6 +92,7 @@ class EditingPass:
         info: the clip.
         report: report that is filled during the pass.
         span: the part of the clip to write. None for all of it.
+        mark_text: text that is written into edited frames. None for none.
         layer: whether to write the edit alone, transparent elsewhere. `info` must have alpha then.
         beside: whether to write the input beside the result.
         trust: whether to report each frame's mean confidence, which costs time.
@@ -106,6 +108,7 @@ class EditingPass:
         *,
         span: Span | None = None,
         layer: bool = False,
+        mark_text: str | None = None,
         beside: bool,
         trust: bool,
         encoder: FileEncoderConfig,
@@ -114,7 +117,7 @@ class EditingPass:
     ) -> None:
         self._info = info
         self._report = report
-        self._span, self._layer = span, layer
+        self._span, self._layer, self._mark = span, layer, mark_text
         self._beside, self._trust = beside, trust
         self._encoder = encoder
         self._stop = stop
@@ -171,7 +174,10 @@ class EditingPass:
     def _carry(self, carrier: FrameEditor, reader: VideoReader, writer: Writer) -> None:
         report = self._report
         for frame, result in edit_frames(self._read(reader, writer), carrier):
-            image = np.hstack([frame.image, result.image]) if self._beside else result.image
+            edited = result.image
+            if self._mark is not None and result.reason is None and shows(frame.image, edited):
+                edited = mark(edited, self._mark)
+            image = np.hstack([frame.image, edited]) if self._beside else edited
             with_encoder = time.perf_counter()
             if self._layer:
                 writer.write(*only_edit(frame, image))

@@ -79,6 +79,7 @@ def edit_file(
         report,
         span=ready.span,
         layer=config.layer,
+        mark_text=config.mark,
         beside=config.side_by_side,
         trust=config.confidence,
         encoder=config.encoder,

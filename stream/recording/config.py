@@ -20,6 +20,7 @@ class RecordConfig:
         max_pieces: most source pieces that may wait; above it the refined recording pauses.
         matcher: matcher of the refined recording, see `Matcher.load`.
         max_mib: largest size of all recordings together, MiB. A recording ends when it is reached.
+        mark: text that is written into edited pictures. None for none.
         always: whether each session is recorded from its first frame. False: only when its page asks.
 
     Raises:
@@ -32,6 +33,7 @@ class RecordConfig:
     matcher: str = "auto"
     max_mib: int = 20_000
     always: bool = True
+    mark: str | None = None
 
     def __post_init__(self) -> None:
         if self.piece_s <= 0 or self.max_pieces < 1:

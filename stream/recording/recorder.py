@@ -286,6 +286,7 @@ class Recorder:
             strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
             matcher=self._config.matcher,
             faces=worn.faces,
+            mark=self._config.mark,
             fps=min(FPS[1], max(FPS[0], (frames - 1) / length_s)),
         )
         job.write(self.folder / name.replace(".source.ts", ".json"))

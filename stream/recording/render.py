@@ -24,6 +24,7 @@ from correspondence.matcher import KINDS
 from inpaint.fills.jobs import Check, Filler, GapJob
 from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError, UserKeyframe
 from stream.errors import UploadError
+from stream.mark import check_mark, mark
 from stream.media.pictures import decode_picture
 from stream.media.probe import MediaError
 from stream.offline.made import Inventor
@@ -63,6 +64,7 @@ class RenderJob:
         matcher: see `Matcher.load`.
         faces: largest number of people who wear it, 1 to 4.
         fps: approximate frame rate of the source.
+        mark: text that is written into edited pictures. None for none.
     """
 
     folder: str
@@ -74,6 +76,7 @@ class RenderJob:
     matcher: str
     fps: float
     faces: int = 1
+    mark: str | None = None
 
     @property
     def nbytes(self) -> int:
@@ -115,6 +118,7 @@ class RenderJob:
                 matcher=_one_of(KINDS, held["matcher"], "matcher"),
                 fps=_number(held["fps"], "fps", *FPS),
                 faces=round(_number(held.get("faces", 1), "faces", 1, MOST_FACES)),
+                mark=None if held.get("mark") is None else check_mark(str(held["mark"])),
             )
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
             reason = f"it has no {exc}" if isinstance(exc, KeyError) else exc
@@ -199,6 +203,8 @@ def _edited(
                 made.append((time_s, image))
                 continue
             picture = inventor(image, result, check)
+            if job.mark is not None and result.reason is None:
+                picture = mark(picture, job.mark)
             made.append((time_s, picture))
     finally:
         propagator.close()

@@ -44,6 +44,7 @@ class LivePath:
             max_faces=services.config.faces,
         )
         self._id, self._virtual = session_id, services.virtual
+        self._mark = services.config.mark
         self._broadcast, self._shelf = broadcast, shelf
         self._metrics, self._notices = metrics, notices
         self._holders = 0  # pages that hold the live picture to compare
@@ -70,7 +71,14 @@ class LivePath:
 
     def _new_pipeline(self, propagator: Stepper) -> Pipeline:
         name = f"pipeline-{self._id[:6]}"
-        return Pipeline(propagator, self._deliver, self._metrics, name=name, happened=self._notices.happened)
+        return Pipeline(
+            propagator,
+            self._deliver,
+            self._metrics,
+            name=name,
+            happened=self._notices.happened,
+            mark_text=self._mark,
+        )
 
     def _deliver(self, image: Image, captured_s: float) -> None:
         """Pass an outgoing picture to viewers, virtual camera and recording, on the pipeline's thread."""

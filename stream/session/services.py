@@ -124,6 +124,7 @@ def _recording(config: ServerConfig) -> RecordConfig | None:
         matcher=config.matcher,
         max_mib=config.record_mib,
         always=not config.record_asked,
+        mark=config.mark,
     )
     recording.require()
     return recording

@@ -16,16 +16,7 @@ import pytest
 from correspondence import Image, detect_landmarks
 from stream.looks.history import MOST_STEPS
 from stream.session.services import Services
-from tests.stream.rig import (
-    BLUE,
-    Client,
-    Json,
-    Server,
-    is_blue,
-    publishing,
-    serving,
-    until,
-)
+from tests.stream.rig import BLUE, Client, Json, Server, is_blue, publishing, serving, until
 
 PNG = {"Content-Type": "image/png"}
 RED, GREEN = (220, 10, 10), (10, 200, 10)

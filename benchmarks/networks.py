@@ -17,7 +17,6 @@ import asyncio
 import contextlib
 import multiprocessing
 import tempfile
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +30,7 @@ from aioice.ice import get_host_addresses
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
-from benchmarks.common import print_table
+from benchmarks.common import metadata, print_table, write_results
 from benchmarks.streams import live
 from benchmarks.streams.relay import Condition, Relay
 from correspondence import Image
@@ -232,21 +231,25 @@ def run_case(case: Case) -> Row:
             return asyncio.run(measure(case, origin))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="livery bench networks", description=__doc__)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `livery bench networks`."""
     parser.add_argument("--seconds", type=float, default=15.0, help="length of a bad time")
     parser.add_argument("--only", default="", help="run only rows whose name, way or client holds this text")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print the table and write JSON. Returns 0.
+
+    Raises:
+        ValueError: no row holds the text of --only.
+    """
     wanted = [c for c in cases(args.seconds) if args.only in f"{c.name} {c.direction} {c.client}"]
     if not wanted:
-        parser.error(f"--only {args.only!r} matches no row")
+        raise ValueError(f"--only {args.only!r} matches no row")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
         # one after the other, since each needs the processor
         rows = [pool.submit(run_case, case).result(timeout=300) for case in wanted]
     print_table(list(rows[0]), [list(row.values()) for row in rows])
+    if not args.only:
+        write_results("networks", rows, metadata(vars(args)))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

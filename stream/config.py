@@ -38,7 +38,7 @@ class ServerConfig:
         tls_folder: where a self-signed certificate is kept.
         max_sessions: most sessions at a time.
         max_load: share of the processors that live sessions may use together. A session that would use more
-            is refused before it begins. 0 refuses nobody.
+            is refused before it begins; in an overload the dearest ones get fewer frames. 0 refuses nobody.
         max_looks: most looks of one session.
         looks_mib: memory of a session's pictures and undo steps, MiB.
         opens_per_minute: sessions that one address may open.

@@ -142,6 +142,7 @@ class SessionMetrics:
         self._out = Rate()
         self._latency = Window()
         self._stages: dict[str, Window] = {}
+        self._step_s = self._step_cpu_s = 0.0  # of recent steps, smoothed
         self._dropped: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
 
@@ -164,6 +165,19 @@ class SessionMetrics:
         self._registry.stage(stage, seconds)
         with self._lock:
             self._stages.setdefault(stage, Window()).add(seconds)
+
+    def step(self, seconds: float, cpu_s: float) -> None:
+        """Add the duration of a whole step and the processor time of its thread."""
+        self.stage("step", seconds)
+        with self._lock:
+            fresh = 0.05 if self._step_s > 0 else 1.0
+            self._step_s += fresh * (seconds - self._step_s)
+            self._step_cpu_s += fresh * (cpu_s - self._step_cpu_s)
+
+    def load(self) -> tuple[float, float, float]:
+        """Duration of a step and its thread's processor time, seconds, smoothed; steps per second."""
+        with self._lock:
+            return self._step_s, self._step_cpu_s, self._out.value(time.monotonic())
 
     def dropped(self, border: str, total: int) -> None:
         """Note that the slot at `border` has dropped `total` frames so far."""

@@ -293,6 +293,8 @@ async def metrics(request: web.Request) -> web.Response:
         "publishers": float(sum(session.connections.publishing for session in sessions)),
         "viewers": float(sum(session.connections.viewers for session in sessions)),
         "processors_used": request.app[SERVICES].admission.used,
+        "frame_stretch": request.app[SERVICES].admission.stretch,
+        "sessions_held_back": float(request.app[SERVICES].admission.held_back),
         "connections": float(request.app[CENSUS].total()) if CENSUS in request.app else 0.0,
     }
     filler = request.app[SERVICES].filler

@@ -46,6 +46,7 @@ BODY_S, BODY_BYTES_PER_S = (
     20.0,
     100_000,
 )  # longest time for a body of the largest size, in two parts
+CLIENT_GONE = 499  # of an answer that nobody reads, for the access log
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
@@ -184,9 +185,19 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
             raise
         allow = {"Allow": exc.headers["Allow"]} if "Allow" in exc.headers else {}
         return _error(exc.status, exc.reason, "", allow)
+    except ConnectionError as exc:
+        if request.transport is not None and not request.transport.is_closing():
+            return _failed(request)
+        logger.debug("%s %s: the client has gone: %s", request.method, request.rel_url.path, exc)
+        return web.Response(status=CLIENT_GONE)  # nobody reads it
     except Exception:
-        logger.exception("%s %s failed", request.method, request.match_info.handler)
-        return _error(500, "the server failed at this request", "its log says why", {})
+        return _failed(request)
+
+
+def _failed(request: web.Request) -> web.Response:
+    """Log the exception that is being handled, and answer with 500."""
+    logger.exception("%s %s failed", request.method, request.match_info.handler)
+    return _error(500, "the server failed at this request", "its log says why", {})
 
 
 def _error(status: int, text: str, hint: str, headers: dict[str, str]) -> web.Response:

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from correspondence import Image
 from reference import Decision, Event, Outfit, Result, StageError, Workshop
+from stream.congestion.ladder import Pace
 from stream.live.overlay import draw_confidence
 from stream.live.slot import LatestSlot, SlotClosed
 from stream.mark import mark
@@ -108,6 +109,8 @@ class Pipeline:
         self._passed_s = float("-inf")  # when a frame last bypassed a hanging step
         self._stall = threading.Event()
         self._stall_s = 0.0
+        self._pace, self._thinned = Pace(), 0
+        self.most_fps: float | None = None  # most frames per second, in an overload; None for all
         self.overlay = False  # whether the confidence is drawn over the picture
         self.latest: LiveFrame | None = None  # the newest frame that arrived
         self.reason: str | None = None  # why frames pass unedited
@@ -121,6 +124,11 @@ class Pipeline:
         """Offer a frame, from any thread. It replaces a frame that was not taken yet."""
         self.latest = frame
         self._metrics.frame_in()
+        self._pace.note(frame.captured_s)
+        if not self._pace.is_due(frame.captured_s, self.most_fps):
+            self._thinned += 1
+            self._metrics.dropped("overload", self._thinned)
+            return
         self._inbox.put_threadsafe(frame)
         self._metrics.dropped("pipeline", self._inbox.dropped)
         since_s = self._since_s
@@ -206,7 +214,7 @@ class Pipeline:
 
     def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:
         """Return the picture to send and whether it was edited."""
-        started_s = time.perf_counter()
+        started_s, cpu_s = time.perf_counter(), time.thread_time()
         try:
             result = self._propagator.step(frame.image, frame.captured_s)
             image = draw_confidence(result.image, result.confidence) if self.overlay else result.image
@@ -216,7 +224,7 @@ class Pipeline:
             # Every error of the live path is caught here, so that the frame goes out in any case.
             self._note_failure(exc)
             return frame.image, False
-        self._metrics.stage("step", time.perf_counter() - started_s)
+        self._metrics.step(time.perf_counter() - started_s, time.thread_time() - cpu_s)
         for stage, seconds in result.stages.items():
             self._metrics.stage(stage, seconds)
         self._note_success(result)

@@ -46,7 +46,7 @@ class LivePath:
         self._id, self._virtual = session_id, services.virtual
         self._mark = services.config.mark
         self._broadcast, self._shelf = broadcast, shelf
-        self._metrics, self._notices = metrics, notices
+        self.metrics, self._notices = metrics, notices
         self._holders = 0  # pages that hold the live picture to compare
 
     @property
@@ -63,6 +63,11 @@ class LivePath:
         self._holders += 1 if holding else -1
         self._put_on()
 
+    def hold_back(self, fps: float | None) -> None:
+        """Edit at most `fps` frames per second, since the machine is overloaded. None lifts the limit."""
+        if self.stages.pipeline is not None:
+            self.stages.pipeline.most_fps = fps
+
     def submit(self, frame: LiveFrame) -> None:
         """Take an arriving frame, on the event loop."""
         self._shelf.source(frame.image, frame.captured_s)
@@ -74,7 +79,7 @@ class LivePath:
         return Pipeline(
             propagator,
             self._deliver,
-            self._metrics,
+            self.metrics,
             name=name,
             happened=self._notices.happened,
             mark_text=self._mark,

@@ -19,6 +19,7 @@ from stream.errors import (
     RequestError,
 )
 from stream.refused import refused
+from stream.session.admission import Load
 from stream.session.services import Services
 from stream.session.session import Session
 from stream.storage.errors import StorageError
@@ -245,7 +246,11 @@ class SessionStore:
     async def _weigh(self) -> None:
         while True:
             await asyncio.sleep(WEIGH_S)
-            self._services.admission.sample()
+            live = [session for session in self.sessions if session.connections.expecting]
+            admission = self._services.admission
+            admission.sample([Load(session.connections, *session.live.metrics.load()) for session in live])
+            for session in live:
+                session.live.hold_back(admission.most_fps(session.connections))
 
     async def _sweep(self) -> None:
         expire_s = time.monotonic() + EXPIRE_S

@@ -100,6 +100,25 @@ def test_frames_go_through_in_its_own_thread(make: Callable[[], Made]) -> None:
     assert set(figures["stages_ms"]) == {"match", "step"}  # type: ignore[call-overload]
 
 
+def test_a_session_that_is_held_back_thins_its_frames_evenly(make: Callable[[], Made]) -> None:
+    pipeline, _, sink, metrics = make()
+    pipeline.most_fps = 10.0
+    for number in range(90):
+        pipeline.submit(LiveFrame(np.zeros((4, 6, 3), np.uint8), 1.0 + number / 30))
+        sink.wait(number // 3 + 1)
+    assert len(sink.got) == 30
+    dropped = metrics.snapshot(0.0)["dropped_at"]
+    assert dropped == {"pipeline": 0, "overload": 60}
+    pipeline.most_fps = None
+    pipeline.submit(frame(1))
+    sink.wait(31)
+    pipeline.close()
+    step_s, cpu_s, fps = metrics.load()
+    assert step_s > 0
+    assert cpu_s >= 0
+    assert fps > 0
+
+
 def test_a_slow_stage_costs_frames_not_time(make: Callable[[], Made]) -> None:
     pipeline, propagator, sink, metrics = make()
     propagator.delay_s = 0.05

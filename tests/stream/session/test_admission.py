@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from stream.errors import CapacityError
-from stream.session.admission import Admission
+from stream.session.admission import LEAST_FPS, Admission, Load
 from tests.stream.rig import new_peer, publishing, serving, until
 
 
@@ -18,11 +20,11 @@ class Machine:
     def admission(self, most: float = 0.95) -> Admission:
         return Admission(most, 2, lambda: self.now_s, lambda: self.cpu_s)
 
-    def run(self, admission: Admission, rate: float, seconds: int = 12) -> None:
+    def run(self, admission: Admission, rate: float, seconds: int = 12, loads: Sequence[Load] = ()) -> None:
         for _ in range(seconds):
             self.now_s += 1
             self.cpu_s += rate
-            admission.sample()
+            admission.sample(loads)
 
 
 def test_the_session_that_would_not_fit_is_refused_before_it_begins() -> None:
@@ -68,6 +70,67 @@ def test_without_a_limit_nobody_is_refused() -> None:
     for number in range(20):
         admission.enter(number)
         machine.run(admission, 2.0, 4)
+
+
+def test_a_new_session_is_expected_to_take_what_the_dearest_one_takes() -> None:
+    machine = Machine()
+    admission = machine.admission()
+    for name in ("plain", "four faces"):
+        admission.enter(name)
+    loads = [Load("plain", 0.001, 0.001, 30.0), Load("four faces", 0.030, 0.030, 30.0)]
+    machine.run(admission, 1.1, loads=loads)  # 0.04 and 1.06 of two processors: 1.65 with an average third
+    with pytest.raises(CapacityError):
+        admission.enter("another")
+    admission.leave("four faces")
+    machine.run(admission, 0.1, 60, [loads[0]])
+    admission.enter("another")
+    with pytest.raises(CapacityError):
+        admission.enter("a third")  # what was seen is remembered for some minutes
+
+
+def test_nobody_is_let_in_while_frames_already_wait_for_each_other() -> None:
+    machine = Machine()
+    admission = machine.admission()
+    admission.enter("one")
+    machine.run(admission, 0.4, loads=[Load("one", 0.012, 0.010, 30.0)])
+    assert admission.stretch == 1.0
+    for name in ("two", "three"):
+        admission.enter(name)
+    machine.run(admission, 1.35, 12, [Load(name, 0.018, 0.010, 20.0) for name in ("one", "two", "three")])
+    with pytest.raises(CapacityError, match=r"1\.5 times as long as it would alone"):
+        admission.enter("four")
+
+
+def test_other_programs_that_slow_the_machine_down_are_no_fault_of_the_sessions() -> None:
+    machine = Machine()
+    admission = machine.admission()
+    admission.enter("one")
+    machine.run(admission, 0.4, loads=[Load("one", 0.012, 0.010, 30.0)])
+    machine.run(admission, 0.4, loads=[Load("one", 0.050, 0.010, 15.0)])
+    assert admission.stretch > 4
+    admission.enter("two")
+    assert admission.most_fps("one") is None
+
+
+def test_an_overload_lowers_the_frame_rates_of_those_who_take_most_and_is_lifted_again() -> None:
+    machine = Machine()
+    admission = machine.admission()
+    for name in ("light", "heavy", "as heavy"):
+        admission.enter(name)
+    alone = [Load("light", 0.004, 0.004, 30.0)]
+    machine.run(admission, 0.2, 3, alone)
+    heavy = [Load(name, 0.045, 0.020, 15.0) for name in ("heavy", "as heavy")]
+    machine.run(admission, 1.9, 3, [Load("light", 0.006, 0.004, 30.0), *heavy])
+    caps = [admission.most_fps(name) for name in ("light", "heavy", "as heavy")]
+    assert caps[0] is None
+    assert caps[1] == caps[2] == pytest.approx(15 * 0.9**2)
+    machine.run(admission, 1.9, 30, [Load("light", 0.006, 0.004, 30.0), *heavy])
+    assert admission.most_fps("heavy") == LEAST_FPS
+    for _ in range(40):  # they do as they were told, and the frames are quick again
+        fps = min(admission.most_fps("heavy") or 30.0, 30.0)
+        eased = [Load(name, 0.021, 0.020, fps) for name in ("heavy", "as heavy")]
+        machine.run(admission, 1.0, 1, [Load("light", 0.004, 0.004, 30.0), *eased])
+    assert admission.most_fps("heavy") is None or admission.most_fps("heavy") > 29  # type: ignore[operator]
 
 
 async def test_a_camera_that_does_not_fit_gets_a_503_and_those_in_place_go_on() -> None:

@@ -14,7 +14,7 @@ STEADY = 3  # a session's share is trusted after this many samples without a cha
 FRESH = 0.5  # weight of the newest sample
 KEPT = 0.999  # share of the dearest session's load that is remembered each second: half after 11 minutes
 CROWDED, EASY = 1.3, 1.1  # a frame takes this many times as long as alone: too many sessions; few enough
-OWN = 0.7  # of the allowed load: below it, other programs make the frames slow
+OWN = 0.5  # of the allowed load: below it, frame rates are not lowered, since other programs slow the frames
 LEAST_STEP_S = 0.002  # shorter steps, as those without an edit, tell nothing about the machine
 LEAST_FPS, LESS, MORE = 8.0, 0.9, 1.1  # how far an overload lowers the frame rate; change in a second
 
@@ -52,11 +52,26 @@ class Load:
         return self.step_s / self.step_cpu_s if self.step_s > LEAST_STEP_S and self.step_cpu_s > 0 else None
 
 
+def machine_cpu_s() -> float | None:
+    """Processor time of all programs since the machine started, seconds. None where it is not told.
+
+    Programs with a lowered priority do not count, since they give way.
+    """
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            ticks = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    user, _, system, _, _, irq, soft, steal = ticks
+    return (user + system + irq + soft + steal) / os.sysconf("SC_CLK_TCK")
+
+
 class Admission:
     """Refuses a live session that would slow the others down, and lowers frame rates fairly in an overload.
 
     This process's processor time is divided among the live sessions by the time that their frames take. A new
-    session is expected to take as much as the dearest one of late. None is let in while the frames of those
+    session is expected to take as much as the dearest one of late; what other programs take is not there for
+    it. None is let in while the frames of those
     in place already take much longer than they would alone. The first live session is never refused, and
     nothing is refused before a measurement.
 
@@ -65,6 +80,7 @@ class Admission:
         processors: number of processors. None counts those that this process may use.
         clock: wall clock, seconds.
         cpu_clock: processor time of this process, seconds.
+        machine_clock: processor time of all programs, seconds. None where it is not known.
     """
 
     def __init__(
@@ -73,6 +89,7 @@ class Admission:
         processors: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[], float] = time.process_time,
+        machine_clock: Callable[[], float | None] = machine_cpu_s,
     ) -> None:
         self.used = 0.0  # processors in use
         self.stretch = 1.0  # how many times as long as alone a frame takes, in the session that waits most
@@ -82,6 +99,8 @@ class Admission:
         self._most, self._processors = most, processors or cores()
         self._clock, self._cpu_clock = clock, cpu_clock
         self._at_s, self._cpu_s = clock(), cpu_clock()
+        self._machine_clock, self._machine_s = machine_clock, machine_clock()
+        self._others = 0.0  # processors that other programs use
         self._live: set[Hashable] = set()
         self._fresh: set[Hashable] = set()  # live sessions whose load is not in the measurements yet
         self._steady = 0
@@ -97,7 +116,11 @@ class Admission:
         if now_s <= self._at_s:
             return
         used = (cpu_s - self._cpu_s) / (now_s - self._at_s)
-        self._at_s, self._cpu_s = now_s, cpu_s
+        machine_s, before_s = self._machine_clock(), self._machine_s
+        if machine_s is not None and before_s is not None:
+            others = max((machine_s - before_s) / (now_s - self._at_s) - used, 0.0)
+            self._others += FRESH * (others - self._others)
+        self._at_s, self._cpu_s, self._machine_s = now_s, cpu_s, machine_s
         self.used += FRESH * (used - self.used)
         self._steady += 1
         if self._live and self._steady >= STEADY:
@@ -109,7 +132,7 @@ class Admission:
         waits = [load.wait for load in loads if load.wait is not None]
         if waits:
             self._alone = min(waits) if self._alone is None else min(self._alone, *waits)
-            self.stretch = max(waits) / self._alone
+            self.stretch += FRESH * (max(waits) / self._alone - self.stretch)
         else:
             self.stretch = 1.0
         self._hold_back(loads)
@@ -117,7 +140,8 @@ class Admission:
     def _hold_back(self, loads: Sequence[Load]) -> None:
         """Lower the frame rates of the sessions that take most, while frames wait for each other."""
         caps = {load.session: self._caps[load.session] for load in loads if load.session in self._caps}
-        if len(loads) > 1 and self._is_crowded:
+        crowded = self._most > 0 and self.stretch > CROWDED
+        if len(loads) > 1 and crowded and self.used > OWN * self._most * self._processors:
             mean = sum(load.share for load in loads) / len(loads)
             for load in loads:
                 if load.share >= 0.95 * mean:
@@ -128,12 +152,6 @@ class Admission:
             caps = {load.session: raised[load.session] for load in loads
                     if load.session in raised and load.fps > 0.8 * caps[load.session]}  # fmt: skip
         self._caps = caps
-
-    @property
-    def _is_crowded(self) -> bool:
-        """Whether this server's own sessions make each other's frames slow."""
-        allowed = self._most * self._processors
-        return self._most > 0 and self.used > OWN * allowed and self.stretch > CROWDED
 
     @property
     def held_back(self) -> int:
@@ -157,12 +175,13 @@ class Admission:
             fresh = len(self._fresh)
             expected = max(self.used, (live - fresh) * each) + (fresh + 1) * max(self._dearest, each)
             why = ""
-            if expected > self._most * self._processors:
+            if expected + self._others > self._most * self._processors:
+                besides = f", other programs {self._others:.1f}" if self._others >= 0.05 else ""
                 why = (
-                    f"{live} take {live * each:.1f} of its {self._processors} processors, and one more would "
-                    "slow them all down"
+                    f"{live} take {live * each:.1f} of its {self._processors} processors{besides}, and one "
+                    "more would slow them all down"
                 )
-            elif self._is_crowded:
+            elif self.stretch > CROWDED:
                 why = f"a frame of those in place takes {self.stretch:.1f} times as long as it would alone"
             if why:
                 refused.note("admission")

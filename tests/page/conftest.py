@@ -64,7 +64,17 @@ def running(*options: str) -> Iterator[str]:
 @contextlib.contextmanager
 def launched(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The same and its process, which may be killed."""
-    command = [sys.executable, str(ROOT / "server.py"), "--port", "0", "--log-level", "warning", *options]
+    command = [
+        sys.executable,
+        str(ROOT / "server.py"),
+        "--port",
+        "0",
+        "--log-level",
+        "warning",
+        "--max-load",
+        "0",
+        *options,
+    ]
     command += [] if "--data" in options else ["--no-store"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: Queue[str] = Queue()

@@ -139,7 +139,7 @@ async def serving(services: Services | None = None, **config: Any) -> AsyncItera
 async def server_process(*arguments: str) -> AsyncIterator[tuple[Server, asyncio.subprocess.Process]]:
     """`python server.py` on a free port, as a user starts it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "server.py", "--port", "0", "--matcher", "classical",
+        sys.executable, "server.py", "--port", "0", "--matcher", "classical", "--max-load", "0",
         *([] if "--data" in arguments else ["--no-store"]), *arguments,
         cwd=ROOT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from stream.errors import CapacityError
-from stream.session.admission import LEAST_FPS, Admission, Load
+from stream.session.admission import LEAST_FPS, Admission, Load, machine_cpu_s
 from tests.stream.rig import new_peer, publishing, serving, until
 
 
@@ -15,15 +16,16 @@ class Machine:
     """A clock, and processor time at a rate that the test sets."""
 
     def __init__(self) -> None:
-        self.now_s = self.cpu_s = self.rate = 0.0
+        self.now_s = self.cpu_s = self.others_s = self.others = 0.0
 
     def admission(self, most: float = 0.95) -> Admission:
-        return Admission(most, 2, lambda: self.now_s, lambda: self.cpu_s)
+        return Admission(most, 2, lambda: self.now_s, lambda: self.cpu_s, lambda: self.cpu_s + self.others_s)
 
     def run(self, admission: Admission, rate: float, seconds: int = 12, loads: Sequence[Load] = ()) -> None:
         for _ in range(seconds):
             self.now_s += 1
             self.cpu_s += rate
+            self.others_s += self.others
             admission.sample(loads)
 
 
@@ -101,15 +103,44 @@ def test_nobody_is_let_in_while_frames_already_wait_for_each_other() -> None:
         admission.enter("four")
 
 
-def test_other_programs_that_slow_the_machine_down_are_no_fault_of_the_sessions() -> None:
+def test_what_other_programs_take_is_not_there_for_a_session() -> None:
     machine = Machine()
     admission = machine.admission()
     admission.enter("one")
-    machine.run(admission, 0.4, loads=[Load("one", 0.012, 0.010, 30.0)])
-    machine.run(admission, 0.4, loads=[Load("one", 0.050, 0.010, 15.0)])
-    assert admission.stretch > 4
+    machine.run(admission, 0.4)
+    admission.check("two")
+    machine.others = 1.3
+    machine.run(admission, 0.4)
+    with pytest.raises(CapacityError, match=r"1 take 0\.4 of its 2 processors, other programs 1\.3"):
+        admission.enter("two")
+    machine.others = 0.0
+    machine.run(admission, 0.4)
     admission.enter("two")
-    assert admission.most_fps("one") is None
+
+
+def test_frame_rates_are_not_lowered_for_what_other_programs_do() -> None:
+    machine = Machine()
+    admission = machine.admission()
+    for name in ("one", "two"):
+        admission.enter(name)
+    machine.run(admission, 0.4, loads=[Load("one", 0.012, 0.010, 30.0)])
+    machine.run(admission, 0.4, loads=[Load(name, 0.050, 0.010, 15.0) for name in ("one", "two")])
+    assert admission.stretch > 4
+    assert admission.held_back == 0
+    with pytest.raises(CapacityError, match=r"4\.2 times as long"):
+        admission.enter("three")
+
+
+def test_the_machine_tells_its_processor_time() -> None:
+    before = machine_cpu_s()
+    if before is None:
+        pytest.skip("this system has no /proc/stat")
+    end_s = time.process_time() + 0.3
+    while time.process_time() < end_s:
+        pass
+    after = machine_cpu_s()
+    assert after is not None
+    assert after - before > 0.1
 
 
 def test_an_overload_lowers_the_frame_rates_of_those_who_take_most_and_is_lifted_again() -> None:
@@ -123,7 +154,7 @@ def test_an_overload_lowers_the_frame_rates_of_those_who_take_most_and_is_lifted
     machine.run(admission, 1.9, 3, [Load("light", 0.006, 0.004, 30.0), *heavy])
     caps = [admission.most_fps(name) for name in ("light", "heavy", "as heavy")]
     assert caps[0] is None
-    assert caps[1] == caps[2] == pytest.approx(15 * 0.9**2)
+    assert caps[1] == caps[2] == pytest.approx(15 * 0.9**3)
     machine.run(admission, 1.9, 30, [Load("light", 0.006, 0.004, 30.0), *heavy])
     assert admission.most_fps("heavy") == LEAST_FPS
     for _ in range(40):  # they do as they were told, and the frames are quick again

@@ -19,6 +19,7 @@ from stream.http.base import (
     session_of,
     token_of,
 )
+from stream.http.layers import add_layer_routes
 from stream.http.looks import add_look_routes, changed
 from stream.http.openapi import describe
 from stream.http.phone import add_phone_route
@@ -58,6 +59,7 @@ def add_routes(app: web.Application) -> None:
         ]
     )
     add_look_routes(app)
+    add_layer_routes(app)
     add_prompt_routes(app)
     add_phone_route(app)
     add_recording_routes(app)
@@ -231,15 +233,20 @@ class PageControl:
         """Carry out a message.
 
         Args:
-            kind: type of the message: settings, wear or compare.
+            kind: type of the message: settings, layer, wear or compare.
             message: the message, a JSON object.
 
         Raises:
             RequestError: the message has another type or a value of the wrong kind.
-            NotFoundError: there is no such look.
+            NotFoundError: there is no such look or layer.
         """
         if kind == "settings":
             await self._session.wardrobe.change(self._session.wardrobe.settings.patched(message))
+            self._session.changed()
+        elif kind == "layer":
+            number = number_of(message, "layer")
+            patch = {name: value for name, value in message.items() if name != "layer"}
+            await self._session.editor.patch_layer(number, patch)
             self._session.changed()
         elif kind == "wear":
             self._session.wardrobe.wear(number_of(message, "look"))
@@ -250,7 +257,7 @@ class PageControl:
                 raise RequestError(f"on must be true or false, got {holding!r}")
             self.hold(holding)
         else:
-            raise RequestError(f"type must be settings, wear or compare, got {kind!r}")
+            raise RequestError(f"type must be settings, layer, wear or compare, got {kind!r}")
 
     def hold(self, holding: bool) -> None:
         """Show the live picture while the page compares."""

@@ -13,7 +13,7 @@ from reference.keyframes.bank import BankConfig
 from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, number_of, png, session_of
 from stream.looks.describe import thumbnail
-from stream.looks.editor import Target
+from stream.looks.layering import Target
 from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
 from stream.media.pictures import Picture, decode_picture
 from stream.session.session import Session
@@ -61,7 +61,7 @@ async def take_reference(request: web.Request) -> web.Response:
         target = Target(look=session.wardrobe.active.id)
         config = request.app[SERVICES].config
         largest = largest_px(config.looks_mib * 2**20, BankConfig())
-        picture = await _picture(request, session, min(largest, config.upload_pixels))
+        picture = await uploaded(request, session, min(largest, config.upload_pixels))
         taken = await session.editor.examine(picture.image)
         await session.editor.take(taken, target)
         session.changed()
@@ -96,13 +96,13 @@ async def edit_png(request: web.Request) -> web.StreamResponse:
 
 
 async def put_edit(request: web.Request) -> web.Response:
-    """Wear an edited picture of the reference, or of the keyframe that the query names."""
+    """Make an edited picture the whole edit of the reference, or of the keyframe that the query names."""
     session = session_of(request, "edit")
-    target = _target(session, request.query)
+    target = target_of(session, request.query)
     mode = _mode(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
-    picture = await _picture(request, session, request.app[SERVICES].config.upload_pixels)
+    picture = await uploaded(request, session)
     await session.editor.put(picture, mode, target)
     return await changed(session)
 
@@ -110,12 +110,12 @@ async def put_edit(request: web.Request) -> web.Response:
 async def remove_edit(request: web.Request) -> web.Response:
     """Remove the edit of a look with all its keyframes."""
     session = session_of(request, "edit")
-    await session.editor.remove(_target(session, request.query))
+    await session.editor.remove(target_of(session, request.query))
     return await changed(session)
 
 
 async def wear_preset(request: web.Request) -> web.Response:
-    """Draw a preset on the reference or a keyframe, and wear it."""
+    """Add a preset on top of the edit of the reference or a keyframe, or change it if it is there."""
     session = session_of(request, "edit")
     body = await json_of(request)
     name, colour, strength = body.get("name"), body.get("colour"), body.get("strength")
@@ -157,27 +157,27 @@ async def create_look(request: web.Request) -> web.Response:
 async def rename_look(request: web.Request) -> web.Response:
     """Give a look another name."""
     session = session_of(request, "edit")
-    session.wardrobe.rename(_number(request, "look"), (await json_of(request)).get("name"))
+    session.wardrobe.rename(number_in(request, "look"), (await json_of(request)).get("name"))
     return await changed(session)
 
 
 async def discard_look(request: web.Request) -> web.Response:
     """Remove a look."""
     session = session_of(request, "edit")
-    await session.wardrobe.discard(_number(request, "look"))
+    await session.wardrobe.discard(number_in(request, "look"))
     return await changed(session)
 
 
 async def wear_look(request: web.Request) -> web.Response:
     """Wear a look from the next frame on."""
     session = session_of(request, "edit")
-    session.wardrobe.wear(_number(request, "look"))
+    session.wardrobe.wear(number_in(request, "look"))
     return await changed(session)
 
 
 async def look_thumb(request: web.Request) -> web.Response:
     """Read a small picture of a look: its edit, else its reference. The answer is 204 if it has neither."""
-    number = _number(request, "look")
+    number = number_in(request, "look")
     look = next((look for look in session_of(request, "edit").wardrobe.looks if look.id == number), None)
     if look is None:
         return web.Response(status=204)
@@ -202,7 +202,7 @@ async def focus(request: web.Request) -> web.Response:
 async def remove_keyframe(request: web.Request) -> web.Response:
     """Remove a keyframe of the active look."""
     session = session_of(request, "edit")
-    target = Target(session.wardrobe.active.id, _number(request, "keyframe"))
+    target = Target(session.wardrobe.active.id, number_in(request, "keyframe"))
     await session.editor.remove_keyframe(target)
     return await changed(session)
 
@@ -210,7 +210,7 @@ async def remove_keyframe(request: web.Request) -> web.Response:
 async def keyframe_thumb(request: web.Request) -> web.Response:
     """Read a small picture of a keyframe's edit. The answer is 204 if the keyframe is gone."""
     return await _small(
-        request, session_of(request, "edit").wardrobe.active.keyframe(_number(request, "keyframe"))
+        request, session_of(request, "edit").wardrobe.active.keyframe(number_in(request, "keyframe"))
     )
 
 
@@ -231,14 +231,19 @@ def _is_other(request: web.Request, shown: int | None) -> bool:
 
 
 def _keyframe(request: web.Request) -> LookKeyframe:
-    number = _number(request, "keyframe")
+    number = number_in(request, "keyframe")
     found = session_of(request, "edit").wardrobe.active.keyframe(number)
     if found is None:
         raise NotFoundError(f"there is no keyframe {number} in this look", "it was removed or dropped")
     return found
 
 
-def _number(request: web.Request, name: str) -> int:
+def number_in(request: web.Request, name: str) -> int:
+    """Return a number of a request's path.
+
+    Raises:
+        NotFoundError: it is no whole number.
+    """
     text = request.match_info[name]
     if (number := _whole(text)) is None:
         raise NotFoundError(f"there is no {name} {text[:20]!r}", "its name is a whole number, see the state")
@@ -249,7 +254,7 @@ def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
 
 
-def _target(session: Session, named: Mapping[str, str]) -> Target:
+def target_of(session: Session, named: Mapping[str, str]) -> Target:
     """Read which look and keyframe a request means. Without a look it means the one that is active now.
 
     Raises:
@@ -272,7 +277,7 @@ def target_in(session: Session, body: Mapping[str, object]) -> Target:
         RequestError: one of them is not a whole number.
     """
     named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
-    return _target(session, named)
+    return target_of(session, named)
 
 
 def _mode(text: str | None) -> Mode | None:
@@ -303,7 +308,7 @@ async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | 
     return web.Response(body=data, content_type="image/jpeg")
 
 
-async def _picture(request: web.Request, session: Session, max_pixels: int) -> Picture:
+async def uploaded(request: web.Request, session: Session, max_pixels: int | None = None) -> Picture:
     """Decode the picture in a request's body. Two pictures are decoded at a time.
 
     Raises:
@@ -312,5 +317,5 @@ async def _picture(request: web.Request, session: Session, max_pixels: int) -> P
     services = request.app[SERVICES]
     with session.uploads.place(), request.app[UPLOADS].place():
         data = await limited_body(request, services.config.upload_bytes)
-        decode = partial(decode_picture, data, max_pixels)
+        decode = partial(decode_picture, data, max_pixels or services.config.upload_pixels)
         return await asyncio.get_running_loop().run_in_executor(services.pictures, decode)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, presets
+from reference.looks.layers import Kind
 from stream.config import ServerConfig
 from stream.looks.look import MAX_NAME, Overlay
 from stream.media.pictures import MIN_SIDE
@@ -57,6 +58,11 @@ _SETTINGS: Json = {
     "faces": {"type": "integer", "minimum": 1, "maximum": MOST_FACES},
 }
 _SESSION: Json = dict.fromkeys(("id", "token", "view_token", "whip", "whep", "viewer"), TEXT)
+_LAYER: Json = _object(
+    ("id", "version", "kind", "title", "shown", "strength"),
+    id=WHOLE, version=WHOLE, kind={"enum": list(get_args(Kind))}, title=TEXT, shown=FLAG, strength=SHARE,
+    preset=_maybe("string"), colour=_maybe("string"),
+)  # fmt: skip
 _STATE: Json = _object(
     ("id", "publishing", "settings", "looks", "active", "keyframes", "viewers", "comparing"),
     **_SESSION,
@@ -66,6 +72,7 @@ _STATE: Json = _object(
     source=_maybe("object"),
     reference=_maybe("object"),
     edit=_maybe("object"),
+    layers=_list(_LAYER),
     settings=_object(tuple(_SETTINGS), **_SETTINGS),
     looks=_list(_object(("id", "name", "edited"), id=WHOLE, name=TEXT, edited=FLAG)),
     max_looks=WHOLE,
@@ -109,17 +116,26 @@ _BODIES: dict[str, Json] = {  # by handler: content type -> schema
             strength={"anyOf": [SHARE, {"type": "null"}]}, **TARGET,
         )
     },
+    "add_layer": {_PICTURE: _BINARY},
+    "repaint_layer": {_PICTURE: _BINARY},
+    "change_layer": {
+        "application/json": _object(closed=True, shown=FLAG, strength=SHARE, colour=COLOUR, place=WHOLE)
+    },
     "create_look": {"application/json": _object(copy=FLAG, name={"anyOf": [NAME, {"type": "null"}]})},
     "rename_look": {"application/json": _object(("name",), name=NAME)},
     "focus": {"application/json": _object(keyframe=_maybe("integer"))},
     "feed_virtual_camera": {"application/json": _object(("on",), on=FLAG)},
     "begin": {"application/json": _object(("prompt",), closed=True, **_WORDS, **TARGET)},
 }  # fmt: skip
-_REQUIRED = ("put_edit", "wear_preset", "rename_look", "feed_virtual_camera", "begin")  # need their body
+_REQUIRED = (  # need their body
+    *("put_edit", "wear_preset", "rename_look", "feed_virtual_camera", "begin"),
+    *("add_layer", "repaint_layer", "change_layer"),
+)
 _STATES = "#/components/schemas/State"
 _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, content type, schema
     "open_session": (201, "application/json", _object(tuple(_SESSION), **_SESSION)),
     "end_session": (204, None, {}),
+    "add_layer": (201, "application/json", {"$ref": _STATES}),
     "create_look": (201, "application/json", {"$ref": _STATES}),
     "begin": (202, "application/json", {"$ref": _STATES}),
     "read": (200, "application/json", {"type": "object"}),
@@ -132,14 +148,18 @@ _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, con
     "describe_interface": (200, "application/json", {"type": "object"}),
     **{name: (200, "image/png", {}) for name in ("frame_png", "reference_png", "edit_png")},
     **{name: (200, "image/png", {}) for name in ("keyframe_reference", "keyframe_edit")},
+    **{name: (200, "image/png", {}) for name in ("layer_picture", "below_layer")},
     **{name: (200, "image/jpeg", {}) for name in ("look_thumb", "keyframe_thumb")},
 }
 _EMPTY = ("frame_png", "reference_png", "edit_png", "look_thumb", "keyframe_thumb")  # may answer 204
+_OF_LAYERS = ("change_layer", "repaint_layer", "remove_layer", "layer_picture", "below_layer")
 _QUERIES: dict[str, Json] = {
     "reference_png": {"version": TEXT},
     "edit_png": {"version": TEXT},
     "put_edit": {"mode": {"enum": list(MODES)}, "look": WHOLE, "keyframe": WHOLE},
     "remove_edit": {"look": WHOLE},
+    "add_layer": {"kind": {"enum": ["paint", "picture"]}, "look": WHOLE, "keyframe": WHOLE},
+    **{name: {"look": WHOLE, "keyframe": WHOLE} for name in _OF_LAYERS},
 }
 
 

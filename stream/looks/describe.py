@@ -8,6 +8,7 @@ import cv2
 
 from correspondence import Image, Landmarks
 from reference import KeyframeInfo
+from reference.looks.layers import Layer, PresetLayer
 from stream.events import Message
 from stream.looks.look import Look, LookKeyframe, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
@@ -23,8 +24,8 @@ def describe(wardrobe: Wardrobe) -> Message:
     """Describe a wardrobe for the session's state.
 
     Returns:
-        The state's `reference`, `edit`, `settings`, `looks`, `max_looks`, `max_faces`, `active`, `keyframes`,
-        `focus`, `undo` and `redo`. The first two describe the keyframe in focus.
+        The state's `reference`, `edit`, `layers`, `settings`, `looks`, `max_looks`, `max_faces`, `active`,
+        `keyframes`, `focus`, `undo` and `redo`. The first three describe the keyframe in focus.
     """
     look, settings, history = wardrobe.active, wardrobe.settings, wardrobe.history
     reference, edited = look.reference, look.edited
@@ -37,6 +38,7 @@ def describe(wardrobe: Wardrobe) -> Message:
             "strength": settings.strength,
             "enabled": settings.enabled,
         },
+        "layers": [_layer(layer) for layer in edited.layers] if edited else [],
         "settings": {
             "mode": settings.mode,
             "strength": settings.strength,
@@ -75,6 +77,20 @@ def _edit(edited: LookKeyframe) -> Message:
         "preset_colour": preset and preset.colour,
         "preset_strength": preset and preset.strength,
         "note": edited.note,
+    }
+
+
+def _layer(layer: Layer) -> Message:
+    preset = layer if isinstance(layer, PresetLayer) else None
+    return {
+        "id": layer.id,
+        "version": layer.version,
+        "kind": layer.kind,
+        "title": layer.title,
+        "shown": layer.shown,
+        "strength": layer.strength,
+        "preset": preset and preset.name,
+        "colour": preset and preset.colour,
     }
 
 

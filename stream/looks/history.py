@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from reference import Mode
 from stream.looks.look import Look, Pictures
 
 MOST_STEPS = 30
+Worn = tuple[Mode, float]  # mode and strength of a look
 MERGE_S = 3.0  # steps of one kind within this time count as one, for example a colour that is dragged
 
 
@@ -22,6 +24,7 @@ class Change:
         after: the look's pictures after the step. None if the look was removed.
         label: what was done, for people.
         place: position of the look among the others.
+        worn: mode and strength of the look before and after the step. None if the step does not change them.
         merges: steps in quick succession with the same value become one step. None never merges.
         at_s: time of the step, seconds.
     """
@@ -31,6 +34,7 @@ class Change:
     after: Pictures | None
     label: str
     place: int = 0
+    worn: tuple[Worn, Worn] | None = None
     merges: str | None = None
     at_s: float = 0.0
 
@@ -63,7 +67,8 @@ class History:
             and (last.look, last.merges) == (change.look, change.merges)
             and change.at_s - last.at_s < MERGE_S
         ):
-            self._done[-1] = replace(change, before=last.before)
+            worn = change.worn and last.worn and (last.worn[0], change.worn[1])
+            self._done[-1] = replace(change, before=last.before, worn=worn)
             return
         self._done.append(change)
         del self._done[:-MOST_STEPS]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Literal, get_args
 
 from correspondence import Image, Landmarks, Prepared, detect_landmarks
 from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, Edit, Mode, Outfit, UserKeyframe, next_id, reference_score
 from reference.keyframes.bank import BankConfig
+from reference.looks.layers import Layer, PictureLayer, PresetLayer
 from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]
@@ -105,16 +107,14 @@ class LookKeyframe:
     Attributes:
         edit: the edit of the reference's picture.
         reference: the picture that was edited. Its id names the keyframe.
-        preset: the preset that was drawn. None if the edit was painted or uploaded.
-        note: what was done to bring the edited picture to the reference's size.
+        layers: what was drawn on it, the lowest layer first.
         was: the edit that the keyframe had before, if Livery had made the keyframe.
         version: changes with each edit.
     """
 
     edit: Edit
     reference: ReferencePicture
-    preset: PresetChoice | None = None
-    note: str | None = None
+    layers: tuple[Layer, ...] = ()
     was: Edit | None = None
     version: int = field(default_factory=next_id)
 
@@ -122,6 +122,22 @@ class LookKeyframe:
     def image(self) -> Image:
         """The edited picture, uint8 (H, W, 3)."""
         return self.edit.edited
+
+    @property
+    def preset(self) -> PresetLayer | None:
+        """The uppermost layer, if it is a preset."""
+        top = self.layers[-1] if self.layers else None
+        return top if isinstance(top, PresetLayer) else None
+
+    @property
+    def note(self) -> str | None:
+        """What was done to bring the uppermost picture to the reference's size. None if nothing was."""
+        notes = (layer.note for layer in reversed(self.layers) if isinstance(layer, PictureLayer))
+        return next(notes, None)
+
+    def layer(self, number: int) -> Layer | None:
+        """The layer of an id. None if there is none."""
+        return next((layer for layer in self.layers if layer.id == number), None)
 
     def user_keyframe(self, prepared: Prepared | None) -> UserKeyframe:
         """Convert to the propagator's keyframe type.
@@ -207,7 +223,8 @@ class Look:
                 made.image, made.prepared.landmarks, None, made.made_s, made.id, made.prepared
             )
             edit = Edit(made.image, made.edited)
-            return LookKeyframe(edit, reference, was=edit, version=made.version)
+            carried = PictureLayer(image=made.edited, id=made.version, version=made.version)
+            return LookKeyframe(edit, reference, (carried,), was=edit, version=made.version)
         held = self.held
         return held if held is not None and held.reference.id == keyframe else None
 
@@ -244,17 +261,27 @@ def checked_name(name: object) -> str:
     return name
 
 
+def free_name(looks: Iterable[Look], wanted: str | None) -> str:
+    """Return the wanted name if no look has it, else "Look N"."""
+    taken = {look.name for look in looks}
+    if wanted is not None and wanted not in taken:
+        return wanted
+    return next(name for number in count(2) if (name := f"Look {number}") not in taken)
+
+
 def memory(pictures: Iterable[Pictures]) -> int:
-    """Estimate the memory of edits in bytes. An edit that several looks share is counted once."""
+    """Estimate the memory of edits in bytes. Pictures that several looks share are counted once."""
     references: dict[int, int] = {}
     edits: dict[int, int] = {}
+    layers: dict[int, int] = {}
     for each in pictures:
-        for edit in (e.edit for e in each.edits):
-            edits[id(edit)] = EDIT_BYTES * (edit.edited.size // 3)
+        for e in each.edits:
+            edits[id(e.edit)] = EDIT_BYTES * (e.image.size // 3)
+            layers |= {id(p): p.nbytes for layer in e.layers if (p := layer.pixels) is not None}
         for reference in (each.reference, *(e.reference for e in each.edits)):
             if reference is not None:
                 references[reference.id] = REFERENCE_BYTES * (reference.image.size // 3)
-    return sum(edits.values()) + sum(references.values())
+    return sum(edits.values()) + sum(layers.values()) + sum(references.values())
 
 
 def largest_px(max_bytes: int, bank: BankConfig) -> int:

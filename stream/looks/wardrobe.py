@@ -13,8 +13,8 @@ from typing import TypeVar
 from correspondence import Prepared
 from reference import UserKeyframe, Workshop
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.looks.history import Change, History
-from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, memory
+from stream.looks.history import Change, History, Worn
+from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, free_name, memory
 
 T = TypeVar("T")
 
@@ -143,8 +143,16 @@ class Wardrobe:
                 "start it with a larger --faces, 4 at most",
             )
         look, self.faces = self.active, settings.faces
+        before, after = (look.mode, look.strength), (settings.mode, settings.strength)
         self.enabled, self.overlay, look.strength = settings.enabled, settings.overlay, settings.strength
         self._put_on()
+        if before != after and (kept := look.pictures).edits:
+            label = "mode" if before[0] != after[0] else "strength"
+            self.history.add(
+                Change(
+                    look, kept, kept, label, self.looks.index(look), (before, after), f"the look's {label}"
+                )
+            )
         if settings.mode == look.mode:
             return
         look.mode = settings.mode
@@ -163,7 +171,7 @@ class Wardrobe:
         async with self.changing:
             self._check_number()
             source = self.active
-            look = self._new(named or self._free_name(f"{source.name} copy"[:40] if copy else None))
+            look = self._new(named or free_name(self.looks, f"{source.name} copy"[:40] if copy else None))
             if copy:
                 look.mode, look.strength = source.mode, source.strength
                 await self.fit(look, source.pictures)
@@ -176,12 +184,6 @@ class Wardrobe:
     def _check_number(self) -> None:
         if len(self.looks) >= self.max_looks:
             raise ConflictError(f"a session holds at most {self.max_looks} looks", "remove one first")
-
-    def _free_name(self, wanted: str | None) -> str:
-        taken = {look.name for look in self.looks}
-        if wanted is not None and wanted not in taken:
-            return wanted
-        return next(name for number in count(2) if (name := f"Look {number}") not in taken)
 
     def rename(self, look_id: int, name: object) -> None:
         """Give a look another name.
@@ -246,7 +248,8 @@ class Wardrobe:
         else:
             await self.fit(look, pictures)
         look.focus = focus
-        self.history.add(Change(look, before, pictures, label, self.looks.index(look), merges))
+        place = self.looks.index(look)
+        self.history.add(Change(look, before, pictures, label, place, merges=merges))
 
     async def fit(self, look: Look, pictures: Pictures) -> None:
         """Make new pictures of a look ready. Until then the look is worn with its old ones."""
@@ -303,7 +306,7 @@ class Wardrobe:
             change = self.history.undo
             if change is None:
                 raise ConflictError("there is nothing to undo")
-            await self._bring(change, change.before)
+            await self._bring(change, change.before, change.worn and change.worn[0])
             self.history.undone()
 
     async def redo(self) -> None:
@@ -316,11 +319,13 @@ class Wardrobe:
             change = self.history.redo
             if change is None:
                 raise ConflictError("there is nothing to redo")
-            await self._bring(change, change.after)
+            await self._bring(change, change.after, change.worn and change.worn[1])
             self.history.redone()
 
-    async def _bring(self, change: Change, pictures: Pictures | None) -> None:
+    async def _bring(self, change: Change, pictures: Pictures | None, worn: Worn | None) -> None:
         look = change.look
+        if worn is not None:
+            look.mode, look.strength = worn
         if pictures is None:
             self._take_out(look)
             return
@@ -335,9 +340,8 @@ class Wardrobe:
 
     def close(self) -> None:
         """End the work on the keyframes of all looks, which are worn no more."""
-        for look in self.looks:
-            if look.outfit is not None:
-                look.outfit.retire()
+        for outfit in (look.outfit for look in self.looks if look.outfit is not None):
+            outfit.retire()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run slow work in the executor, off the event loop."""

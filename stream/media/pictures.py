@@ -184,6 +184,7 @@ def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
 
 
 def encode_png(image: Image) -> bytes:
-    """Encode an RGB picture, uint8 (H, W, 3), as PNG. This is fast rather than small."""
-    _, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    """Encode a picture, uint8 (H, W, 3), or (H, W, 4) with alpha, as PNG. This is fast rather than small."""
+    to_bgr = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, to_bgr), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(data)

@@ -17,7 +17,8 @@ from correspondence import Float, Image
 from reference.edits.prompt import PromptConfig, face_area
 from stream.errors import CapacityError, ConflictError, NotFoundError, ServerError
 from stream.events import Message
-from stream.looks.editor import Editor, Target
+from stream.looks.editor import Editor
+from stream.looks.layering import Target
 from stream.looks.look import NO_FACE, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 from stream.prompting.service import PromptBusyError, PromptService, PromptStatus
@@ -36,10 +37,11 @@ REPLACED = "the picture that was being edited was replaced or removed meanwhile"
 
 @dataclass(slots=True, eq=False)
 class _Begun:
-    """A running edit: its target, its reference and its number at the service."""
+    """A running edit: its target, its reference, its words and its number at the service."""
 
     target: Target
     reference: ReferencePicture
+    words: str
     number: int = 0
 
 
@@ -106,7 +108,7 @@ class PromptEdits:
         if self._state in UNDER_WAY:
             raise ConflictError("an edit by words is under way", "cancel it, or wait for it")
         loop = asyncio.get_running_loop()
-        begun = _Begun(named, reference)
+        begun = _Begun(named, reference, words)
 
         def told(status: PromptStatus) -> None:
             if not loop.is_closed():
@@ -181,7 +183,7 @@ class PromptEdits:
             if await self._wardrobe.run(partial(np.array_equal, image, begun.reference.image)):
                 self._settle("failed", UNCHANGED)
                 return
-            await self._editor.put_made(image, begun.target, LABEL)
+            await self._editor.put_made(image, begun.target, LABEL, begun.words)
         except NotFoundError:
             self._settle("failed", REPLACED)
         except ServerError as exc:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from stream.errors import ConflictError
 from stream.live.pipeline import LiveFrame
-from stream.looks.editor import Editor, Target
+from stream.looks.editor import Editor
+from stream.looks.layering import Target
 from stream.looks.look import ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 from stream.session.connections import Connections

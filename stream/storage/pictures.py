@@ -31,12 +31,13 @@ class PictureFolder:
         self.path = path
 
     def write(self, image: Image) -> str:
-        """Write a picture, uint8 (H, W, 3), to disk. Returns its name.
+        """Write a picture, uint8 (H, W, 3 or 4), to disk. Returns its name.
 
         Raises:
             OSError: it cannot be written.
         """
-        done, data = cv2.imencode(SUFFIX, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), FAST)
+        to_bgr = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+        done, data = cv2.imencode(SUFFIX, cv2.cvtColor(image, to_bgr), FAST)
         if not done:
             raise StorageError(f"a picture of {image.shape[1]} x {image.shape[0]} could not be encoded")
         encoded = data.tobytes()
@@ -48,7 +49,7 @@ class PictureFolder:
         return name
 
     def read(self, name: str) -> Image:
-        """Read a picture, uint8 (H, W, 3).
+        """Read a picture, uint8 (H, W, 3), or (H, W, 4) if it was written with alpha.
 
         Raises:
             DamagedError: it is missing or its content has changed.
@@ -62,10 +63,10 @@ class PictureFolder:
             raise StorageError(f"a picture cannot be read ({exc.strerror})") from exc
         image = None
         if hashlib.sha256(data).hexdigest()[:NAME_LENGTH] == name:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is None or image.ndim != 3 or image.shape[2] not in (3, 4):
             raise DamagedError("its picture is damaged")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
 
     def size(self, name: str) -> int:
         """Return the size of a picture, bytes."""

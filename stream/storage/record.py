@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar, cast
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from correspondence.types import LANDMARK_COUNT, Image, Landmarks
 from reference import Edit, Mode
+from reference.looks.layers import Layer, PictureLayer, PresetLayer
+from reference.looks.manifest import from_entry, to_entry
 from stream.errors import RequestError
 from stream.looks.describe import LIVE_BEGAN_S
 from stream.looks.look import (
@@ -20,18 +22,19 @@ from stream.looks.look import (
     LookKeyframe,
     Overlay,
     Pictures,
-    PresetChoice,
     ReferencePicture,
     Settings,
     checked_name,
 )
-from stream.storage.errors import DamagedError
+from stream.storage.errors import DamagedError, StorageError
 
 Record = dict[str, object]
 PictureKey = tuple[str, int]  # what the picture is, and the version of its reference or edit
 PutPicture = Callable[[PictureKey, Image], str]
 GetPicture = Callable[[str], Image]
 T = TypeVar("T")
+FIRST_FORM = 1  # of records without a "form"
+FORM = 2  # form 2: an edit is a list of layers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +103,7 @@ def to_record(snapshot: Snapshot, put: PutPicture) -> Record:
         for look in snapshot.looks
     ]
     return {
+        "form": FORM,
         "looks": looks,
         "references": references,
         "active": snapshot.active,
@@ -125,9 +129,15 @@ def _edit_to(edited: LookKeyframe, put: PutPicture) -> Record:
         "version": edited.version,
         "picture": put(("edit", edited.version), edited.image),
         "was": edited.was and put(("was", edited.version), edited.was.edited),
-        "preset": edited.preset and asdict(edited.preset),
-        "note": edited.note,
+        "layers": [
+            {**to_entry(layer, _put_pixels(put)), "id": layer.id, "version": layer.version}
+            for layer in edited.layers
+        ],
     }
+
+
+def _put_pixels(put: PutPicture) -> Callable[[Layer, Image], str]:
+    return lambda layer, pixels: put(("layer", layer.version), pixels)
 
 
 @dataclass(slots=True)
@@ -148,8 +158,15 @@ class Reading:
     _references: dict[int, ReferencePicture] = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
-        """Return the session. Damaged parts are left out and named in `problems`."""
+        """Return the session. Damaged parts are left out and named in `problems`.
+
+        Raises:
+            StorageError: a newer Livery wrote it.
+        """
         record = self.record
+        form = record.get("form", FIRST_FORM)
+        if not isinstance(form, int) or form > FORM:
+            raise StorageError(f"it was written by a newer Livery (form {form}, this one knows {FORM})")
         entries = record.get("looks")
         looks = [self._look(entry) for entry in entries] if isinstance(entries, list) else []
         kept = [look for look in looks if look is not None]
@@ -234,15 +251,38 @@ class Reading:
         for picture in (image, was):
             if picture is not None and picture.shape != reference.image.shape:
                 raise DamagedError("its picture has another size than its reference")
-        preset, note = entry["preset"], entry["note"]
-        return LookKeyframe(
-            Edit(reference.image, image),
-            reference,
-            None if preset is None else PresetChoice(**_of(dict, preset)),
-            None if note is None else _of(str, note),
-            None if was is None else Edit(reference.image, was),
-            version,
-        )
+        layers = self._layers(entry, image, version) or (PictureLayer(image=image, version=version),)
+        before = None if was is None else Edit(reference.image, was)
+        return LookKeyframe(Edit(reference.image, image), reference, layers, before, version)
+
+    def _layers(self, entry: Record, image: Image, version: int) -> tuple[Layer, ...]:
+        """Return the layers of an edit. In the first form an edit was one preset or one picture.
+
+        None are returned if one of them is damaged: the edited picture then takes their place.
+        """
+        if self.record.get("form", FIRST_FORM) == FIRST_FORM:
+            preset = entry["preset"]
+            if preset is not None:
+                return (PresetLayer.of(**_of(dict, preset)),)
+            note = None if entry["note"] is None else _of(str, entry["note"])
+            return (PictureLayer(image=image, note=note, version=version),)
+        layers = _of(list, entry["layers"])
+        found = [
+            self._try("the layers of an edit", f"layer {number}", partial(self._layer, each, image.shape[:2]))
+            for number, each in enumerate(layers, 1)
+        ]
+        return () if None in found else tuple(layer for layer in found if layer is not None)
+
+    def _layer(self, entry: object, size: tuple[int, ...]) -> Layer:
+        numbers = {name: _of(int, _of(dict, entry)[name]) for name in ("id", "version")}
+
+        def get(name: str) -> Image:
+            return self._picture("layer", numbers["version"], name)
+
+        layer = from_entry(entry, get, **numbers)
+        if layer.pixels is not None and layer.pixels.shape[:2] != size:
+            raise DamagedError("a layer has another size than its reference")
+        return layer
 
 
 def _of(kind: type[T], value: object) -> T:

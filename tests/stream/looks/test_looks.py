@@ -290,7 +290,7 @@ async def test_a_further_keyframe_of_the_live_view_is_edited_and_removed() -> No
 
 
 async def test_keyframes_edited_by_hand_are_bounded_and_need_a_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.looks.editor.MAX_KEYFRAMES", 2)
+    monkeypatch.setattr("stream.looks.layering.MAX_KEYFRAMES", 2)
     grey = np.full((480, 640, 3), 128, np.uint8)
     async with serving() as server:
         client = await server.open()

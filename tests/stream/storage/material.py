@@ -6,7 +6,8 @@ import numpy as np
 
 from correspondence.types import LANDMARK_COUNT, Image, Landmarks
 from reference import Edit
-from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture
+from reference.looks.layers import Layer, PictureLayer
+from stream.looks.look import Look, LookKeyframe, Pictures, ReferencePicture
 from stream.storage.record import Snapshot
 
 SIZE = (24, 32)
@@ -23,11 +24,12 @@ def marks(seed: int, size: tuple[int, int]) -> Landmarks:
     return Landmarks(points.astype(np.float32), size)
 
 
-def edited(seed: int, preset: PresetChoice | None = None, size: tuple[int, int] = SIZE) -> LookKeyframe:
-    """An edit of a reference of its own."""
+def edited(seed: int, *drawn: Layer, size: tuple[int, int] = SIZE) -> LookKeyframe:
+    """An edit of a reference of its own: a picture, and further layers."""
     reference = ReferencePicture(noise(seed, size), marks(seed, size), 0.5, taken_s=seed + 1.0)
     edit, was = (Edit(reference.image, noise(seed + more, size)) for more in (1000, 2000))
-    return LookKeyframe(edit, reference, preset, note="scaled", was=was)
+    layers = (PictureLayer(image=edit.edited, note="scaled"), *drawn)
+    return LookKeyframe(edit, reference, layers, was)
 
 
 def snapshot(*looks: Look, active: int | None = None) -> Snapshot:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reference.looks.layers import PaintLayer, PresetLayer
 from stream.errors import StartError
-from stream.looks.look import PresetChoice
 from stream.storage import database
 from stream.storage.config import StorageConfig
 from stream.storage.errors import StorageError
@@ -51,8 +51,9 @@ def keep(storage: Storage, session: str, *seeds: int) -> Keys:
 def test_everything_of_a_session_comes_back(folder: Path) -> None:
     storage = opened(folder)
     keys, token = Keys.issue()
-    red = PresetChoice("lipstick", "#c0183a", 0.8)
-    first, second = look(3, "Évening", edited(1, red), edited(2)), look(5, "Plain")
+    red = PresetLayer(name="lipstick", colour="#c0183a", strength=0.8, shown=False)
+    paint = PaintLayer(rgba=np.dstack([noise(5), noise(6)[..., 0]]))
+    first, second = look(3, "Évening", edited(1, paint, red), edited(2)), look(5, "Plain")
     storage.write("one", keys, snapshot(first, second, active=5))
     storage.close()
     again = opened(folder)
@@ -67,7 +68,17 @@ def test_everything_of_a_session_comes_back(folder: Path) -> None:
     ]  # fmt: skip
     assert (kept.active, kept.overlay, kept.enabled) == (5, "confidence", True)
     before, after = first.pictures.edits, kept.looks[0].pictures.edits
-    assert after[0].preset == red
+    top = after[0].preset
+    assert top is not None
+    assert (top.name, top.colour, top.strength, top.shown, top.id) == (
+        "lipstick", "#c0183a", 0.8, False, red.id,
+    )  # fmt: skip
+    assert [layer.kind for layer in after[0].layers] == ["picture", "paint", "preset"]
+    for was, now in zip(before[0].layers, after[0].layers, strict=True):
+        assert (was.id, was.version) == (now.id, now.version)
+        if was.pixels is not None:
+            assert now.pixels is not None
+            assert np.array_equal(was.pixels, now.pixels)
     for old, new in zip(before, after, strict=True):
         assert (old.version, old.note) == (new.version, new.note)
         assert np.array_equal(old.image, new.image)

@@ -1,0 +1,106 @@
+"""The JSON interface to the layers of an edit: add, change, repaint, remove, and read their pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from aiohttp import web
+
+from reference.looks.layers import Layer
+from stream.errors import NotFoundError, RequestError
+from stream.http.base import json_of, png, session_of
+from stream.http.looks import changed, number_in, target_of, uploaded
+from stream.looks import stack
+from stream.looks.layering import paint_of
+from stream.looks.look import LookKeyframe, ReferencePicture
+from stream.session.session import Session
+
+KINDS = ("paint", "picture")
+
+
+def add_layer_routes(app: web.Application) -> None:
+    """Add the routes of layers."""
+    layers = "/api/sessions/{id}/layers"
+    one = f"{layers}/{{layer}}"
+    app.add_routes(
+        [
+            web.post(layers, add_layer),
+            web.patch(one, change_layer),
+            web.put(one, repaint_layer),
+            web.delete(one, remove_layer),
+            web.get(f"{one}/picture.png", layer_picture),
+            web.get(f"{one}/below.png", below_layer),
+        ]
+    )
+
+
+async def add_layer(request: web.Request) -> web.Response:
+    """Add paint, or an edited picture, as a layer on top of the edit."""
+    session = session_of(request, "edit")
+    kind = request.query.get("kind", "picture")
+    if kind not in KINDS:
+        raise RequestError(f"kind must be paint or picture, got {kind[:20]!r}", "POST /preset adds a preset")
+    target = target_of(session, request.query)
+    picture = await uploaded(request, session)
+    await session.editor.add(picture, paint=kind == "paint", target=target)
+    return await changed(session, status=201)
+
+
+async def change_layer(request: web.Request) -> web.Response:
+    """Show or hide a layer, set its strength or colour, or move it."""
+    session = session_of(request, "edit")
+    number, target = number_in(request, "layer"), target_of(session, request.query)
+    await session.editor.patch_layer(number, await json_of(request), target)
+    return await changed(session)
+
+
+async def repaint_layer(request: web.Request) -> web.Response:
+    """Give a layer of paint other pixels."""
+    session = session_of(request, "edit")
+    number, target = number_in(request, "layer"), target_of(session, request.query)
+    stack.find_paint(session.editor.edited(target).layers, number)
+    picture = await uploaded(request, session)
+
+    def change(layers: stack.Layers, reference: ReferencePicture) -> stack.Layers:
+        return stack.repainted(layers, number, paint_of(picture, reference))
+
+    await session.editor.change_layers(change, "paint", target)
+    return await changed(session)
+
+
+async def remove_layer(request: web.Request) -> web.Response:
+    """Remove a layer. An edit without layers goes."""
+    session = session_of(request, "edit")
+    number, target = number_in(request, "layer"), target_of(session, request.query)
+    title = _layer(session.editor.edited(target), number).title
+    await session.editor.change_layers(
+        lambda layers, _: stack.without(layers, number), f"removal of {title}", target
+    )
+    return await changed(session)
+
+
+async def layer_picture(request: web.Request) -> web.StreamResponse:
+    """Read the pixels of a layer as PNG: paint with its alpha, or the edited picture. Presets have none."""
+    session = session_of(request, "edit")
+    pixels = _layer(_edited(session, request), number_in(request, "layer")).pixels
+    if pixels is None:
+        raise NotFoundError("a preset has no picture", "its name, colour and strength are in the state")
+    return await png(request, session, pixels)
+
+
+async def below_layer(request: web.Request) -> web.StreamResponse:
+    """Read the reference with the layers below a layer drawn on it, as PNG."""
+    session = session_of(request, "edit")
+    edited = _edited(session, request)
+    layers = stack.below(edited.layers, number_in(request, "layer"))
+    draw = partial(stack.drawn, edited.reference.image, edited.reference.landmarks, layers)
+    return await png(request, session, np.asarray(await session.wardrobe.run(draw)))
+
+
+def _edited(session: Session, request: web.Request) -> LookKeyframe:
+    return session.editor.edited(target_of(session, request.query))
+
+
+def _layer(edited: LookKeyframe, number: int) -> Layer:
+    return stack.find(edited.layers, number)

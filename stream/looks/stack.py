@@ -1,0 +1,191 @@
+"""Changes of a keyframe's list of layers. Each returns a new list; layers that do not change are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from correspondence import Image, Landmarks
+from reference import EditError, presets
+from reference.looks.layers import MOST_LAYERS, Layer, PaintLayer, PresetLayer, Rgba, draw_layers
+from reference.looks.look import adjusted
+from stream.errors import ConflictError, NotFoundError, RequestError
+from stream.looks.look import PresetChoice
+
+Layers = tuple[Layer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerPatch:
+    """What to change of a layer. None keeps it.
+
+    Attributes:
+        shown: whether it is drawn.
+        strength: share of it that is applied, [0, 1].
+        colour: "#rrggbb", of a preset.
+        place: its new place, 0 for the lowest.
+    """
+
+    shown: bool | None = None
+    strength: float | None = None
+    colour: str | None = None
+    place: int | None = None
+
+    @classmethod
+    def read(cls, values: Mapping[str, object]) -> LayerPatch:
+        """Read JSON values.
+
+        Raises:
+            RequestError: a name is unknown, or a value has another type.
+        """
+        unknown = sorted(set(values) - {"shown", "strength", "colour", "place"})
+        if unknown:
+            known = "known are shown, strength, colour and place"
+            raise RequestError(f"unknown setting {', '.join(unknown)[:40]}", known)
+        shown, strength, colour, place = (values.get(n) for n in ("shown", "strength", "colour", "place"))
+        if not isinstance(shown, bool | None):
+            raise RequestError(f"shown must be true or false, got {shown!r}")
+        if isinstance(strength, bool) or not isinstance(strength, int | float | None):
+            raise RequestError(f"strength must be a number in [0, 1], got {strength!r}")
+        if not isinstance(colour, str | None):
+            raise RequestError(f'colour must be "#rrggbb", got {colour!r}')
+        if isinstance(place, bool) or not isinstance(place, int | None):
+            raise RequestError(f"place must be a whole number, got {place!r}")
+        return cls(shown=shown, strength=strength, colour=colour, place=place)
+
+    @property
+    def label(self) -> str:
+        """What it does, for people."""
+        if self.shown is not None:
+            return "show" if self.shown else "hide"
+        named = (("strength", self.strength), ("colour", self.colour), ("order", self.place))
+        return next((name for name, value in named if value is not None), "change")
+
+
+def drawn(still: Image, landmarks: Landmarks | None, layers: Layers) -> Image:
+    """Draw layers on a still, uint8 (H, W, 3). This is slow.
+
+    Raises:
+        ConflictError: a preset needs a face and the still has none.
+    """
+    try:
+        return draw_layers(still, landmarks, layers)
+    except EditError as exc:
+        raise ConflictError(str(exc), "take another reference, facing the camera") from exc
+
+
+def find(layers: Layers, number: int) -> Layer:
+    """Return the layer of an id.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = next((layer for layer in layers if layer.id == number), None)
+    if found is None:
+        raise NotFoundError(f"there is no layer {number}", "it was removed; the state lists those there are")
+    return found
+
+
+def find_paint(layers: Layers, number: int) -> PaintLayer:
+    """Return the layer of an id, which must hold paint.
+
+    Raises:
+        NotFoundError: there is no such layer.
+        RequestError: the layer holds something else.
+    """
+    layer = find(layers, number)
+    if not isinstance(layer, PaintLayer):
+        raise RequestError(f"layer {number} is of kind {layer.kind}; only paint can be painted on")
+    return layer
+
+
+def added(layers: Layers, new: Layer) -> Layers:
+    """Return the layers with a new one on top.
+
+    Raises:
+        ConflictError: there are as many as allowed.
+    """
+    if len(layers) >= MOST_LAYERS:
+        raise ConflictError(f"an edit holds at most {MOST_LAYERS} layers", "remove one first")
+    return (*layers, new)
+
+
+def with_preset(layers: Layers, choice: PresetChoice) -> Layers:
+    """Return the layers with a preset: changed if it is there already, else added on top.
+
+    Raises:
+        ConflictError: there are as many layers as allowed.
+        RequestError: the preset is unknown, or its colour or strength is not allowed.
+    """
+    if choice.name not in presets.NAMES:
+        raise RequestError(f"unknown preset {choice.name!r}", f"known are {', '.join(presets.NAMES)}")
+    try:
+        new = PresetLayer.of(choice.name, choice.colour, choice.strength)
+        there = [each for each in layers if isinstance(each, PresetLayer) and each.name == choice.name]
+        if not there:
+            return added(layers, new)
+        return _with(layers, replace(new, id=there[-1].id, version=there[-1].version))
+    except EditError as exc:
+        raise RequestError(str(exc)) from exc
+
+
+def changed(layers: Layers, number: int, patch: LayerPatch) -> Layers:
+    """Return the layers with one changed or moved.
+
+    Raises:
+        NotFoundError: there is no such layer.
+        RequestError: a value is not allowed, or the layer has no colour.
+    """
+    layer = find(layers, number)
+    try:
+        layers = _with(
+            layers, adjusted(layer, shown=patch.shown, strength=patch.strength, colour=patch.colour)
+        )
+    except EditError as exc:
+        raise RequestError(str(exc)) from exc
+    if patch.place is None:
+        return layers
+    if not 0 <= patch.place < len(layers):
+        raise RequestError(f"place must be 0 (lowest) to {len(layers) - 1}, got {patch.place}")
+    others = [each for each in layers if each.id != number]
+    moved = next(each for each in layers if each.id == number)
+    return (*others[: patch.place], moved, *others[patch.place :])
+
+
+def repainted(layers: Layers, number: int, pixels: Rgba) -> Layers:
+    """Return the layers with other paint in one of them, uint8 (H, W, 4).
+
+    Raises:
+        NotFoundError: there is no such layer.
+        RequestError: the layer holds no paint.
+    """
+    layer = find_paint(layers, number)
+    return _with(layers, replace(layer, rgba=pixels, version=PaintLayer(rgba=pixels).version))
+
+
+def without(layers: Layers, number: int) -> Layers:
+    """Return the layers without one.
+
+    Raises:
+        NotFoundError: there is no such layer.
+    """
+    find(layers, number)
+    return tuple(each for each in layers if each.id != number)
+
+
+def below(layers: Layers, number: int) -> Layers:
+    """Return the layers that lie below one.
+
+    Raises:
+        NotFoundError: there is no such layer.
+    """
+    return layers[: layers.index(find(layers, number))]
+
+
+def presets_of(layers: Sequence[Layer]) -> Layers:
+    """Return the presets among layers. They can be drawn on any face."""
+    return tuple(layer for layer in layers if isinstance(layer, PresetLayer))
+
+
+def _with(layers: Layers, new: Layer) -> Layers:
+    return tuple(new if each.id == new.id else each for each in layers)

@@ -36,6 +36,8 @@ class Edit:
             for each pixel by whether the change tints or covers, and for each object by its kind (see
             `objects`).
         strength: share of the change that is applied, [0, 1].
+        exact: whether the edited picture was drawn on the reference and never stored with loss, so that each
+            difference is meant. False judges by the pictures.
         part: whether it is one half of a larger edit that was split along the person's outline (see
             `person`); such an edit is not bound to a face.
 
@@ -49,6 +51,7 @@ class Edit:
     mode: Mode = "auto"
     strength: float = 1.0
     part: bool = False
+    exact: bool = False
 
     def __post_init__(self) -> None:
         try:
@@ -78,7 +81,7 @@ class Edit:
     @cached_property
     def mask(self) -> Float:
         """How much of each pixel changed, float32 (H, W) in [0, 1], soft, exactly 0 where unedited."""
-        return change_mask(self.reference, self.edited)
+        return change_mask(self.reference, self.edited, exact=self.exact)
 
     @cached_property
     def cover(self) -> Float:

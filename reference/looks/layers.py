@@ -243,6 +243,11 @@ def draw_layers(still: Image, landmarks: Landmarks | None, layers: Sequence[Laye
     return image
 
 
+def is_exact(layers: Sequence[Layer]) -> bool:
+    """Whether layers leave every pixel that they do not mean to change: none of them is a picture."""
+    return not any(isinstance(layer, PictureLayer) for layer in layers)
+
+
 def _check_size(pixels: npt.NDArray[np.uint8], still: Image, what: str) -> None:
     (h, w), (rows, columns) = pixels.shape[:2], still.shape[:2]
     if (h, w) != (rows, columns):

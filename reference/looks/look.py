@@ -15,7 +15,15 @@ from correspondence import DETECT, Image, Landmarks, MaybeLandmarks, check_image
 from reference.edits.align import align_edited, flatten
 from reference.edits.edit import MODES, Edit, Mode
 from reference.errors import EditError
-from reference.looks.layers import MOST_LAYERS, Layer, PaintLayer, PictureLayer, PresetLayer, draw_layers
+from reference.looks.layers import (
+    MOST_LAYERS,
+    Layer,
+    PaintLayer,
+    PictureLayer,
+    PresetLayer,
+    draw_layers,
+    is_exact,
+)
 from reference.looks.reading import read_picture
 
 
@@ -70,7 +78,7 @@ class Look:
 
     def edit(self) -> Edit:
         """Return the look as an edit of its still, to be worn by a `Propagator` (see `image` for errors)."""
-        return Edit(self.still, self.image, self.mode, self.strength)
+        return Edit(self.still, self.image, self.mode, self.strength, exact=is_exact(self.layers))
 
     def preset(self, name: str, colour: str | None = None, strength: float | None = None) -> Look:
         """Add a preset on top.

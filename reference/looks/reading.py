@@ -1,9 +1,11 @@
-"""Reads a picture file of the user's: upright, in sRGB, with its alpha."""
+"""Reads pictures: files of the user's, upright and in sRGB, and the PNGs of look files."""
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,11 @@ from reference.errors import EditError
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS = 40_000_000
+LEAST_SIDE = 16  # pixels
+BROKEN = (  # what Pillow's readers raise on bad data
+    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError, EOFError),
+    *(struct.error, zlib.error, Pillow.DecompressionBombError, Pillow.DecompressionBombWarning),
+)
 
 
 def read_picture(path: Path) -> npt.NDArray[np.uint8]:
@@ -38,8 +45,50 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
                 return _decoded(opened)
     except EditError:
         raise
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombWarning) as error:
+    except BROKEN as error:
         raise EditError(f"{path} is no PNG, JPEG or WebP picture that can be read; save it again") from error
+
+
+def decode_png(data: bytes, channels: int, most_pixels: int, name: str) -> npt.NDArray[np.uint8]:
+    """Decode a PNG as `encode_png` writes it. It is measured first.
+
+    Args:
+        data: the file.
+        channels: 3 for RGB, 4 for RGB with alpha.
+        most_pixels: largest number of pixels.
+        name: its name, for messages.
+
+    Returns:
+        uint8 (H, W, channels).
+
+    Raises:
+        EditError: it is no such PNG, too large, too small, animated or damaged.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            with Pillow.open(io.BytesIO(data), formats=("PNG",)) as opened:
+                width, height = opened.size
+                if width * height > most_pixels:
+                    raise EditError(f"{name}: its {width}x{height} pixels are too many")
+                if min(width, height) < LEAST_SIDE:
+                    raise EditError(
+                        f"{name}: it is {width}x{height}; each side must have {LEAST_SIDE} pixels"
+                    )
+                if opened.mode != ("RGB" if channels == 3 else "RGBA") or getattr(opened, "n_frames", 1) > 1:
+                    raise EditError(f"{name}: it must be a still {'RGB' if channels == 3 else 'RGBA'} PNG")
+                return np.array(opened, np.uint8)
+    except EditError:
+        raise
+    except BROKEN as error:
+        raise EditError(f"{name}: it is damaged, or no PNG") from error
+
+
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    """Encode a picture, uint8 (H, W, 3), or (H, W, 4) with alpha, as PNG."""
+    packed = io.BytesIO()
+    Pillow.fromarray(image).save(packed, "PNG", compress_level=4)
+    return packed.getvalue()
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from correspondence import Image
 from reference import Edit, EditError, Mode, align_edited
-from reference.looks.layers import Layer, PaintLayer, PictureLayer, Rgba
+from reference.looks.layers import Layer, PaintLayer, PictureLayer, Rgba, is_exact
 from stream.errors import ConflictError, NotFoundError, UploadError
 from stream.looks import stack
 from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture
@@ -278,7 +278,8 @@ class LayerEditor:
             ConflictError: a preset needs a face and the reference has none.
         """
         draw = partial(stack.drawn, reference.image, reference.landmarks, layers)
-        edit = Edit(reference.image, await self._wardrobe.run(draw))
+        image = await self._wardrobe.run(draw)
+        edit = Edit(reference.image, image, exact=is_exact(layers))
         return LookKeyframe(edit, reference, layers, was)
 
     async def remove(self, target: Target | None = None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from correspondence.types import LANDMARK_COUNT, Image, Landmarks
 from reference import Edit, Mode
-from reference.looks.layers import Layer, PictureLayer, PresetLayer
+from reference.looks.layers import Layer, PictureLayer, PresetLayer, is_exact
 from reference.looks.manifest import from_entry, to_entry
 from stream.errors import RequestError
 from stream.looks.describe import LIVE_BEGAN_S
@@ -253,7 +253,8 @@ class Reading:
                 raise DamagedError("its picture has another size than its reference")
         layers = self._layers(entry, image, version) or (PictureLayer(image=image, version=version),)
         before = None if was is None else Edit(reference.image, was)
-        return LookKeyframe(Edit(reference.image, image), reference, layers, before, version)
+        edit = Edit(reference.image, image, exact=is_exact(layers))
+        return LookKeyframe(edit, reference, layers, before, version)
 
     def _layers(self, entry: Record, image: Image, version: int) -> tuple[Layer, ...]:
         """Return the layers of an edit. In the first form an edit was one preset or one picture.

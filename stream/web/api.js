@@ -96,6 +96,11 @@ export async function aboutServer() {
   return (await request("GET", "/api/server")).json();
 }
 
+/** The query of named values, without those that are null. */
+function queryOf(values = {}) {
+  return new URLSearchParams(Object.entries(values).filter(([, value]) => value !== undefined && value !== null));
+}
+
 /** One session's calls. Those that change something return its new state. */
 export class SessionApi {
   /**
@@ -166,17 +171,36 @@ export class SessionApi {
     return this.#edit("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
-  /** `target` says what it is an edit of: {look, keyframe}; what is left out is the one of now. */
-  async putEdit(blob, mode, target) {
-    await this.settle();
-    return this.putPainted(blob, mode, target);
+  /** Lay an edited picture on top; `target` says of what: {look, keyframe}. What is left out is the one of now. */
+  addPicture(blob, target) {
+    const how = { body: blob, type: blob.type, timeout_ms: 60000 };
+    return this.#edit("POST", `/layers?${queryOf({ kind: "picture", ...target })}`, how);
   }
 
-  /** An edit that comes from the easel itself: as `putEdit`, but nothing is sent before it. */
-  putPainted(blob, mode, target = {}) {
-    const known = Object.entries({ mode, ...target }).filter(([, value]) => value !== undefined && value !== null);
-    const query = new URLSearchParams(known);
-    return this.#call("PUT", `/edit?${query}`, { body: blob, type: blob.type, timeout_ms: 60000 });
+  /** Paint from the easel itself, for a layer that is there or, with null, for a new one on top. */
+  putPaint(blob, layer, target) {
+    const how = { body: blob, type: blob.type, timeout_ms: 60000 };
+    if (layer === null) return this.#call("POST", `/layers?${queryOf({ kind: "paint", ...target })}`, how);
+    return this.#call("PUT", `/layers/${layer}?${queryOf(target)}`, how);
+  }
+
+  /** Change a layer: {shown, strength, colour, place}. */
+  changeLayer(layer, patch, target) {
+    return this.#edit("PATCH", `/layers/${layer}?${queryOf(target)}`, { json: patch });
+  }
+
+  removeLayer(layer, target) {
+    return this.#edit("DELETE", `/layers/${layer}?${queryOf(target)}`);
+  }
+
+  /** Take a layer away that the easel itself emptied: nothing is sent before it. */
+  dropPaint(layer, target) {
+    return this.#call("DELETE", `/layers/${layer}?${queryOf(target)}`);
+  }
+
+  /** Of a layer: "picture", its paint, or "below", what lies under it. */
+  layerPicture(layer, name, target) {
+    return this.#blob(`/layers/${layer}/${name}.png?${queryOf(target)}`);
   }
 
   removeEdit() {

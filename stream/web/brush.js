@@ -65,29 +65,60 @@ export function addCapsule(cover, width, height, from, to, softness) {
 const luma = (r, g, b) => 0.299 * r + 0.587 * g + 0.114 * b;
 
 /**
- * Lay a stroke over a picture inside a box.
- * @param {Uint8ClampedArray} out RGBA, written
- * @param {Uint8ClampedArray} before RGBA, the picture when the stroke began
- * @param {Uint8ClampedArray} reference RGBA, what "erase" brings back
+ * Lay a stroke onto a sheet of paint inside a box.
+ * @param {Uint8ClampedArray} out RGBA with straight alpha, written
+ * @param {Uint8ClampedArray} before RGBA, the sheet when the stroke began
+ * @param {Uint8ClampedArray} below RGBA, opaque: the picture under the sheet
+ * @param {Uint8ClampedArray} reference RGBA, opaque: what "erase" brings back
  * @param {Uint8Array} cover the stroke's coverage
  * @param {number} width pixels
  * @param {{x0: number, y0: number, x1: number, y1: number}} box
  * @param {{tool: "paint"|"tint"|"erase", colour: number[], opacity: number}} ink colour [r, g, b], opacity 0–1;
- *   "tint" keeps the light of each pixel and changes its colour only
+ *   "tint" keeps the light of each pixel and changes its colour only; "erase" takes paint away, and covers what
+ *   lies below with the reference where that differs
  */
-export function layStroke(out, before, reference, cover, width, box, { tool, colour, opacity }) {
-  const [r, g, b] = colour;
-  const light = luma(r, g, b);
+export function layStroke(out, before, below, reference, cover, width, box, { tool, colour, opacity }) {
+  const light = luma(...colour);
+  const ink = [0, 0, 0];
+  const seen = [0, 0, 0];
   for (let y = box.y0; y < box.y1; y += 1) {
     for (let x = box.x0; x < box.x1; x += 1) {
       const at = y * width + x;
       const i = at * 4;
       const a = (cover[at] / 255) * opacity;
-      const shift = tool === "tint" ? luma(before[i], before[i + 1], before[i + 2]) - light : 0;
-      const erase = tool === "erase";
-      out[i] = before[i] + a * ((erase ? reference[i] : r + shift) - before[i]);
-      out[i + 1] = before[i + 1] + a * ((erase ? reference[i + 1] : g + shift) - before[i + 1]);
-      out[i + 2] = before[i + 2] + a * ((erase ? reference[i + 2] : b + shift) - before[i + 2]);
+      const had = before[i + 3] / 255;
+      const bare = below[i] === reference[i] && below[i + 1] === reference[i + 1] && below[i + 2] === reference[i + 2];
+      if (tool === "erase" && bare) {
+        for (let c = 0; c < 3; c += 1) out[i + c] = before[i + c];
+        out[i + 3] = before[i + 3] * (1 - a);
+        continue;
+      }
+      for (let c = 0; c < 3; c += 1) seen[c] = below[i + c] + had * (before[i + c] - below[i + c]);
+      const shift = tool === "tint" ? luma(...seen) - light : 0;
+      const has = a + had * (1 - a);
+      out[i + 3] = 255 * has;
+      for (let c = 0; c < 3; c += 1) {
+        ink[c] = tool === "erase" ? reference[i + c] : Math.min(255, Math.max(0, colour[c] + shift));
+        out[i + c] = has > 0 ? (a * ink[c] + had * (1 - a) * before[i + c]) / has : 0;
+      }
+    }
+  }
+}
+
+/**
+ * Show a picture with a sheet of paint on it, inside a box.
+ * @param {Uint8ClampedArray} out RGBA, opaque, written
+ * @param {Uint8ClampedArray} below RGBA, opaque
+ * @param {Uint8ClampedArray} sheet RGBA with straight alpha
+ * @param {number} width pixels
+ * @param {{x0: number, y0: number, x1: number, y1: number}} box
+ */
+export function laySheet(out, below, sheet, width, { x0, y0, x1, y1 }) {
+  for (let y = y0; y < y1; y += 1) {
+    for (let i = (y * width + x0) * 4; i < (y * width + x1) * 4; i += 4) {
+      const a = sheet[i + 3] / 255;
+      for (let c = 0; c < 3; c += 1) out[i + c] = below[i + c] + a * (sheet[i + c] - below[i + c]);
+      out[i + 3] = 255;
     }
   }
 }

@@ -78,10 +78,10 @@ export function setUpEdit({ store, status }, uploadReference) {
       return;
     }
     const target = { look: state.active, keyframe: state.focus };
-    const after = await status.attempt("edit", () => api.putEdit(file, state.edit?.mode, target));
+    const after = await status.attempt("edit", () => api.addPicture(file, target));
     if (!after) return;
     store.set({ state: after });
-    status.say("edit", after.edit?.note || "Edited picture taken. You are wearing it.");
+    status.say("edit", after.edit?.note || "Edited picture taken, on top of what is there. You are wearing it.");
   };
 
   let waiting = {};

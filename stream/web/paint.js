@@ -17,6 +17,13 @@ function versions(state) {
   return state?.reference ? `${state.active}/${state.reference.version}/${state.edit?.version ?? ""}` : "";
 }
 
+/** The layer of paint that strokes go to: the uppermost one, if it is paint at full strength. Else null. */
+function sheetOf(state) {
+  if (state?.edit?.reference_version !== state?.reference?.version) return null;
+  const top = state?.layers.at(-1);
+  return top?.kind === "paint" && top.shown && top.strength === 1 ? top.id : null;
+}
+
 /** The target of the next edit, from a state. */
 const targetOf = (state) => ({ look: state?.active, keyframe: state?.reference?.version });
 const blobOf = (base64) => new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
@@ -32,6 +39,7 @@ export class PaintPanel {
   #brush = { ...BRUSH, ...recall("brush") };
   #loaded = ""; // what is on the easel
   #target = null; // which look and keyframe that is
+  #layer = null; // id of the layer that holds the paint; null: none yet
   #applying = null; // Promise of the sending under way
   #again = false; // changed while it was being applied
   #dirty = false; // changed since it was applied
@@ -67,10 +75,10 @@ export class PaintPanel {
   /** The page goes away: no time to send strokes that were to be applied, so a reload finds them here. */
   #keep() {
     if (!this.#dirty || !byId("apply-live").checked) return;
-    const [, picture] = byId("canvas").toDataURL("image/png").split(",");
+    const [, picture] = this.painter.sheet().toDataURL("image/png").split(",");
     const { id } = this.store.values.api.session;
     try {
-      sessionStorage.setItem(KEPT, JSON.stringify({ id, target: this.#target, picture }));
+      sessionStorage.setItem(KEPT, JSON.stringify({ id, target: this.#target, layer: this.#layer, picture }));
     } catch (error) {
       console.warn("strokes not sent yet cannot be kept: %s", error);
     }
@@ -78,17 +86,17 @@ export class PaintPanel {
 
   /** Send what was kept before a reload. */
   async #sendKept(api) {
-    const { id, target, picture } = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
+    const { id, target, layer, picture } = JSON.parse(sessionStorage.getItem(KEPT)) ?? {};
     sessionStorage.removeItem(KEPT);
     if (id !== api.session.id) return;
-    const state = await this.status.attempt("edit", () => api.putPainted(blobOf(picture), null, target));
+    const state = await this.status.attempt("edit", () => api.putPaint(blobOf(picture), layer, target));
     if (state) this.store.set({ state });
   }
 
   /** There is no session any more to send strokes to. */
   #forget() {
     this.#loaded = "";
-    this.#target = null;
+    this.#target = this.#layer = null;
     this.painter.unload();
   }
 
@@ -181,17 +189,21 @@ export class PaintPanel {
   }
 
   async #send() {
-    const { api, state } = this.store.values;
-    const target = this.#target;
-    const after = await this.status.attempt("edit", async () =>
-      api.putPainted(await this.painter.toBlob(), isSame(target, targetOf(state)) ? state.edit?.mode : null, target),
-    );
+    const { api } = this.store.values;
+    const [target, layer] = [this.#target, this.#layer];
+    const after = await this.status.attempt("edit", async () => {
+      if (this.painter.painted) return api.putPaint(await this.painter.toBlob(), layer, target);
+      return layer === null ? this.store.values.state : api.dropPaint(layer, target);
+    });
     this.#applying = null;
     if (after || !isSame(target, targetOf(this.store.values.state))) {
       this.#dirty = this.#again; // what was refused for an earlier target is given up
     }
     if (after) {
-      if (isSame(target, targetOf(after))) this.#loaded = versions(after);
+      if (isSame(target, targetOf(after))) {
+        this.#loaded = versions(after);
+        this.#layer = sheetOf(after);
+      }
       this.store.set({ state: after });
     }
     this.#again = false;
@@ -205,11 +217,15 @@ export class PaintPanel {
     const wanted = versions(state);
     this.#loaded = wanted;
     const edited = state.edit && state.edit.reference_version === state.reference.version;
+    const layer = sheetOf(state);
+    const target = targetOf(state);
     const pictures = [api.picture("reference", state.reference.version)];
-    if (edited) pictures.push(api.picture("edit", state.edit.version));
+    if (layer !== null) pictures.push(...["below", "picture"].map((name) => api.layerPicture(layer, name, target)));
+    else if (edited) pictures.push(api.picture("edit", state.edit.version));
     const blobs = await Promise.all(pictures);
     if (this.#loaded !== wanted || blobs.includes(null)) return; // another one is to be loaded by now
-    this.#target = targetOf(state);
+    this.#target = target;
+    this.#layer = layer;
     await this.painter.load(...blobs);
     this.easel.fit();
   }

@@ -1,6 +1,6 @@
-/** The picture being painted: strokes, undo, colour picking and export. Knows a canvas, no pointers, no panels. */
+/** The paint on a picture: strokes, undo, colour picking and export. Knows a canvas, no pointers, no panels. */
 
-import { addCapsule, cut, join, layStroke, paste, toHex, toRgb } from "./brush.js";
+import { addCapsule, cut, join, laySheet, layStroke, paste, toHex, toRgb } from "./brush.js";
 import { History } from "./history.js";
 
 async function decode(blob, width, height) {
@@ -14,7 +14,9 @@ async function decode(blob, width, height) {
 
 export class Painter {
   #context;
-  #image = null; // ImageData: what is seen and exported
+  #image = null; // ImageData: what is seen
+  #sheet = null; // ImageData: the paint, with straight alpha; what is exported
+  #below = null; // Uint8ClampedArray, the picture under the paint
   #reference = null; // Uint8ClampedArray, what the eraser brings back
   #cover = null; // Uint8Array: the stroke under way
   #stroke = null; // {before, box, last, ink, softness}
@@ -50,28 +52,43 @@ export class Painter {
     return this.#history.canRedo;
   }
 
+  /** Whether there is any paint. */
+  get painted() {
+    return this.ready && this.#sheet.data.some((value, at) => at % 4 === 3 && value > 0);
+  }
+
   get drawing() {
     return this.#stroke !== null;
   }
 
-  /** Begin with a reference and, where there is one, the edit made so far. Both are PNG or JPEG blobs. */
-  async load(reference, edited) {
+  /**
+   * Begin with a reference and, where they differ from it or from nothing, the picture under the paint and the
+   * paint itself. All are PNG or JPEG blobs.
+   */
+  async load(reference, below, paint) {
     const base = await decode(reference);
-    const image = edited ? await decode(edited, base.width, base.height) : null;
+    const { width, height } = base;
+    const [under, sheet] = await Promise.all([below, paint].map((blob) => blob && decode(blob, width, height)));
     this.#stroke = null;
     this.#history.clear();
     this.#reference = base.data;
-    this.#image = image ?? new ImageData(base.data.slice(), base.width, base.height);
-    this.#cover = new Uint8Array(base.width * base.height);
-    this.canvas.width = base.width;
-    this.canvas.height = base.height;
-    this.#context.putImageData(this.#image, 0, 0);
+    this.#below = under ? under.data : base.data;
+    this.#sheet = sheet || new ImageData(width, height);
+    this.#image = new ImageData(width, height);
+    this.#cover = new Uint8Array(width * height);
+    this.canvas.width = width;
+    this.canvas.height = height;
+    this.#show(this.#all);
     this.onChange();
+  }
+
+  get #all() {
+    return { x0: 0, y0: 0, x1: this.width, y1: this.height };
   }
 
   /** Forget the picture. */
   unload() {
-    this.#image = this.#reference = this.#cover = this.#stroke = null;
+    this.#image = this.#sheet = this.#below = this.#reference = this.#cover = this.#stroke = null;
     this.#history.clear();
     this.onChange();
   }
@@ -83,7 +100,7 @@ export class Painter {
    */
   begin(point, { tool, colour, softness, opacity }) {
     this.#stroke = {
-      before: this.#image.data.slice(),
+      before: this.#sheet.data.slice(),
       box: null,
       last: point,
       softness,
@@ -100,7 +117,7 @@ export class Painter {
     this.#stroke.last = point;
     if (!box) return;
     this.#stroke.box = join(this.#stroke.box, box);
-    layStroke(this.#image.data, before, this.#reference, this.#cover, this.width, box, ink);
+    layStroke(this.#sheet.data, before, this.#below, this.#reference, this.#cover, this.width, box, ink);
     this.#show(box);
   }
 
@@ -121,17 +138,16 @@ export class Painter {
     this.#stroke = null;
     if (!box) return;
     this.#cover.fill(0);
-    this.#image.data.set(before);
+    this.#sheet.data.set(before);
     this.#show(box);
   }
 
-  /** Back to the reference, as one step that can be undone. */
+  /** Take all paint away, as one step that can be undone. */
   restore() {
-    const before = this.#image.data.slice();
-    this.#image.data.set(this.#reference);
-    const all = { x0: 0, y0: 0, x1: this.width, y1: this.height };
-    this.#show(all);
-    this.#remember(before, all);
+    const before = this.#sheet.data.slice();
+    this.#sheet.data.fill(0);
+    this.#show(this.#all);
+    this.#remember(before, this.#all);
   }
 
   undo() {
@@ -151,28 +167,39 @@ export class Painter {
     return toHex([...this.#image.data.subarray(at, at + 3)]);
   }
 
-  /** The picture as PNG. */
+  /** A canvas of the paint alone, with alpha. */
+  sheet() {
+    const canvas = document.createElement("canvas");
+    canvas.width = this.width;
+    canvas.height = this.height;
+    canvas.getContext("2d").putImageData(this.#sheet, 0, 0);
+    return canvas;
+  }
+
+  /** The paint as PNG, with alpha. */
   async toBlob() {
     return new Promise((resolve, reject) => {
       const done = (blob) => (blob ? resolve(blob) : reject(new Error("the browser could not write a PNG")));
-      this.canvas.toBlob(done, "image/png");
+      this.sheet().toBlob(done, "image/png");
     });
   }
 
   #remember(before, box) {
-    const step = { box, before: cut(before, this.width, box), after: cut(this.#image.data, this.width, box) };
+    const step = { box, before: cut(before, this.width, box), after: cut(this.#sheet.data, this.width, box) };
     this.#history.add(step);
     this.onChange();
   }
 
   #step(step, side) {
     if (!step) return;
-    paste(this.#image.data, this.width, step.box, step[side]);
+    paste(this.#sheet.data, this.width, step.box, step[side]);
     this.#show(step.box);
     this.onChange();
   }
 
-  #show({ x0, y0, x1, y1 }) {
+  #show(box) {
+    const { x0, y0, x1, y1 } = box;
+    laySheet(this.#image.data, this.#below, this.#sheet.data, this.width, box);
     this.#context.putImageData(this.#image, 0, 0, x0, y0, x1 - x0, y1 - y0);
   }
 }

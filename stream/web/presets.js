@@ -57,8 +57,6 @@ export function addSwatches(root, input, colours) {
   }
 }
 
-const nameOf = (edit) => edit?.preset ?? null;
-
 function presetButton(preset, onClick) {
   const button = document.createElement("button");
   button.type = "button";
@@ -71,12 +69,16 @@ function presetButton(preset, onClick) {
   return button;
 }
 
+/** The presets worn, as layers by name. */
+const wornIn = (state) => new Map((state?.layers ?? []).filter(({ preset }) => preset).map((layer) => [layer.preset, layer]));
+
 /** @param {object} page store, status */
 export function setUpPresets({ store, status }) {
   const byId = (id) => document.getElementById(id);
   const colour = byId("preset-colour");
   const strength = byId("preset-strength");
   const offers = new Map(); // by name: the preset with the colour last chosen, and its button
+  let chosen = null; // name of the preset whose colour and intensity are shown
 
   const apply = latest(async (choice) => {
     const state = await status.attempt("edit", () => store.values.api.preset(choice));
@@ -89,18 +91,29 @@ export function setUpPresets({ store, status }) {
     return { name, colour: offers.get(name).colour, strength: amount, look: active, keyframe: focus };
   };
   const again = () => {
-    const name = nameOf(store.values.state?.edit);
-    if (offers.has(name)) applySoon(choose(name, Number(strength.value) / 100));
+    if (offers.has(chosen)) applySoon(choose(chosen, Number(strength.value) / 100));
   };
-  const keepColour = (name, chosen) => {
-    offers.get(name).colour = chosen;
-    offers.get(name).button.querySelector(".part").style.fill = chosen;
+  const keepColour = (name, value) => {
+    offers.get(name).colour = value;
+    offers.get(name).button.querySelector(".part").style.fill = value;
+  };
+  /** Put a preset on, or take it off where it is worn already. */
+  const toggle = async (preset) => {
+    const { api, state } = store.values;
+    const layer = wornIn(state).get(preset.name);
+    if (!layer) {
+      chosen = preset.name;
+      apply(choose(preset.name, preset.strength));
+      return;
+    }
+    const target = { look: state.active, keyframe: state.edit.reference_version };
+    const after = await status.attempt("edit", () => api.removeLayer(layer.id, target));
+    if (after) store.set({ state: after });
   };
 
   colour.addEventListener("input", () => {
-    const name = nameOf(store.values.state?.edit);
-    if (!offers.has(name)) return;
-    keepColour(name, colour.value);
+    if (!offers.has(chosen)) return;
+    keepColour(chosen, colour.value);
     again();
   });
   strength.addEventListener("input", again);
@@ -109,34 +122,38 @@ export function setUpPresets({ store, status }) {
   store.watch(["presets"], ({ presets }) => {
     offers.clear();
     for (const preset of presets ?? []) {
-      const button = presetButton(preset, () => apply(choose(preset.name, preset.strength)));
+      const button = presetButton(preset, () => toggle(preset));
       offers.set(preset.name, { ...preset, button });
     }
     byId("palette").replaceChildren(...[...offers.values()].map(({ button }) => button));
   });
 
   store.watch(["presets", "state"], ({ state }) => {
-    const edit = state?.edit ?? null;
-    const worn = offers.get(nameOf(edit)) ?? null;
-    showOffers(offers, state, worn);
-    if (!worn) return;
+    const worn = wornIn(state);
+    if (!worn.has(chosen)) chosen = [...worn.keys()].at(-1) ?? null;
+    showOffers(offers, state, worn, chosen);
+    if (!offers.has(chosen)) return;
+    const layer = worn.get(chosen);
     if (document.activeElement !== colour) {
-      if (edit.preset_colour) keepColour(worn.name, edit.preset_colour);
-      colour.value = worn.colour;
+      keepColour(chosen, layer.colour);
+      colour.value = layer.colour;
     }
-    const amount = edit.preset_strength ?? worn.strength;
+    const amount = layer.strength;
     if (document.activeElement !== strength) strength.value = String(Math.round(amount * 100));
     strength.dispatchEvent(new Event("shown"));
   });
 }
 
-function showOffers(offers, state, worn) {
+function showOffers(offers, state, worn, chosen) {
   for (const offer of offers.values()) {
     offer.button.disabled = !state?.reference || (offer.needs_face && !state.reference.landmarks);
-    offer.button.setAttribute("aria-pressed", String(offer === worn));
+    offer.button.setAttribute("aria-pressed", String(worn.has(offer.name)));
   }
   document.getElementById("preset-note").textContent = presetNote(state);
-  document.getElementById("preset-controls").hidden = !worn;
+  const { title } = offers.get(chosen) ?? {};
+  document.getElementById("preset-controls").hidden = !title;
+  document.getElementById("preset-controls").setAttribute("aria-label", title ? `Of ${title}` : "");
+  document.getElementById("preset-chosen").textContent = title ?? "";
 }
 
 function presetNote(state) {
@@ -144,5 +161,5 @@ function presetNote(state) {
   if (state.reference.landmarks === false) {
     return "No face was found in the reference; most presets need one. Painting works without.";
   }
-  return "";
+  return "Each adds to what is there; choosing it again takes it off.";
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import APIResponse, Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import APIResponse, Browser, BrowserContext, ConsoleMessage, Page, Response
 
 ACTION_LIMIT_MS = 60_000  # a busy machine is slow
 POLL_MS = 50
@@ -64,6 +64,11 @@ class Desk:
 def bearer(session: dict[str, str]) -> dict[str, str]:
     """The header that shows the owner's token."""
     return {"Authorization": f"Bearer {session['token']}"}
+
+
+def is_paint(answer: Response) -> bool:
+    """Whether a response tells that strokes or a picture were taken."""
+    return "/layers" in answer.url and answer.request.method in ("POST", "PUT") and answer.ok
 
 
 def until(page: Page, expression: str, limit_s: float = ACTION_LIMIT_MS / 1000) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.page.desk import Desk, shoot, start_camera, state_of, take_reference, until
+from tests.page.desk import Desk, is_paint, shoot, start_camera, state_of, take_reference, until
 from tests.page.frames import chroma, grab_both, lips
 from tests.page.test_page import overflow
 from tests.page.test_paint import GREEN, canvas_colour, drag
@@ -19,7 +19,8 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 
 def make_up(page: Page, colour: str) -> None:
     """Lipstick of a colour on what is edited now."""
-    page.click("[data-preset=lipstick]")
+    if page.get_attribute("[data-preset=lipstick]", "aria-pressed") != "true":
+        page.click("[data-preset=lipstick]")
     page.wait_for_selector("[data-preset=lipstick][aria-pressed=true]")
     with page.expect_response(lambda answer: answer.url.endswith("/preset") and answer.ok):
         page.fill("#preset-colour", colour)
@@ -84,7 +85,7 @@ def test_two_looks_by_hot_key_an_older_keyframe_and_a_reload(desk: Desk) -> None
     page.wait_for_selector("#restore:enabled")
     shoot(page, "looks-paint-1440")
     page.fill("#brush-colour", "#00c83c")
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         drag(page, (0.1, 0.1), (0.2, 0.1))
     page.click("#close-paint")
     page.click(shot(page, 1))  # the older one: its lips become violet
@@ -187,7 +188,7 @@ def test_strokes_go_to_the_look_they_were_made_for(desk: Desk) -> None:
     page.fill("#brush-colour", "#00c83c")
     page.fill("#brush-opacity", "100")
     drag(page, (0.1, 0.1), (0.2, 0.1))
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         page.keyboard.press("1")
     page.wait_for_selector(f"{chip(page, 1)}[aria-pressed=true]")
     until(page, "document.getElementById('undo').disabled")

@@ -15,6 +15,7 @@ from tests.page.desk import (
     Desk,
     ask,
     bearer,
+    is_paint,
     notice,
     session_of,
     shoot,
@@ -82,7 +83,7 @@ def test_painting_by_keyboard(desk: Desk) -> None:
     page.wait_for_selector("#restore:enabled")
     page.focus("#canvas")
     page.keyboard.press("ArrowRight")
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         page.keyboard.press("Space")
         for _ in range(3):
             page.keyboard.press("Shift+ArrowDown")
@@ -131,7 +132,7 @@ def test_phone_width_has_no_horizontal_overflow(desk: Desk) -> None:
     assert overflow(page) == 0
     box = page.locator("#canvas").bounding_box()
     assert box is not None
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         page.touchscreen.tap(box["x"] + box["width"] / 3, box["y"] + box["height"] / 3)
     shoot(page, "phone-paint")
 
@@ -231,7 +232,7 @@ def test_wrong_files_are_refused_in_words(desk: Desk, tmp_path: Path) -> None:
     notice(page, "is not a picture this page takes")
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + b"broken" * 40)
-    with page.expect_response(lambda answer: answer.request.method == "PUT") as refused:
+    with page.expect_response(lambda answer: "/layers" in answer.url) as refused:
         page.set_input_files("#edit-file", broken)
     assert 400 <= refused.value.status < 500
     page.wait_for_selector("#status .notice[data-key=edit][data-level=error]")

@@ -7,7 +7,7 @@ import numpy as np
 from playwright.sync_api import Dialog, Page
 
 from correspondence import Image
-from tests.page.desk import Desk, ask, shoot, start_camera, state_of, take_reference, until
+from tests.page.desk import Desk, ask, is_paint, shoot, start_camera, state_of, take_reference, until
 
 GREEN = (0, 200, 60)
 SHAPE = (480, 640)  # (H, W) of the camera
@@ -99,10 +99,10 @@ def test_each_stroke_is_worn_at_once_and_the_eraser_restores(desk: Desk) -> None
     page = desk.open()
     open_easel(page)
     original = canvas_colour(page, 0.5, 0.5)
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(lambda answer: "/layers?" in answer.url and answer.ok):
         drag(page, (0.4, 0.5), (0.6, 0.5))
     page.click("label:has(input[name=tool][value=erase])")
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         drag(page, (0.5, 0.4), (0.5, 0.6))
     assert canvas_colour(page, 0.5, 0.5) == original
     assert canvas_colour(page, 0.42, 0.5) == GREEN
@@ -111,7 +111,7 @@ def test_each_stroke_is_worn_at_once_and_the_eraser_restores(desk: Desk) -> None
 
     page.click("label:has(input[name=tool][value=paint])")
     drag(page, (0.4, 0.2), (0.6, 0.2))
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(is_paint):
         page.reload()  # before the stroke is sent
     assert tuple(edit_png(page)[SHAPE[0] // 5, SHAPE[1] // 2]) == GREEN
 
@@ -139,7 +139,7 @@ def test_painting_goes_on_from_a_preset_and_a_new_reference_starts_afresh(desk: 
     page.click("#tab-paint")
     page.wait_for_selector("#restore:enabled")
     assert canvas_colour(page, 0.5, 0.1) == tuple(edit_png(page)[int(0.1 * SHAPE[0]), SHAPE[1] // 2])
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+    with page.expect_response(lambda answer: "/layers?" in answer.url and answer.ok):
         drag(page, (0.1, 0.1), (0.2, 0.1))
     set_brush(page)
     drag(page, (0.1, 0.9), (0.2, 0.9))
@@ -193,16 +193,22 @@ ARITHMETIC = """async () => {
   for (let x = 10; x < 30; x += 1) {
     brush.addCapsule(slow, width, height, { ...a, x }, { ...a, x: x + 1 }, 0.5);
   }
-  const out = picture(100), before = picture(100), reference = picture(7);
+  const [sheet, bare, below, reference, shown] = [0, 0, 100, 7, 0].map(picture);
   const box = { x0: 0, y0: 0, x1: width, y1: height };
   const ink = { tool: "paint", colour: [200, 0, 50], opacity: 0.5 };
-  brush.layStroke(out, before, reference, cover, width, box, ink);
   const middle = (10 * width + 20) * 4;
-  const painted = [...out.slice(middle, middle + 3)];
-  brush.layStroke(out, before, reference, cover, width, box, { ...ink, tool: "erase", opacity: 1 });
-  const erased = out[middle];
-  brush.layStroke(out, before, reference, cover, width, box, { ...ink, tool: "tint", opacity: 1 });
-  const [r, g, bl] = out.slice(middle, middle + 3);
+  const lay = (before, under, how) => {
+    brush.layStroke(sheet, before, under, reference, cover, width, box, { ...ink, ...how });
+    brush.laySheet(shown, under, sheet, width, box);
+    return [...shown.slice(middle, middle + 3)];
+  };
+  const painted = lay(bare, below, {});
+  const alpha = sheet[middle + 3];
+  const [erased] = lay(sheet.slice(), below, { tool: "erase", opacity: 1 });
+  lay(bare, reference, { opacity: 1 });
+  lay(sheet.slice(), reference, { tool: "erase", opacity: 1 });
+  const gone = sheet[middle + 3];
+  const [r, g, bl] = lay(bare, below, { tool: "tint", opacity: 1 });
   const history = new History(100);
   for (let i = 0; i < 5; i += 1) history.add({ before: new Uint8Array(20), after: new Uint8Array(20) });
   let steps = 0;
@@ -212,8 +218,8 @@ ARITHMETIC = """async () => {
     same: cover.every((value, at) => value === slow[at]),
     far: cover[25 * width + 20],
     outside: brush.addCapsule(cover, width, height, { ...a, x: -90 }, { ...a, x: -80 }, 0),
-    painted, erased, luma: 0.299 * r + 0.587 * g + 0.114 * bl, steps,
-    untouched: out[(25 * width + 20) * 4],
+    painted, alpha, erased, gone, luma: 0.299 * r + 0.587 * g + 0.114 * bl, steps,
+    untouched: shown[(25 * width + 20) * 4],
     colours: brush.toHex(brush.toRgb("#0a80ff")),
   };
 }"""
@@ -225,7 +231,9 @@ def test_brush_arithmetic(desk: Desk) -> None:
     assert found["same"], "coverage must not depend on how fast the hand was"
     assert (found["far"], found["untouched"], found["outside"]) == (0, 100, None)
     assert found["painted"] == [150, 50, 75]  # half of the way to the colour
-    assert found["erased"] == 7  # the reference
+    assert found["alpha"] in (127, 128)
+    assert found["erased"] == 7, "the reference, over what lies below"
+    assert found["gone"] == 0, "where nothing lies below, the paint goes"
     assert abs(found["luma"] - 100) < 1.5, "tint keeps the light"
     assert found["steps"] == 2, "history is bounded by memory: two steps of 40 bytes within 100"
     assert found["colours"] == "#0a80ff"

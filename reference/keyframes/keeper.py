@@ -6,6 +6,7 @@ It watches the coverage of each frame and tries, makes and switches keyframes be
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -176,7 +177,8 @@ class ReferenceKeeper:
         self._match_s += 0.1 * (match_s - self._match_s)
         if landmarks is None or new.seen is None:
             return
-        config, keyframe = self.config, self.held.worn.keyframe
+        config, keyframe, first = self.config, self.held.worn.keyframe, self.held.first.prepared.landmarks
+        self._lookout.see(landmarks, first, self._now_s)
         reach = radius_px(config.radius, landmarks, landmarks.image_size)
         sure = confidence_of(new.seen.log_b, reach)
         covered = coverage(sure, new.seen.mask, config.threshold)
@@ -187,7 +189,7 @@ class ReferenceKeeper:
         if self._lookout.ask(keyframe, landmarks, covered, self._now_s):
             start = keyframe.prepared.landmarks
             self._passing.note_covered(
-                frame, landmarks, self._now_s, covered, start, self.held.first.prepared.landmarks
+                frame, landmarks, self._now_s, covered, start, None if self._lookout.looks_down else first
             )
         self._lookout.decide(covered, self._now_s)
         self._act(frame, landmarks, match, covered)
@@ -196,9 +198,7 @@ class ReferenceKeeper:
         """Submits a job if one is due and none is running."""
         if self._passing.running or (self._job is not None and self._job.running):
             return
-        wanted = self._lookout.wanted(
-            landmarks, self.held.first.prepared.landmarks, covered, self._match_s, self._now_s
-        )
+        wanted = self._lookout.wanted(covered, self._match_s, self._now_s)
         if wanted is None:
             if self._job is None or self._job.over:  # a waiting job would lose its place
                 self._passing.go_on(self._now_s, covered, self._match_s)
@@ -218,7 +218,7 @@ class ReferenceKeeper:
             style=held.style,
             radius=config.radius,
             threshold=config.threshold,
-            refusal=config.refusal,
+            refusal=replace(config.refusal, eyes_open=0.0) if self._lookout.looks_down else config.refusal,
             fill=self._fill,
             enough=config.policy.min_coverage,
             sources=partial(held.sources, most=config.max_sources),

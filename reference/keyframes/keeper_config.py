@@ -32,6 +32,7 @@ class KeeperConfig:
     max_match_s: float = 0.06  # no new keyframe is made if a match takes longer than this on average
     pair_match_s: float = 0.0  # if a match takes less than this on average, the user's own keyframe is
     # matched beside a made one and gives the pixels it is sure of; 0: never
+    lids_s: float = 1.0  # eyes that are shut for longer look down: then a keyframe may show them so
     max_sources: int = 4  # largest number of earlier keyframes that a new one is drawn from
     passed_views: int = 2  # poorly covered views before a new keyframe that join the bank after it; 0: none.
     # The default is the number of frames in the middle of a quadrant grid, which fills their holes
@@ -46,6 +47,6 @@ class KeeperConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.fade_frames < 0 or self.max_sources < 1 or min(self.ask_every_s, self.home_s) < 0:
             raise ValueError("fade_frames, ask_every_s and home_s must be >= 0, max_sources >= 1")
-        for name in ("pair_match_s", "passed_views", "passed_wait_s"):
+        for name in ("pair_match_s", "lids_s", "passed_views", "passed_wait_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -38,6 +38,7 @@ class Lookout:
 
     Attributes:
         decision: the last frame's decision, for the log and the page.
+        looks_down: whether the eyes have been shut for longer than a blink takes.
     """
 
     def __init__(self, config: KeeperConfig, bank: Bank) -> None:
@@ -52,6 +53,22 @@ class Lookout:
         self._policy = KeyframePolicy(self._config.policy)
         self._asked_s = self._changed_s = -np.inf
         self._other = None
+        self._shut_s: float | None = None  # time since which the eyes are shut
+        self.looks_down = False
+
+    def see(self, landmarks: Landmarks, first: Landmarks | None, now_s: float) -> None:
+        """Notes at each frame whether the eyes are shut, and for how long.
+
+        Args:
+            landmarks: landmarks of the frame.
+            first: landmarks of the user's first keyframe; None without a face.
+            now_s: the frame's time, seconds.
+        """
+        if not eyes_shut(landmarks, first, self._config.refusal):
+            self._shut_s = None
+        elif self._shut_s is None:
+            self._shut_s = now_s
+        self.looks_down = self._shut_s is not None and now_s - self._shut_s > self._config.lids_s
 
     def switched(self, now_s: float) -> None:
         """Tells that another keyframe serves now."""
@@ -100,14 +117,10 @@ class Lookout:
         best = self._bank.best(landmarks, pinned=True)
         return best[0] if best is not None and best[1] >= self._config.home_coverage else None
 
-    def wanted(
-        self, landmarks: Landmarks, first: Landmarks | None, covered: float, match_s: float, now_s: float
-    ) -> Wanted | None:
+    def wanted(self, covered: float, match_s: float, now_s: float) -> Wanted | None:
         """Returns the job that follows from the last decision. It then counts as started.
 
         Args:
-            landmarks: landmarks of the frame.
-            first: landmarks of the user's first keyframe; None without a face.
             covered: covered share of the edit, [0, 1].
             match_s: average duration of a match, seconds.
             now_s: the frame's time, seconds.
@@ -131,7 +144,7 @@ class Lookout:
             wanted = Wanted(self._other[0], min(1.0, covered + config.policy.switch_gain), reason)
         elif not config.make:
             return None
-        elif eyes_shut(landmarks, first, config.refusal):  # until they open
+        elif self._shut_s is not None and not self.looks_down:  # a blink: until they open
             self.decision = replace(self.decision, action=Action.KEEP, reason=f"{reason}; but {SHUT}")
             return None
         else:

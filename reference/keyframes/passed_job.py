@@ -199,7 +199,8 @@ class Passing(PassedViews):
         Args:
             frame, landmarks, now_s, start: as in `note`.
             covered: covered share of the edit, [0, 1].
-            first: landmarks of the user's first keyframe; shut eyes are judged against them.
+            first: landmarks of the user's first keyframe; shut eyes are judged against them. None to accept
+                shut eyes.
         """
         if covered >= self._keeping.policy.recover:
             self.clear()

@@ -75,6 +75,18 @@ def test_a_keyframe_wanted_in_a_blink_is_made_as_soon_as_the_eyes_open(scene: Sc
     assert len(events(opened, KeyframeMade)) == 1
 
 
+def test_a_head_that_looks_down_gets_its_keyframe_though_the_lids_are_low(
+    scene: Scene, face: Landmarks
+) -> None:
+    down = Blinking(scene.frame(0), face)
+    propagator = turning(down)
+    results = play(propagator, down, [0] * 10 + [25] * 60)
+    first = next(n for n, r in enumerate(results) if any(isinstance(e, KeyframeMade) for e in r.events))
+    assert (first - 10) / FPS > KeeperConfig().lids_s, "a blink is waited for"
+    assert events(results, KeyframeRefused) == []
+    assert results[-1].coverage > results[first - 1].coverage
+
+
 def test_a_turn_makes_a_keyframe_and_turning_back_makes_none(scene: Scene) -> None:
     propagator = turning(scene)
     turned = play(propagator, scene, [0] * 10 + [25] * 40)

@@ -40,6 +40,8 @@ from reference.keyframes.keeper_config import KeeperConfig
 from reference.keyframes.keyframe import next_id
 from reference.keyframes.keyframe_info import KeyframeInfo
 from reference.keyframes.policy import Action, Decision
+from reference.looks.carry import Carried, carry
+from reference.looks.file import look_file, read_look_file
 from reference.looks.look import Look
 from reference.propagate.between import Between
 from reference.propagate.outfit import Outfit, UserKeyframe, Workshop
@@ -53,6 +55,7 @@ __all__ = [
     "Between",
     "CameraFound",
     "CameraLost",
+    "Carried",
     "CompositeConfig",
     "Composition",
     "Compositor",
@@ -83,8 +86,11 @@ __all__ = [
     "Workshop",
     "align_edited",
     "among",
+    "carry",
     "flatten",
+    "look_file",
     "next_id",
     "presets",
+    "read_look_file",
     "reference_score",
 ]

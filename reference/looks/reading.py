@@ -80,6 +80,8 @@ def decode_png(data: bytes, channels: int, most_pixels: int, name: str) -> npt.N
                 return np.array(opened, np.uint8)
     except EditError:
         raise
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise EditError(f"{name}: its pixels are too many") from error
     except BROKEN as error:
         raise EditError(f"{name}: it is damaged, or no PNG") from error
 

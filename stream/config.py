@@ -64,6 +64,7 @@ class ServerConfig:
         bitrate_bps: bit rate of the edited stream at its start, bits per second.
         demo: whether to open a session with the demo source at start and print its address.
         debug: whether to add the routes that stall a session on purpose, for measurements.
+        drain_s: how long live sessions may go on after SIGTERM, while no others are opened, seconds.
         connect_timeout_s: longest time from answer to media connection.
         silence_timeout_s: longest silence of a connected peer.
         lifetime_s: time after which a session without peers leaves memory. Without a store it ends then.
@@ -116,6 +117,7 @@ class ServerConfig:
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False
+    drain_s: float = 0.0
     connect_timeout_s: float = 10.0
     silence_timeout_s: float = 5.0
     lifetime_s: float = 1800.0
@@ -139,6 +141,7 @@ class ServerConfig:
         _within("bitrate_bps", self.bitrate_bps, 100_000, 50_000_000)
         for name in ("connect_timeout_s", "silence_timeout_s", "lifetime_s", "auto_reference_s"):
             _within(name, getattr(self, name), 0.1, 86_400.0)
+        _within("drain_s", self.drain_s, 0.0, 86_400.0)
         _within("upload_bytes", self.upload_bytes, 1_000, 1_000_000_000)
         _within("upload_pixels", self.upload_pixels, 1_000, 400_000_000)
         if self.token is not None and len(self.token) < 8:

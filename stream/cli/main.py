@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import io
-import logging
 import os
 import sys
 import traceback
@@ -13,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream import logs
 from stream.cli import camera, file_verbs, modules
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
@@ -77,9 +77,7 @@ def _parsed(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _run(args: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=args.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logs.configure(args.log_level, getattr(args, "log_format", "text"))
     try:
         run: Callable[[argparse.Namespace], int] = args.run
         check_device(getattr(args, "device", "cpu"))
@@ -157,6 +155,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
             osc_port=args.osc,
             osc_host=args.osc_host,
             bitrate_bps=args.bitrate,
+            drain_s=args.drain,
             demo=demo,
         )
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from stream.cli import network
 from stream.cli.shared_options import faces_option, mark_option, matcher_options, prompt_options
 from stream.config import MAX_LOAD, ServerConfig
+from stream.logs import FORMS
 from stream.storage.config import StorageConfig
 
 DEFAULT = ServerConfig()
@@ -17,6 +18,16 @@ STORED = StorageConfig(folder=Path())
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options. They stand in groups by topic, as `--help` shows them."""
     parser.set_defaults(log_level="info")
+    parser.add_argument(
+        "--log-format", choices=FORMS, default="text", help="log lines for people, or JSON with request ids"
+    )
+    parser.add_argument(
+        "--drain",
+        type=float,
+        default=DEFAULT.drain_s,
+        metavar="S",
+        help="at SIGTERM, let live sessions go on for so long, and open no others (default: end at once)",
+    )
     parser.add_argument("--host", default=DEFAULT.host, help="address to listen on, 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=DEFAULT.port, help="TCP port, 0 for any free one")
     network.options(parser)

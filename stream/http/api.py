@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from stream.errors import AuthError, ForbiddenError, NotFoundError, RequestError
+from stream.errors import ForbiddenError, NotFoundError, RequestError
 from stream.events import Message, serve_events
 from stream.http.base import (
-    CENSUS,
     LIMITS,
     SERVICES,
     STORE,
+    check_server_token,
     is_here,
     json_of,
     kept,
@@ -19,23 +19,21 @@ from stream.http.base import (
     session_of,
     token_of,
 )
+from stream.http.figures import add_figure_routes, check_open
 from stream.http.layers import add_layer_routes
 from stream.http.looks import add_look_routes, changed
 from stream.http.openapi import describe
 from stream.http.phone import add_phone_route
 from stream.http.prompt import add_prompt_routes
 from stream.http.recordings import add_recording_routes
-from stream.refused import refused
 from stream.session.session import Session
-from stream.session.store import same
 from stream.storage.keys import SHARED
 
 MAX_STALL_S = 30.0
-FILL_GAUGES = ("queued", "done", "failed", "dropped", "restarts", "retried")
 
 
 def add_routes(app: web.Application) -> None:
-    """Add every route below `/api`, and `/healthz` and `/metrics`."""
+    """Add every route below `/api`, and those of `stream.http.figures`."""
     one = "/api/sessions/{id}"
     app.add_routes(
         [
@@ -54,10 +52,9 @@ def add_routes(app: web.Application) -> None:
             web.get("/api/rooms/{room}", read_room),
             web.get("/api/server", about_server),
             web.get("/api/openapi.json", describe_interface),
-            web.get("/healthz", health),
-            web.get("/metrics", metrics),
         ]
     )
+    add_figure_routes(app)
     add_look_routes(app)
     add_layer_routes(app)
     add_prompt_routes(app)
@@ -69,20 +66,11 @@ def add_routes(app: web.Application) -> None:
 
 async def open_session(request: web.Request) -> web.Response:
     """Open a session. The answer holds its id, its tokens and its addresses."""
-    _check_server_token(request, "to open a session")
+    check_server_token(request, "to open a session")
+    check_open(request)
     request.app[LIMITS].open(request)
     session, token = await request.app[STORE].open()
     return web.json_response({**tickets(session, token), "storage": session.saver.describe()}, status=201)
-
-
-def _check_server_token(request: web.Request, why: str) -> None:
-    """Raise AuthError if the server has a token and the request does not carry it."""
-    wanted, given = request.app[SERVICES].config.token, token_of(request)
-    if wanted is not None and (given is None or not same(given, wanted)):
-        raise AuthError(
-            f"this server asks for its token {why}",
-            "it was set with --token; send Authorization: Bearer TOKEN",
-        )
 
 
 def tickets(session: Session, token: str) -> dict[str, str]:
@@ -281,35 +269,6 @@ async def about_server(request: web.Request) -> web.Response:
 async def describe_interface(request: web.Request) -> web.Response:
     """Read this description of the interface."""
     return web.json_response(describe(request.app, request.app[SERVICES].config))
-
-
-async def health(request: web.Request) -> web.Response:
-    """Report that the server is running, for load balancers."""
-    return web.json_response({"status": "ok", "sessions": len(request.app[STORE])})
-
-
-async def metrics(request: web.Request) -> web.Response:
-    """Read the server's figures as Prometheus text. They are sums over all sessions.
-
-    A server with a token requires it here too.
-    """
-    _check_server_token(request, "to show its figures")
-    sessions = request.app[STORE].sessions
-    gauges = {
-        "sessions": float(len(sessions)),
-        "publishers": float(sum(session.connections.publishing for session in sessions)),
-        "viewers": float(sum(session.connections.viewers for session in sessions)),
-        "processors_used": request.app[SERVICES].admission.used,
-        "frame_stretch": request.app[SERVICES].admission.stretch,
-        "sessions_held_back": float(request.app[SERVICES].admission.held_back),
-        "connections": float(request.app[CENSUS].total()) if CENSUS in request.app else 0.0,
-    }
-    filler = request.app[SERVICES].filler
-    if filler is not None:
-        status = filler.status()
-        gauges |= {f"fill_{name}": float(getattr(status, name)) for name in FILL_GAUGES}
-    text = request.app[SERVICES].registry.render(gauges) + refused.render()
-    return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 async def stall(request: web.Request) -> web.Response:

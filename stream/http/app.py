@@ -6,12 +6,14 @@ import stream.rtc.dtls  # noqa: F401  # first: it decides how the OpenSSL that a
 
 # isort: split
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -27,6 +29,7 @@ from stream.http.base import (
     HOSTS,
     LIMITS,
     SERVICES,
+    STOPPING,
     STORE,
     UPLOADS,
     Handler,
@@ -42,6 +45,7 @@ from stream.http.connections import BoundedRunner, Census
 from stream.http.hosts import Hosts
 from stream.http.limits import Limits
 from stream.http.phone import network_address, terminal_code
+from stream.http.requests import identified, name_answer
 from stream.http.tls import Tls, local_names, self_signed
 from stream.rtc import aiortc_patch, ice
 from stream.rtc.relay import refusals
@@ -55,6 +59,7 @@ logger = logging.getLogger(__name__)
 WEB = Path(__file__).parents[1] / "web"
 STOP_S = 5.0  # longest time from the signal to the end of the process
 CLOSE_S = 2.5  # part of it in which the sessions may close
+DRAIN_LOOK_S = 1.0
 MAX_UPLOADS = 12  # uploads at a time over all sessions; they hold at most 384 MB
 INTERRUPTED = 130  # exit code of a second Ctrl-C
 LOCAL_HOSTS = ("0.0.0.0", "::", "")
@@ -65,17 +70,19 @@ def create_app(services: Services) -> web.Application:
     aiortc_patch.install()
     ice.configure(services.config.udp_ports, services.config.public_address)
     app = web.Application(
-        middlewares=[errors_as_json, known_host, same_site, slow_guessing, waking],
+        middlewares=[identified, errors_as_json, known_host, same_site, slow_guessing, waking],
         client_max_size=services.config.upload_bytes,
     )
     app[SERVICES] = services
     app[HOSTS] = Hosts(services.config)
     app[LIMITS] = Limits(services.config)
+    app[STOPPING] = asyncio.Event()
     app[UPLOADS] = Room(MAX_UPLOADS, "uploads", "uploads_of_all")
     app.cleanup_ctx.append(_store)
     if services.config.osc_port is not None:
         app.cleanup_ctx.append(_osc)
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(name_answer)
     api.add_routes(app)
     signaling.add_routes(app)
     app.router.add_get("/", _page("index.html"))
@@ -224,13 +231,38 @@ async def run_until_stopped(
         besides = [asyncio.create_task(_check_relays(config))]
         if tls is not None:
             besides.append(asyncio.create_task(tls.watch()))
+            if not sys.stdin or not sys.stdin.isatty():  # at a terminal it means that the terminal is gone
+                _reload_at_hangup(tls)
         await stop.wait()
+        await _drain(app, stop, config.drain_s)
         for task in besides:
             task.cancel()
         stopping()
         logger.info("stopping")
     finally:
         await runner.cleanup()
+
+
+async def _drain(app: web.Application, stop: asyncio.Event, seconds: float) -> None:
+    """Open no more sessions, and wait until nobody is connected, for some seconds, or for another signal."""
+    app[STOPPING].set()
+    stop.clear()
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s and not stop.is_set():
+        busy = sum(session.connections.busy or session.connections.demo for session in app[STORE].sessions)
+        if not busy:
+            return
+        logger.info("stopping: %d sessions go on for up to %.0f s", busy, end_s - time.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(DRAIN_LOOK_S, max(end_s - time.monotonic(), 0.0)))
+
+
+def _reload_at_hangup(tls: Tls) -> None:
+    """Load the certificate again at SIGHUP, without waiting for the next look at its files."""
+    number = getattr(signal, "SIGHUP", None)
+    if number is not None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(number, lambda: loop.run_in_executor(None, tls.renew))
 
 
 def _warn(text: str) -> None:

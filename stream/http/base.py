@@ -29,7 +29,7 @@ from stream.refused import refused
 from stream.session.room import Room
 from stream.session.services import Services
 from stream.session.session import Session
-from stream.session.store import SessionStore
+from stream.session.store import SessionStore, same
 from stream.storage.keys import Right
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
 CENSUS: web.AppKey[Census] = web.AppKey("census", Census)
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 UPLOADS: web.AppKey[Room] = web.AppKey("uploads", Room)
 HOSTS: web.AppKey[Hosts] = web.AppKey("hosts", Hosts)
 JSON_BYTES = 64_000
@@ -95,6 +96,16 @@ async def kept(session: Session, status: int = 200, more: Mapping[str, object] |
     """
     await session.saver.saved()
     return web.json_response({**session.status.state(), **(more or {})}, status=status)
+
+
+def check_server_token(request: web.Request, why: str) -> None:
+    """Raise AuthError if the server has a token and the request does not carry it."""
+    wanted, given = request.app[SERVICES].config.token, token_of(request)
+    if wanted is not None and (given is None or not same(given, wanted)):
+        raise AuthError(
+            f"this server asks for its token {why}",
+            "it was set with --token; send Authorization: Bearer TOKEN",
+        )
 
 
 async def json_of(request: web.Request) -> dict[str, object]:
@@ -206,14 +217,14 @@ def _error(status: int, text: str, hint: str, headers: dict[str, str]) -> web.Re
 
 @web.middleware
 async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests that name another host than this server. `/healthz` answers any.
+    """Refuse requests that name another host than this server. `/healthz` and `/readyz` answer any.
 
     Raises:
         RequestError: the Host header is missing or unreadable.
         MisdirectedError: it names another host.
     """
     host = request.headers.get("Host", "")
-    if request.path != "/healthz" and not request.app[HOSTS].allows(host):
+    if request.path not in ("/healthz", "/readyz") and not request.app[HOSTS].allows(host):
         if host_name(host) is None:
             raise RequestError("the request has no Host header that names a server", "send one: Host: NAME")
         refused.note("unknown_host", host)

@@ -21,9 +21,9 @@ from stream.media.pictures import MIN_SIDE
 Json = dict[str, Any]
 VERSION = "1.0.0"
 LEFT_OUT = ("events", "stall")  # a WebSocket, and a route for measurements
-PATHS = ("/api/", "/healthz", "/metrics")
+PATHS = ("/api/", "/healthz", "/readyz", "/metrics")
 BY_WORDS = ("begin", "read", "cancel")  # described only if the server edits by words
-OPEN = ("list_presets", "about_server", "describe_interface", "health", "metrics")  # need no token
+OPEN = ("list_presets", "about_server", "describe_interface", "health", "ready", "metrics")  # need no token
 
 
 def _object(required: tuple[str, ...] = (), closed: bool = False, **properties: Any) -> Json:
@@ -144,6 +144,7 @@ _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, con
     "phone": (200, "application/json", _object(("url", "qr"), url=TEXT, qr=TEXT)),
     "about_server": (200, "application/json", _object(("storage",), storage=_maybe("object"))),
     "health": (200, "application/json", _object(("status", "sessions"), status=TEXT, sessions=WHOLE)),
+    "ready": (200, "application/json", _object(("status", "sessions"), status=TEXT, sessions=WHOLE)),
     "metrics": (200, "text/plain", TEXT),
     "describe_interface": (200, "application/json", {"type": "object"}),
     **{name: (200, "image/png", {}) for name in ("frame_png", "reference_png", "edit_png")},

@@ -30,6 +30,27 @@ HUNG_UP = "the client ended it"
 CLOSE_TIMEOUT_S = 5.0  # longest wait for a connection to close
 
 
+_CAUSES = (  # what a reason says -> its name in the figures
+    (HUNG_UP, "hung_up"),
+    ("the other side hung up", "hung_up"),
+    ("no media connection", "never_connected"),
+    ("no picture arrived", "silent"),
+    ("no sign of life", "silent"),
+    ("the connection failed", "failed"),
+    ("replaced it", "replaced"),
+    ("token was renewed", "token_renewed"),
+    ("could not be answered", "not_answered"),
+    ("the session ended", "session_ended"),
+    ("stopped sending", "stopped_sending"),
+    ("its video has", "too_large"),
+)
+
+
+def cause_of(reason: str) -> str:
+    """Return the name under which a connection's end is counted: one of a few, "other" at last."""
+    return next((name for said, name in _CAUSES if said in reason), "other")
+
+
 class Peer:
     """The connection of a publisher or a viewer.
 

@@ -18,7 +18,7 @@ from stream.metrics import SessionMetrics
 from stream.refused import refused
 from stream.rtc.audio import DelayedAudioTrack
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
-from stream.rtc.peer import HUNG_UP, Peer
+from stream.rtc.peer import HUNG_UP, Peer, cause_of
 from stream.rtc.receivers import end_reason
 from stream.rtc.relay import IceServer
 from stream.rtc.sound import Sound
@@ -240,6 +240,8 @@ class Connections:
         self._changed()
 
     async def _peer_closed(self, peer: Peer, reason: str) -> None:
+        labels = f'purpose="{peer.purpose}",cause="{cause_of(reason)}"'
+        self._services.registry.count("peers_closed", labels)
         self._ended[peer.id] = None
         while len(self._ended) > ENDED_KEPT:
             self._ended.pop(next(iter(self._ended)))

@@ -42,7 +42,8 @@ class BroadcastStats:
         replaced: number of pictures replaced by a newer one before they were encoded.
         viewer_drops: number of packets dropped for slow viewers.
         encode_s: CPU time of the last frame's conversion and encoding, seconds.
-        size: (H, W) of the pictures that are sent; smaller than the session's at a low bit rate.
+        shrunk: whether the pictures are sent smaller than they come, at a low bit rate.
+        size: (H, W) of the pictures that are sent.
         thinned: number of pictures left out at a low bit rate.
     """
 
@@ -54,6 +55,7 @@ class BroadcastStats:
     replaced: int
     viewer_drops: int
     encode_s: float
+    shrunk: bool
     size: tuple[int, int]
     thinned: int
 
@@ -141,6 +143,7 @@ class Broadcast:
             replaced=self._replaced,
             viewer_drops=self._left_drops + sum(track.dropped for track in self._tracks),
             encode_s=self._encode_s,
+            shrunk=self._ladder.step.share < 1,
             size=self._ladder.step.size(self._size),
             thinned=self._thinned,
         )

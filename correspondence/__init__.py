@@ -33,6 +33,9 @@ from correspondence.types import (
     Prepared,
     check_image,
 )
+from correspondence.version import version
+
+__version__ = version()
 
 __all__ = [
     "DETECT",
@@ -47,6 +50,7 @@ __all__ = [
     "MaybeLandmarks",
     "Prepared",
     "WeightsError",
+    "__version__",
     "check_image",
     "confidence",
     "detect_landmarks",

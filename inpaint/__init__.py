@@ -13,6 +13,7 @@ The sub-packages hold the parts: `classical` needs no network, `model` is the di
 applies it to holes and gaps, `training` trains it.
 """
 
+from correspondence import __version__
 from inpaint.classical.opencv import fill_classical
 from inpaint.fills.loading import load
 from inpaint.mask import dilate, feather, fill_delta, hole_box, match_boundary, paste
@@ -21,6 +22,7 @@ from inpaint.types import Fill, FillContext
 __all__ = [
     "Fill",
     "FillContext",
+    "__version__",
     "dilate",
     "feather",
     "fill_classical",

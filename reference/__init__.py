@@ -19,6 +19,7 @@ holds layers.
 """
 
 import reference.presets as presets
+from correspondence import __version__
 from reference.compose.composite import CompositeConfig, Composition, Compositor
 from reference.edits.align import Alignment, Placement, align_edited, flatten
 from reference.edits.edit import MODES, Edit, Mode
@@ -84,6 +85,7 @@ __all__ = [
     "StageError",
     "UserKeyframe",
     "Workshop",
+    "__version__",
     "align_edited",
     "among",
     "carry",

@@ -10,3 +10,12 @@ The sub-packages hold the parts: `cli` the command line, `http` the server, `ses
 models in processes of their own, `camera` the virtual camera without a server, `control` Open Sound
 Control, `web` the page.
 """
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`. It is looked up when it is asked for, because this package imports nothing."""
+    if name == "__version__":
+        from correspondence import __version__
+
+        return __version__
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

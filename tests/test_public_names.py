@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import textwrap
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,14 @@ def exported() -> list[str]:
 def test_exported_names_are_those_on_the_list() -> None:
     kept = NAMES.read_text().split("\n")[:-1]
     assert exported() == kept, "edit tests/public_names.txt too, and tell users in CHANGELOG.md"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_tells_its_version(package: str) -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        wanted = tomllib.load(file)["project"]["version"]
+    assert importlib.import_module(package).__version__ == wanted
+    assert not hasattr(importlib.import_module(package), "__verson__")
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Protocol
 
 from correspondence import (
@@ -88,6 +89,9 @@ class Propagator:
         tracker: landmark tracker for this stream alone; a `LandmarkTracker` when None.
         config: settings of fading, composition and references; the defaults when None.
         fill: invents the parts of the edit that no reference shows, in new keyframes; None leaves them live.
+
+    Raises:
+        TypeError: `edit` is something else.
     """
 
     def __init__(
@@ -98,6 +102,8 @@ class Propagator:
         config: PropagatorConfig | None = None,
         fill: KeyframeFill | None = None,
     ) -> None:
+        if edit is not None and not isinstance(edit, Edit):
+            raise TypeError(f"edit must be an Edit or None, got {type(edit).__name__}")
         self.config = config or PropagatorConfig()
         self._matcher = matcher or Matcher.load()
         self._tracker: Tracker = tracker or LandmarkTracker()
@@ -174,16 +180,18 @@ class Propagator:
 
         Args:
             frame: RGB uint8 (H, W, 3), any size; never written to.
-            now_s: time of the frame, seconds, growing from call to call.
+            now_s: time of the frame, seconds. One before the last means that the source started over.
 
         Returns:
             The edited frame, or the frame itself with the reason.
 
         Raises:
-            ValueError: a frame of another dtype or shape.
+            ValueError: a frame of another dtype or shape, or a time that is not a finite number.
             StageError: a stage failed; the frame should go out as it is. The next step starts afresh.
         """
         size = check_image(frame, "frame")
+        if not isfinite(now_s):
+            raise ValueError(f"now_s must be a time in seconds, got {now_s}")
         ready, settings = self._wearing
         step = Step(frame, now_s, {}, [])
         if ready is not self._last:

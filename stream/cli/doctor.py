@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 NEEDED = ("aiohttp", "aiortc", "av", "cv2", "mediapipe", "numpy", "skimage", "tqdm")
-OPTIONAL = {"torch": "gpu or train", "pyvirtualcam": "obs", "ray": "cluster", "matplotlib": "bench"}
+OPTIONAL = {  # package -> extras that bring it
+    "torch": "gpu, train, fill and prompt",
+    "diffusers": "gpu, train, fill and prompt",
+    "transformers": "prompt",
+    "timm": "gpu and train",
+    "pyvirtualcam": "obs",
+    "ray": "cluster",
+    "matplotlib": "bench and train",
+}
 CODECS = ("libx264", "libvpx", "libvpx-vp9", "libopus")
 OLDEST = (3, 11)
 
@@ -194,4 +202,8 @@ def _optional(package: str, extra: str) -> Finding:
     try:
         return Finding(package, True, version(package))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(package, None, f"not installed; only the extra {extra} needs it")
+        return Finding(
+            package,
+            None,
+            f"not installed; extra {extra}" if " " not in extra else f"not installed; extras {extra}",
+        )

@@ -49,7 +49,7 @@ class _ShowVersion(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help="show the version and leave")
 
     def __call__(self, parser: argparse.ArgumentParser, *parsed: object) -> None:
-        from stream.version import version
+        from correspondence.version import version
 
         print(f"livery {version()}")
         parser.exit()

@@ -293,3 +293,13 @@ def test_a_local_edit_is_matched_where_it_lands_only(
             assert isinstance(result.match, WindowMatch) == (expected == 2)
         propagator.close()
         assert len(wholes) == expected
+
+
+def test_what_is_no_edit_and_no_time_is_refused(astronaut: Image) -> None:
+    with pytest.raises(TypeError, match="edit must be an Edit or None, got str"):
+        Propagator("me.png")  # type: ignore[arg-type]
+    propagator = Propagator(matcher=Matcher.load("classical"))
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="now_s must be a time in seconds, got"):
+            propagator.step(astronaut, wrong)
+    propagator.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import platform
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 from stream.cli import doctor
 from stream.http.connections import MAX_CONNECTIONS
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -102,3 +106,19 @@ def test_a_data_folder_that_others_may_read_fails(monkeypatch: pytest.MonkeyPatc
     assert f"chmod 700 '{folder}'" in found.text
     monkeypatch.setattr(sys, "platform", "win32")  # where modes say nothing
     assert "as private as your profile" in doctor._data().text
+
+
+def test_extras_are_those_that_bring_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What doctor names is what pyproject.toml says."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        extras = tomllib.load(file)["project"]["optional-dependencies"]
+    for package, named in doctor.OPTIONAL.items():
+        bringing = {name for name, held in extras.items() if any(re.match(rf"{package}\b", h) for h in held)}
+        assert set(re.split(r", | and ", named)) == bringing - {"test"}, package
+    monkeypatch.setattr(doctor, "version", missing)
+    assert doctor._optional("ray", "cluster").text == "not installed; extra cluster"
+    assert doctor._optional("timm", "gpu and train").text == "not installed; extras gpu and train"
+
+
+def missing(name: str) -> str:
+    raise importlib.metadata.PackageNotFoundError(name)

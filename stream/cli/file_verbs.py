@@ -50,12 +50,13 @@ def _check_edit(args: argparse.Namespace) -> None:
 
     args.presets = [parse_preset(text) for text in args.preset]
     _sort_edited(args)
-    shown = args.edited is not None or bool(args.presets)
+    shown = args.edited is not None or bool(args.presets) or args.look is not None
     if shown == (args.prompt is not None):
         raise UsageError(
-            "give --edited, the edited frame, or --preset, what to draw on it, or both; or --prompt, the "
-            "words to edit it by"
+            "give --edited, the edited frame, or --preset, what to draw on it, or both; or --look, a look "
+            "file; or --prompt, the words to edit it by"
         )
+    _check_look(args)
     if args.prompt is not None and args.prompt_model is None:
         raise UsageError("--prompt needs --prompt-model: the folder of an InstructPix2Pix model, or its id")
     if args.prompt_controlnet is not None and args.prompt_model is None:
@@ -68,6 +69,21 @@ def _check_edit(args: argparse.Namespace) -> None:
         raise UsageError("--preset cannot go with --edited-end: draw the presets into both pictures")
     if args.output is None and not args.dry_run:
         raise UsageError("-o OUT is missing: where to write the clip (or --dry-run, to look first)")
+
+
+def _check_look(args: argparse.Namespace) -> None:
+    """Check the options of look files, and read the file once for all clips."""
+    if args.look is None:
+        if args.own_look:
+            raise UsageError("--own-look says whose the look of --look is, which is missing")
+        return
+    if args.edited is not None or args.edited_end is not None:
+        raise UsageError("--look cannot go with --edited or --edited-end: each says what is worn")
+    if args.own_look and args.reference != "auto":
+        raise UsageError("--own-look brings the look's own still, so leave out --reference")
+    from stream.offline.look_clip import read_look
+
+    args.worn = read_look(args.look, args.presets)
 
 
 def _sort_edited(args: argparse.Namespace) -> None:
@@ -133,7 +149,10 @@ def _edited(
     )
     with tempfile.TemporaryDirectory() as folder:
         edited, notes = args.edited, list[str]()
-        if args.prompt is not None or args.presets:
+        if args.look is not None:
+            mode = args.worn.mode if args.mode == "auto" else args.mode
+            config = replace(config, mode=mode, strength=args.strength * args.worn.strength)
+        if args.prompt is not None or args.presets or args.look is not None:
             from stream.offline.paths import check_inputs, check_paths
 
             inputs = (source, *([] if edited is None else [edited]))
@@ -155,6 +174,12 @@ def _dressed(
     args: argparse.Namespace, source: Path, folder: Path, stop: Callable[[], bool], progress: Progress
 ) -> tuple[int | Path, Path, list[str]]:
     """Return the reference of a clip, its edited picture, made by presets or by words, and notes on it."""
+    if args.look is not None:
+        from stream.offline.look_clip import edit_by_look, own_pictures
+
+        if args.own_look:
+            return *own_pictures(args.worn, folder), []
+        return edit_by_look(source, args.reference, args.worn, folder, stop, progress)
     if args.presets:
         from stream.offline.dressing import edit_by_presets
 

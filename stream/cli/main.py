@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream import logs
-from stream.cli import camera, file_verbs, modules
+from stream.cli import camera, file_verbs, look_verbs, modules
 from stream.cli.device import check_device
 from stream.cli.exits import FAILED, INTERRUPTED, OK, USAGE, UsageError
 from stream.cli.network import tls_value
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from stream.storage.config import StorageConfig
 
 QUIET = (  # verbs that hide the log lines of native libraries
-    *("serve", "demo", "camera", "edit", "reference", "smooth", "animate", "refine", "doctor"),
+    *("serve", "demo", "camera", "edit", "look", "reference", "smooth", "animate", "refine", "doctor"),
 )
-PATHS = ("-o", "--output", "--edited", "--edited-end", "--reference", "--report", "--drive")
+PATHS = ("-o", "--output", "--edited", "--edited-end", "--look", "--reference", "--report", "--drive")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -212,6 +212,7 @@ RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "camera": camera.run,
     "edit": file_verbs.edit,
+    "look": look_verbs.run,
     "reference": file_verbs.reference,
     "smooth": file_verbs.smooth,
     "animate": file_verbs.animate,

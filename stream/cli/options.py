@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from stream.cli import camera, serve_options
+from stream.cli import camera, look_verbs, serve_options
 from stream.cli.shared_options import (
     DEVICES,
     MODES,
@@ -87,6 +87,8 @@ def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
     _camera_options(verb("camera", "Wear a look in a virtual camera, without browser or server."))
     _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))
     _reference_options(verb("reference", "Save the frame of a clip that is best to edit."))
+    look = verb("look", "Make a look file from a still, or tell what one holds.")
+    look_verbs.options(look)
     _smooth_options(verb("smooth", "Turn jump cuts of a clip into short motions."))
     _animate_options(verb("animate", "Move a still portrait as the face in a video moves."))
     _refine_options(verb("refine", "Make what a recording's refined half still lacks."))
@@ -120,7 +122,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="the edited frame: PNG, JPEG or WebP; N= says which frame it was, from 0. Given again, the same "
         "edit of further frames, each with N=, as of a turned head",
     )
-    camera.preset_option(parser)
+    look_verbs.edit_options(parser)
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     prompt_options(parser, "with --prompt:")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=OUTPUT)

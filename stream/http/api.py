@@ -21,6 +21,7 @@ from stream.http.base import (
 )
 from stream.http.figures import add_figure_routes, check_open
 from stream.http.layers import add_layer_routes
+from stream.http.look_files import add_look_file_routes
 from stream.http.looks import add_look_routes, changed
 from stream.http.openapi import describe
 from stream.http.phone import add_phone_route
@@ -57,6 +58,7 @@ def add_routes(app: web.Application) -> None:
     add_figure_routes(app)
     add_look_routes(app)
     add_layer_routes(app)
+    add_look_file_routes(app)
     add_prompt_routes(app)
     add_phone_route(app)
     add_recording_routes(app)

@@ -15,6 +15,7 @@ from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, presets
 from reference.looks.layers import Kind
 from stream.config import ServerConfig
+from stream.http.look_files import TYPE as LOOK_FILE
 from stream.looks.look import MAX_NAME, Overlay
 from stream.media.pictures import MIN_SIDE
 
@@ -86,6 +87,7 @@ _STATE: Json = _object(
     viewers=WHOLE,
     note=_maybe("string"),
     warning=_maybe("string"),
+    left=_list(TEXT),
     prompt=_maybe("object"),
     virtual_camera=_maybe("string"),
     storage=_maybe("object"),
@@ -117,6 +119,7 @@ _BODIES: dict[str, Json] = {  # by handler: content type -> schema
         )
     },
     "add_layer": {_PICTURE: _BINARY},
+    "import_look": {LOOK_FILE: _BINARY},
     "repaint_layer": {_PICTURE: _BINARY},
     "change_layer": {
         "application/json": _object(closed=True, shown=FLAG, strength=SHARE, colour=COLOUR, place=WHOLE)
@@ -129,12 +132,14 @@ _BODIES: dict[str, Json] = {  # by handler: content type -> schema
 }  # fmt: skip
 _REQUIRED = (  # need their body
     *("put_edit", "wear_preset", "rename_look", "feed_virtual_camera", "begin"),
-    *("add_layer", "repaint_layer", "change_layer"),
+    *("add_layer", "repaint_layer", "change_layer", "import_look"),
 )
 _STATES = "#/components/schemas/State"
 _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, content type, schema
     "open_session": (201, "application/json", _object(tuple(_SESSION), **_SESSION)),
     "end_session": (204, None, {}),
+    "import_look": (201, "application/json", {"$ref": _STATES}),
+    "export_look": (200, LOOK_FILE, {}),
     "add_layer": (201, "application/json", {"$ref": _STATES}),
     "create_look": (201, "application/json", {"$ref": _STATES}),
     "begin": (202, "application/json", {"$ref": _STATES}),
@@ -159,6 +164,7 @@ _QUERIES: dict[str, Json] = {
     "edit_png": {"version": TEXT},
     "put_edit": {"mode": {"enum": list(MODES)}, "look": WHOLE, "keyframe": WHOLE},
     "remove_edit": {"look": WHOLE},
+    "import_look": {"own": {"enum": ["true", "false"]}},
     "add_layer": {"kind": {"enum": ["paint", "picture"]}, "look": WHOLE, "keyframe": WHOLE},
     **{name: {"look": WHOLE, "keyframe": WHOLE} for name in _OF_LAYERS},
 }

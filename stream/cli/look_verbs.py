@@ -1,0 +1,87 @@
+"""The verb `look`: makes a look file, or tells what one holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from stream.cli.camera import preset_option
+from stream.cli.exits import OK, UsageError
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    preset_option(parser)
+    parser.add_argument(
+        "source", type=Path, metavar="IN", help="a still (PNG, JPEG or WebP), or a look file to look into"
+    )
+    parser.add_argument("--edited", type=Path, metavar="PICTURE", help="an edited copy of the still")
+    parser.add_argument("--name", default=None, help="the look's name (default: the output's)")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the whole look, 0 to 1")
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the look file to write, *.livery")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+
+def edit_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `edit` for presets and look files."""
+    preset_option(parser)
+    parser.add_argument(
+        "--look", type=Path, metavar="FILE", help="wear this look file (*.livery); --preset adds to it"
+    )
+    parser.add_argument(
+        "--own-look",
+        action="store_true",
+        help="the look was made of this person: its hair and backdrop, too",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make a look file from a still, or print what a look file holds."""
+    from reference.looks.file import SUFFIX
+
+    if args.source.suffix == SUFFIX:
+        if args.output is not None or args.edited is not None or args.preset:
+            raise UsageError(f"{args.source} is a look file already; give a still to make one of")
+        _tell(args.source)
+        return OK
+    if args.output is None or args.output.suffix != SUFFIX:
+        raise UsageError(f"-o OUT{SUFFIX} is missing: the look file to write")
+    if args.edited is None and not args.preset:
+        raise UsageError("give --preset, what to draw on the still, or --edited, an edited copy, or both")
+    _make(args)
+    return OK
+
+
+def _tell(path: Path) -> None:
+    from stream.offline.look_clip import read_look
+
+    look = read_look(path)
+    height, width = look.still.shape[:2]
+    print(f"{path}: “{look.name}”, {width}x{height}, {look.mode}, strength {look.strength:g}")
+    for number, layer in enumerate(look.layers, 1):
+        print(f"  {number}. {layer.title}, {layer.strength:.0%}{'' if layer.shown else ', hidden'}")
+
+
+def _make(args: argparse.Namespace) -> None:
+    from reference import EditError, Look, look_file
+    from stream.looks.choice import parse_preset
+    from stream.media.probe import MediaError
+    from stream.offline.paths import check_inputs, check_output, check_writable
+    from stream.offline.references import over, read_picture
+
+    choices = [parse_preset(text) for text in args.preset]
+    check_inputs((args.source, *(() if args.edited is None else (args.edited,))))
+    check_output(args.output, args.overwrite)
+    check_writable(args.output)
+    still = read_picture(args.source).image
+    try:
+        look = Look(still, name=args.name or args.output.stem[:40], strength=args.strength)
+        if args.edited is not None:
+            look = look.picture(over(read_picture(args.edited), still))
+        for choice in choices:
+            look = look.preset(choice.name, choice.colour, choice.strength)
+        data = look_file([look])
+    except EditError as exc:
+        raise MediaError(f"{args.source}: {exc}") from exc
+    args.output.write_bytes(data)
+    print(f"{args.output}: {len(look.layers)} layers, {len(data) / 1e6:.1f} MB")

@@ -237,6 +237,17 @@ export class SessionApi {
     return this.#edit("DELETE", `/looks/${look}`);
   }
 
+  /** A look as a file to keep or share. */
+  lookFile(look) {
+    return this.#blob(`/looks/${look}/file`);
+  }
+
+  /** A look file as a further look, `own`: on its own stills, else carried to the reference's face. */
+  importLook(file, own) {
+    const how = { body: file, type: "application/vnd.livery+zip", timeout_ms: 60000 };
+    return this.#edit("POST", `/looks/import?own=${own}`, how);
+  }
+
   wearLook(look) {
     return this.#call("POST", `/looks/${look}/wear`);
   }

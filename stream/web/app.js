@@ -3,6 +3,7 @@
 import { ApiError, createSession, listPresets, SessionApi, ticketsOf } from "./api.js";
 import { setUpDeck } from "./deck.js";
 import { setUpEdit } from "./edit.js";
+import { setUpExchange } from "./exchange.js";
 import { setUpFigures } from "./figures.js";
 import { setUpKeeping } from "./keep.js";
 import { setUpKeys } from "./keys.js";
@@ -322,7 +323,7 @@ setUpSharing(page, (session) => {
 });
 setUpKeeping(page, endSession, setUpRecording(page).list);
 const { upload } = setUpReference(page);
-setUpEdit(page, upload);
+setUpEdit(page, upload, setUpExchange(page));
 setUpPresets(page);
 setUpLayers(page);
 setUpWords(page);

@@ -1,5 +1,6 @@
 /** The edit panel: its tabs, uploads of edited pictures, and controls common to all edits. */
 
+import { isLookFile } from "./exchange.js";
 import { createThumb, refuseFile } from "./reference.js";
 import { latest } from "./state.js";
 
@@ -60,13 +61,18 @@ function setUpDrop(onFile) {
 /**
  * @param {object} page store, status
  * @param {function(File): Promise<void>} uploadReference takes a dropped picture where there is no reference yet
+ * @param {function(File): void} importLook takes a dropped look file
  */
-export function setUpEdit({ store, status }, uploadReference) {
+export function setUpEdit({ store, status }, uploadReference, importLook) {
   const byId = (id) => document.getElementById(id);
   const showThumb = createThumb(byId("edit-thumb"), "edit", store);
   setUpTabs(store);
 
   const upload = async (file) => {
+    if (isLookFile(file)) {
+      importLook(file);
+      return;
+    }
     const refused = refuseFile(file);
     if (refused) {
       status.fail("edit", ...refused);

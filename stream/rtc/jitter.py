@@ -18,10 +18,14 @@ from aiortc.utils import uint16_add, uint16_gt, uint32_add
 
 HISTORY = 2048  # packets kept to reorder and to answer NACKs: 0.8 MB and 8 s at 2.5 Mb/s
 RESET_GAP = 3000  # a larger jump of the sequence number is a new start (RFC 3550, A.1: MAX_DROPOUT)
-PLI_AFTER_S = 0.3  # age of a hole at which a key frame is requested, and time between two requests
+PLI_AFTER_S = 0.3  # age of a hole at which a key frame is requested
+PLI_MOST_S = 1.2  # time between two requests: `PLI_AFTER_S`, doubled each time up to this
 AUDIO_WAIT = 3  # number of later packets that end the wait for a missing one; 60 ms of Opus
 MAX_TRIES = 10  # most NACKs for one packet
-RETRY_RTT = 1.25  # time between two NACKs for one packet, in round trips
+RETRY_RTT = 1.25  # time from the first NACK for one packet to the second, in round trips
+BACK_OFF = 1.5  # each further one comes this many times later: on a full path repeats only lengthen the queue
+OVERTAKEN_S = 0.06  # most time that a packet is given which others may have overtaken
+OVERTAKEN_UP_S, OVERTAKEN_DOWN_S = 0.005, 0.0005  # change of that time after a needless NACK, a needed one
 
 H264_START = b"\x00\x00\x01"
 VP8_START = b"\x9d\x01\x2a"
@@ -88,7 +92,7 @@ class VideoBuffer:
         self._reach = 0  # one past the last packet of the unbroken sequence that begins there
         self._begun = False
         self._hole_since_s: float | None = None
-        self._asked_at_s = float("-inf")
+        self._asked_at_s, self._ask_gap_s = float("-inf"), PLI_AFTER_S
         self._keyframe_only = False  # whether the following frames refer to a frame that was given up
         self._trust_marker = True
         self._last_end: tuple[int, int] | None = None  # (next sequence number, timestamp) of a marked frame
@@ -198,8 +202,13 @@ class VideoBuffer:
         elif self._hole_since_s is None:
             self._hole_since_s = now_s
         old = self._hole_since_s is not None and now_s - self._hole_since_s >= PLI_AFTER_S
-        if not (old or self._keyframe_only) or now_s - self._asked_at_s < PLI_AFTER_S:
+        if not (old or self._keyframe_only):
+            self._ask_gap_s = PLI_AFTER_S
             return False
+        if now_s - self._asked_at_s < self._ask_gap_s:
+            return False
+        if now_s - self._asked_at_s < 2 * PLI_MOST_S:  # a slow path needs its time for a key frame
+            self._ask_gap_s = min(2 * self._ask_gap_s, PLI_MOST_S)
         self._asked_at_s = now_s
         return True
 
@@ -235,16 +244,17 @@ class AudioBuffer:
 
 @dataclass(slots=True)
 class _Missing:
-    first_s: float
-    last_s: float
+    asked_s: float
+    next_s: float
     tries: int
 
 
 class NackGenerator:
-    """Finds missing packets and decides when to ask for them: every 1.25 round trips, at most ten times.
+    """Finds missing packets and decides when to ask for them: after 1.25 round trips, then ever later.
 
     aiortc's receiver calls `add` for each packet. If that returns True, it sends a NACK for `missing`.
-    The round trip is measured from the time until a first NACK is answered.
+    The round trip is measured from the time until a first NACK is answered. A packet that arrives twice was
+    asked for in vain, since it was only overtaken: packets then get more time before they are asked for.
 
     Args:
         clock: returns the time in seconds.
@@ -255,6 +265,7 @@ class NackGenerator:
         self.rtt_s = 0.1  # first guess
         self.missing: list[int] = []  # sequence numbers to ask for now
         self.given_up = 0
+        self.overtaken_s = 0.0  # time that a missing packet is given before the first NACK
         self._clock = clock
         self._holes: dict[int, _Missing] = {}
         self._measured = False
@@ -271,11 +282,14 @@ class NackGenerator:
         if uint16_gt(sequence, self.max_seq):
             at = uint16_add(self.max_seq, 1)
             while at != sequence:
-                self._holes[at] = _Missing(now_s, float("-inf"), 0)
+                self._holes[at] = _Missing(0.0, now_s + self.overtaken_s, 0)
                 at = uint16_add(at, 1)
             self.max_seq = sequence
-        elif (found := self._holes.pop(sequence, None)) is not None and found.tries:
-            self._measure(now_s - found.first_s)
+        elif (found := self._holes.pop(sequence, None)) is None:
+            self.overtaken_s = min(self.overtaken_s + OVERTAKEN_UP_S, OVERTAKEN_S)
+        elif found.tries:
+            self.overtaken_s = max(self.overtaken_s - OVERTAKEN_DOWN_S, 0.0)
+            self._measure(now_s - found.asked_s)
         if not self._holes:
             return False
         self.missing = self._due(now_s)
@@ -283,21 +297,23 @@ class NackGenerator:
 
     def _measure(self, sample_s: float) -> None:
         sample_s = min(max(sample_s, 0.005), 1.0)
-        self.rtt_s = sample_s if not self._measured else 0.875 * self.rtt_s + 0.125 * sample_s
+        fresh = 0.125 if self._measured and sample_s < self.rtt_s else 0.5 if self._measured else 1.0
+        self.rtt_s += fresh * (sample_s - self.rtt_s)  # up quickly: too short a time asks again in vain
         self._measured = True
 
     def _due(self, now_s: float) -> list[int]:
         """Sequence numbers to ask for now. Those asked for ten times or out of reach are given up."""
         due = []
         for sequence, hole in list(self._holes.items()):
-            if now_s - hole.last_s < RETRY_RTT * self.rtt_s:
+            if now_s < hole.next_s:
                 continue
             out_of_reach = uint16_add(self.max_seq or 0, -sequence) >= HISTORY
             if hole.tries >= MAX_TRIES or out_of_reach:
                 del self._holes[sequence]
                 self.given_up += 1
                 continue
+            hole.asked_s = hole.asked_s if hole.tries else now_s
+            hole.next_s = now_s + RETRY_RTT * self.rtt_s * BACK_OFF**hole.tries
             hole.tries += 1
-            hole.last_s = now_s
             due.append(sequence)
         return due

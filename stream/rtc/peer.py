@@ -23,6 +23,7 @@ from stream.refused import refused
 from stream.rtc.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
 from stream.rtc.relay import IceServer
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
+from stream.rtc.transport_wide import without_feedback
 
 logger = logging.getLogger(__name__)
 
@@ -98,8 +99,9 @@ class Peer:
             OfferError: the offer is readable but cannot be answered.
         """
         self._offer = offer
+        sdp = without_feedback(offer.sdp) if self.purpose == "publish" else offer.sdp
         try:
-            await self.connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
             await self.connection.setLocalDescription()
         except (ValueError, InvalidStateError, InternalError, OperationError) as exc:
             raise OfferError(f"the offer cannot be answered: {exc}") from exc

@@ -18,7 +18,7 @@ from stream.colour.frames import to_frame
 from stream.congestion.feedback import URI
 from stream.refused import refused
 from stream.rtc import aiortc_patch
-from tests.stream.rig import new_peer, until
+from tests.stream.rig import new_peer, serving, until
 
 NONSENSE = bytes.fromhex("8fcd0005 0000000000000000 0000ffff00000000 60000000")  # a reserved symbol
 AGREED = f"a=extmap:5 {URI}"
@@ -116,6 +116,21 @@ async def test_peers_without_the_extension_are_left_alone() -> None:
     assert "transport-cc" not in far.localDescription.sdp
     await near.close()
     await far.close()
+
+
+async def test_viewers_report_arrivals_and_publishers_are_told_a_rate() -> None:
+    async with serving() as server:
+        client = await server.open()
+        for kind, direction, agreed in (("whip", "sendonly", False), ("whep", "recvonly", True)):
+            peer = new_peer()
+            peer.addTransceiver("video", direction=direction)
+            await peer.setLocalDescription(await peer.createOffer())
+            assert URI in peer.localDescription.sdp
+            status, answer, _ = await client.signal(kind, peer.localDescription.sdp)
+            assert status == 201
+            assert (URI in answer) is ("transport-cc" in answer) is agreed
+            assert "goog-remb" in answer
+            await peer.close()
 
 
 async def test_a_report_that_is_nonsense_is_counted_and_changes_nothing() -> None:

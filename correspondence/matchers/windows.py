@@ -20,8 +20,8 @@ from correspondence.matchers.choice import CHOICE, EVIDENCE
 from correspondence.types import Box, Landmarks, Match, Patch, Prepared
 
 EVERY = 8  # frames between two flows of the whole frame
-MARGIN = 16  # margin of a new window around what is needed, cells
-LEAST_MARGIN = 8  # least margin of a window that is kept, cells
+MARGIN = 8  # margin of a new window around what is needed, cells
+LEAST_MARGIN = 4  # least margin of a window that is kept, cells
 STEP = 2 * EVIDENCE  # windows begin and end at multiples of this, cells
 LEAST_SIDE = 64  # least side of a window, cells, since flow begins on a coarser scale
 MOST = 0.75  # largest share of the grid that a window may take; beyond it the whole region is matched

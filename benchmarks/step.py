@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 
 from benchmarks.common import metadata, percentiles, portraits_dir, print_table, read_clip, write_results
+from benchmarks.matching import areas
+from benchmarks.matching.areas import clarity, widescreen
 from correspondence import Image, Matcher, detect_landmarks
 from reference import Edit, Propagator, PropagatorConfig, presets
 
@@ -17,14 +19,6 @@ STAGES = ("landmarks", "match", "composite")
 FURTHER = "faces"  # the stage of the further faces: match and composition
 PEOPLE = ("lp_d6", "liax_7", "smirk_s")  # val clips that stand side by side in the table of faces
 LEAST_SEEN = 0.9  # share of the frames in which everybody must wear the edit
-
-
-def widescreen(frame: Image, size: tuple[int, int] = (720, 1280)) -> Image:
-    """Place a square picture in the middle of a wide one. The borders are continued by reflection."""
-    height, width = size
-    square = cv2.resize(frame, (height, height), interpolation=cv2.INTER_CUBIC)
-    left = (width - height) // 2
-    return cv2.copyMakeBorder(square, 0, 0, left, width - height - left, cv2.BORDER_REFLECT_101)
 
 
 def edits_of(reference: Image) -> dict[str, Image]:
@@ -36,12 +30,11 @@ def edits_of(reference: Image) -> dict[str, Image]:
     landmarks = detect_landmarks(reference)
     if landmarks is None:
         raise ValueError("no face was found in the clip's first frame")
-    clarity = cv2.addWeighted(reference, 1.6, cv2.GaussianBlur(reference, (0, 0), 6), -0.6, 0)
     return {
         "lipstick": presets.apply("lipstick", reference, landmarks),
         "tiger": presets.apply("tiger", reference, landmarks),
         "warm tone": presets.apply("warm", reference, landmarks),
-        "clarity, whole picture": clarity,
+        "clarity, whole picture": clarity(reference),
     }
 
 
@@ -114,6 +107,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", default="lp_d6", help="val clip (default %(default)s)")
     parser.add_argument("--frames", type=int, default=120, help="measured frames (default %(default)s)")
     parser.add_argument("--faces", action="store_true", help="measure one, two and three people instead")
+    parser.add_argument("--areas", action="store_true", help="measure edits of 1 to 100 %% of three sizes")
+    parser.add_argument(
+        "--beside", nargs=2, metavar=("PYTHON", "FOLDER"), default=[],
+        help="with --areas: another checkout, step by step in turn, and the interpreter with its packages",
+    )  # fmt: skip
     parser.add_argument("--matchers", nargs="*", default=["classical", "auto"], help="default classical auto")
 
 
@@ -134,6 +132,8 @@ def measure_faces(args: argparse.Namespace) -> list[dict[str, str | float]]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table and write JSON. Returns 0."""
+    if args.areas:
+        return _run_areas(args)
     if args.faces:
         results = measure_faces(args)
         columns = ["matcher", "people", *STAGES, FURTHER, "step", "cpu", "step ratio", "cpu ratio"]
@@ -150,4 +150,14 @@ def run(args: argparse.Namespace) -> int:
     print("ms a frame at 1280 x 720, medians")
     print_table(columns, [[row[c] for c in columns] for row in results])
     write_results("step-faces" if args.faces else "step", results, metadata(vars(args)))
+    return 0
+
+
+def _run_areas(args: argparse.Namespace) -> int:
+    clip = read_clip(portraits_dir() / "val" / f"{args.clip}.mp4", min(args.frames, 60))
+    results = areas.table(clip, args.frames, args.beside)
+    columns = list(results[0])
+    print("ms a frame, medians; the classical matcher")
+    print_table(columns, [[row[c] for c in columns] for row in results])
+    write_results("step-areas", results, metadata(vars(args)))
     return 0

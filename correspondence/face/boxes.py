@@ -74,7 +74,9 @@ def _shrink(image: Image) -> Image:
         return np.ascontiguousarray(image)
     ratio = LONGEST_SIDE / longest
     size = (max(1, round(image.shape[1] * ratio)), max(1, round(image.shape[0] * ratio)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # down to half size bilinear reading skips no pixel, and takes a quarter of the area mean's time
+    how = cv2.INTER_LINEAR if ratio >= 0.5 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
 
 
 def detect_boxes(detector: FaceDetector, image: Image) -> list[FaceBox]:

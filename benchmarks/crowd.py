@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +107,21 @@ async def measure(origin: str, most: int, settle_s: float) -> list[list[str | fl
     return rows
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="livery bench crowd", description=__doc__)
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `livery bench crowd`."""
     parser.add_argument("--most", type=int, default=6, help=f"sessions to try, at most {MOST_SESSIONS}")
     parser.add_argument("--settle", type=float, default=22.0, help="seconds from an arrival to the figures")
     parser.add_argument("--max-load", default="0.95", help="the server's; 0 refuses nobody")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print the table. Returns 0.
+
+    Raises:
+        ValueError: --most is out of range.
+    """
     if not 1 <= args.most <= MOST_SESSIONS:
-        parser.error(f"--most must lie in [1, {MOST_SESSIONS}], got {args.most}")
+        raise ValueError(f"--most must lie in [1, {MOST_SESSIONS}], got {args.most}")
     arguments = ["server.py", "--port", "0", "--no-store", "--max-load", args.max_load]
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -125,7 +130,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = asyncio.run(measure(origin, args.most, args.settle))
     print_table(["the next one", "in place", "p50 ms", "p95 ms", "fps"], rows)
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -17,6 +17,7 @@ from stream.cli.options import PREVIEW_S
 if TYPE_CHECKING:
     from stream.offline.report import EditReport
 
+CHOSEN = "the best frame of the clip"  # why a frame was edited that nobody named
 LOOKING = 0.2  # share of the progress bar for finding a clip's reference, [0, 1]
 Progress = Callable[[str, int, int], None]
 
@@ -160,7 +161,7 @@ def _edited(
             if output is not None:
                 check_paths(inputs, output, args.overwrite)
             at, edited, notes = _dressed(args, source, Path(folder), stop, progress)
-            config = replace(config, reference=at)
+            config = replace(config, reference=at, why=config.why if args.reference == at else CHOSEN)
         more = {"edited_end": args.edited_end, "further": args.further, "stop": stop, "progress": progress}
         if output is None or args.dry_run:
             report = try_edit(source, edited, output, config, **more)

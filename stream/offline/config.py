@@ -20,6 +20,7 @@ class FileConfig:
             one that the edited picture resembles, or a picture file.
         reference_end: number of the frame that was edited for the end, or "auto" for the frame that its
             picture resembles most. With a picture for the end, "auto" means the same for `reference`.
+        why: why that frame is the reference, if its number is given, for the report.
         mode, strength: see `reference.Edit`.
         matcher, device: see `correspondence.Matcher.load`. With `fill`, "auto" means the thorough matcher,
             since the fill takes time for each frame anyway.
@@ -40,6 +41,7 @@ class FileConfig:
 
     reference: int | Path | str = "auto"
     reference_end: int | Path | str = "auto"
+    why: str = "as asked"
     mode: Mode = "auto"
     strength: float = 1.0
     matcher: str = "auto"

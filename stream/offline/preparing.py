@@ -217,5 +217,5 @@ def _references(
     if config.reference == "auto":
         return [pick_reference(info, pictures[0], stop, seen)]
     if isinstance(config.reference, int):
-        return [frame_at(info, config.reference)]
+        return [frame_at(info, config.reference, config.why)]
     return [picture_reference(Path(config.reference), info)]

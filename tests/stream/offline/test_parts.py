@@ -235,3 +235,13 @@ def test_a_dry_run_checks_parts_and_layers(clip: Path, edited: Path, tmp_path: P
     assert report.frames == 0
     with pytest.raises(MediaError, match="holds no transparency"):
         try_edit(clip, edited, tmp_path / "out.mp4", replace(CLASSICAL, layer=True))
+
+
+def test_a_frame_that_nobody_named_is_not_called_asked_for(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["edit", str(clip), "--preset", "warm", "--matcher", "classical", "-o", str(tmp_path / "out.mp4")]
+    assert main([*argv, "--from", "0.9"]) == 0
+    assert "the best frame of the clip" in capsys.readouterr().out
+    assert main([*argv, "--from", "0.9", "--reference", "3", "--overwrite"]) == 0
+    assert "frame 3 (0.12 s), as asked" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Ready edits drawn from the face's landmarks: make-up, face paint, a warm tone."""
+"""Ready edits: make-up and face paint drawn by landmarks, tones of films, backdrops."""
 
 from __future__ import annotations
 
@@ -9,30 +9,41 @@ from typing import Any
 import numpy as np
 
 from correspondence import Float, Image, Landmarks, check_image
+from reference.compose.person import PersonDetector, outline
 from reference.errors import EditError
-from reference.painters import makeup, paint
+from reference.painters import behind, films, makeup, paint, skin
 from reference.painters.drawing import Canvas, Rgb, crop, parse_colour
 
 Painter = Callable[[Float, Canvas, Rgb], Float]
+Tone = Callable[[Float, Rgb], Float]
+Behind = Callable[[Float, Float, Rgb], Float]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One ready edit.
+    """One ready edit. Exactly one of `painter`, `tone` and `behind` draws it at full strength.
 
     Attributes:
         name: its identifier, one of `NAMES`.
         title: its name for users.
+        group: heading under which it is listed, one of `GROUPS`.
         colour: default colour, "#rrggbb".
         strength: default strength, [0, 1].
-        painter: draws the edit at full strength on a crop of the face; None recolours the whole picture.
+        painter: draws it on a crop of the face.
+        tone: recolours the whole picture.
+        behind: changes what is behind the person.
+        coloured: whether its colour can be chosen. The others take no notice of it.
     """
 
     name: str
     title: str
+    group: str
     colour: str
     strength: float
-    painter: Painter | None
+    painter: Painter | None = None
+    tone: Tone | None = None
+    behind: Behind | None = None
+    coloured: bool = True
 
     @property
     def needs_face(self) -> bool:
@@ -40,30 +51,53 @@ class Preset:
         return self.painter is not None
 
 
+LIPS, EYES, SKIN, PAINT, FILM, BEHIND = "Lips and teeth", "Eyes", "Skin", "Face paint", "Film", "Backdrop"
+GROUPS = (LIPS, EYES, SKIN, PAINT, FILM, BEHIND)
+_GREY = "#808080"
 _PRESETS = (
-    Preset("lipstick", "Lipstick", "#b3122e", 0.85, makeup.lipstick),
-    Preset("blush", "Blush", "#e0566f", 0.7, makeup.blush),
-    Preset("eyeshadow", "Eyeshadow", "#6d3fa8", 0.8, makeup.eyeshadow),
-    Preset("eyeliner", "Eyeliner", "#14100f", 0.9, makeup.eyeliner),
-    Preset("brows", "Brows", "#4a2e1f", 0.8, makeup.brows),
-    Preset("contour", "Contour", "#a8704f", 0.7, makeup.contour),
-    Preset("freckles", "Freckles", "#8a4f2c", 0.8, makeup.freckles),
-    Preset("tiger", "Tiger face paint", "#f08a1c", 0.9, paint.tiger),
-    Preset("warpaint", "War paint", "#1f4fbf", 0.9, paint.warpaint),
-    Preset("clown", "Clown", "#d81e2c", 0.95, paint.clown),
-    Preset("warm", "Warm tone", "#ff9a3c", 0.6, None),
+    Preset("lipstick", "Lipstick", LIPS, "#b3122e", 0.85, makeup.lipstick),
+    Preset("lip_liner", "Lip liner", LIPS, "#7a2e35", 0.6, skin.lip_liner),
+    Preset("gloss", "Gloss", LIPS, "#d86a78", 0.8, skin.gloss),
+    Preset("teeth", "White teeth", LIPS, _GREY, 0.8, skin.teeth, coloured=False),
+    Preset("eyeshadow", "Eyeshadow", EYES, "#6d3fa8", 0.8, makeup.eyeshadow),
+    Preset("eyeliner", "Eyeliner", EYES, "#14100f", 0.9, makeup.eyeliner),
+    Preset("lashes", "Lashes", EYES, "#15100e", 0.9, skin.lashes),
+    Preset("brows", "Brows", EYES, "#4a2e1f", 0.8, makeup.brows),
+    Preset("eye_white", "Clear eyes", EYES, _GREY, 0.7, skin.eye_white, coloured=False),
+    Preset("smooth", "Smooth skin", SKIN, _GREY, 0.7, skin.smooth, coloured=False),
+    Preset("even", "Even tone", SKIN, _GREY, 0.7, skin.even, coloured=False),
+    Preset("under_eye", "Under-eyes", SKIN, _GREY, 0.8, skin.under_eye, coloured=False),
+    Preset("blush", "Blush", SKIN, "#e0566f", 0.7, makeup.blush),
+    Preset("contour", "Contour", SKIN, "#a8704f", 0.7, makeup.contour),
+    Preset("highlighter", "Highlighter", SKIN, "#ffe6c8", 0.7, skin.highlighter),
+    Preset("freckles", "Freckles", SKIN, "#8a4f2c", 0.8, makeup.freckles),
+    Preset("beard", "Beard shadow", SKIN, "#4a4442", 0.6, skin.beard),
+    Preset("tiger", "Tiger face paint", PAINT, "#f08a1c", 0.9, paint.tiger),
+    Preset("warpaint", "War paint", PAINT, "#1f4fbf", 0.9, paint.warpaint),
+    Preset("clown", "Clown", PAINT, "#d81e2c", 0.95, paint.clown),
+    Preset("warm", "Warm tone", FILM, "#ff9a3c", 0.6, tone=makeup.warm),
+    Preset("cool", "Cool tone", FILM, "#4a86c8", 0.6, tone=films.cool),
+    Preset("vivid", "Vivid", FILM, _GREY, 0.7, tone=films.vivid, coloured=False),
+    Preset("cinema", "Cinema", FILM, "#1f8a94", 0.8, tone=films.cinema),
+    Preset("faded", "Faded print", FILM, "#5a6f8a", 0.8, tone=films.faded),
+    Preset("mono", "Black and white", FILM, _GREY, 1.0, tone=films.mono),
+    Preset("sepia", "Sepia", FILM, "#a8743c", 0.9, tone=films.sepia),
+    Preset("backdrop_blur", "Blurred backdrop", BEHIND, _GREY, 1.0, behind=behind.blurred, coloured=False),
+    Preset("backdrop", "Coloured backdrop", BEHIND, "#5f7f8c", 1.0, behind=behind.coloured),
 )
 _BY_NAME = {preset.name: preset for preset in _PRESETS}
 NAMES: tuple[str, ...] = tuple(_BY_NAME)
 
 
 def describe() -> list[dict[str, Any]]:
-    """Lists all presets for a menu: name, title, colour ("#rrggbb"), strength in [0, 1] and needs_face."""
+    """Lists all presets for a menu, group by group: the plain values of `Preset`, and needs_face."""
     return [
         {
             "name": preset.name,
             "title": preset.title,
+            "group": preset.group,
             "colour": preset.colour,
+            "coloured": preset.coloured,
             "strength": preset.strength,
             "needs_face": preset.needs_face,
         }
@@ -125,8 +159,11 @@ def apply(
     if not 0.0 <= amount <= 1.0:
         raise EditError(f"strength must be in [0, 1], got {amount}")
     rgb = check(name, preset.colour if colour is None else colour)
-    if preset.painter is None:
-        return _mixed(reference, makeup.warm(reference.astype(np.float32), rgb), amount)
+    if preset.tone is not None:
+        return _mixed(reference, preset.tone(reference.astype(np.float32), rgb), amount)
+    if preset.behind is not None:
+        return _mixed(reference, preset.behind(reference.astype(np.float32), _person(reference), rgb), amount)
+    assert preset.painter is not None
     if landmarks is None:
         raise EditError(f"{preset.title} is drawn on a face, but the reference shows none; take another one")
     if landmarks.image_size != size:
@@ -137,6 +174,15 @@ def apply(
     edited = reference.copy()
     edited[y0:y1, x0:x1] = _mixed(reference[y0:y1, x0:x1], preset.painter(before, canvas, rgb), amount)
     return edited
+
+
+def _person(picture: Image) -> Float:
+    """Share of the person in each pixel, float32 (H, W), [0, 1]."""
+    detector = PersonDetector()
+    try:
+        return outline(detector(picture, 0.0).mask, picture)
+    finally:
+        detector.close()
 
 
 def _mixed(before: Image, after: Float, amount: float) -> Image:

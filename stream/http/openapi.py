@@ -93,8 +93,8 @@ _STATE: Json = _object(
     storage=_maybe("object"),
 )
 _PRESET: Json = _object(
-    ("name", "title", "colour", "strength", "needs_face"),
-    name=TEXT, title=TEXT, colour=COLOUR, strength=SHARE, needs_face=FLAG,
+    ("name", "title", "group", "colour", "coloured", "strength", "needs_face"),
+    name=TEXT, title=TEXT, group=TEXT, colour=COLOUR, coloured=FLAG, strength=SHARE, needs_face=FLAG,
 )  # fmt: skip
 _ICE: Json = _object(("urls",), urls=TEXT, username=TEXT, credential=TEXT)
 _WORDS: Json = {

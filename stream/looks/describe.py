@@ -7,7 +7,7 @@ import time
 import cv2
 
 from correspondence import Image, Landmarks
-from reference import KeyframeInfo
+from reference import KeyframeInfo, presets
 from reference.looks.layers import Layer, PresetLayer
 from stream.events import Message
 from stream.looks.look import Look, LookKeyframe, ReferencePicture
@@ -82,6 +82,7 @@ def _edit(edited: LookKeyframe) -> Message:
 
 def _layer(layer: Layer) -> Message:
     preset = layer if isinstance(layer, PresetLayer) else None
+    coloured = preset is not None and presets.find(preset.name).coloured
     return {
         "id": layer.id,
         "version": layer.version,
@@ -90,7 +91,7 @@ def _layer(layer: Layer) -> Message:
         "shown": layer.shown,
         "strength": layer.strength,
         "preset": preset and preset.name,
-        "colour": preset and preset.colour,
+        "colour": preset.colour if preset is not None and coloured else None,
     }
 
 

@@ -1,14 +1,22 @@
 /** The palette of presets: one button each, then its colour and intensity. */
 
-import { debounce, latest } from "./state.js";
+import { debounce, latest, recall, remember } from "./state.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SWATCHES = ["#b3122d", "#d6336c", "#c2553a", "#7a3b2e", "#5b4bb5", "#1f7a8c", "#3f7d3a", "#e0a526"];
 
 /** The coloured part of a preset button's icon, by a word in the preset's name. */
 const PARTS = [
+  [/backdrop/, "M4 4h24v24H4zM16 5C11.5 5 8.5 8.5 8.5 14.5 8.5 21 11.5 27 16 27s7.5-6 7.5-12.500C23.5 8.5 20.5 5 16 5z"],
+  [/mono|sepia|faded|cinema|vivid|cool/, "M16 4C11 4 7.5 8 7.5 14.5 7.5 22 11 28 16 28z"],
+  [/teeth/, "M12.5 22.800h7c-.5 2.2-6.5 2.2-7 0z"],
+  [/under_eye/, "M9.5 16c1.2 1.5 3.6 1.5 4.8 0-.6 2.3-4.2 2.3-4.8 0zM17.7 16c1.2 1.5 3.6 1.5 4.8 0-.6 2.3-4.2 2.3-4.8 0z"],
+  [/lashes|eye_white/, "M9 14c1-2.2 4-2.2 5 0-1 1.6-4 1.6-5 0zM18 14c1-2.2 4-2.2 5 0-1 1.6-4 1.6-5 0z"],
+  [/beard/, "M8.5 19c1.5 1.5 3 1.8 4.5 1.3 2-.7 4-.7 6 0 1.5.5 3 .2 4.5-1.300C22.5 24.5 20 28 16 28s-6.5-3.5-7.5-9z"],
+  [/smooth|even/, "M16 4C11 4 7.5 8 7.5 14.5 7.5 22 11 28 16 28s8.5-6 8.5-13.500C24.5 8 21 4 16 4z"],
+  [/highlight/, "M8.8 17.500l4.2-1.7-.3 1.300zM23.2 17.500l-4.2-1.7.3 1.300zM15.5 10h1v8h-1z"],
   [/clown/, "M8.5 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM17.9 14a2.8 2.8 0 1 1 5.6 0a2.8 2.8 0 1 1-5.6 0zM13.8 18.6a2.2 2.2 0 1 1 4.4 0a2.2 2.2 0 1 1-4.4 0zM10.5 22.8h11c-1.2 4-9.8 4-11 0z"],
-  [/lip|mouth/, "M11 23.5c2-1.6 3.5-1.8 5-.9 1.5-.9 3-.7 5 .9-1.5 3-8.5 3-10 0z"],
+  [/lip|mouth|gloss/, "M11 23.5c2-1.6 3.5-1.8 5-.9 1.5-.9 3-.7 5 .9-1.5 3-8.5 3-10 0z"],
   [/blush|cheek|rouge/, "M9 19a2.4 2.4 0 1 1 4.8 0a2.4 2.4 0 1 1-4.8 0zM18.2 19a2.4 2.4 0 1 1 4.8 0a2.4 2.4 0 1 1-4.8 0z"],
   [/liner/, "M8.6 14.4c1-2 4.4-2 5.9.1l-.5.6c-1.5-1.2-3.6-1.2-5.2-.1l-1.3-.9zM23.4 14.4c-1-2-4.4-2-5.9.1l.5.6c1.5-1.2 3.6-1.2 5.2-.1l1.3-.9z"],
   [/shadow|lid|eye(?!brow)/, "M8.5 14c1-3.2 5-3.2 6 0zM17.5 14c1-3.2 5-3.2 6 0z"],
@@ -69,6 +77,20 @@ function presetButton(preset, onClick) {
   return button;
 }
 
+/** A group of presets under its heading, which folds. */
+function presetGroup(name, buttons) {
+  const group = document.createElement("details");
+  group.open = recall(`group.${name}`, true);
+  group.addEventListener("toggle", () => remember(`group.${name}`, group.open));
+  const heading = document.createElement("summary");
+  heading.textContent = name;
+  const grid = document.createElement("div");
+  grid.className = "palette";
+  grid.append(...buttons);
+  group.append(heading, grid);
+  return group;
+}
+
 /** The presets worn, as layers by name. */
 const wornIn = (state) => new Map((state?.layers ?? []).filter(({ preset }) => preset).map((layer) => [layer.preset, layer]));
 
@@ -125,7 +147,9 @@ export function setUpPresets({ store, status }) {
       const button = presetButton(preset, () => toggle(preset));
       offers.set(preset.name, { ...preset, button });
     }
-    byId("palette").replaceChildren(...[...offers.values()].map(({ button }) => button));
+    const groups = new Map(); // by heading: its buttons
+    for (const { group, button } of offers.values()) groups.set(group, [...(groups.get(group) ?? []), button]);
+    byId("palette").replaceChildren(...[...groups].map(([name, buttons]) => presetGroup(name, buttons)));
   });
 
   store.watch(["presets", "state"], ({ state }) => {
@@ -135,8 +159,8 @@ export function setUpPresets({ store, status }) {
     if (!offers.has(chosen)) return;
     const layer = worn.get(chosen);
     if (document.activeElement !== colour) {
-      keepColour(chosen, layer.colour);
-      colour.value = layer.colour;
+      if (layer.colour) keepColour(chosen, layer.colour);
+      colour.value = offers.get(chosen).colour;
     }
     const amount = layer.strength;
     if (document.activeElement !== strength) strength.value = String(Math.round(amount * 100));
@@ -150,7 +174,8 @@ function showOffers(offers, state, worn, chosen) {
     offer.button.setAttribute("aria-pressed", String(worn.has(offer.name)));
   }
   document.getElementById("preset-note").textContent = presetNote(state);
-  const { title } = offers.get(chosen) ?? {};
+  const { title, coloured } = offers.get(chosen) ?? {};
+  document.getElementById("preset-colours").hidden = !coloured;
   document.getElementById("preset-controls").hidden = !title;
   document.getElementById("preset-controls").setAttribute("aria-label", title ? `Of ${title}` : "");
   document.getElementById("preset-chosen").textContent = title ?? "";

@@ -21,6 +21,16 @@ WHERE = {
     "eyeshadow": (EYES, 0.12),
     "eyeliner": (EYES, 0.08),
     "brows": (BROWS, 0.05),
+    "lip_liner": ((parts.OUTER_LIPS,), 0.03),
+    "gloss": ((parts.OUTER_LIPS,), 0.03),
+    "teeth": ((parts.INNER_LIPS,), 0.01),
+    "eye_white": (EYES, 0.01),
+    "lashes": (EYES, 0.07),
+    "smooth": ((parts.FACE_OVAL,), 0.06),
+    "even": ((parts.FACE_OVAL,), 0.06),
+    "under_eye": ((parts.FACE_OVAL,), 0.0),
+    "highlighter": ((parts.FACE_OVAL,), 0.05),
+    "beard": ((parts.FACE_OVAL,), 0.08),
     "contour": ((parts.FACE_OVAL,), 0.06),
     "freckles": ((parts.FACE_OVAL,), 0.0),
     "tiger": ((parts.FACE_OVAL,), 0.06),
@@ -41,7 +51,8 @@ def region(face: Landmarks, name: str) -> np.ndarray[tuple[int, ...], np.dtype[n
 def test_the_menu_names_every_preset() -> None:
     entries = presets.describe()
     assert tuple(entry["name"] for entry in entries) == presets.NAMES
-    assert len(entries) >= 8
+    assert len(entries) >= 24
+    assert list(dict.fromkeys(entry["group"] for entry in entries)) == list(presets.GROUPS)
     for entry in entries:
         assert len(parse_colour(entry["colour"])) == 3
         assert 0 < entry["strength"] <= 1
@@ -102,6 +113,93 @@ def test_lipstick_keeps_the_texture(astronaut: Image, face: Landmarks) -> None:
     assert np.corrcoef(before, after)[0, 1] > 0.7
 
 
+def band(image: Image, low: float, high: float) -> np.ndarray:
+    """Detail between two scales, pixels."""
+    soft = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma) for sigma in (low, high)]
+    return soft[0] - soft[1]
+
+
+def test_smooth_skin_loses_blotches_and_keeps_pores_and_hair(astronaut: Image, face: Landmarks) -> None:
+    large = cv2.resize(astronaut, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    marks = Landmarks(np.asarray(3 * face.points, np.float32), (1536, 1536))
+    rng = np.random.default_rng(5)
+    grain = rng.normal(0, 6, large.shape[:2]).astype(np.float32)  # pores
+    spots = cv2.GaussianBlur(rng.normal(0, 1, large.shape[:2]).astype(np.float32), (0, 0), 6) * 90
+    skin = np.clip(large + (grain + spots)[..., None], 0, 255).astype(np.uint8)
+    edited = presets.apply("smooth", skin, marks, strength=1.0)
+    cheek = np.rint(marks.points[50, :2]).astype(int)
+    cut = np.s_[cheek[1] - 25 : cheek[1] + 25, cheek[0] - 25 : cheek[0] + 25]
+    pores = [band(each, 0.5, 1.2)[cut].std() for each in (skin, edited)]
+    blotches = [band(each, 4, 12)[cut].std() for each in (skin, edited)]
+    assert pores[1] > 0.8 * pores[0]
+    assert blotches[1] < 0.75 * blotches[0]
+    plain = presets.apply("smooth", astronaut, face, strength=1.0)
+    brow = np.rint(face.points[105, :2]).astype(int)
+    assert np.abs(plain[brow[1], brow[0]].astype(int) - astronaut[brow[1], brow[0]]).max() <= 6
+
+
+def test_even_tone_brings_a_red_patch_to_the_skin(astronaut: Image, face: Landmarks) -> None:
+    centre = np.rint(face.points[280, :2]).astype(int)
+    spot = np.zeros(astronaut.shape[:2], np.float32)
+    cv2.circle(spot, centre.tolist(), 6, 1, -1)
+    spot = cv2.GaussianBlur(spot, (0, 0), 2)[..., None]
+    red = np.clip(astronaut + spot * (18, -14, -14), 0, 255).astype(np.uint8)
+    edited = presets.apply("even", red, face, strength=1.0)
+
+    def redness(image: Image) -> float:
+        patch = image[centre[1] - 3 : centre[1] + 4, centre[0] - 3 : centre[0] + 4].astype(float)
+        return float((patch[..., 0] - patch[..., 1]).mean())
+
+    assert redness(edited) - redness(astronaut) < 0.6 * (redness(red) - redness(astronaut))
+
+
+def test_teeth_and_eyes_get_whiter_and_lips_and_irises_stay(astronaut: Image, face: Landmarks) -> None:
+    edited = presets.apply("teeth", astronaut, face, strength=1.0)
+    at = np.rint((face.points[13, :2] + face.points[14, :2]) / 2).astype(int)
+    cut = np.s_[at[1] - 2 : at[1] + 3, at[0] - 6 : at[0] + 7]
+
+    def colourfulness(image: Image) -> float:
+        return float((image[cut].max(axis=2).astype(int) - image[cut].min(axis=2)).mean())
+
+    assert colourfulness(edited) < 0.6 * colourfulness(astronaut)
+    assert edited[cut].mean() > astronaut[cut].mean()
+    iris = np.rint(face.points[468, :2]).astype(int)
+    clear = presets.apply("eye_white", astronaut, face, strength=1.0)
+    assert np.abs(clear[iris[1], iris[0]].astype(int) - astronaut[iris[1], iris[0]]).max() <= 2
+
+
+def test_under_eyes_are_lifted_and_never_darkened(astronaut: Image, face: Landmarks) -> None:
+    edited = presets.apply("under_eye", astronaut, face, strength=1.0).astype(int)
+    light = np.array([0.299, 0.587, 0.114])
+    change = (edited - astronaut) @ light
+    assert change.min() > -3
+    assert change.max() > 4
+
+
+@pytest.mark.parametrize("name", [each["name"] for each in presets.describe() if each["group"] == "Film"])
+def test_films_map_colours_and_not_places(astronaut: Image, name: str) -> None:
+    edited = presets.apply(name, astronaut, None)
+    turned = presets.apply(name, np.ascontiguousarray(astronaut[::-1]), None)
+    np.testing.assert_array_equal(edited[::-1], turned)
+    assert np.abs(edited.astype(int) - astronaut).mean() > 3
+    grey = np.linspace(0, 255, 256).astype(np.uint8)
+    ramp = presets.apply(name, np.repeat(np.repeat(grey[None, :, None], 20, 0), 3, 2), None)
+    assert (np.diff(ramp[0].astype(int).sum(axis=1)) >= -3).all(), "light stays light and dark stays dark"
+
+
+def test_backdrops_leave_the_person(astronaut: Image, face: Landmarks) -> None:
+    nose, corner = np.rint(face.points[4, :2]).astype(int), (30, 470)  # (row, column) of the wall
+    for name in ("backdrop", "backdrop_blur"):
+        edited = presets.apply(name, astronaut, None, strength=1.0)
+        about = np.s_[nose[1] - 15 : nose[1] + 15, nose[0] - 15 : nose[0] + 15]
+        assert np.abs(edited[about].astype(int) - astronaut[about]).max() <= 2
+    paper = presets.apply("backdrop", astronaut, None, "#2040ff", 1.0)
+    assert paper[corner][2] > paper[corner][0] + 80
+    flag = np.s_[20:220, 5:60]  # stripes
+    soft = presets.apply("backdrop_blur", astronaut, None)
+    assert band(soft, 0.5, 3)[flag].std() < 0.4 * band(astronaut, 0.5, 3)[flag].std()
+
+
 def test_freckles_move_with_the_face(astronaut: Image, face: Landmarks) -> None:
     plain = np.full_like(astronaut, 180)
     here = presets.apply("freckles", plain, face)
@@ -116,7 +214,7 @@ def test_the_warm_tone_needs_no_face_and_warms(astronaut: Image) -> None:
 
 
 def test_wrong_requests_are_named(astronaut: Image, face: Landmarks) -> None:
-    with pytest.raises(EditError, match=r"lipstick, blush.*'moustache'"):
+    with pytest.raises(EditError, match=r"lipstick, lip_liner.*'moustache'"):
         presets.apply("moustache", astronaut, face)
     with pytest.raises(EditError, match="#b3122e, got 'red'"):
         presets.apply("lipstick", astronaut, face, colour="red")

@@ -67,13 +67,20 @@ def percentiles(values: Iterable[float], wanted: Sequence[float] = (50, 95, 99))
     return {f"p{p:g}": float(np.percentile(held, p)) if held.size else float("nan") for p in wanted}
 
 
+def commit(folder: Path) -> str:
+    """Name the commit of a checkout, with "-dirty" if files differ; "unknown" if it is none."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        git = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return git.stdout.strip() or "unknown"
+
+
 def metadata(options: dict[str, Any] | None = None) -> dict[str, Any]:
     """Commit, versions, processor and options of a run."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     return {
-        "commit": git.stdout.strip() or "unknown",
+        "commit": commit(ROOT),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "packages": {name: v for name in PACKAGES if (v := _version(name))},

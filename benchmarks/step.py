@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from benchmarks.common import metadata, percentiles, portraits_dir, print_table, read_clip, write_results
+from benchmarks.common import (
+    commit,
+    metadata,
+    percentiles,
+    portraits_dir,
+    print_table,
+    read_clip,
+    write_results,
+)
 from benchmarks.matching import areas
 from benchmarks.matching.areas import clarity, widescreen
 from correspondence import Image, Matcher, detect_landmarks
@@ -159,5 +168,7 @@ def _run_areas(args: argparse.Namespace) -> int:
     columns = list(results[0])
     print("ms a frame, medians; the classical matcher")
     print_table(columns, [[row[c] for c in columns] for row in results])
-    write_results("step-areas", results, metadata(vars(args)))
+    about = metadata({name: value for name, value in vars(args).items() if name != "beside"})
+    about["beside"] = commit(Path(args.beside[1])) if args.beside else None  # no path
+    write_results("step-areas", results, about)
     return 0

@@ -78,7 +78,9 @@ export class Live {
   /** The server can be heard again: one that was restarted knows nothing of the connection from before. */
   recover() {
     const { state, source } = this.store.values;
-    if (source === "camera" && !state?.publishing) this.#publish?.renew();
+    if (source !== "camera" || state?.publishing) return;
+    this.#publish?.renew();
+    this.#view?.renew();
   }
 
   async startDemo() {
@@ -152,7 +154,8 @@ export class Live {
       this.store.set({ source: state?.demo ? "demo" : elsewhere });
     }
     if (this.#isForgotten()) setTimeout(() => this.#isForgotten() && this.#publish?.renew(), FORGOTTEN_MS);
-    const wanted = api !== null && !ending && Boolean(state?.publishing || state?.demo);
+    const kept = source === "camera" && this.#view; // what the session told may be older than our new connection
+    const wanted = api !== null && !ending && Boolean(state?.publishing || state?.demo || kept);
     if (wanted && !this.#view) this.#openView(api);
     else if (!wanted && this.#view) this.#closeView();
   }

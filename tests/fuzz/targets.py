@@ -38,6 +38,7 @@ TARGETS = {
     "control": Target(texts.run_control, lambda: mutated(texts.CONTROL, 16_000)),
     "request": Target(requests.run_request, lambda: mutated(requests.corpus(), 60_000), requests.close),
     "upload": Target(texts.run_picture, lambda: mutated(texts.pictures(), 60_000)),
+    "look file": Target(texts.run_look_file, lambda: mutated(texts.look_files(), 60_000)),
     "recording": Target(texts.run_journal, lambda: mutated(texts.journals(), 20_000), texts.close),
     "clip": Target(texts.run_clip, lambda: mutated(texts.clips(), 60_000), texts.close, 3.0),
 }

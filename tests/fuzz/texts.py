@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tempfile
+import zipfile
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InternalError, InvalidStateError, OperationError
 from PIL import Image as Pillow
 
+from reference import EditError, Look, look_file, read_look_file
 from stream.errors import SignalingError, UploadError
 from stream.events import _receive
 from stream.http.api import PageControl
@@ -178,6 +180,34 @@ def run_picture(data: bytes) -> None:
         return
     assert picture.image.shape[0] * picture.image.shape[1] <= MAX_PIXELS
     assert picture.image.dtype == np.uint8
+
+
+def look_files() -> list[bytes]:
+    """Look files: packed and plain, and a manifest alone."""
+    still = np.asarray(Pillow.effect_noise((40, 30), 60).convert("RGB"))
+    edited, rgba = still[::-1].copy(), np.dstack([still, still[..., 0]])
+    whole = look_file([Look(still, None).preset("warm").paint(rgba, 0.5).picture(edited)])
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    found = [whole]
+    for names in (tuple(entries), ("manifest.json",)):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                archive.writestr(name, entries[name])
+        found.append(out.getvalue())
+    return found
+
+
+def run_look_file(data: bytes) -> None:
+    """A look file; what is taken has layers of its still's size."""
+    try:
+        looks = read_look_file(data)
+    except EditError:
+        return
+    for look in looks:
+        for layer in look.layers:
+            assert layer.pixels is None or layer.pixels.shape[:2] == look.still.shape[:2]
 
 
 def journals() -> list[bytes]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from correspondence import Box, Image, Landmarks, Match, Matcher, Prepared
 from correspondence.matchers.coarse import Begun
+from correspondence.types import Patch
 from reference.face.spot import Spot
 from reference.keyframes.sights import ReadyKeyframe
 from reference.propagate.result import Step
@@ -30,12 +33,14 @@ class Wearer:
         self.fade = fade
 
     def begin(self, frame: Image, worn: ReadyKeyframe) -> Begun | None:
-        """Starts a match before the face is found. None if only a window will be matched, which needs none.
+        """Starts a match before the face is found. None if a window or nothing will be matched.
 
         Args:
             frame: uint8 (H, W, 3).
             worn: the keyframe that serves.
         """
+        if worn.edit.is_tone:
+            return None
         prepared = worn.keyframe.prepared
         wants = getattr(self._matcher, "wants_begin", None)
         if wants is None or not worn.compositor.is_local or wants(prepared, self._previous_with(worn, frame)):
@@ -57,6 +62,7 @@ class Wearer:
     ) -> Match | None:
         """Matches the frame, and updates the fade.
 
+        A pure change of tone is not matched, since its place does not matter: each pixel stays where it is.
         When the face is lost but its place still shows the same, the last match is returned while the edit
         fades out. Otherwise, and after the fade, None is returned.
 
@@ -86,6 +92,9 @@ class Wearer:
             self._seen = Spot.of(step.frame, landmarks)
             self.fade = min(1.0, self.fade + 1 / self._fade_frames)
         self.previous = None  # stays None if the match fails
+        if worn.edit.is_tone:
+            self.previous = _anywhere(step.frame, worn, landmarks)
+            return self.previous
         with step.stage(stage):
             window = self._window(step.frame, worn, landmarks)
             match = self._matcher.match(
@@ -100,3 +109,11 @@ class Wearer:
             return ()
         box = worn.compositor.landing(landmarks, (frame.shape[0], frame.shape[1]))
         return () if box is None else (box,)
+
+
+def _anywhere(frame: Image, worn: ReadyKeyframe, landmarks: Landmarks | None) -> Match:
+    """The match of an edit whose place does not matter: the frame shows what the reference shows there."""
+    height, width = frame.shape[:2]
+    image = worn.keyframe.prepared.image
+    patch = Patch(np.zeros((1, 1, 3), np.float32), (0, 0, width, height))
+    return Match((patch,), landmarks, (height, width), (image.shape[0], image.shape[1]))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -303,3 +304,19 @@ def test_what_is_no_edit_and_no_time_is_refused(astronaut: Image) -> None:
         with pytest.raises(ValueError, match="now_s must be a time in seconds, got"):
             propagator.step(astronaut, wrong)
     propagator.close()
+
+
+def test_a_change_of_tone_is_not_matched(astronaut: Image, face: Landmarks) -> None:
+    """Its table alone makes it, and the frame's own pixels get it."""
+    brighter = np.clip(np.arange(256) * 0.8 + 30, 0, 255).astype(np.uint8)
+    tone = Edit(astronaut, np.asarray(cv2.LUT(astronaut, brighter), np.uint8))
+    assert tone.is_tone
+    propagator, matcher, _ = fake(tone, face)
+    frame = translated(astronaut, 30, 12)
+    result = propagator.step(frame, now_s=0.0)
+    assert matcher.previous == []
+    assert result.coverage == 1.0
+    assert result.confidence.min() > 0.9
+    assert result.landmarks is face
+    assert tone.tone is not None
+    np.testing.assert_array_equal(result.image, cv2.LUT(frame, tone.tone[None]))

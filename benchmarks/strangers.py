@@ -27,6 +27,7 @@ from reference import Edit, EditError, Placement, align_edited
 PORTRAITS = ("lp_d6", "liax_7", "sadtalker_wda_em", "faceblit_target2")
 IOU, RECALL, COLOUR, REFUSED, GOOD = 0.8, 0.95, 3.0, 0.02, 0.99
 TOLERANCE_PX = 2
+HELD = 0.5  # an edit of which the file holds less is lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Row:
         colour: mean difference of the found change from the true one, levels; the largest of the channels.
         share: share of the picture that counts as edited, [0, 1].
         off_px: largest distance of a corner from its true place, pixels of the saved picture.
+        held: the part of the edit that the file holds, [0, 1]: what the edit changed in it, projected on the
+            true change, by an oracle that knows its place and the same picture saved without the edit.
+        own_colour: as `colour`, but of the file itself, read by this oracle, levels.
+        stray: share of the picture that counts as edited if it is saved without the edit, [0, 1].
         refused: why it was refused. None if it was not.
         seconds: time to align it and to find its mask.
     """
@@ -54,6 +59,9 @@ class Row:
     colour: float = 255.0
     share: float = 0.0
     off_px: float = 0.0
+    held: float = 1.0
+    own_colour: float = 0.0
+    stray: float = 0.0
     refused: str | None = None
     seconds: float = 0.0
 
@@ -62,9 +70,14 @@ class Row:
         """Whether all three goals are met."""
         return self.refused is None and self.iou >= IOU and self.recall >= RECALL and self.colour <= COLOUR
 
+    @property
+    def lost(self) -> bool:
+        """Whether the file itself misses the goals: the oracle cannot read the edit from it."""
+        return self.held < HELD or self.own_colour > COLOUR
 
-def judge(number: int, reference: Image, saving: Saving) -> Row:
-    """Align one saving and compare it with the clean edit."""
+
+def judge(number: int, reference: Image, saving: Saving, *, unedited: bool = False) -> Row:
+    """Align one saving and compare it with the clean edit. With `unedited`, its twin without edit too."""
     begun = time.perf_counter()
     try:
         found = align_edited(reference, saving.saved)
@@ -73,10 +86,12 @@ def judge(number: int, reference: Image, saving: Saving) -> Row:
     except EditError as error:
         return Row(number, saving.size, saving.what, refused=str(error))
     seconds = time.perf_counter() - begun
+    blank = Edit(reference, align_edited(reference, saving.blank).image).mask if unedited else mask[:0]
     shown = _shown(reference, saving)
     truth = (Edit(reference, saving.clean).mask > 0.5) & shown
     changed = (cv2.absdiff(reference, saving.clean).max(axis=2) > 1) & shown
     seen = mask > 0.5
+    held, own_colour = _oracle(reference, saving, changed)
     return Row(
         number,
         saving.size,
@@ -86,6 +101,9 @@ def judge(number: int, reference: Image, saving: Saving) -> Row:
         colour=_colour_error(found.image, saving.clean, changed),
         share=float((mask > 0).mean()),
         off_px=_off(found.placement, saving),
+        held=held,
+        own_colour=own_colour,
+        stray=float((blank > 0).mean()) if blank.size else 0.0,
         seconds=seconds,
     )
 
@@ -97,6 +115,17 @@ def _shown(reference: Image, saving: Saving) -> Bool:
     inside[3:-3, 3:-3] = 1
     back = cv2.warpAffine(inside, saving.place, (w, h), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
     return np.asarray(back > 0, np.bool_)
+
+
+def _oracle(reference: Image, saving: Saving, changed: Bool) -> tuple[float, float]:
+    """The part of an edit that a file holds, and the error of its colour there, see `Row`."""
+    h, w = reference.shape[:2]
+    change = saving.saved.astype(np.float32) - saving.blank
+    back = cv2.warpAffine(change, saving.place, (w, h), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    true = (saving.clean.astype(np.float32) - reference) * changed[..., None]
+    held = float((back * true).sum() / max(1.0, float((true * true).sum())))
+    read = np.clip(np.rint(reference + back), 0, 255).astype(np.uint8)
+    return held, _colour_error(read, saving.clean, changed)
 
 
 def _off(found: Placement, saving: Saving) -> float:
@@ -165,12 +194,14 @@ def judged(args: argparse.Namespace) -> list[Row]:
         image, landmarks = faces[number % len(faces)]
         size = (FAINT, SMALL, LARGE)[number // len(faces) % 3]
         saving = draw_saving(image, landmarks, size, rng)
-        rows.append(judge(number, image, saving))
+        rows.append(judge(number, image, saving, unedited=args.unedited > len(rows)))
         row = rows[-1]
         if args.only or not row.good:
             print(
-                f"#{number} {row.size}: IoU {row.iou:.2f} recall {row.recall:.2f} colour {row.colour:.1f} "
-                f"share {row.share:.3f} off {row.off_px:.2f} | {row.what} | {row.refused or ''}",
+                f"#{number} {row.size}{' (lost)' if row.lost else ''}: "
+                f"IoU {row.iou:.2f} recall {row.recall:.2f} colour {row.colour:.1f} "
+                f"share {row.share:.3f} off {row.off_px:.2f} held {row.held:.2f} own {row.own_colour:.1f} "
+                f"stray {row.stray:.4f} | {row.what} | {row.refused or ''}",
                 flush=True,
             )
     return rows
@@ -187,6 +218,10 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         table[size] = {
             "savings": len(mine),
             "good of those taken": sum(row.good for row in taken) / max(1, len(taken)),
+            "lost in the file": sum(row.lost for row in taken),
+            "good of those held": sum(row.good for row in taken if not row.lost)
+            / max(1, sum(not row.lost for row in taken)),
+            "stray without edit": sum(row.stray > 0 for row in taken),
             "refused": 1 - len(taken) / len(mine),
             "iou": percentiles([row.iou for row in taken], (1, 5, 50)),
             "recall": percentiles([row.recall for row in taken], (1, 5, 50)),
@@ -203,6 +238,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--savings", type=int, default=500, help="how many; default %(default)s")
     parser.add_argument("--seed", type=int, default=14, help="default %(default)s")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of single savings; writes no results")
+    parser.add_argument("--unedited", type=int, default=0, help="how many are saved without the edit too")
     parser.add_argument("--folder", type=Path, help="of portraits; default: the val clips")
     parser.add_argument("--portraits", nargs="*", default=PORTRAITS, help="names in it")
     parser.add_argument("--out", help="name of the results; default strangers, or strangers_cases")
@@ -232,17 +268,23 @@ def _run_cases(args: argparse.Namespace) -> int:
 def _run_savings(args: argparse.Namespace) -> int:
     rows = judged(args)
     table = summary(rows)
-    headers = ("size", "savings", "good", "refused", "IoU p5", "recall p5", "colour p95", "s p50", "s p95")
+    headers = (
+        "size",
+        "savings",
+        "good",
+        "lost",
+        "good of held",
+        "refused",
+        "IoU p5",
+        "recall p5",
+        "colour p95",
+    )
+    shares = ("savings", "good of those taken", "lost in the file", "good of those held", "refused")
+    limits = (("iou", "p5"), ("recall", "p5"), ("colour", "p95"))
     print_table(
         headers,
-        [
-            (
-                size, f["savings"], f["good of those taken"], f["refused"], f["iou"]["p5"],
-                f["recall"]["p5"], f["colour"]["p95"], f["seconds"]["p50"], f["seconds"]["p95"],
-            )
-            for size, f in table.items()
-        ],
-    )  # fmt: skip
+        [(size, *(f[s] for s in shares), *(f[name][at] for name, at in limits)) for size, f in table.items()],
+    )
     if args.only is None:
         wrong = [asdict(row) for row in rows if not row.good]
         write_results(args.out or "strangers", {"summary": table, "wrong": wrong}, metadata(vars(args)))

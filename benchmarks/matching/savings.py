@@ -33,6 +33,7 @@ class Saving:
         what: the steps of the saving in words.
         clean: the edit on the whole reference, RGB uint8 (H, W, 3).
         saved: the saved picture, RGB uint8.
+        blank: the reference without the edit, saved in the same way, RGB uint8.
         place: float64 (2, 3), map from places of the reference to places of the saved picture.
         size: "faint", "small" or "large".
     """
@@ -40,6 +41,7 @@ class Saving:
     what: str
     clean: Image
     saved: Image
+    blank: Image
     place: Transform
     size: str
 
@@ -106,10 +108,19 @@ def draw_saving(image: Image, landmarks: Landmarks, size: str, rng: np.random.Ge
     name, clean = draw_edit(image, landmarks, size, rng)
     words = [name]
     box = _crop_box(image, landmarks, rng, words)
-    saved, place = _resampled(clean, box, rng, words)
-    saved = _noisy(saved, rng, words)
-    saved = _stored(saved, rng, words)
-    return Saving(", ".join(words), clean, saved, place, size)
+    state = rng.bit_generator.state
+    saved, place = _saved(clean, box, rng, words)
+    rng.bit_generator.state = state
+    blank, _ = _saved(image, box, rng, [])
+    return Saving(", ".join(words), clean, saved, blank, place, size)
+
+
+def _saved(
+    image: Image, box: tuple[int, int, int, int], rng: np.random.Generator, words: list[str]
+) -> tuple[Image, Transform]:
+    """Save a crop of a picture. Returns it and its place."""
+    saved, place = _resampled(image, box, rng, words)
+    return _stored(_noisy(saved, rng, words), rng, words), place
 
 
 def _crop_box(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
+from reference.edits.codec import Coding, find_coding
 from reference.edits.noise import stands_out, stored_exactly
 from reference.edits.placing import Transform, is_whole, misfit, refined, seen_at, size_of
 from reference.edits.rims import filled_rim, kernel_doubt
@@ -236,12 +237,13 @@ def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, s
 
 def _unsaved(reference: Image, edited: Image) -> Alignment:
     """Removes what saving did to all of a picture that lies in its reference's place."""
-    transfer = fit_transfer(reference, edited)
+    transfer, coding = find_coding(reference, edited, fit_transfer(reference, edited))
     if transfer is None:
         return Alignment(edited, None)
     everywhere = np.ones(reference.shape[:2], np.bool_)
     change = edited.astype(np.float32) - reference
-    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere)
+    coding = coding.beside(transfer.detail)
+    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding)
     return Alignment(image, note)
 
 
@@ -258,27 +260,37 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     if is_whole(transform) and stored_exactly(seen, left):
         back = _carried(change * inside[..., None], transform, size)
         return Alignment(_added(reference, back), note, placement)
-    transfer = fit_transfer(seen, edited, inside) or Transfer.nothing(change.shape)
+    transfer, coding = find_coding(seen, edited, fit_transfer(seen, edited, inside), inside)
+    transfer = transfer or Transfer.nothing(change.shape)
     rim = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
     back = _carried((change - transfer.detail) * inside[..., None], transform, size)
     tone = _carried(transfer.tone * inside[..., None], transform, size)
+    coding = coding.beside(transfer.detail).mapped(
+        lambda part: _carried(part * inside[..., None], transform, size)
+    )
     known = _carried(rim.astype(np.float32), transform, size) > 0.99
     doubt = None
     if max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED:
         doubt = _carried(kernel_doubt(reference, edited, transform), transform, size)
-    image, told = _cleaned(reference, back, tone, known, doubt)
+    image, told = _cleaned(reference, back, tone, known, coding, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)
 
 
 def _cleaned(
-    reference: Image, change: Float, tone: Float, known: Bool, doubt: Float | None = None
+    reference: Image,
+    change: Float,
+    tone: Float,
+    known: Bool,
+    coding: Coding,
+    doubt: Float | None = None,
 ) -> tuple[Image, str | None]:
     """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
 
-    `doubt` is the part of the change that resampling may have made, levels, float32 (H, W).
+    What saving changed is left out where it is asked whether a place was edited. `doubt` is what resampling
+    may have made, levels, float32 (H, W).
     """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
-    found = stands_out(reference, change - tone, known, doubt)
+    found = stands_out(reference, change - tone - coding.change, known, doubt, coding)
     note = None
     if found.any():
         change = change - tone

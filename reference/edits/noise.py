@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
+from reference.edits.codec import Coding
+from reference.edits.faint import averaged, completed
 
 BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
 EDGE = 8  # step between neighbours from which lossy saving would be visible in a block, levels
@@ -28,7 +30,8 @@ SEEDS = (12.0, 9.0, 7.0, 7.0, 7.0)  # by scale: some place of an edit exceeds so
 SEED_LEVELS = ((6.0, 6.0), (3.5, 3.5), (2.0, 2.0), (2.0, 1.5), (2.0, 1.5))  # ... and levels (luma, chroma)
 GROW = 3.0  # from there an edit reaches as far as this many noise floors are exceeded ...
 GROW_LEVELS = (0.8, 0.7)  # ... and these levels (luma, chroma)
-RING, RING_FROM, RING_PX = 0.08, 5.0, 8  # share of a change above so many floors that rings, and its reach
+RING_FROM = 5.0  # a change above so many floors rings ...
+RINGS = ((0.08, 8), (0.25, 3))  # ... by such shares of it within so many pixels
 CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is clipped; its mean moves by this share of it
 DOUBT = np.array([1.0, 0.5, 0.5], np.float32)  # share of the doubt that luma and chroma have
 PERCENTILES = (50.0, 75.0, 80.0)  # of the noise, by round; what was found is left out of the next round
@@ -71,7 +74,11 @@ def _blocks(plane: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def stands_out(
-    reference: Image, residual: Float, valid: Bool | None = None, doubt: Float | None = None
+    reference: Image,
+    residual: Float,
+    valid: Bool | None = None,
+    doubt: Float | None = None,
+    coding: Coding | None = None,
 ) -> Bool:
     """Finds where a difference is an edit and not the noise of saving.
 
@@ -81,6 +88,7 @@ def stands_out(
         valid: where the edited picture shows the reference, bool (H, W); everywhere when None.
         doubt: a difference that resampling may have made and that is subtracted, levels, float32 (H, W); 0
             when None.
+        coding: what saving changed, which is left out of `residual` already. None if nothing was left out.
 
     Returns:
         bool (H, W).
@@ -95,15 +103,18 @@ def stands_out(
     unit = max(1.0, min(reference.shape[:2]) / 512)
     scales = [scale * unit for scale in SCALES_PX]
     caps = _caps(reference, places, scales)
+    coded = _Coded.of(coding, scales)
     clipped = ((edited.min(axis=2) < CLIPPED) | (edited.max(axis=2) > 255 - CLIPPED)).astype(np.float32)
     for percentile in PERCENTILES:
         quiet, found = inside & ~_grown(found, round(SPREAD_PX * unit)), np.zeros_like(inside)
         single = np.zeros_like(ycc)
         for at, (scale, cap) in enumerate(zip(scales, caps, strict=True)):
             left = inside & ~_grown(found, RIM_PX)
-            average = _averaged(ycc, left, scale)
+            average = averaged(ycc, left, scale)
             trusted = quiet & left
             levels = places.levels(average, trusted if trusted.mean() > 0.02 else left, percentile)
+            if coded is not None:
+                levels = np.maximum(levels, coded.share * places.levels(coded.noise[at], left, 75.0))
             levels = np.clip(levels, ROUNDING / max(1.0, 3.5 * scale), np.maximum(cap, ROUNDING))
             floor = places.spread(levels)
             if at == 0:
@@ -113,16 +124,52 @@ def stands_out(
                 share = cv2.GaussianBlur(clipped, (0, 0), scale)[..., None]
                 bias = _rung(ycc, single) + ONE_SIDED * share * single
             if doubt is not None:
-                unsure = doubt if scale <= 0 else cv2.GaussianBlur(doubt, (0, 0), scale)
-                bias = np.maximum(bias, unsure[..., None] * DOUBT)
+                bias = np.maximum(bias, _smooth(doubt, scale)[..., None] * DOUBT)
+            if coded is not None:
+                bias = np.maximum(bias, coded.doubt[at])
             found |= _coherent(average, floor, bias, left, at)
-    return found
+    return completed(ycc, found, inside, unit)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Coded:
+    """What saving changed, averaged at each scale.
+
+    Attributes:
+        share: share of it that may remain.
+        noise: luma and chroma, levels, float32 (H, W, 3).
+        doubt: largest amount by which it may be off, luma and chroma, levels, float32 (H, W, 3).
+    """
+
+    share: float
+    noise: list[Float]
+    doubt: list[Float]
+
+    @classmethod
+    def of(cls, coding: Coding | None, scales: Sequence[float]) -> _Coded | None:
+        """Makes it from a coding; None for none."""
+        if coding is None:
+            return None
+        change, *others = (part @ _TO_YCC.T for part in (coding.change, *coding.others))
+        doubts, near = [], np.ones((3, 3), np.uint8)
+        for scale in scales:
+            doubt = np.zeros_like(change)
+            for other in others:
+                np.maximum(doubt, cv2.dilate(np.abs(_smooth(other, scale)), near), out=doubt)
+            doubts.append(doubt)
+        return cls(coding.share, [_smooth(change, scale) for scale in scales], doubts)
+
+
+def _smooth(values: Float, scale: float) -> Float:
+    smooth: Float = cv2.GaussianBlur(values, (0, 0), scale) if scale > 0 else values
+    return smooth
 
 
 def _rung(ycc: Float, floor: Float) -> Float:
     """Ringing around strong changes that lossy saving makes, levels, float32 (H, W, 3)."""
     strong = np.maximum(np.abs(ycc) - RING_FROM * floor, 0)
-    ring: Float = RING * cv2.dilate(strong, np.ones((2 * RING_PX + 1, 2 * RING_PX + 1), np.uint8))
+    rings = [share * cv2.dilate(strong, np.ones((2 * reach + 1,) * 2, np.uint8)) for share, reach in RINGS]
+    ring: Float = np.maximum.reduce(rings)
     return ring
 
 
@@ -178,9 +225,13 @@ class _Places:
         out = np.zeros((3, BINS), np.float32)
         for channel in range(3):
             kind = self.kind[..., min(channel, 1)].ravel()[at]
-            known = [k for k in range(BINS) if np.count_nonzero(kind == k) >= FEWEST]
+            groups = np.split(
+                size[np.argsort(kind, kind="stable"), channel],
+                np.cumsum(np.bincount(kind, minlength=BINS))[:-1],
+            )
+            known = [k for k, group in enumerate(groups) if group.size >= FEWEST]
             if known:
-                held = [np.percentile(size[kind == k, channel], percentile) / per_sigma for k in known]
+                held = [np.percentile(groups[k], percentile) / per_sigma for k in known]
                 out[channel] = np.interp(np.arange(BINS), known, held)
         return out
 
@@ -201,18 +252,7 @@ def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Fl
     again = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     ycc: Float = np.asarray((again.astype(np.float32) - reference) @ _TO_YCC.T, np.float32)
     everywhere = np.ones(reference.shape[:2], np.bool_)
-    return [places.levels(_averaged(ycc, everywhere, scale), everywhere, 75.0) for scale in scales]
-
-
-def _averaged(values: Float, where: Bool, scale_px: float) -> Float:
-    """Gaussian averages over the pixels of `where` only, float32 (H, W, 3)."""
-    if scale_px <= 0:
-        return values
-    weight = where.astype(np.float32)
-    total = cv2.GaussianBlur(values * weight[..., None], (0, 0), scale_px)
-    near = cv2.GaussianBlur(weight, (0, 0), scale_px)
-    averaged: Float = total / np.maximum(near, 0.15)[..., None]
-    return averaged
+    return [places.levels(averaged(ycc, everywhere, scale), everywhere, 75.0) for scale in scales]
 
 
 def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) -> Bool:
@@ -229,13 +269,17 @@ def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) ->
         bool (H, W).
     """
     size = np.abs(average) - bias
-    low = (size > np.maximum(GROW * floor, _levels(GROW_LEVELS))).any(axis=2) & left
-    high = (size > np.maximum(SEEDS[at] * floor, _levels(SEED_LEVELS[at]))).any(axis=2) & left
+    low = _any(size > np.maximum(GROW * floor, _levels(GROW_LEVELS))) & left
+    high = _any(size > np.maximum(SEEDS[at] * floor, _levels(SEED_LEVELS[at]))) & left
     groups, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=8)
     seeds = np.bincount(labels[high & low], minlength=groups)
     kept = seeds >= max(4.0, 2.0 * SCALES_PX[at] ** 2)
     kept[0] = False
     return np.asarray(kept[labels], np.bool_)
+
+
+def _any(channels: Bool) -> Bool:
+    return np.asarray(channels[..., 0] | channels[..., 1] | channels[..., 2], np.bool_)
 
 
 def _levels(pair: tuple[float, float]) -> Float:

@@ -51,6 +51,15 @@ SAVINGS: dict[str, Saving] = {
     "a slight tone, JPEG": lambda image: stored(toned(image, 0.985, 3.0), "JPEG", 90),
     "dithered": lambda image: dithered(image, 0.9),
     "half a pixel": lambda image: moved(image, 0.5, -0.5),
+    "JPEG 66": lambda image: stored(image, "JPEG", 66),
+    "dithered, JPEG 68, colour of half the width": lambda image: stored(
+        dithered(image, 1.0), "JPEG", 68, subsampling=1
+    ),
+    "a tone, JPEG 67, full colour": lambda image: stored(toned(image, 1.01, 2.0), "JPEG", 67, subsampling=0),
+    "resized, JPEG 72": lambda image: stored(resized(image, 410, 395), "JPEG", 72),
+    "dithered, WebP 75": lambda image: stored(dithered(image, 0.6), "WEBP", 75),
+    "halved and doubled": lambda image: there_and_back(image, 0.5),
+    "halved and doubled, JPEG 75": lambda image: stored(there_and_back(image, 0.5), "JPEG", 75),
     "a pixel and a half, WebP": lambda image: stored(moved(image, 1.5, 0.0), "WEBP", 92),
 }
 

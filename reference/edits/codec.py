@@ -1,0 +1,182 @@
+"""Repeats the JPEG saving of an edited picture on its unedited reference.
+
+The difference that JPEG makes depends on the picture and its tables alone. If the reference is saved in the
+same way, it shows the same difference wherever nothing was edited, and what is left is the edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from correspondence import Bool, Float, Image
+from reference.edits.transfer import Transfer
+
+TILE, TILES = 64, 4  # side of the tiles on which savings are tried, pixels, and their number along each side
+QUALITIES = range(30, 97)  # outside, a picture is hardly recognisable, or its noise is below a level
+USEFUL = 0.75  # the best saving must reduce the difference on most tiles to less than this share
+FLIPPED, REMAINING = 1.5, (0.5, 1.0)  # noise that may remain, by the root of what is left, and its range
+EXACT = 0.02  # share left below which the picture before saving is known exactly
+OFF = 0.6  # what is not known of it, levels
+OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions of its tone: luma, red, blue
+DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its filter is known roughly
+CUT = 12.0  # larger differences are edits and count as this, levels
+SAMPLINGS = (
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JpegSaving:
+    """How a JPEG was saved.
+
+    Attributes:
+        quality: of the tables in the standard's annex K, as libjpeg scales them, [1, 100].
+        sampling: OpenCV's constant for the size at which chroma is stored.
+    """
+
+    quality: int
+    sampling: int
+
+    def again(self, image: Image) -> Image:
+        """Saves a picture and reads it back, RGB uint8 (H, W, 3)."""
+        how = [
+            cv2.IMWRITE_JPEG_QUALITY, self.quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, self.sampling,
+        ]  # fmt: skip
+        packed = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), how)[1]
+        return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coding:
+    """What saving as JPEG changed.
+
+    Attributes:
+        change: levels, float32 (H, W, 3).
+        share: share of this noise that may remain when `change` is left out, [0, 1]. Some coefficients were
+            rounded the other way, since the picture before saving is not known exactly.
+        others: differences that may be left, levels, float32 (H, W, 3) each: how `change` differs if the
+            picture before was slightly different. Flat places are all rounded the other way together.
+    """
+
+    change: Float
+    share: float
+    others: tuple[Float, ...] = ()
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> Coding:
+        """The coding of a picture of `shape` (H, W, 3) that saving left unchanged."""
+        return cls(np.zeros(shape, np.float32), 0.0)
+
+    def beside(self, detail: Float) -> Coding:
+        """The same, with the doubt in a fitted change of detail, levels, float32 (H, W, 3)."""
+        return replace(self, others=(*self.others, np.float32(DOUBTED) * detail))
+
+    def mapped(self, by: Callable[[Float], Float]) -> Coding:
+        """The same, with each picture mapped to another."""
+        return Coding(by(self.change), self.share, tuple(by(other) for other in self.others))
+
+
+def find_coding(
+    seen: Image, edited: Image, transfer: Transfer | None, inside: Bool | None = None
+) -> tuple[Transfer | None, Coding]:
+    """Finds what saving as JPEG changed.
+
+    Args:
+        seen: the reference in the edited picture's grid, RGB uint8 (H, W, 3).
+        edited: RGB uint8 (H, W, 3).
+        transfer: what else was changed everywhere, as `fit_transfer` gives it.
+        inside: where the two can be compared, bool (H, W); everywhere when None.
+
+    Returns:
+        The transfer without what JPEG explains as well, and the coding. The coding changes
+        nothing if the picture was not saved as JPEG.
+    """
+    nothing = Transfer.nothing(seen.shape)
+    transfers = [nothing]
+    if transfer is not None:
+        transfers += [Transfer(transfer.tone, nothing.detail), transfer]
+    found: tuple[float, JpegSaving, Image, Transfer] | None = None
+    for one in transfers:
+        base = np.clip(np.rint(seen + one.tone + one.detail), 0, 255).astype(np.uint8)
+        explained = find_saving(base, edited, inside)
+        if explained is not None and (found is None or explained[1] < found[0]):
+            found = explained[1], explained[0], base, one
+        if found is not None and found[0] <= EXACT:
+            break
+    if found is None:
+        return transfer, Coding.nothing(seen.shape)
+    left, saving, base, one = found
+    saved = saving.again(base)
+    share = float(np.clip(FLIPPED * np.sqrt(left), *REMAINING))
+    change = np.subtract(saved, base, dtype=np.float32)
+    others = [saving.again(other) for other in _slightly_off(base)] if left > EXACT else []
+    return one, Coding(change, share, tuple(np.subtract(o, saved, dtype=np.float32) for o in others))
+
+
+def _slightly_off(image: Image) -> Iterator[Image]:
+    """Yields pictures that differ from one by less than what is known of it: in tone, and by noise."""
+    noise = np.random.default_rng(0).normal(0, OFF, image.shape)
+    for change in (noise, *(sign * OFF * np.array(tone) for tone in OFF_TONES for sign in (-1, 1))):
+        yield np.clip(np.rint(image + change), 0, 255).astype(np.uint8)
+
+
+def find_saving(base: Image, edited: Image, valid: Bool | None = None) -> tuple[JpegSaving, float] | None:
+    """Finds how an edited picture was saved as JPEG.
+
+    Args:
+        base: what the edited picture would be without its edit and before it was saved, RGB uint8 (H, W, 3).
+        edited: RGB uint8 (H, W, 3).
+        valid: where `base` is known, bool (H, W); everywhere when None.
+
+    Returns:
+        The saving that explains most of the difference, and the share of the difference that is left, [0, 1].
+        None if none explains enough of it, as for other formats, and for tables of a program's own.
+    """
+    corners = _corners(edited.shape[:2], valid)
+    if not corners:
+        return None
+    before, after = _mosaic(base, corners), _mosaic(edited, corners)
+    plain = _distances(before, after)
+    if np.median(plain) <= 0:
+        return None
+
+    def explained(saving: JpegSaving) -> float:
+        return float(np.median(_distances(saving.again(before), after) / np.maximum(plain, 1e-3)))
+
+    best = min((JpegSaving(quality, SAMPLINGS[1]) for quality in QUALITIES), key=explained)
+    best = min((JpegSaving(best.quality, sampling) for sampling in SAMPLINGS), key=explained)
+    left = explained(best)
+    return (best, left) if left < USEFUL else None
+
+
+def _corners(size: tuple[int, ...], valid: Bool | None) -> list[tuple[int, int]]:
+    """Corners (x, y) of tiles on the grid of JPEG's blocks that are spread over the picture, pixels."""
+    places = [np.unique(np.linspace(0, max(0, side - TILE), TILES).astype(int) // 16 * 16) for side in size]
+    return [
+        (int(x), int(y))
+        for y in places[0]
+        for x in places[1]
+        if y + TILE <= size[0]
+        and x + TILE <= size[1]
+        and (valid is None or valid[y : y + TILE, x : x + TILE].all())
+    ]
+
+
+def _mosaic(image: Image, corners: list[tuple[int, int]]) -> Image:
+    return np.concatenate([image[y : y + TILE, x : x + TILE] for x, y in corners])
+
+
+def _distances(a: Image, b: Image) -> Float:
+    """Mean capped difference of each tile of two mosaics, levels, float32 (tiles,).
+
+    The rims of the tiles are left out: chroma at half size is mixed across them.
+    """
+    tiles = np.minimum(cv2.absdiff(a, b), CUT).reshape(-1, TILE, TILE, 3)
+    means: Float = tiles[:, 2:-2, 2:-2].astype(np.float32).mean(axis=(1, 2, 3))
+    return means

@@ -56,6 +56,8 @@ class VideoReader:
         damaged: number of packets so far that could not be decoded.
         concealed: number of frames so far whose damage the decoder concealed.
         retimed: number of frames so far whose time stamp was missing or not increasing and was replaced.
+        resized: number of the first frame so far of another size than the clip's first, and its size (H, W),
+            pixels, before it was resized to the first one's. None if all are of one size.
     """
 
     def __init__(self, info: VideoInfo) -> None:
@@ -63,6 +65,7 @@ class VideoReader:
         self.damaged = 0
         self.concealed = 0
         self.retimed = 0
+        self.resized: tuple[int, tuple[int, int]] | None = None
         self.container = open_clip(info.path)
         stream = self.container.streams[info.stream]
         assert isinstance(stream, VideoStream)
@@ -98,6 +101,8 @@ class VideoReader:
             if pts is None or (last is not None and pts <= last):
                 self.retimed += pts is not None or not self.info.by_decoding
                 pts = 0 if last is None else last + self._step
+            if self.resized is None and (item.height, item.width) != self.info.stored_size:
+                self.resized = (index, (item.height, item.width))
             time_s = float(pts * self.info.time_base)
             pixels = self._to_rgb.pixels(item)
             more = pixels if pixels.deep is not None or pixels.alpha is not None else None

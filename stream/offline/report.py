@@ -12,17 +12,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from stream.media.probe import VideoInfo
+
 PACKAGES = ("livery", "av", "mediapipe", "numpy", "opencv-contrib-python", "onnxruntime", "torch")
 PERCENTILES = (50, 95, 99)
 SHORTFALL = 0.02  # share of the announced frames that may be missing without a note; announcements are rough
 
 
 class Reading(Protocol):
-    """The counters of a `VideoReader`."""
+    """What a `VideoReader` tells of its file."""
 
     damaged: int
     concealed: int
     retimed: int
+    resized: tuple[int, tuple[int, int]] | None
+    info: VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +207,12 @@ def damage_notes(reader: Reading) -> list[str]:
             reader.retimed, "frame without a usable time stamp was", "frames without a usable time stamp were"
         )
         notes.append(f"{frames} placed after the one before")
+    if reader.resized is not None:
+        number, (height, width) = reader.resized
+        first = "{1}x{0}".format(*reader.info.stored_size)
+        notes.append(
+            f"the picture changes its size in the clip: from frame {number} on it is {width}x{height}, "
+            f"which was resized to the {first} of the first frame; to keep each size, "
+            "cut the clip there"
+        )
     return notes

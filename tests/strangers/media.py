@@ -18,6 +18,7 @@ from stream.media.encoders import FileEncoderConfig
 from stream.media.picture_writer import open_output
 from stream.media.probe import VideoInfo, probe
 from stream.media.video import Frame, VideoReader
+from stream.offline.report import damage_notes
 
 RATE = 25
 SIZE = (120, 160)
@@ -108,7 +109,7 @@ def pass_on(
             else:
                 writer.copy(item)
         writer.finish()
-        return info, [*info.notes, *writer.notes, *writer.lost]
+        return info, [*info.notes, *writer.notes, *damage_notes(reader), *writer.lost]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tests.strangers.media import (
     RATE,
     drawn,
     even,
+    make,
     pass_on,
     play,
 )
@@ -139,3 +140,53 @@ def test_the_film_is_edited_and_the_rest_named(
     assert {image.shape[:2] for image in shown.images} == {sizes[chosen]}
     named = {int(m[1]) for note in notes if (m := re.match(r"video stream (\d+), .* is left out", note))}
     assert named == set(range(len(sizes))) - {chosen}
+
+
+def joined(path: Path, codec: str, sizes: tuple[tuple[int, int], ...]) -> Path:
+    """A clip of one stream whose picture changes its size, 10 frames a size."""
+    with av.open(str(path), "w") as out:
+        first: Any = out.add_stream(codec, rate=RATE)
+        for part, size in enumerate(sizes):
+            coder = first.codec_context if part == 0 else av.CodecContext.create(codec, "w")
+            coder.height, coder.width = size
+            coder.pix_fmt, coder.time_base, coder.framerate = "yuv420p", Fraction(1, RATE), Fraction(RATE)
+            coder.options = {"x264-params": "repeat-headers=1"} if codec == "libx264" else {}
+            pictures = (av.VideoFrame.from_ndarray(drawn(index, size), format="rgb24") for index in range(10))
+            for index, picture in enumerate([*pictures, None]):
+                if picture is not None:
+                    picture = picture.reformat(format="yuv420p")
+                    picture.pts, picture.time_base = 10 * part + index, Fraction(1, RATE)
+                for packet in (first if part == 0 else coder).encode(picture):
+                    packet.stream = first
+                    out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sizes"),
+    [
+        ("in.webm", "libvpx", ((120, 160), (240, 320))),
+        ("in.mkv", "libvpx-vp9", ((240, 320), (120, 160), (240, 320))),
+        ("in.ts", "libx264", ((120, 160), (180, 320))),
+        ("in.h264", "libx264", ((240, 320), (120, 160))),
+        ("in.ts", "mpeg2video", ((144, 176), (288, 352))),
+    ],
+)
+def test_a_picture_that_changes_its_size_is_told(
+    tmp_path: Path, name: str, codec: str, sizes: tuple[tuple[int, int], ...]
+) -> None:
+    clip = joined(tmp_path / name, codec, sizes)
+    _, notes = pass_on(clip, tmp_path / "out.mkv")
+    shown = play(tmp_path / "out.mkv")
+    assert {image.shape[:2] for image in shown.images} == {sizes[0]}
+    heights = [image.shape[0] for image in play(clip).images]
+    assert len(shown.images) == len(heights) >= 10 * len(sizes) - 1  # MPEG-2's decoder drops one at a change
+    number = heights.index(sizes[1][0])
+    (said,) = [note for note in notes if "changes its size" in note]
+    (h0, w0), (h1, w1) = sizes[:2]
+    assert f"from frame {number} on it is {w1}x{h1}, which was resized to the {w0}x{h0} of the first" in said
+
+
+def test_a_picture_of_one_size_is_not_told_to_change(tmp_path: Path) -> None:
+    _, notes = pass_on(make(tmp_path / "in.mp4"), tmp_path / "out.mkv")
+    assert not any("size" in note for note in notes)

@@ -108,7 +108,7 @@ def test_smoothing_and_animating_tell_of_damage_too(tmp_path: Path, astronaut: I
 )
 def test_damage_is_told_in_good_english(counts: tuple[int, int, int], said: list[str]) -> None:
     damaged, concealed, retimed = counts
-    notes = damage_notes(SimpleNamespace(damaged=damaged, concealed=concealed, retimed=retimed))
+    notes = damage_notes(SimpleNamespace(damaged=damaged, concealed=concealed, retimed=retimed, resized=None))
     assert [note.startswith(begin) for note, begin in zip(notes, said, strict=True)] == [True] * 3
 
 

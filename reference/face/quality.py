@@ -21,6 +21,7 @@ BRIGHT, WHITE = 222.0, 248.0  # the same for a face that is too bright, levels
 FAINT, PLAIN = 3.0, 12.0  # standard deviation of a face's luma, levels
 BLOCK = 8  # side of the coding blocks of video and JPEG, pixels
 EVEN, BLOCKY = 2.0, 4.0  # ratio of luma steps at the blocks' borders to those inside
+FULL = 0.9  # share of a clip's usual contrast from which a frame is in no fade
 USUAL = (0.55, 0.95)  # share of a clip's usual values at which a frame counts 0, and at which it counts 1
 
 
@@ -112,8 +113,10 @@ def among(scores: Sequence[ReferenceScore]) -> list[float]:
         return [0.0] * len(scores)
     usual = {
         name: max(1e-3, float(np.percentile([getattr(score, name) for score in seen], 75)))
-        for name in ("level", "contrast", "sharp")
+        for name in ("contrast", "sharp")
     }
+    plain = [score.level for score in seen if score.contrast >= FULL * usual["contrast"]]
+    usual["level"] = max(1e-3, float(np.median(plain)))  # in a fade to white the brightest frames are faded
     return [
         score.total * float(np.prod([_ease(getattr(score, name) / usual[name], *USUAL) for name in usual]))
         for score in scores

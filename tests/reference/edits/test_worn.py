@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from correspondence import Image, Landmarks
 from correspondence.face.landmarks import detect_faces
 from reference import Edit, presets
 from reference.edits.worn import divide, edited_face
+from reference.face.parts import face_size
 from tests.reference.helpers import paint_square
 
 RED, BLUE = "#e01010", "#2020e0"
@@ -40,6 +42,29 @@ def test_an_edit_of_one_face_is_worn_whole(pair: Image, faces: tuple[Landmarks, 
     division = divide(edit, faces[1])
     assert division.first is None
     assert division.heads == ((None, faces[1]),)
+
+
+def test_the_smaller_face_wears_what_was_painted_on_it(astronaut: Image) -> None:
+    head = astronaut[:300, 60:400]
+    pair = np.zeros((300, 540, 3), np.uint8)
+    pair[:, :340] = head
+    pair[100:277, 340:] = cv2.resize(head, (200, 177), interpolation=cv2.INTER_AREA)
+    large, small = sorted(detect_faces(pair), key=face_size, reverse=True)
+    for painted, other in ((small, large), (large, small)):
+        worn = edited_face(Edit(pair, lipstick(pair, (painted, RED))), large)
+        assert worn is not None
+        assert abs(worn.points[1, 0] - painted.points[1, 0]) < abs(worn.points[1, 0] - other.points[1, 0])
+
+
+def test_an_edit_that_is_on_no_face_belongs_to_the_largest(
+    pair: Image, faces: tuple[Landmarks, Landmarks]
+) -> None:
+    beside = Edit(pair, paint_square(pair, (0, 270, 60, 300), (20, 200, 40)))
+    nothing = Edit(pair, pair.copy())
+    everywhere = Edit(pair, 255 - pair)
+    for edit in (beside, nothing, everywhere):
+        assert edited_face(edit, faces[1]) is faces[1]
+    assert edited_face(beside, None) is None
 
 
 def test_each_edited_face_has_its_own_part(pair: Image, faces: tuple[Landmarks, Landmarks]) -> None:

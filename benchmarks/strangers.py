@@ -187,7 +187,7 @@ def portraits(folder: Path, names: Sequence[str]) -> list[tuple[Image, Landmarks
 def judged(args: argparse.Namespace) -> list[Row]:
     """Judge the requested number of savings."""
     faces = portraits(args.folder or portraits_dir() / "val", args.portraits)
-    rows = []
+    rows: list[Row] = []
     numbers = args.only or range(args.savings)
     for number in numbers:
         rng = np.random.default_rng((args.seed, number))

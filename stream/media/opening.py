@@ -88,7 +88,9 @@ def _open_pictures(pattern: Path) -> InputContainer:
     try:
         return av.open(str(pattern.absolute()), "r", format="image2", options=options)
     except (FFmpegError, OSError) as exc:
-        raise MediaError(f"{pattern}: not pictures that can be read ({exc.strerror or exc})") from exc
+        raise MediaError(
+            f"{pattern}: not pictures that can be read ({exc.strerror or exc}); save them as PNG"
+        ) from exc
 
 
 def named(pattern: Path, number: int) -> Path:

@@ -139,7 +139,7 @@ def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoS
     if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
         raise MediaError(f"{path}: no decoder for its video stream; convert it to H.264 first")
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise MediaError(f"{path}: holds no video stream, only {kinds}")
+    raise MediaError(f"{path}: holds no video stream, only {kinds}; choose a file with a picture")
 
 
 def video_decoder(stream: VideoStream) -> VideoCodecContext:
@@ -170,7 +170,9 @@ def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
             frames = _first_frames(container, stream)
             first = next(frames, None)
             if first is None:
-                raise MediaError(f"{path}: holds no frame that can be decoded; it is empty or damaged")
+                raise MediaError(
+                    f"{path}: holds no frame that can be decoded; it is empty or damaged: copy it again"
+                )
             times = [(first.pts, first.dts)]
             alpha = any(component.is_alpha for component in first.format.components)
             if alpha and stream.codec_context.name == "gif":  # decoded so whether it is transparent or not
@@ -179,7 +181,9 @@ def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
             if not found.reordered and stream.codec_context.has_b_frames:
                 times += [(frame.pts, frame.dts) for _, frame in zip(range(LOOK), frames, strict=False)]
         except FFmpegError as exc:
-            raise MediaError(f"{path}: its video cannot be decoded ({exc.strerror})") from exc
+            raise MediaError(
+                f"{path}: its video cannot be decoded ({exc.strerror}); convert it to H.264 first"
+            ) from exc
         info = _describe(path, container, stream, first, found, times, deinterlace)
         return replace(info, alpha=alpha)
 

@@ -40,9 +40,9 @@ def check_output(output: Path, overwrite: bool) -> None:
         MediaError: the name is a folder, lies in no folder, or exists already.
     """
     if output.is_dir():
-        raise MediaError(f"{output}: is a folder")
+        raise MediaError(f"{output}: is a folder; name a file in it")
     if not output.parent.is_dir():
-        raise MediaError(f"{output}: there is no folder {output.parent}")
+        raise MediaError(f"{output}: there is no folder {output.parent}; make it first")
     there = output if output.exists() else None
     if is_pattern(output) and (found := numbers(output)):
         there = named(output, found[0])

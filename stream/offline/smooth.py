@@ -144,7 +144,7 @@ def smooth_file(
         if report.frames == 0:
             if not report.complete:
                 raise SearchStopped
-            raise MediaError(f"{info.path}: no frame of it could be decoded")
+            raise MediaError(f"{info.path}: no frame of it could be decoded; it is damaged: copy it again")
         if report.complete:
             _check_cuts(config, report, info)
         writer.finish(report.complete)

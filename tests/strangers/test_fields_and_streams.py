@@ -147,13 +147,14 @@ def joined(path: Path, codec: str, sizes: tuple[tuple[int, int], ...]) -> Path:
     with av.open(str(path), "w") as out:
         first: Any = out.add_stream(codec, rate=RATE)
         for part, size in enumerate(sizes):
-            coder = first.codec_context if part == 0 else av.CodecContext.create(codec, "w")
+            coder: Any = first.codec_context if part == 0 else av.CodecContext.create(codec, "w")
             coder.height, coder.width = size
             coder.pix_fmt, coder.time_base, coder.framerate = "yuv420p", Fraction(1, RATE), Fraction(RATE)
             coder.options = {"x264-params": "repeat-headers=1"} if codec == "libx264" else {}
-            pictures = (av.VideoFrame.from_ndarray(drawn(index, size), format="rgb24") for index in range(10))
-            for index, picture in enumerate([*pictures, None]):
-                if picture is not None:
+            for index in range(11):
+                picture: Any = None
+                if index < 10:
+                    picture = av.VideoFrame.from_ndarray(drawn(index, size), format="rgb24")
                     picture = picture.reformat(format="yuv420p")
                     picture.pts, picture.time_base = 10 * part + index, Fraction(1, RATE)
                 for packet in (first if part == 0 else coder).encode(picture):

@@ -136,6 +136,8 @@ class Recorder:
         self._inbox.put(_Pause(on, self._clock()))
 
     def _put_frame(self, frame: tuple[str, Image, float]) -> None:
+        if self._pausing:
+            return
         if self._room.acquire(blocking=False):
             self._inbox.put(frame)
         else:

@@ -53,9 +53,13 @@ function adopt(session, state) {
   status.clear("session");
   const api = new SessionApi(session, () => paint.settle());
   store.set({ api, state });
+  listen(api);
+  return api;
+}
+
+function listen(api) {
   line?.close();
   line = api.listen(receive, hear, sessionLost);
-  return api;
 }
 
 function receive(message) {
@@ -147,8 +151,10 @@ async function endSession(recordings) {
   const { api } = store.values;
   store.set({ ending: true });
   await live.hangUp();
+  line?.close(); // the server closes it as it ends the session, and nothing must ask why
   const ended = await status.attempt("session", () => api.end(recordings));
   if (ended) forget();
+  else listen(api);
   store.set({ ending: false });
   return ended?.remains ?? null;
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,8 +65,20 @@ SAVINGS: dict[str, Saving] = {
 }
 
 
+# Savings that differ little from others of the list. They are tried with the long tests.
+ALIKE = (
+    "WebP 90", "JPEG 92 twice", "scaled by 3 and back", "sharpened a little", "a slight tone", "half a pixel",
+    "dithered, JPEG 68, colour of half the width", "a tone, JPEG 67, full colour", "dithered, WebP 75",
+    "halved and doubled",
+)  # fmt: skip
+
+
+def by_length(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in names]
+
+
 @pytest.mark.parametrize("kind", EDITS)
-@pytest.mark.parametrize("saving", SAVINGS)
+@pytest.mark.parametrize("saving", by_length(SAVINGS))
 def test_the_edit_is_found_and_nothing_else(astronaut: Image, saving: str, kind: str) -> None:
     clean = EDITS[kind](astronaut)
     aligned = align_edited(astronaut, SAVINGS[saving](clean)).image
@@ -79,7 +92,7 @@ def test_the_edit_is_found_and_nothing_else(astronaut: Image, saving: str, kind:
     assert off <= 3
 
 
-@pytest.mark.parametrize("saving", [name for name in SAVINGS if "tone" not in name])
+@pytest.mark.parametrize("saving", by_length(name for name in SAVINGS if "tone" not in name))
 def test_saving_alone_is_no_edit(astronaut: Image, saving: str) -> None:
     aligned = align_edited(astronaut, SAVINGS[saving](astronaut.copy())).image
     assert Edit(astronaut, aligned).mask.mean() < 0.003

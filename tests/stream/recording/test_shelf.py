@@ -81,13 +81,16 @@ async def test_start_pause_stop_play_delete(tmp_path: Path, frames: list[Image])
         assert (await act(client, "start"))["active"] is True
         assert (await client.call("POST", "/recording", json={"action": "start"}))[0] == 409
         assert (await client.call("POST", "/recording", json={"action": "fly"}))[0] == 400
-        feed(server, client, frames, 0)
-        await act(client, "pause")
         shelf = server.session(client).shelf
-        await until(lambda: bool(shelf.recorder and shelf.recorder.status().paused))
         feed(server, client, frames, 0)
+        await until(lambda: bool(shelf.recorder and shelf.recorder.status().live == 10))
+        await act(client, "pause")
+        assert shelf.recorder is not None
+        assert shelf.recorder.status().paused
+        feed(server, client, frames, 0)
+        assert shelf.recorder.status().dropped == 0, "a pause is no loss"
         await act(client, "resume")
-        await until(lambda: bool(shelf.recorder and not shelf.recorder.status().paused))
+        assert not shelf.recorder.status().paused
         feed(server, client, frames, 0)
         seen = server.session(client).status.stats()["recording"]
         assert isinstance(seen, dict)

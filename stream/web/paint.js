@@ -216,6 +216,18 @@ export class PaintPanel {
     const { api, state } = this.store.values;
     const wanted = versions(state);
     this.#loaded = wanted;
+    this.painter.wait(true);
+    this.#showButtons();
+    try {
+      await this.#fetch(api, state, wanted);
+    } catch (error) {
+      if (this.#loaded === wanted) this.painter.wait(false); // the picture from before stays
+      this.#showButtons();
+      throw error;
+    }
+  }
+
+  async #fetch(api, state, wanted) {
     const edited = state.edit && state.edit.reference_version === state.reference.version;
     const layer = sheetOf(state);
     const target = targetOf(state);

@@ -21,6 +21,7 @@ export class Painter {
   #cover = null; // Uint8Array: the stroke under way
   #stroke = null; // {before, box, last, ink, softness}
   #history = new History();
+  #waiting = false; // another picture is being fetched
 
   /**
    * @param {HTMLCanvasElement} canvas its size follows the reference
@@ -33,7 +34,12 @@ export class Painter {
   }
 
   get ready() {
-    return this.#image !== null;
+    return this.#image !== null && !this.#waiting;
+  }
+
+  /** Take no strokes while another picture is fetched, which would take their place. */
+  wait(on) {
+    this.#waiting = on;
   }
 
   get width() {
@@ -70,6 +76,7 @@ export class Painter {
     const { width, height } = base;
     const [under, sheet] = await Promise.all([below, paint].map((blob) => blob && decode(blob, width, height)));
     this.#stroke = null;
+    this.#waiting = false;
     this.#history.clear();
     this.#reference = base.data;
     this.#below = under ? under.data : base.data;

@@ -11,7 +11,7 @@ from stream.looks.choice import draw_presets
 from stream.looks.look import PresetChoice
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
-from stream.offline.references import frame_at, over, pick_reference, picture_reference, read_picture
+from stream.offline.references import find_reference, over, read_picture
 from stream.offline.turned import turn
 
 
@@ -47,12 +47,9 @@ def edit_by_presets(
     """
     info = probe(source)
     picture = None if edited is None else read_picture(edited)
-    if isinstance(reference, int):
-        picked = frame_at(info, reference)
-    elif reference == "auto":
-        picked = pick_reference(info, picture, stop, lambda done: progress("reference", done, info.frames))
-    else:
-        picked = picture_reference(Path(reference), info)
+    picked = find_reference(
+        info, reference, picture, stop, lambda done: progress("reference", done, info.frames)
+    )
     image = picked.image
     notes: list[str] = []
     if picture is not None:

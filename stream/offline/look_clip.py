@@ -12,7 +12,7 @@ from reference.looks.layers import MOST_LAYERS, PresetLayer
 from stream.looks.look import PresetChoice
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
-from stream.offline.references import frame_at, pick_reference, picture_reference
+from stream.offline.references import find_reference
 from stream.offline.turned import turn
 
 
@@ -60,12 +60,9 @@ def edit_by_look(
         SearchStopped: `stop` returned True.
     """
     info = probe(source)
-    if isinstance(reference, int):
-        picked = frame_at(info, reference)
-    elif reference == "auto":
-        picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
-    else:
-        picked = picture_reference(Path(reference), info)
+    picked = find_reference(
+        info, reference, None, stop, lambda done: progress("reference", done, info.frames)
+    )
     upright = turn(picked.image, picked.quarters)
     try:
         carried = carry(look, upright, detect_landmarks(upright))

@@ -16,11 +16,10 @@ from stream.offline.editing import Progress
 from stream.offline.paths import check_inputs, check_paths
 from stream.offline.references import (
     ClipReference,
+    find_reference,
     frame_at,
     over,
     pick_pair,
-    pick_reference,
-    picture_reference,
     read_picture,
 )
 from stream.offline.report import EditReport
@@ -214,8 +213,4 @@ def _references(
                 raise MediaError(f"{value}: with two edits each reference must be a frame's number, or auto")
             asked.append(value if isinstance(value, int) else None)
         return list(pick_pair(info, (pictures[0], pictures[1]), (asked[0], asked[1]), stop, seen))
-    if config.reference == "auto":
-        return [pick_reference(info, pictures[0], stop, seen)]
-    if isinstance(config.reference, int):
-        return [frame_at(info, config.reference, config.why)]
-    return [picture_reference(Path(config.reference), info)]
+    return [find_reference(info, config.reference, pictures[0], stop, seen, config.why)]

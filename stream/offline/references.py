@@ -113,6 +113,32 @@ def frame_at(info: VideoInfo, index: int, why: str = "as asked") -> ClipReferenc
     raise MediaError(f"{info.path}: has no frame {index}; its frames are 0 to {seen - 1}")
 
 
+def find_reference(
+    info: VideoInfo,
+    reference: int | Path | str,
+    edited: Picture | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[int], None] = lambda done: None,
+    why: str = "as asked",
+) -> ClipReference:
+    """Return the reference that was asked for.
+
+    Args:
+        info: the clip.
+        reference: number of a frame, or "auto" (see `pick_reference`), or a picture file.
+        edited, stop, progress: see `pick_reference`.
+        why: why it is the frame of that number, for its note.
+
+    Raises:
+        MediaError, SearchStopped: see `frame_at`, `pick_reference` and `picture_reference`.
+    """
+    if isinstance(reference, int):
+        return frame_at(info, reference, why)
+    if reference == "auto":
+        return pick_reference(info, edited, stop, progress)
+    return picture_reference(Path(reference), info)
+
+
 def pick_reference(
     info: VideoInfo,
     edited: Picture | None = None,

@@ -18,7 +18,7 @@ from reference.edits.prompt import PromptCancelled, PromptConfig, PromptEditor, 
 from stream.filling.child import lowest_stream, step_back
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
-from stream.offline.references import SearchStopped, frame_at, pick_reference
+from stream.offline.references import SearchStopped, find_reference
 
 logger = logging.getLogger(__name__)
 
@@ -236,12 +236,11 @@ def edit_by_words(
         SearchStopped: `stop` returned True.
     """
     info = probe(source)
-    if isinstance(reference, int):
-        picked = frame_at(info, reference)
-    elif reference == "auto":
-        picked = pick_reference(info, None, stop, lambda done: progress("reference", done, info.frames))
-    else:
+    if reference != "auto" and not isinstance(reference, int):
         raise MediaError(f"{reference}: with words the reference must be a frame's number, or auto")
+    picked = find_reference(
+        info, reference, None, stop, lambda done: progress("reference", done, info.frames)
+    )
     assert picked.index is not None
     editor = model.load()
     try:

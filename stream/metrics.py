@@ -7,11 +7,14 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-WINDOW = 300  # samples kept for percentiles: ten seconds at 30 fps
+from stream.timeline import Timeline
+
+WINDOW = 300  # most samples kept for percentiles
+WINDOW_S = 3.0  # samples older than this do not count
 RATE_S = 2.0  # period over which rates are counted
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -30,20 +33,28 @@ def process_gauges() -> dict[str, float]:
 
 
 class Window:
-    """The newest `WINDOW` samples of a quantity."""
+    """The samples of a quantity in the last `WINDOW_S` seconds, at most `WINDOW`.
 
-    def __init__(self) -> None:
-        self._samples: deque[float] = deque(maxlen=WINDOW)
+    Args:
+        clock: returns the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[float, float]] = deque(maxlen=WINDOW)
 
     def add(self, value: float) -> None:
         """Add a sample."""
-        self._samples.append(value)
+        self._samples.append((self._clock(), value))
 
     def percentiles(self) -> tuple[float, float] | None:
         """Median and 95th percentile. None without samples."""
+        after_s = self._clock() - WINDOW_S
+        while self._samples and self._samples[0][0] < after_s:
+            self._samples.popleft()
         if not self._samples:
             return None
-        low, high = np.percentile(np.fromiter(self._samples, np.float64), [50, 95])
+        low, high = np.percentile([value for _, value in self._samples], [50, 95])
         return float(low), float(high)
 
 
@@ -147,14 +158,19 @@ class SessionMetrics:
 
     Args:
         registry: sums them over all sessions.
+
+    Attributes:
+        timeline: when each of the newest frames was taken, edited and sent.
     """
 
     def __init__(self, registry: Registry) -> None:
+        self.timeline = Timeline()
         self._registry = registry
         self._lock = threading.Lock()
         self._in = Rate()
         self._out = Rate()
-        self._latency = Window()
+        self._latency = {True: Window(), False: Window()}  # of edited frames and of others
+        self._edited = False  # whether the newest frame was edited
         self._stages: dict[str, Window] = {}
         self._step_s = self._step_cpu_s = 0.0  # of recent steps, smoothed
         self._dropped: Counter[str] = Counter()
@@ -172,7 +188,8 @@ class SessionMetrics:
         self._registry.latency(latency_s)
         with self._lock:
             self._out.add(time.monotonic())
-            self._latency.add(latency_s)
+            self._latency[edited].add(latency_s)
+            self._edited = edited
 
     def stage(self, stage: str, seconds: float) -> None:
         """Add the duration of a stage."""
@@ -215,7 +232,8 @@ class SessionMetrics:
     def snapshot(self, encode_s: float) -> dict[str, object]:
         """Return figures for the page: rates per second and times in milliseconds.
 
-        None for what was not measured.
+        None for what was not measured. Times of edited frames and of others are never mixed: `latency_ms` is
+        that of the kind which goes out now, `other_latency_ms` that of the other kind.
 
         Args:
             encode_s: time to encode a frame, which is added to the time to the encoder.
@@ -228,7 +246,9 @@ class SessionMetrics:
             return {
                 "fps_in": round(self._in.value(now_s), 1),
                 "fps_out": round(self._out.value(now_s), 1),
-                "latency_ms": _ms(self._latency.percentiles(), encode_s),
+                "latency_ms": _ms(self._latency[self._edited].percentiles(), encode_s),
+                "other_latency_ms": _ms(self._latency[not self._edited].percentiles(), encode_s),
+                "edited": self._edited,
                 "dropped": sum(self._dropped.values()),
                 "dropped_at": dict(self._dropped),
                 "failed": dict(self._failed),

@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from stream.errors import MediaTypeError, NotFoundError, OfferError, SignalingError
-from stream.http.base import LIMITS, SERVICES, limited_body, session_of, token_of
+from stream.http.base import LIMITS, SERVICES, is_here, limited_body, session_of, token_of
 from stream.rtc.offers import Purpose, parse_fragment, parse_offer
 from stream.rtc.peer import HUNG_UP, Peer
 from stream.rtc.sdp_bounds import MAX_FRAGMENT_BYTES, MAX_SDP_BYTES
@@ -44,7 +44,10 @@ async def _offer(request: web.Request, session: Session, purpose: Purpose) -> we
     request.app[LIMITS].offer(request)
     text = await _body(request, SDP)
     offer = parse_offer(text, purpose)
-    peer, answer = await (session.publish(offer) if purpose == "publish" else session.connections.view(offer))
+    if purpose == "publish":
+        peer, answer = await session.publish(offer, here=is_here(request))
+    else:
+        peer, answer = await session.connections.view(offer)
     public = request.app[SERVICES].config.public_url
     origin = public.rstrip("/") if public else str(request.url.origin())
     headers = CIMultiDict({"Location": f"{origin}{request.path}/{peer.id}", "Accept-Patch": FRAGMENT})

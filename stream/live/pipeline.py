@@ -38,10 +38,12 @@ class LiveFrame:
     Attributes:
         image: RGB uint8 (H, W, 3).
         captured_s: monotonic time of its arrival, seconds.
+        taken_s: when the publisher took it, on its own clock, seconds since 1970. None if unknown.
     """
 
     image: Image
     captured_s: float
+    taken_s: float | None = None
 
 
 class Stepper(Protocol):
@@ -149,6 +151,7 @@ class Pipeline:
             self._passed_s = time.monotonic()
             self.reason, self.coverage = HANGS, None
             self._deliver(frame.image, frame.captured_s)
+        self._metrics.timeline.stepped(frame.captured_s, edited=False)
         self._metrics.frame_out(time.monotonic() - frame.captured_s, edited=False)
 
     @property
@@ -210,6 +213,7 @@ class Pipeline:
                 if not late:
                     self._deliver(image, frame.captured_s)
             if not late:
+                self._metrics.timeline.stepped(frame.captured_s, edited)
                 self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
 
     def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:

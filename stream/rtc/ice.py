@@ -14,6 +14,7 @@ import logging
 import random
 import socket
 from collections.abc import Iterable
+from typing import Any
 
 import aioice.ice
 from aiortc import RTCConfiguration, RTCIceServer, rtcicetransport, rtcpeerconnection
@@ -24,6 +25,7 @@ from stream.errors import CapacityError
 logger = logging.getLogger(__name__)
 
 _STOCK = (aioice.Connection, rtcicetransport.RTCIceGatherer)
+NEAR_BPS = 1_500_000  # least rate of a connection within this machine, which no network limits
 RECEIVE_BUFFER = (
     1 << 20
 )  # bytes that a socket holds while the event loop is busy: a quarter second of 30 Mb/s
@@ -157,3 +159,17 @@ class PublicGatherer(rtcicetransport.RTCIceGatherer):
             else candidate
             for candidate in super().getLocalCandidates()
         ]
+
+
+def own_addresses() -> frozenset[str]:
+    """This machine's own addresses, without the loopback's."""
+    return frozenset(aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=True))
+
+
+def is_this_machine(transport: Any) -> bool:
+    """Whether the other end of an ICE transport has one of this machine's addresses."""
+    pair = transport._connection._nominated.get(1)
+    if pair is None:
+        return False
+    own = {candidate.host for candidate in transport._connection.local_candidates}
+    return pair.remote_candidate.host in own

@@ -295,7 +295,7 @@ def parse_fragment(text: str, mid: str) -> Fragment:
     return Fragment(candidates=tuple(candidates), ufrag=ufrag)
 
 
-def with_start_bitrate(answer: str, bitrate_bps: int) -> str:
+def with_start_bitrate(answer: str, bitrate_bps: int, least_bps: int = 0) -> str:
     """Add `x-google-start-bitrate` to each video codec of an answer.
 
     Chromium then starts near that rate instead of 300 kb/s and is sharp at once.
@@ -303,9 +303,11 @@ def with_start_bitrate(answer: str, bitrate_bps: int) -> str:
     Args:
         answer: SDP of the answer to a publisher.
         bitrate_bps: start bit rate, bits per second.
+        least_bps: if not 0, rate that Chromium keeps at least, bits per second (`x-google-min-bitrate`).
     """
     head, *sections = re.split(r"(?m)^(?=m=)", answer)
     start = f"x-google-start-bitrate={max(bitrate_bps // 1000, 1)}"
+    start += f";x-google-min-bitrate={least_bps // 1000}" if least_bps else ""
     out = [head]
     for section in sections:
         if not section.startswith("m=video"):

@@ -17,6 +17,7 @@ import av
 from aiortc import rtcrtpreceiver, rtp
 from aiortc.codecs import get_decoder
 from aiortc.codecs.base import Decoder
+from aiortc.mediastreams import VIDEO_CLOCK_RATE
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from stream.refused import refused
@@ -30,6 +31,7 @@ BACKLOG = (
 )
 AUDIO_QUEUE = 50  # decoded audio frames that may wait for their reader: one second
 MAX_PIXELS = 4096 * 2304  # largest number of pixels of a frame
+NTP_TO_UNIX_S = 2_208_988_800  # from 1900, where NTP's time begins, to 1970
 
 
 class NewestQueue(asyncio.Queue[Any]):
@@ -58,6 +60,24 @@ class NewestTrack(rtcrtpreceiver.RemoteStreamTrack):
     def __init__(self, kind: str, id: str | None = None) -> None:
         super().__init__(kind, id)
         self._queue = NewestQueue(AUDIO_QUEUE if kind == "audio" else 1)
+        self.report: tuple[int, float] | None = None  # the sender's last: ticks of `pts`, seconds since 1970
+
+
+def taken_s(track: aiortc.MediaStreamTrack, pts: int | None) -> float | None:
+    """When the sender took a video frame, by its own clock and its sender reports (RFC 3550, section 6.4.1).
+
+    Args:
+        track: the remote track that returned the frame.
+        pts: the frame's `pts`, 1/90000 s.
+
+    Returns:
+        Seconds since 1970 on the sender's clock. None until its first report, or for other tracks.
+    """
+    if pts is None or not isinstance(track, NewestTrack) or track.report is None:
+        return None
+    ticks, time_s = track.report
+    since = (pts - ticks + (1 << 31)) % (1 << 32) - (1 << 31)  # RTP time wraps at 32 bits
+    return time_s + since / VIDEO_CLOCK_RATE
 
 
 def pass_through(track: aiortc.MediaStreamTrack) -> bool:
@@ -212,6 +232,16 @@ class Receiver(rtcrtpreceiver.RTCRtpReceiver):
         for report in path.arrivals.reports(arrival_time_ms / 1000, source or 0, packet.ssrc):
             with contextlib.suppress(ConnectionError):
                 await self.transport._send_rtp(report)
+
+    async def _handle_rtcp_packet(self, packet: rtp.AnyRtcpPacket) -> None:
+        await super()._handle_rtcp_packet(packet)
+        origin = getattr(self, "_RTCRtpReceiver__timestamp_mapper")._origin  # noqa: B009 - mypy cannot see it
+        repeats = getattr(self, "_RTCRtpReceiver__rtx_ssrc", {})
+        if not isinstance(packet, rtp.RtcpSrPacket) or packet.ssrc in repeats or origin is None:
+            return
+        if isinstance(self._track, NewestTrack):
+            said = packet.sender_info
+            self._track.report = said.rtp_timestamp - origin, said.ntp_timestamp / (1 << 32) - NTP_TO_UNIX_S
 
     async def _send_rtcp(self, packet: rtp.AnyRtcpPacket) -> None:
         try:

@@ -17,6 +17,7 @@ from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
 from stream.refused import refused
 from stream.rtc.audio import DelayedAudioTrack
+from stream.rtc.ice import NEAR_BPS, own_addresses
 from stream.rtc.offers import Offer, Purpose, with_start_bitrate
 from stream.rtc.peer import HUNG_UP, Peer, cause_of
 from stream.rtc.receivers import end_reason
@@ -77,8 +78,13 @@ class Connections:
         self._sound = Sound()
         self._closed = False
 
-    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+    async def publish(self, offer: Offer, *, here: bool = False) -> tuple[Peer, str]:
         """Answer a publisher. It replaces the present publisher.
+
+        Args:
+            offer: the checked offer.
+            here: whether the offer came from this machine. If its media comes from here too, no network
+                limits it, and Chromium is told a least bit rate.
 
         Returns:
             The publisher's connection and the answer's SDP.
@@ -99,7 +105,8 @@ class Connections:
         self.note = None
         self.size = None
         self._start_watch(peer)
-        return peer, with_start_bitrate(answer, self._services.config.bitrate_bps)
+        near = here and any(candidate.ip in own_addresses() for candidate in offer.candidates)
+        return peer, with_start_bitrate(answer, self._services.config.bitrate_bps, NEAR_BPS if near else 0)
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:

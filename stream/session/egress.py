@@ -72,6 +72,7 @@ class Broadcast:
         config: bit rates and key frame distances.
         loop: event loop of the tracks. Default: the running loop.
         clock: clock of `captured_s`, seconds.
+        sent: called on the event loop with the capture time and the RTP time of each frame that is sent.
     """
 
     def __init__(
@@ -80,7 +81,9 @@ class Broadcast:
         config: LiveEncoderConfig | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sent: Callable[[float, int], None] | None = None,
     ) -> None:
+        self._tell_sent = sent
         self._executor = executor
         self._config = config or LiveEncoderConfig()
         self._loop = loop or asyncio.get_running_loop()
@@ -221,7 +224,9 @@ class Broadcast:
             sent.popleft()
         return round(8 * sum(size for _, size in sent) / RATE_WINDOW_S)
 
-    def _publish(self, codec: VideoCodec, packets: list[VideoPacket], captured_s: float) -> None:
+    def _publish(self, codec: VideoCodec, packets: list[VideoPacket], captured_s: float, pts: int) -> None:
+        if self._tell_sent is not None:
+            self._tell_sent(captured_s, pts)
         size = sum(packet.size for packet in packets)
         self._sent.setdefault(codec, deque()).append((self._clock(), size))
         for track in self._tracks:
@@ -259,7 +264,8 @@ class Broadcast:
         if self._is_paused() or not self._pace.is_due(captured_s, step.fps):
             self._thinned += 1
             return
-        frame = to_frame(_sized(image, step.size(self._size)), self._pts(captured_s), VIDEO_TIME_BASE)
+        pts = self._pts(captured_s)
+        frame = to_frame(_sized(image, step.size(self._size)), pts, VIDEO_TIME_BASE)
         codecs = {track.codec for track in self._tracks}
         self._encoded += 1
         for codec in codecs:
@@ -267,7 +273,7 @@ class Broadcast:
                 encoder = self._encoder(codec)
             packets = encoder.encode(frame)
             if packets:
-                self._loop.call_soon_threadsafe(self._publish, codec, packets, captured_s)
+                self._loop.call_soon_threadsafe(self._publish, codec, packets, captured_s, pts)
         self._encode_s = time.thread_time() - started_s
 
     def _pts(self, captured_s: float) -> int:

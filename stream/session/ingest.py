@@ -18,6 +18,7 @@ from stream.live.pipeline import LiveFrame
 from stream.live.slot import LatestSlot, SlotClosed
 from stream.media.demo import DemoSource
 from stream.metrics import SessionMetrics
+from stream.rtc.receivers import taken_s
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ async def ingest(
         executor: runs the conversion.
         metrics: receives drops and conversion times.
     """
-    slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
+    slot: LatestSlot[tuple[av.VideoFrame, float, float | None]] = LatestSlot()
     converting = asyncio.create_task(_convert(slot, submit, executor, metrics))
     try:
         while True:
             frame = await track.recv()
             arrived()
             if isinstance(frame, av.VideoFrame):
-                slot.put((frame, time.monotonic()))
+                slot.put((frame, time.monotonic(), taken_s(track, frame.pts)))
                 metrics.dropped("ingest", slot.dropped)
     except MediaStreamError:
         logger.debug("the video track ended")
@@ -62,18 +63,21 @@ async def ingest(
 
 
 async def _convert(
-    slot: LatestSlot[tuple[av.VideoFrame, float]], submit: Submit, executor: Executor, metrics: SessionMetrics
+    slot: LatestSlot[tuple[av.VideoFrame, float, float | None]],
+    submit: Submit,
+    executor: Executor,
+    metrics: SessionMetrics,
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
         try:
-            frame, captured_s = await slot.get()
+            frame, captured_s, taken_s = await slot.get()
         except SlotClosed:
             return
         started_s = time.perf_counter()
         image = await loop.run_in_executor(executor, to_rgb, frame)
         metrics.stage("convert", time.perf_counter() - started_s)
-        submit(LiveFrame(image, captured_s))
+        submit(LiveFrame(image, captured_s, taken_s))
 
 
 async def play_demo(

@@ -70,6 +70,7 @@ class LivePath:
 
     def submit(self, frame: LiveFrame) -> None:
         """Take an arriving frame, on the event loop."""
+        self.metrics.timeline.arrived(frame.captured_s, frame.taken_s)
         self._shelf.source(frame.image, frame.captured_s)
         if self.stages.pipeline is not None:
             self.stages.pipeline.submit(frame)

@@ -66,7 +66,9 @@ class Session:
         config, metrics = services.config, SessionMetrics(services.registry)
         self._notices = Notices(self.events, self.changed)
         self.shelf = Shelf(services.recording, services.filler, services.heavy, self.id, self.changed)
-        broadcast = Broadcast(services.codecs, LiveEncoderConfig(bitrate_bps=config.bitrate_bps))
+        broadcast = Broadcast(
+            services.codecs, LiveEncoderConfig(bitrate_bps=config.bitrate_bps), sent=metrics.timeline.sent
+        )
         self.live = LivePath(services, self.id, broadcast, self.shelf, metrics, self._notices)
         self.wardrobe = self.live.wardrobe
         self.editor = Editor(self.wardrobe)
@@ -124,9 +126,9 @@ class Session:
         )
         return self.keys, snapshot
 
-    async def publish(self, offer: Offer) -> tuple[Peer, str]:
+    async def publish(self, offer: Offer, *, here: bool = False) -> tuple[Peer, str]:
         """Answer a publisher (see `Connections.publish`). The pipeline is built while it connects."""
-        answered = await self.connections.publish(offer)
+        answered = await self.connections.publish(offer, here=here)
         answered[0].spawn(self._build())
         self._begin_feed()
         return answered

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stream.events import Message
 from stream.filling.worker import FillWorker
+from stream.live.slowness import slowness
 from stream.looks.describe import describe
 from stream.metrics import SessionMetrics
 from stream.prompting.edits import PromptEdits
@@ -74,14 +75,20 @@ class Status:
         self.notices.follow(decision)
         if not connections.publishing:
             reason = connections.note or "nothing is published"
+        figures = self.metrics.snapshot(out.encode_s if out.viewers else 0.0)
+        held_back = pipeline is not None and pipeline.most_fps is not None
         return {
-            **self.metrics.snapshot(out.encode_s if out.viewers else 0.0),
+            **figures,
+            "slow": slowness(figures, held_back=held_back, viewers=out.viewers, rate_bps=out.bitrate_bps)
+            if connections.publishing
+            else None,
             "coverage": pipeline.coverage if pipeline is not None else None,
             "reason": reason,
             "decision": decision and {"action": decision.action.value, "reason": decision.reason},
             "viewers": connections.viewers,
             "bitrate_bps": out.sent_bps,
             "target_bps": out.bitrate_bps,
+            "frames": self.metrics.timeline.recent(),
             "fill": self.filler.describe() if self.filler is not None else None,
             "recording": self.shelf.describe(),
         }

@@ -28,6 +28,7 @@ class PacketTrack(MediaStreamTrack):
     """
 
     kind = "video"
+    plain_time = True  # RTP times are the broadcast's own, for every viewer
 
     def __init__(self, broadcast: Broadcast, codec: VideoCodec) -> None:
         super().__init__()

@@ -242,7 +242,8 @@ function setUpView(live) {
     const state = await status.attempt("overlay", () => api.settings({ overlay: on ? "confidence" : "none" }));
     if (state) store.set({ state });
   });
-  setUpFigures(byId("figures"), byId("stage-list"), store, () => live.stats());
+  const figures = { root: byId("figures"), list: byId("stage-list"), slow: byId("slow"), video: byId("edited") };
+  setUpFigures(figures, store, () => live.stats());
 }
 
 function setUpCamera(live) {

@@ -1,5 +1,8 @@
 /** Live figures: from the server, and measured on this browser's connections. */
 
+import { DelayMeter } from "./delay.js";
+
+const SLOW_TIMES = 3; // a sentence on what is slow is shown when it was true so many times in turn, at 2 Hz
 const dash = "–";
 const ms = (value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : dash);
 
@@ -33,17 +36,53 @@ export function received(report, before) {
 }
 
 /**
- * @param {HTMLElement} root has a [data-figure] for each figure
- * @param {HTMLElement} list gets the stages' times
- * @param {object} store
- * @param {function(): Promise<{view: RTCStatsReport|null}>} readStats
+ * What is slow in this browser or on its way to the server; null if nothing is.
+ * @param {RTCStatsReport|null} report of the connection that sends the camera
  */
-export function setUpFigures(root, list, store, readStats) {
+function slowHere(report) {
+  const sent = pick(report, "outbound-rtp", (entry) => entry.kind === "video");
+  if (sent?.qualityLimitationReason === "cpu") return "This browser is too busy: it sends the camera’s picture smaller.";
+  if (sent?.qualityLimitationReason !== "bandwidth" || !(sent.targetBitrate < 400000)) return null;
+  return `The network to the server takes only ${(sent.targetBitrate / 1e6).toFixed(1)} Mb/s of the camera’s picture.`;
+}
+
+/**
+ * @param {object} elements
+ * @param {HTMLElement} elements.root has a [data-figure] for each figure
+ * @param {HTMLElement} elements.list gets the stages' times
+ * @param {HTMLElement} elements.slow gets a sentence on what is slow
+ * @param {HTMLVideoElement} elements.video the edited view
+ * @param {object} store
+ * @param {function(): Promise<{publish: RTCStatsReport|null, view: RTCStatsReport|null}>} readStats
+ */
+export function setUpFigures({ root, list, slow, video }, store, readStats) {
   const put = (name, text) => {
     root.querySelector(`[data-figure="${name}"]`).textContent = text;
   };
   let before = null;
   let mine = received(null, null);
+  let here = null; // what is slow in this browser
+  let times = 0; // so often something was slow, in turn
+  const meter = new DelayMeter(video);
+
+  /** The measured delay; without it the sum of what is known, marked as such. */
+  const showDelay = ({ stats, source, sending }) => {
+    meter.take(stats?.frames ?? [], source === "camera" && sending === "connected", mine.trip_ms);
+    const { edited_ms, unedited_ms } = meter.medians;
+    const both = Number.isFinite(edited_ms) && Number.isFinite(unedited_ms);
+    const sum_ms = mine.trip_ms + mine.buffer_ms + mine.decode_ms + (stats?.latency_ms?.p50 ?? NaN);
+    let text = Number.isFinite(sum_ms) ? `≈ ${ms(sum_ms)}` : dash;
+    if (Number.isFinite(unedited_ms)) text = `${ms(unedited_ms)} unedited`;
+    if (Number.isFinite(edited_ms)) text = ms(edited_ms) + (both ? ` · ${ms(unedited_ms)} unedited` : "");
+    put("total", text);
+  };
+
+  const showSlow = ({ stats }) => {
+    const text = stats?.slow ?? here;
+    times = text && stats ? times + 1 : 0;
+    slow.hidden = times < SLOW_TIMES;
+    if (!slow.hidden && slow.textContent !== text) slow.textContent = text;
+  };
 
   const showFill = (fill) => {
     const cell = root.querySelector('[data-figure="fill"]');
@@ -80,14 +119,15 @@ export function setUpFigures(root, list, store, readStats) {
     );
   };
   store.watch(["stats", "state"], showServer);
+  store.watch(["stats"], showDelay);
+  store.watch(["stats"], showSlow);
 
   const measure = async () => {
-    const { view } = await readStats();
+    const { view, publish } = await readStats();
+    here = slowHere(publish);
     mine = received(view, before);
     before = view ?? null;
     put("trip", view ? `${ms(mine.trip_ms)} · ${ms(mine.buffer_ms)}` : dash);
-    const total = mine.trip_ms + mine.buffer_ms + mine.decode_ms + (store.values.stats?.latency_ms?.p50 ?? NaN);
-    put("total", Number.isFinite(total) ? `≈ ${ms(total)}` : dash);
   };
   setInterval(measure, 1000);
 }

@@ -118,17 +118,16 @@ def playwright() -> Iterator[Playwright]:
 def browsers(
     playwright: Playwright, chromium: str, astronaut: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpenBrowser]:
-    """Opens Chromium whose camera shows "astronaut" or "portrait", one browser each."""
+    """Opens Chromium whose camera shows "astronaut", "counted" (with a counter) or "portrait", one each."""
     folder = tmp_path_factory.mktemp("captures")
     opened: dict[str, Browser] = {}
 
     def open_browser(source: str) -> Browser:
         if source not in opened:
             path = folder / f"{source}.y4m"
-            frames = (
-                swaying(astronaut) if source == "astronaut" else clip_frames(portraits_dir() / "val" / CLIP)
-            )
-            write_y4m(path, frames)
+            portrait = source == "portrait"
+            frames = clip_frames(portraits_dir() / "val" / CLIP) if portrait else swaying(astronaut)
+            write_y4m(path, frames, counted=source == "counted")
             flags = [*FLAGS, f"--use-file-for-fake-video-capture={path}"]
             opened[source] = playwright.chromium.launch(executable_path=chromium, args=flags)
         return opened[source]

@@ -14,6 +14,7 @@ from correspondence import Bool, Image, detect_landmarks
 
 SIZE = (480, 640)  # (H, W) of the fake camera
 FPS = 25
+BITS, CELL = 8, 24  # of a frame counter in the picture, and its cells' height in pixels
 SECONDS = 3  # forth; as long back, so that the loop has no jump
 LIPS_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 LIPS_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
@@ -48,13 +49,21 @@ GRAB_BOTH = """async (count) => {
 }"""
 
 
-def write_y4m(path: Path, frames: Iterable[Image]) -> Path:
-    """Frames as the raw video Chromium's fake camera plays in a loop: forth and back."""
-    chroma = [cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes() for frame in frames]
+def write_y4m(path: Path, frames: Iterable[Image], *, counted: bool = False) -> Path:
+    """Frames as the raw video Chromium's fake camera plays in a loop: forth and back.
+
+    With `counted`, each frame bears its number in the loop: `BITS` dark or light cells at its upper edge.
+    """
+    forth = list(frames)
+    loop = forth + forth[-2:0:-1]
     with path.open("wb") as file:
         file.write(f"YUV4MPEG2 W{SIZE[1]} H{SIZE[0]} F{FPS}:1 Ip A1:1 C420mpeg2\n".encode())
-        for data in chroma + chroma[-2:0:-1]:
-            file.write(b"FRAME\n" + data)
+        for number, frame in enumerate(loop):
+            if counted:
+                frame = frame.copy()
+                cells = [16 + 220 * (number >> bit & 1) for bit in range(BITS)]
+                frame[:CELL] = np.repeat(np.array(cells, np.uint8), SIZE[1] // BITS)[None, :, None]
+            file.write(b"FRAME\n" + cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).tobytes())
     return path
 
 

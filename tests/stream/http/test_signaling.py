@@ -259,3 +259,5 @@ def test_start_bitrate_goes_onto_video_codecs_only() -> None:
         "a=rtpmap:98 rtx/90000", "a=fmtp:98 apt=97",
         "a=rtpmap:99 H264/90000", "a=fmtp:99 packetization-mode=1;x-google-start-bitrate=1800",
     ]  # fmt: skip
+    near = with_start_bitrate(answer, 1_800_000, 1_500_000)
+    assert near.count(";x-google-min-bitrate=1500") == near.count("start-bitrate") == 2

@@ -174,6 +174,19 @@ async def test_sender_reports_speak_of_capture_time(
     assert sender._RTCRtpSender__lsr == (report.sender_info.ntp_timestamp >> 16) & 0xFFFFFFFF
 
 
+async def test_packets_keep_the_rtp_time_of_a_track_that_asks_for_it(patched: None) -> None:
+    track = Packets(*[large_packet(100) for _ in range(2)])
+    sender, transport = await sending(track)
+    other = Packets(large_packet(100))
+    other.plain_time = True  # type: ignore[attr-defined]
+    plain, carried = await sending(other)
+    await until(lambda: bool(transport.sent and carried.sent))
+    await sender.stop()
+    await plain.stop()
+    assert rtp.RtpPacket.parse(carried.sent[0]).timestamp == 0
+    assert rtp.RtpPacket.parse(transport.sent[0]).timestamp != 0, "aiortc's random origin"
+
+
 @pytest.mark.parametrize(("setting", "thread"), [("stock", "asyncio"), ("patched", "codec")])
 async def test_frames_are_encoded_in_the_codecs_threads(
     setting: str, thread: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

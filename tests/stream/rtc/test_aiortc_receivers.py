@@ -186,3 +186,14 @@ async def test_a_busy_decoder_does_not_hold_up_the_loop_when_its_peer_leaves(
     with pytest.raises(MediaStreamError):
         await asyncio.wait_for(receiver.track.recv(), 5)
     assert not [t for t in threading.enumerate() if t.name == "video-decoder"]
+
+
+def test_a_frame_was_taken_when_the_senders_report_says() -> None:
+    track = receivers.NewestTrack("video")
+    assert receivers.taken_s(track, 9000) is None
+    track.report = 4500, 1000.0
+    assert receivers.taken_s(track, 9000) == pytest.approx(1000.05)
+    assert receivers.taken_s(track, 0) == pytest.approx(999.95)
+    track.report = (1 << 32) - 9000, 1000.0  # the report counts from before the time wrapped
+    assert receivers.taken_s(track, 0) == pytest.approx(1000.1)
+    assert receivers.taken_s(track, None) is None

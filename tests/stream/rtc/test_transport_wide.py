@@ -17,7 +17,7 @@ from benchmarks.streams.relay import Condition, Relay
 from stream.colour.frames import to_frame
 from stream.congestion.feedback import URI
 from stream.refused import refused
-from stream.rtc import aiortc_patch
+from stream.rtc import aiortc_patch, ice
 from tests.stream.rig import new_peer, serving, until
 
 NONSENSE = bytes.fromhex("8fcd0005 0000000000000000 0000ffff00000000 60000000")  # a reserved symbol
@@ -146,3 +146,17 @@ async def test_a_report_that_is_nonsense_is_counted_and_changes_nothing() -> Non
         assert refused["transport_feedback"] == before + 1
         count = len(track.told)
         await until(lambda: len(track.told) > count)
+
+
+async def test_a_peer_on_this_machine_is_never_starved_and_never_paused() -> None:
+    aiortc_patch.install()
+    track, relay = Noise(), Relay(Condition())
+    async with connected(track, relay) as (near, _):
+        await until(lambda: bool(track.reports), 15)  # the round trip is known then
+        sender: Any = near.getSenders()[0]
+        sender._quickest_s = 0.001  # as on an idle machine
+        sender.take_bandwidth(60_000, 0.4)
+        assert (track.told[-1], track.pauses[-1]) == (ice.NEAR_BPS, 0.0)
+        sender._quickest_s = 0.02  # another machine, or a relay
+        sender.take_bandwidth(60_000, 0.4)
+        assert (track.told[-1], track.pauses[-1]) == (60_000, 0.4)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from correspondence import Image
+from stream.config import ServerConfig
 from stream.errors import (
     AuthError,
     ForbiddenError,
@@ -25,6 +26,7 @@ from stream.http.limits import Limits
 from stream.http.tls import HSTS
 from stream.json_text import read_json
 from stream.media.pictures import encode_png
+from stream.metrics import Registry
 from stream.refused import refused
 from stream.session.room import Room
 from stream.session.services import Services
@@ -34,6 +36,8 @@ from stream.storage.keys import Right
 
 logger = logging.getLogger(__name__)
 
+CONFIG: web.AppKey[ServerConfig] = web.AppKey("config", ServerConfig)
+REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STORE: web.AppKey[SessionStore] = web.AppKey("store", SessionStore)
 LIMITS: web.AppKey[Limits] = web.AppKey("limits", Limits)
@@ -100,7 +104,7 @@ async def kept(session: Session, status: int = 200, more: Mapping[str, object] |
 
 def check_server_token(request: web.Request, why: str) -> None:
     """Raise AuthError if the server has a token and the request does not carry it."""
-    wanted, given = request.app[SERVICES].config.token, token_of(request)
+    wanted, given = request.app[CONFIG].token, token_of(request)
     if wanted is not None and (given is None or not same(given, wanted)):
         raise AuthError(
             f"this server asks for its token {why}",
@@ -240,7 +244,7 @@ async def same_site(request: web.Request, handler: Handler) -> web.StreamRespons
     """Refuse requests from pages of other sites, WebSockets included. Requests without an Origin pass."""
     origin = request.headers.get("Origin")
     if origin is not None and (request.method not in ("GET", "HEAD") or "Upgrade" in request.headers):
-        public = request.app[SERVICES].config.public_url
+        public = request.app[CONFIG].public_url
         allowed = {request.headers.get("Host"), urlsplit(public).netloc if public else None}
         if _host(origin) not in allowed - {None}:
             refused.note("other_site", origin)
@@ -262,7 +266,7 @@ def is_here(request: web.Request) -> bool:
     With a `public_url` or a trusted proxy the answer is always False, because then every request may look
     local.
     """
-    config = request.app[SERVICES].config
+    config = request.app[CONFIG]
     if config.public_url is not None or config.trusted_proxies:
         return False
     try:
@@ -305,7 +309,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """Add security headers to every answer, and forbid caching of the interface's answers."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-    if request.app[SERVICES].config.tls is not None:
+    if request.app[CONFIG].tls is not None:
         response.headers.setdefault("Strict-Transport-Security", HSTS)
     response.headers.setdefault(
         "Cache-Control", "no-cache" if request.path.startswith("/static/") else "no-store"

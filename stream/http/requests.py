@@ -10,7 +10,7 @@ import time
 from aiohttp import hdrs, web
 
 from stream import logs
-from stream.http.base import SERVICES, Handler
+from stream.http.base import REGISTRY, Handler
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ async def identified(request: web.Request, handler: Handler) -> web.StreamRespon
     route = "other" if resource is None else resource.canonical
     method = request.method if request.method in hdrs.METH_ALL else "other"
     labels = f'route="{route}",method="{method}",status="{response.status}"'
-    request.app[SERVICES].registry.count("requests", labels)
+    request.app[REGISTRY].count("requests", labels)
     took_ms = 1000 * (time.monotonic() - began_s)
     logger.debug("%s %s answered %d after %.0f ms", method, route, response.status, took_ms)
     return response

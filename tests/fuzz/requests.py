@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from stream.config import ServerConfig
-from stream.http.app import create_app, make_runner
+from stream.http.app import create_app
+from stream.http.running import make_runner
 from stream.rtc.ice import configure
 from stream.session.services import Services
 from tests.fuzz.packets import loop

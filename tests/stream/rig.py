@@ -30,8 +30,9 @@ from correspondence import Image, Landmarks, detect_landmarks
 from reference.face.parts import INNER_LIPS, OUTER_LIPS
 from stream.colour.frames import to_frame, to_rgb
 from stream.config import ServerConfig
-from stream.http.app import create_app, make_runner
+from stream.http.app import create_app
 from stream.http.base import STORE
+from stream.http.running import make_runner
 from stream.media.demo import DemoSource
 from stream.session.services import Services, load_services
 from stream.session.session import Session

@@ -16,8 +16,9 @@ from yarl import URL
 
 from stream.config import ServerConfig
 from stream.errors import AuthError, CapacityError, ForbiddenError, NotFoundError
-from stream.http.app import exposure, run_until_stopped
+from stream.http.app import run_until_stopped
 from stream.http.base import STORE
+from stream.http.running import exposure
 from stream.rtc import dtls
 from stream.session.services import load_services
 from stream.session.store import SessionStore

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from stream.http import app as application
+from stream.http import running
 from stream.http.base import STOPPING
 from stream.logs import JsonFormatter
 from stream.rtc.peer import cause_of
@@ -138,7 +138,7 @@ async def test_a_hangup_loads_the_certificate_again() -> None:
     tls: Any = Renewed()
     before = signal.getsignal(signal.SIGHUP)
     try:
-        application._reload_at_hangup(tls)
+        running._reload_at_hangup(tls)
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: tls.count == 1)
     finally:

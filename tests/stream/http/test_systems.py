@@ -12,19 +12,19 @@ from typing import Any
 
 import pytest
 
-from stream.http import app
+from stream.http import running
 from tests.conftest import ROOT
 
 
 def test_windows_is_served_by_the_selector_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its usual loop goes deaf on a UDP socket after a packet to a closed port."""
     monkeypatch.setattr(sys, "platform", "win32")
-    assert app._loop_factory() is asyncio.SelectorEventLoop
+    assert running.loop_factory() is asyncio.SelectorEventLoop
 
 
 def test_without_uvloop_asyncio_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert app._loop_factory() is None
+    assert running.loop_factory() is None
 
 
 WITHOUT_UVLOOP = """\
@@ -62,7 +62,7 @@ def test_a_signal_stops_it_where_loops_take_none(name: str, monkeypatch: pytest.
 
     async def stopped() -> None:
         monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", refuse)
-        stop = app._stop_event()
+        stop = running._stop_event()
         os.kill(os.getpid(), number)
         await asyncio.wait_for(stop.wait(), 5)
 

@@ -21,7 +21,9 @@ sys.meta_path.insert(0, Watch())
 """
 
 
-@pytest.mark.parametrize("module", ["server", "stream.config", "stream.rtc.relay", "stream.http.app"])
+@pytest.mark.parametrize(
+    "module", ["server", "stream.config", "stream.rtc.relay", "stream.http.app", "stream.http.running"]
+)
 def test_openssl_is_loaded_with_our_groups_by_every_way_in(
     module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,6 +154,19 @@ class Admission:
         self._caps = caps
 
     @property
+    def free(self) -> float:
+        """Processors that are left for further live sessions. Negative in an overload."""
+        each = self._each or 0.0
+        in_place = max(self.used, (len(self._live) - len(self._fresh)) * each)
+        fresh = len(self._fresh) * max(self._dearest, each)
+        return (self._most or 1.0) * self._processors - self._others - in_place - fresh
+
+    @property
+    def dearest(self) -> float | None:
+        """Processors that one more live session is expected to use. None before a measurement."""
+        return None if self._each is None else max(self._dearest, self._each)
+
+    @property
     def held_back(self) -> int:
         """How many sessions are held back."""
         return len(self._caps)
@@ -170,12 +183,10 @@ class Admission:
         """
         if session in self._live:
             return
-        live, each = len(self._live), self._each
-        if self._most > 0 and live and each is not None:
-            fresh = len(self._fresh)
-            expected = max(self.used, (live - fresh) * each) + (fresh + 1) * max(self._dearest, each)
+        live, each, more = len(self._live), self._each, self.dearest
+        if self._most > 0 and live and each is not None and more is not None:
             why = ""
-            if expected + self._others > self._most * self._processors:
+            if more > self.free:
                 besides = f", other programs {self._others:.1f}" if self._others >= 0.05 else ""
                 why = (
                     f"{live} take {live * each:.1f} of its {self._processors} processors{besides}, and one "

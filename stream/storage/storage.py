@@ -8,6 +8,7 @@ after.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import sqlite3
@@ -95,26 +96,13 @@ class Storage:
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         path.replace(path.with_name(f"{DATABASE}.damaged-{int(time.time())}"))
         database = Database(path)
-        for folder in self._folders():
+        for folder in session_folders(self.config.folder):
             try:
-                database.write(self._copied(folder.name))
+                database.write(_copied(folder))
             except DamagedError as exc:
                 logger.error("session %s is lost: %s", folder.name[:6], exc)
                 database.note_lost(folder.name)
         return database
-
-    def _folders(self) -> list[Path]:
-        return [p for p in self._sessions.iterdir() if p.is_dir() and SESSION_ID.fullmatch(p.name)]
-
-    def _copied(self, session: str) -> Row:
-        """Return the copy of a session's row that lies beside its pictures."""
-        try:
-            row = Row.from_text((self._sessions / session / ROW_COPY).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as exc:
-            raise DamagedError("its entry cannot be read") from exc
-        if row.id != session:
-            raise DamagedError("its entry is another session's")
-        return row
 
     def _index(self) -> None:
         """Read what is stored, repair damage, and delete pictures that belong to no session."""
@@ -125,7 +113,7 @@ class Storage:
                 self.lost = self._database.lost()
             else:
                 self._rows[session] = replace(row, record={})
-        for folder in self._folders():
+        for folder in session_folders(self.config.folder):
             if folder.name not in self._rows:
                 PictureFolder(folder).delete()
 
@@ -136,7 +124,7 @@ class Storage:
         except (DamagedError, sqlite3.DatabaseError) as exc:
             logger.warning("session %s: %s; its copy is used", session[:6], exc)
         try:
-            return self._copied(session)
+            return _copied(self._sessions / session)
         except DamagedError as exc:
             logger.error("session %s is lost: %s", session[:6], exc)
             return None
@@ -245,6 +233,51 @@ class Storage:
         self._names.pop(session, None)
         self.lost.pop(session, None)
 
+    @property
+    def stored(self) -> list[str]:
+        """Ids of all stored sessions. This does not use the disk."""
+        return list(self._rows)
+
+    def adopt(self, folder: Path) -> None:
+        """Take over a session from another store, by moving its folder into this one.
+
+        The other store must have given it up with `give`, or its server must have ended.
+
+        Args:
+            folder: the session's folder, on the same file system. Its name is the session's id.
+
+        Raises:
+            DamagedError: its entry cannot be used. It stays where it is.
+            StorageError: there is no space for it.
+            OSError, sqlite3.Error: it cannot be moved.
+        """
+        row = _copied(folder)
+        self._make_room(row.id, row.size)
+        number_from(int(time.time() * 10))  # above the ids that the other server gave
+        self._database.write(row)
+        try:
+            folder.rename(self._sessions / row.id)
+        except OSError:
+            self._database.delete(row.id)
+            raise
+        self._rows[row.id] = replace(row, record={})
+
+    def give(self, session: str) -> Path:
+        """Give a session that is not in use up to another store. Its folder is left as it is.
+
+        Returns:
+            The folder, for the other store's `adopt`.
+
+        Raises:
+            DamagedError: it is not stored.
+        """
+        if session not in self._rows:
+            raise DamagedError("it is not stored")
+        self._database.delete(session)
+        self._rows.pop(session, None)
+        self._names.pop(session, None)
+        return self._sessions / session
+
     def sleep(self, session: str) -> None:
         """Note that a session is no longer in use. It stays on disk."""
         self._names.pop(session, None)
@@ -274,3 +307,33 @@ class Storage:
         """Finish pending work and close the database."""
         self._thread.shutdown()
         self._database.close()
+
+
+def session_folders(folder: Path) -> list[Path]:
+    """Return the folders of all sessions in a store's folder, for `Storage.adopt`."""
+    inside = folder / FOLDER
+    if not inside.is_dir():
+        return []
+    return [path for path in inside.iterdir() if path.is_dir() and SESSION_ID.fullmatch(path.name)]
+
+
+def _copied(folder: Path) -> Row:
+    """Return the copy of a session's row that lies beside its pictures."""
+    try:
+        row = Row.from_text((folder / ROW_COPY).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DamagedError("its entry cannot be read") from exc
+    if row.id != folder.name:
+        raise DamagedError("its entry is another session's")
+    return row
+
+
+def discard(folder: Path) -> None:
+    """Delete a store whose sessions were all adopted by others. Anything else in its folder stays."""
+    if session_folders(folder):
+        return
+    for path in folder.glob(f"{DATABASE}*"):
+        path.unlink(missing_ok=True)
+    for path in (folder / FOLDER, folder):
+        with contextlib.suppress(OSError):  # something else lies in it
+            path.rmdir()

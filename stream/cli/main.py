@@ -21,6 +21,7 @@ from stream.cli.options import parser
 from stream.cli.settings import with_settings
 
 if TYPE_CHECKING:
+    from stream.config import ServerConfig
     from stream.storage.config import StorageConfig
 
 QUIET = (  # verbs that hide the log lines of native libraries
@@ -117,49 +118,64 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
     import platformdirs
 
     from stream.config import ServerConfig
+
+    config = ServerConfig(
+        host=args.host,
+        port=args.port,
+        token=args.token,
+        public_url=args.public_url,
+        allow_hosts=tuple(args.allow_host),
+        trusted_proxies=tuple(args.trusted_proxy),
+        udp_ports=args.udp_ports,
+        public_address=args.public_address,
+        ice_servers=tuple(args.ice_server),
+        turn_user=args.turn_user,
+        turn_credential=args.turn_credential,
+        turn_secret=args.turn_secret,
+        tls=tls_value(args.tls),
+        tls_folder=platformdirs.user_config_path("livery", appauthor=False) / "tls",
+        max_sessions=args.max_sessions,
+        max_load=args.max_load,
+        opens_per_minute=args.opens_per_minute,
+        failures_per_minute=args.failures_per_minute,
+        matcher=args.matcher,
+        device=args.device,
+        keyframes=args.keyframes,
+        faces=args.faces,
+        fill_weights=args.fill_weights,
+        prompt_model=args.prompt_model,
+        prompt_controlnet=args.prompt_controlnet,
+        record=args.record,
+        record_mib=args.record_mib,
+        record_asked=args.record_asked,
+        store=_store(args),
+        virtual_camera=args.virtual_camera,
+        mark=args.mark,
+        osc_port=args.osc,
+        osc_host=args.osc_host,
+        bitrate_bps=args.bitrate,
+        drain_s=args.drain,
+        demo=demo,
+    )
+    if not demo and args.cluster is not None:
+        _serve_cluster(args, config)
+        return OK
+    if not demo and (args.hosts is not None or args.host_cpus is not None):
+        raise UsageError("--hosts and --host-cpus say how large a cluster is; they need --cluster")
     from stream.http.app import serve
 
-    serve(
-        ServerConfig(
-            host=args.host,
-            port=args.port,
-            token=args.token,
-            public_url=args.public_url,
-            allow_hosts=tuple(args.allow_host),
-            trusted_proxies=tuple(args.trusted_proxy),
-            udp_ports=args.udp_ports,
-            public_address=args.public_address,
-            ice_servers=tuple(args.ice_server),
-            turn_user=args.turn_user,
-            turn_credential=args.turn_credential,
-            turn_secret=args.turn_secret,
-            tls=tls_value(args.tls),
-            tls_folder=platformdirs.user_config_path("livery", appauthor=False) / "tls",
-            max_sessions=args.max_sessions,
-            max_load=args.max_load,
-            opens_per_minute=args.opens_per_minute,
-            failures_per_minute=args.failures_per_minute,
-            matcher=args.matcher,
-            device=args.device,
-            keyframes=args.keyframes,
-            faces=args.faces,
-            fill_weights=args.fill_weights,
-            prompt_model=args.prompt_model,
-            prompt_controlnet=args.prompt_controlnet,
-            record=args.record,
-            record_mib=args.record_mib,
-            record_asked=args.record_asked,
-            store=_store(args),
-            virtual_camera=args.virtual_camera,
-            mark=args.mark,
-            osc_port=args.osc,
-            osc_host=args.osc_host,
-            bitrate_bps=args.bitrate,
-            drain_s=args.drain,
-            demo=demo,
-        )
-    )
+    serve(config)
     return OK
+
+
+def _serve_cluster(args: argparse.Namespace, config: ServerConfig) -> None:
+    if args.data is None and not args.no_store:
+        raise UsageError("--cluster needs --data DIR on storage that all its nodes share, or --no-store")
+    from stream.cluster.config import ClusterConfig
+    from stream.cluster.run import serve_cluster
+
+    cluster = ClusterConfig(address=args.cluster or None, hosts=args.hosts, host_cpus=args.host_cpus)
+    serve_cluster(config, cluster)
 
 
 def _store(args: argparse.Namespace) -> StorageConfig | None:

@@ -82,7 +82,9 @@ def parser(runs: Mapping[str, Run]) -> tuple[argparse.ArgumentParser, dict[str, 
         parsers[name] = added
         return added
 
-    serve_options.options(verb("serve", "Serve the page and its WebRTC endpoints."))
+    serve = verb("serve", "Serve the page and its WebRTC endpoints.")
+    serve_options.options(serve)
+    serve_options.cluster_options(serve.add_argument_group("several machines (extra cluster)"))
     serve_options.options(verb("demo", "Serve with a session that needs no camera; prints its address."))
     _camera_options(verb("camera", "Wear a look in a virtual camera, without browser or server."))
     _edit_options(verb("edit", "Carry an edit of one frame onto every frame of a clip."))

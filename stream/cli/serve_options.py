@@ -150,6 +150,27 @@ def _storage_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def cluster_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options of a cluster."""
+    group.add_argument(
+        "--cluster",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="run media hosts on the Ray cluster at HOST:PORT, or auto for the one of this machine; without "
+        "ADDRESS start Ray here. Needs --data on storage that all nodes share, or --no-store",
+    )
+    group.add_argument(
+        "--hosts", type=int, metavar="N", help="number of media hosts (default: one on each node)"
+    )
+    group.add_argument(
+        "--host-cpus",
+        type=int,
+        metavar="N",
+        help="processors of a media host (default: those of the smallest node)",
+    )
+
+
 def _bitrate(text: str) -> int:
     scale = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
     try:

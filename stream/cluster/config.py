@@ -1,0 +1,30 @@
+"""Settings of a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """How many media hosts there are, and where.
+
+    Attributes:
+        address: address of a running Ray cluster, HOST:PORT or "auto". None starts Ray on this machine.
+        hosts: number of media hosts. None for one on each node.
+        host_cpus: processors that a host may use and that Ray reserves for it. None for those of the
+            smallest node.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+
+    address: str | None = None
+    hosts: int | None = None
+    host_cpus: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.hosts is not None and not 1 <= self.hosts <= 1000:
+            raise ValueError(f"hosts must lie in [1, 1000], got {self.hosts}")
+        if self.host_cpus is not None and not 1 <= self.host_cpus <= 1024:
+            raise ValueError(f"host_cpus must lie in [1, 1024], got {self.host_cpus}")

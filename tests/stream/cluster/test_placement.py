@@ -1,0 +1,69 @@
+"""Which host a session goes to."""
+
+from __future__ import annotations
+
+import pytest
+
+from stream.cluster.config import ClusterConfig
+from stream.cluster.placement import Report, Seat, best, ranked
+from stream.errors import CapacityError
+
+
+def seat(name: str, **said: object) -> Seat:
+    return Seat(name, Report(address="http://192.0.2.1:1", run=name, **said))  # type: ignore[arg-type]
+
+
+def names(*seats: Seat) -> list[str]:
+    return [each.name for each in ranked(seats)]
+
+
+def test_the_one_with_most_processors_left_comes_first() -> None:
+    assert names(seat("a", free=0.5), seat("b", free=1.5), seat("c", free=1.0)) == ["b", "c", "a"]
+
+
+def test_sessions_that_are_not_live_yet_are_counted_by_what_one_was_measured_to_use() -> None:
+    waiting = seat("a", free=2.0, sessions=("x", "y"), live=0)
+    busy = seat("b", free=1.0, live=1, sessions=("z",), dearest=0.9)
+    assert names(waiting, busy) == ["b", "a"]  # two at 0.9 leave 0.2
+    cheap = seat("b", free=1.0, live=1, sessions=("z",), dearest=0.1)
+    assert names(waiting, cheap) == ["a", "b"]
+
+
+def test_sessions_given_since_the_report_are_counted_once() -> None:
+    first, second = seat("a", free=1.0), seat("b", free=1.0)
+    placed = []
+    for number in range(6):
+        chosen = best([first, second])
+        chosen.promised.add(str(number))
+        placed.append(chosen.name)
+    assert placed == ["a", "b"] * 3
+    assert first.report is not None
+    first.report = Report(address="", run="a", free=1.0, sessions=("0", "2", "4"))
+    assert best([first, second]).name == "a"  # the same three, reported by now
+
+
+def test_a_host_without_room_for_a_live_session_comes_last() -> None:
+    full = seat("a", free=0.8, live=2, dearest=0.9)
+    slow = seat("b", free=1.5, live=1, dearest=0.2, stretch=1.6)
+    spare = seat("c", free=0.3, live=1, dearest=0.3)
+    assert names(full, slow, spare)[0] == "c"
+    assert best([full]).name == "a", "it opens sessions all the same; who publishes is judged again"
+
+
+def test_a_full_store_is_taken_only_if_all_are() -> None:
+    full = seat("a", free=2.0, sessions=("x",), max_sessions=1)
+    assert names(full, seat("b", free=0.1)) == ["b"]
+    assert names(full) == ["a"]  # it gives up its idlest session, or refuses
+
+
+def test_lost_and_draining_hosts_get_none() -> None:
+    draining = seat("a")
+    draining.draining = True
+    with pytest.raises(CapacityError, match="no media host"):
+        best([draining, Seat("b")])
+
+
+@pytest.mark.parametrize("wrong", [{"hosts": 0}, {"host_cpus": 0}, {"hosts": 5000}])
+def test_settings_are_checked(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must lie in"):
+        ClusterConfig(**wrong)  # type: ignore[arg-type]

@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.common import metadata, portraits_dir, print_table, read_clip, results_dir, write_results
 from benchmarks.matching.tally import Sums
-from benchmarks.moments_covers import Crossing, Scene, occluders_dir
-from benchmarks.moments_network import Pixels, alone, cost_ms, real, uncovered
+from benchmarks.moment_parts.covers import Crossing, Scene, occluders_dir
+from benchmarks.moment_parts.network import Pixels, alone, cost_ms, real, uncovered
 from correspondence import Landmarks, LandmarkTracker, Matcher
 from correspondence.cover.runtime import CoverFinder
 from correspondence.training.cover.measures import auroc

@@ -30,8 +30,7 @@ from stream.http.base import (
     same_site,
 )
 from stream.http.figures import check_open
-from stream.http.requests import identified
-from stream.http.running import add_pages, prepare
+from stream.http.running import add_pages, identified, prepare
 from stream.metrics import process_gauges
 from stream.refused import refused
 from stream.rtc.sdp_bounds import MAX_SDP_BYTES

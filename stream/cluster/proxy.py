@@ -15,7 +15,7 @@ from stream.errors import CapacityError
 from stream.events import MAX_MESSAGE_BYTES
 from stream.http.base import LIMITS
 from stream.http.hosts import parsed
-from stream.http.requests import KEY
+from stream.http.running import REQUEST
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def onward(request: web.Request) -> CIMultiDict[str]:
     proxies = request.app[LIMITS].proxies
     client = proxies.client(parsed(request.remote), request.headers.get("X-Forwarded-For", ""))
     headers["X-Forwarded-For"] = str(client)
-    headers["X-Request-Id"] = request[KEY]
+    headers["X-Request-Id"] = request[REQUEST]
     return headers
 
 

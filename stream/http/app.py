@@ -25,8 +25,15 @@ from stream.http.base import (
     slow_guessing,
     waking,
 )
-from stream.http.requests import identified
-from stream.http.running import add_pages, leave_in_time, loop_factory, prepare, print_line, run_app
+from stream.http.running import (
+    add_pages,
+    identified,
+    leave_in_time,
+    loop_factory,
+    prepare,
+    print_line,
+    run_app,
+)
 from stream.rtc import aiortc_patch, ice
 from stream.session.room import Room
 from stream.session.services import Services, load_services

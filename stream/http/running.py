@@ -1,4 +1,4 @@
-"""What every server of Livery needs: its pages, its middleware's data, its start and its stop."""
+"""What every server of Livery needs: ids of requests, pages, what the middleware needs, start and stop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import contextlib
 import errno
 import logging
 import os
+import re
+import secrets
 import signal
 import sys
 import threading
@@ -17,9 +19,10 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aioice.ice import get_host_addresses
 
+from stream import logs
 from stream.config import ServerConfig
 from stream.errors import StartError
 from stream.http.base import (
@@ -37,7 +40,6 @@ from stream.http.connections import BoundedRunner, Census
 from stream.http.hosts import Hosts
 from stream.http.limits import Limits
 from stream.http.phone import network_address, terminal_code
-from stream.http.requests import name_answer
 from stream.http.tls import Tls, local_names, self_signed
 from stream.metrics import Registry
 from stream.rtc.relay import refusals
@@ -49,6 +51,38 @@ STOP_S = 5.0  # longest time from the signal to the end of the process
 DRAIN_LOOK_S = 1.0
 INTERRUPTED = 130  # exit code of a second Ctrl-C
 LOCAL_HOSTS = ("0.0.0.0", "::", "")
+REQUEST_ID = "X-Request-Id"
+REQUEST: web.RequestKey[str] = web.RequestKey("id", str)
+_GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@web.middleware
+async def identified(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer with an `X-Request-Id`: the client's own, if it is sound, or a new one.
+
+    The log lines of the request and of what it begins carry the id. Requests are counted by route, method and
+    status. Neither shows a session's whole id nor any token.
+    """
+    given = request.headers.get(REQUEST_ID, "")
+    request[REQUEST] = given if _GIVEN.fullmatch(given) else secrets.token_hex(8)
+    logs.request_id.set(request[REQUEST])
+    logs.session_id.set(request.match_info.get("id", "")[:6])
+    began_s = time.monotonic()
+    response = await handler(request)
+    resource = request.match_info.route.resource
+    route = "other" if resource is None else resource.canonical
+    method = request.method if request.method in hdrs.METH_ALL else "other"
+    labels = f'route="{route}",method="{method}",status="{response.status}"'
+    request.app[REGISTRY].count("requests", labels)
+    took_ms = 1000 * (time.monotonic() - began_s)
+    logger.debug("%s %s answered %d after %.0f ms", method, route, response.status, took_ms)
+    return response
+
+
+async def name_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the request's id into its answer."""
+    if REQUEST in request:
+        response.headers.setdefault(REQUEST_ID, request[REQUEST])
 
 
 def prepare(app: web.Application, config: ServerConfig, registry: Registry) -> None:

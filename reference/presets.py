@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from correspondence import Float, Image, Landmarks, check_image
-from reference.compose.person import PersonDetector, outline
+from reference.compose.person import person_share
 from reference.errors import EditError
 from reference.painters import behind, films, makeup, paint, skin
 from reference.painters.drawing import Canvas, Rgb, crop, parse_colour
@@ -162,7 +162,9 @@ def apply(
     if preset.tone is not None:
         return _mixed(reference, preset.tone(reference.astype(np.float32), rgb), amount)
     if preset.behind is not None:
-        return _mixed(reference, preset.behind(reference.astype(np.float32), _person(reference), rgb), amount)
+        return _mixed(
+            reference, preset.behind(reference.astype(np.float32), person_share(reference), rgb), amount
+        )
     assert preset.painter is not None
     if landmarks is None:
         raise EditError(f"{preset.title} is drawn on a face, but the reference shows none; take another one")
@@ -174,15 +176,6 @@ def apply(
     edited = reference.copy()
     edited[y0:y1, x0:x1] = _mixed(reference[y0:y1, x0:x1], preset.painter(before, canvas, rgb), amount)
     return edited
-
-
-def _person(picture: Image) -> Float:
-    """Share of the person in each pixel, float32 (H, W), [0, 1]."""
-    detector = PersonDetector()
-    try:
-        return outline(detector(picture, 0.0).mask, picture)
-    finally:
-        detector.close()
 
 
 def _mixed(before: Image, after: Float, amount: float) -> Image:

@@ -49,6 +49,15 @@ class PersonDetector:
         self._segmenter.close()
 
 
+def person_share(picture: Image) -> Float:
+    """Share of the person in each pixel of a still, float32 (H, W), [0, 1]. This is slow."""
+    detector = PersonDetector()
+    try:
+        return outline(detector(picture, 0.0).mask, picture)
+    finally:
+        detector.close()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """An edit split into person and background.

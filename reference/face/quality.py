@@ -33,7 +33,8 @@ class ReferenceScore:
         total: the product of the parts, each eased so that one middling part does not decide alone.
         frontal, sharp, eyes_open, size, in_frame, lit, clean: the parts. `lit` is low for a face near black,
             near white or without contrast. `clean` is low for a picture coded in visible blocks.
-        reason: what lowers the score most, in words for the user; "good" if nothing does.
+        reason: what lowers the score most, in words for the user; "good" if nothing does much.
+        weakness: the same in mild words, also where it lowers the score little; "" for a score of 1.
         level, contrast: mean and standard deviation of the face's luma, levels.
     """
 
@@ -48,8 +49,18 @@ class ReferenceScore:
     clean: float = 0.0
     level: float = 0.0
     contrast: float = 0.0
+    weakness: str = ""
 
 
+_MILD_WORDS = {
+    "frontal": "the face is turned a little",
+    "sharp": "the picture is a little blurred",
+    "eyes_open": "the eyes are not wide open",
+    "size": "the face is rather small in the picture",
+    "in_frame": "the face is close to the picture's edge",
+    "lit": "the light on the face is dim, harsh or flat",
+    "clean": "the picture is compressed strongly",
+}
 _WORDS = {
     "frontal": "the face is turned away",
     "sharp": "the picture is blurred",
@@ -94,7 +105,8 @@ def reference_score(image: Image, landmarks: Landmarks | None) -> ReferenceScore
     total = float(np.prod([0.1 + 0.9 * value for value in parts.values()]))
     worst = min(parts, key=lambda name: parts[name])
     reason = "good" if parts[worst] >= GOOD else _WORDS[worst]
-    return ReferenceScore(total, **parts, reason=reason, level=level, contrast=contrast)
+    weakness = "" if parts[worst] >= 1 else (_WORDS if parts[worst] < GOOD else _MILD_WORDS)[worst]
+    return ReferenceScore(total, **parts, reason=reason, level=level, contrast=contrast, weakness=weakness)
 
 
 def among(scores: Sequence[ReferenceScore]) -> list[float]:

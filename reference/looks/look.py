@@ -24,6 +24,7 @@ from reference.looks.layers import (
     draw_layers,
     is_exact,
 )
+from reference.looks.placed import Spot, backdrop, sticker
 from reference.looks.reading import read_picture
 
 
@@ -123,11 +124,41 @@ class Look:
             EditError: the picture cannot be read, or was not found on the still.
             OSError: the file cannot be opened.
         """
-        pixels = read_picture(Path(picture)) if isinstance(picture, (str, Path)) else picture
+        pixels = _pixels(picture)
         if pixels.ndim == 3 and pixels.shape[2] == 4:
             pixels = flatten(pixels, self.still)
         aligned = align_edited(self.still, pixels)
         return self._with(PictureLayer(image=aligned.image, strength=strength, note=aligned.note))
+
+    def sticker(
+        self, picture: npt.NDArray[np.uint8] | str | Path, spot: Spot = "forehead", size: float = 0.4
+    ) -> Look:
+        """Add a picture with transparency as a layer of paint on a spot of the face (see `placed.sticker`).
+
+        Args:
+            picture: uint8 (h, w, 3 or 4), or the path of a PNG, JPEG or WebP file.
+            spot: one of `placed.SPOTS`.
+            size: its width in heights of the face.
+
+        Raises:
+            EditError: no face, no picture, an unknown spot or a size that is not allowed.
+            OSError: the file cannot be opened.
+        """
+        if not isinstance(self.landmarks, Landmarks):
+            raise EditError("a sticker lies on a face, but the still shows none; take another one")
+        return self.paint(sticker(_pixels(picture), self.landmarks, spot, size))
+
+    def backdrop(self, picture: npt.NDArray[np.uint8] | str | Path) -> Look:
+        """Add a picture behind the person as a layer of paint (see `placed.backdrop`).
+
+        Args:
+            picture: uint8 (h, w, 3 or 4), or the path of a PNG, JPEG or WebP file.
+
+        Raises:
+            EditError: no person, or no picture.
+            OSError: the file cannot be opened.
+        """
+        return self.paint(backdrop(_pixels(picture), self.still))
 
     def _with(self, layer: Layer) -> Look:
         return replace(self, layers=(*self.layers, layer))
@@ -175,6 +206,10 @@ class Look:
         layers = list(self.layers)
         work(layers)
         return replace(self, layers=tuple(layers))
+
+
+def _pixels(picture: npt.NDArray[np.uint8] | str | Path) -> npt.NDArray[np.uint8]:
+    return read_picture(Path(picture)) if isinstance(picture, (str, Path)) else picture
 
 
 def adjusted(

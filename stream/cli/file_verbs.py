@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,9 +167,14 @@ def _edited(
         if output is None or args.dry_run:
             report = try_edit(source, edited, output, config, **more)
         else:
-            report = edit_file(source, edited, output, config, **more)
+            report = edit_file(source, edited, output, config, warn=partial(_warn, source), **more)
     report.notes[:0] = notes
     return report
+
+
+def _warn(source: Path, text: str) -> None:
+    """Say before the work what is doubtful about an edited picture."""
+    print(f"livery: {source.name}: {text}", file=sys.stderr)
 
 
 def _dressed(

@@ -7,16 +7,17 @@ from functools import partial
 import numpy as np
 from aiohttp import web
 
-from reference.looks.layers import Layer
+from reference.looks.layers import Layer, PictureLayer
+from reference.looks.placed import SPOTS
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, png, session_of
 from stream.http.looks import changed, number_in, target_of, uploaded
 from stream.looks import stack
-from stream.looks.layering import paint_of
+from stream.looks.laying import LayPaint, backdrop_of, paint_of, sticker_of
 from stream.looks.look import LookKeyframe, ReferencePicture
 from stream.session.session import Session
 
-KINDS = ("paint", "picture")
+KINDS = ("paint", "picture", "sticker", "backdrop")
 
 
 def add_layer_routes(app: web.Application) -> None:
@@ -36,15 +37,31 @@ def add_layer_routes(app: web.Application) -> None:
 
 
 async def add_layer(request: web.Request) -> web.Response:
-    """Add paint, or an edited picture, as a layer on top of the edit."""
+    """Add paint, an edited picture, a sticker or a backdrop as a layer on top of the edit."""
     session = session_of(request, "edit")
     kind = request.query.get("kind", "picture")
     if kind not in KINDS:
-        raise RequestError(f"kind must be paint or picture, got {kind[:20]!r}", "POST /preset adds a preset")
-    target = target_of(session, request.query)
+        raise RequestError(
+            f"kind must be one of {', '.join(KINDS)}, got {kind[:20]!r}", "POST /preset adds a preset"
+        )
+    target, lay = target_of(session, request.query), _lay(kind, request)
     picture = await uploaded(request, session)
-    await session.editor.add(picture, paint=kind == "paint", target=target)
+    await session.editor.add(picture, target, lay=lay)
     return await changed(session, status=201)
+
+
+def _lay(kind: str, request: web.Request) -> LayPaint | None:
+    """Return what makes paint of an uploaded picture. None for an edited picture, which is aligned."""
+    if kind == "sticker":
+        named, size = request.query.get("spot", "forehead"), request.query.get("size", "0.4")
+        spot = next((spot for spot in SPOTS if spot == named), None)
+        if spot is None:
+            raise RequestError(f"spot must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
+        try:
+            return partial(sticker_of, spot=spot, size=float(size))
+        except ValueError as exc:
+            raise RequestError(f"size must be a number, got {size[:20]!r}") from exc
+    return {"paint": paint_of, "backdrop": backdrop_of}.get(kind)
 
 
 async def change_layer(request: web.Request) -> web.Response:
@@ -56,11 +73,14 @@ async def change_layer(request: web.Request) -> web.Response:
 
 
 async def repaint_layer(request: web.Request) -> web.Response:
-    """Give a layer of paint other pixels."""
+    """Give a layer of paint, or of an edited picture, other pixels."""
     session = session_of(request, "edit")
     number, target = number_in(request, "layer"), target_of(session, request.query)
-    stack.find_paint(session.editor.edited(target).layers, number)
+    layer = stack.find_pixels(session.editor.edited(target).layers, number)
     picture = await uploaded(request, session)
+    if isinstance(layer, PictureLayer):
+        await session.editor.renew_picture(number, picture, target)
+        return await changed(session)
 
     def change(layers: stack.Layers, reference: ReferencePicture) -> stack.Layers:
         return stack.repainted(layers, number, paint_of(picture, reference))

@@ -15,6 +15,7 @@ from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, num
 from stream.looks.describe import thumbnail
 from stream.looks.layering import Target
 from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
+from stream.looks.previews import preview_sheet
 from stream.media.pictures import Picture, decode_picture
 from stream.session.session import Session
 
@@ -37,6 +38,7 @@ def add_look_routes(app: web.Application) -> None:
             web.post(f"{one}/looks", create_look),
             web.patch(look, rename_look),
             web.delete(look, discard_look),
+            web.get(f"{one}/previews.jpg", previews),
             web.post(f"{look}/wear", wear_look),
             web.get(f"{look}/thumb.jpg", look_thumb),
             web.post(f"{one}/keyframes", take_keyframe),
@@ -82,6 +84,16 @@ async def reference_png(request: web.Request) -> web.StreamResponse:
     if reference is None:
         raise NotFoundError("there is no reference yet", "take one first")
     return await png(request, session, reference.image)
+
+
+async def previews(request: web.Request) -> web.Response:
+    """Read a sheet of all presets on the reference's face. 204 without a face, or if it has changed."""
+    reference = session_of(request, "edit").wardrobe.active.reference
+    if reference is None or reference.landmarks is None or _is_other(request, reference.id):
+        return web.Response(status=204)
+    heavy, draw = request.app[SERVICES].heavy, partial(preview_sheet, reference.image, reference.landmarks)
+    data = await asyncio.get_running_loop().run_in_executor(heavy, draw)
+    return web.Response(body=data, content_type="image/jpeg")
 
 
 async def edit_png(request: web.Request) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from aiohttp import web
 from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, presets
 from reference.looks.layers import Kind
+from reference.looks.placed import SIZES, SPOTS
 from stream.config import ServerConfig
 from stream.http.look_files import TYPE as LOOK_FILE
 from stream.looks.look import MAX_NAME, Overlay
@@ -155,17 +156,24 @@ _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, con
     **{name: (200, "image/png", {}) for name in ("frame_png", "reference_png", "edit_png")},
     **{name: (200, "image/png", {}) for name in ("keyframe_reference", "keyframe_edit")},
     **{name: (200, "image/png", {}) for name in ("layer_picture", "below_layer")},
-    **{name: (200, "image/jpeg", {}) for name in ("look_thumb", "keyframe_thumb")},
+    **{name: (200, "image/jpeg", {}) for name in ("look_thumb", "keyframe_thumb", "previews")},
 }
-_EMPTY = ("frame_png", "reference_png", "edit_png", "look_thumb", "keyframe_thumb")  # may answer 204
+_EMPTY = ("frame_png", "reference_png", "edit_png", "look_thumb", "keyframe_thumb", "previews")  # may be 204
 _OF_LAYERS = ("change_layer", "repaint_layer", "remove_layer", "layer_picture", "below_layer")
 _QUERIES: dict[str, Json] = {
     "reference_png": {"version": TEXT},
+    "previews": {"version": TEXT},
     "edit_png": {"version": TEXT},
     "put_edit": {"mode": {"enum": list(MODES)}, "look": WHOLE, "keyframe": WHOLE},
     "remove_edit": {"look": WHOLE},
     "import_look": {"own": {"enum": ["true", "false"]}},
-    "add_layer": {"kind": {"enum": ["paint", "picture"]}, "look": WHOLE, "keyframe": WHOLE},
+    "add_layer": {
+        "kind": {"enum": ["paint", "picture", "sticker", "backdrop"]},
+        "look": WHOLE,
+        "keyframe": WHOLE,
+        "spot": {"enum": list(SPOTS)},
+        "size": {"type": "number", "minimum": SIZES[0], "maximum": SIZES[1]},
+    },
     **{name: {"look": WHOLE, "keyframe": WHOLE} for name in _OF_LAYERS},
 }
 

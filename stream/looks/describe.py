@@ -17,6 +17,7 @@ THUMB_PX = 144  # height of a thumbnail
 THUMB_ROOM = 1.7  # height of a thumbnail in face sizes
 THUMB_SHAPE = 1.4  # width of a thumbnail in heights
 THUMB_QUALITY = 80
+FOREHEAD, CHIN = 10, 152  # landmarks of FaceMesh on the middle line
 LIVE_BEGAN_S = time.time() - time.monotonic()  # time 0 of the pipeline's clock, seconds since 1970
 
 
@@ -65,7 +66,14 @@ def _reference(reference: ReferencePicture) -> Message:
         "version": reference.id,
         "landmarks": reference.landmarks is not None,
         "score": reference.score,
+        "weakness": reference.weakness,
+        "axis": None if reference.landmarks is None else _axis(reference.landmarks),
     }
+
+
+def _axis(landmarks: Landmarks) -> list[float]:
+    """Two points of the line that parts a face's halves, on the forehead and the chin: x0, y0, x1, y1."""
+    return [round(float(value), 1) for value in landmarks.points[[FOREHEAD, CHIN], :2].ravel()]
 
 
 def _edit(edited: LookKeyframe) -> Message:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from correspondence import Image
 from reference import Edit, EditError, Mode, align_edited
-from reference.looks.layers import Layer, PaintLayer, PictureLayer, Rgba, is_exact
+from reference.looks.layers import Layer, PaintLayer, PictureLayer, is_exact
 from stream.errors import ConflictError, NotFoundError, UploadError
 from stream.looks import stack
+from stream.looks.laying import LayPaint
 from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 from stream.media.pictures import Picture
@@ -133,13 +132,15 @@ class LayerEditor:
             merges = f"{choice.name} {reference.id}"
             await self._replace(look, reference, old, layers, choice.name, merges=merges)
 
-    async def add(self, picture: Picture, *, paint: bool, target: Target | None = None) -> None:
+    async def add(
+        self, picture: Picture, target: Target | None = None, *, lay: LayPaint | None = None
+    ) -> None:
         """Add a layer on top: paint, or an edited picture.
 
         Args:
-            picture: the paint, of the reference's size, or the edited picture.
-            paint: whether it is paint.
+            picture: the edited picture, or what `lay` takes.
             target: what to edit.
+            lay: makes paint of the picture, as `laying.paint_of` does. None for an edited picture.
 
         Raises:
             ConflictError: there is no reference, there are too many layers, or there is not enough memory.
@@ -150,12 +151,27 @@ class LayerEditor:
         look = wardrobe.look(target.look)
         async with wardrobe.changing:
             reference, old = self._aim(look, target.keyframe)
-            if paint:
-                new: Layer = PaintLayer(rgba=paint_of(picture, reference))
+            if lay is not None:
+                new: Layer = PaintLayer(rgba=await self._wardrobe.run(partial(lay, picture, reference)))
             else:
                 new = await self._aligned(reference, picture)
             layers = stack.added(self._lower(look, old), new)
             await self._replace(look, reference, old, layers, new.kind)
+
+    async def renew_picture(self, number: int, picture: Picture, target: Target) -> None:
+        """Replace the edited picture of a layer by a newer version of it.
+
+        Raises:
+            ConflictError: there is no edit, or not enough memory.
+            NotFoundError: the look, keyframe or layer was removed.
+            UploadError: the picture shows something else.
+        """
+        reference, _ = self._edited(self._wardrobe.look(target.look), target.keyframe)
+        new = await self._aligned(reference, picture)
+        await self.change_layers(
+            lambda layers, _: stack.renewed(layers, number, new), "picture", target,
+            merges=f"picture {number}",
+        )  # fmt: skip
 
     async def change_layers(
         self,
@@ -289,19 +305,6 @@ class LayerEditor:
         async with wardrobe.changing:
             if look.pictures.edits:
                 await wardrobe.install(look, Pictures(look.pictures.reference), "removal of the edit")
-
-
-def paint_of(picture: Picture, reference: ReferencePicture) -> Rgba:
-    """Return paint as uint8 (H, W, 4), straight alpha.
-
-    Raises:
-        UploadError: it has another size than its reference.
-    """
-    (h, w), (rows, columns) = picture.image.shape[:2], reference.image.shape[:2]
-    if (h, w) != (rows, columns):
-        raise UploadError(f"the paint is {w}x{h}, its reference {columns}x{rows}", "send it at that size")
-    alpha = np.full((h, w), 255, np.uint8) if picture.alpha is None else picture.alpha
-    return np.dstack([picture.image, alpha])
 
 
 def gone(keyframe: int | None) -> NotFoundError:

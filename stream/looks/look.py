@@ -81,6 +81,7 @@ class ReferencePicture:
         taken_s: time at which it was live, on the pipeline's clock, seconds. 0 for an upload.
         id: unique among all keyframes.
         prepared: the picture made ready for matching, if that was done already.
+        weakness: what lowers the score most, in words. "" if nothing does, or unknown.
     """
 
     image: Image
@@ -89,6 +90,7 @@ class ReferencePicture:
     taken_s: float = 0.0
     id: int = field(default_factory=next_id)
     prepared: Prepared | None = None
+    weakness: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,5 +294,7 @@ def largest_px(max_bytes: int, bank: BankConfig) -> int:
 def examine(image: Image, taken_s: float = 0.0) -> ReferencePicture:
     """Find landmarks and score of a picture and return it as a reference not yet taken. This is slow."""
     landmarks = detect_landmarks(image)
-    score = round(reference_score(image, landmarks).total, 3) if landmarks is not None else None
-    return ReferencePicture(image, landmarks, score, taken_s)
+    if landmarks is None:
+        return ReferencePicture(image, None, None, taken_s)
+    rated = reference_score(image, landmarks)
+    return ReferencePicture(image, landmarks, round(rated.total, 3), taken_s, weakness=rated.weakness)

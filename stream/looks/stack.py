@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 
 from correspondence import Image, Landmarks
 from reference import EditError, presets
-from reference.looks.layers import MOST_LAYERS, Layer, PaintLayer, PresetLayer, Rgba, draw_layers
+from reference.looks.layers import (
+    MOST_LAYERS,
+    Layer,
+    PaintLayer,
+    PictureLayer,
+    PresetLayer,
+    Rgba,
+    draw_layers,
+)
 from reference.looks.look import adjusted
 from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.looks.look import PresetChoice
@@ -99,6 +107,19 @@ def find_paint(layers: Layers, number: int) -> PaintLayer:
     return layer
 
 
+def find_pixels(layers: Layers, number: int) -> PaintLayer | PictureLayer:
+    """Return the layer of an id, which must hold paint or an edited picture.
+
+    Raises:
+        NotFoundError: there is no such layer.
+        RequestError: the layer holds a preset.
+    """
+    layer = find(layers, number)
+    if not isinstance(layer, PaintLayer | PictureLayer):
+        raise RequestError(f"layer {number} is of kind {layer.kind}; only paint and pictures have pixels")
+    return layer
+
+
 def added(layers: Layers, new: Layer) -> Layers:
     """Return the layers with a new one on top.
 
@@ -161,6 +182,19 @@ def repainted(layers: Layers, number: int, pixels: Rgba) -> Layers:
     """
     layer = find_paint(layers, number)
     return _with(layers, replace(layer, rgba=pixels, version=PaintLayer(rgba=pixels).version))
+
+
+def renewed(layers: Layers, number: int, new: PictureLayer) -> Layers:
+    """Return the layers with a newer edited picture in one of them.
+
+    Raises:
+        NotFoundError: there is no such layer.
+        RequestError: the layer holds no edited picture.
+    """
+    layer = find_pixels(layers, number)
+    if not isinstance(layer, PictureLayer):
+        raise RequestError(f"layer {number} is of kind {layer.kind}, no edited picture")
+    return _with(layers, replace(layer, image=new.image, note=new.note, version=new.version))
 
 
 def without(layers: Layers, number: int) -> Layers:

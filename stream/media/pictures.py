@@ -46,6 +46,11 @@ class Picture:
     note: str | None = None
 
     @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """The picture with its transparency, uint8 (H, W, 3), or (H, W, 4) with straight alpha."""
+        return self.image if self.alpha is None else np.dstack([self.image, self.alpha])
+
+    @property
     def remark(self) -> str | None:
         """`note` as a sentence on the edited picture. None without a note."""
         return None if self.note is None else f"The edited picture: {self.note}."
@@ -76,7 +81,27 @@ def picture_size(data: bytes) -> tuple[str, int, int]:
             return "WEBP", *_webp_size(data)
     except (struct.error, IndexError) as exc:
         raise UploadError("the picture's header is cut short", TYPES_HINT) from exc
+    if (kind := other_kind(data)) is not None:
+        raise UploadError(f"this is {kind[0]}, which is not read", kind[1], status=415)
     raise UploadError("this is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)
+
+
+def other_kind(data: bytes) -> tuple[str, str] | None:
+    """Name a well-known kind of picture that is not read, and the way out. None for anything else."""
+    if data[4:8] == b"ftyp":
+        avif = data[8:12] in (b"avif", b"avis")
+        return ("an AVIF picture", TYPES_HINT) if avif else ("a HEIC picture", "save it as JPEG or PNG")
+    starts = (
+        (b"8BPS", "a Photoshop document", "export it as PNG"),
+        (b"gimp xcf", "a GIMP document", "export it as PNG"),
+        (b"II*\0", "a TIFF picture or a camera's raw file", "export it as PNG"),
+        (b"MM\0*", "a TIFF picture or a camera's raw file", "export it as PNG"),
+        (b"GIF8", "a GIF picture", TYPES_HINT),
+        (b"BM", "a BMP picture", TYPES_HINT),
+        (b"\xff\x0a", "a JPEG XL picture", TYPES_HINT),
+        (b"%PDF", "a PDF document", "export it as PNG"),
+    )
+    return next(((name, way) for start, name, way in starts if data.startswith(start)), None)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

@@ -37,6 +37,7 @@ def edit_file(
     further: Sequence[tuple[int, Path]] = (),
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> EditReport:
     """Carry the edit that `edited` shows onto every frame of `source`.
 
@@ -57,6 +58,7 @@ def edit_file(
             views, such as a turned head.
         stop: called at each frame. True finishes the file early.
         progress: called after each frame.
+        warn: called before the first frame with what is doubtful about the edited picture, if anything is.
 
     Raises:
         ValueError: a setting is outside its range, or the edited pictures do not go together.
@@ -70,6 +72,8 @@ def edit_file(
         source, EditedPictures(edited, edited_end, tuple(further)), output, config, stop, progress
     )
     report = ready.report
+    for told in report.doubts():
+        warn(told)
     kind = "thorough" if config.fill and config.matcher == "auto" else config.matcher
     matcher = Matcher.load(kind, config.device)
     report.matcher = matcher.kind

@@ -12,7 +12,7 @@ import numpy as np
 from correspondence import Float, Image, detect_landmarks
 from reference import ReferenceScore, among, flatten, reference_score
 from stream.errors import UploadError
-from stream.media.pictures import TYPES_HINT, Picture, decode_picture
+from stream.media.pictures import TYPES_HINT, Picture, decode_picture, other_kind
 from stream.media.probe import MediaError, VideoInfo
 from stream.media.video import Frame, VideoReader
 from stream.offline.turned import turn, turn_of
@@ -64,7 +64,7 @@ def read_picture(path: Path) -> Picture:
     try:
         return decode_picture(data, MAX_PIXELS)
     except UploadError as exc:
-        if exc.status == 415:
+        if exc.status == 415 and exc.hint == TYPES_HINT and other_kind(data) is None:
             raise MediaError(f"{path}: is not a PNG, JPEG or WebP picture; save it as one") from exc
         hint = "save it again as PNG, JPEG or WebP" if exc.hint == TYPES_HINT else exc.hint
         raise MediaError(f"{path}: {exc.text}" + (f"; {hint}" if hint else "")) from exc

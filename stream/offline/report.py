@@ -129,6 +129,11 @@ class EditReport:
         ]
         return [*lines, *self.notes]
 
+    def doubts(self) -> list[str]:
+        """Say what was done to bring the edited pictures to their references, or seems wrong with them."""
+        ends = (self.alignment, None if self.end is None else self.end[2])
+        return [said for said in ends if said is not None]
+
     def estimate(self) -> str:
         """Say how long the whole clip would take at the pace of this pass."""
         whole_s = self.elapsed_s * self.frames_held / max(1, self.frames)

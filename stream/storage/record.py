@@ -120,6 +120,7 @@ def _reference_to(reference: ReferencePicture, put: PutPicture) -> Record:
         "picture": put(("reference", reference.id), reference.image),
         "landmarks": landmarks and base64.b64encode(landmarks.points.astype("<f4").tobytes()).decode(),
         "score": reference.score,
+        "weakness": reference.weakness,
         "taken_at_s": LIVE_BEGAN_S + reference.taken_s if reference.taken_s else None,
     }
 
@@ -237,6 +238,7 @@ class Reading:
             None if score is None else _of(float, score),
             0.0 if taken_at_s is None else _of(float, taken_at_s) - LIVE_BEGAN_S,
             number,
+            weakness=_of(str, entry.get("weakness", "")),
         )
         return self._references[number]
 

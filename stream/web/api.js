@@ -177,6 +177,18 @@ export class SessionApi {
     return this.#edit("POST", `/layers?${queryOf({ kind: "picture", ...target })}`, how);
   }
 
+  /** Lay a picture on as "sticker", at {spot, size}, or as "backdrop". */
+  addPaint(kind, blob, place, target) {
+    const how = { body: blob, type: blob.type, timeout_ms: 60000 };
+    return this.#edit("POST", `/layers?${queryOf({ kind, ...place, ...target })}`, how);
+  }
+
+  /** A newer version of the edited picture in a layer. */
+  renewPicture(blob, layer, target) {
+    const how = { body: blob, type: blob.type, timeout_ms: 60000 };
+    return this.#edit("PUT", `/layers/${layer}?${queryOf(target)}`, how);
+  }
+
   /** Paint from the easel itself, for a layer that is there or, with null, for a new one on top. */
   putPaint(blob, layer, target) {
     const how = { body: blob, type: blob.type, timeout_ms: 60000 };
@@ -287,6 +299,11 @@ export class SessionApi {
   /** A picture of the session: "reference", "edit" or "frame"; null where it is of another version by now. */
   picture(name, version) {
     return this.#blob(`/${name}.png${version === undefined ? "" : `?version=${version}`}`);
+  }
+
+  /** A sheet of all presets on the reference's face, in their order; null where it shows none, or has changed. */
+  previews(version) {
+    return this.#blob(`/previews.jpg?version=${version}`);
   }
 
   /** A small picture of "looks/ID" or "keyframes/ID"; null where that has gone meanwhile. */

@@ -73,11 +73,15 @@ const luma = (r, g, b) => 0.299 * r + 0.587 * g + 0.114 * b;
  * @param {Uint8Array} cover the stroke's coverage
  * @param {number} width pixels
  * @param {{x0: number, y0: number, x1: number, y1: number}} box
- * @param {{tool: "paint"|"tint"|"erase", colour: number[], opacity: number}} ink colour [r, g, b], opacity 0–1;
- *   "tint" keeps the light of each pixel and changes its colour only; "erase" takes paint away, and covers what
- *   lies below with the reference where that differs
+ * @param {object} ink
+ * @param {"paint"|"tint"|"erase"|"copy"} ink.tool "tint" keeps the light of each pixel and changes its colour
+ *   only; "erase" takes paint away, and covers what lies below with the reference where that differs; "copy"
+ *   paints with another picture's pixels
+ * @param {number[]} ink.colour [r, g, b]
+ * @param {number} ink.opacity 0–1
+ * @param {Uint8ClampedArray} [ink.source] RGBA: what "copy" paints with
  */
-export function layStroke(out, before, below, reference, cover, width, box, { tool, colour, opacity }) {
+export function layStroke(out, before, below, reference, cover, width, box, { tool, colour, opacity, source }) {
   const light = luma(...colour);
   const ink = [0, 0, 0];
   const seen = [0, 0, 0];
@@ -98,7 +102,8 @@ export function layStroke(out, before, below, reference, cover, width, box, { to
       const has = a + had * (1 - a);
       out[i + 3] = 255 * has;
       for (let c = 0; c < 3; c += 1) {
-        ink[c] = tool === "erase" ? reference[i + c] : Math.min(255, Math.max(0, colour[c] + shift));
+        if (tool === "copy") ink[c] = source[i + c];
+        else ink[c] = tool === "erase" ? reference[i + c] : Math.min(255, Math.max(0, colour[c] + shift));
         out[i + c] = has > 0 ? (a * ink[c] + had * (1 - a) * before[i + c]) / has : 0;
       }
     }

@@ -1,6 +1,7 @@
 /** The edit panel: its tabs, uploads of edited pictures, and controls common to all edits. */
 
 import { isLookFile } from "./exchange.js";
+import { FileFollower } from "./follow.js";
 import { createThumb, refuseFile } from "./reference.js";
 import { latest } from "./state.js";
 
@@ -46,11 +47,13 @@ function setUpDrop(onFile) {
   addEventListener("dragleave", (event) => {
     if (event.relatedTarget === null) root.classList.remove("dropping");
   });
-  addEventListener("drop", (event) => {
+  addEventListener("drop", async (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault();
     root.classList.remove("dropping");
-    onFile(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer.files;
+    const [item] = event.dataTransfer.items; // asked at once: it is empty after the event
+    onFile(file, (await item?.getAsFileSystemHandle?.().catch(() => null)) ?? null);
   });
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData?.files ?? [];
@@ -68,7 +71,23 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
   const showThumb = createThumb(byId("edit-thumb"), "edit", store);
   setUpTabs(store);
 
-  const upload = async (file) => {
+  const follower = new FileFollower((name) => {
+    byId("followed").hidden = name === null;
+    byId("followed-name").textContent = `“${name}” is followed: saved again, it is worn again.`;
+  });
+  /** Take each saved version of the picture that a layer was made of. */
+  const follow = (handle, file, { active, edit, layers }) => {
+    const [target, layer] = [{ look: active, keyframe: edit.reference_version }, layers.at(-1).id];
+    follower.follow(handle, file, async (saved) => {
+      const { api } = store.values;
+      if (!api || refuseFile(saved)) return false;
+      const after = await status.attempt("edit", () => api.renewPicture(saved, layer, target));
+      if (after) store.set({ state: after });
+      return Boolean(after);
+    });
+  };
+
+  const upload = async (file, handle = null) => {
     if (isLookFile(file)) {
       importLook(file);
       return;
@@ -84,10 +103,15 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
       return;
     }
     const target = { look: state.active, keyframe: state.focus };
+    byId("drop").setAttribute("aria-busy", "true");
+    status.say("edit", `Looking where “${file.name}” lies on the reference…`);
     const after = await status.attempt("edit", () => api.addPicture(file, target));
+    byId("drop").removeAttribute("aria-busy");
     if (!after) return;
     store.set({ state: after });
-    status.say("edit", after.edit?.note || "Edited picture taken, on top of what is there. You are wearing it.");
+    if (handle) follow(handle, file, after);
+    if (after.edit?.note) status.warn("edit", after.edit.note);
+    else status.say("edit", "Edited picture taken, on top of what is there. You are wearing it.");
   };
 
   let waiting = {};
@@ -107,6 +131,20 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
     event.target.value = "";
     if (file) upload(file);
   });
+  byId("follow-file").hidden = !("showOpenFilePicker" in window);
+  byId("follow-file").addEventListener("click", async () => {
+    const types = [{ description: "Pictures", accept: { "image/*": [".png", ".jpg", ".jpeg", ".webp"] } }];
+    let handle;
+    try {
+      [handle] = await window.showOpenFilePicker({ types });
+    } catch (error) {
+      if (error.name === "AbortError") return; // the user chose nothing
+      throw error;
+    }
+    upload(await handle.getFile(), handle);
+  });
+  byId("unfollow").addEventListener("click", () => follower.stop());
+  store.watch(["api"], ({ api }) => api === null && follower.stop());
   setUpDrop(upload);
   byId("wear").addEventListener("click", () => change({ enabled: !store.values.state.edit.enabled }));
   byId("remove-edit").addEventListener("click", async () => {

@@ -5,6 +5,8 @@ import { DelayMeter } from "./delay.js";
 const SLOW_TIMES = 3; // a sentence on what is slow is shown when it was true so many times in turn, at 2 Hz
 const dash = "–";
 const ms = (value) => (Number.isFinite(value) ? `${Math.round(value)} ms` : dash);
+/** Two times with one unit. */
+const pair = (a, b) => (Number.isFinite(a) && Number.isFinite(b) ? `${Math.round(a)} · ${Math.round(b)} ms` : `${ms(a)} · ${ms(b)}`);
 
 /** Entries of a stats report as plain objects by type. */
 function pick(report, type, test = () => true) {
@@ -73,8 +75,9 @@ export function setUpFigures({ root, list, slow, video }, store, readStats) {
     const sum_ms = mine.trip_ms + mine.buffer_ms + mine.decode_ms + (stats?.latency_ms?.p50 ?? NaN);
     let text = Number.isFinite(sum_ms) ? `≈ ${ms(sum_ms)}` : dash;
     if (Number.isFinite(unedited_ms)) text = `${ms(unedited_ms)} unedited`;
-    if (Number.isFinite(edited_ms)) text = ms(edited_ms) + (both ? ` · ${ms(unedited_ms)} unedited` : "");
+    if (Number.isFinite(edited_ms)) text = both ? pair(edited_ms, unedited_ms) : ms(edited_ms);
     put("total", text);
+    root.querySelector("[data-total]").textContent = both ? "End to end · unedited" : "End to end";
   };
 
   const showSlow = ({ stats }) => {
@@ -96,7 +99,7 @@ export function setUpFigures({ root, list, slow, video }, store, readStats) {
 
   const showServer = ({ stats, state }) => {
     put("fps", stats ? `${stats.fps_out.toFixed(0)} of ${stats.fps_in.toFixed(0)} fps` : dash);
-    put("latency", stats ? `${ms(stats.latency_ms?.p50)} · ${ms(stats.latency_ms?.p95)}` : dash);
+    put("latency", stats ? pair(stats.latency_ms?.p50, stats.latency_ms?.p95) : dash);
     put("dropped", stats ? String(stats.dropped) : dash);
     const covered = stats?.coverage;
     put("coverage", Number.isFinite(covered) ? `${Math.round(covered * 100)} %` : dash);
@@ -127,7 +130,7 @@ export function setUpFigures({ root, list, slow, video }, store, readStats) {
     here = slowHere(publish);
     mine = received(view, before);
     before = view ?? null;
-    put("trip", view ? `${ms(mine.trip_ms)} · ${ms(mine.buffer_ms)}` : dash);
+    put("trip", view ? pair(mine.trip_ms, mine.buffer_ms) : dash);
   };
   setInterval(measure, 1000);
 }

@@ -8,7 +8,7 @@ import { debounce, recall, remember } from "./state.js";
 const SWATCHES = ["#b3122d", "#f3d3bf", "#2a211f", "#ffffff", "#1f7a8c", "#e0a526"];
 const APPLY_PAUSE_MS = 250;
 const KEPT = "livery.painted"; // in this tab: strokes that a reload overtook
-const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, opacity: 0.8, picking: false };
+const BRUSH = { tool: "paint", colour: "#b3122d", size_px: 24, softness: 0.5, opacity: 0.8, mirror: false, picking: false };
 
 const byId = (id) => document.getElementById(id);
 
@@ -132,6 +132,7 @@ export class PaintPanel {
       this.#setBrush(this.#brush.tool === "erase" ? { colour, tool: "paint" } : { colour });
     });
     byId("pick").addEventListener("click", () => this.#setBrush({ picking: !this.#brush.picking }));
+    byId("mirror-brush").addEventListener("change", ({ target }) => this.#setBrush({ mirror: target.checked }));
     addSwatches(byId("brush-swatches"), byId("brush-colour"), SWATCHES);
   }
 
@@ -146,7 +147,7 @@ export class PaintPanel {
   }
 
   #showBrush() {
-    const { tool, colour, size_px, softness, opacity, picking } = this.#brush;
+    const { tool, colour, size_px, softness, opacity, mirror, picking } = this.#brush;
     const put = (id, value, unit) => {
       byId(id).value = String(Math.round(value));
       document.querySelector(`output[for="${id}"]`).textContent = `${Math.round(value)} ${unit}`;
@@ -157,6 +158,8 @@ export class PaintPanel {
     byId("brush-colour").value = colour;
     byId("pick").setAttribute("aria-pressed", String(picking));
     byId("easel").dataset.picking = String(picking);
+    byId("mirror-brush").checked = mirror;
+    byId("brush-softness").labels[0].textContent = tool === "fill" ? "Tolerance" : "Softness";
     document.querySelector(`input[name="tool"][value="${tool}"]`).checked = true;
   }
 
@@ -217,6 +220,7 @@ export class PaintPanel {
     const wanted = versions(state);
     this.#loaded = wanted;
     this.painter.wait(true);
+    byId("easel").setAttribute("aria-busy", "true");
     this.#showButtons();
     try {
       await this.#fetch(api, state, wanted);
@@ -224,6 +228,8 @@ export class PaintPanel {
       if (this.#loaded === wanted) this.painter.wait(false); // the picture from before stays
       this.#showButtons();
       throw error;
+    } finally {
+      if (this.#loaded === wanted) byId("easel").removeAttribute("aria-busy");
     }
   }
 
@@ -238,6 +244,7 @@ export class PaintPanel {
     if (this.#loaded !== wanted || blobs.includes(null)) return; // another one is to be loaded by now
     this.#target = target;
     this.#layer = layer;
+    this.painter.axis = state.reference.axis;
     await this.painter.load(...blobs);
     this.easel.fit();
   }

@@ -1,7 +1,11 @@
 /** The paint on a picture: strokes, undo, colour picking and export. Knows a canvas, no pointers, no panels. */
 
 import { addCapsule, cut, join, laySheet, layStroke, paste, toHex, toRgb } from "./brush.js";
+import { blurred, fillLike, fillPolygon, mirrored } from "./shapes.js";
 import { History } from "./history.js";
+
+const INKS = { blur: "copy", lasso: "paint", fill: "paint" }; // what a tool lays on, where it is not its name
+const FILL_LEVELS = [6, 60]; // how unlike an area may be that is filled: at least, and more by softness, levels
 
 async function decode(blob, width, height) {
   const bitmap = await createImageBitmap(blob);
@@ -22,6 +26,7 @@ export class Painter {
   #stroke = null; // {before, box, last, ink, softness}
   #history = new History();
   #waiting = false; // another picture is being fetched
+  axis = null; // [x0, y0, x1, y1]: the line between the face's halves; null: the picture's middle
 
   /**
    * @param {HTMLCanvasElement} canvas its size follows the reference
@@ -103,34 +108,78 @@ export class Painter {
   /**
    * Set the brush down.
    * @param {{x: number, y: number, radius: number}} point in pixels of the picture
-   * @param {{tool: string, colour: string, softness: number, opacity: number}} brush softness, opacity 0–1
+   * @param {object} brush
+   * @param {string} brush.tool "paint", "tint", "erase", "blur", "lasso" (paints the area that is drawn round)
+   *   or "fill" (paints the area that is like the point)
+   * @param {string} brush.colour
+   * @param {number} brush.softness 0–1; of "fill", how unlike the area may be
+   * @param {number} brush.opacity 0–1
+   * @param {boolean} brush.mirror whether the other half of the face is painted, too
    */
-  begin(point, { tool, colour, softness, opacity }) {
-    this.#stroke = {
-      before: this.#sheet.data.slice(),
-      box: null,
-      last: point,
-      softness,
-      ink: { tool, colour: toRgb(colour), opacity },
-    };
-    this.move(point);
+  begin(point, { tool, colour, softness, opacity, mirror }) {
+    const [pixels, reach] = [this.#image.data, Math.max(1, Math.round(point.radius / 3))];
+    const ink = { tool: INKS[tool] ?? tool, colour: toRgb(colour), opacity };
+    if (tool === "blur") ink.source = blurred(pixels, this.width, this.height, reach);
+    this.#stroke = { before: this.#sheet.data.slice(), box: null, last: point, softness, ink, tool, mirror, way: [point] };
+    if (tool === "fill") {
+      const tolerance = FILL_LEVELS[0] + softness * FILL_LEVELS[1];
+      const seen = pixels.slice(); // of before the first side is filled
+      this.#onSides((side) => this.#lay(fillLike(this.#cover, seen, this.width, this.height, side(point), tolerance)));
+      this.end();
+    } else this.move(point);
   }
 
-  /** Draw on to the next point. */
-  move(point) {
-    if (!this.drawing) return; // the picture was taken away meanwhile
-    const { before, last, softness, ink } = this.#stroke;
-    const box = addCapsule(this.#cover, this.width, this.height, last, point, softness);
-    this.#stroke.last = point;
+  /** Call `act` with how a point lies on each side that is painted: as it is, and mirrored over the face. */
+  #onSides(act) {
+    act((point) => point);
+    const axis = this.axis ?? [this.width / 2, 0, this.width / 2, 1];
+    if (this.#stroke.mirror) act((point) => mirrored(point, axis));
+  }
+
+  #lay(box) {
     if (!box) return;
+    const { before, ink } = this.#stroke;
     this.#stroke.box = join(this.#stroke.box, box);
     layStroke(this.#sheet.data, before, this.#below, this.#reference, this.#cover, this.width, box, ink);
     this.#show(box);
   }
 
+  /** Draw on to the next point. */
+  move(point) {
+    if (!this.drawing) return; // the picture was taken away meanwhile
+    const { last, softness, tool, way } = this.#stroke;
+    this.#stroke.last = point;
+    if (tool === "lasso") {
+      way.push(point);
+      this.#drawWay();
+    } else {
+      this.#onSides((side) =>
+        this.#lay(addCapsule(this.#cover, this.width, this.height, side(last), side(point), softness)),
+      );
+    }
+  }
+
+  /** Show the way of the lasso, on the canvas alone. */
+  #drawWay() {
+    const [context, { way }] = [this.#context, this.#stroke];
+    context.lineWidth = Math.max(1, this.width / 400);
+    for (const [colour, dash] of [["#000", []], ["#fff", [6, 6]]]) {
+      context.strokeStyle = colour;
+      context.setLineDash(dash);
+      context.beginPath();
+      for (const { x, y } of way.slice(-2)) context.lineTo(x + 0.5, y + 0.5);
+      context.stroke();
+    }
+  }
+
   /** Lift the brush: the stroke becomes one step of the history. */
   end() {
     if (!this.drawing) return;
+    const { tool, way } = this.#stroke;
+    if (tool === "lasso") {
+      this.#show(this.#all);
+      this.#onSides((side) => this.#lay(fillPolygon(this.#cover, this.width, this.height, way.map(side))));
+    }
     const { before, box } = this.#stroke;
     this.#stroke = null;
     if (!box) return;
@@ -143,6 +192,7 @@ export class Painter {
     if (!this.drawing) return;
     const { before, box } = this.#stroke;
     this.#stroke = null;
+    this.#show(this.#all); // without a lasso's way
     if (!box) return;
     this.#cover.fill(0);
     this.#sheet.data.set(before);

@@ -2,6 +2,7 @@
 
 import { debounce, latest, recall, remember } from "./state.js";
 
+const COLUMNS = 6; // of the sheet of previews
 const SVG = "http://www.w3.org/2000/svg";
 const SWATCHES = ["#b3122d", "#d6336c", "#c2553a", "#7a3b2e", "#5b4bb5", "#1f7a8c", "#3f7d3a", "#e0a526"];
 
@@ -72,7 +73,10 @@ function presetButton(preset, onClick) {
   button.dataset.preset = preset.name;
   const title = document.createElement("span");
   title.textContent = preset.title;
-  button.append(icon(preset.name, preset.colour), title);
+  const seen = document.createElement("span");
+  seen.className = "seen";
+  seen.hidden = true;
+  button.append(icon(preset.name, preset.colour), seen, title);
   button.addEventListener("click", onClick);
   return button;
 }
@@ -102,10 +106,15 @@ export function setUpPresets({ store, status }) {
   const offers = new Map(); // by name: the preset with the colour last chosen, and its button
   let chosen = null; // name of the preset whose colour and intensity are shown
 
-  const apply = latest(async (choice) => {
-    const state = await status.attempt("edit", () => store.values.api.preset(choice));
+  /** What a preset's button waits for: a sign on it meanwhile. */
+  const waitFor = async (name, act) => {
+    const { button } = offers.get(name);
+    button.setAttribute("aria-busy", "true");
+    const state = await status.attempt("edit", act);
+    button.removeAttribute("aria-busy");
     if (state) store.set({ state });
-  });
+  };
+  const apply = latest((choice) => waitFor(choice.name, () => store.values.api.preset(choice)));
   const applySoon = debounce(apply, 150);
   /** A preset for what is edited now, whatever look is worn when it is sent. */
   const choose = (name, amount) => {
@@ -129,8 +138,7 @@ export function setUpPresets({ store, status }) {
       return;
     }
     const target = { look: state.active, keyframe: state.edit.reference_version };
-    const after = await status.attempt("edit", () => api.removeLayer(layer.id, target));
-    if (after) store.set({ state: after });
+    await waitFor(preset.name, () => api.removeLayer(layer.id, target));
   };
 
   colour.addEventListener("input", () => {
@@ -152,6 +160,7 @@ export function setUpPresets({ store, status }) {
     byId("palette").replaceChildren(...[...groups].map(([name, buttons]) => presetGroup(name, buttons)));
   });
 
+  setUpPreviews(offers, store, status);
   store.watch(["presets", "state"], ({ state }) => {
     const worn = wornIn(state);
     if (!worn.has(chosen)) chosen = [...worn.keys()].at(-1) ?? null;
@@ -165,6 +174,34 @@ export function setUpPresets({ store, status }) {
     const amount = layer.strength;
     if (document.activeElement !== strength) strength.value = String(Math.round(amount * 100));
     strength.dispatchEvent(new Event("shown"));
+  });
+}
+
+/** Show each preset on the user's own face, once there is a reference; until then as a drawing. */
+function setUpPreviews(offers, store, status) {
+  let shown = null; // version of the reference that the previews are of
+  let url = "";
+  const show = async (version) => {
+    shown = version;
+    const { api } = store.values;
+    const blob = version === null ? null : await status.attempt("previews", () => api.previews(version));
+    if (shown !== version) return;
+    if (url) URL.revokeObjectURL(url);
+    url = blob ? URL.createObjectURL(blob) : "";
+    const rows = Math.ceil(offers.size / COLUMNS);
+    [...offers.values()].forEach(({ button }, number) => {
+      const seen = button.querySelector(".seen");
+      seen.hidden = !url;
+      button.querySelector("svg").toggleAttribute("hidden", Boolean(url));
+      seen.style.backgroundImage = url && `url("${url}")`;
+      seen.style.backgroundSize = `${100 * COLUMNS}% ${100 * rows}%`;
+      const [column, row] = [number % COLUMNS, Math.floor(number / COLUMNS)];
+      seen.style.backgroundPosition = `${(100 * column) / (COLUMNS - 1)}% ${(100 * row) / Math.max(1, rows - 1)}%`;
+    });
+  };
+  store.watch(["presets", "state"], ({ state }) => {
+    const version = state?.reference?.landmarks ? state.reference.version : null;
+    if (version !== shown && offers.size > 0) show(version);
   });
 }
 

@@ -2,9 +2,17 @@
 
 const TYPES = ["image/png", "image/jpeg", "image/webp"];
 const LIMIT_BYTES = 32e6;
+const OTHERS = [
+  [/\.(heic|heif)$/i, "a HEIC picture", "Save it as JPEG or PNG. An iPhone takes JPEG with Settings → Camera → Formats → Most Compatible."],
+  [/\.(psd|psb)$/i, "a Photoshop document", "Export it as PNG: File → Export → Quick Export as PNG."],
+  [/\.(avif|jxl)$/i, "an AVIF or JPEG XL picture", "Save it as PNG, JPEG or WebP."],
+  [/\.(tiff?|dng|cr[23]|nef|arw|xcf|kra)$/i, "a file of a camera or a painting program", "Export it as PNG or JPEG."],
+];
 
 /** Check a file before it is sent: message and hint, or null if it is fine. */
 export function refuseFile(file) {
+  const [, kind, way] = OTHERS.find(([name]) => name.test(file.name)) ?? [];
+  if (kind) return [`“${file.name}” is ${kind}, which is not read here.`, way];
   if (!TYPES.includes(file.type)) {
     return [`“${file.name}” is not a picture this page takes.`, "Use PNG, JPEG or WebP."];
   }
@@ -42,7 +50,8 @@ function describe(reference) {
   if (!Number.isFinite(score)) return size;
   if (score >= 0.7) return `Good reference, ${size}.`;
   const better = "Facing the camera with open eyes, sharp and large in the picture, is better.";
-  return `${score >= 0.4 ? "Usable" : "Weak"} reference, ${size}. ${score >= 0.4 ? "" : better}`.trim();
+  const why = reference.weakness ? `: ${reference.weakness}` : "";
+  return `${score >= 0.4 ? "Usable" : "Weak"} reference, ${size}${why}. ${score >= 0.4 ? "" : better}`.trim();
 }
 
 const byId = (id) => document.getElementById(id);
@@ -102,7 +111,11 @@ export function setUpReference({ store, status, ensure }) {
       return;
     }
     const api = await ensure();
-    if (api) finish(await status.attempt("reference", () => api.uploadReference(file)));
+    if (!api) return;
+    byId("reference-thumb").setAttribute("aria-busy", "true");
+    const state = await status.attempt("reference", () => api.uploadReference(file));
+    byId("reference-thumb").removeAttribute("aria-busy");
+    finish(state);
   };
 
   byId("take").addEventListener("click", () => take(false));

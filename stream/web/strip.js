@@ -37,10 +37,13 @@ function shot(keyframe, index) {
   image.alt = "";
   const number = document.createElement("span");
   number.className = "count";
-  number.textContent = `${index + 1} ${keyframe.pinned ? "yours" : "made"}`;
+  const verb = document.createElement("span"); // the name is what is seen, after a word of what it does
+  verb.className = "visually-hidden";
+  verb.textContent = "Edit keyframe ";
+  number.textContent = `${index + 1} ${keyframe.pinned ? "yours" : "made"} `;
   const text = document.createElement("span");
   text.className = "said";
-  button.append(image, number, text);
+  button.append(image, verb, number, text);
   const remove = document.createElement("button");
   remove.type = "button";
   remove.className = "remove";
@@ -93,7 +96,6 @@ export function setUpStrip({ store, status }) {
         item.dataset.pinned = String(keyframe.pinned);
         item.querySelector(".said").textContent = caption(keyframe);
         button.setAttribute("aria-pressed", String(isFocus(state, keyframe)));
-        button.setAttribute("aria-label", `Edit keyframe ${index + 1}: ${describe(keyframe)}`);
         button.title = describe(keyframe);
         const words = keyframe.was_made ? "Take your edit off keyframe" : "Remove keyframe";
         bin.setAttribute("aria-label", `${words} ${index + 1}`);

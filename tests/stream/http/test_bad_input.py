@@ -132,7 +132,9 @@ def test_extended_webp_with_alpha() -> None:
     [
         (b"", 415, "not a PNG"),
         (b"hello, this is text", 415, "not a PNG"),
-        (b"GIF89a\x01\x00\x01\x00", 415, "not a PNG"),
+        (b"GIF89a\x01\x00\x01\x00", 415, "a GIF picture"),
+        (b"\0\0\0\x18ftypmif1" + bytes(40), 415, "a HEIC picture"),
+        (b"8BPS\0\x01" + bytes(40), 415, "a Photoshop document"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not a PNG"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", 422, "cut short"),
         (b"\xff\xd8\xff\xe0\x00", 422, "cut short"),

@@ -218,11 +218,14 @@ async def test_what_makes_no_sense_is_refused_in_words(
             found, answer = await client.call(method, path, json=body)
             assert (found, words in answer["error"]) == (status, True), (path, body, answer)
         for method, path, status, words in (
-            ("PUT", f"/layers/{lips}", 400, "only paint can be painted on"),
+            ("PUT", f"/layers/{lips}", 400, "only paint and pictures have pixels"),
             ("PUT", "/layers/7", 404, "no layer 7"),
             ("PUT", f"/layers/{star}", 422, "the paint is 512x100, its reference 512x512"),
             ("POST", "/layers?kind=paint", 422, "the paint is 512x100, its reference 512x512"),
-            ("POST", "/layers?kind=stroke", 400, "kind must be paint or picture"),
+            ("POST", "/layers?kind=stroke", 400, "kind must be one of paint, picture, sticker, backdrop"),
+            ("POST", "/layers?kind=sticker&spot=knee", 400, "spot must be one of forehead"),
+            ("POST", "/layers?kind=sticker&size=nan", 400, "size must be 0.05 to 3"),
+            ("POST", "/layers?kind=sticker&size=big", 400, "size must be a number"),
         ):
             found, answer = await client.call(method, path, data=png(small), headers=PNG)
             assert (found, words in answer["error"]) == (status, True), (path, answer)

@@ -1,0 +1,192 @@
+"""The page's finish: full screen, previews, tools on the easel, files that are followed, stickers."""
+
+from __future__ import annotations
+
+import base64
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import FilePayload, Page
+
+from tests.page.desk import Desk, ask, is_paint, shoot, start_camera, state_of, take_reference, until
+
+WIDE, DESK = {"width": 1920, "height": 1080}, {"width": 1280, "height": 880}
+PHONE, TURNED = {"width": 390, "height": 844}, {"width": 844, "height": 390}
+FILLS = """() => {
+  const { left, right, top, bottom } = document.getElementById("compare").getBoundingClientRect();
+  const near = (a, b) => Math.abs(a - b) <= 2;
+  const wide = near(left, 0) && near(right, innerWidth), tall = near(top, 0) && near(bottom, innerHeight);
+  return (wide && top >= -2 && bottom <= innerHeight + 2) || (tall && left >= -2 && right <= innerWidth + 2);
+}"""
+# A file that a program can save again, as the browser's file picker would hand it over.
+PICKER = """async (base64) => {
+  const root = await navigator.storage.getDirectory();
+  const handle = await root.getFileHandle("edited.png", { create: true });
+  window.saveAgain = async (data) => {
+    const writable = await handle.createWritable();
+    await writable.write(Uint8Array.from(atob(data), (c) => c.charCodeAt(0)));
+    await writable.close();
+  };
+  await window.saveAgain(base64);
+  window.showOpenFilePicker = async () => [handle];
+}"""
+
+
+def pixels(page: Page, path: str) -> Any:
+    """A picture of the session, RGB(A) int."""
+    image = cv2.imdecode(np.frombuffer(ask(page, path).body(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None
+    return image.astype(int)
+
+
+@pytest.mark.parametrize(("sizes", "phone"), [((WIDE, DESK), False), ((PHONE, TURNED), True)])
+def test_full_screen_fills_the_screen(desk: Desk, sizes: tuple[Any, ...], phone: bool) -> None:
+    page = desk.open(viewport=sizes[0], has_touch=phone, is_mobile=phone)
+    start_camera(page)
+    for size in sizes:
+        page.set_viewport_size(size)
+        page.click("#fullscreen")
+        until(page, "document.fullscreenElement !== null")
+        for view in ("split", "side", "edited"):
+            page.evaluate(f"document.querySelector('input[name=view][value={view}]').click()")
+            until(page, f"({FILLS})()", 10)
+            shoot(page, f"full-{size['width']}x{size['height']}-{view}")
+        page.click("#leave-fullscreen")
+        until(page, "document.fullscreenElement === null")
+        assert page.is_hidden("#leave-fullscreen")
+
+
+def test_without_full_screen_of_elements_the_views_fill_the_window(desk: Desk) -> None:
+    page = desk.open(viewport=PHONE, has_touch=True, is_mobile=True)
+    page.evaluate("Object.defineProperty(document, 'fullscreenEnabled', { value: false })")
+    start_camera(page)
+    page.click("#fullscreen")
+    until(page, f"({FILLS})()", 5)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#leave-fullscreen")
+
+
+def test_each_preset_is_seen_on_ones_own_face(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    assert page.is_visible("[data-preset=lipstick] svg")
+    take_reference(page)
+    page.wait_for_selector("[data-preset=lipstick] .seen")
+    assert page.is_hidden("[data-preset=lipstick] svg")
+    version = state_of(page)["reference"]["version"]
+    sheet = cv2.imdecode(np.frombuffer(ask(page, f"/previews.jpg?version={version}").body(), np.uint8), 1)
+    assert sheet is not None
+    squares = [sheet[:112, 112 * n : 112 * (n + 1)].astype(int) for n in (0, 1)]
+    assert np.abs(squares[0] - squares[1]).max() > 30, "lipstick and lip liner"
+    shoot(page, "previews")
+
+
+def test_other_kinds_of_files_are_refused_by_name(desk: Desk) -> None:
+    page = desk.open()
+    for name, words in (("me.HEIC", "a HEIC picture"), ("me.psd", "a Photoshop document")):
+        page.set_input_files("#reference-file", FilePayload(name=name, mimeType="", buffer=b"x"))
+        page.wait_for_selector(f"#status .notice:has-text('{words}')")
+
+
+def test_a_file_that_is_saved_again_is_worn_again(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    still = pixels(page, "/reference.png").astype(np.uint8)
+
+    def edited(colour: tuple[int, int, int]) -> str:
+        picture = still.copy()
+        cv2.circle(picture, (320, 240), 40, colour, -1)
+        return base64.b64encode(cv2.imencode(".png", picture)[1].tobytes()).decode()
+
+    page.evaluate(PICKER, edited((0, 0, 250)))
+    page.click("#tab-picture")
+    page.click("#follow-file")
+    page.wait_for_selector("#followed")
+    first = state_of(page)["layers"]
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+        page.evaluate("data => window.saveAgain(data)", edited((0, 250, 0)))
+    until(page, "document.querySelectorAll('#layers .layer').length === 1")
+    assert [layer["id"] for layer in state_of(page)["layers"]] == [layer["id"] for layer in first]
+    assert pixels(page, "/edit.png")[240, 320].tolist() == [0, 250, 0]
+    page.click("#unfollow")
+    assert page.is_hidden("#followed")
+
+
+def test_lasso_fill_blur_and_both_sides(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    page.click("#tab-paint")
+    until(page, "document.getElementById('canvas').width === 640")
+
+    def drag(*points: tuple[float, float]) -> Any:
+        box = page.locator("#canvas").bounding_box()
+        assert box is not None
+        scale = box["width"] / 640
+        with page.expect_response(is_paint):
+            for at, (x, y) in enumerate(points):
+                page.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=3)
+                if at == 0:
+                    page.mouse.down()
+            page.mouse.up()
+        layer = state_of(page)["layers"][-1]["id"]
+        page.wait_for_timeout(100)
+        return pixels(page, f"/layers/{layer}/picture.png")
+
+    page.fill("#brush-opacity", "100")
+    page.check("input[name=tool][value=lasso]", force=True)
+    sheet = drag((100, 100), (180, 100), (180, 180), (100, 180))
+    assert sheet[140, 140, 3] == 255
+    assert sheet[140, 220, 3] == 0
+    assert (sheet[..., 3] > 127).sum() == pytest.approx(80 * 80, rel=0.06)
+    page.click("#mirror-brush")
+    page.check("input[name=tool][value=paint]", force=True)
+    eye = state_of(page)["reference"]["axis"]
+    right = 2 * eye[0] - 60
+    sheet = drag((60, 300), (60, 330))
+    column = sheet[310, :, 3]
+    assert column[60] > 200
+    assert column[int(right) - 25 : int(right) + 25].max() > 200, "the other side"
+    page.click("#mirror-brush")
+    page.check("input[name=tool][value=blur]", force=True)
+    before = sheet[..., 3].astype(bool).sum()
+    sheet = drag((320, 200), (330, 210))
+    assert sheet[..., 3].astype(bool).sum() > before
+    page.check("input[name=tool][value=fill]", force=True)
+    sheet = drag((20, 20))
+    assert sheet[20, 20, 3] == 255
+    shoot(page, "paint-tools")
+
+
+def test_a_sticker_and_a_backdrop_become_layers(desk: Desk, tmp_path: Path) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    page.click("#tab-picture")
+    for name, colour in (("star.png", (0, 220, 255, 255)), ("beach.png", (200, 120, 0, 255))):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 60, 4), colour, np.uint8))
+    page.select_option("#sticker-spot", "nose")
+    page.set_input_files("#backdrop-file", str(tmp_path / "beach.png"))
+    until(page, "document.querySelectorAll('#layers .layer').length === 1")
+    page.set_input_files("#sticker-file", str(tmp_path / "star.png"))
+    until(page, "document.querySelectorAll('#layers .layer').length === 2")
+    edit = pixels(page, "/edit.png")
+    assert np.abs(edit[8, 8] - (200, 120, 0)).max() < 25
+    assert (np.abs(edit - (0, 220, 255)).max(axis=2) < 12).sum() > 1000
+    shoot(page, "stickers")
+
+
+def test_a_middling_reference_says_why(desk: Desk) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    reference = state_of(page)["reference"]
+    note = page.inner_text("#reference-note")
+    if reference["score"] < 0.7:
+        assert reference["weakness"] in note
+    assert re.match("(Good|Usable|Weak) reference, 640×480", note)

@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from correspondence.types import Image
-from reference import MODES, Edit, EditError, Mode, Outfit, UserKeyframe, align_edited, presets
+from reference import (
+    MODES,
+    Edit,
+    EditError,
+    Look,
+    Mode,
+    Outfit,
+    UserKeyframe,
+    align_edited,
+    carry,
+    presets,
+)
 from stream.camera.clocks import Clock
 from stream.live.pipeline import LiveFrame, Pipeline
 from stream.looks.choice import draw_presets
@@ -33,14 +44,20 @@ class LookConfig:
     """The look.
 
     Attributes:
-        presets: presets to draw, in order, over the edited picture if there is one.
+        presets: presets to draw, in order, over the look file or the edited picture if there is one.
+        worn: the look of a look file. It is carried to the face on the reference.
+        own: whether that look was made of the person before the camera. It is then worn with its own still
+            as reference, hair and backdrop included.
         edited: file of the edited still. It may appear later, and is worn anew whenever it is saved.
         reference: file of the still that was edited. None takes a still from the camera.
         still: file in which that still is saved, so that it can be edited. None saves it nowhere.
-        mode, strength: see `reference.Edit`.
+        mode: see `reference.Edit`. "auto" takes that of the look file.
+        strength: see `reference.Edit`. It multiplies that of the look file.
     """
 
     presets: tuple[PresetChoice, ...] = ()
+    worn: Look | None = None
+    own: bool = False
     edited: Path | None = None
     reference: Path | None = None
     still: Path | None = None
@@ -52,6 +69,12 @@ class LookConfig:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength:g}")
+        if self.worn is None and self.own:
+            raise ValueError("--own-look says whose the look of --look is, which is missing")
+        if self.worn is not None and self.edited is not None:
+            raise ValueError("--look cannot go with --edited: each says what is worn")
+        if self.own and not (self.reference is None and self.still is None):
+            raise ValueError("--own-look brings the look's own still, so leave out --reference and --still")
         if self.edited is not None and self.reference is None and self.still is None:
             raise ValueError(
                 "an edited picture needs --reference, the still it was made from; or --still FILE, which "
@@ -61,6 +84,13 @@ class LookConfig:
             raise ValueError(f"{self.edited}: the edited picture needs another name than the still")
         if self.edited is not None and self.still is None and not self.edited.exists():
             raise MediaError(f"{self.edited}: no such file")
+
+    @property
+    def base(self) -> str | None:
+        """What lies below the presets, in words. None if nothing does."""
+        if self.worn is not None:
+            return f"the look “{self.worn.name}”"
+        return None if self.edited is None else "the edited picture"
 
 
 @dataclass(slots=True)
@@ -74,9 +104,9 @@ class _Search:
 
 @dataclass(slots=True)
 class _Parts:
-    """Which parts of the look are on: the edited picture, and each preset."""
+    """Which parts of the look are on: the look file or edited picture, and each preset."""
 
-    edited: bool = True
+    base: bool = True
     presets: list[bool] = field(default_factory=list)
 
 
@@ -91,8 +121,8 @@ class Fitting:
 
     Raises:
         MediaError: the reference or the edited picture cannot be read.
-        EditError: the edited picture cannot be found on the reference, or a preset needs a face and the
-            reference has none.
+        EditError: the edited picture cannot be found on the reference, or a preset or a look file needs a
+            face and the reference has none.
     """
 
     def __init__(
@@ -116,10 +146,14 @@ class Fitting:
         self._wake = threading.Event()
         self._stop = False
         self._worn: Outfit | None = None
+        self._carried: tuple[ReferencePicture, Look] | None = None  # the look file on its latest reference
         self.reference: ReferencePicture | None = None
-        if look.reference is not None:
-            picture = read_picture(look.reference)
-            self.reference = examine(picture.image)
+        if look.own and look.worn is not None:
+            self.reference = examine(look.worn.still)
+            self._carried = self.reference, look.worn
+        elif look.reference is not None:
+            self.reference = examine(read_picture(look.reference).image)
+        if self.reference is not None:
             self._wear()
         else:
             self._search = _Search()
@@ -137,7 +171,13 @@ class Fitting:
             self._thread.join()
 
     def retake(self) -> None:
-        """Take the next frame as reference, whatever it shows. This may be called on any thread."""
+        """Take the next frame as reference, whatever it shows. This may be called on any thread.
+
+        A look that brings its own still keeps it.
+        """
+        if self._look.own:
+            self._say("the look brings its own still as reference; none is taken")
+            return
         with self._lock:
             self._search = _Search(asked=True)
         self._wake.set()
@@ -146,16 +186,17 @@ class Fitting:
         """Turn a part of the look on or off.
 
         Args:
-            number: 1 is the first part: the edited picture if there is one, then the presets.
+            number: 1 is the first part: the look file or edited picture if there is one, then the presets.
 
         Returns:
             What was done, in words. None if there is no such part.
         """
-        shift = int(self._look.edited is not None)
+        base = self._look.base
+        shift = int(base is not None)
         with self._lock:
-            if number == 1 and shift:
-                on = self._parts.edited = not self._parts.edited
-                name = "the edited picture"
+            if number == 1 and base is not None:
+                on = self._parts.base = not self._parts.base
+                name = base
             elif 0 <= (index := number - 1 - shift) < len(self._parts.presets):
                 on = self._parts.presets[index] = not self._parts.presets[index]
                 name = self._look.presets[index].name
@@ -226,7 +267,7 @@ class Fitting:
         with self._lock:
             if self._search is search:
                 self._search = None
-        if taken.landmarks is None and any(_needs_face(choice) for choice in self._look.presets):
+        if taken.landmarks is None and _needs_face(self._look):
             self._say("no reference taken: no face was found; face the camera and try again")
             return
         self.reference = taken
@@ -248,20 +289,34 @@ class Fitting:
         assert reference is not None
         look = self._look
         with self._lock:
-            parts = _Parts(self._parts.edited, list(self._parts.presets))
+            parts = _Parts(self._parts.base, list(self._parts.presets))
             enabled = self._enabled
-        image = self._edited(reference.image) if parts.edited else reference.image
+        image, mode, strength = reference.image, look.mode, look.strength
+        if look.worn is not None:
+            mode = look.worn.mode if mode == "auto" else mode
+            strength *= look.worn.strength
+            image = self._on(reference, look.worn).image if parts.base else image
+        elif parts.base:
+            image = self._edited(image)
         chosen = [choice for choice, on in zip(look.presets, parts.presets, strict=True) if on]
         image = draw_presets(image, reference.landmarks, chosen)
         own = UserKeyframe(
-            edit=Edit(reference.image, image, look.mode), landmarks=reference.landmarks,
-            made_s=reference.taken_s,
-        )  # fmt: skip
-        outfit = self._pipeline.workshop.outfit([own], look.mode, None)
-        self._pipeline.wear(outfit, enabled=enabled, strength=look.strength)
+            edit=Edit(reference.image, image, mode), landmarks=reference.landmarks, made_s=reference.taken_s
+        )
+        outfit = self._pipeline.workshop.outfit([own], mode, None)
+        self._pipeline.wear(outfit, enabled=enabled, strength=strength)
         before, self._worn = self._worn, outfit
         if before is not None:
             before.retire(outfit)
+
+    def _on(self, reference: ReferencePicture, worn: Look) -> Look:
+        """Carry the look file to a reference, and tell what was left out. It is done once a reference."""
+        if self._carried is None or self._carried[0] is not reference:
+            carried = carry(worn, reference.image, reference.landmarks)
+            for said in carried.left:
+                self._say(said)
+            self._carried = reference, carried.look
+        return self._carried[1]
 
     def _edited(self, reference: Image) -> Image:
         """Return the edited picture on the reference.
@@ -280,11 +335,13 @@ class Fitting:
         return alignment.image
 
 
-def _needs_face(choice: PresetChoice) -> bool:
-    return next(each["needs_face"] for each in presets.describe() if each["name"] == choice.name)
+def _needs_face(look: LookConfig) -> bool:
+    """Whether a look can be put on a face only."""
+    named = {each["name"] for each in presets.describe() if each["needs_face"]}
+    return look.worn is not None or any(choice.name in named for choice in look.presets)
 
 
 def parts_in_words(look: LookConfig) -> Sequence[str]:
     """Name the parts of a look, in the order of their keys from 1."""
-    edited = [] if look.edited is None else ["the edited picture"]
-    return [*edited, *(choice.name for choice in look.presets)]
+    base = [] if look.base is None else [look.base]
+    return [*base, *(choice.name for choice in look.presets)]

@@ -150,7 +150,7 @@ def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> 
 def _instructions(config: CameraConfig) -> str:
     parts = parts_in_words(config.look)
     if not parts:
-        return "No look was named (--preset, --edited): the live picture goes through."
+        return "No look was named (--preset, --look, --edited): the live picture goes through."
     named = ", ".join(f"{number} {name}" for number, name in enumerate(parts, 1))
     return f"Parts of the look: {named}." + (f" Keys: {KEYS}." if config.preview else "")
 

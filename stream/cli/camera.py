@@ -7,9 +7,13 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stream.cli.exits import OK, UsageError
-from stream.cli.shared_options import faces_option, mark_option
+from stream.cli.shared_options import faces_option, look_options, mark_option
+
+if TYPE_CHECKING:
+    from stream.camera.fitting import LookConfig
 
 
 def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
@@ -24,7 +28,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
         metavar="SOURCE",
         help="a camera's number or name, a video file, an rtsp:// or http:// address, or screen",
     )
-    preset_option(parser)
+    look_options(parser)
     parser.add_argument("--edited", type=Path, metavar="PICTURE", help="wear this edited copy of the still")
     parser.add_argument(
         "--reference",
@@ -51,23 +55,10 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
     mark_option(parser)
 
 
-def preset_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names presets (see `stream.looks.choice.parse_preset`)."""
-    parser.add_argument(
-        "--preset",
-        action="append",
-        default=[],
-        metavar="NAME[:COLOUR[:STRENGTH]]",
-        help="draw this preset, as in lipstick:#b3122e:0.8; may be given again",
-    )
-
-
 def run(args: argparse.Namespace) -> int:
     """Run until a signal comes or the window is closed."""
-    from stream.camera.fitting import LookConfig
     from stream.camera.run import CameraConfig, run_camera
     from stream.cli.progress import interruptible
-    from stream.looks.choice import parse_preset
 
     if args.fps is not None and not 1 <= args.fps <= 120:
         raise UsageError(f"--fps must lie in [1, 120], got {args.fps:g}")
@@ -79,14 +70,7 @@ def run(args: argparse.Namespace) -> int:
         check_output(args.still, overwrite=True)
     config = CameraConfig(
         source=args.source,
-        look=LookConfig(
-            presets=tuple(parse_preset(text) for text in args.preset),
-            edited=args.edited,
-            reference=args.reference,
-            still=args.still,
-            mode=args.mode,
-            strength=args.strength,
-        ),
+        look=_look(args),
         size=args.size,
         fps=args.fps,
         device=args.virtual_device,
@@ -101,6 +85,23 @@ def run(args: argparse.Namespace) -> int:
     with interruptible() as stop:
         run_camera(config, stop, _tell)
     return OK
+
+
+def _look(args: argparse.Namespace) -> LookConfig:
+    from stream.camera.fitting import LookConfig
+    from stream.looks.choice import parse_preset
+    from stream.offline.look_clip import read_look
+
+    return LookConfig(
+        presets=tuple(parse_preset(text) for text in args.preset),
+        worn=None if args.look is None else read_look(args.look),
+        own=args.own_look,
+        edited=args.edited,
+        reference=args.reference,
+        still=args.still,
+        mode=args.mode,
+        strength=args.strength,
+    )
 
 
 def _tell(text: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stream.cli.camera import preset_option
 from stream.cli.exits import OK, UsageError
+from stream.cli.shared_options import preset_option
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -20,19 +20,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strength", type=float, default=1.0, help="of the whole look, 0 to 1")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="the look file to write, *.livery")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
-
-
-def edit_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `edit` for presets and look files."""
-    preset_option(parser)
-    parser.add_argument(
-        "--look", type=Path, metavar="FILE", help="wear this look file (*.livery); --preset adds to it"
-    )
-    parser.add_argument(
-        "--own-look",
-        action="store_true",
-        help="the look was made of this person: its hair and backdrop, too",
-    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from stream.cli.shared_options import (
     MODES,
     faces_option,
     fill_options,
+    look_options,
     mark_option,
     matcher_options,
     prompt_options,
@@ -124,7 +125,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
         help="the edited frame: PNG, JPEG or WebP; N= says which frame it was, from 0. Given again, the same "
         "edit of further frames, each with N=, as of a turned head",
     )
-    look_verbs.edit_options(parser)
+    look_options(parser)
     parser.add_argument("--prompt", metavar="WORDS", help="edit the frame by words instead")
     prompt_options(parser, "with --prompt:")
     parser.add_argument("-o", "--output", type=Path, metavar="OUT", help=OUTPUT)

@@ -35,6 +35,30 @@ MODES = _Listed("reference", "MODES")
 DEVICES = ("cpu", "cuda")
 
 
+def preset_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names presets (see `stream.looks.choice.parse_preset`)."""
+    parser.add_argument(
+        "--preset",
+        action="append",
+        default=[],
+        metavar="NAME[:COLOUR[:STRENGTH]]",
+        help="draw this preset, as in lipstick:#b3122e:0.8; may be given again",
+    )
+
+
+def look_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name presets and a look file."""
+    preset_option(parser)
+    parser.add_argument(
+        "--look", type=Path, metavar="FILE", help="wear this look file (*.livery); --preset adds to it"
+    )
+    parser.add_argument(
+        "--own-look",
+        action="store_true",
+        help="the look was made of this person: its hair and backdrop, too",
+    )
+
+
 def fill_options(parser: argparse.ArgumentParser) -> None:
     """Adds `--fill-weights` for the verbs that work on files."""
     parser.add_argument(

@@ -12,24 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from correspondence import detect_landmarks
+from correspondence import Matcher, detect_landmarks
 from correspondence.types import Image
-from stream.camera.fitting import LookConfig
+from reference import Look, Propagator, look_file
+from stream.camera.fitting import Fitting, LookConfig
 from stream.camera.run import CameraConfig, run_camera
+from stream.cli.main import main
+from stream.live.pipeline import LiveFrame, Pipeline
 from stream.looks.choice import parse_preset
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
+from stream.metrics import Registry, SessionMetrics
+from stream.offline.look_clip import read_look
 from tests.stream.clips import RATE, Clip, make_clip
-from tests.stream.kept_camera import NAME, KeptCamera, register
+from tests.stream.kept_camera import NAME, KeptCamera
 from tests.stream.rig import BLUE, is_blue
 
 SIZE = (240, 320)
 LIMIT_S = 60.0
-
-
-@pytest.fixture
-def kept() -> type[KeptCamera]:
-    return register()
 
 
 class Running:
@@ -176,43 +176,107 @@ def test_an_edited_still_is_worn_when_it_is_saved(kept: type[KeptCamera], tmp_pa
         run.wait(shows(kept, is_blue), "the edit")
 
 
-def test_a_reference_from_a_file_is_worn_at_once_and_parts_go_by_number(tmp_path: Path) -> None:
-    from correspondence import Matcher
-    from reference import Propagator
-    from stream.camera.fitting import Fitting
-    from stream.live.pipeline import LiveFrame, Pipeline
-    from stream.metrics import Registry, SessionMetrics
+def test_a_look_file_is_carried_to_the_face_before_the_camera(
+    kept: type[KeptCamera], astronaut: Image, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "face.mp4", Clip(frames=30, size=SIZE))
+    shirt = astronaut.copy()
+    shirt[440:, 150:350] = (200, 0, 0)
+    path = tmp_path / "evening.livery"
+    made = Look(astronaut, name="evening").picture(shirt).preset("lipstick", BLUE, 1.0)
+    path.write_bytes(look_file([made]))
+    with running(config(clip, worn=read_look(path), presets=(parse_preset("blush"),))) as run:
+        run.wait(shows(kept, is_blue), "the look")
+        assert run.said("Picture was left out: it lies on hair, clothes or backdrop")
+        assert run.said("Parts of the look: 1 the look “evening”, 2 blush.")
 
-    source = DemoSource(SIZE)
-    still = tmp_path / "still.png"
-    still.write_bytes(encode_png(source.frame(0)))
+
+def test_a_look_of_ones_own_brings_its_still_and_its_backdrop() -> None:
+    source, lines = DemoSource(SIZE), list[str]()
+    still = source.frame(0)
+    wall = still.copy()
+    wall[:40, :60] = (20, 230, 20)
+    with wearing(LookConfig(worn=Look(still).picture(wall), own=True), lines) as (fitting, shown):
+        shown(source.frame(3), lambda image: bool((image[15:25, 20:40, 1] > 200).all()))
+        assert fitting.countdown_s is None
+        fitting.retake()
+        assert fitting.countdown_s is None
+        assert "the look brings its own still" in lines[-1]
+        assert fitting.toggle(1) == "the look “Look” off"
+        shown(source.frame(3), lambda image: bool(np.abs(image.astype(int) - source.frame(3)).max() == 0))
+
+
+@pytest.mark.parametrize(
+    ("look", "words"),
+    [
+        ({"own": True}, "--look is, which is missing"),
+        ({"worn": True, "edited": Path("x.png")}, "--look cannot go with --edited"),
+        ({"worn": True, "own": True, "reference": Path("x.png")}, "leave out --reference and --still"),
+        ({"worn": True, "own": True, "still": Path("x.png")}, "leave out --reference and --still"),
+    ],
+)
+def test_looks_that_contradict_themselves_are_refused(
+    look: dict[str, object], words: str, astronaut: Image
+) -> None:
+    given = {**look, **({"worn": Look(astronaut, None)} if "worn" in look else {})}
+    with pytest.raises(ValueError, match=words):
+        LookConfig(**given)  # type: ignore[arg-type]
+
+
+def test_a_look_files_options_are_read_and_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.livery").write_bytes(b"PK nothing")
+    for more, words in (
+        (["--look", str(tmp_path / "broken.livery")], "broken.livery"),
+        (["--look", str(tmp_path / "none.livery")], "none.livery: No such file"),
+        (["--own-look"], "--look is, which is missing"),
+    ):
+        assert main(["camera", "0", *more]) == 2
+        assert words in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def wearing(
+    look: LookConfig, lines: list[str]
+) -> Iterator[tuple[Fitting, Callable[[Image, Callable[[Image], bool]], None]]]:
+    """A look on a pipeline. Gives it, and what waits until a frame comes out as it should."""
     delivered: list[Image] = []
     pipeline = Pipeline(
         Propagator(matcher=Matcher.load("classical")),
         lambda image, at_s: delivered.append(image),
         SessionMetrics(Registry()),
     )
-    look = LookConfig(presets=(parse_preset(f"lipstick:{BLUE}:1"),), reference=still)
-    fitting = Fitting(pipeline, look, lambda text: None)
+    fitting = Fitting(pipeline, look, lines.append)
     pipeline.start()
     fitting.start()
 
-    def step(wanted: bool) -> None:
+    def shown(frame: Image, wanted: Callable[[Image], bool]) -> None:
         end_s = time.monotonic() + LIMIT_S
-        while not (delivered and is_blue(delivered[-1]) is wanted):
+        while not (delivered and wanted(delivered[-1])):
             assert time.monotonic() < end_s
-            pipeline.submit(LiveFrame(source.frame(3), time.monotonic()))
+            pipeline.submit(LiveFrame(frame, time.monotonic()))
             time.sleep(0.1)
 
     try:
-        step(True)
-        assert fitting.toggle(1) == "lipstick off"
-        step(False)
-        assert fitting.toggle(1) == "lipstick on"
-        step(True)
-        assert fitting.live() == "the live picture"
-        step(False)
-        assert fitting.toggle(2) is None
+        yield fitting, shown
     finally:
         fitting.close()
         pipeline.close()
+
+
+def test_a_reference_from_a_file_is_worn_at_once_and_parts_go_by_number(tmp_path: Path) -> None:
+    source = DemoSource(SIZE)
+    frame = source.frame(3)
+    still = tmp_path / "still.png"
+    still.write_bytes(encode_png(source.frame(0)))
+    look = LookConfig(presets=(parse_preset(f"lipstick:{BLUE}:1"),), reference=still)
+    with wearing(look, []) as (fitting, shown):
+        shown(frame, is_blue)
+        assert fitting.toggle(1) == "lipstick off"
+        shown(frame, lambda image: not is_blue(image))
+        assert fitting.toggle(1) == "lipstick on"
+        shown(frame, is_blue)
+        assert fitting.live() == "the live picture"
+        shown(frame, lambda image: not is_blue(image))
+        assert fitting.toggle(2) is None

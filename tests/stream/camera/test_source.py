@@ -14,6 +14,7 @@ from stream.camera.capture import Capture
 from stream.camera.clocks import Pace, SleepWatch
 from stream.camera.source import Source, Wish, open_source, parse_source
 from stream.media.untrusted import MediaError
+from tests.stream.camera.rtsp import rtsp_camera
 from tests.stream.clips import RATE, SIZE, Clip, make_clip
 
 CAMERAS = [("/dev/video0", "Front Camera"), ("/dev/video2", "USB Camera: HD"), ("/dev/video4", "USB Camera")]
@@ -90,13 +91,14 @@ def wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_an_address_is_watched_and_its_end_is_waited_out(tmp_path: Path) -> None:
-    make_clip(tmp_path / "clip.ts", Clip(frames=20))
+@pytest.mark.parametrize("kind", ["http", "rtsp"])
+def test_an_address_is_watched_and_its_end_is_waited_out(kind: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.ts", Clip(frames=20))
     frames: list[tuple[int, ...]] = []
     lines: list[str] = []
-    with site(tmp_path) as address:
+    with site(tmp_path) as page, rtsp_camera(clip) as camera:
         capture = Capture(
-            parse_source(f"{address}/clip.ts"), Wish(),
+            parse_source(f"{page}/clip.ts" if kind == "http" else camera), Wish(),
             lambda frame: frames.append(frame.image.shape), lambda: None, lines.append,
         )  # fmt: skip
         capture.start()

@@ -3,6 +3,7 @@
 ServerError                500   the base class; says what happened and what to do
 ├── SignalingError         400   an offer or fragment that cannot be read
 │   ├── MediaTypeError     415   a content type that the endpoint does not accept
+│   ├── PreconditionError  412   a condition of the request's headers does not hold
 │   └── OfferError         422   well-formed, but not possible on this server
 ├── RequestError           400   a body or field that makes no sense
 │   └── UploadError        422   a picture that cannot be used
@@ -54,6 +55,12 @@ class MediaTypeError(SignalingError):
     """The body has a content type that the endpoint does not accept."""
 
     status = 415
+
+
+class PreconditionError(SignalingError):
+    """A condition that the request's headers name does not hold."""
+
+    status = 412
 
 
 class OfferError(SignalingError):

@@ -7,7 +7,7 @@ import logging
 from aiohttp import web
 from multidict import CIMultiDict
 
-from stream.errors import MediaTypeError, NotFoundError, OfferError, SignalingError
+from stream.errors import MediaTypeError, NotFoundError, OfferError, PreconditionError, SignalingError
 from stream.http.base import LIMITS, SERVICES, is_here, limited_body, session_of, token_of
 from stream.rtc.offers import Purpose, parse_fragment, parse_offer
 from stream.rtc.peer import HUNG_UP, Peer
@@ -78,13 +78,22 @@ async def options_resource(request: web.Request) -> web.Response:
 
 
 async def trickle(request: web.Request) -> web.Response:
-    """Take further ICE candidates and answer 204. An ICE restart is refused; a new POST does the same."""
+    """Take further ICE candidates and answer 204. An ICE restart is refused; a new POST does the same.
+
+    A connection has no entity tag, because its ICE session is never restarted (RFC 9725, section 4.3.1). No
+    tag of If-Match can be its own, therefore, and "*" asks for a restart.
+    """
     _, peer = _resource(request)
     text = await _body(request, FRAGMENT)
     if peer is None:
         raise NotFoundError("this connection has ended", "open a new one with a new POST")
-    if request.headers.get("If-Match") == "*":
+    wanted = request.headers.get("If-Match", "").strip()
+    if wanted == "*":
         raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+    if wanted:
+        raise PreconditionError(
+            f"If-Match is {wanted}, and this connection has no entity tag", "leave it out"
+        )
     await peer.trickle(parse_fragment(text, peer.mid))
     return web.Response(status=204)
 

@@ -8,7 +8,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from stream.media.demo import DemoSource
-from tests.stream.rig import Pictures, new_peer, publishing, serving, until
+from tests.stream.rig import BLUE, Pictures, is_blue, new_peer, publishing, serving, until, watching
 
 FINGERPRINT = "a=fingerprint:sha-256 " + ":".join(["AB"] * 32)
 ICE = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\n"
@@ -88,13 +88,20 @@ async def test_a_publisher_that_offers_high_alone_is_seen() -> None:
 
 
 async def test_an_encoder_that_reconnects_takes_its_place_again() -> None:
-    """As OBS does after a lost network: a new POST beside the old connection, which never said goodbye."""
+    """As OBS does after a lost network: a new POST beside the old connection, and a late goodbye to that."""
     async with serving() as server:
         client = await server.open()
-        async with publishing(client, DemoSource((240, 320)).frame):
+        async with publishing(client, DemoSource((240, 320)).frame) as (_, lost):
             await client.ok("POST", "/reference", json={})
-            async with publishing(client, DemoSource((480, 640)).frame):
+            await client.ok("POST", "/preset", json={"name": "lipstick", "colour": BLUE, "strength": 1})
+            async with publishing(client, DemoSource((480, 640)).frame) as (_, present):
                 await until(lambda: server.session(client).connections.size == (480, 640))
+                token = {"Authorization": f"Bearer {client.token}"}
+                for _ in range(2):
+                    async with server.http.delete(lost, headers=token) as answer:
+                        assert answer.status == 200
                 state = await client.ok("GET")
-                assert state["reference"] is not None
+                assert present.endswith(f"/{state['publisher']}")
                 assert state["note"] is None
+                async with watching(client) as screen:
+                    await screen.shows(is_blue)

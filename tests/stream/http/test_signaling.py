@@ -96,6 +96,8 @@ async def test_trickle_is_204_and_restart_422() -> None:
             assert await resource(client, "PATCH", location, data=restart, headers=kind) == 422
             always = {**kind, "If-Match": "*"}
             assert await resource(client, "PATCH", location, data=restart, headers=always) == 422
+            stale = {**kind, "If-Match": '"of another server"'}
+            assert await resource(client, "PATCH", location, data=good + "\r\n", headers=stale) == 412
             assert await resource(client, "PATCH", location, data="a=candidate:x\r\n", headers=kind) == 400
             assert await resource(client, "PATCH", location, data=good) == 415
             assert peer.connectionState == "connected"
@@ -108,6 +110,11 @@ async def test_options_say_what_is_taken() -> None:
             async with server.http.options(f"{server.origin}/{kind}/{client.id}") as answer:
                 assert answer.status == 204
                 assert answer.headers["Accept-Post"] == "application/sdp"
+                assert answer.headers["Allow"] == "POST, OPTIONS"
+            async with server.http.options(f"{server.origin}/{kind}/{client.id}/any") as answer:
+                assert answer.status == 204
+                assert answer.headers["Accept-Patch"] == FRAGMENT
+                assert answer.headers["Allow"] == "PATCH, DELETE, OPTIONS"
 
 
 async def test_tokens_guard_both_endpoints(offer: tuple[RTCPeerConnection, str]) -> None:

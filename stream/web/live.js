@@ -7,6 +7,7 @@ import { Link } from "./rtc.js";
 const STILL_PAUSE_MS = 400;
 const ASK_LIMIT_MS = 3000;
 const FORGOTTEN_MS = 300; // for so long the session knows no camera before ours is taken to be forgotten
+const RETURN_MS = 2000; // a camera that ends so soon after the page was shown again ended in the background
 const SOURCE = "livery.source"; // kept for this tab only: a second one must not take the camera over
 
 export class Live {
@@ -16,6 +17,8 @@ export class Live {
   #stillTimer = 0;
   #stillUrl = "";
   #stillAsked = Promise.resolve(); // the newest still has arrived
+  #takenAway = false; // the camera ended while the page was in the background
+  #shownAt_ms = -Infinity;
   #goodbye = Promise.resolve(); // the server has heard of every connection that was closed
 
   /**
@@ -30,6 +33,7 @@ export class Live {
     this.store.watch(["state", "api", "ending"], () => this.#followState());
     this.store.watch(["source", "state", "view", "ending"], () => this.#showStill());
     addEventListener("pagehide", () => this.#leave());
+    document.addEventListener("visibilitychange", () => this.#shown());
   }
 
   /** Take up after a reload what ran before it. */
@@ -40,14 +44,14 @@ export class Live {
   }
 
   async startCamera() {
-    this.status.clear("camera");
-    const { deviceId, microphone } = this.store.values;
+    this.#takenAway = false;
     let stream;
     try {
-      stream = await openCamera(deviceId, microphone);
+      stream = await this.#open();
     } catch (error) {
       if (!(error instanceof DOMException)) throw error;
       if (error.name === "OverconstrainedError") this.store.set({ deviceId: "" });
+      if (this.#stream?.getTracks().every((track) => track.readyState === "ended")) this.#closeCamera();
       this.status.fail("camera", ...explainCamera(error));
       return;
     }
@@ -56,6 +60,7 @@ export class Live {
       for (const track of stream.getTracks()) track.stop();
       return;
     }
+    this.status.clear("camera");
     this.#closeCamera();
     this.#stream = stream;
     stream.getVideoTracks()[0].addEventListener("ended", () => this.#cameraGone(stream));
@@ -73,6 +78,18 @@ export class Live {
     sessionStorage.setItem(SOURCE, "camera");
     this.store.set({ source: "camera" });
     await this.listDevices();
+  }
+
+  /** Open the chosen camera. Many phones open one at a time: there the present one is closed first. */
+  async #open() {
+    const { deviceId, microphone } = this.store.values;
+    try {
+      return await openCamera(deviceId, microphone);
+    } catch (error) {
+      if (!this.#stream || error.name !== "NotReadableError") throw error;
+      for (const track of this.#stream.getTracks()) track.stop();
+      return openCamera(deviceId, microphone);
+    }
   }
 
   /** The server can be heard again: one that was restarted knows nothing of the connection from before. */
@@ -96,6 +113,7 @@ export class Live {
 
   async stop() {
     sessionStorage.removeItem(SOURCE);
+    this.#takenAway = false;
     const { api, state } = this.store.values;
     this.#closeCamera();
     if (!state?.demo) return;
@@ -141,7 +159,19 @@ export class Live {
   #cameraGone(stream) {
     if (this.#stream !== stream) return;
     this.#closeCamera();
+    if (document.hidden || performance.now() - this.#shownAt_ms < RETURN_MS) {
+      this.#takenAway = true;
+      this.#shown();
+      return;
+    }
     this.status.fail("camera", "The camera stopped.", "Was it unplugged? Start it again or choose another one.");
+  }
+
+  /** A phone may take the camera away from a page in the background: open it again when it is back. */
+  #shown() {
+    if (document.hidden) return;
+    if (!this.#takenAway) this.#shownAt_ms = performance.now();
+    else this.startCamera();
   }
 
   /** Another source than this page's camera may feed the session: the demo, or OBS by WHIP. */

@@ -12,9 +12,10 @@ from correspondence.types import Image
 from stream.camera import run
 from stream.camera.preview import countdown_line
 from stream.looks.choice import parse_preset
-from tests.stream.camera.test_run import BLUE, SIZE, config, is_blue, running, shows
+from tests.stream.camera.test_run import SIZE, config, running, shows
 from tests.stream.clips import Clip, make_clip
 from tests.stream.kept_camera import KeptCamera
+from tests.stream.rig import BLUE, is_blue
 
 
 class _Window:

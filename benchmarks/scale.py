@@ -20,6 +20,7 @@ from typing import Any
 
 import aiohttp
 import cv2
+import psutil
 
 from benchmarks.common import metadata, percentiles, print_table, write_results
 from benchmarks.streams import live
@@ -29,7 +30,7 @@ from stream.media.pictures import encode_png
 
 MOST_HOSTS, MOST_SESSIONS, MOST_LIVE = 8, 200, 8
 STILL = (256, 256)  # size of the references (H, W)
-SETTLE_S, BACK_S, UP_S = 12.0, 30.0, 90.0
+SETTLE_S, SOCKETS_S, BACK_S, UP_S = 12.0, 10.0, 30.0, 90.0
 READS = 40  # of each way, to compare the front's with a host's own
 LOOK = ("looks", "active", "settings", "edit", "reference", "layers")
 Json = dict[str, Any]
@@ -90,15 +91,16 @@ class Visitor:
             await (await self._http.delete(location, headers=headers)).release()
             return took_s
 
-    async def fps(self) -> float:
-        """Frames per second that go out, as the session's events tell."""
+    async def listen(self, seconds: float) -> float:
+        """Listen to the session's events. Returns the newest number of frames per second that go out."""
         url = f"{self._origin}/api/sessions/{self.id}/events"
+        newest, end_s = 0.0, time.monotonic() + seconds
         async with self._http.ws_connect(url, protocols=("livery", f"bearer.{self.token}")) as socket:
-            await asyncio.sleep(SETTLE_S)
-            while True:
+            while time.monotonic() < end_s:
                 message: Json = await socket.receive_json(timeout=10)
-                if message["type"] == "stats" and message["fps_out"]:
-                    return float(message["fps_out"])
+                if message["type"] == "stats":
+                    newest = float(message["fps_out"])
+        return newest
 
 
 def worn(state: Json) -> list[object]:
@@ -144,8 +146,8 @@ async def read_ms(visitor: Visitor, origin: str = "") -> float:
     return percentiles(took)["p50"]
 
 
-async def measure(origin: str, nodes: Nodes, sessions: int, most_live: int) -> Json:
-    """Measure one cluster. Its first media host to be killed is that of the oldest node."""
+async def measure(origin: str, front: psutil.Process, nodes: Nodes, sessions: int, most_live: int) -> Json:
+    """Measure one cluster. The media host that is lost is that of the oldest node."""
     async with aiohttp.ClientSession() as http:
         await all_up(http, origin)
         opened_ms, visitors, picture = [], [], still()
@@ -169,10 +171,27 @@ async def measure(origin: str, nodes: Nodes, sessions: int, most_live: int) -> J
             "read_front_ms": await read_ms(here),
             "read_host_ms": await read_ms(here, first["address"]),
         }
+        result |= await front_cost(front, visitors)
         result |= await live_ones(visitors[:most_live])
         result |= await lose_one(http, origin, nodes, visitors) if len(placed) > 1 else {}
         result |= await drain_one(http, origin, visitors) if len(placed) > 1 else {}
     return result
+
+
+async def front_cost(front: psutil.Process, visitors: list[Visitor]) -> Json:
+    """Processor time of the front: for reading a state, and for each event socket that it passes on."""
+    before_s = live.cpu_s(front)
+    for visitor in visitors:
+        for _ in range(READS):
+            await visitor.call("GET")
+    read_s = (live.cpu_s(front) - before_s) / (READS * len(visitors))
+    listening = [asyncio.create_task(visitor.listen(SOCKETS_S)) for visitor in visitors for _ in range(4)]
+    await asyncio.sleep(1)  # they are connected by then
+    before_s, began_s = live.cpu_s(front), time.monotonic()
+    await asyncio.sleep(SOCKETS_S - 2)
+    share = (live.cpu_s(front) - before_s) / (time.monotonic() - began_s) / len(listening)
+    await asyncio.gather(*listening)
+    return {"front_read_cpu_ms": 1000 * read_s, "front_socket_cpu": share, "sockets": len(listening)}
 
 
 async def by_host(http: aiohttp.ClientSession, origin: str, visitors: list[Visitor]) -> dict[str, list[str]]:
@@ -197,7 +216,7 @@ async def live_ones(visitors: list[Visitor]) -> Json:
         if status == 200:
             playing.append(visitor)
         await asyncio.sleep(4)  # the hosts measure what it takes before the next one comes
-    rates = await asyncio.gather(*(visitor.fps() for visitor in playing))
+    rates = await asyncio.gather(*(visitor.listen(SETTLE_S) for visitor in playing))
     for visitor in playing:
         await visitor.call("DELETE", "/demo")
     refused = sum(count for status, count in answers.items() if status == 503)
@@ -268,8 +287,8 @@ def run(args: argparse.Namespace) -> int:
     for hosts in args.hosts:
         with tempfile.TemporaryDirectory() as folder, ray_nodes(hosts) as nodes:
             more = ("--matcher", args.matcher, "--max-sessions", "200", "--opens-per-minute", "1000")
-            with cluster_front(nodes.address, Path(folder), *more) as origin:
-                results.append(asyncio.run(measure(origin, nodes, args.sessions, args.live)))
+            with cluster_front(nodes.address, Path(folder), *more) as (origin, front):
+                results.append(asyncio.run(measure(origin, front, nodes, args.sessions, args.live)))
     show(results)
     write_results("scale", results, metadata(vars(args)))
     return 0
@@ -278,13 +297,14 @@ def run(args: argparse.Namespace) -> int:
 def show(results: list[Json]) -> None:
     """Print the tables."""
     signalling = ("open p50 ms", "p95", "WHEP p50 ms", "p95", "read, front ms", "host ms")
+    costs = ("front CPU ms a read", "% a socket")
     print_table(
-        ["hosts", "sessions", "on each", *signalling],
+        ["hosts", "sessions", "on each", *signalling, *costs],
         [
             [
                 str(r["hosts"]), str(r["sessions"]), ", ".join(map(str, r["placed"])), r["open_ms"]["p50"],
                 r["open_ms"]["p95"], r["offer_ms"]["p50"], r["offer_ms"]["p95"], r["read_front_ms"],
-                r["read_host_ms"],
+                r["read_host_ms"], r["front_read_cpu_ms"], 100 * r["front_socket_cpu"],
             ]
             for r in results
         ],

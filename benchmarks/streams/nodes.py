@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from benchmarks.streams.live import server_process
 from stream.cluster.ray_hosts import QUIET
 
@@ -65,8 +67,8 @@ def ray_nodes(count: int) -> Iterator[Nodes]:
 
 
 @contextlib.contextmanager
-def cluster_front(address: str, folder: Path, *more: str) -> Iterator[str]:
-    """Start `livery serve --cluster` on a Ray cluster. Yields the front's address."""
+def cluster_front(address: str, folder: Path, *more: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Start `livery serve --cluster` on a Ray cluster. Yields the front's address and process."""
     arguments = ["server.py", "--port", "0", "--cluster", address, "--data", str(folder / "data"), *more]
-    with server_process(arguments, folder / "front.log") as (origin, _):
-        yield origin
+    with server_process(arguments, folder / "front.log") as (origin, process):
+        yield origin, process

@@ -45,7 +45,7 @@ def test_a_killed_nodes_sessions_and_a_drained_hosts_come_back_with_their_looks(
     before, files = ours(), set(Path("/tmp").iterdir())
     with (
         ray_nodes(3) as nodes,
-        cluster_front(nodes.address, tmp_path, "--matcher", "classical", "--max-load", "0") as origin,
+        cluster_front(nodes.address, tmp_path, "--matcher", "classical", "--max-load", "0") as (origin, _),
     ):
 
         async def all_of_it() -> None:

@@ -34,7 +34,7 @@ class LocalHost:
 
     def __init__(self, name: str, config: ServerConfig) -> None:
         self.name = name
-        self.dead = False
+        self.dead = self.hangs = False
         self._config = config
         self.host = MediaHost(config)
 
@@ -53,6 +53,8 @@ class LocalHost:
         return self.host
 
     async def report(self) -> Report:
+        if self.hangs:
+            await asyncio.sleep(3600)
         return await self._here().report()
 
     async def adopt(self, folder: str) -> None:
@@ -83,7 +85,7 @@ class LocalHost:
 
     def rise(self) -> None:
         """Start again, as Ray does with an actor."""
-        self.host, self.dead = MediaHost(self._config), False
+        self.host, self.dead, self.hangs = MediaHost(self._config), False, False
 
     async def restart(self, *, gently: bool) -> None:
         if gently:

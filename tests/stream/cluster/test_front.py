@@ -121,6 +121,19 @@ async def test_a_host_that_comes_into_reach_again_is_ended(tmp_path: Path) -> No
         await before.close()
 
 
+async def test_a_host_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "ANSWER_S", 0.3)
+    async with cluster(tmp_path) as rig:
+        client = await rig.open()
+        await client.ok("PATCH", "/settings", json={"strength": 0.3})
+        host = rig.host_of(client)
+        before = host.host
+        host.hangs = True
+        await until(lambda: host.host is not before)
+        assert (await back(client, 5))["settings"]["strength"] == 0.3
+        assert rig.host_of(client) is not host
+
+
 async def test_drain_moves_all_without_a_lost_look(tmp_path: Path, astronaut: Image) -> None:
     async with cluster(tmp_path) as rig:
         clients = [await rig.open() for _ in range(4)]

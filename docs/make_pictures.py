@@ -19,7 +19,11 @@ ROOT = Path(__file__).resolve().parents[1]
 SIZE = {"width": 1280, "height": 880}
 WORN = ("lipstick", "eyeliner", "warpaint")
 FLAGS = ("--no-sandbox", "--disable-gpu")
-HIDE = "field => field.value = field.value.replace(/token=.*/, 'token=…')"
+HIDE = """(field) => {
+  field.value = field.value.replace(/token=.*/, "token=…").replace(/localhost:[0-9]+/, "localhost:8000");
+}"""
+TOP = "scrollTo(0, document.getElementById('edit').offsetTop - 70)"  # the presets beside the pictures
+CALM = "document.getElementById('slow').remove()"  # how busy this computer is says nothing about the page
 SETTLE_MS = 4000  # figures and bit rate come to rest
 
 
@@ -38,14 +42,16 @@ def take(page: Page, folder: Path) -> None:
     page.wait_for_selector("[data-preset=lipstick][aria-pressed=true]")
     for notice in page.query_selector_all("#status .notice button"):
         notice.click()
+    page.evaluate(CALM)
     page.mouse.move(640, 300)
+    page.evaluate(TOP)
     page.wait_for_timeout(SETTLE_MS)
     save(page.screenshot(), folder / "page.png")
     page.click("#open-obs")
     for field in ("obs-browser", "obs-viewer", "obs-whip"):  # no token of a session in the docs
         page.eval_on_selector(f"#{field}", HIDE)
     page.wait_for_timeout(300)
-    save(page.screenshot(), folder / "obs.png")
+    save(page.locator("#obs").screenshot(), folder / "obs.png")
 
 
 def save(png: bytes, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.cli.exits import OK, UsageError
-from stream.cli.shared_options import faces_option, look_options, mark_option
+from stream.cli.shared_options import faces_option, look_options, mark_option, mode_named
 
 if TYPE_CHECKING:
     from stream.camera.fitting import LookConfig
@@ -40,7 +40,12 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
         "--still", type=Path, metavar="PNG", help="save the still that is taken, to edit a copy of it"
     )
     parser.add_argument(
-        "--mode", choices=modes, metavar="MODE", default="auto", help="%(choices)s: how the edit composes"
+        "--mode",
+        type=mode_named,
+        choices=modes,
+        metavar="MODE",
+        default="auto",
+        help="%(choices)s: how the edit composes",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
     parser.add_argument("--size", type=_size, metavar="WxH", help="of the virtual camera (default: SOURCE's)")

@@ -15,6 +15,7 @@ from stream.cli.shared_options import (
     look_options,
     mark_option,
     matcher_options,
+    mode_named,
     prompt_options,
 )
 
@@ -157,11 +158,11 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--mode",
+        type=mode_named,
         choices=MODES,
         metavar="MODE",
         default="auto",
-        help="%(choices)s: decide per pixel and object, add the change, lay it over, or carry it as one"
-        " rigid object",
+        help="%(choices)s: decide per pixel, add the change, lay it over, or carry it as one rigid object",
     )
     parser.add_argument("--strength", type=float, default=1.0, help="0 to 1")
     faces_option(parser)

@@ -30,8 +30,23 @@ class _Listed:
         return value in tuple(self)
 
 
+class _Modes(_Listed):
+    """The modes by the names that people read: a rigid object is "object" there, "layer" in programs."""
+
+    def __iter__(self) -> Iterator[str]:
+        return ("object" if mode == "layer" else mode for mode in super().__iter__())
+
+    def __contains__(self, value: object) -> bool:
+        return value == "layer" or super().__contains__(value)
+
+
+def mode_named(text: str) -> str:
+    """Return a mode's name in programs."""
+    return "layer" if text == "object" else text
+
+
 MATCHERS = _Listed("correspondence.matcher", "KINDS")
-MODES = _Listed("reference", "MODES")
+MODES = _Modes("reference", "MODES")
 DEVICES = ("cpu", "cuda")
 
 

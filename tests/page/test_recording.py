@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,36 +90,3 @@ def test_the_end_names_what_remains(recording: str, films: Path, browsers: OpenB
     assert (films / name / "live.mp4").stat().st_size > 1000
     desk.close()
     assert desk.errors == []
-
-
-def test_a_killed_recording_is_listed_and_plays(browsers: OpenBrowser, tmp_path: Path) -> None:
-    options = (
-        "--matcher", "classical", "--data", str(tmp_path / "data"), "--record", str(tmp_path / "films"),
-        "--record-asked",
-    )  # fmt: skip
-    with launched(*options) as (server, process):
-        desk = Desk(server, browsers)
-        page = desk.open()
-        start_camera(page)
-        page.click("#record-start")
-        until(page, f"/[0-9]:(?!0[0-2])[0-9]{{2}}/.test({SIGN}.textContent)")
-        process.kill()
-        process.wait()
-        until(page, "document.getElementById('server-state').textContent === 'Server unreachable'")
-        with launched(*options, "--port", server.rsplit(":", 1)[1]):
-            end_s = time.monotonic() + 30
-            while True:
-                try:
-                    urllib.request.urlopen(f"{server}/healthz", timeout=1).close()
-                    break
-                except OSError:
-                    assert time.monotonic() < end_s
-            until(page, "document.getElementById('server-state').textContent === 'Live'")
-            assert page.evaluate(f"{SIGN}.hidden"), "it ended with the server"
-            page.click("#open-recordings")
-            page.wait_for_selector("#recording-list li")
-            page.click("#recording-list button:has-text('Play') >> nth=0")
-            until(page, "document.getElementById('recording-player').duration > 1.5")
-            page.click("#recordings [data-close]")
-            desk.close()
-        assert all("Failed to load resource" in e or "WebSocket" in e for e in desk.errors), desk.errors

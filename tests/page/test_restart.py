@@ -22,6 +22,7 @@ from tests.page.desk import (
 )
 
 BACK_S = 3.0  # from the first answer of /healthz
+SIGN = "document.getElementById('recording-sign')"
 DOWN = "document.getElementById('server-state').textContent === 'Server unreachable'"
 MARK = "performance.mark('killed'); window.notReloaded = true"
 
@@ -62,17 +63,30 @@ def frames(page: Page) -> int:
     return played
 
 
-def test_pages_looks_and_viewers_survive_a_kill(browsers: OpenBrowser, tmp_path: Path) -> None:
-    options = ("--matcher", "classical", "--data", str(tmp_path / "data"))
+def plays_what_was_recorded(page: Page) -> None:
+    assert page.evaluate(f"{SIGN}.hidden"), "it ended with the server"
+    page.click("#open-recordings")
+    page.click("#recording-list button:has-text('Play') >> nth=0")
+    until(page, "document.getElementById('recording-player').duration > 1.5")
+    page.click("#recordings [data-close]")
+
+
+def test_pages_looks_viewers_and_a_recording_survive_a_kill(browsers: OpenBrowser, tmp_path: Path) -> None:
+    options = (
+        "--matcher", "classical", "--data", str(tmp_path / "data"), "--record", str(tmp_path / "films"),
+        "--record-asked",
+    )  # fmt: skip
     with launched(*options) as (server, process):
         desk = Desk(server, browsers)
         pages = [desk.open(), desk.open()]
         for page in pages:
             wear_lipstick(page)
             page.evaluate(MARK)
+        pages[1].click("#record-start")
         before = [state_of(page) for page in pages]
         viewer = desk.open(before[0]["viewer"] + "&controls=0", camera=False)
         until(viewer, "document.getElementById('video').videoWidth > 0")
+        until(pages[1], f"/[0-9]:(?!0[0-2])[0-9]{{2}}/.test({SIGN}.textContent)")
         process.kill()
         process.wait()
         for page in pages:
@@ -103,6 +117,7 @@ def test_pages_looks_and_viewers_survive_a_kill(browsers: OpenBrowser, tmp_path:
                 assert time.monotonic() < end_s, "the viewer's picture did not come back"
                 viewer.wait_for_timeout(100)
             shoot(pages[0], "restarted")
+            plays_what_was_recorded(pages[1])
             desk.close()
         assert all("Failed to load resource" in e or "WebSocket" in e for e in desk.errors), desk.errors
 

@@ -19,7 +19,7 @@ from reference import MODES
 from stream.cli import doctor, modules
 from stream.cli import main as cli
 from stream.cli.main import main
-from stream.cli.options import TRAININGS
+from stream.cli.options import TRAININGS, parser
 from stream.config import ServerConfig
 from stream.errors import StartError
 from tests.conftest import ENTRY, ROOT
@@ -226,7 +226,10 @@ def test_choices_are_the_packages_own(capsys: pytest.CaptureFixture[str]) -> Non
         main(["edit", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert ", ".join(KINDS) in told
-    assert ", ".join(MODES) in told
+    assert ", ".join(MODES).replace("layer", "object") in told, "as the page calls it"
+    read = parser(cli.RUNS)[1]["edit"].parse_args
+    clip = ["in.mp4", "--edited", "in.png", "-o", "out.mp4", "--mode"]
+    assert [read([*clip, name]).mode for name in ("object", "layer", "delta")] == ["layer", "layer", "delta"]
     with pytest.raises(SystemExit):
         main(["edit", "in.mp4", "--edited", "in.png", "-o", "out.mp4", "--matcher", "best"])
     assert "choose from 'auto', 'classical'" in capsys.readouterr().err

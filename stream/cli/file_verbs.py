@@ -295,7 +295,10 @@ def refine(args: argparse.Namespace) -> int:
     from stream.recording.refine import refine_folder
 
     with interruptible() as stop, progress_bar(args.progress) as progress:
-        report = refine_folder(args.folder, args.fill_weights, args.device, stop=stop, progress=progress)
+        report = refine_folder(
+            args.folder, args.fill_weights, args.device,
+            fill=args.fill, stop=stop, progress=progress, say=partial(_warn, args.folder),
+        )  # fmt: skip
     done = f"{report.frames} frames made anew, {report.bridged} of them bridged"
     print(f"{args.folder}: {done}, {report.invented} with invented parts")
     for line in (*report.notes, *(f"written: {path}" for path in report.outputs)):

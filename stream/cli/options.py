@@ -249,6 +249,9 @@ def _refine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", type=Path, metavar="FOLDER", help="one recording of `livery serve --record`"
     )
+    parser.add_argument(
+        "--fill", action="store_true", help="invent what is shown without being sure of its place: slow"
+    )
     fill_options(parser)
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where the diffusion model runs")
     parser.add_argument(

@@ -132,6 +132,19 @@ def size_of(path: Path) -> tuple[int, int]:
         raise MediaError(f"{path}: cannot be read ({exc})") from exc
 
 
+def count_frames(path: Path) -> int:
+    """Return the number of pictures in a piece, without decoding them.
+
+    Raises:
+        MediaError: the piece cannot be read.
+    """
+    try:
+        with open_input(path, "mpegts") as container:
+            return sum(1 for packet in container.demux(video=0) if packet.size)
+    except (FFmpegError, OSError, IndexError) as exc:
+        raise MediaError(f"{path}: cannot be read ({exc})") from exc
+
+
 def playlist(pieces: Sequence[Path], longest_s: float, *, ended: bool) -> str:
     """Return an HLS playlist (RFC 8216) of pieces in one folder. Players show it while more pieces come."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:3", f"#EXT-X-TARGETDURATION:{max(1, round(longest_s + 0.5))}"]

@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inpaint.fills.jobs import Filler
+from inpaint.fills.jobs import Check, Filler
+from inpaint.weights import NO_WEIGHTS
 from stream.media.probe import MediaError
 from stream.offline.editing import Progress
 from stream.offline.made import make_filler
-from stream.recording.files import size_of
+from stream.recording.files import count_frames, size_of
 from stream.recording.folder import inside
 from stream.recording.pieces import finish, forget, made_pieces
 from stream.recording.render import RenderJob, render
 
 logger = logging.getLogger(__name__)
+
+TRIED = (4, 16)  # frames before the first estimate of the time left out, and measured for it
+
+
+class _StoppedError(Exception):
+    """The work was stopped within a piece, which stays as it was."""
+
+
+class Pace:
+    """Counts frames as they are made, and says once how long all of them will take.
+
+    Args:
+        expected: number of frames that there are, roughly.
+        progress: called after each frame.
+        say: called once, with the estimate.
+        clock: returns the time in seconds.
+    """
+
+    def __init__(
+        self,
+        expected: int,
+        progress: Progress,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._expected, self._progress, self._say, self._clock = expected, progress, say, clock
+        self._done, self._from_s = 0, 0.0
+
+    def __call__(self) -> None:
+        """Count a frame."""
+        skipped, measured = TRIED
+        if self._done == skipped:  # the first ones load models
+            self._from_s = self._clock()
+        if self._done == skipped + measured and self._expected > self._done:
+            each_s = (self._clock() - self._from_s) / measured
+            left_s = each_s * (self._expected - self._done)
+            left = f"{left_s:.0f} s" if left_s < 100 else f"{left_s / 60:.0f} minutes"
+            self._say(f"{self._expected} frames at {1000 * each_s:.0f} ms each: about {left}")
+        self._done += 1
+        self._progress("edit", self._done, max(self._expected, self._done))
 
 
 @dataclass(slots=True)
@@ -47,8 +90,10 @@ def refine_folder(
     weights: Path | None = None,
     device: str = "cpu",
     *,
+    fill: bool = False,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> RefineReport:
     """Edit the pieces of a recording that are left, and join all pieces.
 
@@ -58,10 +103,13 @@ def refine_folder(
 
     Args:
         folder: folder of one recording, as `livery serve --record` leaves it.
-        weights, device: weights and device of the diffusion model. None as weights: pictures are warped and
-            blended.
-        stop: called before each piece; True ends the work.
-        progress: called after each piece.
+        weights, device: weights and device of the diffusion model. None as weights: the shipped ones.
+        fill: whether the diffusion model invents unsure places; it does if there are `weights`. It takes
+            seconds for each such frame. Otherwise pictures are warped and blended.
+        stop: called at each frame; True ends the work. Pieces that are done stay done, so that the same call
+            goes on with the others.
+        progress: called after each frame.
+        say: called once, as soon as it is known, with how long the work will take.
 
     Raises:
         MediaError: the folder holds no recording, or the film cannot be written.
@@ -72,14 +120,21 @@ def refine_folder(
     described = sorted(folder.glob("piece-*.json"))
     if not described and not made_pieces(folder):
         raise MediaError(f"{folder}: nothing is left to be refined here")
-    filler, about = make_filler(weights, device)
+    filler, about = make_filler(weights if fill or weights is not None else Path(NO_WEIGHTS), device)
     report = RefineReport(notes=[about])
-    for number, path in enumerate(described, 1):
+    pace = Pace(_frames_of(described), progress, say)
+
+    def check() -> None:
         if stop():
+            raise _StoppedError
+
+    for path in described:
+        try:
+            check()
+            _make(path, filler, report, check, pace)
+        except _StoppedError:
             report.complete = False
             return report
-        _make(path, filler, report)
-        progress("edit", number, len(described))
     lost = sorted({p.name for p in folder.glob("piece-*.source.ts")} - set(report.failed.values()))
     if lost:
         report.notes.append(f"what was worn is not known of {', '.join(lost)}: left as they are")
@@ -88,14 +143,26 @@ def refine_folder(
     return report
 
 
-def _make(path: Path, filler: Filler, report: RefineReport) -> None:
+def _frames_of(described: Sequence[Path]) -> int:
+    """Estimate how many frames the pieces hold, by the first one that can be read."""
+    for path in described:
+        with contextlib.suppress(MediaError):
+            job = RenderJob.read(path)
+            piece = inside(path.parent, job.source, "source")
+            return len(described) * max(1, count_frames(piece))
+    return len(described)
+
+
+def _make(path: Path, filler: Filler, report: RefineReport, check: Check, told: Callable[[], None]) -> None:
     """Edit the piece that a description names. A piece that cannot be edited stays and is reported."""
     source = path.name.replace(".json", ".source.ts")
     try:
         job = RenderJob.read(path)
-        made = render(job, filler)
+        made = render(job, filler, check, told)
         if made.frames == 0:
             raise MediaError(f"{source} holds no picture")
+    except _StoppedError:
+        raise
     except Exception as exc:
         # A border: a folder may hold anything, and one bad piece must not stop the others.
         logger.debug("%s", path, exc_info=exc)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -158,8 +158,16 @@ class Rendered:
     invented: int
 
 
-def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rendered:
+def render(
+    job: RenderJob, filler: Filler, check: Check = lambda: None, told: Callable[[], None] = lambda: None
+) -> Rendered:
     """Edit one piece. `job.output` is written once it is whole.
+
+    Args:
+        job: the piece.
+        filler: fills what is not known.
+        check: called at each frame. It may raise, which leaves the piece as it was.
+        told: called after each frame of the source.
 
     Raises:
         MediaError: the source or a keyframe cannot be read, or the output cannot be written.
@@ -168,7 +176,7 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
     frames = read_piece(inside(folder, job.source, "source"))
     if not frames:
         return Rendered(frames=0, bridged=0, invented=0)
-    edited, invented = _edited(job, frames, filler, check)
+    edited, invented = _edited(job, frames, filler, check, told)
     shown = _bridged(edited, job.fps, filler, check)
     output = folder / job.output
     temporary = begin(output)
@@ -186,10 +194,16 @@ def render(job: RenderJob, filler: Filler, check: Check = lambda: None) -> Rende
 
 
 def _edited(
-    job: RenderJob, frames: Sequence[tuple[float, Image]], filler: Filler, check: Check
+    job: RenderJob,
+    frames: Sequence[tuple[float, Image]],
+    filler: Filler,
+    check: Check,
+    told: Callable[[], None],
 ) -> tuple[list[tuple[float, Image]], int]:
     """Return the frames with the edit, and how many of them have invented parts."""
     if not job.keyframes:
+        for _ in frames:
+            told()
         return list(frames), 0
     edits = _edits(job)
     propagator, inventor = _propagator(job, edits), Inventor(filler, edits)
@@ -197,6 +211,7 @@ def _edited(
     try:
         for time_s, image in frames:
             check()
+            told()
             try:
                 result = propagator.step(image, time_s)
             except StageError:

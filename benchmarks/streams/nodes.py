@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmarks.streams.live import server_process
 from stream.cluster.ray_hosts import QUIET
 
 HERE = {"object_store_memory": 80_000_000}  # of each node: nothing uses its store; the least that Ray takes
+DELETE_TRIES = 40
 HEALTH = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
 
 
@@ -60,10 +62,19 @@ def ray_nodes(count: int) -> Iterator[Nodes]:
     finally:
         cluster.shutdown()
         signal.signal(signal.SIGTERM, handler)  # Ray has set another
-        shutil.rmtree(folder, ignore_errors=True)
+        _delete(folder)
         del os.environ["RAY_TMPDIR"]
         if before is not None:
             os.environ["RAY_TMPDIR"] = before
+
+
+def _delete(folder: str) -> None:
+    """Delete a folder in which processes that are ending may still write."""
+    for _ in range(DELETE_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+        time.sleep(0.25)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -26,5 +27,13 @@ class ClusterConfig:
     def __post_init__(self) -> None:
         if self.hosts is not None and not 1 <= self.hosts <= 1000:
             raise ValueError(f"hosts must lie in [1, 1000], got {self.hosts}")
+        if self.address not in (None, "auto") and self.place is None:
+            raise ValueError(f"--cluster takes HOST:PORT of a Ray cluster, or auto, got {self.address!r}")
         if self.host_cpus is not None and not 1 <= self.host_cpus <= 1024:
             raise ValueError(f"host_cpus must lie in [1, 1024], got {self.host_cpus}")
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Host and port of `address`. None if it names no such."""
+        found = re.fullmatch(r"\[?([A-Za-z0-9.:_-]+?)\]?:([0-9]{1,5})", self.address or "")
+        return None if found is None else (found[1], int(found[2]))

@@ -26,6 +26,7 @@ QUIET = {  # in the environment of what starts Ray
     "RAY_USAGE_STATS_ENABLED": "0",  # else Ray sends statistics to its makers
     "RAY_worker_niceness": "0",  # else it gives media the lowest priority but four
 }
+CONNECT_S = 5.0  # longest connecting to a cluster
 CLOSE_S = 4.0  # longest end of a host's sessions before its process is ended
 
 
@@ -119,6 +120,7 @@ def ray_hosts(config: ServerConfig, cluster: ClusterConfig) -> Iterator[list[Ray
     except ModuleNotFoundError as exc:
         raise StartError("--cluster needs Ray: python -m pip install 'livery[cluster]'") from exc
 
+    _require_answer(cluster)
     local = {"include_dashboard": False} if cluster.address is None else {}
     try:
         ray.init(address=cluster.address, configure_logging=False, log_to_driver=False, **local)
@@ -128,6 +130,19 @@ def ray_hosts(config: ServerConfig, cluster: ClusterConfig) -> Iterator[list[Ray
         yield _actors(config, cluster)
     finally:
         ray.shutdown()  # ends the actors too, since they are this process's
+
+
+def _require_answer(cluster: ClusterConfig) -> None:
+    """Raise StartError if nothing listens at the address. Ray alone would try for minutes."""
+    if cluster.place is None:
+        return
+    try:
+        socket.create_connection(cluster.place, CONNECT_S).close()
+    except OSError as exc:
+        raise StartError(
+            f"no Ray cluster answers at {cluster.address} ({exc.strerror or exc}); start one there with "
+            "ray start --head, or leave the address out to start Ray on this machine"
+        ) from exc
 
 
 def _actors(config: ServerConfig, cluster: ClusterConfig) -> list[RayHost]:

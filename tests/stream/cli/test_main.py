@@ -278,6 +278,14 @@ def test_a_cluster_needs_a_store_that_all_share(capsys: pytest.CaptureFixture[st
     assert "--cluster needs --data DIR on storage that all its nodes share" in capsys.readouterr().err
 
 
+def test_a_cluster_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))  # it is not asked
+    assert main(["serve", "--port", "0", "--no-store", "--cluster", "127.0.0.1:1"]) == 2
+    assert "no Ray cluster answers at 127.0.0.1:1 (Connection refused)" in capsys.readouterr().err
+
+
 def test_a_cluster_needs_ray(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["serve", "--port", "0", "--no-store", "--cluster"]) == 2

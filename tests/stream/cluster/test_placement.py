@@ -67,3 +67,15 @@ def test_lost_and_draining_hosts_get_none() -> None:
 def test_settings_are_checked(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must lie in"):
         ClusterConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("address", ["", "somewhere", "ray://node:10001", "node:", ":6379", "a b:1"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        ClusterConfig(address=address)
+
+
+def test_an_address_is_read() -> None:
+    assert ClusterConfig(address="192.0.2.1:6379").place == ("192.0.2.1", 6379)
+    assert ClusterConfig(address="[2001:db8::1]:6379").place == ("2001:db8::1", 6379)
+    assert ClusterConfig(address="auto").place is None

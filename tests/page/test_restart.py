@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Page
 
+from benchmarks.streams.nodes import cluster_front, ray_nodes
 from tests.page.conftest import launched
 from tests.page.desk import (
     Desk,
@@ -119,6 +122,44 @@ def test_pages_looks_viewers_and_a_recording_survive_a_kill(browsers: OpenBrowse
             shoot(pages[0], "restarted")
             plays_what_was_recorded(pages[1])
             desk.close()
+        assert all("Failed to load resource" in e or "WebSocket" in e for e in desk.errors), desk.errors
+
+
+@pytest.mark.slow
+def test_a_page_goes_on_when_its_machine_of_a_cluster_dies(browsers: OpenBrowser, tmp_path: Path) -> None:
+    """The camera is published again and the look is there within 10 s; nobody touches the page."""
+    pytest.importorskip("ray")
+    options = ("--matcher", "classical", "--max-load", "0")
+    with ray_nodes(2) as nodes, cluster_front(nodes.address, tmp_path, *options) as (server, _):
+        desk = Desk(server, browsers)
+        page = desk.open()
+        wear_lipstick(page)
+        page.evaluate(MARK)
+        before = state_of(page)
+        page.wait_for_timeout(1500)  # the hosts' next reports
+        with urllib.request.urlopen(f"{server}/api/cluster", timeout=5) as answer:
+            hosts = json.load(answer)["hosts"]
+        port = next(int(host["address"].rsplit(":", 1)[1]) for host in hosts if host["sessions"])
+        listening = psutil.net_connections("tcp")
+        psutil.Process(next(each.pid for each in listening if each.laddr and each.laddr.port == port)).kill()
+        began_s = time.monotonic()
+        until(page, DOWN)
+        until(page, "document.getElementById('server-state').textContent === 'Live'")
+        until(page, "parseFloat(document.querySelector('[data-figure=fps]').textContent) > 1")
+        until(page, "document.querySelector('[data-figure=coverage]').textContent !== '–'")  # it is worn
+        took_s = time.monotonic() - began_s
+        after = state_of(page)
+        assert page.evaluate("window.notReloaded")
+        assert after["publishing"]
+        assert (after["looks"], after["edit"], after["whip"]) == (
+            before["looks"],
+            before["edit"],
+            before["whip"],
+        )
+        shoot(page, "machine-lost")
+        desk.close()
+        print(f"worn again after {took_s:.1f} s")
+        assert took_s < 10
         assert all("Failed to load resource" in e or "WebSocket" in e for e in desk.errors), desk.errors
 
 

@@ -64,7 +64,8 @@ class Fleet:
             StartError: no host has started.
         """
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(self.look(name) for name in self.seats)), START_S)
+            async with asyncio.timeout(START_S):
+                await asyncio.gather(*(self.look(name) for name in self.seats))
         if not any(seat.usable for seat in self.seats.values()):
             raise StartError(f"no media host has started within {START_S:.0f} s; Ray's logs say why")
         await self._find_orphans(self._stores())
@@ -92,7 +93,8 @@ class Fleet:
         promised = set(seat.promised)
         limit_s = None if seat.report is None else ANSWER_S  # the first one takes as long as the start
         try:
-            report = await asyncio.wait_for(remote.report(), limit_s)
+            async with asyncio.timeout(limit_s):  # asyncio.wait_for may forget that it was cancelled
+                report = await remote.report()
         except (HostLostError, TimeoutError) as exc:
             before = seat.report
             silent_s = self._clock() - self._heard_s.get(name, 0.0)

@@ -73,7 +73,8 @@ class RayHost:
         """
         try:
             if gently:
-                await asyncio.wait_for(self._ask("close"), CLOSE_S)
+                async with asyncio.timeout(CLOSE_S):
+                    await self._ask("close")
         except TimeoutError:
             logger.warning("media host %s took over %g s to close", self.name, CLOSE_S)
         finally:

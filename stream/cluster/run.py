@@ -83,7 +83,8 @@ async def _run(config: ServerConfig, of_hosts: ServerConfig, hosts: list[RayHost
         )  # fmt: skip
     finally:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*(_close(host) for host in hosts)), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.gather(*(_close(host) for host in hosts))
 
 
 async def _close(host: RayHost) -> None:

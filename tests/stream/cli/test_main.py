@@ -247,10 +247,6 @@ def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) 
         (["--record", "{file}"], "nothing can be recorded in"),
         (["--fill-weights", "{folder}"], "fill_weights needs keyframes or record"),
         (["--keyframes", "--fill-weights", "{folder}/none"], "no diffusion weights at"),
-        (["--hosts", "2"], "they need --cluster"),
-        (["--cluster", "--hosts", "0"], "hosts must lie in"),
-        (["--cluster", "--osc", "9000"], "--osc belongs to one machine"),
-        (["--cluster", "--tls", "auto"], "--cluster with --tls needs --public-url"),
     ],
 )
 def test_serve_refuses_what_it_could_not_use(
@@ -271,25 +267,6 @@ def test_serve_refuses_what_it_could_not_use(
     told = capsys.readouterr().err
     assert said in told
     assert "Traceback" not in told
-
-
-def test_a_cluster_needs_a_store_that_all_share(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--port", "0", "--cluster"]) == 2
-    assert "--cluster needs --data DIR on storage that all its nodes share" in capsys.readouterr().err
-
-
-def test_a_cluster_that_does_not_answer_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))  # it is not asked
-    assert main(["serve", "--port", "0", "--no-store", "--cluster", "127.0.0.1:1"]) == 2
-    assert "no Ray cluster answers at 127.0.0.1:1 (Connection refused)" in capsys.readouterr().err
-
-
-def test_a_cluster_needs_ray(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert main(["serve", "--port", "0", "--no-store", "--cluster"]) == 2
-    assert "pip install 'livery[cluster]'" in capsys.readouterr().err
 
 
 def test_bench_lists_and_hands_over(

@@ -221,7 +221,8 @@ class MeasuredSession:
 
     async def tell(self) -> dict[str, Any]:
         """Return the session's own statistics, from its events socket."""
-        async with self.http.ws_connect(f"{self.url}/events", params={"token": self.token}) as events:
+        protocols = ("livery", f"bearer.{self.token}")
+        async with self.http.ws_connect(f"{self.url}/events", protocols=protocols) as events:
             async with asyncio.timeout(10):
                 while True:
                     message = await events.receive_json()

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -77,15 +78,24 @@ def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.slow
-def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVERY_RESULTS", str(tmp_path))
-    monkeypatch.setattr(common, "ROOT", tmp_path)
+def measured(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
+    monkeypatch.setenv("LIVERY_RESULTS", str(folder))
+    monkeypatch.setattr(common, "ROOT", folder)
     parser = argparse.ArgumentParser()
     latency.configure(parser)
-    args = parser.parse_args(["--seconds", "5", "--repeat", "1", "--clip", "demo", "--stall"])
-    assert latency.run(args) == 0
-    results = json.loads((tmp_path / "latency.json").read_text())["results"]
+    assert latency.run(parser.parse_args(["--repeat", "1", "--clip", "demo", *options])) == 0
+    return json.loads((folder / "latency.json").read_text())["results"]
+
+
+def test_a_second_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = measured(tmp_path, monkeypatch, "--seconds", "1", "--warm-up", "0", "--no-echo")
+    assert [one["server"] for one in results["best"]] == ["livery"]
+    assert results["best"][0]["frames"] > 0
+
+
+@pytest.mark.slow
+def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = measured(tmp_path, monkeypatch, "--seconds", "5", "--stall")
     assert {one["server"] for one in results["best"]} == {"livery", "aiortc echo"}
     assert results["stall"]["longest_gap_s"] > 4
     assert (tmp_path / "latency.png").stat().st_size > 5_000

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from correspondence import Bool, Float, Image, check_image
 from reference.edits.codec import Coding, find_coding
 from reference.edits.noise import stands_out, stored_exactly
-from reference.edits.placing import Transform, is_whole, misfit, refined, seen_at, size_of
+from reference.edits.placing import Transform, is_whole, misfit, reach, refined, seen_at, size_of
 from reference.edits.rims import filled_rim, kernel_doubt
 from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.transfer import Transfer, fit_transfer
@@ -30,6 +32,7 @@ DETAIL = 60.0  # gradient of luma (Sobel) from which a pixel counts as detail
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
 SCALED = 0.002  # from this change of scale on, the kernel's effect varies over the picture and is no detail
+KEPT_SHARE = 0.25  # share of a pixel of the saved picture that must be edited
 TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
 IDENTITY: Transform = np.eye(2, 3)
 
@@ -160,7 +163,7 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
     if stored_exactly(reference, cv2.absdiff(reference, edited).max(axis=2)):
         return Alignment(edited, None)
     near = refined(reference, edited, IDENTITY)
-    if SLIGHTLY_PX < _reach(near.transform, edited) < FAR_PX and near.misfit < SLIGHTLY * misfit(
+    if SLIGHTLY_PX < reach(near.transform, edited) < FAR_PX and near.misfit < SLIGHTLY * misfit(
         reference, edited, IDENTITY
     ):
         return _placed(reference, edited, near.transform)
@@ -168,7 +171,7 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
     if still >= LIES_STILL:
         return _unsaved(reference, edited)
     found = find_place(reference, edited)
-    if found is not None and _reach(found.transform, edited) > SLIGHTLY_PX:
+    if found is not None and reach(found.transform, edited) > SLIGHTLY_PX:
         seen, inside = seen_at(reference, size_of(edited), found.transform)
         kept = (_kept(seen, edited, inside), still)
         fine = (
@@ -196,13 +199,6 @@ def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None
     if detail.mean() < 0.005:
         return 1.0
     return float((cv2.absdiff(seen, edited).max(axis=2) <= KEPT)[detail].mean())
-
-
-def _reach(transform: Transform, image: Image) -> float:
-    """The largest shift of a corner of the picture along x or y by a transform, pixels."""
-    h, w = image.shape[:2]
-    corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
-    return float(np.abs(transform @ corners - corners[:2]).max())
 
 
 def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, side: int = 256) -> float:
@@ -243,7 +239,8 @@ def _unsaved(reference: Image, edited: Image) -> Alignment:
     everywhere = np.ones(reference.shape[:2], np.bool_)
     change = edited.astype(np.float32) - reference
     coding = coding.beside(transfer.detail)
-    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding)
+    rung = partial(coding.without_ringing, edited=edited)
+    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding, rung)
     return Alignment(image, note)
 
 
@@ -272,7 +269,14 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     doubt = None
     if max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED:
         doubt = _carried(kernel_doubt(reference, edited, transform), transform, size)
-    image, told = _cleaned(reference, back, tone, known, coding, doubt)
+
+    def rung(found: Bool) -> tuple[Bool, Float]:
+        there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
+        kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited)
+        still = _carried(kept.astype(np.float32), transform, size) > KEPT_SHARE
+        return found & still, _carried(correction, transform, size)
+
+    image, told = _cleaned(reference, back, tone, known, coding, rung, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)
 
 
@@ -282,15 +286,18 @@ def _cleaned(
     tone: Float,
     known: Bool,
     coding: Coding,
+    rung: Callable[[Bool], tuple[Bool, Float]],
     doubt: Float | None = None,
 ) -> tuple[Image, str | None]:
     """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
 
-    What saving changed is left out where it is asked whether a place was edited. `doubt` is what resampling
-    may have made, levels, float32 (H, W).
+    What saving changed is left out where it is asked whether a place was edited. `rung` leaves out where an
+    edit only rings, and corrects its colours. `doubt` is what resampling may have made, levels, float32
+    (H, W).
     """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
-    found = stands_out(reference, change - tone - coding.change, known, doubt, coding)
+    found, correction = rung(stands_out(reference, change - tone - coding.change, known, doubt, coding))
+    change = change + correction
     note = None
     if found.any():
         change = change - tone

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
+from reference.edits.ringing import without_ringing
 from reference.edits.transfer import Transfer
 
 TILE, TILES = 64, 4  # side of the tiles on which savings are tried, pixels, and their number along each side
@@ -62,11 +63,16 @@ class Coding:
             rounded the other way, since the picture before saving is not known exactly.
         others: differences that may be left, levels, float32 (H, W, 3) each: how `change` differs if the
             picture before was slightly different. Flat places are all rounded the other way together.
+        base: the picture without its edit before it was saved, in the saved picture's grid, RGB uint8
+            (H, W, 3). None if nothing was found.
+        saving: how it was saved. None if nothing was found.
     """
 
     change: Float
     share: float
     others: tuple[Float, ...] = ()
+    base: Image | None = None
+    saving: JpegSaving | None = None
 
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> Coding:
@@ -79,7 +85,24 @@ class Coding:
 
     def mapped(self, by: Callable[[Float], Float]) -> Coding:
         """The same, with each picture mapped to another."""
-        return Coding(by(self.change), self.share, tuple(by(other) for other in self.others))
+        return replace(self, change=by(self.change), others=tuple(by(other) for other in self.others))
+
+    def without_ringing(self, found: Bool, edited: Image) -> tuple[Bool, Float]:
+        """Leaves out where the edit only rings, and corrects its colours, see `ringing.without_ringing`.
+
+        Args:
+            found: where it is edited, in the grid of the saved picture, bool (H, W).
+            edited: the saved picture, RGB uint8 (H, W, 3).
+
+        Returns:
+            Part of `found`, bool (H, W), and the correction, levels, float32 (H, W, 3), which is 0 if the
+            picture before saving is not known well enough.
+        """
+        nothing = np.zeros(edited.shape, np.float32)
+        if self.base is None or self.saving is None or not found.any():
+            return found, nothing
+        kept, correction = without_ringing(found, self.base, edited, self.saving.again)
+        return kept, correction if self.share < REMAINING[1] else nothing
 
 
 def find_coding(
@@ -116,7 +139,8 @@ def find_coding(
     share = float(np.clip(FLIPPED * np.sqrt(left), *REMAINING))
     change = np.subtract(saved, base, dtype=np.float32)
     others = [saving.again(other) for other in _slightly_off(base)] if left > EXACT else []
-    return one, Coding(change, share, tuple(np.subtract(o, saved, dtype=np.float32) for o in others))
+    off = tuple(np.subtract(other, saved, dtype=np.float32) for other in others)
+    return one, Coding(change, share, off, base, saving)
 
 
 def _slightly_off(image: Image) -> Iterator[Image]:

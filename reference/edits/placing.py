@@ -253,3 +253,10 @@ def _move(step: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[n
             [0, 0, 1],
         ]
     )
+
+
+def reach(transform: Transform, image: Image) -> float:
+    """The largest shift of a corner of the picture along x or y by a transform, pixels."""
+    h, w = image.shape[:2]
+    corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
+    return float(np.abs(transform @ corners - corners[:2]).max())

@@ -11,14 +11,19 @@ from correspondence import Bool, Float, Image
 
 BANDS_PX = (0.6, 1.2, 2.4)  # standard deviations of the low-passes that separate bands of detail, pixels
 SAMPLES = 25_000  # number of pixels used by the fit
+FEWEST = 500  # least number of samples of a fit
 ROUNDS = 12  # largest number of rounds of the robust fit
 SLIGHT = 8.0  # a larger tone is an edit, levels
 TILES = 4  # tiles along each side of the picture; a global change is visible in most of them
 AGREEING = 0.7  # share of the tiles in which the fit must reduce the difference
 EDITED = 3.0  # a tile whose residual is this many times what the fit changes is mostly edited: it has no vote
-VOTING = 0.3  # least share of the tiles that must have a vote
+VOTING = 0.3  # least share of the tiles that must have a vote, and of the samples that may be unedited
 TELLING = 0.5  # mean change by the fit below which a tile has no vote, levels, luma and chroma together
 BETTER = 0.93  # the fit must reduce the difference to at most this share
+REACH = 16.0  # changes that differ by more from the most frequent one are edits, levels
+APART = 4.0  # a median further from the most frequent change is that of an edit, levels
+INLIERS = 3.0  # samples within so many times the typical rest of the affine map judge the simpler one
+SIMPLER, ROUNDED = 1.1, 0.3  # it may leave so much more, and so many levels
 TUKEY = 4.685  # constant of Tukey's biweight
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
@@ -51,7 +56,8 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     """Fits what an editor and a file format did to the whole picture.
 
     It uses robust least squares with Tukey's weights, so that the edited area counts as outlier. Detail is
-    fitted by a weight for each of three bands, colour by an affine map.
+    fitted by a weight for each of three bands, colour by an affine map, or by a gain and a lift of each
+    channel if these explain it as well: colours that only the edited area has are then foretold better.
 
     Args:
         seen: the reference in the edited picture's grid, RGB (H, W, 3), levels.
@@ -69,7 +75,7 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     where = np.ones(before.shape[:2], np.bool_) if valid is None else valid
     open_ended = (np.maximum(before, edited).max(axis=2) < 250) & (np.minimum(before, edited).min(axis=2) > 5)
     at = np.flatnonzero(where & open_ended)
-    if at.size < 500:
+    if at.size < FEWEST:
         return None
     picked = at[np.random.default_rng(0).permutation(at.size)[:SAMPLES]]
     colour = np.column_stack([np.ones(picked.size), (before.reshape(-1, 3)[picked] - 128) / 128])
@@ -82,14 +88,18 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         detail[..., channel] = sum(
             np.float32(k) * band[..., channel] for k, band in zip(weights[4:], bands, strict=True)
         )
-    sharp = np.clip(before + detail @ _TO_RGB.T, 0, 255)
-    toned = np.clip(sharp + tone @ _TO_RGB.T, 0, 255)
-    fitted = Transfer(toned - sharp, sharp - before)
+    detail, tone = detail @ _TO_RGB.T, tone @ _TO_RGB.T
+    sharp = np.clip(before + detail, 0, 255)
+    fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
     rest = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
-    better = _explains((residual, rest), where)
-    return fitted if better else None
+    if not _explains((residual, rest), where):
+        return None
+    simple = _gains(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
+    if simple is None:
+        return fitted
+    return Transfer(np.clip(sharp + simple[0] + simple[1] * flat_colour, 0, 255) - sharp, fitted.detail)
 
 
 def _bands(ycc: Float) -> list[Float]:
@@ -101,10 +111,53 @@ def _bands(ycc: Float) -> list[Float]:
     return bands
 
 
+def _gains(before: Float, change: Float, affine: Float) -> tuple[Float, Float] | None:
+    """Fits a lift and a gain of each channel to samples that an affine map explains.
+
+    Args:
+        before: colours, levels, float32 (N, 3).
+        change: their change, levels, float32 (N, 3).
+        affine: what the affine map says of it, levels, float32 (N, 3).
+
+    Returns:
+        Lifts and gains, levels, float32 (3,) each, for colours as (colour - 128) / 128. None if they explain
+        the samples less well than the affine map.
+    """
+    rest = np.abs(change - affine).max(axis=1)
+    near = rest[rest <= REACH]
+    if near.size < FEWEST:
+        return None
+    inliers = rest <= max(ROUNDED, INLIERS * float(np.percentile(near, 40)))
+    lifts, gains = np.zeros(3, np.float32), np.zeros(3, np.float32)
+    left = 0.0
+    for channel in range(3):
+        columns = np.column_stack([np.ones(len(before)), (before[:, channel] - 128) / 128])
+        lifts[channel], gains[channel] = _robust_fit(columns[inliers], change[inliers, channel])
+        told = columns[inliers] @ np.array([lifts[channel], gains[channel]])
+        left += float(np.abs(change[inliers, channel] - told).mean())
+    whole = float(np.abs(change - affine)[inliers].mean(axis=0).sum())
+    return (lifts, gains) if left <= SIMPLER * whole + ROUNDED else None
+
+
+def _mode(values: Float) -> float:
+    """The most frequent value within the reach of a slight tone, levels."""
+    counts, edges = np.histogram(values, np.arange(-REACH, REACH + 0.25, 0.5))
+    smooth = np.convolve(counts, (1, 2, 3, 2, 1), "same")
+    return float(edges[int(smooth.argmax())] + 0.25)
+
+
 def _robust_fit(columns: Float, values: Float) -> Float:
-    """Least squares with Tukey's biweight. The scale is estimated from the smaller residuals."""
+    """Least squares with Tukey's biweight. The scale is estimated from the smaller residuals.
+
+    If the median is far from the most frequent value, most samples are edited. Then only those near that
+    value are used.
+    """
     weights = np.zeros(columns.shape[1])
-    rest = values - np.median(values)
+    centre, mode = float(np.median(values)), _mode(values)
+    near = np.abs(values - mode) <= REACH
+    if abs(centre - mode) > APART and near.mean() > VOTING:
+        columns, values, centre = columns[near], values[near], mode
+    rest = values - centre
     for _ in range(ROUNDS):
         scale = max(0.3, float(np.percentile(np.abs(rest), 45)) / 0.598)
         trust = np.clip(1 - (rest / (TUKEY * scale)) ** 2, 0, None) ** 2

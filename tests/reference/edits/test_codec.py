@@ -52,3 +52,40 @@ def test_what_may_remain_covers_what_does(astronaut: Image) -> None:
     rest = cv2.GaussianBlur(saved.astype(np.float32) - astronaut - coding.change, (0, 0), 4.5)
     doubt = np.maximum.reduce([np.abs(cv2.GaussianBlur(other, (0, 0), 4.5)) for other in coding.others])
     assert np.percentile(np.abs(rest) - doubt, 99) < 1.0
+
+
+def dotted(image: Image) -> tuple[Image, np.ndarray]:
+    """The picture with a dark dot on its cheek, and where that is, bool (H, W)."""
+    dot = np.zeros(image.shape[:2], np.uint8)
+    cv2.circle(dot, (image.shape[1] // 2 + 5, image.shape[0] // 3 + 3), 9, 1, -1)
+    painted = np.where(dot[..., None] > 0, np.array([60, 35, 25], np.uint8), image)
+    return painted.astype(np.uint8), dot > 0
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("quality", [65, 80])
+def test_a_dot_is_told_from_its_ringing(astronaut: Image, quality: int, subsampling: int) -> None:
+    painted, dot = dotted(astronaut)
+    saved = stored(painted, "JPEG", quality, subsampling=subsampling)
+    _, coding = find_coding(astronaut, saved, None)
+    rings = np.abs(saved.astype(int) - astronaut - coding.change).max(axis=2) > 2
+    kept, correction = coding.without_ringing(rings, saved)
+    assert not (kept & ~rings).any()
+    assert kept[dot].mean() > 0.97
+    beyond = cv2.dilate(dot.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    assert (kept & beyond).sum() < 0.7 * (rings & beyond).sum()
+    assert not correction[~kept].any()
+    before, after = (
+        np.abs((picture - painted)[dot].mean(axis=0)).max()
+        for picture in (saved.astype(np.float32), saved + correction)
+    )
+    assert after < max(1.0, before)
+
+
+def test_a_soft_rim_is_not_taken_for_ringing(astronaut: Image) -> None:
+    shape = cv2.GaussianBlur(dotted(astronaut)[1].astype(np.float32), (0, 0), 4.0)[..., None]
+    painted = np.rint(astronaut * (1 - shape) + shape * np.array([60, 35, 25])).astype(np.uint8)
+    saved = stored(painted, "JPEG", 85)
+    _, coding = find_coding(astronaut, saved, None)
+    soft = np.abs(painted.astype(int) - astronaut).max(axis=2) > 8
+    assert coding.without_ringing(soft, saved)[0].mean() > 0.9 * soft.mean()

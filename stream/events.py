@@ -147,7 +147,8 @@ async def _send(
     due_s = loop.time()
     while not hub.closed.is_set():
         try:
-            message = await asyncio.wait_for(queue.get(), max(due_s - loop.time(), 0.001))
+            async with asyncio.timeout(max(due_s - loop.time(), 0.001)):  # wait_for may forget a cancellation
+                message = await queue.get()
         except TimeoutError:
             due_s = loop.time() + STATS_S
             message = {"type": "stats", **stats()}

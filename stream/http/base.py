@@ -169,7 +169,7 @@ async def limited_body(request: web.Request, limit: int) -> bytes:
     size = 0
     try:
         async with asyncio.timeout(BODY_S + limit / BODY_BYTES_PER_S) as whole:
-            while part := await asyncio.wait_for(request.content.read(65_536), BODY_IDLE_S):
+            while part := await _next_part(request):
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
@@ -181,6 +181,11 @@ async def limited_body(request: web.Request, limit: int) -> bytes:
             f"the body did not arrive in time: {size} bytes, no more {what}", "send it again", status=408
         ) from None
     return b"".join(parts)
+
+
+async def _next_part(request: web.Request) -> bytes:
+    async with asyncio.timeout(BODY_IDLE_S):
+        return await request.content.read(65_536)
 
 
 def _too_large(limit: int) -> UploadError:

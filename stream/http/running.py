@@ -224,7 +224,8 @@ async def _drain(
             return
         logger.info("stopping: %d sessions go on for up to %.0f s", live, end_s - time.monotonic())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), min(DRAIN_LOOK_S, max(end_s - time.monotonic(), 0.0)))
+            async with asyncio.timeout(min(DRAIN_LOOK_S, max(end_s - time.monotonic(), 0.0))):
+                await stop.wait()
 
 
 def _reload_at_hangup(tls: Tls) -> None:

@@ -24,7 +24,8 @@ async def watch(peer: Peer, *, connect_timeout_s: float, silence_timeout_s: floa
         silence_timeout_s: longest silence of a publisher.
     """
     try:
-        await asyncio.wait_for(peer.connected.wait(), connect_timeout_s)
+        async with asyncio.timeout(connect_timeout_s):
+            await peer.connected.wait()
     except TimeoutError:
         reason = f"no media connection within {connect_timeout_s:g} s: UDP may be blocked on the way"
         await peer.close(reason)

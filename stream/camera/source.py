@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.device import enumerate_input_devices
 from av.error import FFmpegError
 
+from stream.camera.grab import grab
 from stream.media.untrusted import MediaError, open_input
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ def open_source(source: Source, wish: Wish) -> InputContainer:
     tries = _options(source, wish)
     for number, options in enumerate(tries):
         try:
+            if source.format == "x11grab":
+                return _with_video(grab(source.url, options), source)
             opened = av.open(source.url, "r", format=source.format, options=options, timeout=(OPEN_S, READ_S))
             return _with_video(opened, source)
         except (FFmpegError, OSError, ValueError) as exc:

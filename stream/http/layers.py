@@ -8,7 +8,7 @@ import numpy as np
 from aiohttp import web
 
 from reference.looks.layers import Layer, PictureLayer
-from reference.looks.placed import SPOTS
+from reference.looks.placed import SIZES, SPOTS
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, png, session_of
 from stream.http.looks import changed, number_in, target_of, uploaded
@@ -52,15 +52,18 @@ async def add_layer(request: web.Request) -> web.Response:
 
 def _lay(kind: str, request: web.Request) -> LayPaint | None:
     """Return what makes paint of an uploaded picture. None for an edited picture, which is aligned."""
+    named, size = request.query.get("spot", "forehead"), request.query.get("size", "0.4")
+    spot = next((spot for spot in SPOTS if spot == named), None)
+    if spot is None:
+        raise RequestError(f"spot must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
+    try:
+        share = float(size)
+    except ValueError as exc:
+        raise RequestError(f"size must be a number, got {size[:20]!r}") from exc
+    if not SIZES[0] <= share <= SIZES[1]:
+        raise RequestError(f"size must be {SIZES[0]:g} to {SIZES[1]:g} times the face, got {size[:20]}")
     if kind == "sticker":
-        named, size = request.query.get("spot", "forehead"), request.query.get("size", "0.4")
-        spot = next((spot for spot in SPOTS if spot == named), None)
-        if spot is None:
-            raise RequestError(f"spot must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
-        try:
-            return partial(sticker_of, spot=spot, size=float(size))
-        except ValueError as exc:
-            raise RequestError(f"size must be a number, got {size[:20]!r}") from exc
+        return partial(sticker_of, spot=spot, size=share)
     return {"paint": paint_of, "backdrop": backdrop_of}.get(kind)
 
 

@@ -24,6 +24,7 @@ def add_look_routes(app: web.Application) -> None:
     """Add the routes of looks and keyframes."""
     one = "/api/sessions/{id}"
     look, keyframe = f"{one}/looks/{{look}}", f"{one}/keyframes/{{keyframe}}"
+    named = f"{one}/looks/{{look:(?!import$)[^/]+}}"  # looks/import is another route
     app.add_routes(
         [
             web.get("/api/presets", list_presets),
@@ -36,8 +37,8 @@ def add_look_routes(app: web.Application) -> None:
             web.post(f"{one}/undo", undo),
             web.post(f"{one}/redo", redo),
             web.post(f"{one}/looks", create_look),
-            web.patch(look, rename_look),
-            web.delete(look, discard_look),
+            web.patch(named, rename_look),
+            web.delete(named, discard_look),
             web.get(f"{one}/previews.jpg", previews),
             web.post(f"{look}/wear", wear_look),
             web.get(f"{look}/thumb.jpg", look_thumb),

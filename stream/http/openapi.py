@@ -17,8 +17,12 @@ from reference.looks.layers import Kind
 from reference.looks.placed import SIZES, SPOTS
 from stream.config import ServerConfig
 from stream.http.look_files import TYPE as LOOK_FILE
+from stream.http.recordings import ACTIONS
 from stream.looks.look import MAX_NAME, Overlay
 from stream.media.pictures import MIN_SIDE
+from stream.recording.shelf import FILM
+from stream.session.store import ROOM
+from stream.storage.keys import SHARED
 
 Json = dict[str, Any]
 VERSION = "1.0.0"
@@ -110,7 +114,6 @@ _WORDS: Json = {
 _PICTURE = "image/png"  # JPEG and WebP are taken too
 _BINARY: Json = {"type": "string", "format": "binary"}
 _BODIES: dict[str, Json] = {  # by handler: content type -> schema
-    "change_settings": {"application/json": _object(closed=True, **_SETTINGS)},
     "take_reference": {"application/json": _object(auto=FLAG), _PICTURE: _BINARY},
     "put_edit": {_PICTURE: _BINARY},
     "wear_preset": {
@@ -130,10 +133,14 @@ _BODIES: dict[str, Json] = {  # by handler: content type -> schema
     "focus": {"application/json": _object(keyframe=_maybe("integer"))},
     "feed_virtual_camera": {"application/json": _object(("on",), on=FLAG)},
     "begin": {"application/json": _object(("prompt",), closed=True, **_WORDS, **TARGET)},
+    "name_room": {"application/json": _object(room=_maybe("string", pattern=f"^{ROOM.pattern}$"))},
+    "renew_token": {"application/json": _object(("renew",), renew={"enum": list(SHARED)})},
+    "act": {"application/json": _object(("action",), action={"enum": list(ACTIONS)})},
+    "lend": {"application/json": _object(("file",), file={"type": "string", "pattern": f"^{FILM.pattern}$"})},
 }  # fmt: skip
 _REQUIRED = (  # need their body
     *("put_edit", "wear_preset", "rename_look", "feed_virtual_camera", "begin"),
-    *("add_layer", "repaint_layer", "change_layer", "import_look"),
+    *("add_layer", "repaint_layer", "change_layer", "import_look", "renew_token", "act", "lend"),
 )
 _STATES = "#/components/schemas/State"
 _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, content type, schema
@@ -148,6 +155,13 @@ _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, con
     "list_presets": (200, "application/json", _list(_PRESET)),
     "ice_servers": (200, "application/json", _list(_ICE)),
     "phone": (200, "application/json", _object(("url", "qr"), url=TEXT, qr=TEXT)),
+    "read_room": (200, "application/json", _object(("id",), id=TEXT)),
+    "list_recordings": (
+        200,
+        "application/json",
+        _object(("recordings",), recordings=_list(_object(("name",), name=TEXT))),
+    ),
+    "lend": (200, "application/json", _object(("url",), url=TEXT)),
     "about_server": (200, "application/json", _object(("storage",), storage=_maybe("object"))),
     "health": (200, "application/json", _object(("status", "sessions"), status=TEXT, sessions=WHOLE)),
     "ready": (200, "application/json", _object(("status", "sessions"), status=TEXT, sessions=WHOLE)),
@@ -159,6 +173,7 @@ _ANSWERS: dict[str, tuple[int, str | None, Json]] = {  # by handler: status, con
     **{name: (200, "image/jpeg", {}) for name in ("look_thumb", "keyframe_thumb", "previews")},
 }
 _EMPTY = ("frame_png", "reference_png", "edit_png", "look_thumb", "keyframe_thumb", "previews")  # may be 204
+_NUMBERED = ("look", "keyframe", "layer")  # parts of paths
 _OF_LAYERS = ("change_layer", "repaint_layer", "remove_layer", "layer_picture", "below_layer")
 _QUERIES: dict[str, Json] = {
     "reference_png": {"version": TEXT},
@@ -238,14 +253,18 @@ def _operation(name: str, text: str, path: str, config: ServerConfig) -> Json:
         "security": [] if free else [{"token": []}],
         "responses": answers,
         "parameters": [
-            {"name": each, "in": "path", "required": True, "schema": TEXT if each == "id" else WHOLE}
+            {"name": each, "in": "path", "required": True, "schema": WHOLE if each in _NUMBERED else TEXT}
             for each in re.findall(r"{(\w+)}", path)
         ]
         + [{"name": key, "in": "query", "schema": value} for key, value in _QUERIES.get(name, {}).items()],
     }
-    if name in _BODIES:
+    bodies = _BODIES.get(name, {})
+    if name == "change_settings":
+        faces = {"type": "integer", "minimum": 1, "maximum": config.faces}
+        bodies = {"application/json": _object(closed=True, **{**_SETTINGS, "faces": faces})}
+    if bodies:
         found["requestBody"] = {
             "required": name in _REQUIRED,
-            "content": {kind: {"schema": body} for kind, body in _BODIES[name].items()},
+            "content": {kind: {"schema": body} for kind, body in bodies.items()},
         }
     return found

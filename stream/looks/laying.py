@@ -10,7 +10,7 @@ from reference import EditError
 from reference.looks import placed
 from reference.looks.layers import Rgba
 from reference.looks.placed import Spot
-from stream.errors import ConflictError, RequestError, UploadError
+from stream.errors import ConflictError, RequestError
 from stream.looks.look import ReferencePicture
 from stream.media.pictures import Picture
 
@@ -21,11 +21,11 @@ def paint_of(picture: Picture, reference: ReferencePicture) -> Rgba:
     """Return paint as uint8 (H, W, 4), straight alpha.
 
     Raises:
-        UploadError: it has another size than its reference.
+        ConflictError: it has another size than its reference.
     """
     (h, w), (rows, columns) = picture.image.shape[:2], reference.image.shape[:2]
     if (h, w) != (rows, columns):
-        raise UploadError(f"the paint is {w}x{h}, its reference {columns}x{rows}", "send it at that size")
+        raise ConflictError(f"the paint is {w}x{h}, its reference {columns}x{rows}", "send it at that size")
     alpha = np.full((h, w), 255, np.uint8) if picture.alpha is None else picture.alpha
     return np.dstack([picture.image, alpha])
 

@@ -220,8 +220,8 @@ async def test_what_makes_no_sense_is_refused_in_words(
         for method, path, status, words in (
             ("PUT", f"/layers/{lips}", 400, "only paint and pictures have pixels"),
             ("PUT", "/layers/7", 404, "no layer 7"),
-            ("PUT", f"/layers/{star}", 422, "the paint is 512x100, its reference 512x512"),
-            ("POST", "/layers?kind=paint", 422, "the paint is 512x100, its reference 512x512"),
+            ("PUT", f"/layers/{star}", 409, "the paint is 512x100, its reference 512x512"),
+            ("POST", "/layers?kind=paint", 409, "the paint is 512x100, its reference 512x512"),
             ("POST", "/layers?kind=stroke", 400, "kind must be one of paint, picture, sticker, backdrop"),
             ("POST", "/layers?kind=sticker&spot=knee", 400, "spot must be one of forehead"),
             ("POST", "/layers?kind=sticker&size=nan", 400, "size must be 0.05 to 3"),

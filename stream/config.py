@@ -61,6 +61,7 @@ class ServerConfig:
         mark: text that is written into edited pictures, see `stream.mark`. None for none.
         osc_port: UDP port for Open Sound Control, see `stream.control.osc`. None does not listen.
         osc_host: address of that port. Whoever reaches it controls the sessions.
+        traces: address of an OpenTelemetry collector for traces of frames, OTLP over HTTP. None sends none.
         bitrate_bps: bit rate of the edited stream at its start, bits per second.
         demo: whether to open a session with the demo source at start and print its address.
         debug: whether to add the routes that stall a session on purpose, for measurements.
@@ -114,6 +115,7 @@ class ServerConfig:
     mark: str | None = None
     osc_port: int | None = None
     osc_host: str = "127.0.0.1"
+    traces: str | None = None
     bitrate_bps: int = 2_500_000
     demo: bool = False
     debug: bool = False
@@ -161,6 +163,8 @@ class ServerConfig:
                 raise ValueError(
                     f"public_url must be scheme and host (https://livery.example), got {self.public_url!r}"
                 )
+        if self.traces is not None and urlsplit(self.traces).scheme not in ("http", "https"):
+            raise ValueError(f"traces must be an address (http://host:4318/v1/traces), got {self.traces!r}")
         for network in self.trusted_proxies:
             try:
                 ipaddress.ip_network(network, strict=False)

@@ -153,6 +153,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
         mark=args.mark,
         osc_port=args.osc,
         osc_host=args.osc_host,
+        traces=args.traces,
         bitrate_bps=args.bitrate,
         drain_s=args.drain,
         demo=demo,

@@ -28,6 +28,12 @@ def options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="at SIGTERM, let live sessions go on for so long, and open no others (default: end at once)",
     )
+    parser.add_argument(
+        "--traces",
+        metavar="URL",
+        help="send traces of frames to an OpenTelemetry collector, as http://127.0.0.1:4318/v1/traces "
+        "(extra traces)",
+    )
     parser.add_argument("--host", default=DEFAULT.host, help="address to listen on, 0.0.0.0 for all")
     parser.add_argument("--port", type=int, default=DEFAULT.port, help="TCP port, 0 for any free one")
     network.options(parser)

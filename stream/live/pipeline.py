@@ -21,6 +21,7 @@ from stream.live.overlay import draw_confidence
 from stream.live.slot import LatestSlot, SlotClosed
 from stream.mark import mark
 from stream.metrics import SessionMetrics
+from stream.tracing import FrameTrace
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Pipeline:
         name: name of the thread.
         happened: called on the pipeline's thread with the events of a step, if there are any.
         mark_text: text that is written into edited pictures. None for none.
+        trace: takes the times of each frame, see `stream.tracing.Tracer.of`. None if frames are not traced.
     """
 
     def __init__(
@@ -96,11 +98,13 @@ class Pipeline:
         name: str = "pipeline",
         happened: Callable[[list[Event]], None] | None = None,
         mark_text: str | None = None,
+        trace: FrameTrace | None = None,
     ) -> None:
         self._propagator = propagator
         self._deliver = deliver
         self._happened = happened
         self._mark = mark_text
+        self._trace, self._stages = trace, dict[str, float]()  # stages of the last frame, seconds
         self._metrics = metrics
         self._inbox: LatestSlot[LiveFrame] = LatestSlot()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -207,6 +211,8 @@ class Pipeline:
                 self._stall.wait(seconds)
             image, edited = self._edited(frame)
             self._took_s.append(time.monotonic() - began_s)
+            if self._trace is not None:
+                self._trace(frame.captured_s, began_s, time.monotonic(), self._stages, edited)
             with self._turn:
                 self._since_s = None
                 late = self._passed_s >= began_s  # newer frames were shown meanwhile
@@ -227,8 +233,10 @@ class Pipeline:
         except Exception as exc:
             # Every error of the live path is caught here, so that the frame goes out in any case.
             self._note_failure(exc)
+            self._stages = {}
             return frame.image, False
         self._metrics.step(time.perf_counter() - started_s, time.thread_time() - cpu_s)
+        self._stages = dict(result.stages)
         for stage, seconds in result.stages.items():
             self._metrics.stage(stage, seconds)
         self._note_success(result)

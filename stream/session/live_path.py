@@ -44,7 +44,7 @@ class LivePath:
             max_faces=services.config.faces,
         )
         self._id, self._virtual = session_id, services.virtual
-        self._mark = services.config.mark
+        self._mark, self._tracer = services.config.mark, services.tracer
         self._broadcast, self._shelf = broadcast, shelf
         self.metrics, self._notices = metrics, notices
         self._holders = 0  # pages that hold the live picture to compare
@@ -84,6 +84,7 @@ class LivePath:
             name=name,
             happened=self._notices.happened,
             mark_text=self._mark,
+            trace=self._tracer.of(self._id) if self._tracer is not None else None,
         )
 
     def _deliver(self, image: Image, captured_s: float) -> None:

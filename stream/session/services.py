@@ -23,6 +23,7 @@ from stream.recording.render import render
 from stream.session.admission import Admission
 from stream.session.virtual import VirtualOutput, require_virtual_camera
 from stream.storage.storage import Storage
+from stream.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Services:
         admission: decides whether another live session fits.
         prompts: edits by words in a process of its own. None if no model was given.
         storage: keeps sessions on disk. None if they live in memory only.
+        tracer: sends traces of frames. None if nobody asked for them.
         virtual: the virtual camera of this machine. One session at a time feeds it.
     """
 
@@ -65,6 +67,7 @@ class Services:
     prompts: PromptService | None = None
     storage: Storage | None = None
     admission: Admission = field(default_factory=Admission)
+    tracer: Tracer | None = None
     virtual: VirtualOutput = field(default_factory=VirtualOutput)
 
     def shutdown(self) -> None:
@@ -77,6 +80,8 @@ class Services:
         self.heavy.shutdown(wait=False, cancel_futures=True)
         self.pictures.shutdown(wait=False, cancel_futures=True)
         self.codecs.shutdown(wait=False, cancel_futures=True)
+        if self.tracer is not None:
+            self.tracer.close()
         if self.storage is not None:
             self.storage.close()
 
@@ -88,7 +93,7 @@ def load_services(config: ServerConfig) -> Services:
         WeightsError: the matcher's weights are missing or damaged, or the weights of the fill or of the
             editor by words are missing.
         MediaError: nothing can be recorded in the configured folder.
-        StartError: nothing can be stored in the configured folder.
+        StartError: nothing can be stored in the configured folder, or OpenTelemetry is not installed.
         VirtualCameraError: a virtual camera is configured, but this machine has none.
     """
     if config.virtual_camera:
@@ -113,6 +118,7 @@ def load_services(config: ServerConfig) -> Services:
         prompts=prompts,
         storage=storage,
         admission=Admission(config.max_load),
+        tracer=Tracer(config.traces) if config.traces is not None else None,
     )
 
 

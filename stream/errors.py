@@ -81,7 +81,7 @@ class UploadError(RequestError):
     Args:
         text: what happened.
         hint: what to do about it.
-        status: 408 too slow, 413 too large, 415 not a picture type, 422 anything else.
+        status: 408 too slow, 413 too large, 415 not a picture type, 428 to be confirmed, 422 anything else.
     """
 
     def __init__(self, text: str, hint: str = "", status: int = 422) -> None:

@@ -88,11 +88,13 @@ class Alignment:
         image: RGB uint8 (H, W, 3), of the reference's size.
         note: what was done, in words for the user; None if nothing needs to be said.
         placement: where the edited picture lies on the reference.
+        doubtful: whether the edited picture hardly resembles the reference and was taken as it is.
     """
 
     image: Image
     note: str | None
     placement: Placement = Placement()
+    doubtful: bool = False
 
 
 def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
@@ -186,8 +188,8 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
     return Alignment(
         edited,
         "The edited picture hardly resembles its reference: was it turned, mirrored, or made from another "
-        "picture? It was taken as it is.",
-    )
+        "picture? It was taken as it is.", doubtful=True,
+    )  # fmt: skip
 
 
 def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None) -> float:

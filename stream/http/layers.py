@@ -46,7 +46,7 @@ async def add_layer(request: web.Request) -> web.Response:
         )
     target, lay = target_of(session, request.query), _lay(kind, request)
     picture = await uploaded(request, session)
-    await session.editor.add(picture, target, lay=lay)
+    await session.editor.add(picture, target, lay=lay, sure=request.query.get("sure") != "false")
     return await changed(session, status=201)
 
 

@@ -186,6 +186,7 @@ _QUERIES: dict[str, Json] = {
         "kind": {"enum": ["paint", "picture", "sticker", "backdrop"]},
         "look": WHOLE,
         "keyframe": WHOLE,
+        "sure": {"enum": ["true", "false"]},
         "spot": {"enum": list(SPOTS)},
         "size": {"type": "number", "minimum": SIZES[0], "maximum": SIZES[1]},
     },

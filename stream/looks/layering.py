@@ -63,15 +63,21 @@ class LayerEditor:
                 look.mode = before
                 raise
 
-    async def _aligned(self, reference: ReferencePicture, picture: Picture) -> PictureLayer:
+    async def _aligned(
+        self, reference: ReferencePicture, picture: Picture, *, sure: bool = True
+    ) -> PictureLayer:
         """Bring an edited picture to its reference.
 
         Raises:
-            UploadError: it shows something else.
+            UploadError: it shows something else, or hardly resembles the reference and nobody is `sure`.
         """
 
         def aligned() -> PictureLayer:
             alignment = align_edited(reference.image, picture.over(reference.image))
+            if alignment.doubtful and not sure:
+                text = "the edited picture hardly resembles its reference"
+                hint = "was it turned, mirrored, or made from another picture? sure=true takes it as it is"
+                raise UploadError(text, hint, status=428)
             said = [text for text in (picture.remark, alignment.note) if text is not None]
             return PictureLayer(image=alignment.image, note=" ".join(said) or None)
 
@@ -133,7 +139,12 @@ class LayerEditor:
             await self._replace(look, reference, old, layers, choice.name, merges=merges)
 
     async def add(
-        self, picture: Picture, target: Target | None = None, *, lay: LayPaint | None = None
+        self,
+        picture: Picture,
+        target: Target | None = None,
+        *,
+        lay: LayPaint | None = None,
+        sure: bool = True,
     ) -> None:
         """Add a layer on top: paint, or an edited picture.
 
@@ -141,6 +152,7 @@ class LayerEditor:
             picture: the edited picture, or what `lay` takes.
             target: what to edit.
             lay: makes paint of the picture, as `laying.paint_of` does. None for an edited picture.
+            sure: whether an edited picture is taken though it hardly resembles its reference.
 
         Raises:
             ConflictError: there is no reference, there are too many layers, or there is not enough memory.
@@ -154,7 +166,7 @@ class LayerEditor:
             if lay is not None:
                 new: Layer = PaintLayer(rgba=await self._wardrobe.run(partial(lay, picture, reference)))
             else:
-                new = await self._aligned(reference, picture)
+                new = await self._aligned(reference, picture, sure=sure)
             layers = stack.added(self._lower(look, old), new)
             await self._replace(look, reference, old, layers, new.kind)
 

@@ -171,10 +171,13 @@ export class SessionApi {
     return this.#edit("POST", "/reference", { body: blob, type: blob.type, timeout_ms: 60000 });
   }
 
-  /** Lay an edited picture on top; `target` says of what: {look, keyframe}. What is left out is the one of now. */
-  addPicture(blob, target) {
+  /**
+   * Lay an edited picture on top; `target` says of what: {look, keyframe}. What is left out is the one of now.
+   * Unless `sure`, status 428 says that it hardly resembles its reference.
+   */
+  addPicture(blob, target, sure) {
     const how = { body: blob, type: blob.type, timeout_ms: 60000 };
-    return this.#edit("POST", `/layers?${queryOf({ kind: "picture", ...target })}`, how);
+    return this.#edit("POST", `/layers?${queryOf({ kind: "picture", sure, ...target })}`, how);
   }
 
   /** Lay a picture on as "sticker", at {spot, size}, or as "backdrop". */

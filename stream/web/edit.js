@@ -87,6 +87,27 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
     });
   };
 
+  /** Ask before a picture is worn that hardly resembles its reference. */
+  const askWhetherSure = (file) => {
+    const dialog = byId("doubt");
+    byId("doubt-name").textContent = file.name;
+    dialog.returnValue = "";
+    dialog.showModal();
+    return new Promise((resolve) => {
+      dialog.addEventListener("close", () => resolve(dialog.returnValue === "sure"), { once: true });
+    });
+  };
+  /** Lay a picture on; null if it was not taken. */
+  const add = async (file, target) => {
+    const { api } = store.values;
+    try {
+      return await api.addPicture(file, target, false);
+    } catch (error) {
+      if (error.status !== 428) throw error;
+    }
+    return (await askWhetherSure(file)) ? api.addPicture(file, target, true) : null;
+  };
+
   const upload = async (file, handle = null) => {
     if (isLookFile(file)) {
       importLook(file);
@@ -97,7 +118,7 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
       status.fail("edit", ...refused);
       return;
     }
-    const { api, state } = store.values;
+    const { state } = store.values;
     if (!state?.reference) {
       await uploadReference(file);
       return;
@@ -105,7 +126,7 @@ export function setUpEdit({ store, status }, uploadReference, importLook) {
     const target = { look: state.active, keyframe: state.focus };
     byId("drop").setAttribute("aria-busy", "true");
     status.say("edit", `Looking where “${file.name}” lies on the reference…`);
-    const after = await status.attempt("edit", () => api.addPicture(file, target));
+    const after = await status.attempt("edit", () => add(file, target));
     byId("drop").removeAttribute("aria-busy");
     if (!after) return;
     store.set({ state: after });

@@ -21,7 +21,7 @@ RUN = """async () => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"], rules });
   return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 160)}`));
 }"""
-DIALOGS = ("look", "deck", "recordings", "obs", "ending", "phone", "import", "server-token")
+DIALOGS = ("look", "deck", "recordings", "obs", "ending", "phone", "import", "doubt", "server-token")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 

@@ -190,3 +190,22 @@ def test_a_middling_reference_says_why(desk: Desk) -> None:
     if reference["score"] < 0.7:
         assert reference["weakness"] in note
     assert re.match("(Good|Usable|Weak) reference, 640×480", note)
+
+
+def test_a_picture_that_hardly_matches_is_asked_about_before_it_is_worn(desk: Desk, tmp_path: Path) -> None:
+    page = desk.open()
+    start_camera(page)
+    take_reference(page)
+    turned = np.ascontiguousarray(pixels(page, "/reference.png")[::-1].astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "turned.png"), turned)
+    page.click("#tab-picture")
+    page.set_input_files("#edit-file", str(tmp_path / "turned.png"))
+    page.click("#doubt [data-close]")
+    assert state_of(page)["edit"] is None
+    page.set_input_files("#edit-file", str(tmp_path / "turned.png"))
+    page.click("#doubt [value=sure]")
+    until(page, "document.querySelectorAll('#layers .layer').length === 1")
+    assert np.array_equal(pixels(page, "/edit.png"), turned)
+    assert len(desk.errors) == 2, "the browser notes each refusal"
+    assert all("428" in error for error in desk.errors)
+    desk.errors.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,9 +111,7 @@ async def cluster(folder: Path | None, hosts: int = 2, **config: Any) -> AsyncIt
     """A front on a free port of loopback and its hosts."""
     front = ServerConfig(matcher="classical", **config)
     store = StorageConfig(folder=folder) if folder is not None else None
-    of_hosts = ServerConfig(
-        matcher="classical", port=0, store=store, trusted_proxies=("127.0.0.1",), **config
-    )
+    of_hosts = replace(front, port=0, store=store, trusted_proxies=("127.0.0.1",))
     remotes = [LocalHost(str(number), of_hosts) for number in range(hosts)]
     fleet = Fleet(remotes, folder, Registry())
     runner = make_runner(create_front(front, fleet))

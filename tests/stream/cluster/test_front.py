@@ -251,13 +251,20 @@ async def test_without_a_store_a_lost_session_has_ended() -> None:
         assert (await other.call("GET"))[0] == 200
 
 
-async def test_a_client_is_counted_by_its_own_address(tmp_path: Path) -> None:
+async def test_a_client_is_counted_by_its_own_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not by the front's: a token that is guessed wrong often is slowed down for the guesser alone."""
+    monkeypatch.setattr("stream.http.limits.GUESS_S", 0.0)
     async with cluster(tmp_path, 1, failures_per_minute=2) as rig:
         client = await rig.open()
         for _ in range(3):
-            await client.call("GET", token="wrong")
+            await client.call("GET", token="wrong", headers={"X-Forwarded-For": "192.0.2.9"})
         assert list(rig.hosts[0].app[LIMITS]._failed._levels) == [f"127.0.0.1 {client.id}"]
+    async with cluster(tmp_path, 1, trusted_proxies=("127.0.0.1",)) as rig:  # before the front
+        client = await rig.open()
+        await client.call("GET", token="wrong", headers={"X-Forwarded-For": "192.0.2.9"})
+        assert list(rig.hosts[0].app[LIMITS]._failed._levels) == [f"192.0.2.9 {client.id}"]
 
 
 async def test_an_earlier_clusters_sessions_are_taken_up(tmp_path: Path, astronaut: Image) -> None:

@@ -282,7 +282,10 @@ def animate(args: argparse.Namespace) -> int:
     )
     with interruptible() as stop, progress_bar(args.progress) as progress:
         try:
-            report = animate_file(args.still, args.drive, args.output, config, stop=stop, progress=progress)
+            report = animate_file(
+                args.still, args.drive, args.output, config,
+                stop=stop, progress=progress, say=partial(_warn, args.still),
+            )  # fmt: skip
         except SearchStopped:
             return _nothing_written()
     print(f"{args.output}: {report.frames} frames; the drive rests at frame {report.rest}")

@@ -31,6 +31,7 @@ from stream.offline.made import make_filler
 from stream.offline.paths import check_paths
 from stream.offline.references import SearchStopped, read_picture
 from stream.offline.report import damage_notes
+from stream.pace import Pace
 
 LIMIT_DEG = 20.0  # a head turned further than this shows parts that the still does not
 MOST_SIDE = 1280
@@ -95,6 +96,7 @@ def animate_file(
     *,
     stop: Callable[[], bool] = lambda: False,
     progress: Progress = lambda phase, done, expected: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> AnimateReport:
     """Move a still as the face of a video moves.
 
@@ -107,6 +109,7 @@ def animate_file(
         config: settings.
         stop: called at each frame. True finishes the file early.
         progress: called after each frame.
+        say: called once, as soon as it is known, with how long the work will take.
 
     Raises:
         MediaError: a file cannot be read, written or used in this way, or has no face.
@@ -124,7 +127,7 @@ def animate_file(
     filler, about = make_filler(config.weights, config.device)
     report = AnimateReport(notes=[about, *info.notes])
     rest = _rest(info, landmarks, report, stop, progress)
-    portrait = _Portrait(Still(image, landmarks), rest, filler)
+    portrait, pace = _Portrait(Still(image, landmarks), rest, filler), Pace(info.frames, progress, say)
     with (
         VideoReader(info) as reader,
         open_output(output, reader, image.shape[:2], config.encoder, turn=False) as writer,
@@ -137,7 +140,7 @@ def animate_file(
             if isinstance(item, Frame):
                 writer.write(item, portrait.at(item, report))
                 report.frames += 1
-                progress("edit", report.frames, info.frames)
+                pace()
             else:
                 writer.copy(item)
         portrait.close()

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from inpaint.fills.jobs import Filler
+from stream.pace import TRIED, Pace
 from stream.recording import refine
 from stream.recording.files import Writer, count_frames
-from stream.recording.refine import TRIED, Pace, refine_folder
+from stream.recording.refine import refine_folder
 from stream.recording.render import RenderJob
 
 PIECES, FRAMES = 3, 6

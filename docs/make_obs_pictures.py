@@ -63,7 +63,7 @@ IN = (
         (
             ("Rate Control", "CBR", ""),
             ("Bitrate", "2500 Kbps", "or more"),
-            ("Keyframe Interval", "1 s", "a new viewer waits as long"),
+            ("Keyframe Interval", "1 s", "after a loss it waits for one"),
             ("Tune", "zerolatency", "or x264 adds delay"),
         ),
     ),

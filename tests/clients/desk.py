@@ -139,7 +139,7 @@ def bundled(folder: Path) -> Path:
     if not esbuild.exists():
         pytest.skip("the npm packages are missing: tests/install_clients installs them")
     shutil.copytree(PAGES, folder)
-    for name in ("publish", "play"):
+    for name in ("publish", "play", "trickle"):
         command = [
             str(esbuild), str(PAGES / f"{name}.js"), "--bundle", "--format=esm",
             f"--outfile={folder / name}.js", "--allow-overwrite", "--log-level=error",

@@ -26,11 +26,26 @@ async def test_eyevinns_clients_publish_and_play_in_chromium(tmp_path: Path, ast
         async with browser("chromium", tmp_path / "a", publish, camera, endpoint=whip, token=client.token):
             await told.wait(lambda: told.of("publish"))
             assert told.of("publish")[0]["resource"].startswith(f"{whip}/")
-            await until_state(client, lambda state: state["source"] is not None, 30)
+            await until_state(client, lambda state: (state["source"] or {"fps": 0})["fps"] > 0, 60)
             await client.ok("POST", "/reference", json={"auto": True})
             await client.ok("POST", "/preset", json={"name": "lipstick", "colour": BLUE, "strength": 1})
             async with browser("chromium", tmp_path / "b", play, endpoint=whep, token=client.view_token):
                 await told.wait(lambda: (image := told.picture()) is not None and is_blue(image))
+
+
+async def test_a_client_that_trickles_publishes_and_views_in_chromium(tmp_path: Path) -> None:
+    pages = bundled(tmp_path / "pages")
+    async with desk(pages) as (server, told):
+        client = await server.open()
+        addresses = {kind: f"{server.origin}/{kind}/{client.id}" for kind in ("whip", "whep")}
+        page = f"{server.origin}/clients/trickle.html"
+        async with browser("chromium", tmp_path / "c", page, token=client.token, **addresses):
+            await told.wait(lambda: len(told.of("picture")) > 2)
+            image = told.picture()
+            assert image is not None
+            assert image.std() > 5, "the fake camera's picture, not a black one"
+    assert told.of("patch"), "it trickled"
+    assert {each["status"] for each in told.of("patch")} == {204}
 
 
 async def test_firefox_publishes_and_views_by_the_pages_own_connection(tmp_path: Path) -> None:

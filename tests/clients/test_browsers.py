@@ -37,9 +37,9 @@ async def test_a_client_that_trickles_publishes_and_views_in_chromium(tmp_path: 
     pages = bundled(tmp_path / "pages")
     async with desk(pages) as (server, told):
         client = await server.open()
-        addresses = {kind: f"{server.origin}/{kind}/{client.id}" for kind in ("whip", "whep")}
+        whip, whep = (f"{server.origin}/{kind}/{client.id}" for kind in ("whip", "whep"))
         page = f"{server.origin}/clients/trickle.html"
-        async with browser("chromium", tmp_path / "c", page, token=client.token, **addresses):
+        async with browser("chromium", tmp_path / "c", page, token=client.token, whip=whip, whep=whep):
             await told.wait(lambda: len(told.of("picture")) > 2)
             image = told.picture()
             assert image is not None

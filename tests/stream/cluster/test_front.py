@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,31 @@ async def test_sessions_are_spread_and_reached_through_one_address(tmp_path: Pat
                 assert answer.status == 200, page
         assert (await clients[2].call("DELETE"))[0] == 200
         assert (await clients[2].call("GET"))[0] == 404
+
+
+async def test_what_is_too_much_is_refused_as_by_one_server(tmp_path: Path) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            yield bytes(100_000)
+
+    async with cluster(tmp_path, 1, upload_bytes=2_000_000) as rig:
+        client = await rig.open()
+        kind = {"Content-Type": "image/png"}
+        for body, status in ((bytes(1_000_000), 415), (io.BytesIO(bytes(3_000_000)), 413), (parts(), 413)):
+            assert (await client.call("POST", "/reference", data=body, headers=kind))[0] == status
+        _, writer = await asyncio.open_connection("127.0.0.1", int(rig.origin.rsplit(":", 1)[1]))
+        head = (
+            f"POST /api/sessions/{client.id}/reference HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n"
+        )
+        writer.write(f"{head}Authorization: Bearer {client.token}\r\n\r\nabc".encode())
+        await asyncio.sleep(0.1)
+        writer.close()  # within its body
+        other = {"Connection": "Upgrade", "Upgrade": "h2c"}
+        assert (await client.call("GET", headers=other))[0] == 400
+        for path, status in (("..%2fhealthz", 404), (client.id, 200)):
+            url = f"{rig.origin}/api/sessions/{path}"
+            async with rig.http.get(url, headers={"Authorization": f"Bearer {client.token}"}) as answer:
+                assert answer.status == status, path
 
 
 async def test_media_goes_straight_to_the_host(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def lip_chroma(page: Page) -> tuple[float, float]:
     return chroma(edited, lips(live))
 
 
-def shows(page: Page, wanted: Callable[[float, float], bool], limit_s: float = 10.0) -> None:
+def shows(page: Page, wanted: Callable[[float, float], bool], limit_s: float = 40.0) -> None:
     """Waits until the returned video's lips have a colour."""
     end_s = time.monotonic() + limit_s
     while not wanted(*(seen := lip_chroma(page))):

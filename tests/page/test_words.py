@@ -66,6 +66,7 @@ def listen_to_steps(page: Page) -> None:
     )
 
 
+@pytest.mark.slow  # tests/stream/prompting makes such an edit too, without the page
 def test_an_edit_by_words_by_keyboard_cancelled_reloaded_done_and_undone(words_desk: Desk) -> None:
     page = words_desk.open()
     assert page.is_hidden("#tab-words"), "nothing is offered before there is a session"

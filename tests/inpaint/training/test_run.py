@@ -87,6 +87,7 @@ def denoise(seed: int, steps: int = 40) -> tuple[nn.Module, training.Curve]:
     return model, curve
 
 
+@pytest.mark.slow
 def test_the_denoiser_learns() -> None:
     material = build_material(tiny_clips()[:1], side=SIDE, variants=0)
     autoencoder = tiny_autoencoder()

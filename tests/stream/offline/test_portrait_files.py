@@ -33,7 +33,7 @@ NAMES = (
     "lp_d6", "sadtalker_wda_em", "smirk_s",
 )  # fmt: skip
 CHECKED = 7  # every so many frames are compared with their own landmarks
-QUICK_FRAMES = 60  # of the clips that are not slow, compared
+QUICK_FRAMES = 36  # of the clips that are not slow, compared
 # Two detections of one face lie a pixel or two apart, as does a pixel from where its nearest landmark takes
 # it. Where paint was carried over by way of a second reference its rim moves twice.
 DOUBT = 4 / 512  # nothing changes this much farther away, share of the shorter side ...

@@ -9,9 +9,10 @@ from correspondence.types import Box, Hidden, Image
 from reference.compose.guided import guided_mask
 
 STEP_PX = 2  # cell of the grid on which the edge is found, pixels
-RADIUS = 3  # radius of the guided filter's window, cells
+RADIUS = 2  # radius of the guided filter's window, cells
 FIRM = 4e-4  # squared contrast, of values in [0, 1], below which a hand has no edge before the face
-REST = 0.15  # hidden share below which the edit stays whole; above 1 - REST none of it stays
+SEEN = 0.15  # hidden share below which a place is not looked at
+WHOLE, GONE = 0.05, 0.5  # filtered shares: up to the first the edit is whole, from the second on it is gone
 
 
 def uncover(image: Image, frame: Image, hidden: Hidden | None, box: Box) -> None:
@@ -30,7 +31,7 @@ def uncover(image: Image, frame: Image, hidden: Hidden | None, box: Box) -> None
     x0, y0, x1, y1 = box
     size = (-(-(y1 - y0) // STEP_PX), -(-(x1 - x0) // STEP_PX))
     coarse = hidden.on(box, size)
-    x, y, w, h = cv2.boundingRect((coarse > REST).astype(np.uint8))
+    x, y, w, h = cv2.boundingRect((coarse > SEEN).astype(np.uint8))
     if not w or not h:
         return
     margin = 2 * RADIUS
@@ -40,6 +41,6 @@ def uncover(image: Image, frame: Image, hidden: Hidden | None, box: Box) -> None
     rows, columns = -(-(bottom - top) // STEP_PX), -(-(right - left) // STEP_PX)
     live = np.ascontiguousarray(frame[top:bottom, left:right])
     share = guided_mask(hidden.on(part, (rows, columns)), live, RADIUS, FIRM)
-    share = np.clip((share - np.float32(REST)) * np.float32(1 / (1 - 2 * REST)), 0, 1)
+    share = np.clip((share - np.float32(WHOLE)) * np.float32(1 / (GONE - WHOLE)), 0, 1)
     edited = np.ascontiguousarray(image[top:bottom, left:right])
     image[top:bottom, left:right] = cv2.blendLinear(live, edited, share, 1 - share)

@@ -276,7 +276,8 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
         there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
         kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited)
         still = _carried(kept.astype(np.float32), transform, size) > KEPT_SHARE
-        return found & still, _carried(correction, transform, size)
+        resampled = not is_whole(transform)  # then the picture before saving is known too roughly
+        return found & still, _carried(correction * (not resampled), transform, size)
 
     image, told = _cleaned(reference, back, tone, known, coding, rung, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)

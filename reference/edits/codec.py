@@ -24,6 +24,7 @@ EXACT = 0.02  # share left below which the picture before saving is known exactl
 OFF = 0.6  # what is not known of it, levels
 OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions of its tone: luma, red, blue
 DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its filter is known roughly
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 CUT = 12.0  # larger differences are edits and count as this, levels
 SAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -102,7 +103,11 @@ class Coding:
         if self.base is None or self.saving is None or not found.any():
             return found, nothing
         kept, correction = without_ringing(found, self.base, edited, self.saving.again)
-        return kept, correction if self.share < REMAINING[1] else nothing
+        if self.share >= REMAINING[1]:
+            return kept, nothing
+        if self.saving.sampling != SAMPLINGS[0]:  # chroma at half size does not tell the colours of pixels
+            correction = np.broadcast_to((correction @ LUMA)[..., None], correction.shape)
+        return kept, correction
 
 
 def find_coding(

@@ -268,16 +268,15 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
         lambda part: _carried(part * inside[..., None], transform, size)
     )
     known = _carried(rim.astype(np.float32), transform, size) > 0.99
-    doubt = None
-    if max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED:
-        doubt = _carried(kernel_doubt(reference, edited, transform), transform, size)
+    scaled = max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED
+    doubt = _carried(kernel_doubt(reference, edited, transform), transform, size) if scaled else None
 
     def rung(found: Bool) -> tuple[Bool, Float]:
         there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
         kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited)
-        still = _carried(kept.astype(np.float32), transform, size) > KEPT_SHARE
-        resampled = not is_whole(transform)  # then the picture before saving is known too roughly
-        return found & still, _carried(correction * (not resampled), transform, size)
+        still = found & (_carried(kept.astype(np.float32), transform, size) > KEPT_SHARE)
+        # A resampled picture is known too roughly as it was before it was saved.
+        return still, _carried(correction * is_whole(transform), transform, size)
 
     image, told = _cleaned(reference, back, tone, known, coding, rung, doubt)
     return Alignment(image, note if told is None else f"{note} {told}", placement)

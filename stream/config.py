@@ -68,7 +68,8 @@ class ServerConfig:
         drain_s: how long live sessions may go on after SIGTERM, while no others are opened, seconds.
         connect_timeout_s: longest time from answer to media connection.
         silence_timeout_s: longest silence of a connected peer.
-        lifetime_s: time after which a session without peers leaves memory. Without a store it ends then.
+        lifetime_s: time after which a session without peers, pages and requests leaves memory. Without a
+            store it ends then.
         auto_reference_s: longest search for a good reference frame.
         upload_bytes: largest body of an upload.
         upload_pixels: largest picture, checked before it is decoded. A reference is also limited by the

@@ -84,8 +84,10 @@ def token_of(request: web.Request) -> str | None:
 
 
 def session_of(request: web.Request, right: Right = "own") -> Session:
-    """Return the session that the address names (see `SessionStore.find`)."""
-    return request.app[STORE].find(request.match_info["id"], token_of(request), right)
+    """Return the session that the address names (see `SessionStore.find`). It counts as used."""
+    session = request.app[STORE].find(request.match_info["id"], token_of(request), right)
+    session.touch()
+    return session
 
 
 async def kept(session: Session, status: int = 200, more: Mapping[str, object] | None = None) -> web.Response:

@@ -161,11 +161,15 @@ class Session:
         self.events.dismiss()  # listeners whose token is still valid connect again by themselves
         await self.connections.dismiss(publisher=right == "publish", viewers=right != "publish")
 
+    def touch(self) -> None:
+        """Count the session as used now, as by a request of somebody with a token."""
+        self._used_s = time.monotonic()
+
     @property
     def idle_s(self) -> float:
-        """Seconds since a peer or page was last connected. 0 while one is, or if the session is pinned."""
+        """Seconds since it was last used. 0 while a peer or page is connected, or if it is pinned."""
         if self._pinned or self.connections.busy or self.events.listeners:
-            self._used_s = time.monotonic()
+            self.touch()
         return time.monotonic() - max(self._used_s, self.connections.used_s)
 
     @property

@@ -225,6 +225,18 @@ async def test_unused_sessions_end_with_their_lifetime(monkeypatch: pytest.Monke
             await events.close()
 
 
+async def test_requests_alone_keep_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.session.store.SWEEP_S", 0.05)
+    async with serving(lifetime_s=1.5) as server:
+        asked, unused = await server.open(), await server.open()
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + 4
+        while loop.time() < end_s:
+            assert (await asked.call("GET"))[0] == 200
+            await asyncio.sleep(0.1)
+        assert (await unused.call("GET"))[0] == 404
+
+
 async def test_ended_session_hangs_up_on_its_peers() -> None:
     async with serving() as server:
         client = await server.open()

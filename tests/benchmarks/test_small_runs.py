@@ -58,6 +58,7 @@ def test_coverage_of_a_face_that_hardly_moves(tmp_path: Path, capsys: pytest.Cap
     assert 50 < row["known, all %"] <= row["known %"] <= 100
 
 
+@pytest.mark.slow
 def test_a_step_of_each_edit_is_timed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["bench", "step", "--clip", "demo", "--frames", "3", "--matchers", "classical"]
     assert main([*argv, "--results-dir", str(tmp_path)]) == 0

@@ -56,6 +56,7 @@ def test_a_look_goes_from_page_to_page(desk: Desk, tmp_path: Path) -> None:
 
 
 @pytest.mark.portraits
+@pytest.mark.slow
 def test_another_person_wears_what_lies_on_the_face(desk: Desk, tmp_path: Path) -> None:
     page = desk.open()
     build(page)

@@ -114,6 +114,7 @@ def test_an_edit_by_words_by_keyboard_cancelled_reloaded_done_and_undone(words_d
     until(page, "document.getElementById('edit-common').hidden")
 
 
+@pytest.mark.slow
 def test_errors_are_said_on_a_phone_and_fit_its_width(words_desk: Desk) -> None:
     page = words_desk.open(**PHONE)
     page.tap("#empty [data-action=start-camera]")

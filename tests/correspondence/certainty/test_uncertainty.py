@@ -94,6 +94,7 @@ def test_withheld_landmarks_follow_their_neighbours(rng: np.random.Generator) ->
 
 
 @pytest.mark.portraits
+@pytest.mark.slow
 def test_on_val_clips_the_scale_means_what_it_says(portraits: Path) -> None:
     """Coverage error at most 0.05, and errors that grow with the predicted scale."""
     clips = [list(clip_frames(portraits, name, 6, 16)) for name in CLIPS]

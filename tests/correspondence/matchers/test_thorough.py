@@ -77,6 +77,7 @@ def test_the_last_match_steadies_the_region(thorough: Matcher, astronaut: Image)
 
 
 @pytest.mark.portraits
+@pytest.mark.slow
 def test_on_clips_it_gains_pixels_and_keeps_the_landmarks(thorough: Matcher, portraits: Path) -> None:
     """At least 1 dB more than the classical field, and landmarks at most 1 pixel further off."""
     classical, gains, losses = Matcher.load("classical"), [], []

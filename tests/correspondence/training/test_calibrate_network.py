@@ -63,6 +63,7 @@ def test_samples_come_from_made_frames_and_withheld_landmarks() -> None:
     assert np.median(samples.errors[told]) < 3
 
 
+@pytest.mark.slow
 def test_a_source_is_judged_by_what_was_fitted_on_others(monkeypatch: pytest.MonkeyPatch) -> None:
     first = demo_clip()
     clips = [first, Clip("mirror", "other", first.frames, first.points)]

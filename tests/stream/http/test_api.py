@@ -148,7 +148,11 @@ async def test_uploaded_reference_and_edit(astronaut: Image) -> None:
         state = await client.ok("POST", "/reference", data=png(astronaut), headers=picture)
         assert state["reference"] | {"version": 0, "score": 0} == {
             "width": 512, "height": 512, "version": 0, "landmarks": True, "score": 0,
+            "weakness": "the face is rather small in the picture", "axis": state["reference"]["axis"],
         }  # fmt: skip
+        x0, y0, x1, y1 = state["reference"]["axis"]
+        assert y0 < y1 < 256, "from the astronaut's forehead to her chin"
+        assert abs(x0 - x1) < 20
         painted = astronaut.copy()
         painted[100:130, 200:260] = (255, 0, 0)
         state = await client.ok("PUT", "/edit?mode=replace", data=png(painted), headers=picture)

@@ -83,7 +83,6 @@ async def search_faults(folder: Path, limit_s: float, *options: str) -> None:
         assert (await client.ok("GET"))["id"] == client.id, "the session lives on"
 
 
-@pytest.mark.slow
 async def test_schemathesis_finds_no_fault_in_operations_without_pictures(tmp_path: Path) -> None:
     """The short form of the tests below."""
     pytest.importorskip("schemathesis")

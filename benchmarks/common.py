@@ -135,9 +135,36 @@ def results_dir() -> Path:
     return folder
 
 
-def write_results(name: str, results: Any, about: dict[str, Any]) -> Path:
-    """Write {"metadata": ..., "results": ...} to <name>.json in `results_dir`. Returns the path."""
+def write_results(name: str, results: Any, about: dict[str, Any], schema: str | None = None) -> Path:
+    """Write {"metadata": ..., "results": ...} to <name>.json in `results_dir`. Returns the path.
+
+    Figures that are not finite become null, since JSON has no other word for them.
+
+    Args:
+        name: of the file, without its ending.
+        results: what was measured.
+        about: see `metadata`.
+        schema: name of the schema that the file follows, see `benchmarks.reports.schemas`. None for none.
+    """
     path = results_dir() / f"{name}.json"
-    path.write_text(json.dumps({"metadata": about, "results": results}, indent=1, default=float) + "\n")
-    print(f"written: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
+    held: dict[str, Any] = {"schema": schema} if schema is not None else {}
+    held |= {"metadata": about, "results": _finite(results)}
+    path.write_text(json.dumps(held, indent=1, default=float, allow_nan=False) + "\n")
+    print(f"written: {shown(path)}")
     return path
+
+
+def shown(path: Path) -> Path:
+    """A path as it is printed: relative to this checkout where it lies in it."""
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that are not finite by None, at any depth."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        return None
+    return value

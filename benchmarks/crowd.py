@@ -59,7 +59,7 @@ class Visitor:
         """Publish, dress and watch.
 
         Raises:
-            RuntimeError: the server refused; the text holds its status.
+            RefusedError: the server did not let it in.
         """
         camera = await stack.enter_async_context(live.new_peer())
         camera.addTransceiver(live.ClipTrack(pictures, FPS), "sendonly")
@@ -93,8 +93,8 @@ async def measure(origin: str, most: int, settle_s: float) -> list[list[str | fl
                 visitor = Visitor(http, origin, await answer.json())
             try:
                 await visitor.enter(stack, pictures)
-            except RuntimeError as exc:
-                if f" {REFUSED}" not in str(exc):
+            except live.RefusedError as exc:
+                if exc.status != REFUSED:
                     raise
                 said = str(exc).partition('"error": "')[2].partition('"')[0]
             else:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.common import metadata, portraits_dir, print_table, results_dir, write_results
+from benchmarks.common import metadata, portraits_dir, print_table, results_dir, shown, write_results
 from benchmarks.matching.measures import withheld_points
 from benchmarks.matching.metrics import warp_error
 from benchmarks.streams.carriers import ByPolicy, ByWindow, Carrier, Propagated, Rolling
@@ -267,4 +267,4 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-    print(f"written: benchmarks/results/{path.name}")
+    print(f"written: {shown(path)}")

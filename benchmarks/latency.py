@@ -1,4 +1,4 @@
-"""`livery bench latency`: delay of the picture through the server, beside an echo of plain aiortc.
+"""`livery bench latency`: delay of the picture through a server, beside an echo of plain aiortc.
 
 The delay is measured from glass to glass by a time code in the picture.
 
@@ -6,7 +6,7 @@ A client process publishes a 720p30 clip over WHIP. The clip is encoded beforeha
 little. The server edits it with a preset, and the same client receives it over WHEP and decodes it. Latency
 is the time from handing the encoded frame to the client's sender until the edited frame is decoded. It does
 not include camera, capture encoder and display. The echo is aiortc as installed, in its own process, and
-edits nothing.
+edits nothing. `--url` measures a server that runs already, `--camera` the way from camera to virtual camera.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import tempfile
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +23,19 @@ import aiohttp
 import numpy as np
 import psutil
 
-from benchmarks.common import metadata, percentiles, print_table, results_dir, write_results
-from benchmarks.streams import live
+from benchmarks.common import metadata, print_table, results_dir, shown, write_results
+from benchmarks.reports import limits, schemas
+from benchmarks.streams import anywhere, booth, live
+from benchmarks.streams.neighbour import neighbour
+from benchmarks.streams.profiles import HELP, parse_network
+from benchmarks.streams.runs import FIGURES, HEADERS, Run, best_of_each, observe
+from benchmarks.streams.session import open_session, relay_of, start_server
+from benchmarks.streams.stall import STALL_S, Stall, hold
 from stream.rtc import aiortc_patch
 
 CLIP = "lp_d6"
 LOOP_S = 10.0
-SERVE = (
-    "import sys; from stream.http.app import serve; from stream.config import ServerConfig; "
-    "serve(ServerConfig(port=0, debug=True, matcher=sys.argv[1], keyframes=sys.argv[2] == 'True'))"
-)
-STALL_S = 5.0
-SAMPLE_S = 0.25
+ECHO = "aiortc echo"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,124 +51,142 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stall", action="store_true", help="also hold the pipeline for 5 s and see it recover"
     )
+    parser.add_argument("--network", type=parse_network, metavar="NETWORK", help=HELP)
+    parser.add_argument(
+        "--neighbour", type=float, metavar="SHARE",
+        help="also measure beside a process that keeps one core busy for this share of the time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--camera", action="store_true", help="also measure `livery camera`, from camera to virtual camera"
+    )
+    other = parser.add_argument_group("a server that runs already, of any kind")
+    other.add_argument("--url", help="its WHIP address, or a Livery server's address; nothing is started")
+    other.add_argument("--watch-url", metavar="URL", help="its WHEP address (default: --url's with whep)")
+    other.add_argument("--token", default="", help="bearer token of --url")
+    other.add_argument("--watch-token", metavar="TOKEN", help="that of --watch-url (default: --token)")
+    other.add_argument("--pid", type=int, help="its process, if it runs here: its CPU time and memory")
+    limits.configure(parser, FIGURES)
     parser.add_argument("--name", default="latency", help="of the files written to benchmarks/results/")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the results and stop")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print a table, write JSON and a plot. Returns 1 if no frame came back."""
+    """Measure, print a table, write JSON and a plot.
+
+    Returns:
+        1 if no frame came back or a limit of --fail-if was broken, else 0.
+
+    Raises:
+        ValueError: an option is out of range, or does not go with another.
+        RuntimeError: a server did not start, or refused something.
+    """
+    if args.schema:
+        print(json.dumps(schemas.SCHEMAS[schemas.LATENCY], indent=1))
+        return 0
+    _check(args)
     aiortc_patch.install()
     clip = live.encode_clip(None if args.clip == "demo" else args.clip, LOOP_S)
     runs: list[Run] = []
     for number in range(args.repeat):
-        runs.append(asyncio.run(measure_server(clip, args)))
-        if not args.no_echo:
-            runs.append(asyncio.run(measure_echo(clip, args)))
+        runs += measure_each(clip, args)
         print(f"run {number + 1} of {args.repeat} done", flush=True)
-    best = [min(group, key=lambda one: one.latency()["p95"]) for group in grouped(runs)]
-    headers = ["", "p50 ms", "p95 ms", "p99 ms", "fps", "drops %", "CPU %", "RSS MB", "frames"]
-    print_table(headers, [row(one) for one in best])
+    best = best_of_each(runs)
+    print_table(HEADERS, [one.row() for one in best])
     results: dict[str, Any] = {"best": [one.summary() for one in best], "runs": [o.summary() for o in runs]}
     stalled: Stall | None = None
     if args.stall:
         stalled = asyncio.run(measure_stall(clip, args))
         results["stall"] = stalled.summary()
         print_table(["stall", "value"], [[name, value] for name, value in stalled.summary().items()])
-    write_results(args.name, results, metadata(vars(args)))
+    told = {name: value for name, value in vars(args).items() if "token" not in name}  # never kept
+    told["network"], told["fail_if"] = str(args.network), [limit.text for limit in args.fail_if]
+    write_results(args.name, results, metadata(told), schemas.LATENCY)
     plot(best, stalled, results_dir() / f"{args.name}.png")
-    return 0 if all(one.delays for one in best) else 1
+    rows = {one.name: one.figures() for one in best if one.name != ECHO}
+    return max(limits.verdict(args.fail_if, rows), int(not all(one.delays for one in best)))
 
 
-@dataclass(slots=True)
-class Run:
-    """One measured run.
-
-    Attributes:
-        name: name of the server.
-        seconds: measured time.
-        delays: (seconds since the start of the run, latency in seconds) of each frame received.
-        sent, received: different frames sent and received in the measured time.
-        cpu: CPU time of the server over wall time; 1 is one core.
-        rss: resident memory at the end, bytes.
-        told: the server's own statistics at the end.
-    """
-
-    name: str
-    seconds: float
-    delays: list[tuple[float, float]] = field(default_factory=list)
-    sent: int = 0
-    received: int = 0
-    cpu: float = 0.0
-    rss: int = 0
-    told: dict[str, Any] = field(default_factory=dict)
-
-    def latency(self) -> dict[str, float]:
-        """Return percentiles of the latency, milliseconds. Infinite if no frame came back."""
-        if not self.delays:
-            return dict.fromkeys(("p50", "p95", "p99"), float("inf"))
-        return percentiles(1000 * delay for _, delay in self.delays)
-
-    def summary(self) -> dict[str, Any]:
-        """Return the figures for JSON."""
-        return {
-            "server": self.name,
-            **{f"latency_ms_{name}": value for name, value in self.latency().items()},
-            "fps": self.received / self.seconds,
-            "drops": 1 - self.received / max(self.sent, 1),
-            "cpu": self.cpu,
-            "rss_bytes": self.rss,
-            "frames": self.received,
-            "told": self.told,
-        }
+def _check(args: argparse.Namespace) -> None:
+    """Raise ValueError for options that are out of range or do not go together."""
+    for name, least in (("seconds", 0.5), ("warm_up", 0.0), ("repeat", 1)):
+        if not getattr(args, name) >= least:
+            raise ValueError(
+                f"--{name.replace('_', '-')} must be at least {least:g}, got {getattr(args, name)}"
+            )
+    if args.neighbour is not None and not 0 < args.neighbour <= 1:
+        raise ValueError(f"--neighbour must lie in (0, 1], got {args.neighbour:g}")
+    if args.url is None and (args.watch_url or args.token or args.watch_token or args.pid):
+        raise ValueError("--watch-url, --token, --watch-token and --pid belong to --url, which is missing")
+    if args.url is not None:
+        if args.stall:
+            raise ValueError("--stall holds a server of its own; leave --url out")
+        anywhere.endpoints(args.url, args.watch_url, args.token, args.watch_token)
+        if args.pid is not None and not psutil.pid_exists(args.pid):
+            raise ValueError(f"--pid {args.pid}: there is no such process here")
 
 
-def row(one: Run) -> list[str | float]:
-    """Return a line of the table."""
-    summary, latency = one.summary(), one.latency()
-    return [
-        one.name,
-        *latency.values(),
-        summary["fps"],
-        100 * summary["drops"],
-        100 * one.cpu,
-        one.rss / 1e6,
-        str(one.received),
-    ]
-
-
-def grouped(runs: Iterable[Run]) -> list[list[Run]]:
-    """Group runs by name, in the order in which the names first occur."""
-    groups: dict[str, list[Run]] = {}
-    for one in runs:
-        groups.setdefault(one.name, []).append(one)
-    return list(groups.values())
-
-
-async def observe(
-    one: Run, source: live.ClipTrack, arrivals: live.Arrivals, process: psutil.Process, warm_up_s: float
-) -> None:
-    """Wait while a run is measured, and fill in its figures."""
-    await asyncio.sleep(warm_up_s)
-    from_s, cpu_s = time.monotonic(), live.cpu_s(process)
-    await asyncio.sleep(one.seconds)
-    until_s = time.monotonic()
-    one.cpu, one.rss = (live.cpu_s(process) - cpu_s) / (until_s - from_s), process.memory_info().rss
-    await asyncio.sleep(1.0)  # for frames that are still on their way
-    one.delays, one.sent, one.received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
+def measure_each(clip: live.EncodedClip, args: argparse.Namespace) -> list[Run]:
+    """Measure everything that was asked for once."""
+    measure = measure_server if args.url is None else measure_url
+    runs = [asyncio.run(measure(clip, args))]
+    if args.neighbour is not None:
+        with neighbour(args.neighbour):
+            beside = asyncio.run(measure(clip, args))
+        beside.name += f", neighbour of {args.neighbour:g}"
+        runs.append(beside)
+    if args.camera:
+        pictures = live.source_pictures(None if args.clip == "demo" else args.clip, round(LOOP_S * live.FPS))
+        arguments = [args.preset, args.matcher, str(args.keyframes)]
+        source = booth.Pictures(pictures)
+        runs.append(asyncio.run(booth.measure(source, arguments, args.seconds, args.warm_up)))
+    if not args.no_echo:
+        runs.append(asyncio.run(measure_echo(clip, args)))
+    return runs
 
 
 async def measure_server(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
-    """Measure Livery: publish, wear the preset, watch."""
-    one = Run("livery", args.seconds)
+    """Measure Livery in a process of its own: publish, wear the preset, watch."""
     async with contextlib.AsyncExitStack() as stack:
-        session = await open_session(stack, clip, args)
-        await observe(one, session.source, session.arrivals, session.process, args.warm_up)
-        one.told = await session.tell()
+        origin, process = start_server(stack, args.matcher, keyframes=args.keyframes)
+        return await measure_session(stack, clip, args, origin, process)
+
+
+async def measure_session(
+    stack: contextlib.AsyncExitStack,
+    clip: live.EncodedClip,
+    args: argparse.Namespace,
+    origin: str,
+    process: psutil.Process | None,
+) -> Run:
+    """Measure a session of the Livery server at `origin`."""
+    one = Run("livery", args.seconds)
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    preset = None if args.preset == "none" else args.preset
+    session = await open_session(
+        stack, http, origin, clip, preset=preset, network=args.network, token=args.token
+    )
+    await observe(one, session.source, session.arrivals, process, args.warm_up)
+    one.told = await session.tell()
     return one
+
+
+async def measure_url(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
+    """Measure the server of --url: what is published there is watched there."""
+    where = anywhere.endpoints(args.url, args.watch_url, args.token, args.watch_token)
+    process = None if args.pid is None else psutil.Process(args.pid)
+    async with contextlib.AsyncExitStack() as stack:
+        if where.watch is None:
+            return await measure_session(stack, clip, args, where.publish, process)
+        one = Run(where.publish, args.seconds)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        source, arrivals = await anywhere.connect(stack, http, where, clip, args.network)
+        await observe(one, source, arrivals, process, args.warm_up)
+        return one
 
 
 async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
     """Measure aiortc's echo: the same source, sent back."""
-    one = Run("aiortc echo", args.seconds)
+    one = Run(ECHO, args.seconds)
     async with contextlib.AsyncExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "echo.log"
         url, process = stack.enter_context(live.server_process(["-m", "benchmarks.streams.echo"], log))
@@ -179,146 +196,20 @@ async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
         watching = live.watch_first(peer, arrivals)
         peer.addTransceiver(source, "sendrecv")
         live.prefer_h264(peer)
-        await live.offer_to(http, f"{url}/offer", peer)
+        await live.offer_to(http, f"{url}/offer", peer, relay=relay_of(stack, args.network, rated=1))
         await observe(one, source, arrivals, process, args.warm_up)
         watching.cancel()
     return one
 
 
-@dataclass(slots=True)
-class MeasuredSession:
-    """A session that this process publishes, edits and watches."""
-
-    http: aiohttp.ClientSession
-    url: str
-    token: str
-    process: psutil.Process
-    source: live.ClipTrack
-    arrivals: live.Arrivals
-
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """POST JSON to a path of the session.
-
-        Raises:
-            RuntimeError: the server refused; the message is the server's.
-        """
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with self.http.post(f"{self.url}{path}", json=body, headers=headers) as answer:
-            if answer.status >= 300:
-                raise RuntimeError(f"POST {path} answered {answer.status}: {await answer.text()}")
-            return await answer.json() if answer.content_type == "application/json" else None
-
-    async def live(self) -> None:
-        """Wait until the server has seen some pictures. Raises TimeoutError after 30 s."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with asyncio.timeout(30):
-            while True:
-                async with self.http.get(self.url, headers=headers) as answer:
-                    source = (await answer.json())["source"]
-                if source is not None and source["fps"] > 0:
-                    return
-                await asyncio.sleep(0.2)
-
-    async def tell(self) -> dict[str, Any]:
-        """Return the session's own statistics, from its events socket."""
-        protocols = ("livery", f"bearer.{self.token}")
-        async with self.http.ws_connect(f"{self.url}/events", protocols=protocols) as events:
-            async with asyncio.timeout(10):
-                while True:
-                    message = await events.receive_json()
-                    if message.get("type") == "stats":
-                        return dict(message)
-
-
-async def open_session(
-    stack: contextlib.AsyncExitStack, clip: live.EncodedClip, args: argparse.Namespace
-) -> MeasuredSession:
-    """Start the server, publish, take a reference, wear the preset, watch."""
-    log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server.log"
-    url, process = stack.enter_context(
-        live.server_process(["-c", SERVE, args.matcher, str(args.keyframes)], log)
-    )
-    http = await stack.enter_async_context(aiohttp.ClientSession())
-    async with http.post(f"{url}/api/sessions") as answer:
-        tickets = await answer.json()
-    source, arrivals = live.ClipTrack(clip), live.Arrivals()
-    session = MeasuredSession(
-        http, f"{url}/api/sessions/{tickets['id']}", tickets["token"], process, source, arrivals
-    )
-    publisher = await stack.enter_async_context(live.new_peer())
-    publisher.addTransceiver(source, "sendonly")
-    live.prefer_h264(publisher)
-    await live.offer_to(http, url + tickets["whip"], publisher, tickets["token"])
-    await session.live()
-    if args.preset != "none":
-        await session.post("/reference", {})
-        await session.post("/preset", {"name": args.preset})
-    viewer = await stack.enter_async_context(live.new_peer())
-    watching = live.watch_first(viewer, arrivals)
-    stack.callback(watching.cancel)
-    viewer.addTransceiver("video", "recvonly")
-    live.prefer_h264(viewer)
-    await live.offer_to(http, url + tickets["whep"], viewer, tickets["token"])
-    return session
-
-
-@dataclass(slots=True)
-class Stall:
-    """A run in which the pipeline is held for five seconds.
-
-    Attributes:
-        began_s: when it was held. Times of `delays` and `rss` count from the same start.
-        delays: (arrival, latency) of each frame, seconds.
-        rss: (time in seconds, resident memory in bytes) of the server.
-    """
-
-    began_s: float
-    delays: list[tuple[float, float]]
-    rss: list[tuple[float, int]]
-
-    def summary(self) -> dict[str, float]:
-        """Return the latency before the stall, the time until it is normal again, and the memory."""
-        before = [delay for at_s, delay in self.delays if at_s < self.began_s]
-        normal_s = max(2 * float(np.percentile(before, 95)), 0.1) if before else float("nan")
-        gap = longest_gap([at_s for at_s, _ in self.delays])
-        after = [(at_s, delay) for at_s, delay in self.delays if at_s >= gap[1]]
-        late = [at_s for at_s, delay in after if delay > normal_s and at_s < gap[1] + 2.0]
-        back_s = next((at_s for at_s, _ in after if not late or at_s > late[-1]), float("nan"))
-        grown = [size for at_s, size in self.rss if at_s >= self.began_s]
-        held = [size for at_s, size in self.rss if at_s < self.began_s]
-        return {
-            "latency_before_ms_p50": 1000 * float(np.median(before)),
-            "longest_gap_s": gap[1] - gap[0],
-            "back_to_normal_ms": 1000 * (back_s - gap[1]),
-            "rss_before_mb": float(np.median(held)) / 1e6,
-            "rss_growth_mb": (max(grown) - float(np.median(held))) / 1e6,
-        }
-
-
-def longest_gap(times_s: list[float]) -> tuple[float, float]:
-    """Return start and end of the longest time without an arrival."""
-    gaps = np.diff(times_s)
-    at = int(np.argmax(gaps))
-    return times_s[at], times_s[at + 1]
-
-
 async def measure_stall(clip: live.EncodedClip, args: argparse.Namespace) -> Stall:
-    """Hold the server's pipeline as a hanging model would, and watch latency and memory."""
+    """Measure a pipeline that is held, see `benchmarks.streams.stall`."""
     async with contextlib.AsyncExitStack() as stack:
-        session = await open_session(stack, clip, args)
-        await asyncio.sleep(args.warm_up)
-        start_s, rss = time.monotonic(), []
-        began_s = float("nan")
-        while (at_s := time.monotonic() - start_s) < 2 * STALL_S + 6.0:
-            rss.append((at_s, session.process.memory_info().rss))
-            if at_s >= STALL_S and np.isnan(began_s):
-                await session.post("/debug/stall", {"seconds": STALL_S})
-                began_s = at_s
-            await asyncio.sleep(SAMPLE_S)
-        delays, _, _ = live.match_frames(
-            session.source.sent, session.arrivals.seen, start_s, time.monotonic()
-        )
-        return Stall(began_s, [(at_s + delay, delay) for at_s, delay in delays], rss)
+        origin, process = start_server(stack, args.matcher, keyframes=args.keyframes)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        preset = None if args.preset == "none" else args.preset
+        session = await open_session(stack, http, origin, clip, preset=preset)
+        return await hold(session, process, args.warm_up)
 
 
 def plot(best: list[Run], stalled: Stall | None, path: Path) -> None:
@@ -347,4 +238,4 @@ def plot(best: list[Run], stalled: Stall | None, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
-    print(f"written: benchmarks/results/{path.name}")
+    print(f"written: {shown(path)}")

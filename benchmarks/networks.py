@@ -26,8 +26,7 @@ import aiohttp
 import av
 import cv2
 import numpy as np
-from aioice.ice import get_host_addresses
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
 
 from benchmarks.common import metadata, print_table, write_results
@@ -140,21 +139,6 @@ class Screen:
         return sorted({size[0] for at_s, size in self.seen if from_s < at_s < until_s})
 
 
-async def connect(
-    http: aiohttp.ClientSession, url: str, token: str, peer: RTCPeerConnection, relay: Relay
-) -> None:
-    """Connect a peer to a WHIP or WHEP address through a relay. The peer is the relay's side 0."""
-    await relay.start(get_host_addresses(use_ipv4=True, use_ipv6=False)[0])
-    await peer.setLocalDescription(await peer.createOffer())
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
-    offer = relay.route(peer.localDescription.sdp, 0)
-    async with http.post(url, data=offer, headers=headers) as answer:
-        text = await answer.text()
-        if answer.status != 201:
-            raise RuntimeError(f"POST {url} answered {answer.status}: {text}")
-    await peer.setRemoteDescription(RTCSessionDescription(relay.route(text, 1), "answer"))
-
-
 async def measure(case: Case, origin: str) -> Row:
     """Run one case against a server at `origin`."""
     aiortc_patch.install(PARTS[case.client])
@@ -173,10 +157,10 @@ async def measure(case: Case, origin: str) -> Row:
         viewer = await stack.enter_async_context(live.new_peer())
         camera.addTrack(Detail())
         live.prefer_h264(camera)
-        await connect(http, f"{origin}/whip/{opened['id']}", opened["token"], camera, up)
+        await live.offer_to(http, f"{origin}/whip/{opened['id']}", camera, opened["token"], up)
         viewer.addTransceiver("video", direction="recvonly")
         live.prefer_h264(viewer)
-        await connect(http, f"{origin}/whep/{opened['id']}", opened["token"], viewer, down)
+        await live.offer_to(http, f"{origin}/whep/{opened['id']}", viewer, opened["token"], down)
         screen = Screen(viewer.getReceivers()[0].track)
         await asyncio.sleep(WARM_S)
         from_s = loop.time()

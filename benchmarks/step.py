@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,12 +22,14 @@ from benchmarks.common import (
 )
 from benchmarks.matching import areas
 from benchmarks.matching.areas import clarity, widescreen
+from benchmarks.reports import limits, schemas
 from correspondence import Image, Matcher, detect_landmarks
 from reference import Edit, Propagator, PropagatorConfig, presets
 
 STAGES = ("landmarks", "match", "composite")
 FURTHER = "faces"  # the stage of the further faces: match and composition
 PEOPLE = ("lp_d6", "liax_7", "smirk_s")  # val clips that stand side by side in the table of faces
+Row = dict[str, str | float]
 LEAST_SEEN = 0.9  # share of the frames in which everybody must wear the edit
 
 
@@ -122,15 +125,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="with --areas: another checkout, step by step in turn, and the interpreter with its packages",
     )  # fmt: skip
     parser.add_argument("--matchers", nargs="*", default=["classical", "auto"], help="default classical auto")
+    limits.configure(parser, ("step", "step p95", "cpu", *STAGES, FURTHER, "step ratio", "cpu ratio"))
 
 
-def measure_faces(args: argparse.Namespace) -> list[dict[str, str | float]]:
+def measure_faces(args: argparse.Namespace) -> list[Row]:
     """Measure lipstick on one, two and three people of the same frames; ratios are to one person."""
     folder = portraits_dir() / "val"
     frames = side_by_side([read_clip(folder / f"{name}.mp4", min(args.frames, 120)) for name in PEOPLE])
     edited = edits_of(frames[0])["lipstick"]
     people = range(1, len(PEOPLE) + 1)
-    results: list[dict[str, str | float]] = []
+    results: list[Row] = []
     for kind, matcher in {m.kind: m for m in map(Matcher.load, args.matchers)}.items():
         rows = [medians_ms(row) for row in measure(frames, edited, matcher, args.frames, people)]
         for count, row in zip(people, rows, strict=True):
@@ -140,7 +144,7 @@ def measure_faces(args: argparse.Namespace) -> list[dict[str, str | float]]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print the table and write JSON. Returns 0."""
+    """Measure, print the table and write JSON. Returns 1 if a limit of --fail-if was broken, else 0."""
     if args.areas:
         return _run_areas(args)
     if args.faces:
@@ -158,8 +162,8 @@ def run(args: argparse.Namespace) -> int:
         columns = ["matcher", "edit", *STAGES, "step", "step p95"]
     print("ms a frame at 1280 x 720, medians")
     print_table(columns, [[row[c] for c in columns] for row in results])
-    write_results("step-faces" if args.faces else "step", results, metadata(vars(args)))
-    return 0
+    name = "step-faces" if args.faces else "step"
+    return _judged(args, name, results, metadata(_told(args)))
 
 
 def _run_areas(args: argparse.Namespace) -> int:
@@ -168,7 +172,23 @@ def _run_areas(args: argparse.Namespace) -> int:
     columns = list(results[0])
     print("ms a frame, medians; the classical matcher")
     print_table(columns, [[row[c] for c in columns] for row in results])
-    about = metadata({name: value for name, value in vars(args).items() if name != "beside"})
+    about = metadata({name: value for name, value in _told(args).items() if name != "beside"})
     about["beside"] = commit(Path(args.beside[1])) if args.beside else None  # no path
-    write_results("step-areas", results, about)
-    return 0
+    return _judged(args, "step-areas", results, about)
+
+
+def _told(args: argparse.Namespace) -> dict[str, Any]:
+    """The options as they are written beside the results."""
+    return {**vars(args), "fail_if": [limit.text for limit in args.fail_if]}
+
+
+def _judged(args: argparse.Namespace, name: str, results: Sequence[Row], about: dict[str, Any]) -> int:
+    """Write the results and judge them by --fail-if. Returns the exit code."""
+    write_results(name, results, about, schemas.STEPS)
+    rows = {
+        " ".join(value for value in row.values() if isinstance(value, str)): {
+            figure: value for figure, value in row.items() if not isinstance(value, str)
+        }
+        for row in results
+    }
+    return limits.verdict(args.fail_if, rows)

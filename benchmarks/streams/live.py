@@ -18,11 +18,14 @@ import av
 import cv2
 import numpy as np
 import psutil
+from aioice.ice import get_host_addresses
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import VIDEO_TIME_BASE, MediaStreamError
+from yarl import URL
 
 from benchmarks.common import ROOT, portraits_dir, read_clip
 from benchmarks.streams import timecode
+from benchmarks.streams.relay import Relay
 from correspondence import Image
 from stream.colour.frames import to_frame
 from stream.media.demo import DemoSource
@@ -186,19 +189,58 @@ def prefer_h264(peer: RTCPeerConnection) -> None:
         transceiver.setCodecPreferences(wanted)
 
 
-async def offer_to(http: aiohttp.ClientSession, url: str, peer: RTCPeerConnection, token: str = "") -> None:
+class RefusedError(RuntimeError):
+    """A server did not take an offer.
+
+    Args:
+        url: where the offer went.
+        status: HTTP status of the answer.
+        said: body of the answer.
+    """
+
+    def __init__(self, url: str, status: int, said: str) -> None:
+        super().__init__(f"POST {url} answered {status}: {said.strip()[:300]}")
+        self.status = status
+
+
+async def offer_to(
+    http: aiohttp.ClientSession,
+    url: str,
+    peer: RTCPeerConnection,
+    token: str = "",
+    relay: Relay | None = None,
+) -> str:
     """POST the peer's offer and take the answer.
 
+    Args:
+        http: client.
+        url: WHIP or WHEP address.
+        peer: connection with its transceivers.
+        token: bearer token; empty for none.
+        relay: makes the network between both sides. The peer is its side 0. None connects directly.
+
+    Returns:
+        Address of the resource that the server made, which DELETE ends. Empty if the server named none.
+
     Raises:
-        RuntimeError: the server did not answer 201.
+        RefusedError: the server did not answer 201.
     """
     await peer.setLocalDescription(await peer.createOffer())
+    offer = peer.localDescription.sdp
+    if relay is not None:
+        await relay.start(get_host_addresses(use_ipv4=True, use_ipv6=False)[0])
+        offer = relay.route(offer, 0)
     headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    async with http.post(url, data=peer.localDescription.sdp, headers=headers) as answer:
+    async with http.post(url, data=offer, headers=headers) as answer:
         text = await answer.text()
         if answer.status != 201:
-            raise RuntimeError(f"POST {url} answered {answer.status}: {text}")
-    await peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
+            raise RefusedError(url, answer.status, text)
+        resource = answer.headers.get("Location", "")
+        made = str(answer.url.join(URL(resource))) if resource else ""
+    await peer.setRemoteDescription(
+        RTCSessionDescription(text if relay is None else relay.route(text, 1), "answer")
+    )
+    return made
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,8 @@ import pytest
 
 from benchmarks import common, latency
 from benchmarks.streams import live, timecode
+from benchmarks.streams.runs import Run
+from benchmarks.streams.stall import Stall
 from correspondence import Image
 
 
@@ -32,14 +34,14 @@ def test_a_stall_is_summed_up_from_arrivals() -> None:
     before = [(index / 30, 0.03) for index in range(150)]
     after = [(10.0, 5.0), (10.03, 0.3), (10.07, 0.2)] + [(10.1 + index / 30, 0.03) for index in range(60)]
     memory = [(at_s, 100_000_000 + (2_000_000 if at_s > 6 else 0)) for at_s in np.arange(0, 12, 0.25)]
-    told = latency.Stall(5.0, before + after, memory).summary()
+    told = Stall(5.0, before + after, memory).summary()
     assert told["longest_gap_s"] == pytest.approx(10.0 - before[-1][0])
     assert told["back_to_normal_ms"] == pytest.approx(100, abs=1)
     assert told["rss_growth_mb"] == pytest.approx(2.0)
 
 
 def test_runs_without_a_frame_are_said_to_be_endless() -> None:
-    assert latency.Run("x", 1.0).latency()["p95"] == float("inf")
+    assert Run("x", 1.0).latency()["p95"] == float("inf")
 
 
 def test_the_source_carries_its_codes_and_begins_with_a_key_frame() -> None:
@@ -81,6 +83,7 @@ def test_a_server_that_does_not_start_is_reported(tmp_path: Path) -> None:
 def measured(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
     monkeypatch.setenv("LIVERY_RESULTS", str(folder))
     monkeypatch.setattr(common, "ROOT", folder)
+    monkeypatch.setattr(latency, "LOOP_S", 1.0)
     parser = argparse.ArgumentParser()
     latency.configure(parser)
     assert latency.run(parser.parse_args(["--repeat", "1", "--clip", "demo", *options])) == 0
@@ -88,14 +91,32 @@ def measured(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> An
 
 
 def test_a_second_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = measured(tmp_path, monkeypatch, "--seconds", "1", "--warm-up", "0", "--no-echo")
-    assert [one["server"] for one in results["best"]] == ["livery"]
-    assert results["best"][0]["frames"] > 0
+    results = measured(
+        tmp_path, monkeypatch, "--seconds", "1", "--warm-up", "0", "--no-echo", "--network", "delay=150"
+    )
+    (row,) = results["best"]
+    assert row["server"] == "livery"
+    assert row["frames"] > 0
+    assert row["latency_ms_p50"] > 300, "150 ms to the server and 150 ms back"
+
+
+@pytest.mark.slow
+def test_the_camera_and_a_busy_neighbour_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyvirtualcam", reason="needs pyvirtualcam: pip install 'livery[obs]'")
+    results = measured(tmp_path, monkeypatch, "--seconds", "3", "--no-echo", "--camera", "--neighbour", "0.5")
+    names = [one["server"] for one in results["best"]]
+    assert names == ["livery", "livery, neighbour of 0.5", "livery camera"]
+    for row in results["best"]:
+        assert row["frames"] > 10
+        assert 0 < row["latency_ms_p50"] < 2_000
+        assert row["cpu"] > 0.05
 
 
 @pytest.mark.slow
 def test_the_benchmark_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = measured(tmp_path, monkeypatch, "--seconds", "5", "--stall")
     assert {one["server"] for one in results["best"]} == {"livery", "aiortc echo"}
-    assert results["stall"]["longest_gap_s"] > 4
+    assert 0.5 < results["stall"]["longest_gap_s"] < 4, "a stage that hangs is bypassed after a second"
     assert (tmp_path / "latency.png").stat().st_size > 5_000

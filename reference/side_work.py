@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from correspondence.at_exit import close_at_exit
+
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], None]
@@ -86,6 +88,7 @@ class SideWorker:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="references", daemon=True)
                 self._thread.start()
+                close_at_exit(self)
             self._wake.notify()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from correspondence.at_exit import close_at_exit
 from correspondence.face.mediapipe_graphs import Pose, Segmenter
 from correspondence.types import Float, Image, check_image
 
@@ -100,6 +101,7 @@ class BodyWatcher:
         self._wake = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="body", daemon=True)
         self._thread.start()
+        close_at_exit(self)
 
     @property
     def latest(self) -> Body | None:

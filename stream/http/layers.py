@@ -11,7 +11,7 @@ from reference.looks.layers import Layer, PictureLayer
 from reference.looks.placed import SIZES, SPOTS
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, png, session_of
-from stream.http.looks import changed, number_in, target_of, uploaded
+from stream.http.looks import changed, flag_in, number_in, target_of, uploaded
 from stream.looks import stack
 from stream.looks.laying import LayPaint, backdrop_of, paint_of, sticker_of
 from stream.looks.look import LookKeyframe, ReferencePicture
@@ -45,8 +45,9 @@ async def add_layer(request: web.Request) -> web.Response:
             f"kind must be one of {', '.join(KINDS)}, got {kind[:20]!r}", "POST /preset adds a preset"
         )
     target, lay = target_of(session, request.query), _lay(kind, request)
+    sure = flag_in(request, "sure", default=True)
     picture = await uploaded(request, session)
-    await session.editor.add(picture, target, lay=lay, sure=request.query.get("sure") != "false")
+    await session.editor.add(picture, target, lay=lay, sure=sure)
     return await changed(session, status=201)
 
 

@@ -8,9 +8,8 @@ from functools import partial
 from aiohttp import web
 
 from reference.looks.file import MOST_BYTES, SUFFIX
-from stream.errors import RequestError
 from stream.http.base import SERVICES, UPLOADS, kept, limited_body, session_of
-from stream.http.looks import number_in
+from stream.http.looks import flag_in, number_in
 from stream.looks.exchange import exported, take_in
 
 TYPE = "application/vnd.livery+zip"
@@ -36,11 +35,9 @@ async def export_look(request: web.Request) -> web.Response:
 async def import_look(request: web.Request) -> web.Response:
     """Add a look from a look file. With own=true on its own stills, else carried to the reference's face."""
     session = session_of(request, "edit")
-    own = request.query.get("own", "false")
-    if own not in ("true", "false"):
-        raise RequestError(f"own must be true or false, got {own[:20]!r}")
+    own = flag_in(request, "own", default=False)
     with session.uploads.place(), request.app[UPLOADS].place():
         most = min(MOST_BYTES, request.app[SERVICES].config.upload_bytes)
-        left = await take_in(session.wardrobe, await limited_body(request, most), own=own == "true")
+        left = await take_in(session.wardrobe, await limited_body(request, most), own=own)
     session.changed()
     return await kept(session, 201, {"left": list(left)})

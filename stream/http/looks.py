@@ -263,6 +263,18 @@ def number_in(request: web.Request, name: str) -> int:
     return number
 
 
+def flag_in(request: web.Request, name: str, *, default: bool) -> bool:
+    """Return a flag of a request's query.
+
+    Raises:
+        RequestError: it is neither "true" nor "false".
+    """
+    text = request.query.get(name, "true" if default else "false")
+    if text not in ("true", "false"):
+        raise RequestError(f"{name} must be true or false, got {text[:20]!r}")
+    return text == "true"
+
+
 def _whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
 

@@ -224,6 +224,7 @@ async def test_what_makes_no_sense_is_refused_in_words(
             ("POST", "/layers?kind=paint", 409, "the paint is 512x100, its reference 512x512"),
             ("POST", "/layers?kind=stroke", 400, "kind must be one of paint, picture, sticker, backdrop"),
             ("POST", "/layers?kind=sticker&spot=knee", 400, "spot must be one of forehead"),
+            ("POST", "/layers?sure=maybe", 400, "sure must be true or false, got 'maybe'"),
             ("POST", "/layers?kind=sticker&size=nan", 400, "size must be 0.05 to 3"),
             ("POST", "/layers?kind=sticker&size=big", 400, "size must be a number"),
         ):

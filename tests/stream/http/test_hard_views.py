@@ -7,6 +7,7 @@ import asyncio
 import cv2
 import numpy as np
 import psutil
+import pytest
 
 from correspondence import Image, detect_landmarks
 from stream.media.demo import DemoSource
@@ -92,6 +93,7 @@ async def test_of_two_faces_the_larger_one_is_worn_on(astronaut: Image) -> None:
             assert red > blue, "the smaller face keeps its own lips"
 
 
+@pytest.mark.slow
 async def test_4k_input_is_edited_too() -> None:
     """In a process of its own, since pictures of this size take gigabytes."""
     still = cv2.resize(DemoSource((720, 1280)).frame(0), (3840, 2160), interpolation=cv2.INTER_LINEAR)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hypothesis import strategies as st
-
 from tests.fuzz import packets, requests, texts
-from tests.fuzz.mutate import lines_of, mutated
+from tests.fuzz.mutate import Cases, lines_of, mutated
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +15,13 @@ class Target:
 
     Attributes:
         run: takes a case; whatever it raises is a crash.
-        cases: makes the strategy of cases.
+        cases: reads the corpus and returns what makes a case.
         close: ends what the target holds.
         slow_s: a case that takes more processor time is a hang.
     """
 
     run: Callable[[bytes], None]
-    cases: Callable[[], st.SearchStrategy[bytes]]
+    cases: Callable[[], Cases]
     close: Callable[[], None] = lambda: None
     slow_s: float = 1.0
 

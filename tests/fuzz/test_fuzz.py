@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -37,9 +38,9 @@ def test_nothing_breaks_it(name: str) -> None:
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.data())
-    def attempt(data: st.DataObject) -> None:
-        target.run(data.draw(cases))
+    @given(st.randoms(use_true_random=False))
+    def attempt(random: Random) -> None:
+        target.run(cases(random))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's about bad EXIF data, and of cases that were broken off

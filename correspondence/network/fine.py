@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import cv2
@@ -126,6 +126,9 @@ def fine_field(
     Returns:
         The network's output; the field on the region's grid, float32 (256, 256, 2), cells; the features for
         a judge, each float32 (64, 64), see `doubt.features`.
+
+    Raises:
+        FloatingPointError: the network's output is not finite.
     """
     base, gray = prepared.base, gray_of(inner)
     seen = start(pool, runner.encode, inner)
@@ -143,6 +146,7 @@ def fine_field(
         lambda: outer().on(region, base.region, GRID),
     )
     said = runner.step(seen.result(), prepared.tables, proposal)
+    check_finite(said)
     field = reblend(said, proposal)
     steps = said.field - proposal.candidates
     away = np.sqrt((steps * steps).sum(axis=1))  # of the field from each candidate
@@ -166,6 +170,21 @@ def _shown(inner: Image, landmarks: Landmarks | None, region: Region) -> tuple[I
     n = GRID // EVIDENCE
     look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
     return look, np.zeros((n, n), np.float32) if landmarks is None else parts_of(landmarks, region, n)
+
+
+def check_finite(said: NetworkAnswer) -> None:
+    """Refuse an output with NaN or infinity, which the next frames would take over as their past.
+
+    Raises:
+        FloatingPointError: it holds some; the message names the map.
+    """
+    for each in fields(said):
+        values = getattr(said, each.name)
+        if not np.isfinite(values).all():
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise FloatingPointError(
+                f"the network's {each.name} has {count} of {values.size} values that are NaN or infinite"
+            )
 
 
 def enlarge(values: Float) -> Float:

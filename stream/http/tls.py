@@ -129,7 +129,10 @@ def self_signed(folder: Path, names: list[str], now: datetime.datetime | None = 
             folder.mkdir(parents=True, exist_ok=True)
             _make(cert, key, names, now)
     except OSError as exc:
-        raise StartError(f"--tls auto: {folder} cannot be written ({exc.strerror or exc})") from exc
+        raise StartError(
+            f"--tls auto: {folder} cannot be written ({exc.strerror or exc}); name files of your own with "
+            "--tls CERT KEY, or set XDG_CONFIG_HOME to a folder that this user may write to"
+        ) from exc
     return Tls(cert, key)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.cli.main import main
 from tests.conftest import ENTRY, ROOT
 from tests.stream.clips import Clip, leftovers, make_clip, painted_frame
 from tests.stream.rig import Client, Server, new_peer, publishing, server_process, serving, until, watching
@@ -125,3 +126,33 @@ def test_a_clip_for_which_there_is_no_room_is_told_and_leaves_nothing(tmp_path: 
     assert "out.mp4" in done.stderr
     assert not (tmp_path / "out.mp4").exists()
     assert not leftovers(tmp_path)
+
+
+@pytest.fixture
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home in which nothing can be made, not even by root."""
+    monkeypatch.setenv("HOME", "/proc")
+    for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_home")
+def test_a_home_that_cannot_be_written_is_told_before_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--port", "0", "--matcher", "classical"]) == 2
+    told = capsys.readouterr().err
+    for part in ("/proc/.local/share/livery", "--data", "--no-store"):
+        assert part in told
+    assert main(["serve", "--port", "0", "--matcher", "classical", "--no-store", "--tls", "auto"]) == 2
+    told = capsys.readouterr().err
+    for part in ("/proc/.config/livery/tls", "--tls CERT KEY", "XDG_CONFIG_HOME"):
+        assert part in told
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_home")
+async def test_without_a_home_a_session_in_memory_runs() -> None:
+    async with server_process() as (server, _):
+        client = await server.open()
+        async with publishing(client), watching(client) as screen:
+            await screen.after(5, 30)
+            assert (await client.ok("GET"))["publishing"]

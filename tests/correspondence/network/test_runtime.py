@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -315,6 +315,32 @@ def test_devices_and_kinds_are_checked(folder: Path) -> None:
     with pytest.raises(WeightsError, match="livery train matcher --encoder dinov2"):
         Matcher.load("dinov2")
     assert Matcher.load("compact", weights=folder).kind == "compact"
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(NetworkAnswer)])
+def test_an_output_that_is_not_finite_is_refused_and_leaves_nothing(folder: Path, name: str) -> None:
+    class Breaking(OnnxRunner):
+        broken = False
+
+        def step(self, *given: Any) -> NetworkAnswer:
+            said = super().step(*given)
+            if self.broken:
+                values = getattr(said, name).copy()
+                values[0, 3, 4] = np.nan
+                return replace(said, **{name: values})
+            return said
+
+    model = open_model(folder)
+    runner = Breaking(model, threads=1)
+    matcher = NetworkMatcher(runner, model)
+    reference, there, frame, here = faces()
+    prepared = matcher.prepare(reference, there)
+    first = matcher.match(frame, prepared, None, here)
+    runner.broken = True
+    with pytest.raises(FloatingPointError, match=f"{name} has 1 of"):
+        matcher.match(frame, prepared, first, here)
+    runner.broken = False
+    assert np.isfinite(matcher.match(frame, prepared, first, here).log_b).all()
 
 
 def _at(field: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from stream.pace import Pace
 from stream.recording.files import count_frames, size_of
 from stream.recording.folder import inside
 from stream.recording.pieces import finish, forget, made_pieces
-from stream.recording.render import RenderJob, render
+from stream.recording.render import RenderJob, Told, render
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def _frames_of(described: Sequence[Path]) -> int:
     return len(described)
 
 
-def _make(path: Path, filler: Filler, report: RefineReport, check: Check, told: Callable[[], None]) -> None:
+def _make(path: Path, filler: Filler, report: RefineReport, check: Check, told: Told) -> None:
     """Edit the piece that a description names. A piece that cannot be edited stays and is reported."""
     source = path.name.replace(".json", ".source.ts")
     try:

@@ -6,12 +6,12 @@ keyframes made until shortly after it, and frames that the network lost are inte
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ MAX_S = 1e9  # latest time of a keyframe, seconds
 FPS = (1.0, 120.0)
 PIECE = re.compile(r"piece-\d{1,9}\.source\.ts")
 N = TypeVar("N", bound=str)
+Told = Callable[[bool], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,7 @@ class Rendered:
 
 
 def render(
-    job: RenderJob, filler: Filler, check: Check = lambda: None, told: Callable[[], None] = lambda: None
+    job: RenderJob, filler: Filler, check: Check = lambda: None, told: Told = lambda _: None
 ) -> Rendered:
     """Edit one piece. `job.output` is written once it is whole.
 
@@ -167,7 +168,7 @@ def render(
         job: the piece.
         filler: fills what is not known.
         check: called at each frame. It may raise, which leaves the piece as it was.
-        told: called after each frame of the source.
+        told: called after each frame of the source is written, with whether an edit was worn.
 
     Raises:
         MediaError: the source or a keyframe cannot be read, or the output cannot be written.
@@ -176,54 +177,53 @@ def render(
     frames = read_piece(inside(folder, job.source, "source"))
     if not frames:
         return Rendered(frames=0, bridged=0, invented=0)
-    edited, invented = _edited(job, frames, filler, check, told)
-    shown = _bridged(edited, job.fps, filler, check)
     output = folder / job.output
     temporary = begin(output)
-    height, width = shown[0][1].shape[:2]
+    height, width = frames[0][1].shape[:2]
     writer = Writer(temporary, (height, width), crf=18)
+    written = invented = 0
+    before: tuple[float, Image] | None = None
     try:
-        for time_s, image in shown:
-            check()
-            writer.write(image, time_s)
+        with contextlib.closing(_edited(job, frames, filler, check)) as edited:
+            for time_s, image, new in edited:
+                after = (time_s, image)
+                for shown_s, shown in _bridged(before, after, job.fps, filler, check):
+                    check()
+                    writer.write(shown, shown_s)
+                    written += 1
+                before, invented = after, invented + new
+                told(bool(job.keyframes))
         writer.close()
         replace_file(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
-    return Rendered(frames=len(shown), bridged=len(shown) - len(edited), invented=invented)
+    return Rendered(frames=written, bridged=written - len(frames), invented=invented)
 
 
 def _edited(
-    job: RenderJob,
-    frames: Sequence[tuple[float, Image]],
-    filler: Filler,
-    check: Check,
-    told: Callable[[], None],
-) -> tuple[list[tuple[float, Image]], int]:
-    """Return the frames with the edit, and how many of them have invented parts."""
+    job: RenderJob, frames: Sequence[tuple[float, Image]], filler: Filler, check: Check
+) -> Generator[tuple[float, Image, bool]]:
+    """Yield the frames with the edit: time, picture, and whether parts of it are invented."""
     if not job.keyframes:
-        for _ in frames:
-            told()
-        return list(frames), 0
+        yield from ((time_s, image, False) for time_s, image in frames)
+        return
     edits = _edits(job)
     propagator, inventor = _propagator(job, edits), Inventor(filler, edits)
-    made: list[tuple[float, Image]] = []
     try:
         for time_s, image in frames:
             check()
-            told()
             try:
                 result = propagator.step(image, time_s)
             except StageError:
-                made.append((time_s, image))
+                yield time_s, image, False
                 continue
+            before = inventor.frames
             picture = inventor(image, result, check)
             if job.mark is not None and result.reason is None:
                 picture = mark(picture, job.mark)
-            made.append((time_s, picture))
+            yield time_s, picture, inventor.frames > before
     finally:
         propagator.close()
-    return made, inventor.frames
 
 
 @lru_cache(maxsize=1)
@@ -258,17 +258,16 @@ def _picture(job: RenderJob, name: str) -> Image:
 
 
 def _bridged(
-    frames: Sequence[tuple[float, Image]], fps: float, filler: Filler, check: Check
+    before: tuple[float, Image] | None, after: tuple[float, Image], fps: float, filler: Filler, check: Check
 ) -> list[tuple[float, Image]]:
-    """Return the frames, with interpolated ones where some were lost."""
-    shown = [frames[0]]
-    for before, after in pairwise(frames):
-        missing = lost_between(before[0], after[0], fps)
-        if missing and before[1].shape == after[1].shape:
-            check()
-            shown += _interpolated(before, after, missing, filler, check)
-        shown.append(after)
-    return shown
+    """Return a frame, after interpolated ones if some were lost since the one before."""
+    if before is None or before[1].shape != after[1].shape:
+        return [after]
+    missing = lost_between(before[0], after[0], fps)
+    if not missing:
+        return [after]
+    check()
+    return [*_interpolated(before, after, missing, filler, check), after]
 
 
 def lost_between(before_s: float, after_s: float, fps: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from correspondence import Image
 from inpaint.fills.jobs import Filler
+from stream import pace
 from stream.pace import TRIED, Pace
-from stream.recording import refine
+from stream.recording import refine, render
 from stream.recording.files import Writer, count_frames
 from stream.recording.refine import refine_folder
-from stream.recording.render import RenderJob
+from stream.recording.render import KeyframeFile, RenderJob
 
 PIECES, FRAMES = 3, 6
 
@@ -60,12 +63,51 @@ def test_it_goes_on_where_it_was_stopped_within_a_piece(folder: Path) -> None:
 
 def test_how_long_it_takes_is_said_once_and_soon() -> None:
     now_s, said = 0.0, list[str]()
-    pace = Pace(1000, lambda *_: None, said.append, lambda: now_s)
+    count = Pace(1000, lambda *_: None, said.append, lambda: now_s)
     for number in range(1000):
-        pace()
-        assert bool(said) == (number >= sum(TRIED))
+        count()
+        assert bool(said) == (number + 1 >= sum(TRIED))
         now_s += 0.5
     assert said == ["1000 frames at 500 ms each: about 8 minutes"]
+
+
+def test_frames_without_an_edit_do_not_count_for_the_time() -> None:
+    now_s, said = 0.0, list[str]()
+    count = Pace(200, lambda *_: None, said.append, lambda: now_s)
+    for number in range(200):
+        worked = number >= 100
+        now_s += 0.5 * worked
+        count(worked)
+    assert said == ["200 frames at 500 ms each: about 40 s"]
+
+
+def test_the_time_that_is_said_holds_writing_and_leaves_unedited_pieces_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, said = 0.0, list[str]()
+    worn = (KeyframeFile(image="still.png", edited="edited.png", made_s=0.0),)
+    for number in range(2, PIECES + 1):
+        described = folder / f"piece-{number:05d}.json"
+        replace(RenderJob.read(described), keyframes=worn).write(described)
+
+    class SlowWriter(Writer):
+        def write(self, image: Image, time_s: float) -> None:
+            nonlocal now_s
+            now_s += 0.25
+            super().write(image, time_s)
+
+    def edited(job: RenderJob, frames: Any, *_: Any) -> Iterator[tuple[float, Image, bool]]:
+        nonlocal now_s
+        for time_s, image in frames:
+            now_s += 0.5 * bool(job.keyframes)
+            yield time_s, image, False
+
+    monkeypatch.setattr(render, "Writer", SlowWriter)
+    monkeypatch.setattr(render, "_edited", edited)
+    monkeypatch.setattr(refine, "Pace", lambda frames, told, say: Pace(frames, told, say, lambda: now_s))
+    monkeypatch.setattr(pace, "TRIED", (1, 3))
+    refine_folder(folder, say=said.append)
+    assert said == ["18 frames at 750 ms each: about 6 s"]
 
 
 @pytest.mark.parametrize(

@@ -129,14 +129,12 @@ async def json_of(request: web.Request) -> dict[str, object]:
 
 
 def number_of(body: Mapping[str, object], name: str) -> int:
-    """Return a member of a JSON object that is a whole number. 2.0 counts as one, as in JSON Schema.
+    """Return a member of a JSON object that is a whole number.
 
     Raises:
         RequestError: the member is missing or something else.
     """
     value = body.get(name)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise RequestError(f"{name} must be a whole number, got {value!r}")
     return value

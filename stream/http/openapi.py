@@ -51,11 +51,12 @@ def _maybe(kind: str, **more: Any) -> Json:
 
 TEXT: Json = {"type": "string"}
 FLAG: Json = {"type": "boolean"}
-WHOLE: Json = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999}
+MOST_WHOLE = 999_999_999_999  # of ids
+WHOLE: Json = {"type": "integer", "minimum": 0, "maximum": MOST_WHOLE}
 SHARE: Json = {"type": "number", "minimum": 0, "maximum": 1}
 NAME: Json = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "format": "printable"}
 COLOUR: Json = {"type": "string", "pattern": "^#[0-9a-fA-F]{6}$"}
-TARGET: Json = {"look": _maybe("integer", minimum=0), "keyframe": _maybe("integer", minimum=0)}
+TARGET: Json = {name: _maybe("integer", minimum=0, maximum=MOST_WHOLE) for name in ("look", "keyframe")}
 _SETTINGS: Json = {
     "mode": {"enum": list(MODES)},
     "strength": SHARE,

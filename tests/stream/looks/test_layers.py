@@ -75,7 +75,7 @@ async def test_layers_are_hidden_moved_faded_and_undo_covers_all(astronaut: Imag
             (f"/layers/{star}", {"strength": 0.5}),
             (f"/layers/{lips}", {"shown": False}),
             (f"/layers/{lips}", {"shown": True, "colour": "#10c020"}),
-            (f"/layers/{star}", {"place": 0}),
+            (f"/layers/{star}", {"place": 0.0}),
         ):
             state = await client.ok("PATCH", path, json=patch)
             pictures.append(await client.picture("edit"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from functools import cache
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +24,7 @@ from stream.rtc import aiortc_patch, receivers
 from stream.rtc.codecs import LiveEncoder, LiveEncoderConfig
 from stream.rtc.sdp_bounds import MAX_CANDIDATES
 from stream.rtc.strangers import MAX_DATAGRAMS
+from tests.fuzz.mutate import Cases
 from tests.stream.aiortc_rig import H264, OPUS, VP8, Transport
 
 PEER, PASSWORD = ("192.0.2.1", 5000), "p" * 22
@@ -74,6 +77,19 @@ def stun_corpus() -> list[bytes]:
     answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, b"transaction.")
     answer.attributes["XOR-MAPPED-ADDRESS"] = PEER
     return [*found, bytes(answer), b"\x16\xfe\xfd" + bytes(40), b"\x80" * 40]
+
+
+def sized(cases: Cases) -> Cases:
+    """Most cases with the length that STUN's header must name, without which nothing else is read."""
+
+    def case(random: Random) -> bytes:
+        data = cases(random)
+        if len(data) < 20 or random.random() < 0.2:
+            return data
+        body = data[20 : len(data) - len(data) % 4]  # attributes fill up to four bytes
+        return data[:2] + struct.pack("!H", len(body)) + data[4:20] + body
+
+    return case
 
 
 def run_stun(data: bytes) -> None:

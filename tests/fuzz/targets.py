@@ -29,7 +29,7 @@ class Target:
 TARGETS = {
     "offer": Target(texts.run_offer, lambda: lines_of(texts.offers())),
     "fragment": Target(texts.run_fragment, lambda: lines_of(texts.fragments())),
-    "stun": Target(packets.run_stun, lambda: mutated(packets.stun_corpus(), 1500)),
+    "stun": Target(packets.run_stun, lambda: packets.sized(mutated(packets.stun_corpus(), 1500))),
     "rtp": Target(packets.run_rtp, lambda: mutated(packets.rtp_corpus(), 1500)),
     "rtcp": Target(packets.run_rtcp, lambda: mutated(packets.rtcp_corpus(), 1500)),
     "frame": Target(packets.run_frames, lambda: mutated(packets.frames_corpus(), 20_000)),

@@ -20,11 +20,6 @@ CONFIG = """
 [[operations]]
 include-operation-id = "end_session"
 enabled = false
-
-# 404 may mean the look or keyframe that body or query names. This check takes it for the session.
-[[operations]]
-include-path-regex = "/(preset|edit|focus|layers)(/|$)"
-checks.ensure_resource_availability.enabled = false
 """
 
 

@@ -128,3 +128,10 @@ def test_a_folder_gives_the_torch_network(folder: Path) -> None:
     wanted = tiny_network().state_dict()
     got = load_network(folder).state_dict()
     assert all(torch.allclose(v, got[k], atol=2e-3) for k, v in wanted.items())
+
+
+def test_no_manifest_gives_the_weights_the_licence_of_the_code() -> None:
+    found = list(WEIGHTS.glob("*/model.json"))
+    assert len(found) >= 2
+    for manifest in found:
+        assert "Apache" not in str(json.loads(manifest.read_text(encoding="utf-8")).get("licence"))

@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common import print_table
-from benchmarks.reports.limits import Limit, limit_of
+from benchmarks.reports.limits import Limit, limit_of, tell
 
 SHOWN = ("commit", "date", "processor", "cores", "python")
 LEFT_OUT = {"told", "runs"}  # the server's own statistics; single runs, of which the best are compared
@@ -69,10 +68,7 @@ def run(args: argparse.Namespace) -> int:
     for only, where in ((set(old) - set(new), args.before), (set(new) - set(old), args.after)):
         if only:
             print(f"only in {where}: {', '.join(sorted({' '.join(place).strip() for place in only}))}")
-    broken = [sentence for limit in limits for sentence in _broken(limit, ratios)]
-    for sentence in broken:
-        print(f"failed: {sentence}", file=sys.stderr)
-    return int(bool(broken))
+    return tell([sentence for limit in limits for sentence in _broken(limit, ratios)])
 
 
 def read(path: Path) -> dict[str, Any]:

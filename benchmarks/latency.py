@@ -165,7 +165,7 @@ async def measure_session(
     session = await open_session(
         stack, http, origin, clip, preset=preset, network=args.network, token=args.token
     )
-    await observe(one, session.source, session.arrivals, process, args.warm_up)
+    await observe(one, session.source.sent, session.arrivals.seen, process, args.warm_up)
     one.told = await session.tell()
     return one
 
@@ -180,7 +180,7 @@ async def measure_url(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
         one = Run(where.publish, args.seconds)
         http = await stack.enter_async_context(aiohttp.ClientSession())
         source, arrivals = await anywhere.connect(stack, http, where, clip, args.network)
-        await observe(one, source, arrivals, process, args.warm_up)
+        await observe(one, source.sent, arrivals.seen, process, args.warm_up)
         return one
 
 
@@ -197,7 +197,7 @@ async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
         peer.addTransceiver(source, "sendrecv")
         live.prefer_h264(peer)
         await live.offer_to(http, f"{url}/offer", peer, relay=relay_of(stack, args.network, rated=1))
-        await observe(one, source, arrivals, process, args.warm_up)
+        await observe(one, source.sent, arrivals.seen, process, args.warm_up)
         watching.cancel()
     return one
 

@@ -97,8 +97,12 @@ def configure(parser: argparse.ArgumentParser, figures: Sequence[str]) -> None:
 
 
 def verdict(limits: Sequence[Limit], rows: Rows) -> int:
+    """Print what some rows break, see `tell`."""
+    return tell([sentence for limit in limits for sentence in limit.broken_by(rows)])
+
+
+def tell(broken: Sequence[str]) -> int:
     """Print to standard error what was broken. Returns the exit code: 0, or 1 if a limit was broken."""
-    broken = [sentence for limit in limits for sentence in limit.broken_by(rows)]
     for sentence in broken:
         print(f"failed: {sentence}", file=sys.stderr)
     return int(bool(broken))

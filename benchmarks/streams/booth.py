@@ -23,7 +23,7 @@ from aiohttp import web
 
 from benchmarks.common import ROOT
 from benchmarks.streams import live, timecode
-from benchmarks.streams.runs import Run
+from benchmarks.streams.runs import Run, observe
 from correspondence import Image
 
 Seen = tuple[float, int | None]  # monotonic time, and the code if one was read
@@ -78,14 +78,7 @@ async def measure(pictures: Pictures, arguments: list[str], seconds: float, warm
     """
     one = Run("livery camera", seconds)
     async with _served(pictures) as url, _camera([url, *arguments]) as (process, seen):
-        await asyncio.sleep(warm_up_s)
-        from_s, cpu_s = time.monotonic(), live.cpu_s(process)
-        await asyncio.sleep(seconds)
-        until_s = time.monotonic()
-        one.cpu = (live.cpu_s(process) - cpu_s) / (until_s - from_s)
-        one.rss = process.memory_info().rss
-        await asyncio.sleep(1.0)  # for pictures that are still on their way
-        one.delays, one.sent, one.received = live.match_frames(pictures.sent, list(seen), from_s, until_s)
+        await observe(one, pictures.sent, seen, process, warm_up_s)
     return one
 
 

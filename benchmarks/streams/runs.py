@@ -91,8 +91,8 @@ def best_of_each(runs: Iterable[Run]) -> list[Run]:
 
 async def observe(
     one: Run,
-    source: live.ClipTrack,
-    arrivals: live.Arrivals,
+    sent: list[tuple[float, int]],
+    seen: list[tuple[float, int | None]],
     process: psutil.Process | None,
     warm_up_s: float,
 ) -> None:
@@ -100,8 +100,8 @@ async def observe(
 
     Args:
         one: receives the figures.
-        source: what is published.
-        arrivals: what the viewer sees.
+        sent: grows with each frame sent: monotonic time and code, see `live.ClipTrack`.
+        seen: grows with each frame that came back, see `live.Arrivals`.
         process: the server's process. None leaves CPU and memory out.
         warm_up_s: seconds before the measured time.
     """
@@ -113,4 +113,4 @@ async def observe(
         one.cpu = (live.cpu_s(process) - cpu_s) / (until_s - from_s)
         one.rss = process.memory_info().rss
     await asyncio.sleep(1.0)  # for frames that are still on their way
-    one.delays, one.sent, one.received = live.match_frames(source.sent, arrivals.seen, from_s, until_s)
+    one.delays, one.sent, one.received = live.match_frames(sent, list(seen), from_s, until_s)

@@ -23,7 +23,6 @@ from stream.errors import (
 from stream.http.connections import Census
 from stream.http.hosts import Hosts, host_name
 from stream.http.limits import Limits
-from stream.http.tls import HSTS
 from stream.json_text import read_json
 from stream.media.pictures import encode_png
 from stream.metrics import Registry
@@ -33,6 +32,7 @@ from stream.session.services import Services
 from stream.session.session import Session
 from stream.session.store import SessionStore, same
 from stream.storage.keys import Right
+from stream.tls import HSTS
 
 logger = logging.getLogger(__name__)
 

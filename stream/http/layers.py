@@ -11,7 +11,8 @@ from reference.looks.layers import Layer, PictureLayer
 from reference.looks.placed import SIZES, SPOTS
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, png, session_of
-from stream.http.looks import changed, flag_in, number_in, target_of, uploaded
+from stream.http.looks import changed, uploaded
+from stream.http.named import flag_in, number_in, target_of
 from stream.looks import stack
 from stream.looks.laying import LayPaint, backdrop_of, paint_of, sticker_of
 from stream.looks.look import LookKeyframe, ReferencePicture

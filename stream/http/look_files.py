@@ -9,7 +9,7 @@ from aiohttp import web
 
 from reference.looks.file import MOST_BYTES, SUFFIX
 from stream.http.base import SERVICES, UPLOADS, kept, limited_body, session_of
-from stream.http.looks import flag_in, number_in
+from stream.http.named import flag_in, number_in
 from stream.looks.exchange import exported, take_in
 
 TYPE = "application/vnd.livery+zip"

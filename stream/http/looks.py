@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from functools import partial
 
 from aiohttp import web
 
-from reference import MODES, Mode, presets
+from reference import presets
 from reference.keyframes.bank import BankConfig
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, number_of, png, session_of
+from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, png, session_of
+from stream.http.named import mode_of, number_in, target_in, target_of
 from stream.looks.describe import thumbnail
 from stream.looks.layering import Target
 from stream.looks.look import NO_FACE, LookKeyframe, PresetChoice, ReferencePicture, largest_px
@@ -112,7 +112,7 @@ async def put_edit(request: web.Request) -> web.Response:
     """Make an edited picture the whole edit of the reference, or of the keyframe that the query names."""
     session = session_of(request, "edit")
     target = target_of(session, request.query)
-    mode = _mode(request.query.get("mode"))
+    mode = mode_of(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
     picture = await uploaded(request, session)
@@ -207,8 +207,8 @@ async def focus(request: web.Request) -> web.Response:
     """Choose the keyframe to edit from now on. null means the reference."""
     session = session_of(request, "edit")
     body = await json_of(request)
-    keyframe = None if body.get("keyframe") is None else number_of(body, "keyframe")
-    session.editor.focus(Target(keyframe=keyframe))
+    named = target_in(session, {"keyframe": body.get("keyframe")})
+    session.editor.focus(Target(keyframe=named.keyframe))
     return await changed(session)
 
 
@@ -249,69 +249,6 @@ def _keyframe(request: web.Request) -> LookKeyframe:
     if found is None:
         raise NotFoundError(f"there is no keyframe {number} in this look", "it was removed or dropped")
     return found
-
-
-def number_in(request: web.Request, name: str) -> int:
-    """Return a number of a request's path.
-
-    Raises:
-        NotFoundError: it is no whole number.
-    """
-    text = request.match_info[name]
-    if (number := _whole(text)) is None:
-        raise NotFoundError(f"there is no {name} {text[:20]!r}", "its name is a whole number, see the state")
-    return number
-
-
-def flag_in(request: web.Request, name: str, *, default: bool) -> bool:
-    """Return a flag of a request's query.
-
-    Raises:
-        RequestError: it is neither "true" nor "false".
-    """
-    text = request.query.get(name, "true" if default else "false")
-    if text not in ("true", "false"):
-        raise RequestError(f"{name} must be true or false, got {text[:20]!r}")
-    return text == "true"
-
-
-def _whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 12 else None
-
-
-def target_of(session: Session, named: Mapping[str, str]) -> Target:
-    """Read which look and keyframe a request means. Without a look it means the one that is active now.
-
-    Raises:
-        RequestError: one of them is not a whole number.
-    """
-    numbers: dict[str, int | None] = {"look": None, "keyframe": None}
-    for key in numbers:
-        if key in named and (number := _whole(named[key])) is not None:
-            numbers[key] = number
-        elif key in named:
-            raise RequestError(f"{key} must be a whole number, got {named[key][:20]!r}")
-    look = numbers["look"]
-    return Target(session.wardrobe.active.id if look is None else look, numbers["keyframe"])
-
-
-def target_in(session: Session, body: Mapping[str, object]) -> Target:
-    """Read which look and keyframe a JSON object means (see `Target`).
-
-    Raises:
-        RequestError: one of them is not a whole number.
-    """
-    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
-    return target_of(session, named)
-
-
-def _mode(text: str | None) -> Mode | None:
-    if text is None:
-        return None
-    mode = next((mode for mode in MODES if mode == text), None)
-    if mode is None:
-        raise RequestError(f"mode must be one of {', '.join(MODES)}, got {text!r}")
-    return mode
 
 
 async def _taken(session: Session, taken: ReferencePicture) -> web.Response:

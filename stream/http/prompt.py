@@ -10,7 +10,8 @@ from aiohttp import web
 from reference.edits.prompt import PromptConfig
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, number_of, session_of
-from stream.http.looks import changed, target_in
+from stream.http.looks import changed
+from stream.http.named import target_in
 from stream.prompting.edits import Area, PromptEdits
 from stream.session.session import Session
 

@@ -40,9 +40,9 @@ from stream.http.connections import BoundedRunner, Census
 from stream.http.hosts import Hosts
 from stream.http.limits import Limits
 from stream.http.phone import network_address, terminal_code
-from stream.http.tls import Tls, local_names, self_signed
 from stream.metrics import Registry
 from stream.rtc.relay import refusals
+from stream.tls import Tls, local_names, self_signed
 
 logger = logging.getLogger(__name__)
 

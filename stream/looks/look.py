@@ -214,6 +214,16 @@ class Look:
     focus: int | None = None
     held: LookKeyframe | None = None
 
+    def has(self, keyframe: int) -> bool:
+        """Whether this is the look's reference, or a keyframe that `keyframe` finds. Copies no picture."""
+        reference, held = self.pictures.reference, self.held
+        return (
+            (reference is not None and reference.id == keyframe)
+            or self.pictures.find(keyframe) is not None
+            or (self.outfit is not None and self.outfit.keyframe(keyframe) is not None)
+            or (held is not None and held.reference.id == keyframe)
+        )
+
     def keyframe(self, keyframe: int) -> LookKeyframe | None:
         """Find a keyframe to edit: one of the user's, or one that Livery made and has not dropped."""
         found = self.pictures.find(keyframe)

@@ -105,14 +105,14 @@ async def test_what_makes_no_sense_is_refused_in_words(astronaut: Image) -> None
             ("POST", "/undo", None, 409, "nothing to undo"),
             ("POST", "/redo", None, 200, ""),
             ("POST", "/redo", None, 409, "nothing to redo"),
-            ("PUT", "/focus", {"keyframe": 987654}, 404, "no keyframe 987654"),
+            ("PUT", "/focus", {"keyframe": 987654}, 409, "no keyframe 987654"),
             ("PUT", "/focus", {"keyframe": "first"}, 400, "whole number"),
             ("DELETE", "/keyframes/987654", None, 404, "no keyframe 987654"),
             ("POST", "/keyframes", None, 409, "no live picture"),
-            ("POST", "/preset", {"name": "tiger", "look": 77}, 404, "no look 77"),
+            ("POST", "/preset", {"name": "tiger", "look": 77}, 409, "no look 77"),
             ("POST", "/preset", {"name": "tiger", "look": "a"}, 400, "whole number"),
-            ("POST", "/preset", {"name": "tiger", "keyframe": 987654}, 404, "no keyframe 987654"),
-            ("DELETE", "/edit?look=77", None, 404, "no look 77"),
+            ("POST", "/preset", {"name": "tiger", "keyframe": 987654}, 409, "no keyframe 987654"),
+            ("DELETE", "/edit?look=77", None, 409, "no look 77"),
             ("DELETE", "/edit?look=x", None, 400, "look must be a whole number"),
             ("POST", "/looks", {}, 201, ""),
             ("POST", "/looks", {}, 409, "at most 2 looks"),
@@ -123,7 +123,7 @@ async def test_what_makes_no_sense_is_refused_in_words(astronaut: Image) -> None
             if status >= 400:
                 assert said in answer["error"], (method, path, body, answer)
         got, answer = await client.call("PUT", "/edit?keyframe=99", data=png(astronaut), headers=PNG)
-        assert (got, bool(answer["hint"])) == (404, True)
+        assert (got, bool(answer["hint"])) == (409, True)
         for picture, status in (
             ("/looks/77/thumb.jpg", 204),
             ("/keyframes/987654/thumb.jpg", 204),

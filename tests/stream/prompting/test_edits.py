@@ -129,8 +129,8 @@ async def test_what_makes_no_sense_is_refused_in_words(astronaut: Image, model: 
             ({"prompt": "a hat", "seed": -1}, 400, "seed must be in"),
             ({"prompt": "a hat", "area": "hair"}, 400, "area must be all or face, got 'hair'"),
             ({"prompt": "a hat", "strength": 1}, 400, "unknown field strength"),
-            ({"prompt": "a hat", "look": 77}, 404, "no look 77"),
-            ({"prompt": "a hat", "keyframe": 987654}, 404, "no keyframe 987654"),
+            ({"prompt": "a hat", "look": 77}, 409, "no look 77"),
+            ({"prompt": "a hat", "keyframe": 987654}, 409, "no keyframe 987654"),
             ({"prompt": "a hat", "keyframe": "first"}, 400, "keyframe must be a whole number"),
             ({"prompt": "a hat", "area": "face"}, 409, "no face was found"),
         ]

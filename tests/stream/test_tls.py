@@ -18,8 +18,8 @@ from stream.config import ServerConfig
 from stream.errors import StartError
 from stream.http.app import create_app
 from stream.http.phone import network_address, terminal_code
-from stream.http.tls import Tls, local_names, self_signed
 from stream.session.services import load_services
+from stream.tls import Tls, local_names, self_signed
 from tests.stream.rig import serving
 
 NAMES = ["localhost", "127.0.0.1"]

@@ -1,1 +1,1 @@
-"""What `livery bench moments` is made of besides its own module: covers, and the network alone."""
+"""The parts of `livery bench moments`, and what they share: clips, sheets, and rows."""

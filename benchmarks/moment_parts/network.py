@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.common import read_clip
 from benchmarks.matching.tally import Sums
-from benchmarks.moment_parts.covers import Scene, occluders_dir
+from benchmarks.moment_parts.crossings import Scene, occluders_dir
 from correspondence import LandmarkTracker
 from correspondence.cover.crop import SIDE, carried, crop_matrix, cut, face_area, face_crop
 from correspondence.cover.runtime import CoverFinder

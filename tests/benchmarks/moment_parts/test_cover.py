@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.matching.tally import Sums
-from benchmarks.moment_parts.covers import Crossing, Scene, occluders_dir
-from benchmarks.moments import EDITED, score, wear
+from benchmarks.moment_parts.cover import EDITED, score, wear
+from benchmarks.moment_parts.crossings import Crossing, Scene, occluders_dir
 from correspondence import Matcher, detect_landmarks
 from correspondence.training.cover.occluders import Cover
 from correspondence.types import Image

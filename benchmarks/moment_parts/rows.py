@@ -1,0 +1,134 @@
+"""The rows of `livery bench moments`: ways to carry an edit from a clip's first frame over the others."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+
+from benchmarks.common import commit
+from benchmarks.matching.methods import Dis, LandmarkOnly, Method
+from benchmarks.moment_parts import checkout
+from correspondence import Image, LandmarkTracker, Match
+from reference import Compositor, Edit, Mode
+
+
+class Row(Protocol):
+    """A way to carry an edit.
+
+    Attributes:
+        name: name in the tables.
+    """
+
+    name: str
+
+    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+        """Return the frames with the edit.
+
+        Args:
+            frames: uint8 (H, W, 3) each; the first is the reference.
+            edited: the edited reference, uint8 (H, W, 3).
+            step_s: time between two frames, seconds.
+            mode: how the edit is composed, see `Edit`.
+        """
+        ...
+
+
+@dataclass
+class Livery:
+    """The code of this checkout, as a session runs it.
+
+    Attributes:
+        name: see `Row`.
+        matcher: see `Matcher.load`.
+        keyframes: whether new references are made.
+    """
+
+    name: str
+    matcher: str
+    keyframes: bool = False
+
+    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+        """See `Row`."""
+        return checkout.wear(frames, edited, self.matcher, mode, step_s, self.keyframes)
+
+
+@dataclass
+class Elsewhere:
+    """The code of another checkout.
+
+    Attributes:
+        name: see `Row`.
+        python: interpreter with its packages.
+        root: its folder.
+        matcher: see `Matcher.load`.
+    """
+
+    name: str
+    python: str
+    root: Path
+    matcher: str
+
+    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+        """See `Row`."""
+        return checkout.wear_elsewhere(self.python, self.root, frames, edited, self.matcher, mode, step_s)
+
+
+@dataclass
+class Field:
+    """A field alone: each frame is matched with the reference and composed.
+
+    Attributes:
+        name: see `Row`.
+        method: finds the field.
+        mode: how edits are composed; None as they ask for.
+    """
+
+    name: str
+    method: Method
+    mode: Mode | None = None
+
+    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+        """See `Row`."""
+        tracker = LandmarkTracker()
+        found = [tracker(frame, i * step_s) for i, frame in enumerate(frames)]
+        tracker.close()
+        composer = Compositor(Edit(frames[0], edited, mode=self.mode or mode), found[0])
+        state, previous, made = self.method.prepare(frames[0], found[0]), None, list[Image]()
+        for frame, seen in zip(frames, found, strict=True):
+            match: Match = self.method.match(frame, state, seen, previous)
+            made.append(composer.compose(frame, match).image)
+            previous = match
+        return made
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose rows."""
+    parser.add_argument("--matcher", default="auto", help="Livery's matcher, see Matcher.load (auto)")
+    parser.add_argument("--keyframes", action="store_true", help="a further row that makes new references")
+    parser.add_argument(
+        "--beside", nargs=2, metavar=("PYTHON", "FOLDER"), default=[],
+        help="a further row: another checkout, and the interpreter with its packages",
+    )  # fmt: skip
+
+
+def rows_of(args: argparse.Namespace) -> list[Row]:
+    """Return the rows that the options ask for.
+
+    Raises:
+        FileNotFoundError: the other checkout is no folder.
+    """
+    rows: list[Row] = [Livery("livery (default)", args.matcher)]
+    if args.keyframes:
+        rows.append(Livery("livery, keyframes", args.matcher, keyframes=True))
+    if args.beside:
+        python, root = args.beside[0], Path(args.beside[1]).resolve()
+        if not (root / "correspondence").is_dir():
+            raise FileNotFoundError(f"--beside {root}: no folder with a checkout of Livery")
+        rows.append(Elsewhere(f"livery {commit(root)}", python, root, args.matcher))
+    dis = Dis("DIS medium", cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return [*rows, Field("landmark-only", LandmarkOnly()), Field("DIS + replace", dis, "replace")]

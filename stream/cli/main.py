@@ -161,8 +161,10 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
     if not demo and args.cluster is not None:
         _serve_cluster(args, config)
         return OK
-    if not demo and (args.hosts is not None or args.host_cpus is not None):
-        raise UsageError("--hosts and --host-cpus say how large a cluster is; they need --cluster")
+    if not demo and (args.hosts is not None or args.host_cpus is not None or args.fill_hosts):
+        raise UsageError(
+            "--hosts, --host-cpus and --fill-hosts say how large a cluster is; they need --cluster"
+        )
     from stream.http.app import serve
 
     serve(config)
@@ -175,7 +177,12 @@ def _serve_cluster(args: argparse.Namespace, config: ServerConfig) -> None:
     from stream.cluster.config import ClusterConfig
     from stream.cluster.run import serve_cluster
 
-    cluster = ClusterConfig(address=args.cluster or None, hosts=args.hosts, host_cpus=args.host_cpus)
+    cluster = ClusterConfig(
+        address=args.cluster or None,
+        hosts=args.hosts,
+        host_cpus=args.host_cpus,
+        fill_hosts=args.fill_hosts,
+    )
     serve_cluster(config, cluster)
 
 

@@ -173,7 +173,14 @@ def cluster_options(group: argparse._ArgumentGroup) -> None:
         "--host-cpus",
         type=int,
         metavar="N",
-        help="processors of a media host (default: those of the smallest node)",
+        help="processors of a media host (default: those of the smallest node, but for --fill-hosts)",
+    )
+    group.add_argument(
+        "--fill-hosts",
+        type=int,
+        default=0,
+        metavar="N",
+        help="fill workers of one processor each that all media hosts share (default: one beside each host)",
     )
 
 

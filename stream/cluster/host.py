@@ -14,6 +14,7 @@ from aiohttp import web
 from stream.cluster.placement import Report
 from stream.config import ServerConfig
 from stream.errors import CapacityError
+from stream.filling.types import Worker
 from stream.http.app import create_app
 from stream.http.base import SERVICES, STORE
 from stream.http.running import make_runner
@@ -40,10 +41,13 @@ class MediaHost:
         config: the server's configuration, with the address of this node as `host` and port 0. The folder of
             its store holds the stores of all hosts, one for each start of a host.
         processors: number of processors that the host may use. None for all of the node.
+        filler: fills what no reference shows. None: a process beside the host does, if it is needed.
     """
 
-    def __init__(self, config: ServerConfig, processors: int | None = None) -> None:
-        self._config, self._processors = config, processors
+    def __init__(
+        self, config: ServerConfig, processors: int | None = None, filler: Worker | None = None
+    ) -> None:
+        self._config, self._processors, self._filler = config, processors, filler
         self._starting = asyncio.Lock()
         self._running: _Running | None = None
 
@@ -73,7 +77,7 @@ class MediaHost:
         config = self._config
         if config.store is not None:
             config = replace(config, store=replace(config.store, folder=config.store.folder / run))
-        services = await asyncio.to_thread(load_services, config)
+        services = await asyncio.to_thread(load_services, config, self._filler)
         if self._processors is not None:
             services = replace(services, admission=Admission(config.max_load, self._processors))
         runner = make_runner(create_app(services))

@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,9 +16,11 @@ from stream import logs
 from stream.cluster.config import ClusterConfig
 from stream.cluster.host import MediaHost
 from stream.cluster.placement import Report
+from stream.cluster.ray_fills import fill_actors, fill_pool
 from stream.cluster.remote import HostLostError
 from stream.config import ServerConfig
 from stream.errors import StartError
+from stream.filling.fill import fill_setup
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +114,8 @@ def ray_hosts(config: ServerConfig, cluster: ClusterConfig) -> Iterator[list[Ray
 
     Raises:
         StartError: Ray is not installed, there is no cluster at the address, or no node has the processors
-            for a host.
+            for the hosts or the fill workers.
+        WeightsError: the folder of the fill's weights holds none.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
@@ -146,24 +149,58 @@ def _require_answer(cluster: ClusterConfig) -> None:
         ) from exc
 
 
-def _actors(config: ServerConfig, cluster: ClusterConfig) -> list[RayHost]:
-    ray = _ray()
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = [resources for resources in alive if resources.get("CPU", 0) >= 1]
+def shape(
+    nodes: Sequence[dict[str, float]], cluster: ClusterConfig, *, gpu: bool, fill_gpu: bool = False
+) -> tuple[int, int]:
+    """Return the number of media hosts, and the processors of each.
+
+    Args:
+        nodes: what Ray says that each node has: "CPU" and "GPU".
+        cluster: what is wanted.
+        gpu: whether each media host needs a GPU.
+        fill_gpu: whether each fill worker needs one.
+
+    Raises:
+        StartError: the nodes do not have it.
+    """
+    nodes = [node for node in nodes if node.get("CPU", 0) >= 1]
     if not nodes:
         raise StartError("no node of the Ray cluster has a processor to give")
-    cpus = cluster.host_cpus or int(min(node["CPU"] for node in nodes))
-    gpus = 1 if config.device == "cuda" else 0
-    room = int(sum(min(node["CPU"] // cpus, node.get("GPU", 0) if gpus else 1e6) for node in nodes))
+    fills = cluster.fill_hosts
+    spare = -(-fills // len(nodes))  # processors of each node that fill workers may take
+    cpus = cluster.host_cpus or max(int(min(node["CPU"] for node in nodes)) - spare, 1)
+    room = int(sum(min(node["CPU"] // cpus, node.get("GPU", 0) if gpu else 1e6) for node in nodes))
     usual = room if cluster.host_cpus is not None else min(room, len(nodes))
     count = cluster.hosts or usual
+    with_gpu = " and one GPU" if gpu else ""
     if not 1 <= count <= room:
         raise StartError(
-            f"the Ray cluster has room for {room} media hosts of {cpus} processors"
-            f"{' and one GPU' if gpus else ''}, not for {count}: add nodes, or lower --hosts or --host-cpus"
+            f"the Ray cluster has room for {room} media hosts of {cpus} processors{with_gpu}, not for "
+            f"{count}: add nodes, or lower --hosts or --host-cpus"
         )
+    left = sum(node["CPU"] for node in nodes) - count * cpus
+    if fill_gpu:
+        left = min(left, sum(node.get("GPU", 0) for node in nodes) - (count if gpu else 0))
+    if fills > left:
+        raise StartError(
+            f"beside {count} media hosts of {cpus} processors{with_gpu} the Ray cluster has room for "
+            f"{max(int(left), 0)} fill workers, not for {fills}: add nodes, or lower --fill-hosts, --hosts "
+            "or --host-cpus"
+        )
+    return count, cpus
+
+
+def _actors(config: ServerConfig, cluster: ClusterConfig) -> list[RayHost]:
+    ray, gpu = _ray(), config.device == "cuda"
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    setup = fill_setup(config.fill_weights, config.device)
+    count, cpus = shape(alive, cluster, gpu=gpu, fill_gpu=setup.device != "cpu")
     actor = ray.remote(NodeHost).options(
-        num_cpus=cpus, num_gpus=gpus, max_restarts=-1, max_task_retries=0, scheduling_strategy="SPREAD"
+        num_cpus=cpus,
+        num_gpus=1 if gpu else 0,
+        max_restarts=-1,
+        max_task_retries=0,
+        scheduling_strategy="SPREAD",
     )
     front = socket.gethostname()
     known = replace(
@@ -173,15 +210,17 @@ def _actors(config: ServerConfig, cluster: ClusterConfig) -> list[RayHost]:
         allow_hosts=(*config.allow_hosts, config.host, front, f"{front.partition('.')[0]}.local"),
         trusted_proxies=(*config.trusted_proxies, node_address()),
     )
-    processors = cluster.host_cpus
-    return [RayHost(str(number), actor.remote(known, processors)) for number in range(count)]
+    processors = cpus if cluster.fill_hosts else cluster.host_cpus
+    fills = fill_actors(cluster.fill_hosts, setup)
+    return [RayHost(str(number), actor.remote(known, processors, fills)) for number in range(count)]
 
 
 class NodeHost(MediaHost):
     """The actor: a media host at the address of the node on which Ray starts it."""
 
-    def __init__(self, config: ServerConfig, processors: int | None) -> None:
+    def __init__(self, config: ServerConfig, processors: int | None, fills: Sequence[Any]) -> None:
         logs.configure("info")  # into Ray's log of the process
         if os.nice(0) > 0:
             logger.warning("Ray gives media a low priority; start it with RAY_worker_niceness=0")
-        super().__init__(replace(config, host=node_address()), processors)
+        pool = fill_pool(fills, fill_setup(config.fill_weights, config.device))
+        super().__init__(replace(config, host=node_address()), processors, pool)

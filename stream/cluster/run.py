@@ -25,8 +25,8 @@ CLOSE_S = 3.0  # time in which the hosts may close their sessions
 STOP_S = 20.0  # longest time from the signal to the end of the process, Ray's own end included
 
 
-def check(config: ServerConfig) -> None:
-    """Raise ValueError if the configuration asks for what a cluster cannot do."""
+def check(config: ServerConfig, cluster: ClusterConfig) -> None:
+    """Raise ValueError if the configurations ask for what a cluster cannot do."""
     for name, wanted in (
         ("--demo", config.demo),
         ("--osc", config.osc_port is not None),
@@ -38,6 +38,8 @@ def check(config: ServerConfig) -> None:
             raise ValueError(
                 f"{name} belongs to one machine and cannot go with --cluster; leave one of them out"
             )
+    if cluster.fill_hosts and not config.keyframes:
+        raise ValueError("--fill-hosts fill new keyframes; give --keyframes too, or leave --fill-hosts out")
     if config.tls is not None and config.public_url is None:
         raise ValueError("--cluster with --tls needs --public-url: the media hosts name it to clients")
 
@@ -55,7 +57,7 @@ def serve_cluster(config: ServerConfig, cluster: ClusterConfig) -> None:
         StartError: there is no cluster, no host starts, or the port is in use.
         ValueError: the configuration asks for what a cluster cannot do.
     """
-    check(config)
+    check(config, cluster)
     of_hosts = config
     if config.store is not None:
         of_hosts = replace(

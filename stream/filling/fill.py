@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from inpaint import weights as known
 from reference import FillHint
 from reference.keyframes.drawn import KeyframeGap
 from stream.filling.jobs import gap_job, masked_job
-from stream.filling.types import JobError, Priority, Renderer, Request, Setup, WorkerConfig
+from stream.filling.types import JobError, Priority, Renderer, Request, Setup, Worker, WorkerConfig
 from stream.filling.worker import FillWorker
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class WorkerFill:
         deadline_s: deadline of a direct call, seconds.
     """
 
-    def __init__(self, worker: FillWorker, deadline_s: float = FILE_DEADLINE_S) -> None:
+    def __init__(self, worker: Worker, deadline_s: float = FILE_DEADLINE_S) -> None:
         self._worker = worker
         self._deadline_s = deadline_s
 
@@ -106,7 +107,14 @@ def make_worker(
     Raises:
         WeightsError: `weights` holds no weights.
     """
+    return FillWorker(replace(fill_setup(weights, device), render=render), config)
+
+
+def fill_setup(weights: Path | None, device: str) -> Setup:
+    """What a fill process works with, see `make_worker`.
+
+    Raises:
+        WeightsError: `weights` holds no weights.
+    """
     folder = None if weights is None else known.chosen(weights)
-    return FillWorker(
-        Setup(weights=folder, device=device if folder is not None else "cpu", render=render), config
-    )
+    return Setup(weights=folder, device=device if folder is not None else "cpu")

@@ -161,5 +161,34 @@ class Job:
         return None if self.fresh() else "it is no longer wanted"
 
 
+class Worker(Protocol):
+    """Takes jobs: `stream.filling.worker.FillWorker`, or `stream.filling.pool.FillPool`."""
+
+    setup: Setup
+
+    def submit(
+        self,
+        kind: Priority,
+        request: Request,
+        *,
+        deadline_s: float = 30.0,
+        fresh: Callable[[], bool] = lambda: True,
+    ) -> Job:
+        """Submit a job. This returns at once. Raises `JobError` if it cannot be taken."""
+        ...
+
+    def status(self) -> WorkerStatus:
+        """The present state."""
+        ...
+
+    def describe(self) -> dict[str, object]:
+        """The result of `status()` as JSON values."""
+        ...
+
+    def close(self) -> None:
+        """Drop all jobs and take no more."""
+        ...
+
+
 def _never() -> bool:
     return False

@@ -12,8 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from stream.filling.types import JobError, Priority, WorkerClosedError
-from stream.filling.worker import FillWorker
+from stream.filling.types import JobError, Priority, Worker, WorkerClosedError
 from stream.media.probe import MediaError
 from stream.recording.files import join, playlist, size_of
 from stream.recording.folder import write_whole
@@ -34,7 +33,7 @@ class Pieces:
         most: most pieces that may wait.
     """
 
-    def __init__(self, folder: Path, worker: FillWorker, piece_s: float, most: int) -> None:
+    def __init__(self, folder: Path, worker: Worker, piece_s: float, most: int) -> None:
         self._folder, self._worker, self._piece_s, self._most = folder, worker, piece_s, most
         self._lock = threading.Lock()
         self._waiting: list[RenderJob] = []

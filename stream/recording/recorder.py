@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from correspondence import Image
 from reference import Outfit
 from reference.side_work import step_aside
-from stream.filling.worker import FillWorker
+from stream.filling.types import Worker
 from stream.media.probe import MediaError
 from stream.recording.config import RecordConfig, size_in
 from stream.recording.files import Writer
@@ -88,7 +88,7 @@ class Recorder:
         self,
         config: RecordConfig,
         name: str,
-        worker: FillWorker,
+        worker: Worker,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = config.folder / name

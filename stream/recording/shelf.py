@@ -16,7 +16,7 @@ from correspondence import Image
 from reference import Outfit
 from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.events import Message
-from stream.filling.worker import FillWorker
+from stream.filling.types import Worker
 from stream.media.probe import MediaError
 from stream.processes import remove_folder
 from stream.recording.config import RecordConfig, size_in
@@ -43,7 +43,7 @@ class Shelf:
     def __init__(
         self,
         config: RecordConfig | None,
-        worker: FillWorker | None,
+        worker: Worker | None,
         executor: Executor,
         session: str,
         changed: Callable[[], None],
@@ -109,7 +109,7 @@ class Shelf:
             self.recorder = recorder
         self._changed()
 
-    def _make(self, config: RecordConfig, worker: FillWorker) -> Recorder:
+    def _make(self, config: RecordConfig, worker: Worker) -> Recorder:
         stem = f"{datetime.now():%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '_', self._session[:6])}"
         taken = {path.name for path in config.folder.glob(f"{stem}*")}
         names = (stem, *(f"{stem}-{number}" for number in range(2, 100)))

@@ -14,7 +14,7 @@ from reference import KeeperConfig, Propagator, PropagatorConfig
 from reference.side_work import step_aside
 from stream.config import ServerConfig
 from stream.filling.fill import WorkerFill, make_worker
-from stream.filling.worker import FillWorker
+from stream.filling.types import Worker
 from stream.live.pipeline import Stepper
 from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
@@ -62,7 +62,7 @@ class Services:
     pictures: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, "pictures", initializer=step_aside)
     )
-    filler: FillWorker | None = None
+    filler: Worker | None = None
     recording: RecordConfig | None = None
     prompts: PromptService | None = None
     storage: Storage | None = None
@@ -86,8 +86,12 @@ class Services:
             self.storage.close()
 
 
-def load_services(config: ServerConfig) -> Services:
+def load_services(config: ServerConfig, filler: Worker | None = None) -> Services:
     """Load the matcher and make the shared services. This is slow and is done once per server.
+
+    Args:
+        config: the server's configuration.
+        filler: fills what no reference shows. None makes a process for it, if the configuration needs one.
 
     Raises:
         WeightsError: the matcher's weights are missing or damaged, or the weights of the fill or of the
@@ -108,7 +112,8 @@ def load_services(config: ServerConfig) -> Services:
     worn = PropagatorConfig(references=keeping, split=config.keyframes, faces=config.faces)
     wanted = config.keyframes or config.record is not None
     renderer = render if config.record is not None else None
-    filler = make_worker(config.fill_weights, config.device, render=renderer) if wanted else None
+    if wanted and filler is None:
+        filler = make_worker(config.fill_weights, config.device, render=renderer)
     fill = WorkerFill(filler) if filler is not None else None
     return Services(
         config=config,

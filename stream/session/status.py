@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stream.events import Message
-from stream.filling.worker import FillWorker
+from stream.filling.types import Worker
 from stream.live.slowness import slowness
 from stream.looks.describe import describe
 from stream.metrics import SessionMetrics
@@ -38,7 +38,7 @@ class Status:
     notices: Notices
     metrics: SessionMetrics
     prompts: PromptEdits | None
-    filler: FillWorker | None
+    filler: Worker | None
 
     def state(self) -> Message:
         """The answer to `GET /api/sessions/ID`."""

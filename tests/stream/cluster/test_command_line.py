@@ -15,6 +15,8 @@ from stream.cli.main import main
     [
         (["--hosts", "2"], "they need --cluster"),
         (["--cluster", "--hosts", "0"], "hosts must lie in"),
+        (["--fill-hosts", "2"], "they need --cluster"),
+        (["--cluster", "--no-store", "--fill-hosts", "2"], "give --keyframes too"),
         (["--cluster", "--osc", "9000"], "--osc belongs to one machine"),
         (["--cluster", "--record", "films"], "--record belongs to one machine"),
         (["--cluster", "--tls", "auto"], "--cluster with --tls needs --public-url"),

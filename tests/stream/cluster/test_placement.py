@@ -6,7 +6,8 @@ import pytest
 
 from stream.cluster.config import ClusterConfig
 from stream.cluster.placement import Report, Seat, best, ranked
-from stream.errors import CapacityError
+from stream.cluster.ray_hosts import shape
+from stream.errors import CapacityError, StartError
 
 
 def seat(name: str, **said: object) -> Seat:
@@ -63,7 +64,7 @@ def test_lost_and_draining_hosts_get_none() -> None:
         best([draining, Seat("b")])
 
 
-@pytest.mark.parametrize("wrong", [{"hosts": 0}, {"host_cpus": 0}, {"hosts": 5000}])
+@pytest.mark.parametrize("wrong", [{"hosts": 0}, {"host_cpus": 0}, {"hosts": 5000}, {"fill_hosts": -1}])
 def test_settings_are_checked(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must lie in"):
         ClusterConfig(**wrong)  # type: ignore[arg-type]
@@ -79,3 +80,25 @@ def test_an_address_is_read() -> None:
     assert ClusterConfig(address="192.0.2.1:6379").place == ("192.0.2.1", 6379)
     assert ClusterConfig(address="[2001:db8::1]:6379").place == ("2001:db8::1", 6379)
     assert ClusterConfig(address="auto").place is None
+
+
+def test_fill_workers_take_their_processors_from_the_hosts() -> None:
+    nodes = [{"CPU": 8.0}, {"CPU": 4.0}]
+    assert shape(nodes, ClusterConfig(), gpu=False) == (2, 4)
+    assert shape(nodes, ClusterConfig(fill_hosts=2), gpu=False) == (2, 3)
+    assert shape(nodes, ClusterConfig(fill_hosts=3, hosts=1), gpu=False) == (1, 2)
+    assert shape([*nodes, {"CPU": 0.0}], ClusterConfig(host_cpus=2), gpu=False) == (6, 2)
+
+
+def test_more_than_the_nodes_have_is_refused() -> None:
+    nodes = [{"CPU": 1.0, "GPU": 1.0}] * 2
+    with pytest.raises(StartError, match="room for 0 fill workers, not for 1"):
+        shape(nodes, ClusterConfig(fill_hosts=1), gpu=False)
+    one_each = ClusterConfig(fill_hosts=1, hosts=1)
+    assert shape(nodes, one_each, gpu=True, fill_gpu=True) == (1, 1)
+    with pytest.raises(StartError, match="room for 0 fill"):
+        shape([{"CPU": 4.0, "GPU": 1.0}], one_each, gpu=True, fill_gpu=True)
+    with pytest.raises(StartError, match="room for 2 media hosts of 1 processors and one GPU, not for 3"):
+        shape(nodes, ClusterConfig(hosts=3), gpu=True)
+    with pytest.raises(StartError, match="no node"):
+        shape([{"CPU": 0.0}], ClusterConfig(), gpu=False)

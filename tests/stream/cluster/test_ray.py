@@ -12,7 +12,10 @@ import pytest
 
 from benchmarks.streams.nodes import cluster_front, ray_nodes
 from correspondence import Image
+from stream.cluster.ray_fills import fill_actors, fill_pool
+from stream.filling.types import Priority, Setup
 from tests.stream.cluster.cluster_rig import back, dress, worn
+from tests.stream.filling.test_worker import masked
 from tests.stream.rig import BLUE, Json, Server, is_blue, publishing, watching
 
 pytest.importorskip("ray")
@@ -80,3 +83,26 @@ def test_a_killed_nodes_sessions_and_a_drained_hosts_come_back_with_their_looks(
         asyncio.run(all_of_it())
     assert ours() == before
     assert not {path.name for path in set(Path("/tmp").iterdir()) - files if "ray" in path.name}
+
+
+def test_a_pool_of_fill_workers_goes_on_when_one_dies() -> None:
+    import ray
+
+    with ray_nodes(2) as nodes:
+        ray.init(address=nodes.address, configure_logging=False, log_to_driver=False)
+        try:
+            actors = fill_actors(2, Setup())
+            pool = fill_pool(actors, Setup())
+            assert pool is not None
+            jobs = [pool.submit(Priority.MASKED, masked(), deadline_s=120.0) for _ in range(4)]
+            assert all(job.future.result(120).shape == masked().image.shape for job in jobs)
+            assert pool.status().done == 4
+
+            ray.kill(actors[0], no_restart=False)
+            jobs = [pool.submit(Priority.MASKED, masked(), deadline_s=120.0) for _ in range(6)]
+            assert all(job.future.result(120).shape == masked().image.shape for job in jobs)
+            status = pool.status()
+            assert (status.done, status.failed) == (10, 0)
+            pool.close()
+        finally:
+            ray.shutdown()

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from stream.colour.samples import RANGE_FULL, SDR, UNREAD, Colour
 from stream.media.opening import PICTURES_RATE, is_pattern, numbers, open_clip
 from stream.media.survey import NOTHING, Survey, survey
-from stream.media.untrusted import MAX_PIXELS
+from stream.media.untrusted import BROKEN, MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError
 
 LOOK = 24  # number of frames decoded to check whether their times are plausible
@@ -135,11 +135,26 @@ def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoS
         MediaError: there is no video stream, or no decoder for it.
     """
     if found.video is not None:
-        return cast(VideoStream, container.streams[found.video])
+        return announced_stream(container, found.video, path)
     if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
         raise MediaError(f"{path}: no decoder for its video stream; convert it to H.264 first")
     kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise MediaError(f"{path}: holds no video stream, only {kinds}; choose a file with a picture")
+
+
+def announced_stream(container: InputContainer, index: int, path: Path) -> VideoStream:
+    """Return a video stream by its index.
+
+    Raises:
+        MediaError: the file shows it only after its start.
+    """
+    stream = next((one for one in container.streams.video if one.index == index), None)
+    if stream is None:
+        raise MediaError(
+            f"{path}: its picture (stream {index}) is not announced at its start; copy it into another file "
+            "first, as with ffmpeg -i FILE -c copy NEW.mkv"
+        )
+    return stream
 
 
 def video_decoder(stream: VideoStream) -> VideoCodecContext:
@@ -180,9 +195,9 @@ def probe(path: Path, deinterlace: bool = False) -> VideoInfo:
                 alpha = any(bool((frame.to_ndarray(format="rgba")[..., 3] < 255).any()) for frame in seen)
             if not found.reordered and stream.codec_context.has_b_frames:
                 times += [(frame.pts, frame.dts) for _, frame in zip(range(LOOK), frames, strict=False)]
-        except FFmpegError as exc:
+        except BROKEN as exc:
             raise MediaError(
-                f"{path}: its video cannot be decoded ({exc.strerror}); convert it to H.264 first"
+                f"{path}: its video cannot be decoded ({exc}); convert it to H.264 first"
             ) from exc
         info = _describe(path, container, stream, first, found, times, deinterlace)
         return replace(info, alpha=alpha)

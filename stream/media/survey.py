@@ -15,15 +15,17 @@ from itertools import pairwise
 from math import inf, isnan, nan
 
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition, Stream
+
+from stream.media.untrusted import BROKEN
 
 BACK_S = 0.1  # a decoding time earlier than the one before by more than this starts a clock over
 BACK_SHOWN_S = 1.0  # the same for presentation times, which B-frames put out of order
 AHEAD_S = 10.0  # in containers of `JOINED`, a decoding time later by more than this does so too
 JOINED = ("mpegts", "mpeg")  # made to be cut and joined, so their clocks may also jump ahead
 NEAR_S = 1.0  # largest distance between the neighbours of a packet with a wrong time
+SLOWEST = Fraction(1, 1001)  # frames per second: a lower rate counts as this one
 PRIMING = 3  # packets at the start that only prime an audio decoder
 
 
@@ -186,7 +188,7 @@ def _packets(container: InputContainer) -> Iterator[Packet[Stream]]:
     while True:
         try:
             yield next(packets)
-        except (StopIteration, FFmpegError):
+        except (StopIteration, *BROKEN):
             return
 
 
@@ -210,7 +212,7 @@ def _rate(shown: list[float]) -> Fraction | None:
     """Frames per second, by the median time between successive frames."""
     order = sorted(t for t in shown if not isnan(t))
     steps = sorted(b - a for a, b in pairwise(order) if b > a)
-    return Fraction(1 / steps[len(steps) // 2]).limit_denominator(1001) if steps else None
+    return max(Fraction(1 / steps[len(steps) // 2]).limit_denominator(1001), SLOWEST) if steps else None
 
 
 def _dropped(

@@ -24,6 +24,7 @@ from stream.media.matroska import acm_room, set_acm
 from stream.media.opening import open_clip
 from stream.media.probe import VideoInfo
 from stream.media.sound_track import COMPANDED, KEEPS_ALL, Converted, described
+from stream.media.untrusted import BROKEN
 
 TRIED = 12  # packets of a track that are written to test whether a container can hold it
 SEARCHED = 4000  # packets of the whole file that are read to find them
@@ -118,7 +119,7 @@ def _heads(source: av.container.InputContainer) -> dict[int, list[Packet[Stream]
                     wanted.remove(packet.stream_index)
             if not wanted or (number > SEARCHED and all(heads[index] for index in wanted)):
                 break
-    except FFmpegError:  # broken from here on
+    except BROKEN:  # from here on
         pass
     return heads
 

@@ -39,6 +39,10 @@ INDIRECT = frozenset(
 )
 
 
+# What reading a damaged file raises. IndexError is PyAV's, of a packet whose stream it does not know.
+BROKEN = (FFmpegError, IndexError)
+
+
 class MediaError(ValueError):
     """A file cannot be read, written or used as asked. The message says which file, why and what to do."""
 

@@ -11,14 +11,14 @@ from av.error import EOFError as EndOfFile
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
-from av.video.stream import VideoStream
 
 from correspondence import Image
 from stream.media.fields import Deinterlacer
 from stream.media.opening import open_clip
 from stream.media.pixels import Pixels, ToRgb
-from stream.media.probe import VideoInfo, video_decoder
+from stream.media.probe import VideoInfo, announced_stream, video_decoder
 from stream.media.survey import Clock
+from stream.media.untrusted import BROKEN
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ class VideoReader:
         self.retimed = 0
         self.resized: tuple[int, tuple[int, int]] | None = None
         self.container = open_clip(info.path)
-        stream = self.container.streams[info.stream]
-        assert isinstance(stream, VideoStream)
-        self._stream = stream
+        self._stream = stream = announced_stream(self.container, info.stream, info.path)
         self._decoder = video_decoder(stream)
         self._decoder.thread_type = "AUTO"
         self._fields = Deinterlacer(stream) if info.deinterlace else None
@@ -147,7 +145,7 @@ class VideoReader:
                 return
             except EndOfFile:
                 return
-            except FFmpegError as exc:
+            except BROKEN as exc:
                 logger.debug("%s: reading stopped: %s", self.info.path, exc)
                 self.damaged += 1
                 return

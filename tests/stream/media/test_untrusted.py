@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -9,7 +10,9 @@ import pytest
 
 from stream.cli.main import main
 from stream.media.probe import MediaError, probe
+from stream.media.survey import SLOWEST
 from stream.media.untrusted import MAX_STREAMS, open_input
+from stream.media.video import VideoReader
 from stream.offline.files import save_reference
 from stream.recording.files import read_piece
 from tests.stream.clips import Clip, make_clip
@@ -84,3 +87,33 @@ def test_more_streams_than_anybody_needs_are_not_read(tmp_path: Path) -> None:
             out.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
     with open_input(path) as container:
         assert len(container.streams) <= MAX_STREAMS
+
+
+def test_a_file_whose_packets_belong_to_no_stream_is_refused(tmp_path: Path) -> None:
+    """FFmpeg numbers a packet's stream beyond those that PyAV knows; found by the fuzzer."""
+    path = tmp_path / "clip.flv"
+    path.write_bytes(
+        b"FLV\x01\x01\x00\x00\x00\t\x00\x00\x00\x00\x00\x00\x00d\xce\xb8Q\x00\x00\tframe\t\x00\x00\x11\x00\x00x"
+        b"\x00\x00\x00\x00'\x01\x00\x00(\x00\x00\x00\x08\x01\x9ebjB\xbf\x14\xb0\x00\x00\x00\x1c\t\x00\x00\x05"
+        b"\x00\x00x\x00\x00\x00\x00\x17\x02\x00\x00\x00\x00\x00\x00\x10rate\x00@9\x00\x00\x00\x00\x00\x00\x00"
+        b"\x0cvideocodecid\x00@\x1c\x00\x00\x00\x00\x00\x00\x00\x07encoder\x02\x00\r"
+    )
+    with pytest.raises(MediaError, match="decoded"):
+        probe(path)
+
+
+def test_pictures_an_hour_apart_have_a_rate(tmp_path: Path) -> None:
+    """The rate of three pictures of a time lapse was 0, by which the reader divided."""
+    path = tmp_path / "lapse.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=1)
+        stream.width = stream.height = 64
+        for hour in range(3):
+            frame = av.VideoFrame(64, 64, "yuv420p")
+            frame.pts, frame.time_base = 3600 * hour, Fraction(1)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    info = probe(path)
+    assert info.rate == SLOWEST
+    with VideoReader(info) as reader:
+        assert [frame.time_s for frame in reader.frames()] == [0, 3600, 7200]

@@ -6,9 +6,10 @@ D is the change, E the edited picture, M the mask, t the share of replacement, W
 light gain and c confidence times strength. All is computed in 8-bit gamma space. Where the warped mask is 0,
 the terms are 0 and the frame's pixels stay.
 
-A pure change of tone needs no warp: its colour table is applied to the live pixels. An edit of the whole
-picture has pixels whose place in the reference is not known. There its colour model makes the share 1 - c
-(`Edit.stand_in`). Rigid objects are laid over all that, see `rigid`.
+A pure change of tone needs no warp: its colour table is applied to the live pixels. A look of the whole
+picture first gives the live pixels its colours (`Edit.stand_in`); D is then what these do not explain, see
+`layers.above`. So no place stays bare. An edit of most of the picture has its colours where no place is
+known, as the share 1 - c. Rigid objects are laid over all that, see `rigid`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from reference.compose.blend_weights import (
 )
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
-from reference.compose.layers import Layers, Maps, fixed_maps, make_layers, soften
+from reference.compose.layers import Layers, Maps, above, fixed_maps, make_layers, soften
 from reference.compose.live import Areas, gap_between_lips, keep_live, live_areas, openings
 from reference.compose.person import cells_box, cells_in
 from reference.compose.rigid import Placed, RigidLayer, on_face
@@ -126,9 +127,10 @@ class Compositor:
         self._landmarks = landmarks
         self._places = openings(edit, landmarks)
         objects = find_objects(edit, landmarks)
-        self._layers: Layers = make_layers(
-            edit, objects.soft, objects.rigid, gap_between_lips(self._places, landmarks)
-        )
+        self._ground = edit.stand_in if edit.tone is not None and edit.mode in ("auto", "delta") else None
+        gap = gap_between_lips(self._places, landmarks)
+        rest = edit if self._ground is None else above(self._ground, edit)
+        self._layers: Layers = make_layers(rest, objects.soft, objects.rigid, gap)
         self._rigid = None
         if objects.rigid is not None and landmarks is not None:
             self._rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
@@ -144,6 +146,8 @@ class Compositor:
         near = np.ones((3, 3), np.uint8)
         self._own_mask = cv2.resize(edit.mask, small, interpolation=cv2.INTER_AREA)
         self._small_mask = cv2.dilate(self._own_mask, near)
+        known = np.ones_like(edit.mask) if edit.known is None else edit.known
+        self._known = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
         gated = carried if self._gate is None or self._gate.free is None else carried & (self._gate.free == 0)
         marked = np.dstack([self._layers.touched, gated.astype(np.float32)])
         cells = cv2.resize(marked, small, interpolation=cv2.INTER_AREA)
@@ -245,12 +249,15 @@ class Compositor:
             cells = int(np.ceil(weights.softness.most * self._shrink.max()))
             small_work = cv2.dilate(small_work, np.ones((2 * cells + 1, 2 * cells + 1), np.uint8))
         x0, y0, x1, y1 = weights.box
-        size = (y1 - y0, x1 - x0)
-        live, out = frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
+        size, live, out = (y1 - y0, x1 - x0), frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
         places = Places(match, weights.box)
-        doubt = None if self.edit.stand_in is None else (1 - weights.trust) * np.float32(strength)
-        if doubt is not None and float(doubt.max()) < 0.02:
-            doubt = None
+        large = frame.shape[0] * frame.shape[1] > DIRECT_PX
+        doubt = toned = None
+        if self._ground is not None:
+            out[:] = cv2.addWeighted(live, 1 - strength, self._ground.apply(live, large=large), strength, 0)
+        elif self.edit.stand_in is not None and float(weights.trust.min()) < 0.98:
+            doubt = (1 - weights.trust) * np.float32(strength)
+            toned = self.edit.stand_in.apply(live, large=large)
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, places.cells) > 0
         busy: Bool = (
@@ -258,15 +265,12 @@ class Compositor:
         )
         if only is not None:
             busy = busy & cells_in(only, weights.box)
-        toned = None
-        if self.edit.stand_in is not None and doubt is not None:
-            toned = self.edit.stand_in.apply(live, large=frame.shape[0] * frame.shape[1] > DIRECT_PX)
         allowed = None
         if self._gate is not None and match.landmarks is not None:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
         for tile in tiles(busy, size):
             at = places.on(tile)
-            made = out[tile]  # still live
+            made = out[tile]  # still live, or in the look's colours
             _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
             if toned is not None and planes.doubt is not None:
                 made[:] = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
@@ -312,9 +316,7 @@ class Compositor:
         at = values[..., :2] + centres(box, (rows, columns))
         at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
         if self.edit.stand_in is not None:  # beyond the reference's border no place is known
-            trust = trust * cv2.remap(
-                np.ones_like(self._own_mask), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-            )
+            trust = trust * cv2.remap(self._known, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         in_view = mask * free
         total = float(in_view.sum())
@@ -322,7 +324,7 @@ class Compositor:
         own = cv2.remap(self._own_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         seen = LandingGrid(less_live(own, live, box) * free, values[..., 2])
         gain = np.ones((rows, columns, 3), np.float32)
-        if config.follow_light:
+        if config.follow_light and self._ground is None:
             border = cv2.BORDER_REPLICATE
             before = cv2.remap(self._small_reference, at, None, cv2.INTER_LINEAR, borderMode=border)
             now = shrink(frame[y0:y1, x0:x1], rows, columns)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Box, Float, Image
+from reference.edits.colour_model import DIRECT_PX, ColourModel
 from reference.edits.edit import Edit
 
 BIAS = 128  # level that stands for no change
@@ -115,6 +116,17 @@ def make_layers(
     touched = np.dstack([difference.any(axis=2), cover > 0]).astype(np.float32)
     made = Layers(change, gain_part, loss_part, paint, touched, _around(touched))
     return made if gap is None else _bridged(made, gap)
+
+
+def above(ground: ColourModel, edit: Edit) -> Edit:
+    """The part of a look of the whole picture that its colour model does not explain: lines, brush, grain.
+
+    It is the edit of the reference in the look's colours, to be added to a frame in the look's colours.
+    """
+    toned = ground.apply(edit.reference, large=edit.reference.shape[0] * edit.reference.shape[1] > DIRECT_PX)
+    rest = Edit(toned, edit.edited, "delta", edit.strength, part=True)
+    rest.__dict__["mask"] = np.ones(toned.shape[:2], np.float32)
+    return rest
 
 
 def _bridged(layers: Layers, gap: Image) -> Layers:

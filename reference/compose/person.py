@@ -94,9 +94,10 @@ def split_edit(edit: Edit, person: Float) -> Split | None:
     behind = float((edit.mask * (1 - full)).sum())
     if total <= 0 or behind < LEAST_BEHIND * total or float(full.mean()) < 0.01:
         return None
-    share = full[..., None]
-    kept = edit.reference + edit.delta * share
-    front = replace(edit, edited=np.clip(np.rint(kept), 0, 255).astype(np.uint8), part=edit.is_global)
+    front = replace(edit, part=edit.is_global, known=full)
+    if edit.stand_in is None:
+        kept = edit.reference + edit.delta * full[..., None]
+        front = replace(front, edited=np.clip(np.rint(kept), 0, 255).astype(np.uint8))
     side = 2 * max(1, round(CLEAR * min(full.shape))) + 1
     clear = 1 - cv2.dilate((full > 0.02).astype(np.float32), np.ones((side, side), np.uint8))
     if not clear.any():

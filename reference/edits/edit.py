@@ -38,6 +38,9 @@ class Edit:
         strength: share of the change that is applied, [0, 1].
         exact: whether the edited picture was drawn on the reference and never stored with loss, so that each
             difference is meant. False judges by the pictures.
+        known: share of each pixel of the reference about which the edit tells anything, float32 (H, W),
+            [0, 1]; None for the whole reference. The half of an edit on the person tells nothing of places
+            behind the person.
         part: whether it is one half of a larger edit that was split along the person's outline (see
             `person`); such an edit is not bound to a face.
 
@@ -52,6 +55,7 @@ class Edit:
     strength: float = 1.0
     part: bool = False
     exact: bool = False
+    known: Float | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -65,6 +69,8 @@ class Edit:
             )
         if self.mode not in MODES:
             raise EditError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        if self.known is not None and self.known.shape != before:
+            raise EditError(f"known must have the reference's size {before}, got {self.known.shape}")
         if not 0.0 <= self.strength <= 1.0:
             raise EditError(f"strength must be in [0, 1], got {self.strength}")
 

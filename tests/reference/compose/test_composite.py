@@ -144,6 +144,38 @@ def duotone(image: Image) -> Image:
     return np.rint(dark + luma * (bright - dark)).astype(np.uint8)
 
 
+def drawn(picture: Image) -> Image:
+    """Dark lines along edges on light paper, a little tinted by the picture's blue."""
+    gray = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 2).astype(np.float32)
+    lines = np.clip(np.abs(cv2.Laplacian(gray, cv2.CV_32F)) * 15 - 8, 0, 200)
+    paper = np.clip(235 - lines, 0, 255)[..., None] * np.array([1, 1, 0.95])
+    return np.clip(paper + 0.05 * picture[..., 2:], 0, 255).astype(np.uint8)
+
+
+def test_a_look_keeps_its_colours_where_the_match_is_wrong(astronaut: Image) -> None:
+    """The match is sure and wrong by 40 px: lines may lie wrongly, but paper stays paper."""
+    edit = Edit(astronaut, drawn(astronaut))
+    out = Compositor(edit, None).compose(astronaut, shift_match((512, 512), (40, 25))).image
+    known = np.s_[40:440, 10:440]
+    apart = np.abs(cv2.blur(out, (15, 15)).astype(int) - cv2.blur(drawn(astronaut), (15, 15)))[known]
+    assert np.percentile(apart, 99) < 60
+    light = out[known].astype(int)
+    assert np.percentile(light.max(axis=2) - light.min(axis=2), 99) < 40  # no colours that are not the look's
+
+
+def test_a_look_is_whole_where_the_reference_shows_what_is_behind_a_person(astronaut: Image) -> None:
+    """Half of the frame is seen on places of the reference of which this half of the edit tells nothing."""
+    known = np.zeros((512, 512), np.float32)
+    known[:, :256] = 1
+    looks = [Edit(astronaut, drawn(astronaut), known=k) for k in (None, known)]
+    match = shift_match((512, 512), (0, 0))
+    whole, half = (Compositor(edit, None).compose(astronaut, match).image for edit in looks)
+    np.testing.assert_array_equal(whole[:, :240], half[:, :240])
+    model = looks[0].stand_in
+    assert model is not None
+    np.testing.assert_array_equal(half[:, 272:], model.apply(astronaut)[:, 272:])
+
+
 @pytest.mark.parametrize(
     ("shift", "log_b"), [((0.0, 0.0), 6.0), ((150.0, 0.0), -2.0)], ids=["nothing known", "beyond the border"]
 )

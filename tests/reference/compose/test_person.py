@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Landmarks
-from reference import Edit, presets
+from reference import Edit, EditError, presets
 from reference.compose.guided import guided_mask
 from reference.compose.person import PersonDetector, may_reach_behind, outline, split_edit
 from tests.reference.helpers import paint_square
@@ -45,8 +45,7 @@ def test_a_flat_mask_stays_flat(picture: Image) -> None:
 
 
 def test_the_halves_add_up_to_the_edit(picture: Image) -> None:
-    edited = np.clip(picture * [0.5, 0.8, 1.0] + [90, 0, 20], 0, 255).astype(np.uint8)
-    edited = paint_square(edited, (10, 10, 60, 60), (200, 30, 30))
+    edited = paint_square(picture, (10, 10, 230, 160), (200, 30, 30))
     split = split_edit(Edit(picture, edited), disc(70))
     assert split is not None
     person = split.person[..., None]
@@ -56,6 +55,19 @@ def test_the_halves_add_up_to_the_edit(picture: Image) -> None:
     np.testing.assert_array_equal(split.back.edited[behind], edited[behind])
     np.testing.assert_array_equal(split.front.edited[behind], picture[behind])
     assert split.front.is_global == Edit(picture, edited).is_global
+
+
+def test_a_look_tells_nothing_of_the_person_behind_the_person(picture: Image) -> None:
+    """Its half on the person keeps the whole look; `known` says where it may be taken from."""
+    edited = np.clip(picture * [0.5, 0.8, 1.0] + [90, 0, 20], 0, 255).astype(np.uint8)
+    edited = paint_square(edited, (10, 10, 60, 60), (200, 30, 30))
+    split = split_edit(Edit(picture, edited), disc(70))
+    assert split is not None
+    assert split.front.stand_in is not None
+    np.testing.assert_array_equal(split.front.known, split.person)
+    np.testing.assert_array_equal(split.front.edited, edited)
+    with pytest.raises(EditError, match="known must have the reference's size"):
+        Edit(picture, edited, known=split.person[:4])
 
 
 def test_the_background_is_continued_behind_the_person(picture: Image) -> None:

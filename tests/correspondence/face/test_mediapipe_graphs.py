@@ -130,3 +130,28 @@ def test_no_person_has_no_pose(astronaut: Image) -> None:
     pose.close()
     assert found is not None
     assert found.shape == (33, 3)
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_landmarks_are_those_of_mediapipes_own_methods(astronaut: Image, static: bool) -> None:
+    mesh = FaceMesh(static=static, faces=1)
+    ours = mesh(astronaut)
+    other = FaceMesh(static=static, faces=1)
+    picture = other._picture(astronaut)
+    theirs = other._task.detect(picture) if static else other._task.detect_for_video(picture, 20_000_000)
+    assert [face.shape for face in ours] == [(478, 3)]
+    expected = np.array([(point.x, point.y, point.z) for point in theirs.face_landmarks[0]], np.float32)
+    np.testing.assert_array_equal(ours[0], expected)
+    mesh.close(), other.close()
+
+
+def test_no_object_is_made_of_each_point(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mediapipe.tasks.python.vision.face_landmarker import landmark_lib
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a point was turned into an object")
+
+    monkeypatch.setattr(landmark_lib.NormalizedLandmark, "from_ctypes", refuse)
+    mesh = FaceMesh(static=False, faces=1)
+    assert len(mesh(astronaut)) == 1
+    mesh.close()

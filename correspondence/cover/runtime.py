@@ -61,7 +61,9 @@ class CoverFinder:
         crops = np.zeros((1, 6, SIDE, SIDE), np.float32)
         for first, picture in ((0, frame), (3, reference)):
             if picture is not None:
-                crops[0, first : first + 3] = picture.transpose(2, 0, 1) * np.float32(1 / 127.5) - 1
+                planes = crops[0, first : first + 3]
+                np.multiply(picture.transpose(2, 0, 1), np.float32(1 / 127.5), out=planes)
+                planes -= 1
         return np.asarray(self._session.run(None, {"crops": crops})[0][0, 0], np.float32)
 
     def __call__(self, frame: Image, landmarks: Landmarks, reference: Image | None) -> Hidden | None:
@@ -74,6 +76,8 @@ class CoverFinder:
         """
         matrix = crop_matrix(landmarks.points)
         probability = self.probability(cut(frame, matrix), reference)
+        if float(probability.max()) <= SEED:
+            return None
         area = cv2.dilate(face_area(carried(landmarks.points, matrix)), _disc(AROUND))
         probability = probability * cv2.blur(area, (5, 5))
         share = _grown(probability)

@@ -159,7 +159,10 @@ class FaceMesh(_Task):
 
         # MediaPipe's Python methods make an object of each point, which takes a third of the time
         library, task = self._task._lib, self._task._handle
-        picture, found = self._picture(image), MpFaceLandmarkerResultC()  # the picture must live until the end
+        picture, found = (
+            self._picture(image),
+            MpFaceLandmarkerResultC(),
+        )  # the picture must live until the end
         if self._static:
             library.MpFaceLandmarkerDetectImage(task, picture._image_ptr, None, ctypes.byref(found))
         else:

@@ -7,7 +7,7 @@ cells of their own grids. The field leads from cells of the frame's grid to cell
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -114,10 +114,10 @@ def landmark_field(
     field, validity = np.empty((*here.shape, 2), np.float32), np.zeros(here.shape, np.float32)
     if not inside.all():
         distance = _distance(inside if here.shape == (size, size) else silhouette(on_grid, size))
-        np.copyto(validity, _faded(distance, on_grid, size)[here.cells], where=~inside)
-        field = _extension(on_grid, distance, reference, region)[here.cells]
+        fade, field = _extension(on_grid, distance, reference, region, here)
+        np.copyto(validity, fade, where=~inside)
         if here != there:
-            field = field + np.array([here.x - there.x, here.y - there.y], np.float32)
+            field += np.array([here.x - there.x, here.y - there.y], np.float32)
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))
     if w == 0 or h == 0:
         return LandmarkField(field, validity, inside)
@@ -149,17 +149,18 @@ def _affine(source: Float, target: Float, triangles: Indices, area: Float) -> Fl
 
     dx = a x + b y + c, dy = d x + e y + f. A degenerate triangle moves with its first corner.
     """
-    p0, p1, p2 = (source[triangles[:, k]] for k in range(3))
-    delta = target - source
-    d0, d1, d2 = (delta[triangles[:, k]] for k in range(3))
-    u, v = p1 - p0, p2 - p0
-    twice = 2 * area
-    inverse = np.where(np.abs(twice) > 0.05, 1 / np.where(np.abs(twice) > 0.05, twice, 1), 0)[:, None]
-    e, f = d1 - d0, d2 - d0
-    gx = (e * v[:, 1:] - f * u[:, 1:]) * inverse  # d(displacement)/dx
-    gy = (f * u[:, :1] - e * v[:, :1]) * inverse
-    c = d0 - gx * p0[:, :1] - gy * p0[:, 1:]
-    return np.stack([gx[:, 0], gy[:, 0], c[:, 0], gx[:, 1], gy[:, 1], c[:, 1]]).astype(np.float32)
+    corners, delta = triangles.T, target - source
+    (x, x1, x2), (y, y1, y2) = (source[:, axis][corners] for axis in range(2))
+    ux, uy, vx, vy = x1 - x, y1 - y, x2 - x, y2 - y
+    firm = np.abs(area) > 0.025
+    inverse = np.where(firm, 1 / np.where(firm, 2 * area, 1), 0)
+    out = np.empty((6, len(area)), np.float32)
+    for axis in range(2):
+        d, d1, d2 = delta[:, axis][corners]
+        e, f = d1 - d, d2 - d
+        gx, gy = (e * vy - f * uy) * inverse, (f * ux - e * vx) * inverse  # slopes along x and along y
+        out[3 * axis : 3 * axis + 3] = gx, gy, d - gx * x - gy * y
+    return out
 
 
 def _trust(area: Float, reference: FaceReference, kept: npt.NDArray[np.intp]) -> Float:
@@ -170,13 +171,6 @@ def _trust(area: Float, reference: FaceReference, kept: npt.NDArray[np.intp]) ->
     trust = np.where((area > 0) & (before > 0), even * reference.visible[kept], 0).astype(np.float32)
     trust[kept >= topo.topology().skin] *= HOLE_VALIDITY
     return trust
-
-
-@lru_cache(maxsize=8)
-def _coarse_grid(size: int) -> Float:
-    """Centres of the coarse cells, in fine cells: float32 (n, n, 2)."""
-    n = size // _COARSE
-    return np.asarray((pixel_grid(n, n) + 0.5) * (size / n) - 0.5, np.float32)
 
 
 def similarity(source: Float, target: Float) -> Float:
@@ -211,54 +205,83 @@ def _face_side(points: Float) -> float:
     return max(float((outline.max(axis=0) - outline.min(axis=0)).max()), 1.0)
 
 
-def _extension(points: Float, distance: Float, reference: FaceReference, region: Region) -> Float:
-    """Compute the field beyond the mesh, on the whole grid: float32 (N, N, 2)."""
-    size = reference.size
-    at = _coarse_grid(size)
-    n = len(at)
+def _extension(
+    points: Float, distance: Float, reference: FaceReference, region: Region, here: Part
+) -> tuple[Float, Float]:
+    """Compute validity and field beyond the mesh, float32 (rows, columns) and (rows, columns, 2) of `here`.
+
+    The validity falls with the distance from the mesh. All is computed on the coarse cells around `here`.
+    """
+    size, n = reference.size, len(distance)
+    part = _coarse_part(here, n)
+    cells = (np.arange(n, dtype=np.float32) + np.float32(0.5)) * (size / n) - np.float32(0.5)
+    rows, columns = part.cells
+    x, y = cells[columns], cells[rows, None]
     rigid = list(topo.RIGID)
     motion = similarity(points[rigid, :2], reference.points[rigid])
-    head = at @ motion[:, :2].T + motion[:, 2] - at
-    still = reference.region.to_grid(region.to_pixels(at, size), size) - at
+    line = np.column_stack([cells, cells])
+    still = reference.region.to_grid(region.to_pixels(line, size), size) - line
     outline, face = points[list(topo.OVAL), :2], _face_side(points)
-    fade = np.exp(-((distance / (REACH * face)) ** 2))[..., None]
+    near = distance[part.cells] / (REACH * face)
+    fade = np.exp(-near * near)
     rest = reference.points[list(topo.OVAL)] - (outline @ motion[:, :2].T + motion[:, 2])
-    head += (
-        _spread(outline / np.float32(_COARSE), rest, n, face / _COARSE)
-        * np.exp(-distance / (0.3 * face))[..., None]
-    )
-    coarse = still + fade * (head - still)
-    return np.asarray(cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+    spread = _spread(outline / np.float32(_COARSE), rest, n, face / _COARSE, part)
+    spread *= np.exp(distance[part.cells] / np.float32(-0.3 * face))[..., None]
+    coarse = np.empty((*part.shape, 3), np.float32)
+    for axis, (a, b, shift), own, stays in (
+        (0, motion[0], x, still[columns, 0]),
+        (1, motion[1], y, still[rows, 1, None]),
+    ):
+        head = a * x + b * y + (shift - own) + spread[..., axis]
+        coarse[..., axis] = stays + fade * (head - stays)
+    np.multiply(fade, np.float32(OUTSIDE_VALIDITY), out=coarse[..., 2])
+    full = (size, size) if part.shape == (n, n) else (part.columns * _COARSE, part.rows * _COARSE)
+    fine = cv2.resize(coarse, full, interpolation=cv2.INTER_LINEAR)
+    top, left = here.y - part.y * _COARSE, here.x - part.x * _COARSE
+    fine = fine[top : top + here.rows, left : left + here.columns]
+    return fine[..., 2], np.ascontiguousarray(fine[..., :2])
 
 
-def _spread(at: Float, values: Float, size: int, scale: float) -> Float:
-    """Spread values known at a few points smoothly over a grid: float32 (size, size, 2).
+def _coarse_part(here: Part, n: int) -> Part:
+    """The cells of the coarse grid of n x n that decide the fine cells of `here` when it is enlarged."""
+    x, y = max(0, here.x // _COARSE - 1), max(0, here.y // _COARSE - 1)
+    right = min(n, -(-(here.x + here.columns) // _COARSE) + 1)
+    bottom = min(n, -(-(here.y + here.rows) // _COARSE) + 1)
+    return Part(x, y, right - x, bottom - y)
 
-    The function uses normalised convolution (Knutsson and Westin 1993) with a narrow and a wide Gaussian.
+
+def _spread(at: Float, values: Float, size: int, scale: float, part: Part) -> Float:
+    """Spread values known at a few points smoothly over a part of a grid of size x size cells.
+
+    Returns float32 (rows, columns, 2). The function uses normalised convolution (Knutsson and Westin 1993)
+    with a narrow and a wide Gaussian.
     """
     known = np.zeros((size, size, 3), np.float32)
     cells = np.clip(np.rint(at - 0.5 + 0.5 / _COARSE).astype(np.int32), 0, size - 1)
     np.add.at(known, (cells[:, 1], cells[:, 0]), np.column_stack([values, np.ones(len(values))]))
     near = cv2.GaussianBlur(known, (0, 0), max(scale * 0.05, 1.0), borderType=cv2.BORDER_CONSTANT)
     far = cv2.GaussianBlur(known, (0, 0), max(scale * 0.2, 2.0), borderType=cv2.BORDER_CONSTANT)
-    total = near + 0.05 * far
-    return np.asarray(total[..., :2] / (total[..., 2:] + 1e-6), np.float32)
+    total = near[part.cells] + np.float32(0.05) * far[part.cells]
+    return np.asarray(total[..., :2] / (total[..., 2:] + np.float32(1e-6)), np.float32)
 
 
 def _draw_irises(field: Float, validity: Float, points: Float, reference: Float) -> None:
     """Write the motion of each iris inside the open eye into `field`, with validity HOLE_VALIDITY."""
     height, width = field.shape[:2]
     for iris, lids in ((topo.RIGHT_IRIS, topo.RIGHT_EYE), (topo.LEFT_IRIS, topo.LEFT_EYE)):
-        rim = points[list(iris[1:])]
         centre = points[iris[0]]
-        radius = float(np.linalg.norm(rim - centre, axis=1).mean())
-        x0, y0 = np.maximum(np.floor(centre - radius - 1).astype(int), 0)
-        x1, y1 = np.minimum(np.ceil(centre + radius + 2).astype(int), (width, height))
+        rim = points[list(iris[1:])] - centre
+        radius = float(np.hypot(rim[:, 0], rim[:, 1]).mean())
+        x0, y0 = (max(0, floor(value - radius - 1)) for value in centre.tolist())
+        x1, y1 = (
+            min(end, ceil(value + radius + 2))
+            for value, end in zip(centre.tolist(), (width, height), strict=True)
+        )
         if x1 <= x0 or y1 <= y0:
             continue
         motion = similarity(points[list(iris)], reference[list(iris)])
         at = pixel_grid(height, width)[y0:y1, x0:x1]
-        moved = at @ motion[:, :2].T + motion[:, 2] - at
+        moved = cv2.transform(at, motion) - at
         opening = np.zeros((y1 - y0, x1 - x0), np.uint8)
         corners = np.rint((points[list(lids)] - (x0, y0)) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(opening, [corners], 1, 8, _SHIFT)
@@ -266,10 +289,3 @@ def _draw_irises(field: Float, validity: Float, points: Float, reference: Float)
         where = disc & (opening > 0)
         np.copyto(field[y0:y1, x0:x1], moved, where=where[..., None])
         np.copyto(validity[y0:y1, x0:x1], np.float32(HOLE_VALIDITY), where=where)
-
-
-def _faded(distance: Float, points: Float, size: int) -> Float:
-    """Compute a validity that falls with the distance from the mesh, float32 (size, size)."""
-    near = distance / (REACH * _face_side(points))
-    fade = (OUTSIDE_VALIDITY * np.exp(-near * near)).astype(np.float32)
-    return np.asarray(cv2.resize(fade, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +14,27 @@ from correspondence.geometry.grid import Float
 Indices = npt.NDArray[np.int32]
 NOSE = 4  # the landmark at the tip of the nose, from which the whole outline is seen
 _GRACE = 0.02  # cells by which a triangle is enlarged, so that there is no gap between neighbours
+_BEHIND = -1e9  # added to the depth of triangles that face away, so that they are drawn first
+_NEXT = [1, 2, 0]  # the corner after each corner
 
 
 def triangles_within(points: Float, shape: tuple[int, int]) -> npt.NDArray[np.intp]:
     """Find the triangles whose boxes touch a grid of (rows, columns): their numbers, rising."""
-    corners = points[topo.topology().triangles, :2]
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    limit = np.array([shape[1], shape[0]], np.float32)
-    return np.flatnonzero(((high >= -_GRACE - 1) & (low <= limit + _GRACE)).all(axis=1))
+    corners = _by_corner()
+    near: npt.NDArray[np.bool_] | None = None
+    for axis, extent in ((0, shape[1]), (1, shape[0])):
+        at = points[:, axis][corners]
+        touches = np.maximum.reduce(at) >= -_GRACE - 1
+        touches &= np.minimum.reduce(at) <= np.float32(extent + _GRACE)
+        near = touches if near is None else near & touches
+    assert near is not None
+    return np.flatnonzero(near)
+
+
+@lru_cache(maxsize=1)
+def _by_corner() -> Indices:
+    """The corners of all triangles, one row a corner, int32 (3, T). Rows of numbers are fast to reduce."""
+    return np.ascontiguousarray(topo.topology().triangles.T)
 
 
 def silhouette(points: Float, size: int) -> npt.NDArray[np.bool_]:
@@ -39,9 +54,8 @@ def silhouette(points: Float, size: int) -> npt.NDArray[np.bool_]:
 
 def signed_areas(points: Float, triangles: Indices) -> Float:
     """Compute the signed area of each triangle, float32 (T,), cells squared."""
-    a, b, c = (points[triangles[:, k], :2] for k in range(3))
-    u, v = b - a, c - a
-    return np.asarray((u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]) / 2, np.float32)
+    (ax, bx, cx), (ay, by, cy) = (points[:, axis][triangles.T] for axis in range(2))
+    return np.asarray(((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) / 2, np.float32)
 
 
 def draw(points: Float, triangles: Indices, area: Float, shape: tuple[int, int]) -> npt.NDArray[np.int16]:
@@ -52,17 +66,18 @@ def draw(points: Float, triangles: Indices, area: Float, shape: tuple[int, int])
     release the interpreter's lock 900 times in a frame.
     """
     height, width = shape
-    order = np.lexsort((-points[triangles, 2].sum(axis=1), area > 0))
-    corners = points[triangles[order], :2]  # (T, 3, 2)
-    heights = corners[..., 1]
-    top = np.clip(np.ceil(np.minimum.reduce(heights.T) - _GRACE), 0, height).astype(np.int32)
-    bottom = np.clip(np.floor(np.maximum.reduce(heights.T) + _GRACE), -1, height - 1).astype(np.int32)
-    rows = np.maximum(bottom - top + 1, 0)
-    owner, y = _runs(top, rows)
-    left, right = _spans(corners, area[order], owner, y, width)
-    span, x = _runs(left, np.maximum(right - left + 1, 0))
+    away = np.where(area > 0, np.float64(0), _BEHIND)
+    corners = triangles.T
+    order = np.argsort(away - points[:, 2][corners].sum(axis=0), kind="stable")
+    corners = corners[:, order]
+    x, y = points[:, 0][corners], points[:, 1][corners]  # (3, T)
+    top = np.clip(np.ceil(np.minimum.reduce(y) - _GRACE), 0, height).astype(np.int32)
+    bottom = np.clip(np.floor(np.maximum.reduce(y) + _GRACE), -1, height - 1).astype(np.int32)
+    owner, row = _runs(top, np.maximum(bottom - top + 1, 0))
+    left, right = _spans(x, y, area[order], owner, row, width)
+    span, column = _runs(left, np.maximum(right - left + 1, 0))
     index = np.full(height * width, -1, np.int16)
-    index[y[span] * width + x] = order.astype(np.int16)[owner][span]
+    index[(row * width)[span] + column] = order.astype(np.int16)[owner][span]
     return index.reshape(shape)
 
 
@@ -73,23 +88,25 @@ def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
     return of, np.arange(len(of), dtype=np.int32) + offset[of]
 
 
-def _spans(corners: Float, area: Float, owner: Indices, y: Indices, width: int) -> tuple[Indices, Indices]:
-    """First and last column of triangle `owner` on row `y`, clipped to the grid; empty if last < first.
+def _spans(
+    x: Float, y: Float, area: Float, owner: Indices, row: Indices, width: int
+) -> tuple[Indices, Indices]:
+    """First and last column of triangle `owner` on a row, clipped to the grid; empty if last < first.
 
     Each side of a triangle bounds the columns of a row from below or from above, depending on its direction.
-    A horizontal side bounds only the rows.
+    A horizontal side bounds only the rows. `x` and `y` are those of the corners, float32 (3, T).
     """
-    start, along = corners, np.roll(corners, -1, axis=1) - corners  # (T, 3, 2)
-    turn = np.where(area < 0, np.float32(-1), np.float32(1))[:, None]
-    scale = turn / np.maximum(np.hypot(along[..., 0], along[..., 1]), np.float32(1e-6))
-    a, b = -along[..., 1] * scale, along[..., 0] * scale  # inside: a x + b y >= c
-    c = a * start[..., 0] + b * start[..., 1] - np.float32(_GRACE)
+    along_x, along_y = x[_NEXT] - x, y[_NEXT] - y
+    turn = np.where(area < 0, np.float32(-1), np.float32(1))
+    scale = turn / np.maximum(np.hypot(along_x, along_y), np.float32(1e-6))
+    a, b = -along_y * scale, along_x * scale  # inside: a x + b y >= c
+    c = a * x + b * y - np.float32(_GRACE)
     slope = np.where(np.abs(a) < 1e-6, np.float32(1), a)
     at, per_row = c / slope, b / slope
     low, high = np.where(a > 1e-6, at, -np.inf), np.where(a < -1e-6, at, np.inf)
-    left, right = np.zeros(len(y), np.float32), np.full(len(y), width - 1, np.float32)
+    left, right = np.zeros(len(row), np.float32), np.full(len(row), width - 1, np.float32)
     for k in range(3):
-        shift = per_row[owner, k] * y
-        np.maximum(left, low[owner, k] - shift, out=left)
-        np.minimum(right, high[owner, k] - shift, out=right)
+        shift = per_row[k][owner] * row
+        np.maximum(left, low[k][owner] - shift, out=left)
+        np.minimum(right, high[k][owner] - shift, out=right)
     return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)

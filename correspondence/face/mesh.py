@@ -192,6 +192,22 @@ def similarity(source: Float, target: Float) -> Float:
     return np.column_stack([turn, mean_t - turn @ mean_s]).astype(np.float32)
 
 
+def affine(source: Float, target: Float) -> npt.NDArray[np.float64]:
+    """Fit the least-squares affine map from `source` to `target`.
+
+    Args:
+        source: points, float32 (N, 2). Across a line on which all of them lie, the map is constant.
+        target: their targets, float32 (N, 2).
+
+    Returns:
+        The matrix [A | t], float64 (2, 3).
+    """
+    mean_s, mean_t = source.mean(axis=0, dtype=np.float64), target.mean(axis=0, dtype=np.float64)
+    s, t = source - mean_s, target - mean_t
+    linear = np.linalg.solve(s.T @ s + 1e-6 * np.eye(2), s.T @ t).T
+    return np.column_stack([linear, mean_t - linear @ mean_s])
+
+
 def _distance(inside: npt.NDArray[np.bool_]) -> Float:
     """Compute the distance of the coarse cells from the mesh, in cells of the fine grid: float32 (n, n)."""
     n = len(inside) // _COARSE

@@ -23,6 +23,7 @@ from correspondence.geometry.flow import Gray, appearance, dis_flow, rough_inver
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import (
     GRID,
+    Part,
     Region,
     choose_region,
     crop,
@@ -176,20 +177,27 @@ def region_of(match: Match | None) -> Region | None:
 
 
 def still_field(
-    region: Region, prepared: ClassicalReference, frame_size: tuple[int, int], size: int
+    region: Region,
+    prepared: ClassicalReference,
+    frame_size: tuple[int, int],
+    size: int,
+    part: Part | None = None,
 ) -> Float:
-    """Compute the field of a camera that did not move, float32 (size, size, 2), cells of the region's grid.
+    """Compute the field of a camera that did not move, float32 (rows, columns, 2), cells of a region's grid.
 
-    If frame and reference differ in size, they are taken to show the same scene at different scales.
+    If frame and reference differ in size, they are taken to show the same scene at different scales. `part`
+    are the cells of the grid of size x size to compute; all when None.
     """
+    part = part or Part(0, 0, size, size)
     height, width = prepared.size
     at = np.arange(size, dtype=np.float32)
     line = np.column_stack([at, at])
     ratio = np.array([width / frame_size[1], height / frame_size[0]], np.float32)
     pixels = (region.to_pixels(line, size) + np.float32(0.5)) * ratio - np.float32(0.5)
     step = prepared.region.to_grid(pixels, size) - line
-    out = np.empty((size, size, 2), np.float32)
-    out[..., 0], out[..., 1] = step[:, 0], step[:, 1, None]
+    rows, columns = part.cells
+    out = np.empty((*part.shape, 2), np.float32)
+    out[..., 0], out[..., 1] = step[columns, 0], step[rows, 1, None]
     return out
 
 

@@ -135,7 +135,7 @@ def _field(
     inner = crop_part(frame, region, here)
     gray, look = gray_of(inner), appearance(shrink(inner, here.rows // CHOICE, here.columns // CHOICE))
     guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
-    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID)[here.cells] + window.shift
+    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID, here) + window.shift
     fields = guided, scene.flow(face, region, here, landmarks), still, face.field
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from correspondence.face.mesh import LandmarkField, similarity
+from correspondence.face.mesh import LandmarkField, affine, similarity
 from correspondence.face.topology import RIGID
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Part, Region
@@ -28,6 +28,7 @@ MOST = 0.75  # largest share of the grid that a window may take; beyond it the w
 SIDE_STEP = 32  # a region's side is a multiple of this, so that windows begin at whole pixels
 RIM = 0.1  # width of the rim that fades, in sides of the face
 FACE_CELLS = 8  # cells on a side of the patch of the face
+_EIGHTHS = (np.arange(FACE_CELLS) + 0.5) / FACE_CELLS  # centres of its cells, shares of its side
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,18 +188,16 @@ def face_patch(frame: Landmarks, reference: Landmarks) -> Patch:
 
     Its log_b comes from the mean distance of the landmarks from that motion.
     """
-    source, target = (lm.points[:468, :2].astype(np.float64) for lm in (frame, reference))
-    basis = np.column_stack([source, np.ones(len(source))])
-    affine = np.linalg.lstsq(basis.T @ basis, basis.T @ target, rcond=None)[0]  # (3, 2)
-    off = float(np.abs(basis @ affine - target).mean())
+    source, target = frame.points[:468, :2], reference.points[:468, :2]
+    motion = affine(source, target)
+    off = float(np.abs(source @ motion[:, :2].T + motion[:, 2] - target).mean())
     x0, y0, x1, y1 = frame.box
     rim = int(np.ceil(RIM * max(x1 - x0, y1 - y0))) + 1
     box = (int(x0) - rim, int(y0) - rim, int(x1) + 1 + rim, int(y1) + 1 + rim)
-    at = [
-        (np.arange(FACE_CELLS) + 0.5) * ((end - start) / FACE_CELLS) + (start - 0.5)
-        for start, end in ((box[0], box[2]), (box[1], box[3]))
-    ]
-    pixels = np.stack([*np.meshgrid(*at), np.ones((FACE_CELLS, FACE_CELLS))], axis=-1)
-    shift = pixels @ affine - pixels[..., :2]
-    log_b = np.full((FACE_CELLS, FACE_CELLS), np.log(max(off, 0.5)))
-    return Patch(np.dstack([shift, log_b]).astype(np.float32), box, float(rim))
+    x, y = ((_EIGHTHS * (end - start)) + (start - 0.5) for start, end in ((box[0], box[2]), (box[1], box[3])))
+    values = np.empty((FACE_CELLS, FACE_CELLS, 3), np.float32)
+    for axis, own in ((0, x), (1, y[:, None])):
+        a, b, shift = motion[axis]
+        values[..., axis] = a * x + b * y[:, None] + (shift - own)
+    values[..., 2] = np.log(max(off, 0.5))
+    return Patch(values, box, float(rim))

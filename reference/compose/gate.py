@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from correspondence import Bool, Box, Float, Image, Landmarks
 from correspondence.face.topology import topology
+from correspondence.face.triangles import signed_areas
 from reference.face.parts import face_size
 
 CELLS = 96  # cells across the face on which the mask is carried
@@ -42,9 +43,12 @@ class FaceGate:
         self.share = 1 - int(np.count_nonzero(beyond)) / max(int(np.count_nonzero(edited)), 1)
         self._step = max(1, round(size / CELLS))
         y, x = _cells(edited & (owner >= 0), self._step)
-        self._corners = topology().triangles[owner[y, x]]  # corners of the triangle that carries each cell
-        corners = landmarks.points[self._corners, :2]
-        self._shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners)
+        triangles = topology().triangles
+        self._owner = owner[y, x]  # the triangle that carries each cell
+        corners = landmarks.points[:, :2][triangles]
+        shares = _barycentric(np.stack([x, y], axis=1).astype(np.float32), corners[self._owner])
+        self._shares = np.ascontiguousarray(shares.T)  # (3, N)
+        self._corners = np.ascontiguousarray(triangles[self._owner].T)  # corners of these triangles, (3, N)
         self._most_area = MOST_STRETCH * _area(corners) / size**2  # not above 0 for triangles turned away
         self._size = size
 
@@ -63,10 +67,8 @@ class FaceGate:
             a hard rim would be visible.
         """
         x0, y0, x1, y1 = box
-        corners = landmarks.points[self._corners, :2]  # (N, 3, 2)
-        area = _area(corners)
-        seen = (area > 0) & (area < self._most_area * face_size(landmarks) ** 2)
-        places = np.einsum("nk,nkd->nd", self._shares, corners)[seen]
+        area = 2 * signed_areas(landmarks.points, topology().triangles)
+        seen = ((area > 0) & (area < self._most_area * face_size(landmarks) ** 2))[self._owner]
         scale = face_size(landmarks) / self._size
         radius = 0.75 * self._step * scale + SLACK * face_size(landmarks) + beyond
         reach = max(1, round(radius / CANVAS_PX))
@@ -74,15 +76,23 @@ class FaceGate:
         edge = reach + gap
         columns, rows = (-(-(x1 - x0) // CANVAS_PX), -(-(y1 - y0) // CANVAS_PX))
         canvas = np.zeros((rows + 2 * edge, columns + 2 * edge), np.uint8)
-        at = np.floor((places - (x0, y0)) / CANVAS_PX).astype(np.intp) + edge
-        inside = (at >= 0).all(axis=1) & (at[:, 0] < canvas.shape[1]) & (at[:, 1] < canvas.shape[0])
-        canvas[at[inside, 1], at[inside, 0]] = 255
+        x, y = (
+            np.floor((self._carried(landmarks.points[:, axis]) - first) * np.float32(1 / CANVAS_PX)) + edge
+            for axis, first in ((0, x0), (1, y0))
+        )
+        seen &= (x >= 0) & (x < canvas.shape[1]) & (y >= 0) & (y < canvas.shape[0])
+        canvas[y[seen].astype(np.intp), x[seen].astype(np.intp)] = 255
         grown = cv2.erode(cv2.dilate(canvas, _disc(edge)), _disc(gap))[
             edge : edge + rows, edge : edge + columns
         ]
         soft = cv2.convertScaleAbs(cv2.blur(grown, (3, 3)), alpha=2)  # falls off outside the grown area
         full = cv2.resize(soft, (columns * CANVAS_PX, rows * CANVAS_PX), interpolation=cv2.INTER_LINEAR)
         return np.asarray(full[: y1 - y0, : x1 - x0], np.uint8)
+
+    def _carried(self, points: Float) -> Float:
+        """One coordinate of all cells on a frame, float32 (N,), from its landmarks', float32 (478,)."""
+        (a, b, c), (u, v, w) = self._corners, self._shares
+        return np.asarray(u * points[a] + v * points[b] + w * points[c], np.float32)
 
     def shut(self, out: Image, live: Image, at: Float, allowed: Image) -> None:
         """Restores the live pixels where paint of the face would land off the face, in place.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from correspondence import Box, Float, Landmarks
+from correspondence.face.mesh import affine
 from reference.face.parts import face_size
 
 HEAD_REACH = 0.35  # distance from the face's box within which things move with the head, face sizes
@@ -37,16 +38,15 @@ def landing_box(
     if reference is None or frame is None or (x1 - x0) * (y1 - y0) > 0.5 * rh * rw:
         return 0, 0, w, h
     source, target = reference.points[:468, :2], frame.points[:468, :2]
-    basis = np.column_stack([source, np.ones(len(source), np.float32)]).astype(np.float64)
-    affine = np.linalg.lstsq(basis.T @ basis, basis.T @ target, rcond=None)[0]  # 3 x 3: far faster
+    motion = affine(source, target)
     corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)], np.float64)
-    places = [np.column_stack([corners, np.ones(4)]) @ affine]
+    places = [corners @ motion[:, :2].T + motion[:, 2]]
     reach = 0.1 * face_size(reference)
     near = ((source >= (x0 - reach, y0 - reach)) & (source <= (x1 + reach, y1 + reach))).all(axis=1)
     margin = 0.06 * face_size(frame) + 4
     if near.any():
         places.append(target[near].astype(np.float64))
-        margin += float(np.abs(target[near] - basis[near] @ affine).max())
+        margin += float(np.abs(source[near] @ motion[:, :2].T + motion[:, 2] - target[near]).max())
     if leaves_head(box, reference):
         places.append(corners * (w / rw, h / rh))
         margin += 0.05 * min(h, w)

@@ -132,7 +132,7 @@ def add_change(out: Image, layers: Layers, maps: Maps, weight: Image | None) -> 
     """Adds the warped change times its weight to `out`, uint8 (h, w, 3), in place."""
     more, less = warp_change(layers, maps)
     if weight is not None:
-        plane = weight if weight.ndim == 3 else cv2.merge([weight, weight, weight])
+        plane = weight if weight.ndim == 3 else cv2.cvtColor(weight, cv2.COLOR_GRAY2RGB)
         more = cv2.multiply(more, plane, scale=1 / UNIT)
         less = cv2.multiply(less, plane, scale=1 / UNIT)
     cv2.subtract(cv2.add(out, more, more), less, out)
@@ -151,13 +151,23 @@ def lay_paint(
         colour = cv2.multiply(colour, lit, scale=1 / UNIT)
     if trust is not None:
         cover = cv2.multiply(cover, trust, scale=1 / UNIT)
-    share = cover.astype(np.float32) * np.float32(1 / 255)
-    cv2.blendLinear(colour, np.ascontiguousarray(out), share, 1 - share, out)
+    lay_over(out, colour, cover)
+
+
+def lay_over(out: Image, over: Image, share: npt.NDArray[np.uint8]) -> None:
+    """Mixes a picture over `out`, uint8 (h, w, 3), in place. Its share is uint8 (h, w), with 1 as 255.
+
+    Sums of saturated 8-bit differences take half the time of OpenCV's `blendLinear`.
+    """
+    plane = cv2.cvtColor(share, cv2.COLOR_GRAY2RGB)
+    more = cv2.multiply(cv2.subtract(over, out), plane, scale=1 / 255)
+    less = cv2.multiply(cv2.subtract(out, over), plane, scale=1 / 255)
+    cv2.subtract(cv2.add(out, more, more), less, out)
 
 
 def mix_toned(out: Image, live: Image, toned: Image, share: Image) -> Image:
     """Returns `out`, uint8 (h, w, 3), plus the difference `toned` - `live` times its share (h, w)."""
-    plane = cv2.merge([share, share, share])
+    plane = cv2.cvtColor(share, cv2.COLOR_GRAY2RGB)
     more = cv2.multiply(cv2.subtract(toned, live), plane, scale=1 / UNIT)
     less = cv2.multiply(cv2.subtract(live, toned), plane, scale=1 / UNIT)
     return cv2.subtract(cv2.add(out, more), less)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from correspondence import Bool, Box, Float, Image, Landmarks
 from correspondence.face.topology import topology
 from correspondence.face.triangles import signed_areas
+from reference.compose.blend import lay_over
 from reference.face.parts import face_size
 
 CELLS = 96  # cells across the face on which the mask is carried
@@ -111,8 +112,7 @@ class FaceGate:
         if self.free is not None:
             free = cv2.remap(self.free, at[part], None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
             allowed = cv2.max(allowed, free)
-        share = allowed * np.float32(1 / 255)
-        cv2.blendLinear(np.ascontiguousarray(out[part]), live[part], share, 1 - share, out[part])
+        lay_over(out[part], live[part], cv2.bitwise_not(allowed))
 
 
 def _disc(radius: int) -> Image:

@@ -10,7 +10,14 @@ from skimage import data
 
 from correspondence import Float, Landmarks, detect_landmarks
 from correspondence.face import topology as topo
-from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field, similarity
+from correspondence.face.mesh import (
+    FaceReference,
+    LandmarkField,
+    affine,
+    face_reference,
+    landmark_field,
+    similarity,
+)
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import GRID, Region, ideal_region
 
@@ -148,3 +155,12 @@ def test_the_field_costs_little(face: Landmarks, reference: FaceReference) -> No
         work_ms.append((time.thread_time() - middle) * 1e3)
     assert np.median(field_ms) < CROWDED
     assert np.median(field_ms) < 6 * np.median(work_ms)
+
+
+def test_an_affine_map_is_found_through_noise_free_points_and_on_a_line() -> None:
+    """x' = 2 x - y + 3, y' = 0.5 y - 1. Of points on one line only the motion along it is known."""
+    points = np.array([(0, 0), (10, 0), (0, 10), (7, 3)], np.float32)
+    moved_to = np.array([(3, -1), (23, -1), (-7, 4), (14, 0.5)], np.float32)
+    assert affine(points, moved_to) == pytest.approx(np.array([[2, -1, 3], [0, 0.5, -1]]), abs=1e-5)
+    line = affine(points[[0, 1, 1]], moved_to[[0, 1, 1]])
+    assert line == pytest.approx(np.array([[2, 0, 3], [0, 0, -1]]), abs=1e-5)

@@ -9,7 +9,7 @@ from correspondence.geometry.grid import pixel_grid
 from correspondence.types import Patch
 from reference import CompositeConfig, Compositor, Edit, Mode
 from reference.compose import blend_weights
-from reference.compose.blend import CELL, parts, tiles
+from reference.compose.blend import CELL, lay_over, parts, tiles
 from reference.compose.blend_weights import light_gain
 from reference.compose.layers import make_layers
 from reference.compose.sampling import Places
@@ -122,3 +122,10 @@ def test_a_wide_blur_loses_nothing_on_a_coarser_grid(rng: np.random.Generator) -
         patch.setattr(blend_weights, "COARSE_SIGMA", 1e9)
         exact = light_gain(now, before, sure, 9.0, 0.05)
     assert np.abs(np.log(fast / exact)).max() < 0.03
+
+
+def test_a_picture_is_laid_over_by_its_share_in_place() -> None:
+    out = np.array([[[10, 200, 90], [10, 200, 90], [10, 200, 90]]], np.uint8)
+    over = np.array([[[110, 100, 90], [110, 100, 90], [110, 100, 90]]], np.uint8)
+    lay_over(out, over, np.array([[0, 51, 255]], np.uint8))
+    assert out.tolist() == [[[10, 200, 90], [30, 180, 90], [110, 100, 90]]]

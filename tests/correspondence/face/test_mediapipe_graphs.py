@@ -142,7 +142,8 @@ def test_landmarks_are_those_of_mediapipes_own_methods(astronaut: Image, static:
     assert [face.shape for face in ours] == [(478, 3)]
     expected = np.array([(point.x, point.y, point.z) for point in theirs.face_landmarks[0]], np.float32)
     np.testing.assert_array_equal(ours[0], expected)
-    mesh.close(), other.close()
+    mesh.close()
+    other.close()
 
 
 def test_no_object_is_made_of_each_point(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:

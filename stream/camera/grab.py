@@ -66,7 +66,7 @@ def grab(url: str, options: Mapping[str, str]) -> InputContainer:
     child = _Child(url, options)
     try:
         return av.open(child, "r", format=FORMAT)
-    except FFmpegError as exc:
+    except (FFmpegError, OSError) as exc:
         raise OSError(child.said() or str(exc)) from exc
 
 
@@ -86,7 +86,7 @@ def main() -> None:
                     sink.mux(out.encode(frame))
     except BrokenPipeError:
         return
-    except FFmpegError as exc:
+    except (FFmpegError, OSError) as exc:
         sys.exit(exc.strerror or str(exc))
 
 

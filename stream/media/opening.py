@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
-from stream.media.untrusted import MAX_PIXELS, MediaError, open_input
+from stream.media.untrusted import BROKEN, MAX_PIXELS, MediaError, open_input
 
 PICTURES_RATE = 25  # frames per second of numbered pictures, which have no times
 NUMBER = re.compile(r"%(?:0(\d+))?d")
@@ -119,7 +119,7 @@ def _open_webp(path: Path) -> InputContainer:
             _store(picture, file)
     except MediaError:
         raise
-    except (OSError, ValueError, SyntaxError, EOFError, FFmpegError, Pillow.DecompressionBombError) as exc:
+    except (*BROKEN, ValueError, SyntaxError, EOFError, Pillow.DecompressionBombError) as exc:
         raise MediaError(f"{path}: the animated WebP is damaged ({exc}); save it again") from exc
     file.seek(0)
     return av.open(file, "r", format="matroska,webm")

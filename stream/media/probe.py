@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from av.codec import CodecContext
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -210,7 +209,7 @@ def _first_frames(container: InputContainer, stream: VideoStream) -> Iterator[av
             continue
         try:
             frames = decoder.decode(packet if packet.size else None)
-        except FFmpegError:  # a later frame may decode; the reading pass counts and reports damage
+        except BROKEN:  # a later frame may decode; the reading pass counts and reports damage
             continue
         yield from frames
 

@@ -13,10 +13,11 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import BlockingIOError as NotYet
 from av.error import EOFError as EndOfFile
-from av.error import FFmpegError
 from av.filter import Graph
 from av.packet import Packet
 from av.stream import Disposition, Stream
+
+from stream.media.untrusted import BROKEN
 
 KEEPS_ALL = ("flac", "alac")
 COMPANDED = ("pcm_mulaw", "pcm_alaw", "pcm_vidc")  # PCM by name, but no more than 14 bits by content
@@ -53,7 +54,7 @@ class Converted:
         """Convert a packet. Returns the packets to write. Damaged input packets are left out."""
         try:
             frames = self._decoder.decode(cast(Any, packet))
-        except FFmpegError:
+        except BROKEN:
             return []
         return self._encoded(frames)
 
@@ -61,7 +62,7 @@ class Converted:
         """Return the packets that decoder, filter and encoder held back."""
         try:
             frames = self._decoder.decode(None)
-        except FFmpegError:
+        except BROKEN:
             frames = []
         packets = list(self._encoded(frames))
         if self._graph is not None:

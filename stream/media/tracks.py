@@ -16,7 +16,6 @@ from typing import Protocol, cast
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
@@ -156,7 +155,7 @@ def _holds(container: str, stream: Stream, head: list[Packet[Stream]]) -> bool:
             for packet in head:
                 if packet.dts is not None:
                     out.mux(_retargeted(packet, copy))
-    except (FFmpegError, ValueError):
+    except (*BROKEN, ValueError):
         return False
     return True
 
@@ -192,7 +191,7 @@ def _wave_format(stream: Stream) -> bytes | None:
         with av.open(file, "w", format="wav") as out:
             out.add_stream_from_template(stream)
             out.start_encoding()
-    except (FFmpegError, ValueError):
+    except (*BROKEN, ValueError):
         return None
     data = file.getvalue()
     at = data.find(b"fmt ")
@@ -222,7 +221,7 @@ def _target(container: str, stream: Stream, heads: dict[int, list[Packet[Stream]
             packets += track.end()
             for packet in packets:
                 out.mux(packet)
-    except (FFmpegError, ValueError):
+    except (*BROKEN, ValueError):
         return None
     finally:
         stream.codec_context.flush_buffers()

@@ -39,8 +39,9 @@ INDIRECT = frozenset(
 )
 
 
-# What reading a damaged file raises. IndexError is PyAV's, of a packet whose stream it does not know.
-BROKEN = (FFmpegError, IndexError)
+# What reading and decoding a damaged file raises. PyAV has no class of its own for some kinds of errors, and
+# raises IndexError at a packet whose stream it does not know.
+BROKEN = (FFmpegError, OSError, IndexError)
 
 
 class MediaError(ValueError):

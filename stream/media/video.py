@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import av
 from av.error import EOFError as EndOfFile
-from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 
@@ -159,7 +158,7 @@ class VideoReader:
             frames = self._decoder.decode(None if end else packet)
         except EndOfFile:
             frames = []
-        except FFmpegError as exc:
+        except BROKEN as exc:
             logger.debug("%s: packet skipped: %s", self.info.path, exc)
             self.damaged += 1
             frames = []

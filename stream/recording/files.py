@@ -15,7 +15,7 @@ from av.video.frame import PictureType
 from correspondence import Image
 from stream.colour.frames import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
-from stream.media.untrusted import open_input
+from stream.media.untrusted import BROKEN, open_input
 from stream.processes import replace_file
 from stream.recording.folder import begin
 
@@ -113,7 +113,7 @@ def read_piece(path: Path, most_bytes: int = MAX_PIECE_BYTES) -> list[tuple[floa
                         f"{path}: its pictures take more than {most_bytes / 2**30:.3g} GiB; a piece is two "
                         "seconds long"
                     )
-    except (FFmpegError, OSError, IndexError) as exc:
+    except BROKEN as exc:
         raise MediaError(f"{path}: cannot be read ({getattr(exc, 'strerror', None) or exc})") from exc
     return read
 
@@ -128,7 +128,7 @@ def size_of(path: Path) -> tuple[int, int]:
         with open_input(path, "mpegts") as container:
             stream = container.streams.video[0]
             return stream.height, stream.width
-    except (FFmpegError, OSError, IndexError) as exc:
+    except BROKEN as exc:
         raise MediaError(f"{path}: cannot be read ({exc})") from exc
 
 
@@ -141,7 +141,7 @@ def count_frames(path: Path) -> int:
     try:
         with open_input(path, "mpegts") as container:
             return sum(1 for packet in container.demux(video=0) if packet.size)
-    except (FFmpegError, OSError, IndexError) as exc:
+    except BROKEN as exc:
         raise MediaError(f"{path}: cannot be read ({exc})") from exc
 
 
@@ -180,6 +180,6 @@ def join(pieces: Sequence[Path], output: Path) -> None:
                         packet.stream = video
                         out.mux(packet)
         replace_file(temporary, output)
-    except (FFmpegError, OSError, ValueError, IndexError) as exc:
+    except (*BROKEN, ValueError) as exc:
         temporary.unlink(missing_ok=True)
         raise MediaError(f"{output}: cannot be joined ({exc})") from exc

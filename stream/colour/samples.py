@@ -21,7 +21,7 @@ UNREAD = {  # not plain matrices, or dependent on more than the sample; not supp
 }
 HD_LINES = 720  # untagged video is read as BT.709 from this many lines up, else as BT.601
 
-_LUMA = {  # Kr, Kb
+LUMA = {  # Kr, Kb
     MATRIX_709: (0.2126, 0.0722),
     4: (0.30, 0.11),
     5: (0.299, 0.114),
@@ -30,6 +30,9 @@ _LUMA = {  # Kr, Kb
     9: (0.2627, 0.0593),
     10: (0.2627, 0.0593),
 }
+MATRICES = frozenset({MATRIX_RGB, MATRIX_YCGCO, *LUMA, *UNREAD})  # others are reserved
+PRIMARIES = frozenset({*range(1, 13), 22}) - {UNSPECIFIED, 3}  # ITU-T H.273, table 2
+TRANSFERS = frozenset(range(1, 19)) - {UNSPECIFIED, 3}  # ITU-T H.273, table 3
 _YCGCO = [[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0.0, -0.5]]  # ITU-T H.273, equations 50 to 52
 
 
@@ -67,7 +70,7 @@ class Colour:
         return np.c_[forward, offset], np.c_[inverse, -inverse @ offset]
 
     def _rows(self, lines: int) -> list[list[float]]:
-        kr, kb = _LUMA.get(self._assumed(lines), _LUMA[MATRIX_601])
+        kr, kb = LUMA.get(self._assumed(lines), LUMA[MATRIX_601])
         kg = 1 - kr - kb
         return [
             [kr, kg, kb],

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from correspondence import Image
-from stream.colour.samples import MATRIX_709, MATRIX_RGB, MATRIX_YCGCO, RANGE_FULL, Colour
+from stream.colour.samples import LUMA, MATRIX_709, RANGE_FULL, Colour
 from stream.colour.tone import Tone
 from stream.media.probe import VideoInfo
 
@@ -180,8 +180,7 @@ class FromRgb:
 
 def scaler_colour(colour: Colour) -> tuple[int, int]:
     """Matrix and range to give the scaler for source and target, so that it changes neither."""
-    matrix = MATRIX_709 if colour.matrix in (MATRIX_RGB, MATRIX_YCGCO) else colour.matrix
-    return matrix, colour.range or 1
+    return colour.matrix if colour.matrix in LUMA else MATRIX_709, colour.range or 1
 
 
 def _depth(bits: int, alpha: bool) -> int:

@@ -19,7 +19,16 @@ from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
-from stream.colour.samples import RANGE_FULL, SDR, UNREAD, Colour
+from stream.colour.samples import (
+    MATRICES,
+    PRIMARIES,
+    RANGE_FULL,
+    SDR,
+    TRANSFERS,
+    UNREAD,
+    UNSPECIFIED,
+    Colour,
+)
 from stream.media.opening import PICTURES_RATE, is_pattern, numbers, open_clip
 from stream.media.survey import NOTHING, Survey, survey
 from stream.media.untrusted import BROKEN, MAX_PIXELS
@@ -288,10 +297,10 @@ def _announced(container: InputContainer, stream: VideoStream, found: Survey, ra
 def _colour(frame: av.VideoFrame, path: Path) -> Colour:
     full = frame.format.name.startswith("yuvj")
     colour = Colour(
-        matrix=int(frame.colorspace),
+        matrix=_tag(int(frame.colorspace), MATRICES),
         range=RANGE_FULL if full else int(frame.color_range),
-        primaries=int(frame.color_primaries),
-        transfer=int(frame.color_trc),
+        primaries=_tag(int(frame.color_primaries), PRIMARIES),
+        transfer=_tag(int(frame.color_trc), TRANSFERS),
     )
     if colour.matrix in UNREAD and not frame.format.is_rgb:
         raise MediaError(
@@ -299,6 +308,11 @@ def _colour(frame: av.VideoFrame, path: Path) -> Colour:
             "convert it to BT.709 first"
         )
     return colour
+
+
+def _tag(code: int, known: frozenset[int]) -> int:
+    """A colour tag; a reserved one says nothing."""
+    return code if code in known else UNSPECIFIED
 
 
 def _notes(

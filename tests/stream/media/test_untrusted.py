@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.container import InputContainer
 
 from stream.cli.main import main
+from stream.colour.samples import UNSPECIFIED
 from stream.media import probe as probing
 from stream.media.probe import MediaError, probe
 from stream.media.survey import SLOWEST
@@ -151,3 +153,25 @@ def test_an_error_without_a_class_of_pyav_is_one_of_the_file(
     monkeypatch.setattr(probing, "open_clip", lambda path: Broken(open_input(path)))
     with pytest.raises(MediaError, match="cannot be decoded"):
         probe(secret)
+
+
+def test_reserved_colour_tags_say_nothing(tmp_path: Path) -> None:
+    """FFmpeg's scaler converts no frame whose matrix is a reserved code; found by the fuzzer."""
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg2video", rate=25)
+        stream.width = stream.height = 64
+        context = stream.codec_context
+        context.color_primaries = context.color_trc = context.colorspace = 1
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 90, np.uint8), format="rgb24")
+        packets = [*stream.encode(frame.reformat(format="yuv420p")), *stream.encode(None)]
+        for packet in packets:
+            out.mux(packet)
+    data = path.read_bytes()
+    tags = data.index(b"\x00\x00\x01\xb5\x2b\x01\x01\x01")  # sequence display extension: three codes
+    path.write_bytes(data[: tags + 5] + b"\x31\x8f\xff" + data[tags + 8 :])
+    info = probe(path)
+    assert (info.colour.primaries, info.colour.transfer, info.colour.matrix) == (UNSPECIFIED,) * 3
+    with VideoReader(info) as reader:
+        (shown,) = reader.frames()
+    assert np.abs(shown.image.astype(int) - 90).max() <= 3

@@ -48,8 +48,13 @@ class Section:
 
 
 def split(text: str) -> tuple[str, list[Section]]:
-    """Split an offer into its head and its sections."""
-    head, *sections = re.split(r"(?m)^(?=m=)", text.lstrip())
+    """Split an offer into its head and its sections. Lines end where aiortc's parser ends them."""
+    parts: list[list[str]] = [[]]
+    for line in text.lstrip().splitlines():
+        if line.startswith("m="):
+            parts.append([])
+        parts[-1].append(line)
+    head, *sections = ["".join(f"{line}\r\n" for line in part) for part in parts]
     return head, [Section.of(section) for section in sections]
 
 

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from aiortc.sdp import SessionDescription
 
 from correspondence import Image
 from stream.errors import OfferError
@@ -204,3 +205,12 @@ async def test_ffmpeg_publishes_other_profiles(profile: str) -> None:
             )
             assert process.returncode is None, (await process.communicate())[1].decode()
             assert (state["source"]["width"], state["source"]["height"]) == (640, 480)
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x1c", "\x85", "\u2028"])
+def test_a_section_behind_any_end_of_a_line_is_one(end: str) -> None:
+    """aiortc ends lines at all of these; found by the fuzzer, as a section that one side only had seen."""
+    text = offer(video("0", VP8), f"a=ssrc:1 cname:x{end}" + video("1", VP8))
+    found = parse_offer(text, "publish")
+    assert len(found.sections) == len(SessionDescription.parse(text).media) == 2
+    assert found.taken == (0,)

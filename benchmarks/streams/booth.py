@@ -163,17 +163,17 @@ def main(url: str, preset: str, matcher: str, keyframes: str) -> None:
 
     from stream.camera.fitting import LookConfig
     from stream.camera.run import CameraConfig, run_camera
-    from stream.looks.choice import parse_preset
+    from stream.looks.choice import layers_of, parse_preset
 
     pyvirtualcam.register_backend(NAME, _Backend)
-    look = LookConfig(presets=() if preset == "none" else (parse_preset(preset),))
+    look = LookConfig(drawn=() if preset == "none" else layers_of([parse_preset(preset)]))
     config = CameraConfig(
         source=url, look=look, backend=NAME, matcher=matcher, keyframes=keyframes == "True", fps=live.FPS
     )
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
-        if line.startswith("reference taken") or (not look.presets and line.startswith("Virtual camera")):
+        if line.startswith("reference taken") or (not look.drawn and line.startswith("Virtual camera")):
             print("worn", flush=True)
 
     run_camera(config, lambda: False, say)

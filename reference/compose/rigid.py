@@ -17,7 +17,7 @@ import numpy.typing as npt
 from correspondence import Box, Float, Image, Landmarks
 from reference.compose.blend import UNIT
 from reference.compose.layers import Softness, fixed_maps, soft_paint, warp
-from reference.compose.surface import surface_of
+from reference.compose.surface import Surface, surface_of
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.face.view import RIGID
@@ -55,9 +55,12 @@ class RigidLayer:
         edited: the edited picture, uint8 (H, W, 3).
         alpha: cover of the objects, float32 (H, W) in [0, 1], above 0 somewhere.
         landmarks: landmarks of the reference.
+        surface: the surface on which they lie; None to derive it from the face.
     """
 
-    def __init__(self, edited: Image, alpha: Float, landmarks: Landmarks) -> None:
+    def __init__(
+        self, edited: Image, alpha: Float, landmarks: Landmarks, surface: Surface | None = None
+    ) -> None:
         cover = np.rint(alpha * 255).astype(np.uint8)
         x, y, w, h = cv2.boundingRect(cover)
         self.box: Box = (x, y, x + w, y + h)
@@ -73,7 +76,7 @@ class RigidLayer:
         apart = far[at[:, 1], at[:, 0]] / (REACH * size)
         self._weights = np.exp(-(apart**2)) + FAR
         self._anchors = np.column_stack([(points - self._middle) / size, np.ones(len(points))])
-        self._surface = surface_of(alpha, self.box, landmarks)
+        self._surface = surface or surface_of(alpha, self.box, landmarks)
 
     def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
         """Finds the object's place in a frame; None if it is out of the frame or turned away.

@@ -29,6 +29,7 @@ BRIDGE = (168, 6)  # bridge of the nose
 EYE_CORNERS = (33, 263)  # outer corners: the plane of glasses is parallel to the line through them
 ABOVE, BELOW = (105, 334), (117, 346)  # brows and cheekbones: the plane leans like the line between them
 TEMPLES = (127, 356)  # where the arms of glasses end in a picture
+FOREHEAD, CHIN = 10, 152  # ends of the line along which a flat object leans as the head does
 LENS_SHARE = 0.35  # columns of at least this share of the largest height are lenses, the others arms
 STEEP = 2.0  # depth of an arm per distance across, if no temple lies beyond the hinge
 
@@ -76,6 +77,33 @@ def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
         box: around the object, (x0, y0, x1, y1), pixels.
         landmarks: landmarks of the reference.
     """
+    around, at, shape = _grid(box, landmarks)
+    depth = _plane(at, alpha, landmarks) if frames_eyes(alpha, landmarks) else _contact(at, landmarks)
+    depth -= landmarks.points[list(RIGID), 2].mean() / face_size(landmarks)
+    return Surface(depth.reshape(shape).astype(np.float32), around)
+
+
+def flat_surface(box: Box, landmarks: Landmarks, through: float) -> Surface:
+    """A plane that faces as the head does.
+
+    Args:
+        box: around the object, (x0, y0, x1, y1), pixels.
+        landmarks: landmarks of the reference.
+        through: depth of the plane at the middle of the box, pixels as in `Landmarks`.
+    """
+    size = face_size(landmarks)
+    around, at, shape = _grid(box, landmarks)
+    points = np.asarray(landmarks.points, np.float64)
+    right, left = points[list(EYE_CORNERS)]
+    top, low = points[FOREHEAD], points[CHIN]
+    slope = np.linalg.solve([(left - right)[:2], (low - top)[:2]], [(left - right)[2], (low - top)[2]])
+    middle = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+    depth = (through + (at - middle) @ slope - points[list(RIGID), 2].mean()) / size
+    return Surface(depth.reshape(shape).astype(np.float32), around)
+
+
+def _grid(box: Box, landmarks: Landmarks) -> tuple[Box, _Doubles, tuple[int, int]]:
+    """The cells on which depth is kept: the box that they cover, their places (N, 2), rows and columns."""
     size = face_size(landmarks)
     reach = round(0.2 * size)
     around = (box[0] - reach, box[1] - reach, box[2] + reach, box[3] + reach)
@@ -83,10 +111,7 @@ def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
     columns, rows = (max(2, round((around[i + 2] - around[i]) / step)) for i in (0, 1))
     x = around[0] + (np.arange(columns) + 0.5) * (around[2] - around[0]) / columns - 0.5
     y = around[1] + (np.arange(rows) + 0.5) * (around[3] - around[1]) / rows - 0.5
-    at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    depth = _plane(at, alpha, landmarks) if frames_eyes(alpha, landmarks) else _contact(at, landmarks)
-    depth -= landmarks.points[list(RIGID), 2].mean() / size
-    return Surface(depth.reshape(rows, columns).astype(np.float32), around)
+    return around, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2), (rows, columns)
 
 
 def _plane(places: _Doubles, alpha: Float, landmarks: Landmarks) -> _Doubles:

@@ -14,6 +14,7 @@ from correspondence import Bool, Box, Float, Image, check_image
 from reference.edits.colour_model import ColourModel, fit_colour_model
 from reference.edits.mask import change_mask, colour_table, opacity, visibly_changed
 from reference.errors import EditError
+from reference.face.sticker import HeadSticker, laid_over
 
 Mode = Literal["auto", "delta", "replace", "layer"]
 
@@ -43,6 +44,9 @@ class Edit:
             behind the person.
         part: whether it is one half of a larger edit that was split along the person's outline (see
             `person`); such an edit is not bound to a face.
+        skin: cover of what lies on the skin whatever it looks like, float32 (H, W) in [0, 1]; None for none.
+        stickers: stickers that the head carries as one piece, lowest first. They lie over the edited picture
+            and are not part of it.
 
     Raises:
         EditError: sizes that differ, a dtype or shape that is no RGB picture, an unknown mode, a strength
@@ -56,6 +60,8 @@ class Edit:
     part: bool = False
     exact: bool = False
     known: Float | None = None
+    skin: Float | None = None
+    stickers: tuple[HeadSticker, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -107,7 +113,15 @@ class Edit:
     @property
     def is_empty(self) -> bool:
         """Whether nothing changed."""
-        return self.box is None
+        return self.box is None and not self.stickers
+
+    @cached_property
+    def shown(self) -> Image:
+        """The edited picture with the stickers, uint8 (H, W, 3)."""
+        image = self.edited
+        for each in self.stickers:
+            image = laid_over(image, each.sticker.drawn(each.landmarks), each.strength)
+        return image
 
     @cached_property
     def coverage(self) -> float:

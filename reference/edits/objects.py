@@ -58,7 +58,8 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
     """Finds the objects of an edit.
 
     In mode "auto" objects are recognised by how they look. In mode "layer" the whole edit is one rigid
-    object. There are none in other modes, without a face, or for a global edit in mode "auto".
+    object. There are none in other modes, without a face, or for a global edit in mode "auto". What is known
+    to lie on the skin is a soft object, see `Edit.skin`.
 
     Args:
         edit: the edit.
@@ -77,6 +78,8 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
     cut = np.s_[y0:y1, x0:x1]
     before, after = (np.ascontiguousarray(image[cut]) for image in (edit.reference, edit.edited))
     core = (edit.mask[cut] > 0.5) & (cv2.absdiff(before, after).max(axis=2) > LEAST_CHANGE)
+    if edit.skin is not None:
+        core &= edit.skin[cut] == 0
     cover = hiding(before, after, core, face_size(landmarks))
     kinds = _kinds(core, cover, landmarks, (x0, y0))
     found: list[Float | None] = []
@@ -87,7 +90,10 @@ def find_objects(edit: Edit, landmarks: Landmarks | None) -> Objects:
         alpha = np.zeros_like(edit.mask)
         alpha[cut] = _alpha(cover, kinds == kind, edit.mask[cut])
         found.append(alpha)
-    return Objects(*found)
+    rigid, soft = found
+    if edit.skin is not None:
+        soft = edit.skin if soft is None else np.maximum(soft, edit.skin)
+    return Objects(rigid, soft)
 
 
 def frames_eyes(alpha: Float, landmarks: Landmarks) -> bool:

@@ -46,7 +46,7 @@ def edited_face(edit: Edit, largest: Landmarks | None) -> Landmarks | None:
         The landmarks of that face. It is the largest one unless another face holds more of the edit, and more
         than `ON_FACE` of it.
     """
-    if largest is None or edit.is_empty or edit.is_global or _share(edit, largest) >= ON_FACE:
+    if largest is None or edit.box is None or edit.is_global or _share(edit, largest) >= ON_FACE:
         return largest
     best = max(detect_faces(edit.reference), key=lambda face: _share(edit, face), default=largest)
     return best if _share(edit, best) > max(ON_FACE, _share(edit, largest)) else largest
@@ -70,6 +70,8 @@ def divide(edit: Edit, face: Landmarks) -> Division:
         edit: the edit, bound to a face and not empty.
         face: landmarks of the face that it belongs to, see `edited_face`.
     """
+    if edit.box is None:  # stickers alone
+        return Division(None, ((None, face),))
     faces = [face, *(other for other in detect_faces(edit.reference) if not _same(other, face))]
     total = float(edit.mask.sum())
     zones = _zones(faces, edit.mask.shape)
@@ -79,7 +81,10 @@ def divide(edit: Edit, face: Landmarks) -> Division:
     first = _weighted(edit, rest) if len(worn) > 1 else None
     off_head = float((edit.mask * rest).sum()) / total - shares[0]
     main = None if off_head < REST else _weighted(edit, zones[0])
-    return Division(first, ((main, face), *((_weighted(edit, zones[i]), faces[i]) for i in worn[1:])))
+    bare = replace(edit, stickers=())  # these lie on the first face
+    bare.__dict__.update({name: edit.__dict__[name] for name in ("mask", "visible") if name in edit.__dict__})
+    others = ((_weighted(bare, zones[i]), faces[i]) for i in worn[1:])
+    return Division(first, ((main, face), *others))
 
 
 def _same(a: Landmarks, b: Landmarks) -> bool:

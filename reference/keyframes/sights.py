@@ -10,20 +10,22 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from correspondence import Float, Image, Landmarks, Match, Matcher
+from correspondence import Box, Float, Image, Landmarks, Match, Matcher
 from correspondence.certainty.uncertainty import confidence_of
 from correspondence.face.mesh import face_reference, landmark_field
 from correspondence.face.topology import OVAL
 from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import ideal_region
-from reference.compose.blend_weights import centres, less_live
-from reference.compose.composite import CompositeConfig, Compositor
+from reference.compose.blend_weights import centres, less_live, union
+from reference.compose.composite import CompositeConfig, Composition, Compositor
 from reference.compose.live import live_areas, openings
 from reference.compose.sampling import coarse_values, places, read_grid, seen_share
 from reference.edits.edit import Edit, Mode
 from reference.face.parts import face_size
+from reference.face.sticker import HeadSticker
 from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.policy import coverage
+from reference.stickers.carried import CarriedStickers
 
 RIM = 0.05  # an edit this near to the mesh in the keyframe counts as on it, face sizes
 HIDDEN = 0.5  # validity of the mesh below which the keyframe increasingly hides a place
@@ -41,11 +43,13 @@ class EditStyle:
     Attributes:
         mode, strength: mode and strength of the `Edit`s, see there.
         composite: settings of their composition on a frame.
+        stickers: the stickers that made keyframes wear: those of the user's first keyframe.
     """
 
     mode: Mode
     strength: float
     composite: CompositeConfig
+    stickers: tuple[HeadSticker, ...] = ()
 
     _kept: OrderedDict[Keyframe, ReadyKeyframe] = field(default_factory=OrderedDict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
@@ -69,17 +73,47 @@ class EditStyle:
         if keyframe.edit is not None:
             edit = keyframe.edit.with_mode(self.mode)
         else:
-            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength)
-        return ReadyKeyframe(keyframe, edit, Compositor(edit, keyframe.prepared.landmarks, self.composite))
+            edit = Edit(keyframe.image, keyframe.edited, self.mode, self.strength, stickers=self.stickers)
+        carried = CarriedStickers(edit.stickers, self.composite) if edit.stickers else None
+        compositor = Compositor(edit, keyframe.prepared.landmarks, self.composite)
+        return ReadyKeyframe(keyframe, edit, compositor, carried)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadyKeyframe:
-    """A keyframe with its edit and the compositor of that edit, ready to serve frames."""
+    """A keyframe with its edit, ready to serve frames.
+
+    Attributes:
+        keyframe, edit: the keyframe and its edit.
+        compositor: the compositor of the edit.
+        stickers: what the head carries; None for nothing.
+    """
 
     keyframe: Keyframe
     edit: Edit
     compositor: Compositor
+    stickers: CarriedStickers | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the edit and its stickers land on a part of the frame that the landmarks of a face tell."""
+        if self.edit.box is None:
+            return self.stickers is not None
+        return self.compositor.is_local
+
+    def landing(self, landmarks: Landmarks, size: tuple[int, int]) -> Box | None:
+        """Finds the box of a frame, (x0, y0, x1, y1), where the edit and its stickers can land, else None."""
+        box = self.compositor.landing(landmarks, size)
+        return box if self.stickers is None else union(box, self.stickers.landing(landmarks, size))
+
+    def with_stickers(
+        self, frame: Image, match: Match, composition: Composition, strength: float
+    ) -> Composition:
+        """Lays the stickers over a composed frame, see `CarriedStickers.lay`; strength as for the edit."""
+        if self.stickers is None:
+            return composition
+        alone = self.edit.box is None
+        return self.stickers.lay(frame, match, composition, strength * self.edit.strength, alone=alone)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

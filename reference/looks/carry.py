@@ -1,4 +1,4 @@
-"""Carries a look to another person: presets are drawn anew, what lies on the face is laid on theirs.
+"""Carries a look to another person: presets and stickers are drawn anew, what lies on the face is laid on.
 
 Paint and pictures are placed by FaceMesh's own coordinates, which are the same points of every face, and
 blended with the other face's colour and light as an edit is on a frame. Hair, clothes and backdrop have no
@@ -19,7 +19,8 @@ from reference.errors import EditError
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.sights import EditStyle
-from reference.looks.layers import Layer, PictureLayer, PresetLayer, is_exact
+from reference.looks.drawn import is_exact
+from reference.looks.layers import Layer, PictureLayer, PresetLayer, StickerLayer
 from reference.looks.look import Look
 from reference.propagate.fitted import fitted
 
@@ -60,7 +61,7 @@ def carry(
         raise EditError("no face was found in the picture that is to wear the look; take another one")
     layers, left = list[Layer](), list[str]()
     for layer in look.layers:
-        if isinstance(layer, PresetLayer):
+        if isinstance(layer, PresetLayer | StickerLayer):
             layers.append(layer)
             continue
         if not isinstance(own, Landmarks):

@@ -1,8 +1,10 @@
 """Look files: a look with its still, layers and settings in one `.livery` file, to be kept and shared.
 
-The file is a zip archive: `manifest.json` (format `livery-look`, version 1), `thumbnail.jpg`, and pictures as
-`pictures/N.png`. Reading trusts nothing in it: names, number, sizes and ratios of its entries are checked
-before anything is unpacked, nothing is written to disk, and pictures are measured before they are decoded.
+The file is a zip archive: `manifest.json` (format `livery-look`), `thumbnail.jpg`, and pictures as
+`pictures/N.png`. Version 2 has layers that are stickers; a file without any is written as version 1, which
+earlier releases read. Reading trusts nothing in it: names, number, sizes and ratios of its entries are
+checked before anything is unpacked, nothing is written to disk, and pictures are measured before they are
+decoded.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from PIL import Image as Pillow
 from correspondence import Image
 from reference.edits.edit import MODES
 from reference.errors import EditError
-from reference.looks.layers import MOST_LAYERS, Layer
+from reference.looks.layers import MOST_LAYERS, Layer, StickerLayer
 from reference.looks.look import Look
 from reference.looks.manifest import from_entry, of, to_entry
 from reference.looks.reading import decode_png, encode_png
 
-FORMAT, VERSION = "livery-look", 1
+FORMAT, VERSION = "livery-look", 2
 SUFFIX = ".livery"
 MANIFEST, THUMBNAIL = "manifest.json", "thumbnail.jpg"
 MOST_STILLS = 8
@@ -72,9 +74,10 @@ def look_file(looks: Sequence[Look]) -> bytes:
         {"picture": put(look.still), "layers": [to_entry(each, lambda _, p: put(p)) for each in look.layers]}
         for look in looks
     ]
+    stuck = any(isinstance(layer, StickerLayer) for look in looks for layer in look.layers)
     manifest = {
-        "format": FORMAT, "version": VERSION, "name": first.name[:MOST_NAME], "mode": first.mode,
-        "strength": first.strength, "stills": stills,
+        "format": FORMAT, "version": VERSION if stuck else 1, "name": first.name[:MOST_NAME],
+        "mode": first.mode, "strength": first.strength, "stills": stills,
     }  # fmt: skip
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
@@ -137,9 +140,9 @@ class _Archive:
         if manifest.get("format") != FORMAT:
             raise EditError(f"this is no look file: its format is not {FORMAT}")
         version = of(int, manifest.get("version"), "version")
-        if version != VERSION:
+        if not 1 <= version <= VERSION:
             raise EditError(
-                f"the look file has version {version}; this Livery reads version {VERSION}: update it"
+                f"the look file has version {version}; this Livery reads versions 1 to {VERSION}: update it"
             )
         name = of(str, manifest.get("name"), "name").strip()
         if not 0 < len(name) <= MOST_NAME or not name.isprintable():
@@ -208,8 +211,10 @@ class _Archive:
         size = (still.shape[0], still.shape[1])
         made = []
         for each in layers:
-            channels = 4 if isinstance(each, dict) and each.get("kind") == "paint" else 3
-            made.append(from_entry(each, partial(self._picture, channels=channels, size=size)))
+            kind = each.get("kind") if isinstance(each, dict) else None
+            channels = 4 if kind in ("paint", "sticker") else 3
+            fits = None if kind == "sticker" else size
+            made.append(from_entry(each, partial(self._picture, channels=channels, size=fits)))
         return still, tuple(made)
 
 

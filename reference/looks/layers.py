@@ -1,12 +1,12 @@
-"""The layers of a look: presets, paint, pictures and words. A layer keeps what the user made, unchanged.
+"""The layers of a look: presets, paint, pictures, words, stickers. They keep what the user made, unchanged.
 
 Layers are drawn on a still from the bottom to the top. A preset is kept as its name, colour and strength and
-is drawn anew each time. Paint is a picture with alpha. A picture shows the edited still itself.
+is drawn anew each time. Paint is a picture with alpha. A picture shows the edited still itself. A sticker is
+kept as its picture and its place on the face; one that the head carries lies over all other layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,12 +17,19 @@ from correspondence import Float, Image, Landmarks, check_image
 from reference import presets
 from reference.edits.mask import change_mask
 from reference.errors import EditError
+from reference.face.sticker import (
+    OF_THE_HEAD,
+    Rgba,
+    Spot,
+    Sticker,
+    laid_over,
+    sticker_picture,
+)
 from reference.keyframes.keyframe import next_id
 
-Kind = Literal["preset", "paint", "picture", "words"]
+Kind = Literal["preset", "paint", "picture", "words", "sticker"]
 MOST_LAYERS = 24  # of one still
 MOST_WORDS = 300  # characters of the words by which a picture was edited
-Rgba = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -62,7 +69,7 @@ class Layer:
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8] | None:
-        """What the user made, uint8 (H, W, 3 or 4) of the still's size. None for a preset."""
+        """What the user made, uint8 (H, W, 3 or 4): of the still's size, but for stickers. Presets: None."""
         return None
 
     def draw(self, below: Image, still: Image, landmarks: Landmarks | None) -> Image:
@@ -162,8 +169,66 @@ class PaintLayer(Layer):
     def draw(self, below: Image, still: Image, landmarks: Landmarks | None) -> Image:
         """See `Layer`."""
         _check_size(self.rgba, still, "paint")
-        alpha = self.rgba[..., 3:].astype(np.float32) * np.float32(self.strength / 255)
-        return _rounded(below.astype(np.float32) + alpha * (self.rgba[..., :3].astype(np.float32) - below))
+        return laid_over(below, self.rgba, self.strength)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StickerLayer(Layer):
+    """A sticker.
+
+    Attributes:
+        sticker: its picture and its place on the face.
+        rigid: whether the head carries it as one piece, so that it keeps its shape. Else it lies on the skin.
+    """
+
+    sticker: Sticker
+    rigid: bool = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if not isinstance(self.rigid, bool):
+            raise EditError(f"rigid must be true or false, got {self.rigid!r}")
+
+    @classmethod
+    def of(
+        cls, picture: npt.NDArray[np.uint8], at: Spot = "forehead", size: float = 0.4, *,
+        rigid: bool | None = None, strength: float = 1.0, turn_deg: float = 0.0, right: float = 0.0,
+        down: float = 0.0,
+    ) -> StickerLayer:  # fmt: skip
+        """Make a sticker's layer of a picture, uint8 (h, w, 3 or 4). See `Sticker` for its place.
+
+        Args:
+            picture: a larger one than allowed is shrunk.
+            at, size, turn_deg, right, down: its place.
+            rigid: None for what suits the place: the head carries what is worn on eyes and crown.
+            strength: its opacity, [0, 1].
+
+        Raises:
+            EditError: a value is not allowed.
+        """
+        made = Sticker(
+            picture=sticker_picture(picture), at=at, size=size, turn_deg=turn_deg, right=right, down=down
+        )
+        return cls(sticker=made, rigid=at in OF_THE_HEAD if rigid is None else rigid, strength=strength)
+
+    @property
+    def kind(self) -> Kind:
+        """See `Layer`."""
+        return "sticker"
+
+    @property
+    def title(self) -> str:
+        """See `Layer`."""
+        return f"Sticker: {self.sticker.at.replace('_', ' ')}"
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """See `Layer`."""
+        return self.sticker.picture
+
+    def draw(self, below: Image, still: Image, landmarks: Landmarks | None) -> Image:
+        """See `Layer`."""
+        return laid_over(below, self.sticker.drawn(face_of(landmarks)), self.strength)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -222,30 +287,15 @@ class PictureLayer(Layer):
         return _rounded(below + np.float32(self.strength) * (drawn - below))
 
 
-def draw_layers(still: Image, landmarks: Landmarks | None, layers: Sequence[Layer]) -> Image:
-    """Draw layers on a still, the first one lowest. The same arguments give the same picture.
-
-    Args:
-        still: RGB uint8 (H, W, 3).
-        landmarks: landmarks of its face; None without one.
-        layers: the layers, bottom first. Hidden ones and those of strength 0 are left out.
-
-    Returns:
-        RGB uint8 (H, W, 3); the still itself if nothing is drawn.
+def face_of(landmarks: Landmarks | None) -> Landmarks:
+    """Return the landmarks of a still for a sticker.
 
     Raises:
-        EditError: a preset needs a face and there is none, or a layer has another size than the still.
+        EditError: there is no face.
     """
-    image = still
-    for layer in layers:
-        if layer.shown and layer.strength > 0:
-            image = layer.draw(image, still, landmarks)
-    return image
-
-
-def is_exact(layers: Sequence[Layer]) -> bool:
-    """Whether layers leave every pixel that they do not mean to change: none of them is a picture."""
-    return not any(isinstance(layer, PictureLayer) for layer in layers)
+    if landmarks is None:
+        raise EditError("a sticker lies on a face, but the still shows none; take another one")
+    return landmarks
 
 
 def _check_size(pixels: npt.NDArray[np.uint8], still: Image, what: str) -> None:

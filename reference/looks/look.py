@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +15,17 @@ from correspondence import DETECT, Image, Landmarks, MaybeLandmarks, check_image
 from reference.edits.align import align_edited, flatten
 from reference.edits.edit import MODES, Edit, Mode
 from reference.errors import EditError
+from reference.face.sticker import Spot
+from reference.looks.drawn import edit_of
 from reference.looks.layers import (
     MOST_LAYERS,
     Layer,
     PaintLayer,
     PictureLayer,
     PresetLayer,
-    draw_layers,
-    is_exact,
+    StickerLayer,
 )
-from reference.looks.placed import Spot, backdrop, sticker
+from reference.looks.placed import backdrop
 from reference.looks.reading import read_picture
 
 
@@ -75,11 +76,16 @@ class Look:
         Raises:
             EditError: a preset needs a face and the still has none.
         """
-        return draw_layers(self.still, cast("Landmarks | None", self.landmarks), self.layers)
+        return self._edit.shown
 
     def edit(self) -> Edit:
         """Return the look as an edit of its still, to be worn by a `Propagator` (see `image` for errors)."""
-        return Edit(self.still, self.image, self.mode, self.strength, exact=is_exact(self.layers))
+        return self._edit
+
+    @cached_property
+    def _edit(self) -> Edit:
+        landmarks = cast("Landmarks | None", self.landmarks)
+        return edit_of(self.still, landmarks, self.layers, self.mode, self.strength)
 
     def preset(self, name: str, colour: str | None = None, strength: float | None = None) -> Look:
         """Add a preset on top.
@@ -131,22 +137,35 @@ class Look:
         return self._with(PictureLayer(image=aligned.image, strength=strength, note=aligned.note))
 
     def sticker(
-        self, picture: npt.NDArray[np.uint8] | str | Path, spot: Spot = "forehead", size: float = 0.4
-    ) -> Look:
-        """Add a picture with transparency as a layer of paint on a spot of the face (see `placed.sticker`).
+        self, picture: npt.NDArray[np.uint8] | str | Path, at: Spot = "forehead", size: float = 0.4, *,
+        rigid: bool | None = None, strength: float = 1.0, turn_deg: float = 0.0, right: float = 0.0,
+        down: float = 0.0,
+    ) -> Look:  # fmt: skip
+        """Add a picture with transparency on a place of the face (see `StickerLayer.of`).
 
         Args:
             picture: uint8 (h, w, 3 or 4), or the path of a PNG, JPEG or WebP file.
-            spot: one of `placed.SPOTS`.
-            size: its width in heights of the face.
+            at: forehead, crown, eyes, left_eye, right_eye, nose, cheeks, left_cheek, right_cheek, moustache,
+                mouth or chin.
+            size: its width in heights of the face, 0.05 to 3.
+            rigid: whether the head carries it as one piece, so that it keeps its shape; else it lies on the
+                skin. None for what suits the place.
+            strength: its opacity, [0, 1].
+            turn_deg: turned by this, clockwise as seen.
+            right, down: offset along the head's axes, as seen, in heights of the face.
 
         Raises:
-            EditError: no face, no picture, an unknown spot or a size that is not allowed.
+            EditError: no face, no picture, or a value that is not allowed.
             OSError: the file cannot be opened.
         """
         if not isinstance(self.landmarks, Landmarks):
             raise EditError("a sticker lies on a face, but the still shows none; take another one")
-        return self.paint(sticker(_pixels(picture), self.landmarks, spot, size))
+        return self._with(
+            StickerLayer.of(
+                _pixels(picture), at, size, rigid=rigid, strength=strength, turn_deg=turn_deg, right=right,
+                down=down,
+            )
+        )  # fmt: skip
 
     def backdrop(self, picture: npt.NDArray[np.uint8] | str | Path) -> Look:
         """Add a picture behind the person as a layer of paint (see `placed.backdrop`).
@@ -163,28 +182,21 @@ class Look:
     def _with(self, layer: Layer) -> Look:
         return replace(self, layers=(*self.layers, layer))
 
-    def changed(
-        self,
-        place: int,
-        *,
-        shown: bool | None = None,
-        strength: float | None = None,
-        colour: str | None = None,
-    ) -> Look:
-        """Change a layer.
+    def changed(self, layer: int, **values: Any) -> Look:
+        """Change a layer; what is not named stays.
 
         Args:
-            place: its place, 0 for the lowest; negative numbers count from the top.
-            shown: whether it is drawn. None keeps what it is, here and below.
-            strength: [0, 1].
-            colour: "#rrggbb", of a preset.
+            layer: its place, 0 for the lowest; negative numbers count from the top.
+            values: shown (bool) and strength ([0, 1]) of any layer; colour ("#rrggbb") of a preset; at, size,
+                turn_deg, right, down and rigid of a sticker, as in `sticker`.
 
         Raises:
-            EditError: a value is not allowed, or the layer has no colour.
+            EditError: a value is not allowed, or the layer has no such setting.
             IndexError: there is no such layer.
+            TypeError: there is no setting of that name.
         """
-        layer = adjusted(self.layers[place], shown=shown, strength=strength, colour=colour)
-        return self._edited(lambda layers: layers.__setitem__(place, layer))
+        new = adjusted(self.layers[layer], **values)
+        return self._edited(lambda layers: layers.__setitem__(layer, new))
 
     def removed(self, place: int) -> Look:
         """Remove a layer, by its place as in `changed`.
@@ -213,17 +225,35 @@ def _pixels(picture: npt.NDArray[np.uint8] | str | Path) -> npt.NDArray[np.uint8
 
 
 def adjusted(
-    layer: Layer, *, shown: bool | None = None, strength: float | None = None, colour: str | None = None
+    layer: Layer,
+    *,
+    shown: bool | None = None,
+    strength: float | None = None,
+    colour: str | None = None,
+    rigid: bool | None = None,
+    **place: object,
 ) -> Layer:
     """Return a layer with other settings; None keeps a setting.
 
+    Args:
+        layer: the layer.
+        shown, strength: of any layer.
+        colour: of a preset.
+        rigid, place: of a sticker, see `StickerLayer` and `Sticker`.
+
     Raises:
-        EditError: a value is not allowed, or the layer has no colour.
+        EditError: a value is not allowed, or the layer has no such setting.
     """
     if colour is not None:
         if not isinstance(layer, PresetLayer):
             raise EditError(f"a layer of kind {layer.kind} has no colour; only presets have one")
         layer = replace(layer, colour=colour)
+    moves = any(value is not None for value in place.values())
+    if rigid is not None or moves:
+        if not isinstance(layer, StickerLayer):
+            raise EditError(f"a layer of kind {layer.kind} has no place on the face; only stickers have one")
+        sticker = layer.sticker.moved(**place) if moves else layer.sticker
+        layer = replace(layer, sticker=sticker, rigid=layer.rigid if rigid is None else rigid)
     return replace(
         layer,
         shown=layer.shown if shown is None else shown,

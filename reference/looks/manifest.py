@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from correspondence import Image
 from reference.errors import EditError
-from reference.looks.layers import Layer, PaintLayer, PictureLayer, PresetLayer
+from reference.face.sticker import PLACE, SPOTS, Sticker
+from reference.looks.layers import Layer, PaintLayer, PictureLayer, PresetLayer, StickerLayer
 
 Entry = dict[str, Any]
 Pixels = npt.NDArray[np.uint8]
@@ -32,6 +33,8 @@ def to_entry(layer: Layer, put: Callable[[Layer, Pixels], str]) -> Entry:
         entry["picture"] = put(layer, layer.pixels)
     if isinstance(layer, PictureLayer):
         entry |= {"words": layer.words, "note": layer.note}
+    if isinstance(layer, StickerLayer):
+        entry |= {name: getattr(layer.sticker, name) for name in ("at", *PLACE)} | {"rigid": layer.rigid}
     return entry
 
 
@@ -53,11 +56,18 @@ def from_entry(entry: object, get: Callable[[str], Pixels], **more: int) -> Laye
     if kind == "preset":
         name, colour = of(str, values.get("preset"), "preset"), of(str, values.get("colour"), "colour")
         return PresetLayer(name=name, colour=colour, shown=shown, strength=strength, **more)
-    if kind not in ("paint", "picture", "words"):
-        raise EditError(f"kind must be preset, paint, picture or words, got {kind[:20]!r}")
+    if kind not in ("paint", "picture", "words", "sticker"):
+        raise EditError(f"kind must be preset, paint, picture, words or sticker, got {kind[:20]!r}")
     pixels = get(of(str, values.get("picture"), "picture"))
     if kind == "paint":
         return PaintLayer(rgba=pixels, shown=shown, strength=strength, **more)
+    if kind == "sticker":
+        at = next((spot for spot in SPOTS if spot == values.get("at")), None)
+        if at is None:
+            raise EditError(f"at must be one of {', '.join(SPOTS)}")
+        place = {name: of(float, values.get(name), name) for name in PLACE}
+        sticker, rigid = Sticker(picture=pixels, at=at, **place), of(bool, values.get("rigid"), "rigid")
+        return StickerLayer(sticker=sticker, rigid=rigid, shown=shown, strength=strength, **more)
     words, note = (text(values.get(name), name) for name in ("words", "note"))
     image: Image = pixels
     return PictureLayer(image=image, words=words, note=note, shown=shown, strength=strength, **more)

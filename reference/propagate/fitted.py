@@ -70,5 +70,6 @@ def fitted(
     match = replace(match, hidden=sight.match.hidden)
     edited = ready.compositor.compose(frame, match, 1 / ready.edit.strength).image
     prepared = matcher.prepare(frame, landmarks=landmarks)
-    edit = Edit(prepared.image, edited, ready.edit.mode, ready.edit.strength)
+    stickers = tuple(each.again(prepared.image, landmarks) for each in ready.edit.stickers)
+    edit = Edit(prepared.image, edited, ready.edit.mode, ready.edit.strength, stickers=stickers)
     return style.fresh(Keyframe(prepared.image, edited, prepared, edit=edit))

@@ -147,6 +147,7 @@ class Others:
             return None
         with step.stage(STAGE):
             made = worn.compositor.compose(step.frame, match, strength * wearer.fade)
+            made = worn.with_stickers(step.frame, match, made, strength * wearer.fade)
         painted = Painted(made.image, made.box, face.landmarks)
         return painted, OtherFace(face.number, face.landmarks, match, made.box, made.coverage)
 

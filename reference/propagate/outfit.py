@@ -146,7 +146,7 @@ class Workshop:
         if not own:
             raise ValueError("an outfit needs at least one edited keyframe, got none")
         edit = own[0].edit
-        style = EditStyle(mode or edit.mode, edit.strength, self.composite)
+        style = EditStyle(mode or edit.mode, edit.strength, self.composite, edit.stickers)
         keyframes = [self._keyframe(each) for each in own]
         divisions = [self._division(keyframe) for keyframe in keyframes]
         for i, division in enumerate(divisions):
@@ -211,7 +211,7 @@ class Workshop:
         references, edit = self.references, anchor.edit
         if references is None or anchor.keyframe.prepared.landmarks is None or edit.is_empty:
             return False
-        return count > 1 or (references.make and not edit.is_global)
+        return count > 1 or (references.make and not edit.is_global and edit.box is not None)
 
     def _keyframe(self, own: UserKeyframe) -> Keyframe:
         edit = own.edit

@@ -241,6 +241,8 @@ class Propagator:
             with step.stage("background"):
                 composition = ready.backdrop.blend(frame, behind.result(), composition, strength)
             self._note_camera(ready.backdrop.lost, step)
+        with step.stage("composite"):
+            composition = worn.with_stickers(frame, match, composition, strength)
         reason = None
         if composition.box is None:
             reason = _why_nothing(strength * ready.edit.strength, self._lost_camera)

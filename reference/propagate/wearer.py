@@ -43,7 +43,7 @@ class Wearer:
             return None
         prepared = worn.keyframe.prepared
         wants = getattr(self._matcher, "wants_begin", None)
-        if wants is None or not worn.compositor.is_local or wants(prepared, self._previous_with(worn, frame)):
+        if wants is None or not worn.is_local or wants(prepared, self._previous_with(worn, frame)):
             return self._matcher.begin(frame, prepared)
         return None
 
@@ -105,9 +105,9 @@ class Wearer:
 
     def _window(self, frame: Image, worn: ReadyKeyframe, landmarks: Landmarks | None) -> tuple[Box, ...]:
         """The box of the frame where the edit can land, if the matcher can match it alone."""
-        if landmarks is None or not worn.compositor.is_local or not hasattr(self._matcher, "wants_begin"):
+        if landmarks is None or not worn.is_local or not hasattr(self._matcher, "wants_begin"):
             return ()
-        box = worn.compositor.landing(landmarks, (frame.shape[0], frame.shape[1]))
+        box = worn.landing(landmarks, (frame.shape[0], frame.shape[1]))
         return () if box is None else (box,)
 
 

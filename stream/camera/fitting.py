@@ -13,7 +13,6 @@ from pathlib import Path
 from correspondence.types import Image
 from reference import (
     MODES,
-    Edit,
     EditError,
     Look,
     Mode,
@@ -23,10 +22,11 @@ from reference import (
     carry,
     presets,
 )
+from reference.looks.drawn import edit_of
+from reference.looks.layers import Layer, PictureLayer, PresetLayer, StickerLayer
 from stream.camera.clocks import Clock
 from stream.live.pipeline import LiveFrame, Pipeline
-from stream.looks.choice import draw_presets
-from stream.looks.look import PresetChoice, ReferencePicture, examine
+from stream.looks.look import ReferencePicture, examine
 from stream.media.pictures import encode_png
 from stream.media.untrusted import MediaError
 from stream.offline.references import over, read_picture
@@ -44,7 +44,7 @@ class LookConfig:
     """The look.
 
     Attributes:
-        presets: presets to draw, in order, over the look file or the edited picture if there is one.
+        drawn: presets and stickers, in order, over the look file or the edited picture if there is one.
         worn: the look of a look file. It is carried to the face on the reference.
         own: whether that look was made of the person before the camera. It is then worn with its own still
             as reference, hair and backdrop included.
@@ -55,7 +55,7 @@ class LookConfig:
         strength: see `reference.Edit`. It multiplies that of the look file.
     """
 
-    presets: tuple[PresetChoice, ...] = ()
+    drawn: tuple[Layer, ...] = ()
     worn: Look | None = None
     own: bool = False
     edited: Path | None = None
@@ -87,7 +87,7 @@ class LookConfig:
 
     @property
     def base(self) -> str | None:
-        """What lies below the presets, in words. None if nothing does."""
+        """What lies below the layers, in words. None if nothing does."""
         if self.worn is not None:
             return f"the look “{self.worn.name}”"
         return None if self.edited is None else "the edited picture"
@@ -104,10 +104,10 @@ class _Search:
 
 @dataclass(slots=True)
 class _Parts:
-    """Which parts of the look are on: the look file or edited picture, and each preset."""
+    """Which parts of the look are on: the look file or edited picture, and each layer."""
 
     base: bool = True
-    presets: list[bool] = field(default_factory=list)
+    drawn: list[bool] = field(default_factory=list)
 
 
 class Fitting:
@@ -136,7 +136,7 @@ class Fitting:
         self._look = look
         self._say = say
         self._clock = clock
-        self._parts = _Parts(presets=[True] * len(look.presets))
+        self._parts = _Parts(drawn=[True] * len(look.drawn))
         self._enabled = True
         self._search: _Search | None = None
         self._seen: LiveFrame | None = None
@@ -186,7 +186,7 @@ class Fitting:
         """Turn a part of the look on or off.
 
         Args:
-            number: 1 is the first part: the look file or edited picture if there is one, then the presets.
+            number: 1 is the first part: the look file or edited picture if there is one, then the layers.
 
         Returns:
             What was done, in words. None if there is no such part.
@@ -197,9 +197,9 @@ class Fitting:
             if number == 1 and base is not None:
                 on = self._parts.base = not self._parts.base
                 name = base
-            elif 0 <= (index := number - 1 - shift) < len(self._parts.presets):
-                on = self._parts.presets[index] = not self._parts.presets[index]
-                name = self._look.presets[index].name
+            elif 0 <= (index := number - 1 - shift) < len(self._parts.drawn):
+                on = self._parts.drawn[index] = not self._parts.drawn[index]
+                name = _named(self._look.drawn[index])
             else:
                 return None
             self._stale = True
@@ -289,20 +289,19 @@ class Fitting:
         assert reference is not None
         look = self._look
         with self._lock:
-            parts = _Parts(self._parts.base, list(self._parts.presets))
+            parts = _Parts(self._parts.base, list(self._parts.drawn))
             enabled = self._enabled
-        image, mode, strength = reference.image, look.mode, look.strength
+        mode, strength = look.mode, look.strength
+        layers: tuple[Layer, ...] = ()
         if look.worn is not None:
             mode = look.worn.mode if mode == "auto" else mode
             strength *= look.worn.strength
-            image = self._on(reference, look.worn).image if parts.base else image
-        elif parts.base:
-            image = self._edited(image)
-        chosen = [choice for choice, on in zip(look.presets, parts.presets, strict=True) if on]
-        image = draw_presets(image, reference.landmarks, chosen)
-        own = UserKeyframe(
-            edit=Edit(reference.image, image, mode), landmarks=reference.landmarks, made_s=reference.taken_s
-        )
+            layers = self._on(reference, look.worn).layers if parts.base else ()
+        elif parts.base and (edited := self._edited(reference.image)) is not None:
+            layers = (PictureLayer(image=edited),)
+        layers += tuple(layer for layer, on in zip(look.drawn, parts.drawn, strict=True) if on)
+        edit = edit_of(reference.image, reference.landmarks, layers, mode)
+        own = UserKeyframe(edit=edit, landmarks=reference.landmarks, made_s=reference.taken_s)
         outfit = self._pipeline.workshop.outfit([own], mode, None)
         self._pipeline.wear(outfit, enabled=enabled, strength=strength)
         before, self._worn = self._worn, outfit
@@ -318,14 +317,11 @@ class Fitting:
             self._carried = reference, carried.look
         return self._carried[1]
 
-    def _edited(self, reference: Image) -> Image:
-        """Return the edited picture on the reference.
-
-        Returns the reference if there is no edited picture yet.
-        """
+    def _edited(self, reference: Image) -> Image | None:
+        """Return the edited picture on the reference. None if there is none yet."""
         path = self._look.edited
         if path is None or not path.exists():
-            return reference
+            return None
         self._edited_at = path.stat().st_mtime_ns
         picture = read_picture(path)
         alignment = align_edited(reference, over(picture, reference))
@@ -338,10 +334,16 @@ class Fitting:
 def _needs_face(look: LookConfig) -> bool:
     """Whether a look can be put on a face only."""
     named = {each["name"] for each in presets.describe() if each["needs_face"]}
-    return look.worn is not None or any(choice.name in named for choice in look.presets)
+    bound = (isinstance(each, StickerLayer) or _named(each) in named for each in look.drawn)
+    return look.worn is not None or any(bound)
+
+
+def _named(layer: Layer) -> str:
+    """Name a layer as the command line does: a preset by its name, a sticker by its place."""
+    return layer.name if isinstance(layer, PresetLayer) else layer.title
 
 
 def parts_in_words(look: LookConfig) -> Sequence[str]:
     """Name the parts of a look, in the order of their keys from 1."""
     base = [] if look.base is None else [look.base]
-    return [*base, *(choice.name for choice in look.presets)]
+    return [*base, *map(_named, look.drawn)]

@@ -94,11 +94,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _look(args: argparse.Namespace) -> LookConfig:
     from stream.camera.fitting import LookConfig
-    from stream.looks.choice import parse_preset
+    from stream.looks.choice import layers_of, parse_preset, parse_sticker
     from stream.offline.look_clip import read_look
 
     return LookConfig(
-        presets=tuple(parse_preset(text) for text in args.preset),
+        drawn=layers_of(map(parse_preset, args.preset), map(parse_sticker, args.sticker)),
         worn=None if args.look is None else read_look(args.look),
         own=args.own_look,
         edited=args.edited,

@@ -48,15 +48,15 @@ def edit(args: argparse.Namespace) -> int:
 
 def _check_edit(args: argparse.Namespace) -> None:
     """Check, before any work, that the options of `edit` fit together."""
-    from stream.looks.choice import parse_preset
+    from stream.looks.choice import layers_of, parse_preset, parse_sticker
 
-    args.presets = [parse_preset(text) for text in args.preset]
+    args.drawn = layers_of(map(parse_preset, args.preset), map(parse_sticker, args.sticker))
     _sort_edited(args)
-    shown = args.edited is not None or bool(args.presets) or args.look is not None
+    shown = args.edited is not None or bool(args.drawn) or args.look is not None
     if shown == (args.prompt is not None):
         raise UsageError(
-            "give --edited, the edited frame, or --preset, what to draw on it, or both; or --look, a look "
-            "file; or --prompt, the words to edit it by"
+            "give --edited, the edited frame, or --preset or --sticker, what to draw on it, or both; or "
+            "--look, a look file; or --prompt, the words to edit it by"
         )
     _check_look(args)
     if args.prompt is not None and args.prompt_model is None:
@@ -65,10 +65,10 @@ def _check_edit(args: argparse.Namespace) -> None:
         raise UsageError("--prompt-controlnet needs --prompt-model, the inpainting model that it steers")
     if args.edited_end is None and args.reference_end != "auto":
         raise UsageError("--reference-end names the frame of --edited-end, which is missing")
-    if args.further and (args.presets or args.edited_end is not None):
-        raise UsageError("several --edited frames cannot go with --preset or --edited-end")
-    if args.edited_end is not None and args.presets:
-        raise UsageError("--preset cannot go with --edited-end: draw the presets into both pictures")
+    if args.further and (args.drawn or args.edited_end is not None):
+        raise UsageError("several --edited frames cannot go with --preset, --sticker or --edited-end")
+    if args.edited_end is not None and args.drawn:
+        raise UsageError("--preset and --sticker cannot go with --edited-end: draw them into both pictures")
     if args.output is None and not args.dry_run:
         raise UsageError("-o OUT is missing: where to write the clip (or --dry-run, to look first)")
 
@@ -85,7 +85,7 @@ def _check_look(args: argparse.Namespace) -> None:
         raise UsageError("--own-look brings the look's own still, so leave out --reference")
     from stream.offline.look_clip import read_look
 
-    args.worn = read_look(args.look, args.presets)
+    args.worn = read_look(args.look, args.drawn)
 
 
 def _sort_edited(args: argparse.Namespace) -> None:
@@ -154,7 +154,7 @@ def _edited(
         if args.look is not None:
             mode = args.worn.mode if args.mode == "auto" else args.mode
             config = replace(config, mode=mode, strength=args.strength * args.worn.strength)
-        if args.prompt is not None or args.presets or args.look is not None:
+        if args.prompt is not None or args.drawn or args.look is not None:
             from stream.offline.paths import check_inputs, check_paths
 
             inputs = (source, *([] if edited is None else [edited]))
@@ -163,6 +163,7 @@ def _edited(
                 check_paths(inputs, output, args.overwrite)
             at, edited, notes = _dressed(args, source, Path(folder), stop, progress)
             config = replace(config, reference=at, why=config.why if args.reference == at else CHOSEN)
+            config = replace(config, stickers=args.drawn if args.look is None else args.worn.layers)
         more = {"edited_end": args.edited_end, "further": args.further, "stop": stop, "progress": progress}
         if output is None or args.dry_run:
             report = try_edit(source, edited, output, config, **more)
@@ -180,17 +181,17 @@ def _warn(source: Path, text: str) -> None:
 def _dressed(
     args: argparse.Namespace, source: Path, folder: Path, stop: Callable[[], bool], progress: Progress
 ) -> tuple[int | Path, Path, list[str]]:
-    """Return the reference of a clip, its edited picture, made by presets or by words, and notes on it."""
+    """Return the reference of a clip, its edited picture, made by layers or by words, and notes on it."""
     if args.look is not None:
         from stream.offline.look_clip import edit_by_look, own_pictures
 
         if args.own_look:
             return *own_pictures(args.worn, folder), []
         return edit_by_look(source, args.reference, args.worn, folder, stop, progress)
-    if args.presets:
-        from stream.offline.dressing import edit_by_presets
+    if args.drawn:
+        from stream.offline.dressing import edit_by_layers
 
-        return edit_by_presets(source, args.reference, args.presets, folder, args.edited, stop, progress)
+        return edit_by_layers(source, args.reference, args.drawn, folder, args.edited, stop, progress)
     from stream.prompting.service import PromptModel, edit_by_words
 
     model = PromptModel(model=args.prompt_model, controlnet=args.prompt_controlnet, device=args.device)

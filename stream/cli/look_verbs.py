@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from stream.cli.exits import OK, UsageError
-from stream.cli.shared_options import preset_option
+from stream.cli.shared_options import layer_options
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
-    preset_option(parser)
+    layer_options(parser)
     parser.add_argument(
         "source", type=Path, metavar="IN", help="a still (PNG, JPEG or WebP), or a look file to look into"
     )
@@ -27,14 +28,16 @@ def run(args: argparse.Namespace) -> int:
     from reference.looks.file import SUFFIX
 
     if args.source.suffix == SUFFIX:
-        if args.output is not None or args.edited is not None or args.preset:
+        if args.output is not None or args.edited is not None or args.preset or args.sticker:
             raise UsageError(f"{args.source} is a look file already; give a still to make one of")
         _tell(args.source)
         return OK
     if args.output is None or args.output.suffix != SUFFIX:
         raise UsageError(f"-o OUT{SUFFIX} is missing: the look file to write")
-    if args.edited is None and not args.preset:
-        raise UsageError("give --preset, what to draw on the still, or --edited, an edited copy, or both")
+    if args.edited is None and not args.preset and not args.sticker:
+        raise UsageError(
+            "give --preset or --sticker, what to draw on the still, or --edited, an edited copy, or both"
+        )
     _make(args)
     return OK
 
@@ -51,12 +54,12 @@ def _tell(path: Path) -> None:
 
 def _make(args: argparse.Namespace) -> None:
     from reference import EditError, Look, look_file
-    from stream.looks.choice import parse_preset
+    from stream.looks.choice import layers_of, parse_preset, parse_sticker
     from stream.media.probe import MediaError
     from stream.offline.paths import check_inputs, check_output, check_writable
     from stream.offline.references import over, read_picture
 
-    choices = [parse_preset(text) for text in args.preset]
+    added = layers_of(map(parse_preset, args.preset), map(parse_sticker, args.sticker))
     check_inputs((args.source, *(() if args.edited is None else (args.edited,))))
     check_output(args.output, args.overwrite)
     check_writable(args.output)
@@ -65,8 +68,7 @@ def _make(args: argparse.Namespace) -> None:
         look = Look(still, name=args.name or args.output.stem[:40], strength=args.strength)
         if args.edited is not None:
             look = look.picture(over(read_picture(args.edited), still))
-        for choice in choices:
-            look = look.preset(choice.name, choice.colour, choice.strength)
+        look = replace(look, layers=(*look.layers, *added))
         data = look_file([look])
     except EditError as exc:
         raise MediaError(f"{args.source}: {exc}") from exc

@@ -50,8 +50,8 @@ MODES = _Modes("reference", "MODES")
 DEVICES = ("cpu", "cuda")
 
 
-def preset_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names presets (see `stream.looks.choice.parse_preset`)."""
+def layer_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name presets and stickers (see `stream.looks.choice`)."""
     parser.add_argument(
         "--preset",
         action="append",
@@ -59,13 +59,24 @@ def preset_option(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:COLOUR[:STRENGTH]]",
         help="draw this preset, as in lipstick:#b3122e:0.8; may be given again",
     )
+    parser.add_argument(
+        "--sticker",
+        action="append",
+        default=[],
+        metavar="FILE:PLACE[:SIZE]",
+        help="lay this picture on nose, eyes, forehead, crown, cheeks, mouth …, SIZE face heights wide; "
+        "with :rigid or :skin behind the size the head carries it, or the skin; may be given again",
+    )
 
 
 def look_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name presets and a look file."""
-    preset_option(parser)
+    """Add the options that name presets, stickers and a look file."""
+    layer_options(parser)
     parser.add_argument(
-        "--look", type=Path, metavar="FILE", help="wear this look file (*.livery); --preset adds to it"
+        "--look",
+        type=Path,
+        metavar="FILE",
+        help="wear this look file (*.livery); --preset and --sticker add to it",
     )
     parser.add_argument(
         "--own-look",

@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 from aiohttp import web
 
+from reference.face.sticker import PLACE, SPOTS
 from reference.looks.layers import Layer, PictureLayer
-from reference.looks.placed import SIZES, SPOTS
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import json_of, png, session_of
 from stream.http.looks import changed, uploaded
 from stream.http.named import flag_in, number_in, target_of
 from stream.looks import stack
-from stream.looks.laying import LayPaint, backdrop_of, paint_of, sticker_of
+from stream.looks.laying import MakeLayer, backdrop_layer, paint_layer, paint_of, sticker_layer
 from stream.looks.look import LookKeyframe, ReferencePicture
 from stream.session.session import Session
 
@@ -45,32 +45,39 @@ async def add_layer(request: web.Request) -> web.Response:
         raise RequestError(
             f"kind must be one of {', '.join(KINDS)}, got {kind[:20]!r}", "POST /preset adds a preset"
         )
-    target, lay = target_of(session, request.query), _lay(kind, request)
+    target, make = target_of(session, request.query), _maker(kind, request)
     sure = flag_in(request, "sure", default=True)
     picture = await uploaded(request, session)
-    await session.editor.add(picture, target, lay=lay, sure=sure)
+    await session.editor.add(picture, target, make=make, sure=sure)
     return await changed(session, status=201)
 
 
-def _lay(kind: str, request: web.Request) -> LayPaint | None:
-    """Return what makes paint of an uploaded picture. None for an edited picture, which is aligned."""
-    named, size = request.query.get("spot", "forehead"), request.query.get("size", "0.4")
-    spot = next((spot for spot in SPOTS if spot == named), None)
-    if spot is None:
-        raise RequestError(f"spot must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
+def _maker(kind: str, request: web.Request) -> MakeLayer | None:
+    """Return what makes a layer of an uploaded picture. None for an edited picture, which is aligned."""
+    if kind != "sticker":
+        return {"paint": paint_layer, "backdrop": backdrop_layer}.get(kind)
+    named = request.query.get("at", "forehead")
+    at = next((spot for spot in SPOTS if spot == named), None)
+    if at is None:
+        raise RequestError(f"at must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
+    place = {name: _share(request, name, *limits) for name, limits in PLACE.items() if name in request.query}
+    rigid = flag_in(request, "rigid", default=False) if "rigid" in request.query else None
+    return partial(sticker_layer, at=at, rigid=rigid, place=place)
+
+
+def _share(request: web.Request, name: str, low: float, high: float) -> float:
+    text = request.query[name]
     try:
-        share = float(size)
+        value = float(text)
     except ValueError as exc:
-        raise RequestError(f"size must be a number, got {size[:20]!r}") from exc
-    if not SIZES[0] <= share <= SIZES[1]:
-        raise RequestError(f"size must be {SIZES[0]:g} to {SIZES[1]:g} times the face, got {size[:20]}")
-    if kind == "sticker":
-        return partial(sticker_of, spot=spot, size=share)
-    return {"paint": paint_of, "backdrop": backdrop_of}.get(kind)
+        raise RequestError(f"{name} must be a number, got {text[:20]!r}") from exc
+    if not low <= value <= high:
+        raise RequestError(f"{name} must be {low:g} to {high:g}, got {text[:20]}")
+    return value
 
 
 async def change_layer(request: web.Request) -> web.Response:
-    """Show or hide a layer, set its strength or colour, or move it."""
+    """Show or hide a layer, set its strength or colour, move it, or place a sticker."""
     session = session_of(request, "edit")
     number, target = number_in(request, "layer"), target_of(session, request.query)
     await session.editor.patch_layer(number, await json_of(request), target)
@@ -119,8 +126,8 @@ async def below_layer(request: web.Request) -> web.StreamResponse:
     session = session_of(request, "edit")
     edited = _edited(session, request)
     layers = stack.below(edited.layers, number_in(request, "layer"))
-    draw = partial(stack.drawn, edited.reference.image, edited.reference.landmarks, layers)
-    return await png(request, session, np.asarray(await session.wardrobe.run(draw)))
+    draw = partial(stack.edit_of, edited.reference.image, edited.reference.landmarks, layers)
+    return await png(request, session, np.asarray((await session.wardrobe.run(draw)).shown))
 
 
 def _edited(session: Session, request: web.Request) -> LookKeyframe:

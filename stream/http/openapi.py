@@ -13,8 +13,8 @@ from aiohttp import web
 
 from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, presets
+from reference.face.sticker import PLACE, SPOTS
 from reference.looks.layers import Kind
-from reference.looks.placed import SIZES, SPOTS
 from stream.config import ServerConfig
 from stream.http.look_files import TYPE as LOOK_FILE
 from stream.http.recordings import ACTIONS
@@ -68,8 +68,11 @@ _SESSION: Json = dict.fromkeys(("id", "token", "view_token", "whip", "whep", "vi
 _LAYER: Json = _object(
     ("id", "version", "kind", "title", "shown", "strength"),
     id=WHOLE, version=WHOLE, kind={"enum": list(get_args(Kind))}, title=TEXT, shown=FLAG, strength=SHARE,
-    preset=_maybe("string"), colour=_maybe("string"),
+    preset=_maybe("string"), colour=_maybe("string"), sticker=_maybe("object"),
 )  # fmt: skip
+_PLACE: Json = {  # of a sticker
+    name: {"type": "number", "minimum": low, "maximum": high} for name, (low, high) in PLACE.items()
+}
 _STATE: Json = _object(
     ("id", "publishing", "settings", "looks", "active", "keyframes", "viewers", "comparing"),
     **_SESSION,
@@ -127,7 +130,10 @@ _BODIES: dict[str, Json] = {  # by handler: content type -> schema
     "import_look": {LOOK_FILE: _BINARY},
     "repaint_layer": {_PICTURE: _BINARY},
     "change_layer": {
-        "application/json": _object(closed=True, shown=FLAG, strength=SHARE, colour=COLOUR, place=WHOLE)
+        "application/json": _object(
+            closed=True, shown=FLAG, strength=SHARE, colour=COLOUR, place=WHOLE, at={"enum": list(SPOTS)},
+            rigid=FLAG, **_PLACE,
+        )
     },
     "create_look": {"application/json": _object(copy=FLAG, name={"anyOf": [NAME, {"type": "null"}]})},
     "rename_look": {"application/json": _object(("name",), name=NAME)},
@@ -188,8 +194,9 @@ _QUERIES: dict[str, Json] = {
         "look": WHOLE,
         "keyframe": WHOLE,
         "sure": {"enum": ["true", "false"]},
-        "spot": {"enum": list(SPOTS)},
-        "size": {"type": "number", "minimum": SIZES[0], "maximum": SIZES[1]},
+        "at": {"enum": list(SPOTS)},
+        "rigid": {"enum": ["true", "false"]},
+        **_PLACE,
     },
     **{name: {"look": WHOLE, "keyframe": WHOLE} for name in _OF_LAYERS},
 }

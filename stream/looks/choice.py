@@ -1,14 +1,21 @@
-"""Parses presets from text, NAME[:COLOUR[:STRENGTH]], and draws several of them over each other."""
+"""Parses presets, NAME[:COLOUR[:STRENGTH]], and stickers, FILE:PLACE[:SIZE], from text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
-from correspondence.types import Image, Landmarks
 from reference import presets
+from reference.face.sticker import SPOTS
+from reference.looks.layers import Layer, PresetLayer, StickerLayer
+from reference.looks.reading import read_picture
 from reference.painters.drawing import parse_colour
 from stream.looks.look import PresetChoice
 
+STICKER_FORM = "FILE:PLACE[:SIZE[:rigid|skin]], as in star.png:nose:0.3"
+STICKER = re.compile(rf"(?P<file>.+?):(?P<at>{'|'.join(SPOTS)})(:(?P<size>[^:]*))?(:(?P<how>rigid|skin))?")
+DEFAULT_SIZE = 0.4  # width of a sticker, face heights
 FORM = "NAME[:COLOUR[:STRENGTH]], as in lipstick:#b3122e:0.8"
 
 
@@ -46,21 +53,37 @@ def _strength(text: str, whole: str) -> float:
     return value
 
 
-def draw_presets(image: Image, landmarks: Landmarks | None, choices: Iterable[PresetChoice]) -> Image:
-    """Draw presets on a picture, in order, each over the ones before.
+def parse_sticker(text: str) -> StickerLayer:
+    """Parse a sticker from the text of a command line, and read its picture.
 
     Args:
-        image: RGB uint8 (H, W, 3).
-        landmarks: landmarks of the picture's face, or of the face in the picture it was edited from.
-            Presets of the whole picture need none.
-        choices: the presets to draw, in order.
-
-    Returns:
-        The edited picture, RGB uint8 (H, W, 3).
+        text: has the form `STICKER_FORM`.
 
     Raises:
-        EditError: a preset needs a face and there is none.
+        ValueError: the text has another form, a value is not allowed, or the picture cannot be read.
     """
-    for choice in choices:
-        image = presets.apply(choice.name, image, landmarks, choice.colour, choice.strength)
-    return image
+    found = STICKER.fullmatch(text)
+    if found is None:
+        raise ValueError(f"sticker must be {STICKER_FORM}; places are {', '.join(SPOTS)}; got {text!r}")
+    at = next(spot for spot in SPOTS if spot == found["at"])
+    try:
+        size = _number(found["size"] or DEFAULT_SIZE)
+        rigid = None if found["how"] is None else found["how"] == "rigid"
+        return StickerLayer.of(read_picture(Path(found["file"])), at, size, rigid=rigid)
+    except OSError as exc:
+        raise ValueError(f"sticker {found['file']}: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ValueError(f"sticker {text!r}: {exc}") from exc
+
+
+def _number(text: str | float) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"size must be a number, got {text!r}") from None
+
+
+def layers_of(presets: Iterable[PresetChoice], stickers: Iterable[StickerLayer] = ()) -> tuple[Layer, ...]:
+    """Return presets and stickers as layers, the stickers above."""
+    drawn = (PresetLayer.of(each.name, each.colour, each.strength) for each in presets)
+    return (*drawn, *stickers)

@@ -8,7 +8,9 @@ import cv2
 
 from correspondence import Image, Landmarks
 from reference import KeyframeInfo, presets
-from reference.looks.layers import Layer, PresetLayer
+from reference.face.parts import face_size
+from reference.face.sticker import head_roll
+from reference.looks.layers import Layer, PresetLayer, StickerLayer
 from stream.events import Message
 from stream.looks.look import Look, LookKeyframe, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
@@ -39,7 +41,7 @@ def describe(wardrobe: Wardrobe) -> Message:
             "strength": settings.strength,
             "enabled": settings.enabled,
         },
-        "layers": [_layer(layer) for layer in edited.layers] if edited else [],
+        "layers": [_layer(layer, edited.reference) for layer in edited.layers] if edited else [],
         "settings": {
             "mode": settings.mode,
             "strength": settings.strength,
@@ -88,7 +90,7 @@ def _edit(edited: LookKeyframe) -> Message:
     }
 
 
-def _layer(layer: Layer) -> Message:
+def _layer(layer: Layer, reference: ReferencePicture) -> Message:
     preset = layer if isinstance(layer, PresetLayer) else None
     coloured = preset is not None and presets.find(preset.name).coloured
     return {
@@ -100,6 +102,24 @@ def _layer(layer: Layer) -> Message:
         "strength": layer.strength,
         "preset": preset and preset.name,
         "colour": preset.colour if preset is not None and coloured else None,
+        "sticker": _sticker(layer, reference.landmarks) if isinstance(layer, StickerLayer) else None,
+    }
+
+
+def _sticker(layer: StickerLayer, landmarks: Landmarks | None) -> Message:
+    """Describe a sticker, and where it lies: `middles` are x, y, width and turn (radians) in pixels."""
+    sticker, face = layer.sticker, landmarks
+    places = () if face is None else sticker.places(face)
+    return {
+        "at": sticker.at,
+        "size": sticker.size,
+        "turn_deg": sticker.turn_deg,
+        "right": sticker.right,
+        "down": sticker.down,
+        "rigid": layer.rigid,
+        "shape": [sticker.picture.shape[1], sticker.picture.shape[0]],
+        "face": face and [round(face_size(face), 1), round(head_roll(face), 4)],
+        "middles": [[round(v, 1) for v in (p.x, p.y, p.width)] + [round(p.turn, 4)] for p in places],
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from correspondence import Image
-from reference import Edit
+from reference.looks.drawn import edit_of
 from reference.looks.layers import PictureLayer
 from stream.errors import ConflictError
 from stream.looks import stack
@@ -68,7 +68,9 @@ class Editor(LayerEditor):
             carry = partial(workshop.carry, outfit, candidate.image, candidate.landmarks)
             prepared, image = await wardrobe.run(carry)
             ready = replace(candidate, prepared=prepared)
-            new = LookKeyframe(Edit(candidate.image, image), ready, (PictureLayer(image=image),))
+            layers = (PictureLayer(image=image), *look.head_stickers())
+            edit = edit_of(candidate.image, candidate.landmarks, layers, drawn=image)
+            new = LookKeyframe(edit, ready, layers)
             pictures = look.pictures.with_edit(new)
             self._check_number(pictures)
             await wardrobe.install(look, pictures, "new keyframe", focus=candidate.id)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from reference import Edit, EditError, carry, look_file, read_look_file
+from reference import EditError, carry, look_file, read_look_file
 from reference import Look as LayeredLook
-from reference.looks.layers import is_exact
+from reference.looks.drawn import edit_of
 from stream.errors import ConflictError, UploadError
 from stream.looks.look import Look, LookKeyframe, Pictures, ReferencePicture, examine
 from stream.looks.wardrobe import Wardrobe
@@ -76,8 +76,7 @@ async def take_in(wardrobe: Wardrobe, data: bytes, *, own: bool) -> tuple[str, .
 
 
 def _keyframe(look: LayeredLook, still: ReferencePicture) -> LookKeyframe:
-    edit = Edit(still.image, look.image, exact=is_exact(look.layers))
-    return LookKeyframe(edit, still, look.layers)
+    return LookKeyframe(edit_of(still.image, still.landmarks, look.layers), still, look.layers)
 
 
 async def _put_on(wardrobe: Wardrobe, made: LayeredLook, pictures: Pictures) -> None:

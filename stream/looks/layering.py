@@ -8,10 +8,10 @@ from functools import partial
 
 from correspondence import Image
 from reference import Edit, EditError, Mode, align_edited
-from reference.looks.layers import Layer, PaintLayer, PictureLayer, is_exact
+from reference.looks.layers import Layer, PictureLayer
 from stream.errors import ConflictError, NotFoundError, UploadError
 from stream.looks import stack
-from stream.looks.laying import LayPaint
+from stream.looks.laying import MakeLayer
 from stream.looks.look import Look, LookKeyframe, Pictures, PresetChoice, ReferencePicture
 from stream.looks.wardrobe import Wardrobe
 from stream.media.pictures import Picture
@@ -143,15 +143,15 @@ class LayerEditor:
         picture: Picture,
         target: Target | None = None,
         *,
-        lay: LayPaint | None = None,
+        make: MakeLayer | None = None,
         sure: bool = True,
     ) -> None:
-        """Add a layer on top: paint, or an edited picture.
+        """Add a layer on top: paint, a sticker, or an edited picture.
 
         Args:
-            picture: the edited picture, or what `lay` takes.
+            picture: the edited picture, or what `make` takes.
             target: what to edit.
-            lay: makes paint of the picture, as `laying.paint_of` does. None for an edited picture.
+            make: makes a layer of the picture, as `laying.paint_layer` does. None for an edited picture.
             sure: whether an edited picture is taken though it hardly resembles its reference.
 
         Raises:
@@ -163,8 +163,9 @@ class LayerEditor:
         look = wardrobe.look(target.look)
         async with wardrobe.changing:
             reference, old = self._aim(look, target.keyframe)
-            if lay is not None:
-                new: Layer = PaintLayer(rgba=await self._wardrobe.run(partial(lay, picture, reference)))
+            new: Layer
+            if make is not None:
+                new = await self._wardrobe.run(partial(make, picture, reference))
             else:
                 new = await self._aligned(reference, picture, sure=sure)
             layers = stack.added(self._lower(look, old), new)
@@ -305,10 +306,8 @@ class LayerEditor:
         Raises:
             ConflictError: a preset needs a face and the reference has none.
         """
-        draw = partial(stack.drawn, reference.image, reference.landmarks, layers)
-        image = await self._wardrobe.run(draw)
-        edit = Edit(reference.image, image, exact=is_exact(layers))
-        return LookKeyframe(edit, reference, layers, was)
+        draw = partial(stack.edit_of, reference.image, reference.landmarks, layers)
+        return LookKeyframe(await self._wardrobe.run(draw), reference, layers, was)
 
     async def remove(self, target: Target | None = None) -> None:
         """Remove the edit of a look with all its keyframes. The reference stays."""

@@ -1,20 +1,25 @@
-"""Makes paint of an uploaded picture: strokes, a sticker on the face, a picture behind the person."""
+"""Makes a layer of an uploaded picture: strokes, a sticker on the face, a picture behind the person."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from reference import EditError
+from reference.face.sticker import Rgba, Spot
 from reference.looks import placed
-from reference.looks.layers import Rgba
-from reference.looks.placed import Spot
+from reference.looks.layers import Layer, PaintLayer, StickerLayer
 from stream.errors import ConflictError, RequestError
 from stream.looks.look import ReferencePicture
 from stream.media.pictures import Picture
 
-LayPaint = Callable[[Picture, ReferencePicture], Rgba]
+MakeLayer = Callable[[Picture, ReferencePicture], Layer]
+
+
+def paint_layer(picture: Picture, reference: ReferencePicture) -> Layer:
+    """Return paint as a layer (see `paint_of`)."""
+    return PaintLayer(rgba=paint_of(picture, reference))
 
 
 def paint_of(picture: Picture, reference: ReferencePicture) -> Rgba:
@@ -30,28 +35,35 @@ def paint_of(picture: Picture, reference: ReferencePicture) -> Rgba:
     return np.dstack([picture.image, alpha])
 
 
-def sticker_of(picture: Picture, reference: ReferencePicture, *, spot: Spot, size: float) -> Rgba:
-    """Return a picture on a spot of the reference's face as paint (see `reference.looks.placed.sticker`).
+def sticker_layer(
+    picture: Picture,
+    reference: ReferencePicture,
+    *,
+    at: Spot,
+    rigid: bool | None,
+    place: Mapping[str, float],
+) -> Layer:
+    """Return a picture on a place of the reference's face (see `StickerLayer.of`).
 
     Raises:
         ConflictError: the reference shows no face.
-        RequestError: the spot or the size is not allowed.
+        RequestError: a value of its place is not allowed.
     """
     if reference.landmarks is None:
         raise ConflictError("a sticker lies on a face, but the reference shows none", "take another one")
     try:
-        return placed.sticker(picture.pixels, reference.landmarks, spot, size)
+        return StickerLayer.of(picture.pixels, at, rigid=rigid, **place)
     except EditError as exc:
         raise RequestError(str(exc)) from exc
 
 
-def backdrop_of(picture: Picture, reference: ReferencePicture) -> Rgba:
+def backdrop_layer(picture: Picture, reference: ReferencePicture) -> Layer:
     """Return a picture behind the reference's person as paint (see `reference.looks.placed.backdrop`).
 
     Raises:
         ConflictError: the reference shows no person.
     """
     try:
-        return placed.backdrop(picture.pixels, reference.image)
+        return PaintLayer(rgba=placed.backdrop(picture.pixels, reference.image))
     except EditError as exc:
         raise ConflictError(str(exc), "take another reference") from exc

@@ -11,7 +11,8 @@ from correspondence import Image, Landmarks, Prepared, detect_landmarks
 from correspondence.face.landmarks import MOST_FACES
 from reference import MODES, Edit, Mode, Outfit, UserKeyframe, next_id, reference_score
 from reference.keyframes.bank import BankConfig
-from reference.looks.layers import Layer, PictureLayer, PresetLayer
+from reference.looks.drawn import edit_of
+from reference.looks.layers import Layer, PictureLayer, PresetLayer, StickerLayer
 from stream.errors import RequestError
 
 Overlay = Literal["none", "confidence"]
@@ -122,8 +123,8 @@ class LookKeyframe:
 
     @property
     def image(self) -> Image:
-        """The edited picture, uint8 (H, W, 3)."""
-        return self.edit.edited
+        """The edited picture with its stickers, uint8 (H, W, 3)."""
+        return self.edit.shown
 
     @property
     def preset(self) -> PresetLayer | None:
@@ -234,11 +235,18 @@ class Look:
             reference = ReferencePicture(
                 made.image, made.prepared.landmarks, None, made.made_s, made.id, made.prepared
             )
-            edit = Edit(made.image, made.edited)
             carried = PictureLayer(image=made.edited, id=made.version, version=made.version)
-            return LookKeyframe(edit, reference, (carried,), was=edit, version=made.version)
+            layers = (carried, *self.head_stickers())
+            edit = edit_of(made.image, reference.landmarks, layers, drawn=made.edited)
+            return LookKeyframe(edit, reference, layers, was=edit, version=made.version)
         held = self.held
         return held if held is not None and held.reference.id == keyframe else None
+
+    def head_stickers(self) -> tuple[Layer, ...]:
+        """The stickers that the head carries. They are no part of a picture that Livery drew."""
+        anchor = self.pictures.anchor
+        layers = () if anchor is None or anchor.reference.landmarks is None else anchor.layers
+        return tuple(layer for layer in layers if isinstance(layer, StickerLayer) and layer.rigid)
 
     @property
     def focused(self) -> LookKeyframe | None:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from correspondence import Image, Landmarks
-from reference import EditError, presets
+from reference import Edit, EditError, presets
+from reference.face.sticker import Rgba
+from reference.looks.drawn import edit_of as layers_edit
 from reference.looks.layers import (
     MOST_LAYERS,
     Layer,
     PaintLayer,
     PictureLayer,
     PresetLayer,
-    Rgba,
-    draw_layers,
+    StickerLayer,
 )
 from reference.looks.look import adjusted
 from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.looks.look import PresetChoice
 
 Layers = tuple[Layer, ...]
+OF_STICKERS = ("at", "size", "turn_deg", "right", "down", "rigid")  # what a patch may change of stickers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +34,15 @@ class LayerPatch:
         shown: whether it is drawn.
         strength: share of it that is applied, [0, 1].
         colour: "#rrggbb", of a preset.
-        place: its new place, 0 for the lowest.
+        place: its new place among the layers, 0 for the lowest.
+        sticker: where a sticker lies: at, size, turn_deg, right, down and rigid.
     """
 
     shown: bool | None = None
     strength: float | None = None
     colour: str | None = None
     place: int | None = None
+    sticker: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, values: Mapping[str, object]) -> LayerPatch:
@@ -46,9 +51,9 @@ class LayerPatch:
         Raises:
             RequestError: a name is unknown, or a value has another type.
         """
-        unknown = sorted(set(values) - {"shown", "strength", "colour", "place"})
+        unknown = sorted(set(values) - {"shown", "strength", "colour", "place", *OF_STICKERS})
         if unknown:
-            known = "known are shown, strength, colour and place"
+            known = f"known are shown, strength, colour, place and, of stickers, {', '.join(OF_STICKERS)}"
             raise RequestError(f"unknown setting {', '.join(unknown)[:40]}", known)
         shown, strength, colour, place = (values.get(n) for n in ("shown", "strength", "colour", "place"))
         if not isinstance(shown, bool | None):
@@ -59,25 +64,29 @@ class LayerPatch:
             raise RequestError(f'colour must be "#rrggbb", got {colour!r}')
         if isinstance(place, bool) or not isinstance(place, int | None):
             raise RequestError(f"place must be a whole number, got {place!r}")
-        return cls(shown=shown, strength=strength, colour=colour, place=place)
+        sticker = {name: values[name] for name in OF_STICKERS if values.get(name) is not None}
+        return cls(shown=shown, strength=strength, colour=colour, place=place, sticker=sticker)
 
     @property
     def label(self) -> str:
         """What it does, for people."""
         if self.shown is not None:
             return "show" if self.shown else "hide"
-        named = (("strength", self.strength), ("colour", self.colour), ("order", self.place))
+        named = (
+            *(("strength", self.strength), ("colour", self.colour), ("order", self.place)),
+            ("move", self.sticker or None),
+        )
         return next((name for name, value in named if value is not None), "change")
 
 
-def drawn(still: Image, landmarks: Landmarks | None, layers: Layers) -> Image:
-    """Draw layers on a still, uint8 (H, W, 3). This is slow.
+def edit_of(still: Image, landmarks: Landmarks | None, layers: Layers) -> Edit:
+    """Return layers on a still, uint8 (H, W, 3), as an edit. This is slow.
 
     Raises:
-        ConflictError: a preset needs a face and the still has none.
+        ConflictError: a preset or sticker needs a face and the still has none.
     """
     try:
-        return draw_layers(still, landmarks, layers)
+        return layers_edit(still, landmarks, layers)
     except EditError as exc:
         raise ConflictError(str(exc), "take another reference, facing the camera") from exc
 
@@ -159,9 +168,10 @@ def changed(layers: Layers, number: int, patch: LayerPatch) -> Layers:
     """
     layer = find(layers, number)
     try:
-        layers = _with(
-            layers, adjusted(layer, shown=patch.shown, strength=patch.strength, colour=patch.colour)
+        new = adjusted(
+            layer, shown=patch.shown, strength=patch.strength, colour=patch.colour, **patch.sticker
         )
+        layers = _with(layers, new)
     except EditError as exc:
         raise RequestError(str(exc)) from exc
     if patch.place is None:
@@ -217,8 +227,8 @@ def below(layers: Layers, number: int) -> Layers:
 
 
 def presets_of(layers: Sequence[Layer]) -> Layers:
-    """Return the presets among layers. They can be drawn on any face."""
-    return tuple(layer for layer in layers if isinstance(layer, PresetLayer))
+    """Return the presets and stickers among layers. They can be drawn on any face."""
+    return tuple(layer for layer in layers if isinstance(layer, PresetLayer | StickerLayer))
 
 
 def _with(layers: Layers, new: Layer) -> Layers:

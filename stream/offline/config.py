@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from reference import MODES, Mode, PropagatorConfig
+from reference.looks.layers import Layer
 from stream.mark import check_mark
 from stream.media.encoders import FileEncoderConfig
 from stream.offline.span import Span
@@ -35,6 +36,8 @@ class FileConfig:
         preview_s: length of a preview about the edited frame, seconds, which is written instead of the clip.
             0 for no preview.
         mark: text that is written into edited frames. None for none.
+        stickers: layers. The stickers among them that the head carries are laid on the edited frame's face;
+            all else is part of the edited picture.
         layer: whether to write only the edit, transparent elsewhere and without sound.
         encoder: how to compress the output.
     """
@@ -55,6 +58,7 @@ class FileConfig:
     deinterlace: bool = False
     span: Span | None = None
     preview_s: float = 0.0
+    stickers: tuple[Layer, ...] = ()
     layer: bool = False
     mark: str | None = None
     encoder: FileEncoderConfig = field(default_factory=FileEncoderConfig)

@@ -1,4 +1,4 @@
-"""Draws presets on a frame of a clip, to make the edited picture of file mode."""
+"""Draws presets and stickers on a frame of a clip, to make the edited picture of file mode."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from pathlib import Path
 
 from correspondence import detect_landmarks
 from reference import align_edited
-from stream.looks.choice import draw_presets
-from stream.looks.look import PresetChoice
+from reference.looks.drawn import edit_of
+from reference.looks.layers import Layer, PictureLayer
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
 from stream.offline.references import find_reference, over, read_picture
 from stream.offline.turned import turn
 
 
-def edit_by_presets(
+def edit_by_layers(
     source: Path,
     reference: int | Path | str,
-    presets: Sequence[PresetChoice],
+    layers: Sequence[Layer],
     folder: Path,
     edited: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     progress: Callable[[str, int, int], None] = lambda phase, done, total: None,
 ) -> tuple[int | Path, Path, list[str]]:
-    """Draw presets on a frame of a clip, or on an edited picture of that frame if there is one.
+    """Draw layers on a frame of a clip, or on an edited picture of that frame if there is one.
+
+    Stickers that the head carries are left out, see `FileConfig.stickers`.
 
     Args:
         source: the clip.
         reference: number of the frame, or "auto" for the best frame or the one `edited` was made from, or a
             picture file.
-        presets: the presets to draw, in order.
+        layers: presets and stickers, the lowest first.
         folder: folder in which the edited frame is written.
         edited: PNG, JPEG or WebP of that frame, already edited.
         stop: called repeatedly. True stops the search.
@@ -41,7 +43,7 @@ def edit_by_presets(
         and align `edited`.
 
     Raises:
-        MediaError: there is no such frame, or it lacks the face that a preset needs.
+        MediaError: there is no such frame, or it lacks the face that a layer needs.
         EditError: `edited` does not fit the frame.
         SearchStopped: `stop` returned True.
     """
@@ -50,17 +52,17 @@ def edit_by_presets(
     picked = find_reference(
         info, reference, picture, stop, lambda done: progress("reference", done, info.frames)
     )
-    image = picked.image
     notes: list[str] = []
+    still = turn(picked.image, picked.quarters)
+    below: tuple[Layer, ...] = ()
     if picture is not None:
-        alignment = align_edited(image, over(picture, image))
-        image = alignment.image
+        alignment = align_edited(picked.image, over(picture, picked.image))
+        below = (PictureLayer(image=turn(alignment.image, picked.quarters)),)
         notes = [said for said in (picture.remark, alignment.note) if said is not None]
-    landmarks = detect_landmarks(turn(picked.image, picked.quarters))
     try:
-        made = turn(draw_presets(turn(image, picked.quarters), landmarks, presets), -picked.quarters)
+        edit = edit_of(still, detect_landmarks(still), (*below, *layers))
     except ValueError as exc:
         raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
     path = folder / "dressed.png"
-    path.write_bytes(encode_png(made))
+    path.write_bytes(encode_png(turn(edit.edited, -picked.quarters)))
     return Path(str(reference)) if picked.index is None else picked.index, path, notes

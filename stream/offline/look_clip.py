@@ -8,26 +8,24 @@ from pathlib import Path
 
 from correspondence import detect_landmarks
 from reference import EditError, Look, carry, read_look_file
-from reference.looks.layers import MOST_LAYERS, PresetLayer
-from stream.looks.look import PresetChoice
+from reference.looks.layers import MOST_LAYERS, Layer
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
 from stream.offline.references import find_reference
 from stream.offline.turned import turn
 
 
-def read_look(path: Path, presets: Sequence[PresetChoice] = ()) -> Look:
-    """Read a look file and add presets on top.
+def read_look(path: Path, added: Sequence[Layer] = ()) -> Look:
+    """Read a look file and add layers on top.
 
     Raises:
         MediaError: the file cannot be read, or there would be too many layers.
     """
     try:
         look = read_look_file(path)[0]
-        added = tuple(PresetLayer.of(each.name, each.colour, each.strength) for each in presets)
         if len(look.layers) + len(added) > MOST_LAYERS:
-            raise EditError(f"with the presets it has more than {MOST_LAYERS} layers")
-        return replace(look, layers=look.layers + added)
+            raise EditError(f"with what is added it has more than {MOST_LAYERS} layers")
+        return replace(look, layers=(*look.layers, *added))
     except OSError as exc:
         raise MediaError(f"{path}: {exc.strerror}") from exc
     except EditError as exc:
@@ -53,7 +51,8 @@ def edit_by_look(
         progress: called with the present phase, the number of frames done and the number of all frames.
 
     Returns:
-        The frame's number or the given picture, the file of the edited picture, and what was left out.
+        The frame's number or the given picture, the file of the edited picture without stickers that the
+        head carries, and what was left out.
 
     Raises:
         MediaError: there is no such frame, or it or the look's own still shows no face.
@@ -66,7 +65,7 @@ def edit_by_look(
     upright = turn(picked.image, picked.quarters)
     try:
         carried = carry(look, upright, detect_landmarks(upright))
-        made = turn(carried.look.image, -picked.quarters)
+        made = turn(carried.look.edit().edited, -picked.quarters)
     except EditError as exc:
         raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
     path = folder / "worn.png"
@@ -78,13 +77,13 @@ def own_pictures(look: Look, folder: Path) -> tuple[Path, Path]:
     """Write a look's still and its edited picture, to be worn by the same person with all that is on them.
 
     Returns:
-        The files of the still and of the edited picture.
+        The files of the still and of the edited picture, without stickers that the head carries.
 
     Raises:
         MediaError: a preset needs a face and the still has none.
     """
     try:
-        pictures = {"still.png": look.still, "worn.png": look.image}
+        pictures = {"still.png": look.still, "worn.png": look.edit().edited}
     except EditError as exc:
         raise MediaError(f"the look: {exc}") from exc
     for name, image in pictures.items():

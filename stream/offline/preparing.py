@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from correspondence import detect_landmarks
 from reference import Alignment, Edit, align_edited
+from reference.looks.drawn import edit_of
+from reference.looks.layers import Layer, StickerLayer
 from stream.media.encoders import KEEPS_ALPHA
 from stream.media.pictures import Picture
 from stream.media.probe import VideoInfo, probe
@@ -125,6 +128,7 @@ def prepare(
         turned_edit(Edit(r.image, alignment.image, config.mode, config.strength), quarters)
         for r, alignment in zip(references, alignments, strict=True)
     ]
+    edits = [_with_stickers(source, edit, config.stickers) for edit in edits]
     report = _report(source, output, info, config, references, alignments)
     report.notes += [picture.remark for picture in pictures if picture.remark is not None]
     if squeezed:
@@ -149,6 +153,20 @@ def prepare(
 def _length_s(info: VideoInfo) -> float:
     """Length of a clip by its frames and their average rate, seconds."""
     return float(info.frames / info.rate)
+
+
+def _with_stickers(source: Path, edit: Edit, layers: Sequence[Layer]) -> Edit:
+    """Lay the stickers that the head carries on an edit.
+
+    Raises:
+        MediaError: the frame shows no face.
+    """
+    if not any(isinstance(layer, StickerLayer) and layer.rigid and layer.shown for layer in layers):
+        return edit
+    landmarks = detect_landmarks(edit.reference)
+    if landmarks is None:
+        raise MediaError(f"{source}: a sticker lies on a face, but the edited frame shows none")
+    return replace(edit, stickers=edit_of(edit.reference, landmarks, layers, drawn=edit.edited).stickers)
 
 
 def _check_span(span: Span, info: VideoInfo) -> None:

@@ -12,8 +12,9 @@ from typing import TypeVar, cast
 import numpy as np
 
 from correspondence.types import LANDMARK_COUNT, Image, Landmarks
-from reference import Edit, Mode
-from reference.looks.layers import Layer, PictureLayer, PresetLayer, is_exact
+from reference import Edit, EditError, Mode
+from reference.looks.drawn import edit_of
+from reference.looks.layers import Layer, PictureLayer, PresetLayer, StickerLayer
 from reference.looks.manifest import from_entry, to_entry
 from stream.errors import RequestError
 from stream.looks.describe import LIVE_BEGAN_S
@@ -128,7 +129,7 @@ def _reference_to(reference: ReferencePicture, put: PutPicture) -> Record:
 def _edit_to(edited: LookKeyframe, put: PutPicture) -> Record:
     return {
         "version": edited.version,
-        "picture": put(("edit", edited.version), edited.image),
+        "picture": put(("edit", edited.version), edited.edit.edited),
         "was": edited.was and put(("was", edited.version), edited.was.edited),
         "layers": [
             {**to_entry(layer, _put_pixels(put)), "id": layer.id, "version": layer.version}
@@ -255,8 +256,15 @@ class Reading:
                 raise DamagedError("its picture has another size than its reference")
         layers = self._layers(entry, image, version) or (PictureLayer(image=image, version=version),)
         before = None if was is None else Edit(reference.image, was)
-        edit = Edit(reference.image, image, exact=is_exact(layers))
+        edit = self._drawn(reference, layers, image)
         return LookKeyframe(edit, reference, layers, before, version)
+
+    def _drawn(self, reference: ReferencePicture, layers: tuple[Layer, ...], image: Image) -> Edit:
+        """Return layers whose picture was stored as an edit."""
+        try:
+            return edit_of(reference.image, reference.landmarks, layers, drawn=image)
+        except EditError as exc:
+            raise DamagedError(str(exc)) from exc
 
     def _layers(self, entry: Record, image: Image, version: int) -> tuple[Layer, ...]:
         """Return the layers of an edit. In the first form an edit was one preset or one picture.
@@ -283,7 +291,8 @@ class Reading:
             return self._picture("layer", numbers["version"], name)
 
         layer = from_entry(entry, get, **numbers)
-        if layer.pixels is not None and layer.pixels.shape[:2] != size:
+        fits = isinstance(layer, StickerLayer) or layer.pixels is None or layer.pixels.shape[:2] == size
+        if not fits:
             raise DamagedError("a layer has another size than its reference")
         return layer
 

@@ -180,7 +180,7 @@ export class SessionApi {
     return this.#edit("POST", `/layers?${queryOf({ kind: "picture", sure, ...target })}`, how);
   }
 
-  /** Lay a picture on as "sticker", at {spot, size}, or as "backdrop". */
+  /** Lay a picture on as "sticker", at {at, size}, or as "backdrop". */
   addPaint(kind, blob, place, target) {
     const how = { body: blob, type: blob.type, timeout_ms: 60000 };
     return this.#edit("POST", `/layers?${queryOf({ kind, ...place, ...target })}`, how);
@@ -199,7 +199,7 @@ export class SessionApi {
     return this.#call("PUT", `/layers/${layer}?${queryOf(target)}`, how);
   }
 
-  /** Change a layer: {shown, strength, colour, place}. */
+  /** Change a layer: {shown, strength, colour, place}, a sticker also {at, size, turn_deg, right, down, rigid}. */
   changeLayer(layer, patch, target) {
     return this.#edit("PATCH", `/layers/${layer}?${queryOf(target)}`, { json: patch });
   }

@@ -9,6 +9,7 @@ const ICONS = {
   up: "M5 12l5-5 5 5",
   down: "M5 8l5 5 5-5",
   remove: "M6 6l8 8M14 6l-8 8",
+  place: "M10 2v16M2 10h16M7.5 4.5 10 2l2.5 2.5M7.5 15.5 10 18l2.5-2.5M4.5 7.5 2 10l2.5 2.5M15.5 7.5 18 10l-2.5 2.5",
 };
 
 function button(className, icon, onClick) {
@@ -26,12 +27,12 @@ function named(node, text) {
 }
 
 /** What a change of a layer is an edit of: the edit that is shown, also where a newer reference has none yet. */
-const targetOf = ({ active, edit }) => ({ look: active, keyframe: edit.reference_version });
+export const targetOf = ({ active, edit }) => ({ look: active, keyframe: edit.reference_version });
 
 class Row {
   /**
    * @param {number} id of the layer
-   * @param {{change: function(object), remove: function(), move: function(number)}} act
+   * @param {{change: function(object), remove: function(), move: function(number), place: function()}} act
    */
   constructor(id, act) {
     this.id = id;
@@ -50,10 +51,12 @@ class Row {
     this.up = button("up", "up", () => act.move(1));
     this.down = button("down", "down", () => act.move(-1));
     this.remove = button("remove", "remove", act.remove);
-    this.node.append(this.eye, this.title, this.colour, this.strength, this.up, this.down, this.remove);
+    this.place = button("place", "place", act.place);
+    this.place.setAttribute("aria-controls", "placing");
+    this.node.append(this.eye, this.title, this.colour, this.place, this.strength, this.up, this.down, this.remove);
   }
 
-  show(layer, place, count) {
+  show(layer, place, count, placing) {
     this.title.textContent = this.title.title = layer.title;
     this.node.dataset.shown = String(layer.shown);
     this.eye.setAttribute("aria-pressed", String(layer.shown));
@@ -63,6 +66,9 @@ class Row {
     named(this.down, `Move ${layer.title} down`);
     named(this.remove, `Remove ${layer.title}`);
     named(this.strength, `Strength of ${layer.title}`);
+    named(this.place, `Place ${layer.title}`);
+    this.place.hidden = !layer.sticker;
+    this.place.setAttribute("aria-expanded", String(placing === layer.id));
     this.colour.hidden = layer.colour === null;
     named(this.colour, `Colour of ${layer.title}`);
     if (layer.colour && document.activeElement !== this.colour) this.colour.value = layer.colour;
@@ -91,17 +97,18 @@ export function setUpLayers({ store, status }) {
       if (place >= 0 && place < layers.length) send({ place });
     };
     const remove = () => act((api, target) => api.removeLayer(id, target));
-    return new Row(id, { change: send, move, remove });
+    const place = () => store.set({ placing: store.values.placing === id ? null : id });
+    return new Row(id, { change: send, move, remove, place });
   };
 
-  store.watch(["state"], ({ state }) => {
+  store.watch(["state", "placing"], ({ state, placing }) => {
     const layers = state?.layers ?? [];
     byId("layers-title").hidden = root.hidden = layers.length === 0;
     const known = new Set(layers.map(({ id }) => id));
     for (const id of [...rows.keys()]) if (!known.has(id)) rows.delete(id);
     const nodes = layers.map((layer, place) => {
       if (!rows.has(layer.id)) rows.set(layer.id, rowOf(layer.id));
-      rows.get(layer.id).show(layer, place, layers.length);
+      rows.get(layer.id).show(layer, place, layers.length, placing);
       return rows.get(layer.id).node;
     });
     nodes.reverse();

@@ -13,7 +13,9 @@ import pytest
 from playwright.sync_api import FilePayload, Page
 
 from tests.page.desk import Desk, ask, is_paint, shoot, start_camera, state_of, take_reference, until
+from tests.page.frames import grab
 
+YELLOW = (0, 220, 255)  # BGR
 WIDE, DESK = {"width": 1920, "height": 1080}, {"width": 1280, "height": 880}
 PHONE, TURNED = {"width": 390, "height": 844}, {"width": 844, "height": 390}
 FILLS = """() => {
@@ -163,22 +165,62 @@ def test_lasso_fill_blur_and_both_sides(desk: Desk) -> None:
     shoot(page, "paint-tools")
 
 
-def test_a_sticker_and_a_backdrop_become_layers(desk: Desk, tmp_path: Path) -> None:
+def star(page: Page) -> tuple[Any, int]:
+    """The middle (x, y) of the sticker on the edited picture, and its pixels."""
+    y, x = np.nonzero(np.abs(pixels(page, "/edit.png") - YELLOW).max(axis=2) < 12)
+    return np.array([x.mean(), y.mean()]), len(x)
+
+
+def press(page: Page, key: str) -> None:
+    with page.expect_response(lambda answer: "/layers/" in answer.url and answer.ok):
+        page.keyboard.press(key)
+
+
+def test_a_sticker_is_placed_and_a_backdrop_laid(desk: Desk, tmp_path: Path) -> None:
     page = desk.open()
     start_camera(page)
     take_reference(page)
     page.click("#tab-picture")
-    for name, colour in (("star.png", (0, 220, 255, 255)), ("beach.png", (200, 120, 0, 255))):
-        cv2.imwrite(str(tmp_path / name), np.full((60, 60, 4), colour, np.uint8))
+    for name, colour in (("star.png", YELLOW), ("beach.png", (200, 120, 0))):
+        cv2.imwrite(str(tmp_path / name), np.full((60, 60, 3), colour, np.uint8))
     page.select_option("#sticker-spot", "nose")
     page.set_input_files("#backdrop-file", str(tmp_path / "beach.png"))
     until(page, "document.querySelectorAll('#layers .layer').length === 1")
     page.set_input_files("#sticker-file", str(tmp_path / "star.png"))
-    until(page, "document.querySelectorAll('#layers .layer').length === 2")
-    edit = pixels(page, "/edit.png")
-    assert np.abs(edit[8, 8] - (200, 120, 0)).max() < 25
-    assert (np.abs(edit - (0, 220, 255)).max(axis=2) < 12).sum() > 1000
+    page.wait_for_selector("#placing-pad .mark")
+    assert np.abs(pixels(page, "/edit.png")[8, 8] - (200, 120, 0)).max() < 25
+
+    page.focus("#placing-pad")
+    for key, moved in (("ArrowRight", (1, 0)), ("Shift+ArrowDown", (0, 1)), ("ArrowLeft", (-1, 0))):
+        before = star(page)[0]
+        press(page, key)
+        assert tuple(np.sign(np.rint(star(page)[0] - before))) == moved, key
+    size = star(page)[1]
+    press(page, "+")
+    assert star(page)[1] > size
+
+    pad = page.locator("#placing-pad").bounding_box()
+    assert pad is not None
+    x, y = pad["x"] + pad["width"] / 2, pad["y"] + pad["height"] / 2
+    before, factor = star(page)[0], state_of(page)["reference"]["width"] / pad["width"]
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y - 20, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    assert star(page)[0] - before == pytest.approx([30 * factor, -20 * factor], abs=3)
     shoot(page, "stickers")
+
+    with page.expect_response(lambda answer: "/layers/" in answer.url and answer.ok):
+        page.click("#placing .segments label:has-text('The head')")
+    assert state_of(page)["layers"][-1]["sticker"]["rigid"] is True
+    page.wait_for_timeout(1500)
+    live = grab(page).reshape(-1, 3)[:, ::-1].astype(int)
+    assert (np.abs(live - YELLOW).max(axis=1) < 60).sum() > 200, "the head carries it live"
+    place = state_of(page)["layers"][-1]["sticker"]
+    page.reload()
+    page.wait_for_selector("#layers .layer .place:visible")
+    assert state_of(page)["layers"][-1]["sticker"] == place
 
 
 def test_a_middling_reference_says_why(desk: Desk) -> None:

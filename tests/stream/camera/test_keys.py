@@ -11,7 +11,7 @@ import pytest
 from correspondence.types import Image
 from stream.camera import run
 from stream.camera.preview import countdown_line
-from stream.looks.choice import parse_preset
+from stream.looks.choice import layers_of, parse_preset
 from tests.stream.camera.test_run import SIZE, config, running, shows
 from tests.stream.clips import Clip, make_clip
 from tests.stream.kept_camera import KeptCamera
@@ -42,7 +42,7 @@ def test_keys_change_the_look_and_end_the_run(
     window.keys, window.texts = [], []
     monkeypatch.setattr(run, "Preview", lambda: window)
     clip = make_clip(tmp_path / "face.mp4", Clip(frames=30, size=SIZE))
-    made = replace(config(clip, presets=(parse_preset(f"lipstick:{BLUE}:1"),)), preview=True)
+    made = replace(config(clip, drawn=layers_of([parse_preset(f"lipstick:{BLUE}:1")])), preview=True)
     with running(made) as going:
 
         def press(key: str, said: str, *, worn: bool) -> None:

@@ -19,7 +19,7 @@ from stream.camera.fitting import Fitting, LookConfig
 from stream.camera.run import CameraConfig, run_camera
 from stream.cli.main import main
 from stream.live.pipeline import LiveFrame, Pipeline
-from stream.looks.choice import parse_preset
+from stream.looks.choice import layers_of, parse_preset
 from stream.media.demo import DemoSource
 from stream.media.pictures import encode_png
 from stream.metrics import Registry, SessionMetrics
@@ -94,7 +94,7 @@ def config(source: Path, **look: object) -> CameraConfig:
 
 def test_a_files_frames_arrive_at_its_rate_edited(kept: type[KeptCamera], tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "face.mp4", Clip(frames=30, size=SIZE))
-    with running(config(clip, presets=(parse_preset(f"lipstick:{BLUE}:1"),))) as run:
+    with running(config(clip, drawn=layers_of([parse_preset(f"lipstick:{BLUE}:1")]))) as run:
         run.wait(lambda: run.said("reference taken"), "a reference")
         run.wait(shows(kept, is_blue), "the edit")
         seen = camera(kept)
@@ -117,7 +117,7 @@ def test_the_rate_of_the_file_is_kept(kept: type[KeptCamera], tmp_path: Path) ->
     if os.getloadavg()[0] > (os.cpu_count() or 1):
         pytest.skip("it measures a rate, and this machine is busy")
     clip = make_clip(tmp_path / "face.mp4", Clip(frames=100, size=SIZE))
-    with running(config(clip, presets=(parse_preset("lipstick"),))) as run:
+    with running(config(clip, drawn=layers_of([parse_preset("lipstick")]))) as run:
         run.wait(lambda: run.said("reference taken"), "a reference")
         assert measured_rate(run, camera(kept), 150) == pytest.approx(RATE, rel=0.1)
         assert run.said("delay the microphone by")
@@ -128,7 +128,7 @@ def test_pictures_come_in_rgb_order_and_pass_unedited_without_a_face(
 ) -> None:
     red = np.full((*SIZE, 3), (200, 40, 20), np.uint8)
     clip = make_clip(tmp_path / "red.mkv", Clip(frames=5, size=SIZE, codec="ffv1", images=(red,) * 5))
-    with running(config(clip, presets=(parse_preset("lipstick"),))) as run:
+    with running(config(clip, drawn=layers_of([parse_preset("lipstick")]))) as run:
         run.wait(shows(kept, lambda image: bool(np.abs(image.astype(int) - red).max() < 8)), "red pictures")
         assert not run.said("reference taken")
 
@@ -138,7 +138,7 @@ def test_it_waits_for_an_unplugged_source_and_takes_another_size(
 ) -> None:
     clip = make_clip(tmp_path / "face.mp4", Clip(frames=10, size=SIZE))
     wide = make_clip(tmp_path / "wide.mp4", Clip(frames=10, size=(240, 480)))
-    with running(config(clip, presets=(parse_preset(f"lipstick:{BLUE}:1"),))) as run:
+    with running(config(clip, drawn=layers_of([parse_preset(f"lipstick:{BLUE}:1")]))) as run:
         run.wait(shows(kept, is_blue), "the edit")
         clip.rename(tmp_path / "unplugged.mp4")
         run.wait(lambda: run.said("has gone"), "that it has gone")
@@ -185,7 +185,7 @@ def test_a_look_file_is_carried_to_the_face_before_the_camera(
     path = tmp_path / "evening.livery"
     made = Look(astronaut, name="evening").picture(shirt).preset("lipstick", BLUE, 1.0)
     path.write_bytes(look_file([made]))
-    with running(config(clip, worn=read_look(path), presets=(parse_preset("blush"),))) as run:
+    with running(config(clip, worn=read_look(path), drawn=layers_of([parse_preset("blush")]))) as run:
         run.wait(shows(kept, is_blue), "the look")
         assert run.said("Picture was left out: it lies on hair, clothes or backdrop")
         assert run.said("Parts of the look: 1 the look “evening”, 2 blush.")
@@ -270,7 +270,7 @@ def test_a_reference_from_a_file_is_worn_at_once_and_parts_go_by_number(tmp_path
     frame = source.frame(3)
     still = tmp_path / "still.png"
     still.write_bytes(encode_png(source.frame(0)))
-    look = LookConfig(presets=(parse_preset(f"lipstick:{BLUE}:1"),), reference=still)
+    look = LookConfig(drawn=layers_of([parse_preset(f"lipstick:{BLUE}:1")]), reference=still)
     with wearing(look, []) as (fitting, shown):
         shown(frame, is_blue)
         assert fitting.toggle(1) == "lipstick off"

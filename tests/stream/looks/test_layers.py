@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -166,10 +167,10 @@ async def test_the_socket_changes_a_layer(astronaut: Image) -> None:
                     break
             else:
                 pytest.fail("the state does not tell the new strength")
-            await socket.send_json({"type": "layer", "layer": number, "size": 2})
+            await socket.send_json({"type": "layer", "layer": number, "weight": 2})
             while (message := await socket.receive_json())["type"] != "event":
                 pass
-            assert "unknown setting size" in message["text"]
+            assert "unknown setting weight" in message["text"]
 
 
 async def test_layers_survive_a_restart(astronaut: Image, tmp_path: Path) -> None:
@@ -211,6 +212,7 @@ async def test_what_makes_no_sense_is_refused_in_words(
             ("PATCH", f"/layers/{star}", {"colour": BLUE}, 400, "kind paint has no colour"),
             ("PATCH", f"/layers/{star}", {"place": 2}, 400, "place must be 0 (lowest) to 1, got 2"),
             ("PATCH", f"/layers/{star}", {"order": 2}, 400, "unknown setting order"),
+            ("PATCH", f"/layers/{star}", {"right": 0.1}, 400, "kind paint has no place on the face"),
             ("DELETE", "/layers/7", None, 404, "no layer 7"),
             ("GET", f"/layers/{lips}/picture.png", None, 404, "no picture"),
             ("GET", "/layers/7/below.png", None, 404, "no layer 7"),
@@ -223,10 +225,11 @@ async def test_what_makes_no_sense_is_refused_in_words(
             ("PUT", f"/layers/{star}", 409, "the paint is 512x100, its reference 512x512"),
             ("POST", "/layers?kind=paint", 409, "the paint is 512x100, its reference 512x512"),
             ("POST", "/layers?kind=stroke", 400, "kind must be one of paint, picture, sticker, backdrop"),
-            ("POST", "/layers?kind=sticker&spot=knee", 400, "spot must be one of forehead"),
+            ("POST", "/layers?kind=sticker&at=knee", 400, "at must be one of forehead"),
             ("POST", "/layers?sure=maybe", 400, "sure must be true or false, got 'maybe'"),
             ("POST", "/layers?kind=sticker&size=nan", 400, "size must be 0.05 to 3"),
             ("POST", "/layers?kind=sticker&size=big", 400, "size must be a number"),
+            ("POST", "/layers?kind=sticker&rigid=yes", 400, "rigid must be true or false"),
         ):
             found, answer = await client.call(method, path, data=png(small), headers=PNG)
             assert (found, words in answer["error"]) == (status, True), (path, answer)
@@ -234,3 +237,51 @@ async def test_what_makes_no_sense_is_refused_in_words(
         assert MOST_LAYERS > 2
         found, answer = await client.call("POST", "/preset", json={"name": "blush"})
         assert (found, "at most 2 layers" in answer["error"]) == (409, True)
+
+
+def sticker_png() -> io.BytesIO:
+    return io.BytesIO(bytes(cv2.imencode(".png", np.full((30, 30, 4), (*GREEN[::-1], 255), np.uint8))[1]))
+
+
+def green_at(image: Image) -> tuple[float, float]:
+    """The mean place (x, y) of the sticker's colour."""
+    y, x = np.nonzero((image == GREEN).all(axis=2))
+    return float(x.mean()), float(y.mean())
+
+
+@pytest.mark.parametrize("rigid", [False, True])
+async def test_a_sticker_is_placed_moved_undone_and_kept(astronaut: Image, rigid: bool) -> None:
+    async with with_reference(astronaut) as (_, client):
+        state = await add(client, sticker_png(), f"sticker&at=nose&size=0.3&rigid={str(rigid).lower()}")
+        layer = state["layers"][0]
+        assert (layer["kind"], layer["sticker"]["at"], layer["sticker"]["rigid"]) == (
+            "sticker",
+            "nose",
+            rigid,
+        )
+        first = green_at(await client.picture("edit"))
+        assert layer["sticker"]["middles"][0][:2] == pytest.approx(first, abs=1)
+        patch = {"right": 0.2, "turn_deg": 15, "size": 0.2}
+        state = await client.ok("PATCH", f"/layers/{layer['id']}", json=patch)
+        assert green_at(await client.picture("edit"))[0] > first[0] + 10
+        assert state["undo"] == "move of Sticker: nose"
+        for bad, words in (({"right": 5}, "right must be -2 to 2"), ({"at": "knee"}, "at must be one of")):
+            status, answer = await client.call("PATCH", f"/layers/{layer['id']}", json=bad)
+            assert (status, words in answer["error"]) == (400, True), answer
+        await client.ok("POST", "/undo")
+        assert green_at(await client.picture("edit")) == pytest.approx(first, abs=0.1)
+
+
+async def test_a_sticker_outlives_the_server(astronaut: Image, tmp_path: Path) -> None:
+    store = StorageConfig(folder=tmp_path)
+    async with with_reference(astronaut, store=store) as (_, client):
+        await lipstick(client)
+        state = await add(client, sticker_png(), "sticker&at=eyes&size=0.5")
+        before = await client.picture("edit")
+    async with serving(store=store) as server:
+        client = replace(client, server=server)
+        found = await client.ok("GET", "")
+        assert [{**layer, "version": 0} for layer in found["layers"]] == [
+            {**layer, "version": 0} for layer in state["layers"]
+        ]
+        np.testing.assert_array_equal(await client.picture("edit"), before)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.common import commit, metadata, write_results
-from benchmarks.moment_parts import clips, cover, looks, rows
+from benchmarks.moment_parts import clips, cover, glasses, looks, rows
 
-PARTS = {"cover": cover.measure, "looks": looks.measure}
+PARTS = {"cover": cover.measure, "looks": looks.measure, "glasses": glasses.measure}
 
 
 def parts_of(text: str) -> list[str]:

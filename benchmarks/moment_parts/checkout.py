@@ -1,9 +1,10 @@
 """An edit worn by Livery over the frames of a clip, by this checkout or, in a process of its own, by another.
 
-    PYTHON benchmarks/moment_parts/checkout.py ROOT FRAMES.npy EDITED.npy OUT.npy MATCHER MODE STEP_S
+    PYTHON benchmarks/moment_parts/checkout.py ROOT FOLDER MATCHER MODE STEP_S
 
-ROOT is the checkout whose code is run. FRAMES.npy holds uint8 (T, H, W, 3), the reference first, and
-EDITED.npy the edited reference, uint8 (H, W, 3). OUT.npy receives the frames with the edit.
+ROOT is the checkout whose code is run. FOLDER holds frames.npy, uint8 (T, H, W, 3), the reference first, and
+edited.npy, the edited reference, uint8 (H, W, 3); also known.npy, float32 (T, 478, 3), if the landmarks are
+known. It receives out.npy, the frames with the edit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,28 @@ from pathlib import Path
 from typing import Any
 
 
+class Known:
+    """Returns known landmarks one by one, as a tracker would.
+
+    Args:
+        points: landmarks of each frame, float32 (478, 3).
+        size: (H, W) of the frames.
+    """
+
+    def __init__(self, points: Sequence[Any], size: tuple[int, int]) -> None:
+        self._points, self._size = iter(points), size
+
+    def __call__(self, image: Any, now_s: float) -> Any:
+        """Return the landmarks of the next frame."""
+        from correspondence import Landmarks
+
+        return Landmarks(next(self._points), self._size)
+
+
 def wear(
-    frames: Sequence[Any], edited: Any, matcher: str, mode: str, step_s: float, keyframes: bool = False
-) -> list[Any]:
+    frames: Sequence[Any], edited: Any, matcher: str, mode: str, step_s: float, keyframes: bool = False,
+    known: Sequence[Any] | None = None,
+) -> list[Any]:  # fmt: skip
     """Carry an edit over frames as a session does, with jobs done at once so that runs can be repeated.
 
     Args:
@@ -29,6 +49,7 @@ def wear(
         mode: mode of the edit, see `Edit`.
         step_s: time between two frames, seconds.
         keyframes: whether new references are made.
+        known: landmarks of each frame, float32 (478, 3); None to find them.
 
     Returns:
         The frames with the edit.
@@ -39,7 +60,9 @@ def wear(
 
     keeping = KeeperConfig(make=keyframes, background=False, max_match_s=10.0)
     edit: Any = Edit(frames[0], edited, mode=mode)  # type: ignore[arg-type]
-    propagator = Propagator(edit, Matcher.load(matcher), config=PropagatorConfig(references=keeping))
+    tracker = None if known is None else Known(known, frames[0].shape[:2])
+    config = PropagatorConfig(references=keeping)
+    propagator = Propagator(edit, Matcher.load(matcher), tracker, config)
     try:
         return [propagator.step(frame, i * step_s).image for i, frame in enumerate(frames)]
     finally:
@@ -47,8 +70,9 @@ def wear(
 
 
 def wear_elsewhere(
-    python: str, root: Path, frames: Sequence[Any], edited: Any, matcher: str, mode: str, step_s: float
-) -> list[Any]:
+    python: str, root: Path, frames: Sequence[Any], edited: Any, matcher: str, mode: str, step_s: float,
+    known: Sequence[Any] | None = None,
+) -> list[Any]:  # fmt: skip
     """Carry an edit as `wear` does, by another checkout's code.
 
     Args:
@@ -60,27 +84,22 @@ def wear_elsewhere(
     """
     import numpy as np
 
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / name for name in ("frames.npy", "edited.npy", "out.npy")]
-        np.save(files[0], np.stack(frames))
-        np.save(files[1], edited)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.save(folder / "frames.npy", np.stack(frames))
+        np.save(folder / "edited.npy", edited)
+        if known is not None:
+            np.save(folder / "known.npy", np.stack(known))
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        command = [python, str(Path(__file__).resolve()), str(root), *map(str, files)]
-        done = subprocess.run(
-            [*command, matcher, mode, str(step_s)],
-            cwd=root,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [python, str(Path(__file__).resolve()), str(root), name, matcher, mode, str(step_s)]
+        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
             raise RuntimeError(f"the edit was not worn by {root}: {last[0]}")
-        return list(np.load(files[2]))
+        return list(np.load(folder / "out.npy"))
 
 
-def main(root: str, frames: str, edited: str, out: str, matcher: str, mode: str, step_s: str) -> None:
+def main(root: str, folder: str, matcher: str, mode: str, step_s: str) -> None:
     """Wear an edit with the code of a checkout."""
     sys.path[0] = str(Path(root).resolve())
     import numpy as np
@@ -89,7 +108,11 @@ def main(root: str, frames: str, edited: str, out: str, matcher: str, mode: str,
 
     if not Path(correspondence.__file__).is_relative_to(sys.path[0]):
         raise SystemExit(f"{root} has no package correspondence")
-    np.save(out, np.stack(wear(np.load(frames), np.load(edited), matcher, mode, float(step_s))))
+    at = Path(folder)
+    known = np.load(at / "known.npy") if (at / "known.npy").is_file() else None
+    frames, edited = np.load(at / "frames.npy"), np.load(at / "edited.npy")
+    made = wear(frames, edited, matcher, mode, float(step_s), known=known)
+    np.save(at / "out.npy", np.stack(made))
 
 
 if __name__ == "__main__":

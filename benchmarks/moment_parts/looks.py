@@ -29,7 +29,7 @@ from benchmarks.matching.tally import Sums
 from benchmarks.moment_parts.clips import Strip, sheet, spread, strips
 from benchmarks.moment_parts.filters import LOOKS, Filter
 from benchmarks.moment_parts.rows import Row
-from correspondence import Bool, Image
+from correspondence import Bool, Float, Image
 from reference import Edit, Mode
 
 CHANGED = 16  # a pixel whose truth differs from the frame by as many levels is one that the look changes
@@ -67,7 +67,10 @@ class ColoursAlone:
 
     name = "colours alone"
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         """See `rows.Row`. Frames stay live if colours explain too little of the look."""
         model = Edit(frames[0], edited).stand_in
         return list(frames) if model is None else [model.apply(frame) for frame in frames]

@@ -13,7 +13,7 @@ import cv2
 from benchmarks.common import commit
 from benchmarks.matching.methods import Dis, LandmarkOnly, Method
 from benchmarks.moment_parts import checkout
-from correspondence import Image, LandmarkTracker, Match
+from correspondence import Float, Image, Landmarks, LandmarkTracker, Match
 from reference import Compositor, Edit, Mode
 
 
@@ -26,7 +26,10 @@ class Row(Protocol):
 
     name: str
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         """Return the frames with the edit.
 
         Args:
@@ -34,6 +37,7 @@ class Row(Protocol):
             edited: the edited reference, uint8 (H, W, 3).
             step_s: time between two frames, seconds.
             mode: how the edit is composed, see `Edit`.
+            known: landmarks of each frame, float32 (478, 3); None to find them.
         """
         ...
 
@@ -52,9 +56,12 @@ class Livery:
     matcher: str
     keyframes: bool = False
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         """See `Row`."""
-        return checkout.wear(frames, edited, self.matcher, mode, step_s, self.keyframes)
+        return checkout.wear(frames, edited, self.matcher, mode, step_s, self.keyframes, known)
 
 
 @dataclass
@@ -73,9 +80,14 @@ class Elsewhere:
     root: Path
     matcher: str
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         """See `Row`."""
-        return checkout.wear_elsewhere(self.python, self.root, frames, edited, self.matcher, mode, step_s)
+        return checkout.wear_elsewhere(
+            self.python, self.root, frames, edited, self.matcher, mode, step_s, known
+        )
 
 
 @dataclass
@@ -92,11 +104,16 @@ class Field:
     method: Method
     mode: Mode | None = None
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         """See `Row`."""
-        tracker = LandmarkTracker()
-        found = [tracker(frame, i * step_s) for i, frame in enumerate(frames)]
-        tracker.close()
+        found = (
+            landmarks_of(frames, step_s)
+            if known is None
+            else [Landmarks(points, (frames[0].shape[0], frames[0].shape[1])) for points in known]
+        )
         composer = Compositor(Edit(frames[0], edited, mode=self.mode or mode), found[0])
         state, previous, made = self.method.prepare(frames[0], found[0]), None, list[Image]()
         for frame, seen in zip(frames, found, strict=True):
@@ -104,6 +121,14 @@ class Field:
             made.append(composer.compose(frame, match).image)
             previous = match
         return made
+
+
+def landmarks_of(frames: Sequence[Image], step_s: float) -> list[Landmarks | None]:
+    """Find the landmarks of each frame as a session does; None where there is no face."""
+    tracker = LandmarkTracker()
+    found = [tracker(frame, i * step_s) for i, frame in enumerate(frames)]
+    tracker.close()
+    return found
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

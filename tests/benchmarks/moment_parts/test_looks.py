@@ -14,7 +14,7 @@ from benchmarks.matching.tally import Sums
 from benchmarks.moment_parts import looks
 from benchmarks.moment_parts.filters import LOOKS, drawing
 from benchmarks.moment_parts.looks import TrueLook, score, travelling
-from correspondence import Image
+from correspondence import Float, Image
 from reference import Mode
 from tests.stream.clips import Clip, make_clip
 
@@ -27,7 +27,10 @@ class Bordered:
     def __init__(self, name: str, width: int) -> None:
         self.name, self._width = name, width
 
-    def wear(self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto") -> list[Image]:
+    def wear(
+        self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
+        known: Sequence[Float] | None = None,
+    ) -> list[Image]:  # fmt: skip
         made = [drawing(frame) for frame in frames]
         for image, frame in zip(made, frames, strict=True):
             image[: self._width] = frame[: self._width]

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import FilePayload, Page
 
+from reference.looks.reading import encode_png
 from tests.conftest import ROOT
 from tests.page.conftest import running
 from tests.page.desk import Desk, OpenBrowser, shoot, start_camera, state_of, take_reference
@@ -23,6 +25,8 @@ RUN = """async () => {
 }"""
 DIALOGS = ("look", "deck", "recordings", "obs", "ending", "phone", "import", "doubt", "server-token")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+TURNED = {**PHONE, "viewport": {"width": 844, "height": 390}}
+PAD = np.full((32, 32, 4), 200, np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,8 @@ def recorder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class Axe:
     """Notes what axe-core finds on a page."""
 
-    def __init__(self, script: Path) -> None:
+    def __init__(self, script: Path, name: str) -> None:
+        self.name = name
         self._script = script.read_text(encoding="utf-8")
         self.found: dict[str, str] = {}  # by complaint: the first state that shows it
 
@@ -46,7 +51,7 @@ class Axe:
             page.evaluate(self._script)
         for complaint in page.evaluate(RUN):
             self.found.setdefault(complaint, state)
-        shoot(page, f"axe-{state}")
+        shoot(page, f"axe-{self.name}-{state}")
 
 
 def walk(page: Page, axe: Axe) -> None:
@@ -68,6 +73,10 @@ def walk(page: Page, axe: Axe) -> None:
         page.evaluate(f"Object.assign(document.getElementById('tab-{tab}'), {{ hidden: false }}).click()")
         page.wait_for_timeout(800 if tab == "paint" else 0)
         axe.look(page, tab)
+    sticker = FilePayload(name="x.png", mimeType="image/png", buffer=encode_png(PAD))
+    page.set_input_files("#sticker-file", sticker)
+    page.wait_for_selector("#placing-pad .mark")
+    axe.look(page, "sticker")
     page.set_input_files("#edit-file", FilePayload(name="x.psd", mimeType="", buffer=b"x"))
     axe.look(page, "notice")
     for name in DIALOGS:
@@ -78,11 +87,13 @@ def walk(page: Page, axe: Axe) -> None:
     axe.look(page, "full screen")
 
 
-@pytest.mark.parametrize(("scheme", "more"), [("light", {}), ("dark", {}), ("dark", PHONE)])
+@pytest.mark.parametrize(
+    ("scheme", "more"), [(scheme, more) for more in ({}, PHONE, TURNED) for scheme in ("light", "dark")]
+)
 def test_axe_finds_nothing(recorder: str, browsers: OpenBrowser, scheme: str, more: dict[str, Any]) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is missing: tests/install_clients installs it")
-    desk, axe = Desk(recorder, browsers), Axe(AXE)
+    desk, axe = Desk(recorder, browsers), Axe(AXE, f"{scheme}-{more.get('viewport', {}).get('width', '')}")
     page = desk.open(color_scheme=scheme, bypass_csp=True, **more)
     walk(page, axe)
     viewer = desk.open(state_of(page)["viewer"], color_scheme=scheme, bypass_csp=True, camera=False)

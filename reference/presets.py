@@ -11,17 +11,18 @@ import numpy as np
 from correspondence import Float, Image, Landmarks, check_image
 from reference.compose.person import person_share
 from reference.errors import EditError
-from reference.painters import behind, films, makeup, paint, skin
+from reference.painters import behind, films, hair, makeup, paint, skin
 from reference.painters.drawing import Canvas, Rgb, crop, parse_colour
 
 Painter = Callable[[Float, Canvas, Rgb], Float]
 Tone = Callable[[Float, Rgb], Float]
 Behind = Callable[[Float, Float, Rgb], Float]
+Hair = Callable[[Float, Image, Float, Landmarks, Rgb], Float]
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One ready edit. Exactly one of `painter`, `tone` and `behind` draws it at full strength.
+    """One ready edit. Exactly one of `painter`, `tone`, `behind` and `hair` draws it at full strength.
 
     Attributes:
         name: its identifier, one of `NAMES`.
@@ -32,6 +33,8 @@ class Preset:
         painter: draws it on a crop of the face.
         tone: recolours the whole picture.
         behind: changes what is behind the person.
+        hair: changes the hair, see `painters.hair`.
+        needs: what it needs of the still, for users; "" if nothing but a face or a person.
         coloured: whether its colour can be chosen. The others take no notice of it.
     """
 
@@ -43,16 +46,20 @@ class Preset:
     painter: Painter | None = None
     tone: Tone | None = None
     behind: Behind | None = None
+    hair: Hair | None = None
     coloured: bool = True
+    needs: str = ""
 
     @property
     def needs_face(self) -> bool:
         """Whether it is drawn by the landmarks of a face."""
-        return self.painter is not None
+        return self.painter is not None or self.hair is not None
 
 
-LIPS, EYES, SKIN, PAINT, FILM, BEHIND = "Lips and teeth", "Eyes", "Skin", "Face paint", "Film", "Backdrop"
-GROUPS = (LIPS, EYES, SKIN, PAINT, FILM, BEHIND)
+LIPS, EYES, SKIN, HAIR = "Lips and teeth", "Eyes", "Skin", "Hair"
+PAINT, FILM, BEHIND = "Face paint", "Film", "Backdrop"
+GROUPS = (LIPS, EYES, SKIN, HAIR, PAINT, FILM, BEHIND)
+_OF_HAIR = "Needs hair that is clearly darker than the skin, and no hat."
 _GREY = "#808080"
 _PRESETS = (
     Preset("lipstick", "Lipstick", LIPS, "#b3122e", 0.85, makeup.lipstick),
@@ -72,6 +79,7 @@ _PRESETS = (
     Preset("highlighter", "Highlighter", SKIN, "#ffe6c8", 0.7, skin.highlighter),
     Preset("freckles", "Freckles", SKIN, "#8a4f2c", 0.8, makeup.freckles),
     Preset("beard", "Beard shadow", SKIN, "#4a4442", 0.6, skin.beard),
+    Preset("hair", "Hair tint", HAIR, "#8a2f6a", 0.8, hair=hair.tinted, needs=_OF_HAIR),
     Preset("tiger", "Tiger face paint", PAINT, "#f08a1c", 0.9, paint.tiger),
     Preset("warpaint", "War paint", PAINT, "#1f4fbf", 0.9, paint.warpaint),
     Preset("clown", "Clown", PAINT, "#d81e2c", 0.95, paint.clown),
@@ -100,6 +108,7 @@ def describe() -> list[dict[str, Any]]:
             "coloured": preset.coloured,
             "strength": preset.strength,
             "needs_face": preset.needs_face,
+            "needs": preset.needs,
         }
         for preset in _PRESETS
     ]
@@ -136,6 +145,7 @@ def apply(
     landmarks: Landmarks | None,
     colour: str | None = None,
     strength: float | None = None,
+    still: Image | None = None,
 ) -> Image:
     """Draws a preset on a reference. The same arguments give the same picture.
 
@@ -145,12 +155,14 @@ def apply(
         landmarks: landmarks of its face; presets of the whole picture do not need them.
         colour: "#rrggbb"; the preset's default when None.
         strength: [0, 1]; the preset's default when None.
+        still: the reference before other layers, in which person and hair are found; None for `reference`.
 
     Returns:
         The edited picture, RGB uint8 (H, W, 3). Pixels outside the preset's region equal the reference's.
 
     Raises:
-        EditError: an unknown name, a bad colour or strength, or no face for a preset that needs one.
+        EditError: an unknown name, a bad colour or strength, or no face for a preset that needs one; hair
+            that cannot be told from the rest.
         ValueError: a reference of another dtype or shape, or landmarks of a picture of another size.
     """
     size = check_image(reference, "reference")
@@ -161,15 +173,17 @@ def apply(
     rgb = check(name, preset.colour if colour is None else colour)
     if preset.tone is not None:
         return _mixed(reference, preset.tone(reference.astype(np.float32), rgb), amount)
+    seen = reference if still is None else still
     if preset.behind is not None:
-        return _mixed(
-            reference, preset.behind(reference.astype(np.float32), person_share(reference), rgb), amount
-        )
-    assert preset.painter is not None
+        return _mixed(reference, preset.behind(reference.astype(np.float32), person_share(seen), rgb), amount)
     if landmarks is None:
         raise EditError(f"{preset.title} is drawn on a face, but the reference shows none; take another one")
     if landmarks.image_size != size:
         raise ValueError(f"landmarks are of a picture {landmarks.image_size}, reference is {size}")
+    if preset.hair is not None:
+        made = preset.hair(reference.astype(np.float32), seen, person_share(seen), landmarks, rgb)
+        return _mixed(reference, made, amount)
+    assert preset.painter is not None
     canvas = Canvas(landmarks)
     x0, y0, x1, y1 = canvas.box
     before = crop(reference, canvas.box)

@@ -130,7 +130,7 @@ class PresetLayer(Layer):
 
     def draw(self, below: Image, still: Image, landmarks: Landmarks | None) -> Image:
         """See `Layer`."""
-        return presets.apply(self.name, below, landmarks, self.colour, self.strength)
+        return presets.apply(self.name, below, landmarks, self.colour, self.strength, still)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -104,6 +104,7 @@ _STATE: Json = _object(
 _PRESET: Json = _object(
     ("name", "title", "group", "colour", "coloured", "strength", "needs_face"),
     name=TEXT, title=TEXT, group=TEXT, colour=COLOUR, coloured=FLAG, strength=SHARE, needs_face=FLAG,
+    needs=TEXT,
 )  # fmt: skip
 _ICE: Json = _object(("urls",), urls=TEXT, username=TEXT, credential=TEXT)
 _WORDS: Json = {

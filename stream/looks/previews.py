@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import cv2
 import numpy as np
 
 from correspondence import Image, Landmarks
-from reference import presets
+from reference import EditError, presets
 
 SIDE = 112  # of one preview, pixels
 COLUMNS = 6  # previews in a row of the sheet
@@ -30,7 +32,12 @@ def preview_sheet(image: Image, landmarks: Landmarks) -> bytes:
     for number, name in enumerate(presets.NAMES):
         row, column = divmod(number, COLUMNS)
         place = np.s_[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
-        sheet[place] = presets.apply(name, face, points)
+        if presets.find(name).hair is None:
+            sheet[place] = presets.apply(name, face, points)
+            continue
+        with contextlib.suppress(EditError):  # hair that cannot be told stays as it is
+            sheet[place] = face
+            sheet[place] = _cut(presets.apply(name, image, landmarks), landmarks)[0]
     _, data = cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     return bytes(data)
 

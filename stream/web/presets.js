@@ -22,6 +22,7 @@ const PARTS = [
   [/liner/, "M8.6 14.4c1-2 4.4-2 5.9.1l-.5.6c-1.5-1.2-3.6-1.2-5.2-.1l-1.3-.9zM23.4 14.4c-1-2-4.4-2-5.9.1l.5.6c1.5-1.2 3.6-1.2 5.2-.1l1.3-.9z"],
   [/shadow|lid|eye(?!brow)/, "M8.5 14c1-3.2 5-3.2 6 0zM17.5 14c1-3.2 5-3.2 6 0z"],
   [/brow/, "M8 11.8c1.6-2.2 4.4-2.4 6.5-1v1.7c-2-1-4.4-1-6.5-.7zM24 11.8c-1.6-2.2-4.4-2.4-6.5-1v1.7c2-1 4.4-1 6.5-.7z"],
+  [/hair/, "M16 3.5C10.4 3.5 7 8 7 14.6c1.6-4.2 4.6-6 9-6s7.4 1.8 9 6C25 8 21.6 3.5 16 3.5z"],
   [/freckle|spot/, "M10 17h1.4v1.4H10zM12.8 18.8h1.4v1.4h-1.4zM17.8 18.8h1.4v1.4h-1.4zM20.6 17H22v1.4h-1.4zM15.3 16.6h1.4V18h-1.4z"],
   [/contour|powder|sculpt/, "M8 17c2.5 1.2 4 2.5 5 4.5-.5 1.5-1.5 2.5-2.6 3.3C8.9 22.8 8.2 20 8 17zM24 17c-2.5 1.2-4 2.5-5 4.5.5 1.5 1.5 2.5 2.6 3.3 1.5-2 2.2-4.8 2.4-7.8z"],
   [/tiger|stripe|cat/, "M14.5 5.5h3L16 10.5zM10.5 7.5l2.2-1.2.8 4.2zM21.5 7.5l-2.2-1.2-.8 4.2zM7.6 17l5 1.2-5 .8zM24.4 17l-5 1.2 5 .8zM8.2 21l4.3.2-3.7 1.6zM23.8 21l-4.3.2 3.7 1.6z"],
@@ -73,6 +74,7 @@ function presetButton(preset, onClick) {
   button.dataset.preset = preset.name;
   const title = document.createElement("span");
   title.textContent = preset.title;
+  if (preset.needs) button.title = preset.needs;
   const seen = document.createElement("span");
   seen.className = "seen";
   seen.hidden = true;
@@ -211,11 +213,12 @@ function showOffers(offers, state, worn, chosen) {
     offer.button.setAttribute("aria-pressed", String(worn.has(offer.name)));
   }
   document.getElementById("preset-note").textContent = presetNote(state);
-  const { title, coloured } = offers.get(chosen) ?? {};
+  const { title, coloured, needs } = offers.get(chosen) ?? {};
   document.getElementById("preset-colours").hidden = !coloured;
   document.getElementById("preset-controls").hidden = !title;
   document.getElementById("preset-controls").setAttribute("aria-label", title ? `Of ${title}` : "");
   document.getElementById("preset-chosen").textContent = title ?? "";
+  Object.assign(document.getElementById("preset-needs"), { hidden: !needs, textContent: needs ?? "" });
 }
 
 function presetNote(state) {

@@ -10,7 +10,7 @@ from reference.face import parts
 from reference.painters.drawing import parse_colour
 from tests.reference.helpers import moved, scaled_face
 
-DRAWN = [entry["name"] for entry in presets.describe() if entry["needs_face"]]
+DRAWN = [entry["name"] for entry in presets.describe() if entry["needs_face"] and entry["group"] != "Hair"]
 # The parts each drawn preset may touch, as landmark outlines, and how far beyond them, in face sizes.
 EYES = (parts.RIGHT_EYE, parts.LEFT_EYE)
 BROWS = tuple(upper + lower[::-1] for upper, lower in (parts.RIGHT_BROW, parts.LEFT_BROW))

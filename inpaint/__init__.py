@@ -10,7 +10,8 @@ A `Fill` repaints the hole of a picture and leaves all other pixels as they are:
 Importing this package needs numpy and OpenCV only.
 
 The sub-packages hold the parts: `classical` needs no network, `model` is the diffusion model, `fills`
-applies it to holes and gaps, `training` trains it.
+applies it to holes and gaps, `training` trains it, `looks` learns a look of the whole picture from one edited
+picture.
 """
 
 from correspondence import __version__

@@ -18,17 +18,21 @@ class FillContext:
         landmarks: landmarks of the picture to fill, in its pixels.
         reference: another picture of the same person with the same edit, uint8 (h, w, 3), of any size.
         reference_landmarks: landmarks of `reference`, in its pixels.
+        live: the unedited half of the picture to fill, uint8 (H, W, 3) of its size.
         seed: seed of the noise. The same seed gives the same fill.
     """
 
     landmarks: Landmarks | None = None
     reference: Image | None = None
     reference_landmarks: Landmarks | None = None
+    live: Image | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.reference is not None:
             check_image(self.reference, "reference")
+        if self.live is not None:
+            check_image(self.live, "live")
 
 
 class Fill(Protocol):

@@ -4,7 +4,8 @@ Frames 0 to 81 of each clip at 256 x 256 hold three gaps of 27 frames, and both 
 row of the table says what the method sees of the frame it makes: nothing, its landmarks, or the frame itself
 (as a driving video shows it). `--long` makes one gap of each clip's first 270 frames instead. Without
 `--weights` only the classical rows are measured, and the others are listed as not measured. Results are
-written after each clip. `--resume` continues an interrupted run.
+written after each clip. `--resume` continues an interrupted run. `--part looks` compares learned looks with
+their colours alone (`moment_parts.learned`) and writes OUT-looks.json.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from benchmarks.fills import measures as fill_measures
 from benchmarks.fills.rows import SIDE, ClipGap, Row, classical_rows, diffusion_rows
 from benchmarks.fills.times import measure_times
 from benchmarks.matching import metrics
+from benchmarks.moment_parts import learned
+from benchmarks.moment_parts.filters import LOOKS
 from correspondence import Image, Landmarks, Matcher, detect_landmarks
 from inpaint import weights as known
 from stream.filling.types import Setup
@@ -60,7 +63,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--long", action="store_true", help=f"one gap over the first {LONG} frames of each clip"
     )
     parser.add_argument(
-        "--part", choices=("gaps", "masked", "times"), action="append", help="only this part; may repeat"
+        "--part",
+        choices=("gaps", "masked", "times", "looks"),
+        action="append",
+        help="only this part; may repeat (gaps, masked, times); looks stands alone",
+    )
+    parser.add_argument("--looks", nargs="*", choices=list(LOOKS), default=list(LOOKS), help="(all)")
+    parser.add_argument(
+        "--budgets", type=float, nargs="*", default=[60.0], metavar="S", help="to learn a look, seconds (60)"
     )
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each live run of `times`")
     parser.add_argument("--resume", action="store_true", help="keep what the last run measured")
@@ -71,6 +81,12 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print the tables and write the results. Returns 0."""
     if args.gap < 3 or args.stride < 1:
         raise ValueError(f"--gap must be 3 or more and --stride 1 or more, got {args.gap} and {args.stride}")
+    if "looks" in (args.part or ()) and args.part != ["looks"]:
+        raise ValueError(f"--part looks stands alone, got {' '.join(args.part)}")
+    if args.part == ["looks"]:
+        found = learned.compare(args.clips, args.looks, args.budgets, f"{args.out}-looks")
+        write_results(f"{args.out}-looks", found, metadata(vars(args)))
+        return 0
     if os.environ.get("OMP_NUM_THREADS") is None and args.weights is not None and args.device == "cpu":
         print("hint: OMP_NUM_THREADS=1 leaves the other cores free")
     weights = known.chosen(args.weights)

@@ -46,14 +46,13 @@ from reference.compose.blend_weights import (
 )
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
-from reference.compose.layers import Layers, Maps, above, fixed_maps, make_layers, soften
+from reference.compose.layers import Layers, Maps, above, fixed_maps, in_colours, make_layers, soften
 from reference.compose.live import Areas, gap_between_lips, keep_live, live_areas, openings
 from reference.compose.person import cells_box, cells_in
 from reference.compose.rigid import Placed, RigidLayer, on_face
 from reference.compose.sampling import Places, coarse_values, seen_share
 from reference.compose.softness import SoftnessMeter
 from reference.compose.uncover import uncover
-from reference.edits.colour_model import DIRECT_PX
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 from reference.edits.objects import find_objects
@@ -251,13 +250,14 @@ class Compositor:
         x0, y0, x1, y1 = weights.box
         size, live, out = (y1 - y0, x1 - x0), frame[y0:y1, x0:x1], image[y0:y1, x0:x1]
         places = Places(match, weights.box)
-        large = frame.shape[0] * frame.shape[1] > DIRECT_PX
         doubt = toned = None
+        unknown = 1 - weights.trust
         if self._ground is not None:
-            out[:] = cv2.addWeighted(live, 1 - strength, self._ground.apply(live, large=large), strength, 0)
+            ground = in_colours(self.edit, live, unknown, match.frame_size)
+            out[:] = cv2.addWeighted(live, 1 - strength, ground, strength, 0)
         elif self.edit.stand_in is not None and float(weights.trust.min()) < 0.98:
-            doubt = (1 - weights.trust) * np.float32(strength)
-            toned = self.edit.stand_in.apply(live, large=large)
+            doubt = unknown * np.float32(strength)
+            toned = in_colours(self.edit, live, np.ceil(unknown - 0.02), match.frame_size)  # shared out below
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, places.cells) > 0
         busy: Bool = (

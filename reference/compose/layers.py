@@ -129,6 +129,20 @@ def above(ground: ColourModel, edit: Edit) -> Edit:
     return rest
 
 
+def in_colours(edit: Edit, live: Image, unknown: Float, frame_size: tuple[int, int]) -> Image:
+    """A part of a frame in a look's colours, painted where no place is known if the edit has a painter.
+
+    Args:
+        edit: an edit with a stand-in.
+        live: the part of the frame, uint8 (H, W, 3).
+        unknown: share of each place that is not known, float32 of any size over the part, [0, 1].
+        frame_size: (H, W) of the frame.
+    """
+    assert edit.stand_in is not None
+    toned = edit.stand_in.apply(live, large=frame_size[0] * frame_size[1] > DIRECT_PX)
+    return toned if edit.painter is None else edit.painter(live, toned, unknown, frame_size)
+
+
 def _bridged(layers: Layers, gap: Image) -> Layers:
     """Continues the planes over a gap, uint8 (H, W), 255 there, from its surroundings."""
     x, y, w, h = cv2.boundingRect(gap)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -21,6 +21,24 @@ Mode = Literal["auto", "delta", "replace", "layer"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference is not bound to the face
 WHOLE_COVERAGE = 0.95  # an edit on at least this share of the reference covers the whole picture
+
+
+class Painter(Protocol):
+    """Paints a look of the whole picture where no place in the reference is known. Threads may share it."""
+
+    def __call__(self, image: Image, toned: Image, wanted: Float, frame_size: tuple[int, int]) -> Image:
+        """Paints over the look's colours.
+
+        Args:
+            image: the live picture or a part of it, RGB uint8 (H, W, 3).
+            toned: the colour model's answer for it, RGB uint8 (H, W, 3).
+            wanted: share of each place that is to be painted, float32 of any size over the same area, [0, 1].
+            frame_size: (H, W) of the frame that `image` is a part of.
+
+        Returns:
+            RGB uint8 (H, W, 3), equal to `toned` where nothing is wanted.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +60,7 @@ class Edit:
         known: share of each pixel of the reference about which the edit tells anything, float32 (H, W),
             [0, 1]; None for the whole reference. The half of an edit on the person tells nothing of places
             behind the person.
+        painter: paints over the colours of `stand_in` where no place is known; None for the colours alone.
         part: whether it is one half of a larger edit that was split along the person's outline (see
             `person`); such an edit is not bound to a face.
         skin: cover of what lies on the skin whatever it looks like, float32 (H, W) in [0, 1]; None for none.
@@ -60,6 +79,7 @@ class Edit:
     part: bool = False
     exact: bool = False
     known: Float | None = None
+    painter: Painter | None = None
     skin: Float | None = None
     stickers: tuple[HeadSticker, ...] = ()
 

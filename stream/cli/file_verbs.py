@@ -213,6 +213,8 @@ def _edit_several(args: argparse.Namespace) -> int:
 
     def edit_clip(source: Path, output: Path, told: Callable[[float], None]) -> EditReport:
         def progress(phase: str, done: int, expected: int) -> None:
+            if phase == "look":  # in the middle of editing
+                return
             share = min(1.0, done / expected) if expected else 0.0
             told((LOOKING * share) if phase != "edit" else LOOKING + (1 - LOOKING) * share)
 

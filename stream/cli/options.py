@@ -169,7 +169,7 @@ def _edit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fill",
         action="store_true",
-        help="match thoroughly; with weights, invent what is shown without being sure of its place",
+        help="match thoroughly; invent unsure places: by weights, or by learning a look of the whole picture",
     )
     fill_options(parser)
     parser.add_argument(

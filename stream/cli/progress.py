@@ -18,6 +18,7 @@ PHASES = {
     "edit": "editing",
     "words": "editing the frame by words",
     "cuts": "looking for cuts",
+    "look": "learning the look",
 }
 
 

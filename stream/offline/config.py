@@ -28,7 +28,9 @@ class FileConfig:
         side_by_side: whether to write the input beside the result.
         overwrite: whether to replace an existing output.
         confidence: whether to report each frame's mean confidence, which costs time.
-        fill: whether to invent uncertain places, if there are weights for it.
+        fill: whether to invent uncertain places. A look of the whole picture is learned from the edited
+            pictures, if PyTorch is installed; other edits need the diffusion model's weights.
+        learn_s: processor time to learn a look, seconds.
         fill_weights: see `inpaint.weights.chosen`. Without `fill`, only weights given here are used.
         faces: largest number of people in a frame who wear the edit, 1 to 4.
         deinterlace: whether to convert interlaced pictures to whole pictures.
@@ -53,6 +55,7 @@ class FileConfig:
     overwrite: bool = False
     confidence: bool = False
     fill: bool = False
+    learn_s: float = 60.0
     fill_weights: Path | None = None
     faces: int = 1
     deinterlace: bool = False
@@ -72,6 +75,8 @@ class FileConfig:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength}")
+        if not self.learn_s > 0:
+            raise ValueError(f"learn_s must be above 0 seconds, got {self.learn_s}")
         if self.mark is not None:
             check_mark(self.mark)
         if self.layer and self.side_by_side:

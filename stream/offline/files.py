@@ -8,6 +8,7 @@ from pathlib import Path
 from correspondence import Matcher
 from inpaint.weights import NO_WEIGHTS
 from reference import Between, KeeperConfig, Propagator, PropagatorConfig, UserKeyframe
+from stream.filling.look_painter import with_painter
 from stream.media.picture_writer import output_notes
 from stream.media.pictures import encode_png
 from stream.media.probe import probe
@@ -77,7 +78,7 @@ def edit_file(
     kind = "thorough" if config.fill and config.matcher == "auto" else config.matcher
     matcher = Matcher.load(kind, config.device)
     report.matcher = matcher.kind
-    carrier = _carrier(ready, matcher, config, turns=edited_end is not None)
+    carrier = _carrier(ready, matcher, config, stop, progress, turns=edited_end is not None)
     editing = EditingPass(
         ready.info,
         report,
@@ -126,9 +127,24 @@ def try_edit(
     return ready.report
 
 
-def _carrier(ready: Prepared, matcher: Matcher, config: FileConfig, *, turns: bool) -> FrameEditor:
+def _carrier(
+    ready: Prepared,
+    matcher: Matcher,
+    config: FileConfig,
+    stop: Callable[[], bool],
+    progress: Progress,
+    *,
+    turns: bool,
+) -> FrameEditor:
     """Make the object that carries an edit, or with `turns` the transition between two edits, onto frames."""
-    weights = config.fill_weights if config.fill or config.fill_weights else Path(NO_WEIGHTS)
+    painted = None
+    if config.fill and not turns:
+        painted = with_painter(
+            ready.edits, config.learn_s, stop=stop, progress=progress, say=ready.report.notes.append
+        )
+    edits = painted or ready.edits
+    wants_model = (config.fill or config.fill_weights) and painted is None
+    weights = config.fill_weights if wants_model else Path(NO_WEIGHTS)
     filler, about = make_filler(weights, config.device)
     carrier: FrameEditor
     if turns:
@@ -140,9 +156,9 @@ def _carrier(ready: Prepared, matcher: Matcher, config: FileConfig, *, turns: bo
     else:
         worn = PropagatorConfig(references=REFERENCES, faces=config.faces)
         propagator = Propagator(None, matcher, config=worn, fill=DirectFill(filler))
-        propagator.put_on(propagator.workshop.outfit([UserKeyframe(edit=edit) for edit in ready.edits]))
+        propagator.put_on(propagator.workshop.outfit([UserKeyframe(edit=edit) for edit in edits]))
         carrier = propagator
-    if config.fill:
+    if config.fill and painted is None:
         ready.report.notes.append(about)
         carrier = Inventing(carrier, Inventor(filler, ready.edits))
     quarters = ready.references[0].quarters

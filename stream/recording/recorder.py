@@ -9,6 +9,7 @@ pieces that are left.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import queue
 import shutil
@@ -19,11 +20,15 @@ from dataclasses import asdict, dataclass
 
 from correspondence import Image
 from reference import Outfit
+from reference.looks.layers import Layer, StickerLayer
+from reference.looks.manifest import Entry, Pixels, to_entry
+from reference.looks.reading import encode_png
 from reference.side_work import step_aside
 from stream.filling.types import Worker
 from stream.media.probe import MediaError
 from stream.recording.config import RecordConfig, size_in
 from stream.recording.files import Writer
+from stream.recording.folder import write_whole
 from stream.recording.pieces import Pieces
 from stream.recording.render import FPS, KeyframeFile, RenderJob, save_picture
 
@@ -288,11 +293,26 @@ class Recorder:
             strength=worn.strength * (worn.outfit.edit.strength if worn.outfit is not None else 1.0),
             matcher=self._config.matcher,
             faces=worn.faces,
+            stickers=self._stickers(worn.outfit),
             mark=self._config.mark,
             fps=min(FPS[1], max(FPS[0], (frames - 1) / length_s)),
         )
         job.write(self.folder / name.replace(".source.ts", ".json"))
         self._pieces.add(job)
+
+    def _stickers(self, outfit: Outfit | None) -> tuple[Entry, ...]:
+        """Return the stickers that the head carries, with their pictures as files. Each is saved once."""
+        entries = []
+        for each in () if outfit is None else outfit.edit.stickers:
+            layer = StickerLayer(sticker=each.sticker, rigid=True, strength=each.strength)
+            entries.append(to_entry(layer, self._sticker_file))
+        return tuple(entries)
+
+    def _sticker_file(self, _: Layer, picture: Pixels) -> str:
+        name = f"sticker-{hashlib.sha256(picture.tobytes()).hexdigest()[:16]}.png"
+        if not (self.folder / name).exists():
+            write_whole(self.folder / name, encode_png(picture))
+        return name
 
     def _keyframes(self, outfit: Outfit | None) -> tuple[KeyframeFile, ...]:
         """Return the outfit's keyframes as files. Each is saved once."""

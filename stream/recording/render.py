@@ -18,11 +18,26 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from correspondence import Image, Landmarks, LandmarkTracker, Matcher
+from correspondence import Image, Landmarks, LandmarkTracker, Matcher, detect_landmarks
 from correspondence.face.landmarks import MOST_FACES
 from correspondence.matcher import KINDS
 from inpaint.fills.jobs import Check, Filler, GapJob
-from reference import MODES, Edit, KeeperConfig, Mode, Propagator, PropagatorConfig, StageError, UserKeyframe
+from reference import (
+    MODES,
+    Edit,
+    EditError,
+    KeeperConfig,
+    Mode,
+    Propagator,
+    PropagatorConfig,
+    StageError,
+    UserKeyframe,
+)
+from reference.face.sticker import SIDES, Rgba
+from reference.looks.drawn import edit_of
+from reference.looks.layers import MOST_LAYERS
+from reference.looks.manifest import Entry, from_entry
+from reference.looks.reading import decode_png
 from stream.errors import UploadError
 from stream.mark import check_mark, mark
 from stream.media.pictures import decode_picture
@@ -66,6 +81,8 @@ class RenderJob:
         faces: largest number of people who wear it, 1 to 4.
         fps: approximate frame rate of the source.
         mark: text that is written into edited pictures. None for none.
+        stickers: stickers that the head carries, as in `manifest.to_entry`, with the names of their pictures.
+            They lie on the face of the first keyframe.
     """
 
     folder: str
@@ -78,6 +95,7 @@ class RenderJob:
     fps: float
     faces: int = 1
     mark: str | None = None
+    stickers: tuple[Entry, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -119,6 +137,7 @@ class RenderJob:
                 matcher=_one_of(KINDS, held["matcher"], "matcher"),
                 fps=_number(held["fps"], "fps", *FPS),
                 faces=round(_number(held.get("faces", 1), "faces", 1, MOST_FACES)),
+                stickers=tuple(_sticker(folder, each) for each in held.get("stickers", ())),
                 mark=None if held.get("mark") is None else check_mark(str(held["mark"])),
             )
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as exc:
@@ -126,6 +145,8 @@ class RenderJob:
             raise MediaError(f"{path}: is no description of a piece ({reason})") from exc
         if len(frames) > MAX_KEYFRAMES:
             raise MediaError(f"{path}: names {len(frames)} keyframes; at most {MAX_KEYFRAMES} are used")
+        if len(job.stickers) > MOST_LAYERS:
+            raise MediaError(f"{path}: names {len(job.stickers)} stickers; at most {MOST_LAYERS} are used")
         return job
 
 
@@ -135,6 +156,10 @@ def _keyframe(folder: Path, held: dict[str, object]) -> KeyframeFile:
         edited=inside(folder, held["edited"], "edited").name,
         made_s=_number(held["made_s"], "made_s", 0.0, MAX_S),
     )
+
+
+def _sticker(folder: Path, held: dict[str, object]) -> Entry:
+    return {**held, "kind": "sticker", "picture": inside(folder, held["picture"], "sticker").name}
 
 
 def _number(value: object, name: str, low: float, high: float) -> float:
@@ -232,9 +257,23 @@ def _matcher(kind: str) -> Matcher:
 
 
 def _edits(job: RenderJob) -> list[Edit]:
-    return [
+    edits = [
         Edit(_picture(job, k.image), _picture(job, k.edited), job.mode, job.strength) for k in job.keyframes
     ]
+    landmarks = detect_landmarks(edits[0].reference) if job.stickers else None
+    if landmarks is None:
+        return edits
+    try:
+        layers = [from_entry(entry, lambda name: _sticker_picture(job, name)) for entry in job.stickers]
+        stickers = edit_of(edits[0].reference, landmarks, layers, drawn=edits[0].edited).stickers
+    except EditError as exc:
+        raise MediaError(f"{job.folder}: a sticker: {exc}") from exc
+    return [replace(edit, stickers=stickers) for edit in edits]
+
+
+def _sticker_picture(job: RenderJob, name: str) -> Rgba:
+    path = inside(Path(job.folder), name, "a sticker")
+    return decode_png(read_bounded(path, MAX_PICTURE_BYTES), 4, SIDES[1] ** 2, str(path))
 
 
 def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
@@ -15,9 +17,9 @@ import pytest
 
 from correspondence import Image, Matcher, detect_landmarks
 from inpaint.fills.jobs import Filler
-from reference import Edit, KeeperConfig, Outfit, Propagator, PropagatorConfig, UserKeyframe
+from reference import Edit, KeeperConfig, Look, Outfit, Propagator, PropagatorConfig, UserKeyframe
 from stream.cli.main import main
-from stream.filling.types import Setup
+from stream.filling.types import JobError, Setup, Worker
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
 from stream.media.probe import MediaError
@@ -81,6 +83,13 @@ def worker() -> Iterator[FillWorker]:
     made = FillWorker(Setup(render=render))
     yield made
     made.close()
+
+
+class Refusing:
+    """A worker that takes no job, so that all pieces are left."""
+
+    def submit(self, *_: object, **__: object) -> Any:
+        raise JobError("busy")
 
 
 class Clock:
@@ -207,6 +216,37 @@ def test_a_session_is_recorded_live_and_made_anew(
     eventually(lambda: sorted(p.suffix for p in folder.iterdir()) == [".mp4", ".mp4", ".png", ".png"])
     status = recorder.status()
     assert (status.live, status.source, status.dropped, status.failed) == (20, 40, 0, 0)
+
+
+def test_stickers_that_the_head_carries_are_made_anew(tmp_path: Path, frames: list[Image]) -> None:
+    """The recorder writes them beside the keyframes; a job reads them and lays them on the face."""
+    green = np.full((40, 40, 4), (20, 220, 60, 255), np.uint8)
+    edit = Look(frames[0]).sticker(green, "nose", 0.4).sticker(green, "crown", 0.5).edit()
+    propagator = Propagator(matcher=Matcher.load("classical"))
+    with closing(propagator):
+        recorder = Recorder(
+            RecordConfig(folder=tmp_path, piece_s=1.0), "one", cast(Worker, Refusing()), Clock()
+        )
+        recorder.wear(propagator.workshop.outfit([UserKeyframe(edit=edit)]), enabled=True, strength=1.0)
+        for n in range(4):
+            recorder.source(frames[n], 100 + n / 25)
+        recorder.close(10.0)
+    (path,) = (tmp_path / "one").glob("piece-*.json")
+    job = RenderJob.read(path)
+    assert [entry["at"] for entry in job.stickers] == ["crown"], "the other one is part of the picture"
+    assert render(job, Filler(None)).frames == 4
+    hat = [image[: image.shape[0] // 3].astype(int) for _, image in read_piece(tmp_path / "one" / job.output)]
+    assert all((np.abs(image - (20, 220, 60)).max(axis=2) < 60).sum() > 400 for image in hat)
+    for change, words in (
+        ({"picture": "../x.png"}, "sticker"),
+        ({"at": "knee"}, "at must be one of"),
+        ({"size": 1e9}, "size must be"),
+        ({"picture": "missing.png"}, "missing"),
+    ):
+        bad = replace(job, stickers=({**job.stickers[0], **change},))
+        bad.write(path)
+        with pytest.raises(MediaError, match=words):
+            render(RenderJob.read(path), Filler(None))
 
 
 def test_what_a_killed_server_left_is_refined(

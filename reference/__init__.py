@@ -21,8 +21,9 @@ holds layers.
 import reference.presets as presets
 from correspondence import __version__
 from reference.compose.composite import CompositeConfig, Composition, Compositor
-from reference.edits.align import Alignment, Placement, align_edited, flatten
+from reference.edits.align import Alignment, align_edited, flatten
 from reference.edits.edit import MODES, Edit, Mode
+from reference.edits.placing import Placement
 from reference.errors import EditError, StageError
 from reference.events import (
     CameraFound,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import cv2
@@ -13,10 +13,22 @@ import numpy.typing as npt
 from correspondence import Bool, Float, Image, check_image
 from reference.edits.codec import Coding, find_coding
 from reference.edits.noise import stands_out, stored_exactly
-from reference.edits.placing import Transform, is_whole, misfit, reach, refined, seen_at, size_of
+from reference.edits.placing import (
+    Placement,
+    Transform,
+    is_whole,
+    misfit,
+    placed_note,
+    reach,
+    refined,
+    seen_at,
+    size_of,
+    size_words,
+)
 from reference.edits.rims import filled_rim, kernel_doubt
 from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.transfer import Transfer, fit_transfer
+from reference.edits.upright import turned_back
 from reference.errors import EditError
 
 SIMILARITY_NEEDED = 0.3  # share of textured blocks that must correlate; unrelated pictures stay below 0.1
@@ -34,50 +46,9 @@ MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else chang
 SCALED = 0.002  # from this change of scale on, the kernel's effect varies over the picture and is no detail
 KEPT_SHARE = 0.25  # share of a pixel of the saved picture that must be edited
 TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
+NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
 IDENTITY: Transform = np.eye(2, 3)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
-    """The place of an edited picture on its reference.
-
-    Attributes:
-        x, y: top left corner on the reference, pixels.
-        scale_x, scale_y: pixels of the edited picture per pixel of the reference.
-        turn_deg: rotation, degrees, clockwise as seen.
-    """
-
-    x: float = 0.0
-    y: float = 0.0
-    scale_x: float = 1.0
-    scale_y: float = 1.0
-    turn_deg: float = 0.0
-
-    @classmethod
-    def of(cls, transform: Transform) -> Placement:
-        """Makes it from a transform, float64 (2, 3), of the reference's places to the edited picture's."""
-        linear = transform[:, :2]
-        corner = np.linalg.solve(linear, -0.5 - transform[:, 2]) + 0.5  # pixel centres lie on integers
-        turn = np.degrees(np.arctan2(linear[1, 0], linear[0, 0]))
-        return cls(
-            x=float(corner[0]),
-            y=float(corner[1]),
-            scale_x=float(np.hypot(*linear[:, 0])),
-            scale_y=float(np.hypot(*linear[:, 1])),
-            turn_deg=float(turn),
-        )
-
-    @property
-    def transform(self) -> Transform:
-        """The transform from places of the reference to places of the edited picture, float64 (2, 3)."""
-        c, s = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
-        linear = np.array([[c, -s], [s, c]]) @ np.diag([self.scale_x, self.scale_y])
-        offset = -0.5 - linear @ np.array([self.x - 0.5, self.y - 0.5])
-        return np.column_stack([linear, offset])
-
-    def __str__(self) -> str:
-        turned = f", turned by {self.turn_deg:.1f} degrees" if abs(self.turn_deg) > 0.05 else ""
-        return f"x {self.x:.1f}, y {self.y:.1f}, scale {self.scale_x:.3f} x {self.scale_y:.3f}{turned}"
+UNMOVED = Placement()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +64,7 @@ class Alignment:
 
     image: Image
     note: str | None
-    placement: Placement = Placement()
+    placement: Placement = UNMOVED
     doubtful: bool = False
 
 
@@ -118,8 +89,8 @@ def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
         if (rgba[..., 3] == 255).all():
             return np.ascontiguousarray(rgba[..., :3])
         raise EditError(
-            f"edited is {_size(rgba)} with transparent parts but its reference is {_size(reference)}; "
-            "save it at the reference's size, or without transparency"
+            f"edited is {size_words(rgba)} with transparent parts but its reference is "
+            f"{size_words(reference)}; save it at the reference's size, or without transparency"
         )
     mixed = rgba[..., :3] * alpha + reference * (1 - alpha)
     return np.rint(mixed).astype(np.uint8)
@@ -130,7 +101,8 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
 
     A picture of the reference's size is taken as it is, whatever its style, unless the whole picture was
     clearly moved. If it does not resemble the reference, it is still taken, with a note. For any other size
-    a crop is tried, then a stretch, then matching features. Only the change is carried over. Resampling,
+    a crop is tried, then a stretch, then matching features. A mirrored picture, or one turned by quarters, is
+    turned back. Only the change is carried over. Resampling,
     slight softening or sharpening, and a slight tone beside another change do not count as changes.
 
     Args:
@@ -140,24 +112,43 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
         EditError: no RGB pictures, or the edited one cannot be found on the reference.
     """
     try:
-        size = check_image(reference, "reference")
-        edited_size = check_image(edited, "edited")
+        check_image(reference, "reference")
+        check_image(edited, "edited")
     except ValueError as error:
         raise EditError(str(error)) from error
-    if size == edited_size:
-        return _of_equal_size(reference, edited)
-    place = find_place(reference, edited) if min(edited_size) >= SMALLEST else None
-    likeness = 0.0
-    if place is not None:
-        seen, inside = seen_at(reference, edited_size, place.transform)
-        likeness = similarity(seen, edited, inside)
-        if likeness >= SIMILARITY_NEEDED:
-            return _placed(reference, edited, place.transform)
+    found, likeness = _found(reference, edited)
+    if found is not None and not found.doubtful:
+        return found
+    turned = turned_back(reference, edited)
+    again = None if turned is None else _found(reference, turned.image)[0]
+    if turned is not None and again is not None and not again.doubtful:
+        told = f"The edited picture was {turned.words}; it was turned back."
+        return replace(again, note=told if again.note is None else f"{told} {again.note}")
+    if found is not None:
+        return found
     raise EditError(
-        f"edited is {_size(edited)}, its reference {_size(reference)}, and it was not found on it "
+        f"edited is {size_words(edited)}, its reference {size_words(reference)}, and it was not found on it "
         f"(similarity {likeness:.2f}, {SIMILARITY_NEEDED} needed): edit the downloaded reference without "
-        f"cropping it, or save the result at {_size(reference)}, which is taken as it is"
+        f"cropping it, or save the result at {size_words(reference)}, which is taken as it is"
     )
+
+
+def _found(reference: Image, edited: Image) -> tuple[Alignment | None, float]:
+    """Aligns an edited picture that was neither mirrored nor turned by quarters.
+
+    Returns:
+        The alignment, None if it was not found, and its similarity to the reference, [0, 1].
+    """
+    if size_of(reference) == size_of(edited):
+        return _of_equal_size(reference, edited), 1.0
+    place = find_place(reference, edited) if min(size_of(edited)) >= SMALLEST else None
+    if place is None:
+        return None, 0.0
+    seen, inside = seen_at(reference, size_of(edited), place.transform)
+    likeness = similarity(seen, edited, inside)
+    if likeness < SIMILARITY_NEEDED:
+        return None, likeness
+    return _placed(reference, edited, place.transform), likeness
 
 
 def _of_equal_size(reference: Image, edited: Image) -> Alignment:
@@ -187,7 +178,7 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
         return _unsaved(reference, edited)
     return Alignment(
         edited,
-        "The edited picture hardly resembles its reference: was it turned, mirrored, or made from another "
+        "The edited picture hardly resembles its reference: was it turned, or made from another "
         "picture? It was taken as it is.", doubtful=True,
     )  # fmt: skip
 
@@ -254,7 +245,7 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     placement = Placement.of(transform)
     if abs(placement.turn_deg) > TURNED_DEG:
         inside &= ~filled_rim(change, inside)
-    note = _placed_note(reference, edited, placement)
+    note = placed_note(reference, edited, placement)
     left = np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)
     if is_whole(transform) and stored_exactly(seen, left):
         back = _carried(change * inside[..., None], transform, size)
@@ -304,9 +295,12 @@ def _cleaned(
     if found.any():
         change = change - tone
         if levels >= TOLD_LEVELS:
-            note = f"A slight tone all over it (about {levels:.0f} levels) was taken as not meant."
+            about = f"about {levels:.0f} level{'s' * (round(levels) != 1)}"
+            note = f"A slight tone all over it ({about}) was taken as not meant."
     elif levels >= MEANT_LEVELS:
         found = known
+    else:
+        note = NOTHING
     grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)) * known
     return _added(reference, change * grown[..., None]), note
 
@@ -323,28 +317,3 @@ def _carried(values: Float, transform: Transform, size: tuple[int, int]) -> Floa
 
 def _added(reference: Image, change: Float) -> Image:
     return np.clip(np.rint(reference + change), 0, 255).astype(np.uint8)
-
-
-def _placed_note(reference: Image, edited: Image, at: Placement) -> str:
-    whole = Placement(
-        scale_x=edited.shape[1] / reference.shape[1], scale_y=edited.shape[0] / reference.shape[0]
-    )
-    if all(abs(a - b) < 1e-6 for a, b in zip(astuple(at), astuple(whole), strict=True)):
-        return f"The edited picture was {_size(edited)}; it was resized to {_size(reference)}."
-    turned = f", turned by {at.turn_deg:.1f} degrees" if abs(at.turn_deg) > 0.5 else ""
-    scale = f"{at.scale_x:.2f}"
-    if abs(at.scale_x - at.scale_y) > 0.005:
-        scale += f" by {at.scale_y:.2f}"
-    return (
-        f"The edited picture was {_size(edited)}; it was found on the reference ({_size(reference)}) at "
-        f"x {_short(at.x)}, y {_short(at.y)}, scale {scale}{turned}. What lies outside it is unedited."
-    )
-
-
-def _short(pixels: float) -> str:
-    """Formats a length to a tenth of a pixel, without a decimal point if it is whole."""
-    return f"{round(pixels, 1) + 0.0:g}"
-
-
-def _size(image: npt.NDArray[np.uint8]) -> str:
-    return f"{image.shape[1]}x{image.shape[0]}"

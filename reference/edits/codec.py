@@ -1,16 +1,19 @@
-"""Repeats the JPEG saving of an edited picture on its unedited reference.
+"""Repeats the saving of an edited picture, as JPEG or with a palette, on its unedited reference.
 
-The difference that JPEG makes depends on the picture and its tables alone. If the reference is saved in the
-same way, it shows the same difference wherever nothing was edited, and what is left is the edit.
+The difference that JPEG makes depends on the picture and its tables alone. A file with a palette ("PNG-8")
+holds 256 colours at most, and its difference depends on these and on dithering. If the reference is saved in
+the same way, it shows the same difference wherever nothing was edited, and what is left is the edit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
+from PIL import Image as Pillow
 
 from correspondence import Bool, Float, Image
 from reference.edits.ringing import without_ringing
@@ -26,6 +29,8 @@ OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions 
 DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its filter is known roughly
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 CUT = 12.0  # larger differences are edits and count as this, levels
+MOST_COLOURS, RICHER = 256, 2  # of a palette; the reference must have so many times its colours
+DITHERS = (Pillow.Dither.NONE, Pillow.Dither.FLOYDSTEINBERG)
 SAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
@@ -54,9 +59,36 @@ class JpegSaving:
         return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
+@dataclass(frozen=True, eq=False)
+class PaletteSaving:
+    """How a picture with a palette was saved.
+
+    Attributes:
+        colours: the palette, RGB uint8 (N, 3), N <= 256.
+        dither: how colours between those of the palette were made.
+    """
+
+    colours: Image
+    dither: Pillow.Dither
+
+    @cached_property
+    def _palette(self) -> Pillow.Image:
+        holder = Pillow.new("P", (1, 1))
+        filled = np.concatenate(
+            [self.colours, np.repeat(self.colours[-1:], MOST_COLOURS - len(self.colours), 0)]
+        )
+        holder.putpalette(filled.tobytes())
+        return holder
+
+    def again(self, image: Image) -> Image:
+        """Saves a picture and reads it back, RGB uint8 (H, W, 3)."""
+        stored = Pillow.fromarray(image).quantize(palette=self._palette, dither=self.dither)
+        return np.array(stored.convert("RGB"), np.uint8)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Coding:
-    """What saving as JPEG changed.
+    """What saving as JPEG or with a palette changed.
 
     Attributes:
         change: levels, float32 (H, W, 3).
@@ -73,7 +105,7 @@ class Coding:
     share: float
     others: tuple[Float, ...] = ()
     base: Image | None = None
-    saving: JpegSaving | None = None
+    saving: JpegSaving | PaletteSaving | None = None
 
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> Coding:
@@ -100,7 +132,7 @@ class Coding:
             picture before saving is not known well enough.
         """
         nothing = np.zeros(edited.shape, np.float32)
-        if self.base is None or self.saving is None or not found.any():
+        if self.base is None or not isinstance(self.saving, JpegSaving) or not found.any():
             return found, nothing
         kept, correction = without_ringing(found, self.base, edited, self.saving.again)
         if self.share >= REMAINING[1]:
@@ -113,7 +145,7 @@ class Coding:
 def find_coding(
     seen: Image, edited: Image, transfer: Transfer | None, inside: Bool | None = None
 ) -> tuple[Transfer | None, Coding]:
-    """Finds what saving as JPEG changed.
+    """Finds what saving as JPEG or with a palette changed.
 
     Args:
         seen: the reference in the edited picture's grid, RGB uint8 (H, W, 3).
@@ -122,14 +154,14 @@ def find_coding(
         inside: where the two can be compared, bool (H, W); everywhere when None.
 
     Returns:
-        The transfer without what JPEG explains as well, and the coding. The coding changes
-        nothing if the picture was not saved as JPEG.
+        The transfer without what the saving explains as well, and the coding. The coding changes
+        nothing if the picture was saved in another way.
     """
     nothing = Transfer.nothing(seen.shape)
     transfers = [nothing]
     if transfer is not None:
         transfers += [Transfer(transfer.tone, nothing.detail), transfer]
-    found: tuple[float, JpegSaving, Image, Transfer] | None = None
+    found: tuple[float, JpegSaving | PaletteSaving, Image, Transfer] | None = None
     for one in transfers:
         base = np.clip(np.rint(seen + one.tone + one.detail), 0, 255).astype(np.uint8)
         explained = find_saving(base, edited, inside)
@@ -155,8 +187,10 @@ def _slightly_off(image: Image) -> Iterator[Image]:
         yield np.clip(np.rint(image + change), 0, 255).astype(np.uint8)
 
 
-def find_saving(base: Image, edited: Image, valid: Bool | None = None) -> tuple[JpegSaving, float] | None:
-    """Finds how an edited picture was saved as JPEG.
+def find_saving(
+    base: Image, edited: Image, valid: Bool | None = None
+) -> tuple[JpegSaving | PaletteSaving, float] | None:
+    """Finds how an edited picture was saved.
 
     Args:
         base: what the edited picture would be without its edit and before it was saved, RGB uint8 (H, W, 3).
@@ -165,7 +199,7 @@ def find_saving(base: Image, edited: Image, valid: Bool | None = None) -> tuple[
 
     Returns:
         The saving that explains most of the difference, and the share of the difference that is left, [0, 1].
-        None if none explains enough of it, as for other formats, and for tables of a program's own.
+        None if none explains enough of it, as for WebP, and for tables of a program's own.
     """
     corners = _corners(edited.shape[:2], valid)
     if not corners:
@@ -175,13 +209,38 @@ def find_saving(base: Image, edited: Image, valid: Bool | None = None) -> tuple[
     if np.median(plain) <= 0:
         return None
 
-    def explained(saving: JpegSaving) -> float:
+    def explained(saving: JpegSaving | PaletteSaving) -> float:
         return float(np.median(_distances(saving.again(before), after) / np.maximum(plain, 1e-3)))
 
+    best: JpegSaving | PaletteSaving
+    if (palettes := list(_palette_savings(base, edited))) != []:
+        best = min(palettes, key=explained)
+        return best, explained(best)
     best = min((JpegSaving(quality, SAMPLINGS[1]) for quality in QUALITIES), key=explained)
     best = min((JpegSaving(best.quality, sampling) for sampling in SAMPLINGS), key=explained)
     left = explained(best)
     return (best, left) if left < USEFUL else None
+
+
+def _palette_savings(base: Image, edited: Image) -> Iterator[PaletteSaving]:
+    """Yields the savings by which `edited` may have got its palette; none if it has none.
+
+    Args:
+        base: the picture before it was edited and saved, RGB uint8 (H, W, 3).
+        edited: RGB uint8 (H, W, 3).
+    """
+    colours = _colours(edited)
+    if len(colours) > MOST_COLOURS or len(_colours(base)) < RICHER * len(colours):
+        return
+    for dither in DITHERS:
+        yield PaletteSaving(colours, dither)
+
+
+def _colours(image: Image) -> Image:
+    """The colours that occur, RGB uint8 (N, 3)."""
+    packed = image.reshape(-1, 3).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found = np.unique(packed)
+    return np.stack([found >> 16, found >> 8 & 255, found & 255], -1).astype(np.uint8)
 
 
 def _corners(size: tuple[int, ...], valid: Bool | None) -> list[tuple[int, int]]:

@@ -1,9 +1,9 @@
-"""Refines the place of an edited picture on its reference, on unchanged pixels."""
+"""The place of an edited picture on its reference: refined on unchanged pixels, in numbers and in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import product
 
 import cv2
@@ -260,3 +260,74 @@ def reach(transform: Transform, image: Image) -> float:
     h, w = image.shape[:2]
     corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
     return float(np.abs(transform @ corners - corners[:2]).max())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The place of an edited picture on its reference.
+
+    Attributes:
+        x, y: top left corner on the reference, pixels.
+        scale_x, scale_y: pixels of the edited picture per pixel of the reference.
+        turn_deg: rotation, degrees, clockwise as seen.
+    """
+
+    x: float = 0.0
+    y: float = 0.0
+    scale_x: float = 1.0
+    scale_y: float = 1.0
+    turn_deg: float = 0.0
+
+    @classmethod
+    def of(cls, transform: Transform) -> Placement:
+        """Makes it from a transform, float64 (2, 3), of the reference's places to the edited picture's."""
+        linear = transform[:, :2]
+        corner = np.linalg.solve(linear, -0.5 - transform[:, 2]) + 0.5  # pixel centres lie on integers
+        turn = np.degrees(np.arctan2(linear[1, 0], linear[0, 0]))
+        return cls(
+            x=float(corner[0]),
+            y=float(corner[1]),
+            scale_x=float(np.hypot(*linear[:, 0])),
+            scale_y=float(np.hypot(*linear[:, 1])),
+            turn_deg=float(turn),
+        )
+
+    @property
+    def transform(self) -> Transform:
+        """The transform from places of the reference to places of the edited picture, float64 (2, 3)."""
+        c, s = np.cos(np.radians(self.turn_deg)), np.sin(np.radians(self.turn_deg))
+        linear = np.array([[c, -s], [s, c]]) @ np.diag([self.scale_x, self.scale_y])
+        offset = -0.5 - linear @ np.array([self.x - 0.5, self.y - 0.5])
+        return np.column_stack([linear, offset])
+
+    def __str__(self) -> str:
+        turned = f", turned by {self.turn_deg:.1f} degrees" if abs(self.turn_deg) > 0.05 else ""
+        return f"x {self.x:.1f}, y {self.y:.1f}, scale {self.scale_x:.3f} x {self.scale_y:.3f}{turned}"
+
+
+def placed_note(reference: Image, edited: Image, at: Placement) -> str:
+    """Says where an edited picture was found."""
+    whole = Placement(
+        scale_x=edited.shape[1] / reference.shape[1], scale_y=edited.shape[0] / reference.shape[0]
+    )
+    if all(abs(a - b) < 1e-6 for a, b in zip(astuple(at), astuple(whole), strict=True)):
+        return f"The edited picture was {size_words(edited)}; it was resized to {size_words(reference)}."
+    turned = f", turned by {at.turn_deg:.1f} degrees" if abs(at.turn_deg) > 0.5 else ""
+    scale = f"{at.scale_x:.2f}"
+    if abs(at.scale_x - at.scale_y) > 0.005:
+        scale += f" by {at.scale_y:.2f}"
+    return (
+        f"The edited picture was {size_words(edited)}; it was found on the reference "
+        f"({size_words(reference)}) at x {_short(at.x)}, y {_short(at.y)}, scale {scale}{turned}. "
+        "What lies outside it is unedited."
+    )
+
+
+def _short(pixels: float) -> str:
+    """Formats a length to a tenth of a pixel, without a decimal point if it is whole."""
+    return f"{round(pixels, 1) + 0.0:g}"
+
+
+def size_words(image: npt.NDArray[np.uint8]) -> str:
+    """Width and height of a picture, as in 640x480."""
+    return f"{image.shape[1]}x{image.shape[0]}"

@@ -24,8 +24,11 @@ REACH = 16.0  # changes that differ by more from the most frequent one are edits
 APART = 4.0  # a median further from the most frequent change is that of an edit, levels
 INLIERS = 3.0  # samples within so many times the typical rest of the affine map judge the simpler one
 SIMPLER, ROUNDED = 1.1, 0.3  # it may leave so much more, and so many levels
+CURVED, SEEN = 0.6, 0.3  # a curve must leave at most this share of a line's rest by shades, if that is more
+SHADE_LEVELS = 16  # width of a shade, levels
 TUKEY = 4.685  # constant of Tukey's biweight
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
+_SHADES = np.vander(np.linspace(-1, 1, 17, dtype=np.float32), 4, increasing=True)
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
 
 
@@ -57,7 +60,8 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
 
     It uses robust least squares with Tukey's weights, so that the edited area counts as outlier. Detail is
     fitted by a weight for each of three bands, colour by an affine map, or by a gain and a lift of each
-    channel if these explain it as well: colours that only the edited area has are then foretold better.
+    channel if these explain it as well: colours that only the edited area has are then foretold better. A
+    curve of each channel, as another gamma makes it, is taken if it explains much more than the affine map.
 
     Args:
         seen: the reference in the edited picture's grid, RGB (H, W, 3), levels.
@@ -96,10 +100,11 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     rest = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
     if not _explains((residual, rest), where):
         return None
-    simple = _gains(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
-    if simple is None:
+    simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
+    if simpler is None:
         return fitted
-    return Transfer(np.clip(sharp + simple[0] + simple[1] * flat_colour, 0, 255) - sharp, fitted.detail)
+    told = sum(np.float32(1) * weight * flat_colour**power for power, weight in enumerate(simpler))
+    return Transfer(np.asarray(np.clip(sharp + told, 0, 255) - sharp, np.float32), fitted.detail)
 
 
 def _bands(ycc: Float) -> list[Float]:
@@ -111,8 +116,8 @@ def _bands(ycc: Float) -> list[Float]:
     return bands
 
 
-def _gains(before: Float, change: Float, affine: Float) -> tuple[Float, Float] | None:
-    """Fits a lift and a gain of each channel to samples that an affine map explains.
+def _by_channel(before: Float, change: Float, affine: Float) -> Float | None:
+    """Fits a lift and a gain of each channel, or a curve of third order, to samples of a slight tone.
 
     Args:
         before: colours, levels, float32 (N, 3).
@@ -120,23 +125,41 @@ def _gains(before: Float, change: Float, affine: Float) -> tuple[Float, Float] |
         affine: what the affine map says of it, levels, float32 (N, 3).
 
     Returns:
-        Lifts and gains, levels, float32 (3,) each, for colours as (colour - 128) / 128. None if they explain
-        the samples less well than the affine map.
+        Weights of the powers 0 and 1, or 0 to 3, of (colour - 128) / 128, levels, float32 (2 or 4, 3). None
+        if the affine map is better.
     """
     rest = np.abs(change - affine).max(axis=1)
     near = rest[rest <= REACH]
     if near.size < FEWEST:
         return None
     inliers = rest <= max(ROUNDED, INLIERS * float(np.percentile(near, 40)))
-    lifts, gains = np.zeros(3, np.float32), np.zeros(3, np.float32)
-    left = 0.0
-    for channel in range(3):
-        columns = np.column_stack([np.ones(len(before)), (before[:, channel] - 128) / 128])
-        lifts[channel], gains[channel] = _robust_fit(columns[inliers], change[inliers, channel])
-        told = columns[inliers] @ np.array([lifts[channel], gains[channel]])
-        left += float(np.abs(change[inliers, channel] - told).mean())
     whole = float(np.abs(change - affine)[inliers].mean(axis=0).sum())
-    return (lifts, gains) if left <= SIMPLER * whole + ROUNDED else None
+    line, curve = (_powers(before[inliers], change[inliers], order) for order in (1, 3))
+    off = [_by_shade(before[inliers], rest) for rest in (line[1], (change - affine)[inliers], curve[1])]
+    steady = np.abs(_SHADES @ curve[0]).max() <= 3 * SLIGHT
+    if steady and min(off[:2]) > SEEN and off[2] <= CURVED * min(off[:2]):
+        return curve[0]
+    left = float(np.abs(line[1]).mean(axis=0).sum())
+    return line[0] if left <= SIMPLER * whole + ROUNDED else None
+
+
+def _powers(before: Float, change: Float, order: int) -> tuple[Float, Float]:
+    """Fits powers of each channel up to `order`. Returns their weights and what is left, levels, (N, 3)."""
+    weights, rest = np.zeros((order + 1, 3), np.float32), np.zeros_like(change)
+    for channel in range(3):
+        columns = np.vander((before[:, channel] - 128) / 128, order + 1, increasing=True)
+        weights[:, channel] = _robust_fit(columns, change[:, channel])
+        rest[:, channel] = change[:, channel] - columns @ weights[:, channel]
+    return weights, rest
+
+
+def _by_shade(before: Float, rest: Float) -> float:
+    """Size of the mean rest of each shade, averaged over the samples, levels; noise hardly counts."""
+    off = 0.0
+    for channel in range(3):
+        shade = np.clip(before[:, channel] / SHADE_LEVELS, 0, 255 // SHADE_LEVELS).astype(int)
+        off += float(np.abs(np.bincount(shade, weights=rest[:, channel])).sum())
+    return off / len(before)
 
 
 def _mode(values: Float) -> float:

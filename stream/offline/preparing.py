@@ -137,7 +137,7 @@ def prepare(
         report.notes.append(turned_note(quarters))
     report.mask_share = float((edits[0].mask > 0).mean())
     if all(edit.is_empty for edit in edits):
-        report.notes.append("the edited picture equals its reference: nothing changes")
+        report.notes.append("the edited picture shows no edit: nothing changes")
     span = _preview(config.preview_s, info, references[0]) if config.preview_s else config.span
     if span is not None:
         report.frames_expected = 0  # what the header announces is of the whole clip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -102,12 +104,32 @@ def test_a_small_shift_of_an_equally_large_picture_is_undone(astronaut: Image, x
     assert 0.003 < share(astronaut, aligned.image) < 0.02
 
 
-@pytest.mark.parametrize("kind", ["mirrored", "another picture", "a tile"])
+@pytest.mark.parametrize(
+    ("turned", "words"),
+    [
+        (lambda image: image[:, ::-1], "mirrored"),
+        (lambda image: stored(np.ascontiguousarray(image[::-1, ::-1]), "JPEG", 85), "turned by 180 degrees"),
+        (lambda image: np.rot90(image)[20:420, 10:500], "turned by 90 degrees anticlockwise"),
+        (lambda image: image[30:470, ::-1][:, 8:400], "mirrored"),
+    ],
+    ids=["mirrored", "upside down", "a quarter, cropped", "mirrored, cropped"],
+)
+def test_a_picture_that_was_turned_is_turned_back(
+    astronaut: Image, turned: Callable[[Image], Image], words: str
+) -> None:
+    clean = with_lips(astronaut)
+    found = align_edited(astronaut, np.ascontiguousarray(turned(clean)))
+    assert found.note is not None
+    assert f"was {words}; it was turned back" in found.note
+    seen = Edit(astronaut, found.image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, seen) >= 0.8
+
+
+@pytest.mark.parametrize("kind", ["another picture", "a tile"])
 def test_what_cannot_be_found_is_refused_with_the_way_out(astronaut: Image, kind: str) -> None:
     from skimage import data
 
     pictures = {
-        "mirrored": cut(np.ascontiguousarray(astronaut[:, ::-1]), (0, 0, 400, 500)),
         "another picture": np.ascontiguousarray(data.coffee()),
         "a tile": np.asarray(cv2.resize(astronaut[200:230, 10:40], (200, 300)), np.uint8),
     }

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from correspondence import Image
 from reference import Edit, align_edited
@@ -24,6 +25,19 @@ def sharpened(image: Image, amount: float) -> Image:
 
 def toned(image: Image, gain: float, lift: float) -> Image:
     return np.clip(np.rint(image * gain + lift), 0, 255).astype(np.uint8)
+
+
+def bent(image: Image, gamma: float) -> Image:
+    return np.rint(255 * (image / 255.0) ** gamma).astype(np.uint8)
+
+
+def with_palette(image: Image, colours: int, *, dither: bool = False) -> Image:
+    """As "PNG-8" and programs that shrink PNGs save it."""
+    plain = Pillow.fromarray(image)
+    few = plain.quantize(colours)
+    if dither:
+        few = plain.quantize(palette=few, dither=Pillow.Dither.FLOYDSTEINBERG)
+    return np.array(few.convert("RGB"), np.uint8)
 
 
 def dithered(image: Image, amount: float) -> Image:
@@ -61,6 +75,8 @@ SAVINGS: dict[str, Saving] = {
     "dithered, WebP 75": lambda image: stored(dithered(image, 0.6), "WEBP", 75),
     "halved and doubled": lambda image: there_and_back(image, 0.5),
     "halved and doubled, JPEG 75": lambda image: stored(there_and_back(image, 0.5), "JPEG", 75),
+    "another gamma": lambda image: bent(image, 1.02),
+    "another gamma, JPEG": lambda image: stored(bent(image, 1.05), "JPEG", 90),
     "a pixel and a half, WebP": lambda image: stored(moved(image, 1.5, 0.0), "WEBP", 92),
 }
 
@@ -92,10 +108,32 @@ def test_the_edit_is_found_and_nothing_else(astronaut: Image, saving: str, kind:
     assert off <= 3
 
 
-@pytest.mark.parametrize("saving", by_length(name for name in SAVINGS if "tone" not in name))
+@pytest.mark.parametrize(
+    "saving", by_length(name for name in SAVINGS if not ("tone" in name or "gamma" in name))
+)
 def test_saving_alone_is_no_edit(astronaut: Image, saving: str) -> None:
     aligned = align_edited(astronaut, SAVINGS[saving](astronaut.copy())).image
     assert Edit(astronaut, aligned).mask.mean() < 0.003
+
+
+@pytest.mark.parametrize(
+    "saving",
+    [
+        lambda image: with_palette(image, 256),
+        lambda image: with_palette(image, 128, dither=True),
+        lambda image: with_palette(np.ascontiguousarray(image[10:490, 20:500]), 200),
+        lambda image: with_palette(resized(image, 400, 400), 256, dither=True),
+    ],
+    ids=["256 colours", "128, dithered", "200 of a crop", "256 resized, dithered"],
+)
+@pytest.mark.parametrize("kind", ["lips", "hat"])
+def test_a_palette_makes_no_edit(astronaut: Image, saving: Saving, kind: str) -> None:
+    clean = EDITS[kind](astronaut)
+    seen = Edit(astronaut, align_edited(astronaut, saving(clean)).image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, seen) >= 0.8
+    unedited = align_edited(astronaut, saving(astronaut))
+    assert Edit(astronaut, unedited.image).is_empty
+    assert "No edit stands out" in (unedited.note or "")
 
 
 def test_a_tone_that_is_the_whole_edit_stays(astronaut: Image) -> None:

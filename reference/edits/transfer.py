@@ -147,7 +147,7 @@ def _powers(before: Float, change: Float, order: int) -> tuple[Float, Float]:
     """Fits powers of each channel up to `order`. Returns their weights and what is left, levels, (N, 3)."""
     weights, rest = np.zeros((order + 1, 3), np.float32), np.zeros_like(change)
     for channel in range(3):
-        columns = np.vander((before[:, channel] - 128) / 128, order + 1, increasing=True)
+        columns = np.vander((before[:, channel] - 128) / 128, order + 1, increasing=True).astype(np.float32)
         weights[:, channel] = _robust_fit(columns, change[:, channel])
         rest[:, channel] = change[:, channel] - columns @ weights[:, channel]
     return weights, rest

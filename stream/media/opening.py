@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.sidedata.sidedata import SideData
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
@@ -28,6 +29,19 @@ STILLS = {  # kinds of pictures by suffix, for which FFmpeg would look for numbe
     ".tif": "tiff_pipe",
     ".tiff": "tiff_pipe",
 }
+KINDS = {  # suffixes of numbered pictures by Pillow's name of their kind
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "webp": (".webp",),
+    "tiff": (".tif", ".tiff"),
+    "bmp": (".bmp",),
+}
+ORIENTATION = 0x0112  # EXIF's tag
+EXIF_TURNS = {  # the display matrix's a, b, c and d by EXIF's orientation
+    **{2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1), 5: (0, 1, 1, 0)},
+    **{6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0)},
+}
+TURNED_AS = {-90: 6, 90: 8, 180: 3, -180: 3}  # EXIF's orientation by degrees anticlockwise
 DEFAULT_MS = 100  # display time of an animation's picture that names none
 MOST_PIXELS = 1_500_000_000  # limit for all pictures of an animated WebP together, which is held in memory
 
@@ -79,6 +93,7 @@ def _open_pictures(pattern: Path) -> InputContainer:
         raise MediaError(
             f"{pattern}: picture {named(pattern, gaps[0]).name} is missing; number the pictures without gaps"
         )
+    _check_kind(pattern, named(pattern, found[0]))
     options = {
         "start_number": str(found[0]),
         "framerate": str(PICTURES_RATE),
@@ -91,6 +106,48 @@ def _open_pictures(pattern: Path) -> InputContainer:
         raise MediaError(
             f"{pattern}: not pictures that can be read ({exc.strerror or exc}); save them as PNG"
         ) from exc
+
+
+def _check_kind(pattern: Path, first: Path) -> None:
+    """Refuse pictures that are of another kind than their name says, by which FFmpeg goes."""
+    try:
+        with Pillow.open(first) as picture:
+            kind = (picture.format or "").lower()
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError):
+        return  # FFmpeg may read more kinds
+    suffixes = KINDS.get(kind)
+    if suffixes is not None and pattern.suffix.lower() not in suffixes:
+        raise MediaError(
+            f"{pattern}: the pictures are {kind.upper()} by what they hold; rename them to {suffixes[0]}"
+        )
+
+
+def display_matrix(path: Path, first: av.VideoFrame) -> tuple[int, ...] | None:
+    """How a picture is to be turned, as FFmpeg's display matrix. None if it says nothing of that.
+
+    Args:
+        path: the clip.
+        first: its first frame.
+    """
+    try:
+        turn = cast(SideData | None, first.side_data.get("DISPLAYMATRIX"))
+    except ValueError:  # PyAV does not know EXIF data, and then tells none of a frame's side data
+        turn = None
+        exif = _exif_orientation(path) or TURNED_AS.get(first.rotation, 1)
+        if exif in EXIF_TURNS:
+            a, b, c, d = (value << 16 for value in EXIF_TURNS[exif])
+            return (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return None if turn is None else tuple(int(v) for v in np.frombuffer(bytes(turn), np.int32))
+
+
+def _exif_orientation(path: Path) -> int | None:
+    """Read EXIF's orientation of a picture, or of the first numbered one. None if it is no picture."""
+    file = named(path, numbers(path)[0]) if is_pattern(path) else path
+    try:
+        with Pillow.open(file) as picture:
+            return int(picture.getexif().get(ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, TypeError, Pillow.DecompressionBombError):
+        return None
 
 
 def named(pattern: Path, number: int) -> Path:

@@ -17,12 +17,12 @@ from PIL import ImageOps, UnidentifiedImageError
 from correspondence import Image
 from reference import flatten
 from stream.errors import UploadError
+from stream.media.opening import ORIENTATION
 from stream.media.picture_colour import converted_note, rounded, to_srgb
 from stream.media.png_colour import space_of
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 MIN_SIDE = 16  # pixels
-ORIENTATION = 0x0112  # EXIF's tag
 MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
 JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
 BROKEN = (  # errors that Pillow's readers raise on bad data
@@ -101,6 +101,10 @@ def other_kind(data: bytes) -> tuple[str, str] | None:
         (b"\xff\x0a", "a JPEG XL picture", TYPES_HINT),
         (b"%PDF", "a PDF document", "export it as PNG"),
     )
+    if not data:
+        return "an empty file", TYPES_HINT
+    if data[:64].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page", "save the picture itself, not the page that shows it"
     return next(((name, way) for start, name, way in starts if data.startswith(start)), None)
 
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from av.codec import CodecContext
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -29,7 +28,7 @@ from stream.colour.samples import (
     UNSPECIFIED,
     Colour,
 )
-from stream.media.opening import PICTURES_RATE, is_pattern, numbers, open_clip
+from stream.media.opening import PICTURES_RATE, display_matrix, is_pattern, numbers, open_clip
 from stream.media.survey import NOTHING, Survey, survey
 from stream.media.untrusted import BROKEN, MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError
@@ -232,8 +231,7 @@ def _describe(
     times: list[tuple[int | None, int | None]],
     deinterlace: bool,
 ) -> VideoInfo:
-    turn = cast(SideData | None, first.side_data.get("DISPLAYMATRIX"))
-    matrix = None if turn is None else tuple(int(v) for v in np.frombuffer(bytes(turn), np.int32))
+    matrix = display_matrix(path, first)
     orientation = Orientation.of(matrix)
     height, width = first.height, first.width
     order = FIELD_ORDERS.get(int(stream.codec_context.field_order))

@@ -82,6 +82,11 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
             name, "r", format=kind, options=options, metadata_errors="replace", timeout=(PROBE_S, None)
         )
     except (FFmpegError, OSError) as exc:
+        if _is_web_page(path):
+            raise MediaError(
+                f"{path}: is a web page, not a video; the download saved the page in its place: download the "
+                "video again"
+            ) from exc
         if (listed := _list_kind(path)) is not None:
             raise MediaError(
                 f"{path}: is {listed}, which names other files; these are not opened. "
@@ -157,11 +162,20 @@ def _bound(container: InputContainer, path: Path, max_pixels: int) -> None:
         context.options = {**context.options, "max_pixels": str(max_pixels)}
 
 
-def _list_kind(path: Path) -> str | None:
-    """Name the kind of a file that lists other files. None if it does not look like one."""
+def _is_web_page(path: Path) -> bool:
+    return _head(path).lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _head(path: Path) -> bytes:
+    """The first characters of a text. Empty if it cannot be read."""
     try:
         with path.open("rb") as file:
-            head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+            return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     except OSError:
-        return None
+        return b""
+
+
+def _list_kind(path: Path) -> str | None:
+    """Name the kind of a file that lists other files. None if it does not look like one."""
+    head = _head(path)
     return next((name for start, name in LISTS.items() if head.startswith(start)), None)

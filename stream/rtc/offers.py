@@ -22,6 +22,11 @@ VIDEO_CODECS: tuple[Codec, ...] = ("H264", "VP8")
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
 UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
 _MID = re.compile("[!-~]{0,64}")  # if empty, aiortc names it; it goes into an RTP header extension
+_BUNDLE = re.compile(r"(?m)^a=group:BUNDLE[^\n]*\n")
+_ENCRYPTED = re.compile(
+    r"(?m)^a=extmap:\S+ urn:ietf:params:rtp-hdrext:encrypt [^\n]*\n"
+)  # RFC 6904, optional
+SOUND_CODECS = ("opus", "pcmu", "pcma", "g722")  # that aiortc reads
 MAX_CREDENTIAL = 256
 NO_CODECS = (
     "rtx",
@@ -67,14 +72,16 @@ class Offer:
     def complete(self, answer: str) -> str:
         """Complete aiortc's answer to the whole offer.
 
-        Sections that are not accepted are denied. H.264 is answered as it was offered.
+        Sections that are not accepted are denied. H.264 is answered as it was offered. Sections are bundled
+        in the answer only if they are in the offer.
 
         Args:
             answer: SDP of the answer to the accepted sections.
         """
         if self.stands is not None:
             answer = h264_profiles.answered(answer, self.stands)
-        return sections.with_denied(answer, self.sections, self.taken)
+        answer = sections.with_denied(answer, self.sections, self.taken)
+        return answer if _BUNDLE.search(self.sdp) else _BUNDLE.sub("", answer)
 
     @property
     def codec(self) -> Codec:
@@ -101,9 +108,11 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
         SignalingError: the text is no SDP, or section names, ICE or DTLS parameters are missing.
         OfferError: the offer has no video in the right direction, or no codec in common.
     """
+    text = _ENCRYPTED.sub("", text.removeprefix("\ufeff"))  # a byte order mark, as some editors write it
     description = _parse(text)
     head, offered = sections.split(text)
-    taken = _taken(offered, purpose)
+    heard = [number for number, one in enumerate(description.media) if one.kind == "audio" and _is_heard(one)]
+    taken = _taken(offered, purpose, heard)
     media = [description.media[number] for number in taken]
     for one in media:
         _check_media(one)
@@ -134,8 +143,13 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
     )
 
 
-def _taken(offered: list[Section], purpose: Purpose) -> tuple[int, ...]:
+def _taken(offered: list[Section], purpose: Purpose, heard: list[int]) -> tuple[int, ...]:
     """Choose the accepted sections: the first video in the right direction and the first audio.
+
+    Args:
+        offered: all sections.
+        purpose: decides on the direction.
+        heard: indices of the audio sections with a codec in common.
 
     Returns:
         The indices of the sections, ascending.
@@ -155,7 +169,7 @@ def _taken(offered: list[Section], purpose: Purpose) -> tuple[int, ...]:
     if not fit:
         wanted = " or ".join(_ALLOWED[purpose])
         raise OfferError(f"the video section is {video[0][1].direction}; to {purpose} it must be {wanted}")
-    audio = [number for number, section in open_ones if section.kind == "audio"]
+    audio = [number for number, _ in open_ones if number in heard]
     return tuple(sorted([fit[0], *audio[:1]]))
 
 
@@ -163,7 +177,8 @@ def _parse(text: str) -> SessionDescription:
     if not text.strip():
         raise SignalingError("the offer is empty", "send the SDP offer as the body")
     if not text.lstrip().startswith("v=0"):
-        raise SignalingError("malformed SDP: it does not begin with v=0")
+        hint = "send the SDP itself as the body, not JSON" if text.lstrip().startswith("{") else ""
+        raise SignalingError("malformed SDP: it does not begin with v=0", hint)
     check_offer(text)
     try:
         description = SessionDescription.parse(text)
@@ -201,6 +216,11 @@ def _check_media(media: MediaDescription) -> None:
         raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
     if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
         raise SignalingError(f"the {media.kind} section has no DTLS parameters (a=fingerprint, a=setup)")
+    if not media.rtcp_mux:
+        raise OfferError(
+            f"the {media.kind} section offers RTP and RTCP on two ports; they are taken on one only",
+            "let the client offer a=rtcp-mux (rtcpMuxPolicy: require)",
+        )
     if max(len(media.ice.usernameFragment), len(media.ice.password)) > MAX_CREDENTIAL:
         raise SignalingError(f"ICE credentials have at most {MAX_CREDENTIAL} characters (RFC 8839, 5.4)")
     if media.rtp.muxId is None or not _MID.fullmatch(media.rtp.muxId):
@@ -259,6 +279,11 @@ def _codecs(media: MediaDescription, text: str, purpose: Purpose) -> tuple[Codec
     raise OfferError(
         f"no video codec in common: offered {', '.join(names[:8]) or 'none'}; taken are H.264 and VP8", USE
     )
+
+
+def _is_heard(media: MediaDescription) -> bool:
+    """Whether a sound section has a codec in common. If not, the picture is taken alone."""
+    return any(codec.name.lower() in SOUND_CODECS for codec in media.rtp.codecs)
 
 
 def _has_opus(media: MediaDescription) -> bool:

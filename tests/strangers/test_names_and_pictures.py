@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageOps
 
+from stream.errors import UploadError
 from stream.media.opening import open_clip
+from stream.media.pictures import decode_picture
 from stream.media.probe import MediaError, probe
 from stream.media.video import VideoReader
 from stream.media.writer import VideoWriter
@@ -22,6 +25,7 @@ from tests.strangers.media import (
     play,
 )
 
+TURNS = {1: 0, 3: 180, 6: -90, 8: 90}  # degrees anticlockwise by EXIF's orientation
 NAMES = ["take2:30.mp4", "-dash.mp4", "a%04d.mp4", "映" * 80 + ".mp4", "x" * 246 + ".mkv", "file:a|b'?.mp4"]
 
 
@@ -98,6 +102,43 @@ def test_a_single_picture_in_and_out(tmp_path: Path, name: str) -> None:
     pass_on(tmp_path / name, tmp_path / "out" / name)
     out = np.asarray(Pillow.open(tmp_path / "out" / name).convert("RGB"))
     assert np.abs(out.astype(int) - drawn(3)).mean() < 4
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("name", ["one.jpg", "one.png", "one.webp", "%03d.jpg"])
+def test_a_camera_s_picture_is_turned_upright(tmp_path: Path, name: str, turn: int) -> None:
+    """PyAV reads none of a frame's side data if EXIF's are among them."""
+    exif = Pillow.Exif()
+    exif[0x0112], exif[0x010F] = turn, "Camera"
+    for index in range(1, 3 if "%" in name else 2):
+        file = tmp_path / (name % index if "%" in name else name)
+        Pillow.fromarray(drawn(index)).save(file, quality=95, exif=exif)
+    info, _ = pass_on(tmp_path / name, tmp_path / "out_%d.png")
+    upright = ImageOps.exif_transpose(Pillow.open(file))
+    assert info.size == (upright.height, upright.width)
+    last = np.asarray(Pillow.open(max(tmp_path.glob("out_*.png"))).convert("RGB"))
+    assert np.abs(last.astype(int) - np.asarray(upright.convert("RGB"))).mean() < 4
+    pass_on(tmp_path / name, tmp_path / "out.mp4")
+    shown = play(tmp_path / "out.mp4").frames[0].rotation
+    assert turn not in TURNS or shown % 360 == TURNS[turn] % 360
+
+
+def test_numbered_pictures_of_another_kind_are_named(tmp_path: Path) -> None:
+    for index in range(3):
+        Pillow.fromarray(drawn(index)).save(tmp_path / f"f{index}.png", "JPEG")
+    with pytest.raises(MediaError, match=r"the pictures are JPEG by what they hold; rename them to \.jpg"):
+        probe(tmp_path / "f%d.png")
+
+
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><title>Sign in</title>", b"\n <HTML><body>no"])
+def test_a_web_page_in_place_of_a_download_is_named(tmp_path: Path, page: bytes) -> None:
+    (tmp_path / "clip.mp4").write_bytes(page)
+    with pytest.raises(MediaError, match=r"is a web page, not a video.*download the video again"):
+        probe(tmp_path / "clip.mp4")
+    with pytest.raises(UploadError, match="a web page, which is not read"):
+        decode_picture(page, 10_000_000)
+    with pytest.raises(UploadError, match="an empty file"):
+        decode_picture(b"", 10_000_000)
 
 
 def test_a_clip_does_not_fit_in_one_picture(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -159,6 +160,48 @@ async def test_one_video_is_taken_and_the_rest_denied(
     mids = [match[1] for part in parts if (match := re.search(r"a=mid:(\S+)", part))]
     assert bundle is not None
     assert bundle[1].split() == [mids[number] for number in taken]
+
+
+@pytest.mark.parametrize("codec", ["mpeg4-generic/48000/2", "speex/16000", "G723/8000"])
+async def test_sound_that_nothing_reads_is_denied_and_the_picture_taken(codec: str) -> None:
+    text = offer(sound("s").replace("opus/48000/2", codec), video("v", VP8))
+    status, answer = await answer_to(text)
+    assert status == 201, answer
+    assert [line.split()[1] == "0" for line in m_lines(answer)] == [True, False]
+    assert "a=group:BUNDLE v\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("change", "bundled"),
+    [
+        (lambda text: re.sub("a=group.*\r\n", "", text), False),
+        (lambda text: re.sub("a=(group|mid).*\r\n", "", text), False),
+        (lambda text: "\ufeff" + text, True),
+        (lambda text: f"{text}a=extmap:4 urn:ietf:params:rtp-hdrext:encrypt urn:x:y\r\n", True),
+        (lambda text: text.replace("\r\n", "\n"), True),
+    ],
+    ids=["no bundle", "no name either", "byte order mark", "encrypted extension", "line feeds only"],
+)
+async def test_offers_of_plain_clients_are_answered_as_they_are(
+    change: Callable[[str], str], bundled: bool
+) -> None:
+    status, answer = await answer_to(change(offer(video("0", VP8))))
+    assert status == 201, answer
+    assert ("a=group:BUNDLE" in answer) == bundled
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (offer(video("0", VP8)).replace("a=rtcp-mux\r\n", ""), "let the client offer a=rtcp-mux"),
+        ('{"type": "offer", "sdp": "v=0"}', "send the SDP itself as the body, not JSON"),
+    ],
+    ids=["two ports", "JSON"],
+)
+async def test_what_cannot_be_answered_says_the_way_out(text: str, hint: str) -> None:
+    status, answer = await answer_to(text)
+    assert status in (400, 422)
+    assert hint in answer
 
 
 @pytest.mark.parametrize(

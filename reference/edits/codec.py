@@ -30,6 +30,11 @@ DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 CUT = 12.0  # larger differences are edits and count as this, levels
 MOST_COLOURS, RICHER = 256, 2  # of a palette; the reference must have so many times its colours
+PALETTE_LEVELS = (
+    4.5  # a palette makes a smaller difference, capped mean of a tile; few colours are a style else
+)
+PALETTE_USEFUL = 0.8  # the palette must reduce the difference on most tiles to less than this share
+COLOURED = 8  # some colour of a palette differs by so much from grey, or grey is a style, levels
 DITHERS = (Pillow.Dither.NONE, Pillow.Dither.FLOYDSTEINBERG)
 SAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
@@ -213,9 +218,10 @@ def find_saving(
         return float(np.median(_distances(saving.again(before), after) / np.maximum(plain, 1e-3)))
 
     best: JpegSaving | PaletteSaving
-    if (palettes := list(_palette_savings(base, edited))) != []:
+    if np.median(plain) < PALETTE_LEVELS and (palettes := list(_palette_savings(base, edited))) != []:
         best = min(palettes, key=explained)
-        return best, explained(best)
+        if (left := explained(best)) < PALETTE_USEFUL:
+            return best, left
     best = min((JpegSaving(quality, SAMPLINGS[1]) for quality in QUALITIES), key=explained)
     best = min((JpegSaving(best.quality, sampling) for sampling in SAMPLINGS), key=explained)
     left = explained(best)
@@ -230,7 +236,9 @@ def _palette_savings(base: Image, edited: Image) -> Iterator[PaletteSaving]:
         edited: RGB uint8 (H, W, 3).
     """
     colours = _colours(edited)
-    if len(colours) > MOST_COLOURS or len(_colours(base)) < RICHER * len(colours):
+    if len(colours) > MOST_COLOURS or np.ptp(colours, axis=1).max() < COLOURED:
+        return
+    if len(_colours(base)) < RICHER * len(colours):
         return
     for dither in DITHERS:
         yield PaletteSaving(colours, dither)

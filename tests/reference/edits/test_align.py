@@ -107,7 +107,8 @@ def test_a_restyled_picture_of_the_same_size_stays(astronaut: Image, style: str)
 def test_a_strongly_compressed_picture_stays_where_it_is(astronaut: Image) -> None:
     alignment = align_edited(astronaut, jpeg(astronaut, 30))
     assert alignment.placement == Placement()
-    assert alignment.note is None
+    assert alignment.note is not None
+    assert alignment.note.startswith("No edit stands out")
     assert Edit(astronaut, alignment.image).mask.mean() < 0.01
 
 
@@ -136,10 +137,18 @@ def test_a_moved_cartoon_is_moved_back(astronaut: Image) -> None:
 
 
 @pytest.mark.parametrize("turns", [1, 2])
-def test_a_turned_picture_is_taken_with_a_remark(astronaut: Image, marked: Image, turns: int) -> None:
-    edited = np.ascontiguousarray(np.rot90(marked, turns))
-    alignment = align_edited(astronaut, edited)
-    assert alignment.image is edited
+def test_a_turned_picture_is_turned_back(astronaut: Image, marked: Image, turns: int) -> None:
+    alignment = align_edited(astronaut, np.ascontiguousarray(np.rot90(marked, turns)))
+    np.testing.assert_array_equal(alignment.image, marked)
+    assert alignment.note is not None
+    assert "it was turned back" in alignment.note
+
+
+def test_another_picture_is_taken_with_a_remark(astronaut: Image) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, astronaut.shape, dtype=np.uint8)
+    alignment = align_edited(astronaut, noise)
+    assert alignment.image is noise
+    assert alignment.doubtful
     assert alignment.note is not None
     assert "was it turned" in alignment.note
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image
-from reference.edits.codec import LUMA, SAMPLINGS, find_coding, find_saving
+from reference.edits.codec import LUMA, SAMPLINGS, JpegSaving, find_coding, find_saving
 from tests.strangers.saved import stored, with_hat
 
 
@@ -20,6 +20,7 @@ def test_quality_and_sampling_are_found_beside_an_edit(
     found = find_saving(astronaut, saved)
     assert found is not None
     sampling = (SAMPLINGS[0], SAMPLINGS[2], SAMPLINGS[1])[subsampling]
+    assert isinstance(found[0], JpegSaving)
     assert (found[0].quality, found[0].sampling) == (quality, sampling)
 
 

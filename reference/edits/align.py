@@ -289,7 +289,8 @@ def _cleaned(
     (H, W).
     """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
-    found, correction = rung(stands_out(reference, change - tone - coding.change, known, doubt, coding))
+    rest = change - tone - coding.change
+    found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     change = change + correction
     note = None
     if found.any():

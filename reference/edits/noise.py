@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,11 @@ SEEDS = (12.0, 9.0, 7.0, 7.0, 7.0)  # by scale: some place of an edit exceeds so
 SEED_LEVELS = ((6.0, 6.0), (3.5, 3.5), (2.0, 2.0), (2.0, 1.5), (2.0, 1.5))  # ... and levels (luma, chroma)
 GROW = 3.0  # from there an edit reaches as far as this many noise floors are exceeded ...
 GROW_LEVELS = (0.8, 0.7)  # ... and these levels (luma, chroma)
+BROAD_AREA = 1000  # at the coarsest scale a place of so many pixels at 512 is an edit ...
+BROAD, BROAD_LEVELS = (
+    3.5,
+    1.2,
+)  # ... if it exceeds so many floors and levels in the mean, all channels together
 RING_FROM = 5.0  # a change above so many floors rings ...
 RINGS = ((0.08, 8), (0.25, 3))  # ... by such shares of it within so many pixels
 CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is clipped; its mean moves by this share of it
@@ -79,6 +85,8 @@ def stands_out(
     valid: Bool | None = None,
     doubt: Float | None = None,
     coding: Coding | None = None,
+    *,
+    broad: bool = False,
 ) -> Bool:
     """Finds where a difference is an edit and not the noise of saving.
 
@@ -89,6 +97,8 @@ def stands_out(
         doubt: a difference that resampling may have made and that is subtracted, levels, float32 (H, W); 0
             when None.
         coding: what saving changed, which is left out of `residual` already. None if nothing was left out.
+        broad: whether a faint change of a large area counts, see `_broad`. A tone of the whole picture must
+            have been taken out before.
 
     Returns:
         bool (H, W).
@@ -127,7 +137,7 @@ def stands_out(
                 bias = np.maximum(bias, _smooth(doubt, scale)[..., None] * DOUBT)
             if coded is not None:
                 bias = np.maximum(bias, coded.doubt[at])
-            found |= _coherent(average, floor, bias, left, at)
+            found |= _coherent(average, floor, bias, left, at, unit if broad else None)
     return completed(ycc, found, inside, unit)
 
 
@@ -255,8 +265,8 @@ def _caps(reference: Image, places: _Places, scales: Sequence[float]) -> list[Fl
     return [places.levels(averaged(ycc, everywhere, scale), everywhere, 75.0) for scale in scales]
 
 
-def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) -> Bool:
-    """Finds connected places above the floor that are clearly above it somewhere.
+def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int, unit: float | None) -> Bool:
+    """Finds connected places above the floor that are clearly above it somewhere, or that are broad.
 
     Args:
         average: the averaged difference at scale `at`, luma and chroma, levels, float32 (H, W, 3).
@@ -264,6 +274,7 @@ def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) ->
         bias: subtracted from the absolute average, levels, float32 (H, W, 3).
         left: the pixels that are examined, bool (H, W).
         at: index of the scale.
+        unit: pixels per pixel of a picture of 512 pixels. None if broad places do not count.
 
     Returns:
         bool (H, W).
@@ -274,8 +285,32 @@ def _coherent(average: Float, floor: Float, bias: Float, left: Bool, at: int) ->
     groups, labels = cv2.connectedComponents(low.astype(np.uint8), connectivity=8)
     seeds = np.bincount(labels[high & low], minlength=groups)
     kept = seeds >= max(4.0, 2.0 * SCALES_PX[at] ** 2)
+    if unit is not None and at == len(SCALES_PX) - 1:
+        kept |= _broad(np.maximum(size, 0), floor, labels, groups, unit)
     kept[0] = False
     return np.asarray(kept[labels], np.bool_)
+
+
+def _broad(size: Float, floor: Float, labels: npt.NDArray[Any], groups: int, unit: float) -> Bool:
+    """Which groups are a faint change of a large area: bool (groups,).
+
+    What saving leaves at the coarsest scale is of one channel, weaker, or smaller.
+
+    Args:
+        size: the change less its bias, luma and chroma, levels, float32 (H, W, 3).
+        floor: standard deviation of the noise, levels, float32 (H, W, 3).
+        labels: number of each pixel's group, (H, W).
+        groups: number of groups.
+        unit: pixels per pixel of a picture of 512 pixels.
+    """
+    area = np.bincount(labels.ravel(), minlength=groups)
+    wide = area >= BROAD_AREA * unit**2
+    if not wide[1:].any():
+        return np.zeros(groups, np.bool_)
+    levels = np.sqrt((size**2).sum(axis=2))
+    noises = np.minimum(np.sqrt(((size / floor) ** 2).sum(axis=2)), 2 * BROAD)
+    means = [np.bincount(labels.ravel(), weights=v.ravel(), minlength=groups) for v in (levels, noises)]
+    return np.asarray(wide & (means[0] >= BROAD_LEVELS * area) & (means[1] >= BROAD * area), np.bool_)
 
 
 def _any(channels: Bool) -> Bool:

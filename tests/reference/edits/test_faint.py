@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
+from correspondence import Image
 from reference.edits.faint import completed
+from reference.edits.noise import stands_out
 
 
 def test_the_rim_of_a_faint_change_is_found_in_noise() -> None:
@@ -31,3 +34,20 @@ def test_noise_alone_is_not_followed() -> None:
     ycc[middle] += np.array([-1, 0.5, 6], np.float32)
     found = completed(ycc, middle, np.ones_like(middle), 1.0)
     assert (found & ~middle).sum() < 0.8 * middle.sum()
+
+
+@pytest.mark.parametrize(("noise", "levels"), [(0.5, 1.7), (0.7, 1.6)])
+def test_a_faint_change_of_a_large_area_is_found(astronaut: Image, noise: float, levels: float) -> None:
+    """As a blush in a WebP: nowhere strong, but of one colour over a whole cheek."""
+    rng = np.random.default_rng(0)
+    blocks = rng.normal(0, noise, (64, 64, 3)).astype(np.float32)
+    saved = cv2.resize(blocks, (512, 512), interpolation=cv2.INTER_NEAREST)
+    saved += rng.normal(0, 2 * noise, (512, 512, 3)).astype(np.float32)
+    cheek = np.zeros((512, 512), np.float32)
+    cv2.ellipse(cheek, (120, 330), (44, 30), 0, 0, 360, 1.0, -1)
+    cheek = np.asarray(cv2.GaussianBlur(cheek, (0, 0), 3), np.float32)
+    blush = cheek[..., None] * np.array([0.5, -1.0, -0.7], np.float32) * levels
+    found = stands_out(astronaut, saved + blush, broad=True)
+    assert found[cheek > 0.5].mean() > 0.9
+    assert found[cheek < 0.01].mean() < 0.002
+    assert not stands_out(astronaut, saved, broad=True).any()

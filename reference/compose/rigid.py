@@ -1,8 +1,9 @@
 """Carries a rigid object of an edit by the head's motion and lays it over the frame.
 
-The head moves as one piece. Under weak perspective, a point at (x, y) and depth z of the reference is seen at
-A (x, y, z, 1). A is a 2 x 4 matrix fitted to landmarks that keep their distances (Ullman and Basri 1991). A
-single picture does not show its depth, so the object is placed on a surface that is derived from the
+The head moves as one piece. A point p of the reference's head, with depth, is seen at t + w A p. A is a 2 x 3
+matrix fitted to landmarks that keep their distances (Ullman and Basri 1991), t a shift, and w = D / (D + k p)
+the perspective of a camera at D: k is the unit vector across both rows of A, so that k p is the depth in the
+frame. A single picture does not show its depth, so the object is placed on a surface that is derived from the
 reference's face (`surface`). A pixel of the frame shows what its line of sight meets first.
 """
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from correspondence import Box, Float, Image, Landmarks
 from reference.compose.blend import UNIT
 from reference.compose.layers import Softness, fixed_maps, soft_paint, warp
-from reference.compose.surface import Surface, surface_of
+from reference.compose.surface import CAMERA, Plane, Spectacles, Surface, lifted, nearness, surface_of
 from reference.edits.mask import smoothstep
 from reference.face.parts import FACE_OVAL, face_size, take
 from reference.face.view import RIGID
@@ -28,6 +29,8 @@ CELL = 8  # cell of the grid on which places are computed, pixels
 DEPTHS = 24  # number of depths at which a line of sight is tested
 THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it shows fully (60 degrees)
 MARGIN = 2  # margin around the object's box, pixels
+NOWHERE = -1e4  # place on the reference of what shows nothing, pixels
+ROUNDS = 3  # number of fits, each with the depths of the one before (DeMenthon and Davis 1995)
 RIM = 0.05  # margin of the picture that is kept around the object for its blur, face sizes
 
 _Doubles = npt.NDArray[np.float64]
@@ -46,6 +49,23 @@ class Placed:
     box: Box
     places: Float
     share: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Motion:
+    """A motion of the head.
+
+    Attributes:
+        seen: A above t, float64 (4, 2), from face sizes to pixels of the frame.
+        ahead: k, the direction of the frame's depth on the reference, float64 (3,), of length 1.
+    """
+
+    seen: _Doubles
+    ahead: _Doubles
+
+    def forward(self, points: _Doubles) -> _Doubles:
+        """Maps points (N, 3) of the reference's head, face sizes, to the frame, (N, 2), pixels."""
+        return self.seen[3] + nearness(points @ self.ahead) * (points @ self.seen[:3])
 
 
 class RigidLayer:
@@ -75,7 +95,8 @@ class RigidLayer:
         at = np.clip(np.rint(points[:, :2]).astype(int), 0, np.array(cover.shape[::-1]) - 1)
         apart = far[at[:, 1], at[:, 0]] / (REACH * size)
         self._weights = np.exp(-(apart**2)) + FAR
-        self._anchors = np.column_stack([(points - self._middle) / size, np.ones(len(points))])
+        flat = (points - self._middle) / size
+        self._anchors = lifted(flat[:, :2], flat[:, 2])
         self._surface = surface or surface_of(alpha, self.box, landmarks)
 
     def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
@@ -87,14 +108,14 @@ class RigidLayer:
             beyond: further margin of the box around the object, pixels.
         """
         motion = self._motion(landmarks)
-        plane = motion[:2].T / self._size  # 2 x 2
+        plane = motion.seen[:2].T / self._size  # 2 x 2
         singular = np.linalg.svd(plane, compute_uv=False)
         thin = float(singular[1] / max(singular[0], 1e-9))
         share = float(smoothstep(np.array(thin, np.float32), *THIN))
         box = self._landing(motion, size, MARGIN + int(np.ceil(beyond)))
         if box is None or share <= 0 or np.linalg.det(plane) <= 0:
             return None
-        return Placed(box, self._places(motion, np.asarray(np.linalg.inv(plane), np.float64), box), share)
+        return Placed(box, self._places(motion, box), share)
 
     def carry(self, landmarks: Landmarks, places: Float) -> Float:
         """Maps places of the object to a frame.
@@ -109,52 +130,122 @@ class RigidLayer:
         seen = self._forward(self._motion(landmarks), np.asarray(places, np.float64))
         return seen.astype(np.float32)
 
-    def _motion(self, landmarks: Landmarks) -> _Doubles:
-        """The head's motion A, (4, 2), from face sizes to pixels of the frame."""
-        weighted = self._anchors * self._weights[:, None]
+    def _motion(self, landmarks: Landmarks) -> Motion:
+        """Fits the head's motion to the landmarks of a frame."""
         target = np.asarray(landmarks.points[list(RIGID), :2], np.float64)
-        normal = self._anchors.T @ weighted + 1e-4 * np.diag([0.0, 0.0, 1.0, 0.0])
-        return np.asarray(np.linalg.solve(normal, weighted.T @ target))
+        near = np.ones((len(target), 1))
+        for _ in range(ROUNDS):
+            basis = np.column_stack([near * self._anchors, np.ones(len(target))])
+            weighted = basis * self._weights[:, None]
+            normal = basis.T @ weighted + 1e-4 * np.diag([0.0, 0.0, 1.0, 0.0])
+            seen = np.linalg.solve(normal, weighted.T @ target)
+            across = np.cross(seen[:3, 0], seen[:3, 1])
+            ahead = across / max(float(np.linalg.norm(across)), 1e-9)
+            near = nearness(self._anchors @ ahead)
+        return Motion(seen, ahead)
 
-    def _forward(self, motion: _Doubles, places: _Doubles) -> _Doubles:
+    def _forward(self, motion: Motion, places: _Doubles) -> _Doubles:
         """Maps places (N, 2) of the reference to the frame, (N, 2)."""
-        depth = self._surface.depth_at(places)
-        at = np.column_stack([(places - self._middle[:2]) / self._size, depth, np.ones(len(places))])
-        return np.asarray(at @ motion)
+        flat = (places - self._middle[:2]) / self._size
+        at = flat if isinstance(self._surface, Spectacles) else places
+        return motion.forward(lifted(flat, self._surface.depth_at(at)))
 
-    def _landing(self, motion: _Doubles, size: tuple[int, int], margin: int) -> Box | None:
+    def _landing(self, motion: Motion, size: tuple[int, int], margin: int) -> Box | None:
         x0, y0, x1, y1 = self.box
         across, down = np.linspace(x0, x1, 7), np.linspace(y0, y1, 7)
         rim = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        if isinstance(self._surface, Spectacles):  # a lens may reach farther out than its arm
+            rim = np.concatenate([rim, *self._hinges(self._surface, y0, y1)])
         seen = self._forward(motion, rim)
         low, high = np.floor(seen.min(axis=0)).astype(int), np.ceil(seen.max(axis=0)).astype(int)
         x0, y0 = max(0, int(low[0]) - margin), max(0, int(low[1]) - margin)
         x1, y1 = min(size[1], int(high[0]) + margin + 1), min(size[0], int(high[1]) + margin + 1)
         return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
-    def _places(self, motion: _Doubles, inverse: _Doubles, box: Box) -> Float:
+    def _hinges(self, glasses: Spectacles, top: int, bottom: int) -> list[_Doubles]:
+        """Places of the two hinges at the height of the box's top and bottom, pixels, (2, 2) each."""
+        down = np.array([-glasses.across[1], glasses.across[0]])
+        found = []
+        for fold in glasses.folds[1:3]:
+            at = self._middle[:2] + self._size * (glasses.bridge + fold * glasses.across)
+            found.append(at + np.outer((top - at[1], bottom - at[1]), down))
+        return found
+
+    def _places(self, motion: Motion, box: Box) -> Float:
         """Place on the reference that the line of sight of each pixel of a box meets, (h, w, 2)."""
         x0, y0, x1, y1 = box
         columns, rows = -(-(x1 - x0) // CELL) + 2, -(-(y1 - y0) // CELL) + 2  # a cell more on each side
         x = x0 + (np.arange(columns) - 0.5) * CELL - 0.5
         y = y0 + (np.arange(rows) - 0.5) * CELL - 0.5
-        wanted = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        start = (wanted - motion[3]) @ inverse.T + self._middle[:2]  # places at the mean depth
-        step = inverse @ motion[2]  # the line of sight on the reference, for a depth of 1
-        low, high = self._surface.nearest - 1e-3, self._surface.farthest + 1e-3
-        depths = np.linspace(low, high, DEPTHS)
-        beyond = np.stack(
-            [d - self._surface.depth_at(start - d * step) for d in depths]
-        )  # rises through 0 at a hit
+        away = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) - motion.seen[3]
+        # What is seen at `away` is q = start + d step at depth d: (D A - away k) (q, d) = D away.
+        facing = CAMERA * motion.seen[:3].T - away[:, :, None] * motion.ahead  # (N, 2, 3)
+        both = np.linalg.solve(facing[..., :2], np.stack([CAMERA * away, -facing[..., 2]], axis=-1))
+        start, step = both[..., 0], both[..., 1]
+
+        if isinstance(self._surface, Surface):
+            return self._grown(self._marched(self._surface, start, step), (rows, columns), box)
+        return self._folded(self._surface, motion, start, step, (rows, columns), box)
+
+    def _shown(self, start: _Doubles, step: _Doubles, depth: float | _Doubles) -> _Doubles:
+        """Place on the reference, (N, 2), pixels, of points at depths of lines of sight."""
+        flat = (start + depth * step) * (CAMERA / (CAMERA + depth))
+        return np.asarray(self._middle[:2] + self._size * flat, np.float64)
+
+    def _grown(self, places: _Doubles, cells: tuple[int, int], box: Box) -> Float:
+        """Enlarges places of cells to those of all pixels of a box, (h, w, 2)."""
+        rows, columns = cells
+        grid = places.reshape(rows, columns, 2).astype(np.float32)
+        full = cv2.resize(grid, (columns * CELL, rows * CELL), interpolation=cv2.INTER_LINEAR)
+        return np.ascontiguousarray(full[CELL : CELL + box[3] - box[1], CELL : CELL + box[2] - box[0]])
+
+    def _marched(self, surface: Surface, start: _Doubles, step: _Doubles) -> _Doubles:
+        """Place where each line of sight meets a smooth surface first."""
+        depths = np.linspace(surface.nearest - 1e-3, surface.farthest + 1e-3, DEPTHS)
+        beyond = np.stack([d - surface.depth_at(self._shown(start, step, d)) for d in depths])
         hit = np.argmax(beyond >= 0, axis=0)  # the nearest hit; the last depth if there is none before
         hit = np.maximum(np.where(beyond[-1] < 0, DEPTHS - 1, hit), 1)
         cell = np.arange(len(start))
         before, after = beyond[hit - 1, cell], beyond[hit, cell]
         part = np.clip(-before / np.where(after > before, after - before, 1), 0, 1)
         depth = depths[hit - 1] + part * (depths[1] - depths[0])
-        grid = (start - depth[:, None] * step).reshape(rows, columns, 2).astype(np.float32)
-        full = cv2.resize(grid, (columns * CELL, rows * CELL), interpolation=cv2.INTER_LINEAR)
-        return np.ascontiguousarray(full[CELL : CELL + y1 - y0, CELL : CELL + x1 - x0])
+        return self._shown(start, step, depth[:, None])
+
+    def _folded(
+        self,
+        glasses: Spectacles,
+        motion: Motion,
+        start: _Doubles,
+        step: _Doubles,
+        cells: tuple[int, int],
+        box: Box,
+    ) -> Float:
+        """Place on the front of glasses, and beyond a hinge on its arm if that shows its outer side."""
+
+        def on(plane: Plane) -> Float:
+            met = self._shown(start, step, plane.met(start, step)[:, None])
+            return self._grown(np.where(np.isnan(met), NOWHERE, met), cells, box)
+
+        line = np.append(glasses.across, -(glasses.across @ (self._middle[:2] / self._size + glasses.bridge)))
+        line[:2] /= self._size
+
+        def along(places: Float) -> Float:
+            return np.asarray(cv2.transform(places, line[None]), np.float32)
+
+        places = on(glasses.planes[2])
+        across = along(places)
+        for arm, end, hinge, sign in ((1, 0, 1, -1), (3, 4, 2, 1)):
+            beyond = sign * across > sign * glasses.folds[hinge]
+            if not beyond.any():
+                continue
+            places[beyond] = NOWHERE  # where the head hides it
+            own = glasses.corner(arm)
+            if _turn(motion.forward(own)) * _turn(own[:, :2]) > 0:
+                bent = on(glasses.planes[arm])
+                ended = sign * along(bent) > sign * glasses.folds[0 if arm == 1 else 3]
+                bent[ended] = on(glasses.planes[end])[ended]
+                places[beyond] = bent[beyond]
+        return places
 
     def lay(
         self,
@@ -185,6 +276,12 @@ class RigidLayer:
             share *= trust
         under = np.ascontiguousarray(image[y0:y1, x0:x1])
         image[y0:y1, x0:x1] = cv2.blendLinear(colour, under, share, 1 - share)
+
+
+def _turn(points: _Doubles) -> float:
+    """Twice the signed area of a triangle, (3, 2)."""
+    (ax, ay), (bx, by) = points[1] - points[0], points[2] - points[0]
+    return float(ax * by - ay * bx)
 
 
 def on_face(trust: Float, landmarks: Landmarks, box: Box) -> Float:

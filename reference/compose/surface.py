@@ -1,8 +1,9 @@
 """The surface on which a rigid object of an edit lies, derived from the face of its reference.
 
-Glasses lie on a plane through the bridge of the nose; their parts beyond the hinges bend back to the temples.
-Other objects lie on a smooth surface over brows, bridge, cheekbones, temples and forehead, where they can
-touch the head.
+Glasses lie on a plane through the bridge of the nose, and their arms on planes that bend back to the temples
+at the hinges. Other objects lie on a smooth surface over brows, bridge, cheekbones, temples and forehead,
+where they can touch the head. Depth counts from the mean depth of the rigid landmarks, in face sizes; larger
+is farther from the camera.
 """
 
 from __future__ import annotations
@@ -30,10 +31,86 @@ EYE_CORNERS = (33, 263)  # outer corners: the plane of glasses is parallel to th
 ABOVE, BELOW = (105, 334), (117, 346)  # brows and cheekbones: the plane leans like the line between them
 TEMPLES = (127, 356)  # where the arms of glasses end in a picture
 FOREHEAD, CHIN = 10, 152  # ends of the line along which a flat object leans as the head does
-LENS_SHARE = 0.35  # columns of at least this share of the largest height are lenses, the others arms
+LENS_SHARE = 0.35  # columns of at least this share of the largest height are surely lenses
+ARM = 1.8  # columns are lenses, too, if they are as many times as high as the arm beside them
+CAMERA = 5.0  # distance of the camera from the face, face sizes; it is not known, most are at 3 to 8
+LEAST_ARM = 0.004  # least distance between hinge and temple in the picture, face sizes
 STEEP = 2.0  # depth of an arm per distance across, if no temple lies beyond the hinge
 
 _Doubles = npt.NDArray[np.float64]
+
+
+def nearness(depth: _Doubles) -> _Doubles:
+    """Size at which things of depth (N,) are seen, relative to those of depth 0: (N, 1)."""
+    return np.asarray(CAMERA / (CAMERA + depth[:, None]), np.float64)
+
+
+def lifted(flat: _Doubles, depth: _Doubles) -> _Doubles:
+    """Points in space, (N, 3), that the reference shows at `flat` (N, 2) at depth (N,), all in face sizes."""
+    return np.column_stack([flat / nearness(depth), depth])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """A plane in space: a point (q, d) of it has depth d = level + slope q.
+
+    Attributes:
+        level: depth at q = 0, face sizes.
+        slope: float64 (2,).
+    """
+
+    level: float
+    slope: _Doubles
+
+    @classmethod
+    def through(cls, points: _Doubles) -> Plane:
+        """The plane through three points in space, (3, 3), face sizes."""
+        found = np.linalg.solve(np.column_stack([points[:, :2], np.ones(3)]), points[:, 2])
+        return cls(float(found[2]), np.asarray(found[:2], np.float64))
+
+    def depth_at(self, flat: _Doubles) -> _Doubles:
+        """Depth, (N,), of its points that the reference shows at `flat` (N, 2), face sizes."""
+        return np.asarray((self.level + flat @ self.slope) / (1 - flat @ self.slope / CAMERA))
+
+    def met(self, start: _Doubles, step: _Doubles) -> _Doubles:
+        """Depth at which lines q = start + d step meet it, (N,); NaN for lines along it."""
+        steep = 1 - step @ self.slope
+        depth = (self.level + start @ self.slope) / np.where(np.abs(steep) > 0.05, steep, np.nan)
+        return np.where(np.abs(depth) < CAMERA / 2, depth, np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectacles:
+    """The planes of glasses. Places are in face sizes from the mean of the rigid landmarks.
+
+    Attributes:
+        planes: from left to right in the picture: what is drawn beyond the left arm's end, the left arm, the
+            front with the lenses, the right arm, and what is beyond its end.
+        bridge: place of the bridge of the nose, float64 (2,).
+        across: direction of the line through the eyes, float64 (2,).
+        folds: float64 (4,), where the planes meet, along `across` from the bridge; the middle two are hinges.
+    """
+
+    planes: tuple[Plane, Plane, Plane, Plane, Plane]
+    bridge: _Doubles
+    across: _Doubles
+    folds: _Doubles
+
+    def number(self, flat: _Doubles) -> npt.NDArray[np.intp]:
+        """Tells which plane is at places (N, 2): its number, (N,)."""
+        return np.searchsorted(self.folds, (flat - self.bridge) @ self.across)
+
+    def depth_at(self, flat: _Doubles) -> _Doubles:
+        """Depth at places (N, 2), (N,)."""
+        return np.choose(self.number(flat), [plane.depth_at(flat) for plane in self.planes])
+
+    def corner(self, arm: int) -> _Doubles:
+        """Three points of an arm, 1 or 3, in space, (3, 3): two at the hinge, one beyond it."""
+        down = np.array([-self.across[1], self.across[0]])
+        hinge = self.bridge + self.folds[1 if arm == 1 else 2] * self.across
+        beyond = hinge + (arm - 2) * 0.05 * self.across
+        flat = np.stack([hinge - 0.05 * down, hinge + 0.05 * down, beyond])
+        return lifted(flat, self.planes[arm].depth_at(flat))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +146,7 @@ class Surface:
         return np.asarray(depth[0], np.float64)
 
 
-def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
+def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface | Spectacles:
     """Derives the surface of a rigid object.
 
     Args:
@@ -77,9 +154,10 @@ def surface_of(alpha: Float, box: Box, landmarks: Landmarks) -> Surface:
         box: around the object, (x0, y0, x1, y1), pixels.
         landmarks: landmarks of the reference.
     """
+    if frames_eyes(alpha, landmarks):
+        return _spectacles(alpha, landmarks)
     around, at, shape = _grid(box, landmarks)
-    depth = _plane(at, alpha, landmarks) if frames_eyes(alpha, landmarks) else _contact(at, landmarks)
-    depth -= landmarks.points[list(RIGID), 2].mean() / face_size(landmarks)
+    depth = _contact(at, landmarks) - landmarks.points[list(RIGID), 2].mean() / face_size(landmarks)
     return Surface(depth.reshape(shape).astype(np.float32), around)
 
 
@@ -114,36 +192,47 @@ def _grid(box: Box, landmarks: Landmarks) -> tuple[Box, _Doubles, tuple[int, int
     return around, np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2), (rows, columns)
 
 
-def _plane(places: _Doubles, alpha: Float, landmarks: Landmarks) -> _Doubles:
-    """Depth of glasses at places (N, 2), (N,), face sizes: a plane with arms that bend back at the hinges."""
-    size = face_size(landmarks)
+def _spectacles(alpha: Float, landmarks: Landmarks) -> Spectacles:
+    """Places glasses: the front leans like the line from brows to cheekbones, the arms end at the temples."""
     points = np.asarray(landmarks.points, np.float64)
-    right, left = points[list(EYE_CORNERS)]
-    across = (left - right)[:2] / np.linalg.norm((left - right)[:2])
+    points = (points - points[list(RIGID)].mean(axis=0)) / face_size(landmarks)
+    space = lifted(points[:, :2], points[:, 2])
+    right, left = points[list(EYE_CORNERS), :2]
+    across = (left - right) / np.linalg.norm(left - right)
     down = np.array([-across[1], across[0]])
-    above, below = points[list(ABOVE)].mean(axis=0), points[list(BELOW)].mean(axis=0)
-    slope = (left - right)[2] / float((left - right)[:2] @ across)
-    fall = below - above
-    lean = (fall[2] - slope * float(fall[:2] @ across)) / max(float(fall[:2] @ down), 1e-6)
-    bridge = points[list(BRIDGE)].mean(axis=0)
-
-    def flat(at: _Doubles) -> _Doubles:
-        away = at - bridge[:2]
-        return np.asarray(bridge[2] + slope * (away @ across) + lean * (away @ down))
-
-    depth = flat(places)
-    along = (places - bridge[:2]) @ across
-    for hinge, temple in zip(_hinges(alpha, bridge[:2], across), points[list(TEMPLES)], strict=True):
-        side = np.sign(hinge)
-        out = side * (float((temple[:2] - bridge[:2]) @ across) - hinge)  # distance from hinge to temple
-        back = float(temple[2] - flat(temple[None, :2])[0])
-        steep = back / out if out > 0.02 * size and back > 0 else STEEP
-        depth += steep * np.maximum(side * (along - hinge), 0)
-    return depth / size
+    bridge = space[list(BRIDGE)].mean(axis=0)
+    along = np.subtract(*space[list(EYE_CORNERS[::-1])])
+    fall = space[list(BELOW)].mean(axis=0) - space[list(ABOVE)].mean(axis=0)
+    front = Plane.through(np.stack([bridge, bridge + along, bridge + fall]))
+    middle = points[list(BRIDGE), :2].mean(axis=0)
+    pixels = np.asarray(landmarks.points[list(BRIDGE), :2], np.float64).mean(axis=0)
+    first, last = (end / face_size(landmarks) for end in _hinges(alpha, pixels, across))
+    planes, folds = [front], [first, last]
+    for side, hinge, temple in ((-1, first, TEMPLES[0]), (1, last, TEMPLES[1])):
+        flat = np.stack([middle + hinge * across - 0.1 * down, middle + hinge * across + 0.1 * down])
+        end, depth = points[temple, :2], float(points[temple, 2])
+        out = side * (float((end - middle) @ across) - hinge)  # distance from hinge to temple
+        if out <= LEAST_ARM or depth <= float(front.depth_at(end[None])[0]):
+            out = 0.1
+            end = middle + (hinge + side * out) * across
+            depth = float(front.depth_at(end[None])[0]) + STEEP * out
+        arm = Plane.through(lifted(np.vstack([flat, end]), np.append(front.depth_at(flat), depth)))
+        low = end + (0.1 * down)
+        edge = np.stack([end, low, end + side * 0.1 * across])
+        at = arm.depth_at(edge)
+        at[2] = at[0]
+        planes = [*planes, arm, Plane.through(lifted(edge, at))]
+        folds.append(hinge + side * out)
+    front, left, beyond_left, right, beyond_right = planes
+    order = (beyond_left, left, front, right, beyond_right)
+    return Spectacles(order, middle, across, np.array([folds[2], first, last, folds[3]]))
 
 
 def _hinges(alpha: Float, middle: _Doubles, across: _Doubles) -> tuple[float, float]:
-    """The outer ends of the lenses on either side of the nose, pixels along the line through the eyes."""
+    """The outer ends of the lenses on either side of the nose, pixels along the line through the eyes.
+
+    A lens ends where the object becomes nearly as low as the arm beyond it.
+    """
     y, x = np.nonzero(alpha > 0.5)
     away = np.column_stack([x, y]) - middle
     along = np.rint(away @ across).astype(int)
@@ -153,8 +242,16 @@ def _hinges(alpha: Float, middle: _Doubles, across: _Doubles) -> tuple[float, fl
     np.minimum.at(high, along - first, down)
     np.maximum.at(low, along - first, down)
     extent = np.where(np.isfinite(high), low - high, 0.0)
-    lens = np.flatnonzero(extent >= LENS_SHARE * extent.max()) + first
-    return float(min(lens.min(), -1)), float(max(lens.max(), 1))
+    sure = np.flatnonzero(extent >= LENS_SHARE * extent.max())
+    ends: list[int] = []
+    for beyond, inmost in (
+        (extent[: sure.min()], int(sure.min())),
+        (extent[: sure.max() : -1], int(sure.max())),
+    ):
+        arm = float(np.median(beyond[: 1 + len(beyond) // 2])) if len(beyond) else 0.0
+        lens = int((np.cumsum(beyond[::-1] <= ARM * arm) == 0).sum())  # columns up to the arm
+        ends.append(inmost + (lens if ends else -lens) + first)
+    return float(min(ends[0], -1)), float(max(ends[1], 1))
 
 
 def _contact(places: _Doubles, landmarks: Landmarks) -> _Doubles:

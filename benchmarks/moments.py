@@ -10,9 +10,14 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.common import commit, metadata, write_results
-from benchmarks.moment_parts import clips, cover, glasses, looks, rows
+from benchmarks.moment_parts import clips, cover, glasses, looks, rows, stillness
 
-PARTS = {"cover": cover.measure, "looks": looks.measure, "glasses": glasses.measure}
+PARTS = {
+    "cover": cover.measure,
+    "looks": looks.measure,
+    "glasses": glasses.measure,
+    "stillness": stillness.measure,
+}
 
 
 def parts_of(text: str) -> list[str]:

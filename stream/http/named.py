@@ -54,14 +54,7 @@ def target_of(session: Session, named: Mapping[str, str]) -> Target:
             numbers[key] = number
         elif key in named:
             raise RequestError(f"{key} must be a whole number, got {named[key][:20]!r}")
-    number, keyframe = numbers["look"], numbers["keyframe"]
-    try:
-        look = session.wardrobe.look(number)
-        if keyframe is not None and not look.has(keyframe):
-            raise gone(keyframe)
-    except NotFoundError as exc:
-        raise ConflictError(exc.text, exc.hint) from exc
-    return Target(look.id, keyframe)
+    return _target(session, numbers["look"], numbers["keyframe"])
 
 
 def target_in(session: Session, body: Mapping[str, object]) -> Target:
@@ -71,8 +64,20 @@ def target_in(session: Session, body: Mapping[str, object]) -> Target:
         RequestError: one of them is not a whole number.
         ConflictError: there is no such look or keyframe.
     """
-    named = {key: str(number_of(body, key)) for key in ("look", "keyframe") if body.get(key) is not None}
-    return target_of(session, named)
+    look, keyframe = (
+        number_of(body, key) if body.get(key) is not None else None for key in ("look", "keyframe")
+    )
+    return _target(session, look, keyframe)
+
+
+def _target(session: Session, number: int | None, keyframe: int | None) -> Target:
+    try:
+        look = session.wardrobe.look(number)
+        if keyframe is not None and not look.has(keyframe):
+            raise gone(keyframe)
+    except NotFoundError as exc:
+        raise ConflictError(exc.text, exc.hint) from exc
+    return Target(look.id, keyframe)
 
 
 def mode_of(text: str | None) -> Mode | None:

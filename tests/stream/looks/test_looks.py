@@ -106,6 +106,7 @@ async def test_what_makes_no_sense_is_refused_in_words(astronaut: Image) -> None
             ("POST", "/redo", None, 200, ""),
             ("POST", "/redo", None, 409, "nothing to redo"),
             ("PUT", "/focus", {"keyframe": 987654}, 409, "no keyframe 987654"),
+            ("PUT", "/focus", {"keyframe": -3}, 409, "no keyframe -3"),
             ("PUT", "/focus", {"keyframe": "first"}, 400, "whole number"),
             ("DELETE", "/keyframes/987654", None, 404, "no keyframe 987654"),
             ("POST", "/keyframes", None, 409, "no live picture"),

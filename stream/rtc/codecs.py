@@ -28,6 +28,7 @@ ABOVE = 2.0  # x264 is opened for this multiple of the present rate, within its 
 SLOWEST = 3  # frames may come this many times more slowly than nominal and still use the whole rate
 VP8_STEP = 1.3  # libvpx is rebuilt if the wanted rate differs by more than this factor
 VP8_REBUILD_GAP_S = 5.0  # shortest time between two rebuilds
+AHEAD_S = 0.2  # a sender leaves out frames once it has sent what the rate allows in this time too much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,9 +210,34 @@ class LiveEncoder:
 
 
 class _LiveRate:
-    """Hands the bit rate that aiortc's sender sets to a `LiveEncoder`."""
+    """Hands the bit rate that aiortc's sender sets to a `LiveEncoder`.
+
+    An encoder takes half a second to follow a rate that falls. Meanwhile frames are left out, so that no more
+    than the rate is sent.
+    """
 
     live: LiveEncoder
+    _ahead_bits = 0.0  # sent beyond what the rate had allowed at `_at_s`
+    _at_s = -inf  # time of the last frame
+
+    def _encoded(self, frame: av.frame.Frame, force_keyframe: bool) -> tuple[bytes, int]:
+        """A frame's data, empty if it is left out, and its RTP time."""
+        if not isinstance(frame, av.VideoFrame) or frame.pts is None or frame.time_base is None:
+            raise ValueError(f"a video track must give video frames with pts and time_base, got {frame!r}")
+        if force_keyframe:
+            self.live.request_keyframe()
+        timestamp, at_s = (
+            convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE),
+            float(frame.time or 0),
+        )
+        rate = self.target_bitrate
+        self._ahead_bits = max(self._ahead_bits - max(at_s - self._at_s, 0.0) * rate, 0.0)
+        self._at_s = at_s
+        if self._ahead_bits > AHEAD_S * rate:
+            return b"", timestamp
+        data = b"".join(bytes(packet) for packet in self.live.encode(frame))
+        self._ahead_bits += 8 * len(data)
+        return data, timestamp
 
     @property
     def target_bitrate(self) -> int:
@@ -231,9 +257,9 @@ class H264Sender(_LiveRate, h264.H264Encoder):
         self.live = LiveEncoder("H264", config or LiveEncoderConfig())
 
     def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """RTP payloads and timestamp of a frame."""
-        data, timestamp = _encode(self.live, frame, force_keyframe)
-        return self._packetize(self._split_bitstream(data)), timestamp
+        """RTP payloads and timestamp of a frame. There are none if it is left out."""
+        data, timestamp = self._encoded(frame, force_keyframe)
+        return self._packetize(self._split_bitstream(data)) if data else [], timestamp
 
 
 class Vp8Sender(_LiveRate, vpx.Vp8Encoder):
@@ -244,20 +270,13 @@ class Vp8Sender(_LiveRate, vpx.Vp8Encoder):
         self.live = LiveEncoder("VP8", config or LiveEncoderConfig())
 
     def encode(self, frame: av.frame.Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """RTP payloads and timestamp of a frame."""
-        data, timestamp = _encode(self.live, frame, force_keyframe)
+        """RTP payloads and timestamp of a frame. There are none if it is left out."""
+        data, timestamp = self._encoded(frame, force_keyframe)
+        if not data:
+            return [], timestamp
         payloads = self._packetize(data, self.picture_id)
         self.picture_id = (self.picture_id + 1) % (1 << 15)
         return payloads, timestamp
-
-
-def _encode(live: LiveEncoder, frame: av.frame.Frame, force_keyframe: bool) -> tuple[bytes, int]:
-    if not isinstance(frame, av.VideoFrame) or frame.pts is None or frame.time_base is None:
-        raise ValueError(f"a video track must give video frames with pts and time_base, got {frame!r}")
-    if force_keyframe:
-        live.request_keyframe()
-    timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
-    return b"".join(bytes(packet) for packet in live.encode(frame)), timestamp
 
 
 def _prepare(frame: av.VideoFrame) -> av.VideoFrame:

@@ -15,7 +15,7 @@ from aiortc.mediastreams import VIDEO_TIME_BASE
 
 from correspondence import Image
 from stream.colour.frames import Matrix, source_colour, to_frame
-from stream.rtc.codecs import H264Sender, LiveEncoder, LiveEncoderConfig, Vp8Sender
+from stream.rtc.codecs import AHEAD_S, H264Sender, LiveEncoder, LiveEncoderConfig, Vp8Sender
 
 FPS = 30
 SIZE = (360, 640)
@@ -53,6 +53,24 @@ def test_h264_follows_a_new_rate_without_a_key_frame(frames: list[av.VideoFrame]
     assert [packet.is_keyframe for packet in packets] == [True] + [False] * 89
     assert rate_bps(sizes[60:]) < 0.5 * rate_bps(sizes[:30])
     assert rate_bps(sizes[60:]) == pytest.approx(300_000, rel=0.35)
+
+
+@pytest.mark.parametrize("kind", [H264Sender, Vp8Sender])
+def test_a_sender_sends_no_more_than_a_rate_that_fell(
+    frames: list[av.VideoFrame], kind: type[H264Sender | Vp8Sender]
+) -> None:
+    sender = kind()
+    sender.target_bitrate = 2_000_000
+    sent = [sum(map(len, sender.encode(frame)[0])) for frame in frames[:30]]
+    assert all(sent), "nothing is left out at a rate that stays"
+    sender.target_bitrate = 200_000
+    first = [sum(map(len, sender.encode(frame)[0])) for frame in frames[30:60]]
+    assert 8 * sum(first) < 200_000 * (1 + AHEAD_S) + 8 * max(sent), "of the first second"
+    asked = [
+        sum(map(len, sender.encode(frame, index == 60)[0])) for index, frame in enumerate(frames[60:], 60)
+    ]
+    assert sender.live.keyframes == 2, "a key frame that is asked for meanwhile is not forgotten"
+    assert any(asked)
 
 
 @pytest.mark.parametrize("fps", [30, 15, 10])

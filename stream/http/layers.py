@@ -53,16 +53,19 @@ async def add_layer(request: web.Request) -> web.Response:
 
 
 def _maker(kind: str, request: web.Request) -> MakeLayer | None:
-    """Return what makes a layer of an uploaded picture. None for an edited picture, which is aligned."""
-    if kind != "sticker":
-        return {"paint": paint_layer, "backdrop": backdrop_layer}.get(kind)
+    """Return what makes a layer of an uploaded picture. None for an edited picture, which is aligned.
+
+    Raises:
+        RequestError: the place of a sticker is named wrongly, even if the layer is none.
+    """
     named = request.query.get("at", "forehead")
     at = next((spot for spot in SPOTS if spot == named), None)
     if at is None:
         raise RequestError(f"at must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
     place = {name: _share(request, name, *limits) for name, limits in PLACE.items() if name in request.query}
     rigid = flag_in(request, "rigid", default=False) if "rigid" in request.query else None
-    return partial(sticker_layer, at=at, rigid=rigid, place=place)
+    sticker = partial(sticker_layer, at=at, rigid=rigid, place=place)
+    return {"paint": paint_layer, "backdrop": backdrop_layer, "sticker": sticker}.get(kind)
 
 
 def _share(request: web.Request, name: str, low: float, high: float) -> float:

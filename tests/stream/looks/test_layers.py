@@ -229,6 +229,7 @@ async def test_what_makes_no_sense_is_refused_in_words(
             ("POST", "/layers?sure=maybe", 400, "sure must be true or false, got 'maybe'"),
             ("POST", "/layers?kind=sticker&size=nan", 400, "size must be 0.05 to 3"),
             ("POST", "/layers?kind=sticker&size=big", 400, "size must be a number"),
+            ("POST", "/layers?kind=paint&turn_deg=999", 400, "turn_deg must be -180 to 180"),
             ("POST", "/layers?kind=sticker&rigid=yes", 400, "rigid must be true or false"),
         ):
             found, answer = await client.call(method, path, data=png(small), headers=PNG)

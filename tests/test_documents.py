@@ -7,6 +7,8 @@ import importlib
 import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +68,10 @@ def test_python_runs_as_it_stands(document: str, desk: Path) -> None:
             compile(body, document, "exec")
         return
     for body in blocks(document, "python"):
-        exec(compile(body, document, "exec"), {})
+        if "upstream" in document:  # other projects as they are, without what this one replaces in them
+            subprocess.run([sys.executable, "-W", "ignore", "-c", body], check=True, timeout=60)
+        else:
+            exec(compile(body, document, "exec"), {})
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if list(commands(name))])

@@ -39,8 +39,8 @@ INDIRECT = frozenset(
 )
 
 
-# What reading and decoding a damaged file raises. PyAV has no class of its own for some kinds of errors, and
-# raises IndexError at a packet whose stream it does not know.
+# What reading and decoding a damaged file raises: FFmpeg's errors, the disk's, and IndexError, which is
+# PyAV's at a packet whose stream it does not know.
 BROKEN = (FFmpegError, OSError, IndexError)
 
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from av.container import InputContainer
 
 from stream.cli.main import main
 from stream.colour.samples import UNSPECIFIED
-from stream.media import probe as probing
 from stream.media.probe import MediaError, probe
 from stream.media.survey import SLOWEST
 from stream.media.untrusted import MAX_STREAMS, open_input
@@ -124,35 +119,6 @@ def test_pictures_an_hour_apart_have_a_rate(tmp_path: Path) -> None:
     assert info.rate == SLOWEST
     with VideoReader(info) as reader:
         assert [frame.time_s for frame in reader.frames()] == [0, 3600, 7200]
-
-
-def test_an_error_without_a_class_of_pyav_is_one_of_the_file(
-    tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Some numbers of FFmpeg's errors come as a plain OSError, EOPNOTSUPP for one; found by the fuzzer."""
-
-    def demux(container: object, *_: object) -> Iterator[object]:
-        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-        yield
-
-    class Broken:
-        """A container whose packets cannot be read."""
-
-        def __init__(self, inner: InputContainer) -> None:
-            self._inner = inner
-
-        def __enter__(self) -> Broken:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self._inner.close()
-
-        def __getattr__(self, name: str) -> object:
-            return partial(demux, self) if name == "demux" else getattr(self._inner, name)
-
-    monkeypatch.setattr(probing, "open_clip", lambda path: Broken(open_input(path)))
-    with pytest.raises(MediaError, match="cannot be decoded"):
-        probe(secret)
 
 
 def test_reserved_colour_tags_say_nothing(tmp_path: Path) -> None:

@@ -64,8 +64,12 @@ def _maker(kind: str, request: web.Request) -> MakeLayer | None:
         raise RequestError(f"at must be one of {', '.join(SPOTS)}, got {named[:20]!r}")
     place = {name: _share(request, name, *limits) for name, limits in PLACE.items() if name in request.query}
     rigid = flag_in(request, "rigid", default=False) if "rigid" in request.query else None
-    sticker = partial(sticker_layer, at=at, rigid=rigid, place=place)
-    return {"paint": paint_layer, "backdrop": backdrop_layer, "sticker": sticker}.get(kind)
+    makers: dict[str, MakeLayer] = {
+        "paint": paint_layer,
+        "backdrop": backdrop_layer,
+        "sticker": partial(sticker_layer, at=at, rigid=rigid, place=place),
+    }
+    return makers.get(kind)
 
 
 def _share(request: web.Request, name: str, low: float, high: float) -> float:

@@ -26,6 +26,7 @@ PERSON = 0.9  # share of the person from which a pixel is theirs for sure
 LEAST_ROOM, LEAST_HAIR = 0.04, 0.03  # least area above the forehead, and of sure hair, face sizes squared
 APART = 38.0  # least difference between the colours of hair and skin, CIE Lab with lightness halved
 DARKER = 25.0  # by so much the hair must be darker than the skin, levels of lightness
+ONE_COLOUR = 16.0  # largest difference of hue that three quarters of the sure hair keep, a and b of CIE Lab
 DENSE = 0.8  # least share of the hair's area without its gaps
 ROUNDS = 4  # of GrabCut
 KEPT_TONE = 0.25  # share of the hair's own colours that stays
@@ -166,6 +167,10 @@ class _Head:
         hair: Bool = cv2.erode(sure, np.ones((3, 3), np.uint8)) > 0
         if hair.sum() < LEAST_HAIR * self.unit**2:
             raise _refusal("above the forehead is little but skin, or what looks like it")
+        own = np.median(self.lab[hair], axis=0)
+        hues = np.linalg.norm((self.lab[hair] - own)[:, 1:], axis=1)
+        if np.percentile(hues, 75) > ONE_COLOUR:
+            raise _refusal("it has several colours, or something lies over it")
         return hair, limit
 
     def grown(self, sure: tuple[Bool, float]) -> Float:

@@ -57,6 +57,16 @@ def painted_over(image: Image, face: Landmarks, person: Float, colour: Image) ->
     return out
 
 
+def test_hair_of_several_colours_is_refused(astronaut: Image, face: Landmarks, person: Float) -> None:
+    """Black headphones over red hair once tinted the chair, too."""
+    head = (person > 0.3) & (np.arange(512)[:, None] < face.points[105, 1])
+    left = head & (np.arange(512) < face.points[10, 0])
+    image = astronaut.copy()
+    image[head], image[left] = (25, 25, 30), (200, 90, 20)
+    with pytest.raises(EditError, match="several colours"):
+        hair_share(image, person, face)
+
+
 def test_a_bald_head_a_pale_hat_and_a_cut_off_head_are_refused(
     astronaut: Image, face: Landmarks, person: Float
 ) -> None:

@@ -127,9 +127,9 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
     if found is not None:
         return found
     raise EditError(
-        f"edited is {size_words(edited)}, its reference {size_words(reference)}, and it was not found on it "
-        f"(similarity {likeness:.2f}, {SIMILARITY_NEEDED} needed): edit the downloaded reference without "
-        f"cropping it, or save the result at {size_words(reference)}, which is taken as it is"
+        f"the edited picture ({size_words(edited)}) was not found on its reference "
+        f"({size_words(reference)}): {likeness:.0%} of it look alike, {SIMILARITY_NEEDED:.0%} are needed. "
+        f"Edit a copy of the reference, or save the result at {size_words(reference)}; that is taken as is"
     )
 
 

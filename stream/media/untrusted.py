@@ -69,7 +69,9 @@ def open_input(path: Path, kind: str | None = None, max_pixels: int = MAX_PIXELS
     """
     check_exists(path)
     if not path.is_file():
-        raise MediaError(f"{path}: not a file")
+        if path.is_dir():
+            raise MediaError(f"{path}: is a folder, not a file; name the clip in it")
+        raise MediaError(f"{path}: is a pipe or a device, not a file; save it to a file first")
     options = {
         "format_whitelist": _kinds() if kind is None else kind,
         "protocol_whitelist": "file",
@@ -111,7 +113,7 @@ def check_exists(path: Path) -> None:
         return
     if ADDRESS.match(str(path)):
         raise MediaError(f"{path}: is an address; files are not fetched: download it first")
-    raise MediaError(f"{path}: no such file")
+    raise MediaError(f"{path}: no such file; check its name and folder")
 
 
 def _why_unreadable(path: Path, failure: FFmpegError | OSError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,5 +196,10 @@ def test_opening_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "broken.webp").write_bytes(animation(tmp_path / "a.webp", 4).read_bytes()[:60])
     with pytest.raises(MediaError, match="animated WebP is damaged"):
         open_clip(tmp_path / "broken.webp")
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="no such file; check its name"):
         VideoReader(probe(tmp_path / "gone.mp4"))
+    with pytest.raises(MediaError, match="is a folder, not a file; name the clip in it"):
+        probe(tmp_path)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(MediaError, match="is a pipe or a device, not a file; save it to a file first"):
+        probe(tmp_path / "pipe.mp4")

@@ -19,7 +19,7 @@ from correspondence.face.mesh import similarity
 from correspondence.types import Patch
 from reference.compose.camera import CameraTracker, Homography, resized
 from reference.compose.composite import CompositeConfig, Composition, Compositor
-from reference.compose.person import Outlined, PersonDetector, Split, lay_behind, outline
+from reference.compose.person import Outlined, PersonDetector, Split, halved, lay_behind
 from reference.face.view import RIGID
 
 CELL_PX = 16  # cell of the grid of the background's field, pixels; a homography is smooth over far more
@@ -101,11 +101,12 @@ class Backdrop:
         return self._looking
 
     def _look(self, frame: Image, person: Float, strength: float) -> Behind:
-        share = outline(person, frame)
-        motion = self._follow(frame, share < 0.02)
+        half = halved(frame)
+        outlined = Outlined.of(person, frame, half)
+        motion = self._follow(frame, outlined.clear, half)
         self._motion = self._motion if motion is None else motion
         self._shown = min(1.0, max(0.0, self._shown + (1 if motion is not None else -1) / GONE))
-        outlined, motion, known = Outlined(share), self._motion, self._shown
+        motion, known = self._motion, self._shown
         if motion is None and self.split.back.stand_in is not None:
             motion, known = self._still(frame), 0.0
         match = None if motion is None else _field(motion, frame, self.split)
@@ -147,11 +148,11 @@ class Backdrop:
         """Whether the camera's motion is not known, so that the background's edit has faded or is fading."""
         return self._lost
 
-    def _follow(self, frame: Image, behind: Bool) -> Homography | None:
+    def _follow(self, frame: Image, behind: Bool, half: Image | None) -> Homography | None:
         """The camera's motion. If the background is too plain to track, the camera counts as still."""
         if self._camera.blind:
             return self._still(frame)
-        motion = self._camera(frame, behind)
+        motion = self._camera(frame, behind, half)
         self._lost = motion is None
         return motion
 

@@ -43,17 +43,20 @@ class CameraTracker:
         """Whether the reference's background has too few points, so that no motion can ever be found."""
         return len(self._own.points) < LEAST
 
-    def __call__(self, frame: Image, behind: npt.NDArray[np.bool_] | None = None) -> Homography | None:
+    def __call__(
+        self, frame: Image, behind: npt.NDArray[np.bool_] | None = None, half: Image | None = None
+    ) -> Homography | None:
         """Finds the homography from the frame's background to the reference's.
 
         Args:
             frame: uint8 (H, W, 3), of any size.
             behind: where it shows background, bool (H, W); None if that is not known.
+            half: the frame at half its size, if it is there already.
 
         Returns:
             float64 (3, 3), in pixels; None if the motion is not known.
         """
-        gray, scale = _shrunk(frame)
+        gray, scale = _shrunk(frame, half)
         still = resized((frame.shape[0], frame.shape[1]), self._size)
         found = None
         for anchor in (self._own, self._later):
@@ -141,10 +144,10 @@ def _anchor(image: Image, behind: npt.NDArray[np.bool_], motion: Homography) -> 
     return _Anchor(gray, scale, found, motion)
 
 
-def _shrunk(image: Image) -> tuple[npt.NDArray[np.uint8], float]:
+def _shrunk(image: Image, half: Image | None = None) -> tuple[npt.NDArray[np.uint8], float]:
     scale = min(1.0, SIDE / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = shrink(image, size[1], size[0])
+    small = shrink(half if half is not None and scale <= 0.5 else image, size[1], size[0])
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8), scale
 
 

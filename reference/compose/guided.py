@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence import Float, Image
 from correspondence.geometry.region import shrink
@@ -27,7 +28,24 @@ def guided_mask(coarse: Float, image: Image, radius: int = RADIUS, firm: float =
     Returns:
         float32 (H, W), [0, 1].
     """
-    luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    luma, a, b = _fitted(coarse, image, radius, firm)
+    fitted = cv2.multiply(luma, a, scale=1 / 255, dtype=cv2.CV_32F)
+    return np.asarray(np.clip(cv2.add(fitted, b), 0, 1), np.float32)
+
+
+def guided_levels(
+    coarse: Float, image: Image, radius: int = RADIUS, firm: float = FIRM
+) -> npt.NDArray[np.uint8]:
+    """Computes `guided_mask` in 8 bits, uint8 (H, W), with 1 as 255. It takes half the time."""
+    luma, a, b = _fitted(coarse, image, radius, firm)
+    return np.asarray(cv2.add(cv2.multiply(luma, a, dtype=cv2.CV_32F), b * 255, dtype=cv2.CV_8U), np.uint8)
+
+
+def _fitted(
+    coarse: Float, image: Image, radius: int, firm: float
+) -> tuple[npt.NDArray[np.uint8], Float, Float]:
+    """The picture's luma, and a and b of each pixel, float32 (H, W), for luma in [0, 1]."""
+    luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     guide = shrink(luma, *coarse.shape).astype(np.float32) / np.float32(255)
     side = (2 * radius + 1, 2 * radius + 1)
 
@@ -40,5 +58,4 @@ def guided_mask(coarse: Float, image: Image, radius: int = RADIUS, firm: float =
     b = mean_mask - a * mean_guide
     full = (luma.shape[1], luma.shape[0])
     a, b = (cv2.resize(mean(x), full, interpolation=cv2.INTER_LINEAR) for x in (a, b))
-    fitted = cv2.multiply(luma, a, scale=1 / 255, dtype=cv2.CV_32F)
-    return np.asarray(np.clip(cv2.add(fitted, b), 0, 1), np.float32)
+    return luma, np.asarray(a, np.float32), np.asarray(b, np.float32)

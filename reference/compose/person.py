@@ -7,12 +7,13 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence import Bool, Box, Float, Image, Landmarks, check_image
 from correspondence.face.body import Body
 from correspondence.face.mediapipe_graphs import Segmenter
-from reference.compose.blend import CELL, parts, tiles
-from reference.compose.guided import guided_mask
+from reference.compose.blend import CELL, lay_over, parts, tiles
+from reference.compose.guided import guided_levels, guided_mask
 from reference.compose.landing import leaves_head
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
@@ -21,6 +22,8 @@ SEEN_SIDE = 256  # longer side to which pictures are shrunk for the model, pixel
 LEAST_BEHIND = 0.1  # share of an edit on the background from which the edit is split
 EDGE = (0.3, 0.7)  # output of the model that maps to 0 (background) and to 1 (person)
 SHARP = (0.2, 0.8)  # the same for the filtered mask, which is never quite 0 or 1 where there is no edge
+_SHARPENED = np.rint(255 * smoothstep(np.arange(256, dtype=np.float32) / 255, *SHARP)).astype(np.uint8)
+CLEAR_LEVEL = 5  # share of the person, of 255, up to which a pixel shows the background
 LARGE_PX = 400_000  # larger pictures are outlined at half their size
 CLEAR = 0.012  # margin around the person that is filled as well, share of the shorter side
 
@@ -122,7 +125,8 @@ def outline(person: Float, image: Image) -> Float:
     height, width = image.shape[:2]
     if height * width <= LARGE_PX:
         return smoothstep(guided_mask(person, image), *SHARP)
-    half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    half = halved(image)
+    assert half is not None
     share = smoothstep(guided_mask(person, half), *SHARP)
     return np.asarray(cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -154,26 +158,54 @@ class Outlined:
     """The person's outline in a frame.
 
     Attributes:
-        share: share of the person in each pixel, float32 (H, W), [0, 1].
+        share: share of the person in each pixel, uint8 (H, W), with 1 as 255.
     """
 
-    share: Float
+    share: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, person: Float, frame: Image, half: Image | None = None) -> Outlined:
+        """Refines a coarse mask of the person along the frame's edges, as `outline` does.
+
+        Args:
+            person: share of the person on a coarse grid over the frame, float32 (h, w), [0, 1].
+            frame: uint8 (H, W, 3).
+            half: the frame at half its size, for a frame of more than LARGE_PX pixels.
+        """
+        levels = guided_levels(person, frame if half is None else half)
+        share = cv2.LUT(levels, _SHARPENED)
+        if half is not None:
+            size = (frame.shape[1], frame.shape[0])
+            share = cv2.resize(share, size, interpolation=cv2.INTER_LINEAR)
+        return cls(np.asarray(share, np.uint8))
 
     @cached_property
     def person(self) -> Bool:
         """Cells of CELL pixels that may show some of the person, bool (rows, columns)."""
-        return _cells(self.share > 0)
+        return _cells(cv2.compare(self.share, 0, cv2.CMP_GT))
 
     @cached_property
     def behind(self) -> Bool:
         """Cells of CELL pixels that may show some of the background, bool (rows, columns)."""
-        return _cells(self.share < 1)
+        return _cells(cv2.compare(self.share, 255, cv2.CMP_LT))
+
+    @property
+    def clear(self) -> Bool:
+        """Pixels that show none of the person, or next to nothing, bool (H, W)."""
+        return cv2.compare(self.share, CLEAR_LEVEL, cv2.CMP_LE).view(np.bool_)
 
 
-def _cells(where: Bool) -> Bool:
-    """The cells of CELL pixels that hold a marked pixel, and their neighbours."""
-    rows, columns = -(-where.shape[0] // CELL), -(-where.shape[1] // CELL)
-    marked = where.view(np.uint8) * np.uint8(255)
+def halved(frame: Image) -> Image | None:
+    """A frame at half its size; None if it has at most LARGE_PX pixels."""
+    height, width = frame.shape[:2]
+    if height * width <= LARGE_PX:
+        return None
+    return np.asarray(cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _cells(marked: npt.NDArray[np.uint8]) -> Bool:
+    """The cells of CELL pixels that hold a pixel marked with 255, and their neighbours."""
+    rows, columns = -(-marked.shape[0] // CELL), -(-marked.shape[1] // CELL)
     cells = cv2.resize(marked, (columns, rows), interpolation=cv2.INTER_AREA)
     return cv2.dilate((cells > 0).view(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
 
@@ -213,8 +245,5 @@ def lay_behind(image: Image, back: Image, outlined: Outlined) -> None:
     for tile in tiles(outlined.behind, share.shape):
         made = back[tile].copy()
         for part in parts(person, tile):
-            here = np.ascontiguousarray(share[tile][part])
-            cv2.blendLinear(
-                np.ascontiguousarray(image[tile][part]), back[tile][part], here, 1 - here, made[part]
-            )
+            lay_over(made[part], image[tile][part], share[tile][part])
         image[tile] = made

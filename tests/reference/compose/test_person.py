@@ -8,8 +8,16 @@ import pytest
 
 from correspondence import Image, Landmarks
 from reference import Edit, EditError, presets
+from reference.compose.blend import CELL
 from reference.compose.guided import guided_mask
-from reference.compose.person import PersonDetector, may_reach_behind, outline, split_edit
+from reference.compose.person import (
+    Outlined,
+    PersonDetector,
+    halved,
+    may_reach_behind,
+    outline,
+    split_edit,
+)
 from tests.reference.helpers import paint_square
 
 SIZE = (256, 384)
@@ -36,6 +44,24 @@ def test_a_coarse_mask_takes_the_pictures_edge(picture: Image) -> None:
     fine = outline(coarse, picture)
     assert np.abs(fine - truth).mean() < 0.6 * np.abs(plain - truth).mean()
     assert guided_mask(coarse, picture).dtype == np.float32
+
+
+@pytest.mark.parametrize("size", [SIZE, (720, 1080)])
+def test_a_frames_outline_has_eight_bits_of_the_same(picture: Image, size: tuple[int, int]) -> None:
+    """Beyond LARGE_PX pixels it is found at half the size, as `outline` does."""
+    frame = np.asarray(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
+    coarse = np.asarray(cv2.resize(disc(66), (48, 32), interpolation=cv2.INTER_AREA), np.float32)
+    half = halved(frame)
+    assert (half is not None) == (size != SIZE)
+    outlined = Outlined.of(coarse, frame, half)
+    fine = outline(coarse, frame)
+    assert outlined.share.dtype == np.uint8
+    assert np.abs(outlined.share - 255 * fine).max() <= 4
+    rows, columns = np.nonzero(outlined.share > 0)
+    assert outlined.person[rows // CELL, columns // CELL].all()
+    rows, columns = np.nonzero(outlined.share < 255)
+    assert outlined.behind[rows // CELL, columns // CELL].all()
+    np.testing.assert_array_equal(outlined.clear, outlined.share <= 5)
 
 
 def test_a_flat_mask_stays_flat(picture: Image) -> None:

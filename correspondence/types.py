@@ -159,13 +159,21 @@ class Patch:
         Returns:
             float32 (y1 - y0, x1 - x0) in [0, 1]; None if it is 1 everywhere.
         """
+        ramps = self.ramps(box, frame_size)
+        if ramps is None:
+            return None
+        across, down = ramps
+        return np.asarray(down[:, None] * across[None, :], np.float32)
+
+    def ramps(self, box: Box, frame_size: tuple[int, int]) -> tuple[Float, Float] | None:
+        """`weight` as the factors of its columns and of its rows, float32 (x1 - x0,) and (y1 - y0,)."""
         if self.feather <= 0:
             return None
         across = _ramp(box[0], box[2], self.box[0], self.box[2], frame_size[1], self.feather)
         down = _ramp(box[1], box[3], self.box[1], self.box[3], frame_size[0], self.feather)
         if across.min() >= 1 and down.min() >= 1:
             return None
-        return np.asarray(down[:, None] * across[None, :], np.float32)
+        return across, down
 
 
 def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: float) -> Float:

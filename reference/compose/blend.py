@@ -55,7 +55,9 @@ class Planes:
         )
 
 
-def weigh_pixels(gain: Float, trust: Float, doubt: Float | None, size: tuple[int, int]) -> Planes:
+def weigh_pixels(
+    gain: Float, trust: Float, doubt: Float | None, size: tuple[int, int], *, painted: bool
+) -> Planes:
     """Makes the planes of a window from coarse weights over it.
 
     Args:
@@ -63,15 +65,16 @@ def weigh_pixels(gain: Float, trust: Float, doubt: Float | None, size: tuple[int
         trust: confidence times strength, (rows, columns).
         doubt: share of the colour model that stands in, (rows, columns); None for none.
         size: (h, w) of the window, pixels.
+        painted: whether paint is laid there, which has weights of its own.
     """
     lit = bool(np.abs(gain - 1).max() > 1e-3)
-    trusted = weight_plane(trust, size)
+    trusted = weight_plane(trust, size) if painted or not lit else None
     change = weight_plane(gain * trust[..., None], size) if lit else trusted
     share = None
     if doubt is not None:
         small = np.rint(doubt * UNIT).astype(np.uint8)
         share = np.asarray(cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
-    return Planes(change, weight_plane(gain, size) if lit else None, trusted, share)
+    return Planes(change, weight_plane(gain, size) if lit and painted else None, trusted, share)
 
 
 def busy_cells(where: npt.NDArray[np.uint8], scale: Float, field: Float) -> npt.NDArray[np.uint8]:

@@ -258,8 +258,10 @@ class Compositor:
         elif self.edit.stand_in is not None and float(weights.trust.min()) < 0.98:
             doubt = unknown * np.float32(strength)
             toned = in_colours(self.edit, live, np.ceil(unknown - 0.02), match.frame_size)  # shared out below
-        planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size)
         work = busy_cells(small_work, self._shrink, places.cells) > 0
+        painted = layers.paint is not None and bool(work[..., 1].any())
+        trust = weights.trust * np.float32(strength)
+        planes = weigh_pixels(weights.gain, trust, doubt, size, painted=painted)
         busy: Bool = (
             work[..., 0] | work[..., 1] if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
         )

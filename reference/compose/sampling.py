@@ -67,32 +67,15 @@ def read_grid(values: Float, covered: Box, box: Box, size: tuple[int, int]) -> F
 
 
 def _weight(patch: Patch, match: Match, box: Box, size: tuple[int, int]) -> Float | None:
-    """Weight of a patch over those below it on a grid of `size` over `box`, [0, 1]; None for 1 everywhere.
-
-    It is the product of a weight along x and one along y, so one row and one column of a large box suffice.
-    """
-    rows, columns = size
-    x0, y0, x1, y1 = box
-    if (x1 - x0) * (y1 - y0) <= 2 * LARGE_PX:  # cheaper whole
-        whole = patch.weight(box, match.frame_size)
-        return None if whole is None else cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    left, top, right, bottom = patch.box
-    x = min(max((left + right) // 2, x0), x1 - 1)  # as near to its middle as the box comes
-    y = min(max((top + bottom) // 2, y0), y1 - 1)
-    middle = patch.weight((x, y, x + 1, y + 1), match.frame_size)
-    most = 1.0 if middle is None else float(middle[0, 0])
-    if most <= 0:
-        return np.zeros((rows, columns), np.float32)
-    lines = []
-    for line, shape in (((x0, y, x1, y + 1), (columns, 1)), ((x, y0, x + 1, y1), (1, rows))):
-        weight = patch.weight(line, match.frame_size)
-        if weight is None:
-            weight = np.ones((line[3] - line[1], line[2] - line[0]), np.float32)
-        lines.append(cv2.resize(weight, shape, interpolation=cv2.INTER_LINEAR))
-    across, down = lines
-    if min(most, float(across.min()), float(down.min())) >= 1:
+    """Weight of a patch over those below it on a grid of `size` over `box`, [0, 1]; None for 1 everywhere."""
+    ramps = patch.ramps(box, match.frame_size)
+    if ramps is None:
         return None
-    return np.asarray(down * (across / np.float32(most)), np.float32)
+    across, down = ramps
+    rows, columns = size
+    across = cv2.resize(across[None], (columns, 1), interpolation=cv2.INTER_LINEAR)
+    down = cv2.resize(down[:, None], (1, rows), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(down * across, np.float32)
 
 
 def window_field(match: Match, box: Box) -> Float:

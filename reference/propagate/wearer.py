@@ -27,7 +27,7 @@ class Wearer:
 
     def __init__(self, matcher: Matcher, fade_frames: int, fade: float = 1.0) -> None:
         self._matcher, self._fade_frames = matcher, fade_frames
-        self._seen: Spot | None = None  # the face's place in the last frame that showed the face
+        self._seen: tuple[Image, Landmarks] | None = None  # the last frame that showed the face
         self._served: Prepared | None = None  # the reference of the last match
         self.previous: Match | None = None
         self.fade = fade
@@ -81,7 +81,8 @@ class Wearer:
         bound_to_face = worn.keyframe.prepared.landmarks is not None
         bound_to_face &= not (worn.edit.is_global or worn.edit.is_empty)
         if landmarks is None and bound_to_face:
-            stays = previous is not None and self._seen is not None and self._seen.shown_in(step.frame)
+            spot = None if previous is None or self._seen is None else Spot.of(*self._seen)
+            stays = spot is not None and spot.shown_in(step.frame)
             self.fade = max(0.0, self.fade - 1 / self._fade_frames) if stays else 0.0
             if self.fade < 1e-6:
                 self.previous = None
@@ -89,7 +90,7 @@ class Wearer:
                 return None
             return previous
         if landmarks is not None:
-            self._seen = Spot.of(step.frame, landmarks)
+            self._seen = step.frame, landmarks
             self.fade = min(1.0, self.fade + 1 / self._fade_frames)
         self.previous = None  # stays None if the match fails
         if worn.edit.is_tone:

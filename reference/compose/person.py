@@ -22,7 +22,8 @@ SEEN_SIDE = 256  # longer side to which pictures are shrunk for the model, pixel
 LEAST_BEHIND = 0.1  # share of an edit on the background from which the edit is split
 EDGE = (0.3, 0.7)  # output of the model that maps to 0 (background) and to 1 (person)
 SHARP = (0.2, 0.8)  # the same for the filtered mask, which is never quite 0 or 1 where there is no edge
-_SHARPENED = np.rint(255 * smoothstep(np.arange(256, dtype=np.float32) / 255, *SHARP)).astype(np.uint8)
+_LEVELS = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
+_SHARPENED = np.rint(255 * smoothstep(_LEVELS, *SHARP)).astype(np.uint8)
 CLEAR_LEVEL = 5  # share of the person, of 255, up to which a pixel shows the background
 LARGE_PX = 400_000  # larger pictures are outlined at half their size
 CLEAR = 0.012  # margin around the person that is filled as well, share of the shorter side

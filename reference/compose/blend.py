@@ -56,7 +56,7 @@ class Planes:
 
 
 def weigh_pixels(
-    gain: Float, trust: Float, doubt: Float | None, size: tuple[int, int], *, painted: bool
+    gain: Float, trust: Float, doubt: Float | None, size: tuple[int, int], paint: Bool
 ) -> Planes:
     """Makes the planes of a window from coarse weights over it.
 
@@ -65,8 +65,9 @@ def weigh_pixels(
         trust: confidence times strength, (rows, columns).
         doubt: share of the colour model that stands in, (rows, columns); None for none.
         size: (h, w) of the window, pixels.
-        painted: whether paint is laid there, which has weights of its own.
+        paint: bool, the cells where paint is laid, which has weights of its own.
     """
+    painted = bool(paint.any())
     lit = bool(np.abs(gain - 1).max() > 1e-3)
     trusted = weight_plane(trust, size) if painted or not lit else None
     change = weight_plane(gain * trust[..., None], size) if lit else trusted

@@ -259,9 +259,7 @@ class Compositor:
             doubt = unknown * np.float32(strength)
             toned = in_colours(self.edit, live, np.ceil(unknown - 0.02), match.frame_size)  # shared out below
         work = busy_cells(small_work, self._shrink, places.cells) > 0
-        painted = layers.paint is not None and bool(work[..., 1].any())
-        trust = weights.trust * np.float32(strength)
-        planes = weigh_pixels(weights.gain, trust, doubt, size, painted=painted)
+        planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size, work[..., 1])
         busy: Bool = (
             work[..., 0] | work[..., 1] if planes.doubt is None else np.ones(work.shape[:2], np.bool_)
         )

@@ -86,7 +86,7 @@ async def test_the_worst_offer_is_refused_at_once(sdp: str, ending: str) -> None
 def test_the_largest_offer_that_is_read_takes_little() -> None:
     head = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
     section = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=ice-ufrag:abcd\r\na=ice-pwd:" + "p" * 22 + "\r\n"
-    section += "a=setup:actpass\r\na=fingerprint:sha-256 AA\r\na=recvonly\r\n"
+    section += "a=setup:actpass\r\na=fingerprint:sha-256 AA\r\na=rtcp-mux\r\na=recvonly\r\n"
     body = lines("a=rtpmap:", 380) + lines("a=rtcp-fb:*", 16) + lines("a=rtcp-fb:", 500)
     before_s = time.process_time()
     with pytest.raises(SignalingError, match="no video codec in common"):

@@ -130,7 +130,7 @@ def test_extended_webp_with_alpha() -> None:
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        (b"", 415, "not a PNG"),
+        (b"", 415, "an empty file"),
         (b"hello, this is text", 415, "not a PNG"),
         (b"GIF89a\x01\x00\x01\x00", 415, "a GIF picture"),
         (b"\0\0\0\x18ftypmif1" + bytes(40), 415, "a HEIC picture"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,3 +65,18 @@ def stamp(options: dict[str, Any], files: Iterable[Path]) -> str:
     for path in sorted(files):
         made.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return made.hexdigest()
+
+
+def over_clips(sums: Mapping[tuple[str, str, str], Sums]) -> dict[tuple[str, str, str], Sums]:
+    """Join the sums of all clips.
+
+    Args:
+        sums: by row, kind and clip.
+
+    Returns:
+        New sums by row, kind and "all", in the order in which they first appear.
+    """
+    joined: dict[tuple[str, str, str], Sums] = {}
+    for (row, kind, _), held in sums.items():
+        joined.setdefault((row, kind, "all"), Sums()).extend(held)
+    return joined

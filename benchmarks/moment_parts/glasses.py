@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.common import print_table
-from benchmarks.matching.tally import Sums
+from benchmarks.matching.tally import Sums, over_clips
 from benchmarks.moment_parts.clips import Strip, sheet, spread, strips
 from benchmarks.moment_parts.heads import Eye, Pose, drawn, fitted, moved, yaw_about_neck
 from benchmarks.moment_parts.rows import Field, Row, landmarks_of
@@ -212,10 +212,7 @@ def bin_name(number: int) -> str:
 def report(sums: dict[Key, Sums]) -> dict[str, Any]:
     """Print the means over all frames, and return them with each clip's own."""
     clips = [figures(key, held) for key, held in sums.items()]
-    groups: dict[Key, Sums] = {}
-    for (row, kind, _), held in sums.items():
-        groups.setdefault((row, kind, "all"), Sums()).extend(held)
-    table = [figures(key, held) for key, held in groups.items()]
+    table = [figures(key, held) for key, held in over_clips(sums).items()]
     headers = [name for name in table[0] if name != "clip"] if table else []
     if table:
         print_table(headers, [[row[name] for name in headers] for row in table])

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from benchmarks.common import print_table
 from benchmarks.matching import metrics
 from benchmarks.matching.measures import TrackedClip, stillest_span
-from benchmarks.matching.tally import Sums
+from benchmarks.matching.tally import Sums, over_clips
 from benchmarks.moment_parts.clips import FPS, Strip, sheet, spread, strips
 from benchmarks.moment_parts.rows import Row, landmarks_of
 from benchmarks.streams.dots import Dots, choose_dots
@@ -201,10 +201,7 @@ def score_path(into: Sums, made: Sequence[Image], live: Sequence[Image], dots: D
 def report(sums: dict[Key, Sums]) -> dict[str, Any]:
     """Print the means over clips, and return them with each clip's own."""
     clips = [figures(key, held) for key, held in sums.items()]
-    groups: dict[Key, Sums] = {}
-    for (row, light, _), held in sums.items():
-        groups.setdefault((row, light, "all"), Sums()).extend(held)
-    table = [figures(key, held) for key, held in groups.items()]
+    table = [figures(key, held) for key, held in over_clips(sums).items()]
     headers = ["row", "light", *COLUMNS]
     print_table(headers, [[row[name] for name in headers] for row in table])
     return {"stillness": table, "clips": clips}

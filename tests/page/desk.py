@@ -73,9 +73,14 @@ def is_paint(answer: Response) -> bool:
 
 def until(page: Page, expression: str, limit_s: float = ACTION_LIMIT_MS / 1000) -> None:
     """Waits until a JavaScript expression holds; Playwright's own way needs eval, which the page forbids."""
+    in_time(page, lambda: page.evaluate(expression), expression, limit_s)
+
+
+def in_time(page: Page, holds: Callable[[], object], what: str, limit_s: float = ACTION_LIMIT_MS / 1000) -> None:
+    """Waits until a condition of the test holds. `what` says it in the error."""
     end_s = time.monotonic() + limit_s
-    while not page.evaluate(expression):
-        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {expression}"
+    while not holds():
+        assert time.monotonic() < end_s, f"not within {limit_s:g} s: {what}"
         page.wait_for_timeout(POLL_MS)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import FilePayload, Page
 
-from tests.page.desk import Desk, ask, is_paint, shoot, start_camera, state_of, take_reference, until
+from tests.page.desk import Desk, ask, in_time, is_paint, shoot, start_camera, state_of, take_reference, until
 from tests.page.frames import grab
 
 YELLOW = (0, 220, 255)  # BGR
@@ -171,6 +171,11 @@ def star(page: Page) -> tuple[Any, int]:
     return np.array([x.mean(), y.mean()]), len(x)
 
 
+def yellow_pixels(frame: Any) -> int:
+    """How many pixels of a live frame, RGB uint8 (H, W, 3), are the sticker's."""
+    return int((np.abs(frame[..., ::-1].astype(int) - YELLOW).max(axis=2) < 60).sum())
+
+
 def press(page: Page, key: str) -> None:
     with page.expect_response(lambda answer: "/layers/" in answer.url and answer.ok):
         page.keyboard.press(key)
@@ -207,16 +212,14 @@ def test_a_sticker_is_placed_and_a_backdrop_laid(desk: Desk, tmp_path: Path) -> 
     page.mouse.down()
     page.mouse.move(x + 30, y - 20, steps=4)
     page.mouse.up()
-    page.wait_for_timeout(1500)
-    assert star(page)[0] - before == pytest.approx([30 * factor, -20 * factor], abs=3)
+    dragged = pytest.approx([30 * factor, -20 * factor], abs=3)
+    in_time(page, lambda: star(page)[0] - before == dragged, "the sticker follows the pointer")
     shoot(page, "stickers")
 
     with page.expect_response(lambda answer: "/layers/" in answer.url and answer.ok):
         page.click("#placing .segments label:has-text('The head')")
     assert state_of(page)["layers"][-1]["sticker"]["rigid"] is True
-    page.wait_for_timeout(1500)
-    live = grab(page).reshape(-1, 3)[:, ::-1].astype(int)
-    assert (np.abs(live - YELLOW).max(axis=1) < 60).sum() > 200, "the head carries it live"
+    in_time(page, lambda: yellow_pixels(grab(page)) > 200, "the head carries it live")
     place = state_of(page)["layers"][-1]["sticker"]
     page.reload()
     page.wait_for_selector("#layers .layer .place:visible")

@@ -3,9 +3,10 @@
 A server runs in a process of its own. Each session is a publisher that shows the demo's face, wears a preset,
 and has one viewer. After each arrival the benchmark waits until the figures are fresh. It reports the answer
 to the newest publisher, and of those in place the time from picture to encoder, as the server measures it,
-and the frame rate. Once one is refused, more are tried, which must change nothing. With `--soak` a number of
-sessions stays for minutes instead; memory, descriptors, threads and pictures are counted. Everything stays on
-this machine; the number of sessions and the time are bounded.
+and the frame rate. Once one is refused, more are tried, which must change nothing. Each of these rounds
+follows a calm one in which nobody asks, so that both are compared under the same load. With `--soak` a number
+of sessions stays for minutes instead; memory, descriptors, threads and pictures are counted. Everything stays
+on this machine; the number of sessions and the time are bounded.
 """
 
 from __future__ import annotations
@@ -28,15 +29,18 @@ from stream.rtc import aiortc_patch
 
 MOST_SESSIONS, MOST_MINUTES = 64, 120
 REFUSED = 503
+ASKED_S = 1.5  # from a refusal to the figures, which are of the last 3 s and of 1 s more if they come late
+CALM_S = 5.0  # a calm round: as long as it takes until the figures hold nothing of the last refusal
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What followed when one more session came.
+    """What followed when one more session came, or in a calm round.
 
     Attributes:
         height: lines of the pictures.
-        refused: what the server said. Empty if it let the session in.
+        calm: nobody asked.
+        refused: what the server said. Empty if it let the session in, or if nobody asked.
         in_place: sessions that are live now.
         p50: median time from picture to encoder, ms, of the session where it is longest.
         p95: of each session in place, in the order of their coming, ms.
@@ -44,6 +48,7 @@ class Arrival:
     """
 
     height: int
+    calm: bool
     refused: str
     in_place: int
     p50: float
@@ -52,13 +57,24 @@ class Arrival:
 
 
 async def measure(origin: str, most: int, settle_s: float, height: int, fps: int) -> list[Arrival]:
-    """Let sessions in until one is refused, then go on trying. `most` are tried in all."""
+    """Let sessions in until one is refused, then go on trying, by turns with calm rounds.
+
+    Args:
+        origin: address of the server.
+        most: how many are tried in all.
+        settle_s: from an arrival to the figures, seconds.
+        height: lines of the pictures.
+        fps: pictures a second.
+    """
     aiortc_patch.install()
     rows: list[Arrival] = []
     pictures, in_place = demo_clip(height, fps), list[Visitor]()
     async with contextlib.AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         for _ in range(most):
+            if rows and rows[-1].refused:
+                await asyncio.sleep(CALM_S)
+                rows.append(_arrival(height, "", await _figures(in_place), calm=True))
             visitor = await open_visitor(http, origin)
             said = ""
             try:
@@ -69,15 +85,20 @@ async def measure(origin: str, most: int, settle_s: float, height: int, fps: int
                 said = str(exc).partition('"error": "')[2].partition('"')[0]
             else:
                 in_place.append(visitor)
-            await asyncio.sleep(settle_s / 4 if said else settle_s)
-            rows.append(_arrival(height, said, [await each.figures() for each in in_place]))
+            await asyncio.sleep(ASKED_S if said else settle_s)
+            rows.append(_arrival(height, said, await _figures(in_place)))
     return rows
 
 
-def _arrival(height: int, said: str, figures: list[dict[str, Any]]) -> Arrival:
+async def _figures(visitors: list[Visitor]) -> list[dict[str, Any]]:
+    return list(await asyncio.gather(*(each.figures() for each in visitors)))
+
+
+def _arrival(height: int, said: str, figures: list[dict[str, Any]], *, calm: bool = False) -> Arrival:
     times = [each["latency_ms"] or {"p50": float("nan"), "p95": float("nan")} for each in figures]
     return Arrival(
         height,
+        calm,
         said,
         len(figures),
         max((each["p50"] for each in times), default=float("nan")),
@@ -87,16 +108,17 @@ def _arrival(height: int, said: str, figures: list[dict[str, Any]]) -> Arrival:
 
 
 def harm(rows: list[Arrival]) -> list[float]:
-    """How much longer frames take once others are refused: p95 over p95 before, of each session in place.
+    """How much longer frames take while others are refused: median p95 over that of the calm rounds.
 
-    Before is when the last session had been let in; afterwards is the median over all that were refused.
-    Empty if none was let in or none was refused.
+    One value for each session in place. Only rounds with the last number of sessions count, since one may be
+    let in after another was refused. Empty if none was let in, none was refused, or no round was calm.
     """
-    before = next((row for row in reversed(rows) if not row.refused), None)
-    after = [row.p95 for row in rows if row.refused]
-    if before is None or not after:
+    kept = [row for row in rows if row.in_place == rows[-1].in_place]
+    calm, asked = [row.p95 for row in kept if row.calm], [row.p95 for row in kept if row.refused]
+    if not calm or not asked:
         return []
-    return [median(each) / was for was, each in zip(before.p95, zip(*after, strict=True), strict=True)]
+    columns = zip(zip(*calm, strict=True), zip(*asked, strict=True), strict=True)
+    return [median(during) / median(before) for before, during in columns]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -160,7 +182,7 @@ def show(rows: list[Arrival]) -> dict[str, Any]:
         [
             [
                 str(r.height),
-                r.refused or "let in",
+                "nobody" if r.calm else r.refused or "let in",
                 str(r.in_place),
                 r.p50,
                 max(r.p95, default=float("nan")),
@@ -169,16 +191,20 @@ def show(rows: list[Arrival]) -> dict[str, Any]:
             for r in rows
         ],
     )
-    fit, refused, ratios = sum(not r.refused for r in rows), sum(bool(r.refused) for r in rows), harm(rows)
+    fit, refused = sum(not r.refused and not r.calm for r in rows), sum(bool(r.refused) for r in rows)
+    ratios = harm(rows)
     if ratios:
         told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        print(f"{fit} fit; while {refused} more were refused, p95 of those in place was {told} x as before")
+        print(
+            f"{fit} fit; {refused} more were refused: p95 of those in place was {told} x that of calm rounds"
+        )
     return {
         "fit": fit,
         "refused": refused,
         "p95 ratios": ratios,
         "arrivals": [
             {
+                "calm": r.calm,
                 "refused": r.refused,
                 "in place": r.in_place,
                 "p50 ms": r.p50,

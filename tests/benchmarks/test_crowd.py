@@ -12,8 +12,8 @@ from benchmarks.streams.soak import Minute, slope
 from stream.cli.main import main
 
 
-def arrival(refused: str, *p95: float) -> Arrival:
-    return Arrival(360, refused, len(p95), 20.0, p95, 15.0)
+def arrival(refused: str, *p95: float, calm: bool = False) -> Arrival:
+    return Arrival(360, calm, refused, len(p95), 20.0, p95, 15.0)
 
 
 def minute(memory_mb: float) -> Minute:
@@ -22,12 +22,18 @@ def minute(memory_mb: float) -> Minute:
 
 def test_harm_compares_each_session_with_itself() -> None:
     rows = [
-        arrival("", 40.0),
-        arrival("", 50.0, 100.0),
-        *(arrival("no room", 55.0, p) for p in (80, 90, 500)),
+        arrival("", 10.0),
+        arrival("no room", 10.0),
+        arrival("", 10.0, calm=True),
+        arrival("", 30.0, 30.0),
+        arrival("no room", 55.0, 80.0),
+        arrival("", 50.0, 100.0, calm=True),
+        arrival("no room", 55.0, 500.0),
+        arrival("", 50.0, 100.0, calm=True),
+        arrival("no room", 55.0, 90.0),
     ]
     assert harm(rows) == pytest.approx([1.1, 0.9])
-    assert harm(rows[:2]) == harm(rows[2:]) == []
+    assert harm(rows[:1]) == harm(rows[:2]) == harm(rows[5:6]) == []
 
 
 def test_slope_leaves_out_the_first_minutes() -> None:

@@ -76,7 +76,9 @@ def until(page: Page, expression: str, limit_s: float = ACTION_LIMIT_MS / 1000) 
     in_time(page, lambda: page.evaluate(expression), expression, limit_s)
 
 
-def in_time(page: Page, holds: Callable[[], object], what: str, limit_s: float = ACTION_LIMIT_MS / 1000) -> None:
+def in_time(
+    page: Page, holds: Callable[[], object], what: str, limit_s: float = ACTION_LIMIT_MS / 1000
+) -> None:
     """Waits until a condition of the test holds. `what` says it in the error."""
     end_s = time.monotonic() + limit_s
     while not holds():

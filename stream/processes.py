@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import getpass
 import os
 import re
@@ -16,6 +17,8 @@ from typing import IO
 
 import psutil
 
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+BARRED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)  # the last one: no new files in /proc
 BUSY_S = 2.0  # longest wait on Windows for a file that another program has open
 TRY_EVERY_S = 0.05
 
@@ -46,6 +49,22 @@ def replace_file(source: Path, target: Path) -> None:
         OSError: the file cannot be put there.
     """
     _patiently(lambda: source.replace(target))
+
+
+def unwritten(path: Path, failure: Exception) -> str:
+    """Say that a file cannot be written, why, and what may help.
+
+    Args:
+        path: the file.
+        failure: the system's error, or FFmpeg's, which has a number and a text like the system's.
+    """
+    number = getattr(failure, "errno", None)
+    way = "try another name, folder or kind of file"
+    if number in FULL:
+        way = "make room on this disk, or write to another one"
+    elif number in BARRED:
+        way = "choose a folder that you may write to"
+    return f"{path}: cannot be written ({getattr(failure, 'strerror', None) or failure}); {way}"
 
 
 def remove_folder(path: Path) -> None:

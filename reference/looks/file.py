@@ -142,7 +142,8 @@ class _Archive:
         version = of(int, manifest.get("version"), "version")
         if not 1 <= version <= VERSION:
             raise EditError(
-                f"the look file has version {version}; this Livery reads versions 1 to {VERSION}: update it"
+                f"a newer Livery made it (version {version}); this one reads versions 1 to {VERSION} "
+                "until it is updated"
             )
         name = of(str, manifest.get("name"), "name").strip()
         if not 0 < len(name) <= MOST_NAME or not name.isprintable():

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from stream.errors import MediaTypeError, NotFoundError, OfferError, PreconditionError, SignalingError
 from stream.http.base import LIMITS, SERVICES, is_here, limited_body, session_of, token_of
 from stream.rtc.offers import Purpose, parse_fragment, parse_offer
-from stream.rtc.peer import HUNG_UP, Peer
+from stream.rtc.peer import HUNG_UP, NEW_POST, NO_RESTART, Peer
 from stream.rtc.sdp_bounds import MAX_FRAGMENT_BYTES, MAX_SDP_BYTES
 from stream.session.session import Session
 
@@ -86,13 +86,13 @@ async def trickle(request: web.Request) -> web.Response:
     _, peer = _resource(request)
     text = await _body(request, FRAGMENT)
     if peer is None:
-        raise NotFoundError("this connection has ended", "open a new one with a new POST")
+        raise NotFoundError("this connection has ended", NEW_POST)
     wanted = request.headers.get("If-Match", "").strip()
     if wanted == "*":
-        raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+        raise OfferError(NO_RESTART, NEW_POST)
     if wanted:
         raise PreconditionError(
-            f"If-Match is {wanted}, and this connection has no entity tag", "leave it out"
+            f"If-Match is {wanted}, and this connection has no entity tag", "leave If-Match out"
         )
     await peer.trickle(parse_fragment(text, peer.mid))
     return web.Response(status=204)
@@ -118,7 +118,7 @@ def _resource(request: web.Request) -> tuple[Session, Peer | None]:
     peer = session.connections.peer(peer_id)
     wrong_kind = peer is not None and (peer.purpose == "publish") != publishes
     if wrong_kind or (peer is None and not session.connections.has_ended(peer_id)):
-        raise NotFoundError("there is no such connection in this session")
+        raise NotFoundError("there is no such connection in this session", NEW_POST)
     return session, peer
 
 
@@ -129,4 +129,4 @@ async def _body(request: web.Request, content_type: str) -> str:
         most = MAX_SDP_BYTES if content_type == SDP else MAX_FRAGMENT_BYTES
         return (await limited_body(request, most)).decode()
     except UnicodeDecodeError as exc:
-        raise SignalingError(f"malformed SDP: {exc}") from exc
+        raise SignalingError(f"the body is not text ({exc})", f"send {content_type} in UTF-8") from exc

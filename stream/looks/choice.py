@@ -71,7 +71,7 @@ def parse_sticker(text: str) -> StickerLayer:
         rigid = None if found["how"] is None else found["how"] == "rigid"
         return StickerLayer.of(read_picture(Path(found["file"])), at, size, rigid=rigid)
     except OSError as exc:
-        raise ValueError(f"sticker {found['file']}: {exc.strerror}") from exc
+        raise ValueError(f"sticker {found['file']}: {exc.strerror}; check its name and folder") from exc
     except ValueError as exc:
         raise ValueError(f"sticker {text!r}: {exc}") from exc
 

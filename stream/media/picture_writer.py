@@ -17,7 +17,7 @@ from stream.media.probe import VideoInfo
 from stream.media.tracks import plan_tracks
 from stream.media.video import Frame, VideoReader
 from stream.media.writer import VideoWriter, WriteError, temporary_name
-from stream.processes import replace_file
+from stream.processes import replace_file, unwritten
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -127,7 +127,7 @@ class PictureWriter:
             Pillow.fromarray(shown).save(temporary, quality=QUALITY, subsampling=0)
             replace_file(temporary, path)
         except OSError as exc:
-            raise WriteError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+            raise WriteError(unwritten(path, exc)) from exc
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -22,6 +22,8 @@ from stream.media.picture_colour import converted_note, rounded, to_srgb
 from stream.media.png_colour import space_of
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
+SAVE_AGAIN = "open it in a picture editor, save it again and retry"
+COPY_AGAIN = "copy or download it again and retry"
 MIN_SIDE = 16  # pixels
 MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
 JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
@@ -80,7 +82,7 @@ def picture_size(data: bytes) -> tuple[str, int, int]:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return "WEBP", *_webp_size(data)
     except (struct.error, IndexError) as exc:
-        raise UploadError("the picture's header is cut short", TYPES_HINT) from exc
+        raise UploadError("the picture's file ends within its header", COPY_AGAIN) from exc
     if (kind := other_kind(data)) is not None:
         raise UploadError(f"this is {kind[0]}, which is not read", kind[1], status=415)
     raise UploadError("this is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)
@@ -136,7 +138,10 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     elif kind == b"VP8 ":
         width, height = (side & 0x3FFF for side in struct.unpack("<HH", data[26:30]))
     else:
-        raise UploadError("the WebP picture has no known chunk", TYPES_HINT)
+        raise UploadError(
+            "the WebP picture is damaged: its first chunk is not VP8, VP8L or VP8X",
+            SAVE_AGAIN,
+        )
     return width, height
 
 
@@ -163,25 +168,29 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
             status=413,
         )
     if min(width, height) < MIN_SIDE:
-        raise UploadError(f"the picture is {width}x{height}; each side must have at least {MIN_SIDE} pixels")
+        raise UploadError(
+            f"the picture is {width}x{height}; each side must have at least {MIN_SIDE} pixels",
+            "save it at the size of its reference",
+        )
     if kind == "JPEG" and data.count(JPEG_SCAN) > MAX_SCANS:
         raise UploadError(
             f"the JPEG picture is coded in {data.count(JPEG_SCAN)} scans; at most {MAX_SCANS} are read",
-            "save it again and retry",
+            "save it again as an ordinary (not progressive) JPEG, or as PNG",
         )
     try:
         with Pillow.open(io.BytesIO(data), formats=[kind]) as opened:
             if opened.size != (width, height):  # a second header, of another size
                 raise UploadError(
-                    f"the {kind} picture says two sizes, {width}x{height} and {opened.width}x{opened.height}",
-                    "save it again and retry",
+                    f"the {kind} picture is damaged: its header says {width}x{height}, its content "
+                    f"{opened.width}x{opened.height}",
+                    SAVE_AGAIN,
                 )
             _check_still(opened, kind)
             return _decoded(opened, data)
     except UnidentifiedImageError as exc:  # its own words name a buffer's address
-        raise UploadError(f"the {kind} picture's header is damaged", "save it again and retry") from exc
+        raise UploadError(f"the {kind} picture's header is damaged", SAVE_AGAIN) from exc
     except BROKEN as exc:
-        raise UploadError(f"the {kind} picture is damaged: {exc}", "save it again and retry") from exc
+        raise UploadError(f"the {kind} picture is damaged: {exc}", SAVE_AGAIN) from exc
 
 
 def _check_still(opened: Pillow.Image, kind: str) -> None:

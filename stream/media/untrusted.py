@@ -126,7 +126,10 @@ def _why_unreadable(path: Path, failure: FFmpegError | OSError) -> str:
             "MOV file (moov) is missing. Copy it again; a tool that repairs such files may help"
         )
     reason = failure.strerror or str(failure)
-    return f"not a video file that can be read ({reason}); it may be damaged or cut short"
+    return (
+        f"not a video file that can be read ({reason}); it may be damaged or cut short: "
+        "copy or download it again"
+    )
 
 
 def _lacks_index(path: Path) -> bool:

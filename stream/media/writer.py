@@ -33,7 +33,7 @@ from stream.media.probe import VideoInfo
 from stream.media.tracks import Plan, Track, add_tracks, plan_tracks
 from stream.media.untrusted import MediaError
 from stream.media.video import Frame, VideoReader
-from stream.processes import replace_file
+from stream.processes import replace_file, unwritten
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -101,7 +101,7 @@ class VideoWriter:
         try:
             self._out = av.open(str(self._temporary.absolute()), "w", format=self._container)
         except (FFmpegError, OSError) as exc:
-            raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+            raise MediaError(unwritten(path, exc)) from exc
         try:
             self._video = self._add_video(size, encoder, turn)
             self._tracks = add_tracks(plan, self._out, reader.container, reader.info, self._container)
@@ -141,7 +141,7 @@ class VideoWriter:
             self._mux(self._video.encode(encoded))
             self._copy_until(frame.time_s)
         except (FFmpegError, OSError) as exc:
-            raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
+            raise WriteError(unwritten(self.path, exc)) from exc
 
     def copy(self, packet: Packet[Stream]) -> None:
         """Take a packet of one of the streams `others`. It is written when the video has reached its time."""
@@ -170,7 +170,7 @@ class VideoWriter:
             replace_file(self._temporary, self.path)
         except (FFmpegError, OSError) as exc:
             self._discard()
-            raise WriteError(f"{self.path}: cannot be written ({exc.strerror or exc})") from exc
+            raise WriteError(unwritten(self.path, exc)) from exc
         self._done = True
 
     def _add_video(self, size: tuple[int, int], encoder: FileEncoderConfig, turn: bool) -> VideoStream:

@@ -11,6 +11,7 @@ from reference import EditError, Look, carry, read_look_file
 from reference.looks.layers import MOST_LAYERS, Layer
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
+from stream.media.untrusted import check_exists
 from stream.offline.references import find_reference
 from stream.offline.turned import turn
 
@@ -21,15 +22,19 @@ def read_look(path: Path, added: Sequence[Layer] = ()) -> Look:
     Raises:
         MediaError: the file cannot be read, or there would be too many layers.
     """
+    check_exists(path)
     try:
         look = read_look_file(path)[0]
-        if len(look.layers) + len(added) > MOST_LAYERS:
-            raise EditError(f"with what is added it has more than {MOST_LAYERS} layers")
-        return replace(look, layers=(*look.layers, *added))
     except OSError as exc:
-        raise MediaError(f"{path}: {exc.strerror}") from exc
+        raise MediaError(f"{path}: cannot be read ({exc.strerror}); name a look file you may read") from exc
     except EditError as exc:
-        raise MediaError(f"{path}: {exc}") from exc
+        raise MediaError(f"{path}: {exc}; export it again from Livery") from exc
+    if len(look.layers) + len(added) > MOST_LAYERS:
+        raise MediaError(
+            f"{path}: with what is added it has {len(look.layers) + len(added)} layers; at most "
+            f"{MOST_LAYERS} are taken: add fewer"
+        )
+    return replace(look, layers=(*look.layers, *added))
 
 
 def edit_by_look(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stream.media.opening import is_pattern, named, numbers
 from stream.media.untrusted import MediaError, check_exists
+from stream.processes import unwritten
 
 
 def check_paths(inputs: tuple[Path, ...], output: Path, overwrite: bool) -> None:
@@ -60,6 +61,6 @@ def check_writable(output: Path) -> None:
     try:
         output.open("ab").close()
     except OSError as exc:
-        raise MediaError(f"{output}: cannot be written ({exc.strerror})") from exc
+        raise MediaError(unwritten(output, exc)) from exc
     if new:
         output.unlink()

@@ -14,6 +14,7 @@ from reference import ReferenceScore, among, flatten, reference_score
 from stream.errors import UploadError
 from stream.media.pictures import TYPES_HINT, Picture, decode_picture, other_kind
 from stream.media.probe import MediaError, VideoInfo
+from stream.media.untrusted import check_exists
 from stream.media.video import Frame, VideoReader
 from stream.offline.turned import turn, turn_of
 
@@ -57,10 +58,11 @@ def read_picture(path: Path) -> Picture:
     Raises:
         MediaError: the file is missing, of another type, damaged or too large.
     """
+    check_exists(path)
     try:
         data = path.read_bytes()
     except OSError as exc:
-        raise MediaError(f"{path}: cannot be read ({exc.strerror})") from exc
+        raise MediaError(f"{path}: cannot be read ({exc.strerror}); name a picture you may read") from exc
     try:
         return decode_picture(data, MAX_PIXELS)
     except UploadError as exc:

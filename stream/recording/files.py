@@ -16,7 +16,7 @@ from correspondence import Image
 from stream.colour.frames import Matrix, to_frame, to_rgb
 from stream.media.probe import MediaError
 from stream.media.untrusted import BROKEN, open_input
-from stream.processes import replace_file
+from stream.processes import replace_file, unwritten
 from stream.recording.folder import begin
 
 TICK = Fraction(1, 90000)
@@ -52,7 +52,7 @@ class Writer:
             path.touch(0o600, exist_ok=False)
             self._out = av.open(str(path), "w", format=kind, options=options)
         except (FFmpegError, OSError) as exc:
-            raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+            raise MediaError(unwritten(path, exc)) from exc
         video: Any = self._out.add_stream("libx264", options={"crf": str(crf), "preset": preset})
         context = video.codec_context
         context.height, context.width = size

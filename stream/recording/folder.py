@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from stream.media.probe import MediaError
-from stream.processes import replace_file
+from stream.processes import replace_file, unwritten
 
 BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}(\.[A-Za-z0-9]{1,10}){1,3}")
 
@@ -66,7 +66,7 @@ def begin(path: Path) -> Path:
         temporary.unlink(missing_ok=True)
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as exc:
-        raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        raise MediaError(unwritten(path, exc)) from exc
     return temporary
 
 
@@ -85,4 +85,4 @@ def write_whole(path: Path, data: bytes) -> None:
         replace_file(temporary, path)
     except OSError as exc:
         temporary.unlink(missing_ok=True)
-        raise MediaError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        raise MediaError(unwritten(path, exc)) from exc

@@ -12,7 +12,7 @@ from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 from stream.errors import OfferError, SignalingError
 from stream.rtc import h264_profiles, sections
 from stream.rtc.h264_profiles import H264Format
-from stream.rtc.sdp_bounds import check_fragment, check_offer, is_usable
+from stream.rtc.sdp_bounds import AS_MADE, check_fragment, check_offer, is_usable
 from stream.rtc.sections import Section
 
 Purpose = Literal["publish", "view"]
@@ -20,14 +20,20 @@ Codec = Literal["H264", "VP8"]
 VIDEO_CODECS: tuple[Codec, ...] = ("H264", "VP8")
 
 _ALLOWED = {"publish": ("sendonly", "sendrecv"), "view": ("recvonly", "sendrecv")}
+_MISMATCH = {
+    "publish": "this address takes a stream in, but the offer sends no video",
+    "view": "this address sends a stream out, but the offer receives no video",
+}
+_TURN = {
+    "publish": "offer the video as sendonly (a=sendonly); to watch the stream, POST to its WHEP address",
+    "view": "offer the video as recvonly (a=recvonly); to publish, POST to the stream's WHIP address",
+}
 UNREADABLE = (ValueError, IndexError, KeyError, AttributeError, AssertionError, TypeError, StopIteration)
-_MID = re.compile("[!-~]{0,64}")  # if empty, aiortc names it; it goes into an RTP header extension
 _BUNDLE = re.compile(r"(?m)^a=group:BUNDLE[^\n]*\n")
 _ENCRYPTED = re.compile(
     r"(?m)^a=extmap:\S+ urn:ietf:params:rtp-hdrext:encrypt [^\n]*\n"
 )  # RFC 6904, optional
 SOUND_CODECS = ("opus", "pcmu", "pcma", "g722")  # that aiortc reads
-MAX_CREDENTIAL = 256
 NO_CODECS = (
     "rtx",
     "red",
@@ -37,6 +43,8 @@ NO_CODECS = (
     "telephone-event",
 )  # not codecs themselves but additions to one
 NAMES = {"H265": "H.265 (HEVC)", "H266": "H.266 (VVC)", "AV1X": "AV1"}
+NEEDED = "offer one video track, H.264 or VP8"
+TRICKLED = "send the lines a=candidate:… as the browser or encoder gave them"
 USE = "set the encoder to H.264 (any profile up to High) or VP8"
 _MEDIA_LINE = "m={} 9 UDP/TLS/RTP/SAVPF 96"
 
@@ -115,8 +123,8 @@ def parse_offer(text: str, purpose: Purpose) -> Offer:
     taken = _taken(offered, purpose, heard)
     media = [description.media[number] for number in taken]
     for one in media:
-        _check_media(one)
-    _check_bundle(description, offered, media)
+        sections.check_complete(one)
+    sections.check_bundle(description, offered, media)
     video = next(number for number in taken if offered[number].kind == "video")
     stands = h264_profiles.stand_in(offered[video].text, sending=purpose == "view")
     codecs = _codecs(description.media[video], offered[video].text, purpose)
@@ -164,11 +172,12 @@ def _taken(offered: list[Section], purpose: Purpose, heard: list[int]) -> tuple[
         what = {"application": "a data channel", "audio": "sound"}
         held = " and ".join(sorted(what.get(kind, repr(kind[:20])) for kind in kinds))
         only = f": it holds {held} only" if kinds else ": all its sections are rejected (port 0)"
-        raise OfferError(f"the offer has no video section{only}", "offer one video track, H.264 or VP8")
+        raise OfferError(f"the offer has no video section{only}", NEEDED)
     fit = [number for number, section in video if section.direction in _ALLOWED[purpose]]
     if not fit:
-        wanted = " or ".join(_ALLOWED[purpose])
-        raise OfferError(f"the video section is {video[0][1].direction}; to {purpose} it must be {wanted}")
+        raise OfferError(
+            f"{_MISMATCH[purpose]}: its video section is {video[0][1].direction}", _TURN[purpose]
+        )
     audio = [number for number, _ in open_ones if number in heard]
     return tuple(sorted([fit[0], *audio[:1]]))
 
@@ -177,15 +186,16 @@ def _parse(text: str) -> SessionDescription:
     if not text.strip():
         raise SignalingError("the offer is empty", "send the SDP offer as the body")
     if not text.lstrip().startswith("v=0"):
-        hint = "send the SDP itself as the body, not JSON" if text.lstrip().startswith("{") else ""
+        json = text.lstrip().startswith("{")
+        hint = "send the SDP itself as the body, not JSON" if json else "send the SDP offer alone as the body"
         raise SignalingError("malformed SDP: it does not begin with v=0", hint)
     check_offer(text)
     try:
         description = SessionDescription.parse(text)
     except UNREADABLE as exc:
-        raise SignalingError(f"malformed SDP: {_unreadable(text, exc)}") from exc
+        raise SignalingError(f"malformed SDP: {_unreadable(text, exc)}", AS_MADE) from exc
     if not description.media:
-        raise SignalingError("malformed SDP: it has no m-section")
+        raise SignalingError("the offer has no m-section, so it offers neither picture nor sound", NEEDED)
     return description
 
 
@@ -209,53 +219,6 @@ def _unreadable(text: str, error: Exception) -> str:
     if isinstance(error, StopIteration):
         return "an a=fmtp line names a payload type without an a=rtpmap line in its section"
     return "a part of the offer could not be read"
-
-
-def _check_media(media: MediaDescription) -> None:
-    if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
-        raise SignalingError(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
-    if media.dtls is None or not media.dtls.fingerprints or media.dtls.role is None:
-        raise SignalingError(f"the {media.kind} section has no DTLS parameters (a=fingerprint, a=setup)")
-    if not media.rtcp_mux:
-        raise OfferError(
-            f"the {media.kind} section offers RTP and RTCP on two ports; they are taken on one only",
-            "let the client offer a=rtcp-mux (rtcpMuxPolicy: require)",
-        )
-    if max(len(media.ice.usernameFragment), len(media.ice.password)) > MAX_CREDENTIAL:
-        raise SignalingError(f"ICE credentials have at most {MAX_CREDENTIAL} characters (RFC 8839, 5.4)")
-    if media.rtp.muxId is None or not _MID.fullmatch(media.rtp.muxId):
-        raise SignalingError("malformed SDP: a=mid must name its section by 1 to 64 printable characters")
-
-
-def _check_bundle(
-    description: SessionDescription, offered: list[Section], taken: list[MediaDescription]
-) -> None:
-    """Check that the accepted sections share one transport. A single one needs no name."""
-    pairs = zip(description.media, offered, strict=True)
-    mids = [media.rtp.muxId for media, section in pairs if not section.refused]
-    groups = (group.items for group in description.group if group.semantic == "BUNDLE")
-    bundle = next(groups, None)
-    named = None if bundle is None else [str(mid) for mid in bundle]
-    if named is None and len(taken) == 1:
-        return
-    if not all(mids) or len(set(mids)) < len(mids):
-        raise SignalingError(
-            f"each m-section needs a name of its own (a=mid), these have {_listed(mids)}",
-            "send the offer as the browser or encoder made it",
-        )
-    if named is None:
-        raise OfferError("the offer does not bundle its sections", "offer them with a=group:BUNDLE")
-    wanted = {media.rtp.muxId for media in taken}
-    known = {section.mid for section in offered}
-    if len(set(named)) < len(named) or not wanted <= set(named) <= known:
-        raise SignalingError(
-            f"a=group:BUNDLE must name the m-sections, {_listed(mids)}, it names {_listed(named)}",
-            "send the offer as the browser or encoder made it",
-        )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(repr(name[:20]) for name in names[:8]) or "none"
 
 
 def _codecs(media: MediaDescription, text: str, purpose: Purpose) -> tuple[Codec, ...]:
@@ -311,12 +274,16 @@ def parse_fragment(text: str, mid: str) -> Fragment:
             try:
                 candidate = candidate_from_sdp(value)
             except UNREADABLE as exc:
-                raise SignalingError(f"malformed candidate: {line.strip()[:100]!r}") from exc
+                raise SignalingError(
+                    f"the candidate {line.strip()[:100]!r} could not be read", TRICKLED
+                ) from exc
             candidate.sdpMid = mid
             if is_usable(candidate):
                 candidates.append(candidate)
         elif name and not re.match(r"[a-z]=", name):
-            raise SignalingError(f"malformed fragment line: {line.strip()[:100]!r}")
+            raise SignalingError(
+                f"the line {line.strip()[:100]!r} of the fragment is no line of SDP", TRICKLED
+            )
     return Fragment(candidates=tuple(candidates), ufrag=ufrag)
 
 

@@ -22,12 +22,13 @@ from stream.errors import OfferError
 from stream.refused import refused
 from stream.rtc.offers import UNREADABLE, Codec, Fragment, Offer, Purpose
 from stream.rtc.relay import IceServer
-from stream.rtc.sdp_bounds import MAX_CANDIDATES
+from stream.rtc.sdp_bounds import AS_MADE, MAX_CANDIDATES
 from stream.rtc.transport_wide import without_feedback
 
 logger = logging.getLogger(__name__)
 
 HUNG_UP = "the client ended it"
+NO_RESTART, NEW_POST = "ICE restart is not supported", "open a new connection with a new POST"
 CLOSE_TIMEOUT_S = 5.0  # longest wait for a connection to close
 
 
@@ -104,10 +105,13 @@ class Peer:
             await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
             await self.connection.setLocalDescription()
         except (ValueError, InvalidStateError, InternalError, OperationError) as exc:
-            raise OfferError(f"the offer cannot be answered: {exc}") from exc
+            raise OfferError(f"the offer cannot be answered: {exc}", AS_MADE) from exc
         except UNREADABLE as exc:
             logger.warning("aiortc tripped over an offer to %s: %r", self.purpose, exc)
-            raise OfferError("the offer cannot be answered: a part of it could not be understood") from exc
+            raise OfferError(
+                "the offer cannot be answered: the server's WebRTC library does not take a part of it",
+                f"{AS_MADE}; if it was, the server's log names the fault",
+            ) from exc
         self._candidates = len(offer.candidates)
         if offer.candidates:
             self.spawn(self._add(Fragment(offer.candidates, None)))
@@ -121,11 +125,12 @@ class Peer:
                 candidates.
         """
         if self._offer is None or (fragment.ufrag is not None and fragment.ufrag != self._offer.ufrag):
-            raise OfferError("ICE restart is not supported", "open a new connection with a new POST")
+            raise OfferError(NO_RESTART, NEW_POST)
         if self._candidates + len(fragment.candidates) > MAX_CANDIDATES:
             refused.note("too_many_candidates")
             raise OfferError(
-                f"a connection takes at most {MAX_CANDIDATES} candidates; it has {self._candidates} already"
+                f"a connection takes at most {MAX_CANDIDATES} candidates; it has {self._candidates} already",
+                NEW_POST,
             )
         self._candidates += len(fragment.candidates)
         await self._add(fragment)

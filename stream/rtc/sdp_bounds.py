@@ -76,7 +76,9 @@ def check_fragment(text: str) -> None:
     candidates = sum(line.lstrip().startswith("a=candidate") for line in text.splitlines())
     if candidates > MAX_CANDIDATES:
         refused.note("large_offer", "a=candidate:")
-        raise SignalingError(f"the fragment has {candidates} candidates; at most {MAX_CANDIDATES} are taken")
+        raise SignalingError(
+            f"the fragment has {candidates} candidates; at most {MAX_CANDIDATES} are taken", AS_MADE
+        )
 
 
 def _check_lines(text: str, most_bytes: int) -> None:

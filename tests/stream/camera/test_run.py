@@ -229,7 +229,7 @@ def test_a_look_files_options_are_read_and_refused_before_the_work(
     (tmp_path / "broken.livery").write_bytes(b"PK nothing")
     for more, words in (
         (["--look", str(tmp_path / "broken.livery")], "broken.livery"),
-        (["--look", str(tmp_path / "none.livery")], "none.livery: No such file"),
+        (["--look", str(tmp_path / "none.livery")], "none.livery: no such file"),
         (["--own-look"], "--look is, which is missing"),
     ):
         assert main(["camera", "0", *more]) == 2

@@ -81,7 +81,7 @@ def test_what_makes_no_sense_is_refused(still: Path, tmp_path: Path, capsys: Sai
         (["look", str(path), "-o", str(tmp_path / "x.livery")], "is a look file already"),
         (["look", str(still), "--preset", LIPS, "-o", str(path)], "--overwrite"),
         (["look", str(broken)], "no whole zip archive"),
-        (["look", str(tmp_path / "none.livery")], "none.livery: No such file"),
+        (["look", str(tmp_path / "none.livery")], "none.livery: no such file"),
         (["edit", clip, "--look", str(broken), "-o", out], "no whole zip archive"),
         (["edit", clip, "--own-look", "--preset", LIPS, "-o", out], "--look is, which is missing"),
         (["edit", clip, "--look", str(path), "--edited", clip, "-o", out], "--look cannot go with --edited"),

@@ -12,9 +12,9 @@ from PIL import Image as Pillow
 
 from correspondence import Image
 from stream.media.encoders import CONTAINERS, FileEncoderConfig, encoding_notes
-from stream.media.opening import is_pattern, named, numbers
+from stream.media.opening import is_pattern, named, numbers, open_clip
 from stream.media.probe import VideoInfo
-from stream.media.tracks import plan_tracks
+from stream.media.tracks import Plan, plan_tracks
 from stream.media.video import Frame, VideoReader
 from stream.media.writer import VideoWriter, WriteError, temporary_name
 from stream.processes import replace_file, unwritten
@@ -68,18 +68,52 @@ def open_output(
     return PictureWriter(path, reader, alone)
 
 
-def output_notes(info: VideoInfo, path: Path, encoder: FileEncoderConfig) -> list[str]:
+def output_notes(
+    info: VideoInfo, path: Path, encoder: FileEncoderConfig, *, beside: bool = False, alone: bool = False
+) -> list[str]:
     """Tell what a user should know about how an output would be written, before any work.
+
+    Args:
+        info: the input.
+        path: the output.
+        encoder: how it is compressed.
+        beside: whether it holds the input beside the result.
+        alone: whether sound and subtitles are left out.
+
+    Returns:
+        The notes of the writer, and what becomes of each track of sound and subtitles.
 
     Raises:
         MediaError: the output cannot be written in this way.
     """
     codec = encoder.resolve(path, info)
     suffix = path.suffix.lower()
+    with open_clip(info.path) as source:
+        sounds = any(stream.type == "audio" for stream in source.streams)
+    silent = [] if sounds else ["the input has no sound"]
+    if alone and sounds:
+        silent = ["the sound is left out: the edit is written alone"]
     if suffix not in CONTAINERS:
-        return []
-    stored = info.stored_size
-    return [*encoding_notes(codec, info, stored), *plan_tracks(info, CONTAINERS[suffix], suffix).notes]
+        return [*picture_notes(info, path, sounds=sounds and not alone), *silent]
+    stored = (info.size[0], 2 * info.size[1]) if beside else info.stored_size
+    plan = Plan() if alone else plan_tracks(info, CONTAINERS[suffix], suffix)
+    return [*encoding_notes(codec, info, stored), *plan.notes, *plan.kept, *silent]
+
+
+def picture_notes(info: VideoInfo, path: Path, *, sounds: bool) -> list[str]:
+    """Describe what pictures cannot keep of the input.
+
+    Args:
+        info: the input.
+        path: the output.
+        sounds: whether it has sound that should be mentioned.
+    """
+    notes = ["the sound is left out: pictures hold none"] if sounds else []
+    if info.alpha and path.suffix.lower() in (".jpg", ".jpeg"):
+        notes.append("the input's transparency is lost: JPEG holds none; write .png or .webp")
+    if info.deep:
+        notes.append(f"the {info.bits}-bit input is written with 8 bits a channel")
+    return notes
 
 
 class PictureWriter:
@@ -98,12 +132,8 @@ class PictureWriter:
         self._path = path
         source = reader.info.path
         self._first = (numbers(source)[0] if is_pattern(source) else 1) if is_pattern(path) else None
-        sounds = [stream.index for stream in reader.container.streams if stream.type == "audio"]
-        self.notes = ["the sound is left out: pictures hold none"] if sounds and not alone else []
-        if reader.info.alpha and path.suffix.lower() in (".jpg", ".jpeg"):
-            self.notes.append("the input's transparency is lost: JPEG holds none; write .png or .webp")
-        if reader.info.deep:
-            self.notes.append(f"the {reader.info.bits}-bit input is written with 8 bits a channel")
+        sounds = any(stream.type == "audio" for stream in reader.container.streams)
+        self.notes = picture_notes(reader.info, path, sounds=sounds and not alone)
 
     def __enter__(self) -> PictureWriter:
         return self

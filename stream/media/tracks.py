@@ -59,11 +59,13 @@ class Plan:
         copied: indexes of the streams that are copied.
         converted: indexes of the streams that are converted, each with FFmpeg's name of the encoder.
         notes: what a user should know.
+        kept: a sentence about each copied track.
     """
 
     copied: tuple[int, ...] = ()
     converted: tuple[tuple[int, str], ...] = ()
     notes: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
@@ -80,6 +82,7 @@ def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
     copied: list[int] = []
     converted: list[tuple[int, str]] = []
     notes: list[str] = []
+    kept: list[str] = []
     left: dict[str, list[int]] = defaultdict(list)
     with open_clip(info.path) as source:
         heads = _heads(source)
@@ -93,6 +96,7 @@ def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
                 notes.append(f"{_named(stream)} is left out: it is empty")
             elif context is not None and _holds(container, stream, heads[stream.index]):
                 copied.append(stream.index)
+                kept.append(f"{_named(stream)} is kept as it is")
             elif stream.type == "audio" and context is not None and (to := _target(container, stream, heads)):
                 converted.append((stream.index, to))
                 notes.append(_conversion(stream, to, suffix, heads[stream.index]))
@@ -103,7 +107,7 @@ def plan_tracks(info: VideoInfo, container: str, suffix: str) -> Plan:
             f"{len(indexes)} {kind} streams are" if len(indexes) > 1 else f"{kind} stream {indexes[0]} is"
         )
         notes.append(f"{several} left out: neither picture nor sound")
-    return Plan(tuple(copied), tuple(converted), tuple(notes))
+    return Plan(tuple(copied), tuple(converted), tuple(notes), tuple(kept))
 
 
 def _heads(source: av.container.InputContainer) -> dict[int, list[Packet[Stream]]]:

@@ -123,7 +123,9 @@ def try_edit(
         source, EditedPictures(edited, edited_end, tuple(further)), output, config, stop, progress
     )
     if output is not None:
-        ready.report.notes += output_notes(ready.info, output, config.encoder)
+        ready.report.notes += output_notes(
+            ready.info, output, config.encoder, beside=config.side_by_side, alone=config.layer
+        )
     return ready.report
 
 

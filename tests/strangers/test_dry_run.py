@@ -50,6 +50,40 @@ def test_a_dry_run_tells_and_writes_nothing(
 
 
 @pytest.mark.parametrize(
+    ("sound", "name", "more", "told"),
+    [
+        ("libopus", "out.mkv", [], ["sound track 1 (opus) is kept as it is"]),
+        ("libopus", "out.mov", [], ["sound track 1 (opus) is converted to AAC: .mov cannot hold it; write"]),
+        ("ac3", "out.webm", [], ["sound track 1 (ac3) is converted to Opus: .webm cannot hold it; write"]),
+        ("aac", "out-%02d.png", [], ["the sound is left out: pictures hold none"]),
+        ("aac", "out.mov", ["--layer"], ["the sound is left out: the edit is written alone"]),
+        (None, "out.mp4", [], ["the input has no sound"]),
+        ("aac", "out.mp4", ["--side-by-side"], ["sound track 1 (aac) is kept as it is"]),
+    ],
+)
+def test_a_dry_run_tells_what_becomes_of_the_sound(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    sound: str | None,
+    name: str,
+    more: list[str],
+    told: list[str],
+) -> None:
+    clip = make_clip(tmp_path / "in.mkv", Clip(frames=3, audio=sound))
+    picture = painted_frame(clip, 0, tmp_path / "edited.png")
+    arguments = ["edit", str(clip), "--edited", str(picture), "--reference", "0", *more]
+    arguments += ["-o", str(tmp_path / name)]
+    assert main([*arguments, "--dry-run"]) == 0
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    found = [line for line in said if "sound" in line]
+    assert len(found) == len(told), said
+    assert all(line.startswith(start) for line, start in zip(found, told, strict=True)), found
+    assert main([*arguments, "--matcher", "classical"]) == 0  # what it leaves out or converts it tells alike
+    done = [line.strip() for line in capsys.readouterr().out.splitlines() if "sound" in line]
+    assert done == [line for line in found if "pictures" in line or "converted" in line]
+
+
+@pytest.mark.parametrize(
     ("more", "said"),
     [
         (["-o", "out.txt"], "the name must end in"),

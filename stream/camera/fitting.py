@@ -29,7 +29,7 @@ from stream.live.pipeline import LiveFrame, Pipeline
 from stream.looks.look import ReferencePicture, examine
 from stream.media.pictures import encode_png
 from stream.media.untrusted import MediaError
-from stream.offline.references import over, read_picture
+from stream.offline.references import read_picture
 
 logger = logging.getLogger(__name__)
 
@@ -324,7 +324,7 @@ class Fitting:
             return None
         self._edited_at = path.stat().st_mtime_ns
         picture = read_picture(path)
-        alignment = align_edited(reference, over(picture, reference))
+        alignment = align_edited(reference, picture.over(reference))
         for said in (picture.remark, alignment.note):
             if said is not None:
                 self._say(said)

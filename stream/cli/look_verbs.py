@@ -57,7 +57,7 @@ def _make(args: argparse.Namespace) -> None:
     from stream.looks.choice import layers_of, parse_preset, parse_sticker
     from stream.media.probe import MediaError
     from stream.offline.paths import check_inputs, check_output, check_writable
-    from stream.offline.references import over, read_picture
+    from stream.offline.references import read_picture
 
     added = layers_of(map(parse_preset, args.preset), map(parse_sticker, args.sticker))
     check_inputs((args.source, *(() if args.edited is None else (args.edited,))))
@@ -67,7 +67,7 @@ def _make(args: argparse.Namespace) -> None:
     try:
         look = Look(still, name=args.name or args.output.stem[:40], strength=args.strength)
         if args.edited is not None:
-            look = look.picture(over(read_picture(args.edited), still))
+            look = look.picture(read_picture(args.edited).over(still))
         look = replace(look, layers=(*look.layers, *added))
         data = look_file([look])
     except EditError as exc:

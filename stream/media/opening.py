@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.sidedata.sidedata import SideData
 from PIL import Image as Pillow
 from PIL import ImageSequence
 
+from stream.media.picture_colour import usable
 from stream.media.untrusted import BROKEN, MAX_PIXELS, MediaError, open_input
 
 PICTURES_RATE = 25  # frames per second of numbered pictures, which have no times
@@ -42,8 +45,43 @@ EXIF_TURNS = {  # the display matrix's a, b, c and d by EXIF's orientation
     **{6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0)},
 }
 TURNED_AS = {-90: 6, 90: 8, 180: 3, -180: 3}  # EXIF's orientation by degrees anticlockwise
+UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, Pillow.DecompressionBombError)  # by Pillow
 DEFAULT_MS = 100  # display time of an animation's picture that names none
+Samples = TypeVar("Samples", bound=npt.NDArray[Any])
 MOST_PIXELS = 1_500_000_000  # limit for all pictures of an animated WebP together, which is held in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """One of the eight orientations of a picture. A transposition and then flips bring it upright."""
+
+    transpose: bool = False
+    flip_x: bool = False
+    flip_y: bool = False
+
+    @classmethod
+    def of(cls, matrix: tuple[int, ...] | None) -> Orientation:
+        """Read FFmpeg's display matrix (3 x 3 row-major, 16.16 fixed point). Odd angles count as upright."""
+        if matrix is None:
+            return cls()
+        a, b, c, d = (matrix[k] for k in (0, 1, 3, 4))
+        if a == d == 0 and b and c:
+            return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
+        if b == c == 0 and a and d:
+            return cls(flip_x=a < 0, flip_y=d < 0)
+        return cls()
+
+    def upright(self, image: Samples) -> Samples:
+        """Turn a stored picture (H, W, C) upright. The result is contiguous."""
+        turned = image.transpose(1, 0, 2) if self.transpose else image
+        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
+        return cast(Samples, np.ascontiguousarray(turned[::-1] if self.flip_y else turned))
+
+    def stored(self, image: Samples) -> Samples:
+        """Invert `upright`. The result is contiguous."""
+        turned = cast(Samples, image[::-1]) if self.flip_y else image
+        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
+        return cast(Samples, np.ascontiguousarray(turned.transpose(1, 0, 2) if self.transpose else turned))
 
 
 def open_clip(path: Path) -> InputContainer:
@@ -113,7 +151,7 @@ def _check_kind(pattern: Path, first: Path) -> None:
     try:
         with Pillow.open(first) as picture:
             kind = (picture.format or "").lower()
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError):
+    except UNREADABLE:
         return  # FFmpeg may read more kinds
     suffixes = KINDS.get(kind)
     if suffixes is not None and pattern.suffix.lower() not in suffixes:
@@ -142,12 +180,30 @@ def display_matrix(path: Path, first: av.VideoFrame) -> tuple[int, ...] | None:
 
 def _exif_orientation(path: Path) -> int | None:
     """Read EXIF's orientation of a picture, or of the first numbered one. None if it is no picture."""
-    file = named(path, numbers(path)[0]) if is_pattern(path) else path
     try:
-        with Pillow.open(file) as picture:
+        with Pillow.open(_first_file(path)) as picture:
             return int(picture.getexif().get(ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError, TypeError, Pillow.DecompressionBombError):
+    except UNREADABLE:
         return None
+
+
+def profile_of(path: Path) -> tuple[bytes, str] | None:
+    """Read the ICC profile of a picture, or of the first numbered one, which FFmpeg does not apply.
+
+    Returns:
+        The profile and the name of its colour space. None if there is none, if it is sRGB, or if the file is
+        no picture in RGB.
+    """
+    try:
+        with Pillow.open(_first_file(path)) as picture:
+            profile = picture.info.get("icc_profile")
+        return None if profile is None else usable(profile)
+    except UNREADABLE:
+        return None
+
+
+def _first_file(path: Path) -> Path:
+    return named(path, numbers(path)[0]) if is_pattern(path) else path
 
 
 def named(pattern: Path, number: int) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from av.packet import Packet
@@ -133,6 +133,9 @@ class PictureWriter:
         source = reader.info.path
         self._first = (numbers(source)[0] if is_pattern(source) else 1) if is_pattern(path) else None
         sounds = any(stream.type == "audio" for stream in reader.container.streams)
+        self._profile: dict[str, Any] = (
+            {} if reader.info.space is None else {"icc_profile": reader.info.space.profile}
+        )
         self.notes = picture_notes(reader.info, path, sounds=sounds and not alone)
 
     def __enter__(self) -> PictureWriter:
@@ -154,7 +157,7 @@ class PictureWriter:
             shown = np.dstack([image, ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)])
         temporary = temporary_name(path)
         try:
-            Pillow.fromarray(shown).save(temporary, quality=QUALITY, subsampling=0)
+            Pillow.fromarray(shown).save(temporary, quality=QUALITY, subsampling=0, **self._profile)
             replace_file(temporary, path)
         except OSError as exc:
             raise WriteError(unwritten(path, exc)) from exc

@@ -16,10 +16,11 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from correspondence import Image
 from reference import flatten
+from stream.colour.spaces import Space
 from stream.errors import UploadError
 from stream.media.opening import ORIENTATION
-from stream.media.picture_colour import converted_note, rounded, to_srgb
-from stream.media.png_colour import space_of
+from stream.media.picture_colour import converted, converted_note, rounded
+from stream.media.png_colour import space_of_chunks
 
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 SAVE_AGAIN = "open it in a picture editor, save it again and retry"
@@ -145,15 +146,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def decode_picture(data: bytes, max_pixels: int) -> Picture:
+def decode_picture(data: bytes, max_pixels: int, into: Space | None = None) -> Picture:
     """Decode an upload. This is slow, so call it in an executor.
 
-    EXIF orientation is applied. 16-bit samples are rounded to 8 bits. Colour profiles are converted to sRGB.
-    CMYK, palettes and grey are expanded to RGB.
+    EXIF orientation is applied. 16-bit samples are rounded to 8 bits. Colours of another space than sRGB are
+    converted. CMYK, palettes and grey are expanded to RGB.
 
     Args:
         data: bytes of the picture.
         max_pixels: refuse larger pictures without decoding them.
+        into: the space to convert to; None for sRGB. Pictures in sRGB, and those that name no space, are left
+            as they are.
 
     Raises:
         UploadError: the picture is of another type, too large, too small, animated or damaged.
@@ -186,7 +189,7 @@ def decode_picture(data: bytes, max_pixels: int) -> Picture:
                     SAVE_AGAIN,
                 )
             _check_still(opened, kind)
-            return _decoded(opened, data)
+            return _decoded(opened, data, into)
     except UnidentifiedImageError as exc:  # its own words name a buffer's address
         raise UploadError(f"the {kind} picture's header is damaged", SAVE_AGAIN) from exc
     except BROKEN as exc:
@@ -202,7 +205,7 @@ def _check_still(opened: Pillow.Image, kind: str) -> None:
         )
 
 
-def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
+def _decoded(opened: Pillow.Image, data: bytes, into: Space | None) -> Picture:
     deep = None
     if opened.format == "PNG" and data[24] == 16:  # bits a sample: Pillow would cut them off
         turn = opened.getexif().get(ORIENTATION, 1)
@@ -211,18 +214,27 @@ def _decoded(opened: Pillow.Image, data: bytes) -> Picture:
             tagged = Pillow.fromarray(deep)
             tagged.getexif()[ORIENTATION] = turn
             deep = np.asarray(ImageOps.exif_transpose(tagged), np.uint8)
-    space = space_of(data, "icc_profile" in opened.info) if opened.format == "PNG" else None
+    space = space_of_chunks(data, "icc_profile" in opened.info) if opened.format == "PNG" else None
     upright = ImageOps.exif_transpose(opened)
     if space is not None:
         upright.info.pop("icc_profile", None)
-    image, alpha, note = to_srgb(upright, deep)
+    image, alpha, note = converted(upright, deep, into)
     if space is not None:
-        image, note = space.to_srgb(image), converted_note(space.name)
+        image, note = space.into(image, into), None if space.like(into) else converted_note(space.name, into)
     return Picture(image, alpha, note)
 
 
-def encode_png(image: Image) -> bytes:
-    """Encode a picture, uint8 (H, W, 3), or (H, W, 4) with alpha, as PNG. This is fast rather than small."""
+def encode_png(image: Image, space: Space | None = None) -> bytes:
+    """Encode a picture as PNG. This is fast rather than small.
+
+    Args:
+        image: uint8 (H, W, 3), or (H, W, 4) with alpha.
+        space: its colour space, which the PNG names by a profile; None for sRGB, which needs none.
+    """
+    if space is not None:
+        buffer = io.BytesIO()
+        Pillow.fromarray(image).save(buffer, "PNG", compress_level=1, icc_profile=space.profile)
+        return buffer.getvalue()
     to_bgr = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     _, data = cv2.imencode(".png", cv2.cvtColor(image, to_bgr), [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return bytes(data)

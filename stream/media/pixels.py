@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from correspondence import Image
 from stream.colour.samples import LUMA, MATRIX_709, RANGE_FULL, Colour
 from stream.colour.tone import Tone
+from stream.media.picture_colour import profile_to_srgb
 from stream.media.probe import VideoInfo
 
 CHROMA = int(Interpolation.BICUBIC | Interpolation.ACCURATE_RND)
@@ -53,13 +54,23 @@ class ToRgb:
         self._inverse = info.colour.coefficients(info.stored_size)[1]
         self._scaler = VideoReformatter()
         self._tone = None if info.colour.hdr is None else Tone(info.colour)
+        self._to_srgb = None if info.profile is None else profile_to_srgb(info.profile)
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """Convert a frame to uint8 (H, W, 3) in the size and orientation of `info`."""
         return self.pixels(frame).image
 
     def pixels(self, frame: av.VideoFrame) -> Pixels:
-        """Convert a frame in the size and orientation of `info`, with all its bits and transparency."""
+        """Convert a frame in the size and orientation of `info`, with all its bits and transparency.
+
+        A picture with a colour profile is converted to sRGB and has 8 bits then.
+        """
+        pixels = self._pixels(frame)
+        if self._to_srgb is None:
+            return pixels
+        return Pixels(self._to_srgb(pixels.image), None, pixels.alpha)
+
+    def _pixels(self, frame: av.VideoFrame) -> Pixels:
         info, turn = self._info, self._info.orientation.upright
         depth = _depth(info.bits, info.alpha) if info.deep or self._tone is not None else 8
         if info.rgb:

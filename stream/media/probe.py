@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.codec import CodecContext
 from av.container import InputContainer
 from av.stream import Disposition
@@ -28,7 +26,16 @@ from stream.colour.samples import (
     UNSPECIFIED,
     Colour,
 )
-from stream.media.opening import PICTURES_RATE, display_matrix, is_pattern, numbers, open_clip
+from stream.colour.spaces import Space, space_of
+from stream.media.opening import (
+    PICTURES_RATE,
+    Orientation,
+    display_matrix,
+    is_pattern,
+    numbers,
+    open_clip,
+    profile_of,
+)
 from stream.media.survey import NOTHING, Survey, survey
 from stream.media.untrusted import BROKEN, MAX_PIXELS
 from stream.media.untrusted import MediaError as MediaError
@@ -36,40 +43,6 @@ from stream.media.untrusted import MediaError as MediaError
 LOOK = 24  # number of frames decoded to check whether their times are plausible
 ALPHA_DECODERS = {"vp9": "libvpx-vp9", "vp8": "libvpx"}  # FFmpeg's own decoders ignore transparency
 FIELD_ORDERS = {2: "top", 4: "top", 3: "bottom", 5: "bottom"}  # AVFieldOrder: which field comes first
-Samples = TypeVar("Samples", bound=npt.NDArray[Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Orientation:
-    """One of the eight orientations of a picture. A transposition and then flips bring it upright."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    @classmethod
-    def of(cls, matrix: tuple[int, ...] | None) -> Orientation:
-        """Read FFmpeg's display matrix (3 x 3 row-major, 16.16 fixed point). Odd angles count as upright."""
-        if matrix is None:
-            return cls()
-        a, b, c, d = (matrix[k] for k in (0, 1, 3, 4))
-        if a == d == 0 and b and c:
-            return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
-        if b == c == 0 and a and d:
-            return cls(flip_x=a < 0, flip_y=d < 0)
-        return cls()
-
-    def upright(self, image: Samples) -> Samples:
-        """Turn a stored picture (H, W, C) upright. The result is contiguous."""
-        turned = image.transpose(1, 0, 2) if self.transpose else image
-        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
-        return cast(Samples, np.ascontiguousarray(turned[::-1] if self.flip_y else turned))
-
-    def stored(self, image: Samples) -> Samples:
-        """Invert `upright`. The result is contiguous."""
-        turned = cast(Samples, image[::-1]) if self.flip_y else image
-        turned = cast(Samples, turned[:, ::-1]) if self.flip_x else turned
-        return cast(Samples, np.ascontiguousarray(turned.transpose(1, 0, 2) if self.transpose else turned))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +71,8 @@ class VideoInfo:
             ones. 0 if unknown.
         by_decoding: whether the presentation times are wrong and the decoding times are right (AVI with
             B-frames).
+        profile: the ICC profile of pictures that are read as a clip, which are converted to sRGB. None for
+            none.
         survey: what the packets say.
         notes: what a user should know about how the file is handled.
     """
@@ -121,13 +96,28 @@ class VideoInfo:
     deinterlace: bool = False
     announced: int = 0
     by_decoding: bool = False
+    profile: bytes | None = None
     survey: Survey = field(default=NOTHING)
     notes: tuple[str, ...] = ()
 
     @property
+    def space(self) -> Space | None:
+        """The colour space of the pictures read. None for sRGB, and if no wider primaries are tagged."""
+        return space_of(self.colour)
+
+    @property
     def written(self) -> Colour:
-        """Colour of the output's samples: the input's, or BT.709 if the input is RGB or HDR."""
-        return SDR if self.rgb or self.colour.hdr is not None else self.colour
+        """Colour of the output's samples: the input's, or BT.709 if the input is RGB or HDR.
+
+        RGB in a space of its own keeps its primaries and curve.
+        """
+        if self.colour.hdr is not None:
+            return SDR
+        if not self.rgb:
+            return self.colour
+        if self.space is None:
+            return SDR
+        return replace(SDR, primaries=self.colour.primaries, transfer=self.colour.transfer)
 
     @property
     def deep(self) -> bool:
@@ -239,6 +229,7 @@ def _describe(
         order = "top"
     colour = _colour(first, path)
     rate = _rate(stream, found)
+    profile = profile_of(path)
     return VideoInfo(
         path=path,
         stream=stream.index,
@@ -258,8 +249,9 @@ def _describe(
         frames=found.shown.get(stream.index, 0),
         announced=_announced(container, stream, found, rate),
         by_decoding=_faults([pts for pts, _ in times]) > _faults([dts for _, dts in times]),
+        profile=None if profile is None else profile[0],
         survey=found,
-        notes=tuple(_notes(path, container, stream, colour, found)),
+        notes=tuple(_notes(path, container, stream, colour, found, profile)),
     )
 
 
@@ -314,7 +306,12 @@ def _tag(code: int, known: frozenset[int]) -> int:
 
 
 def _notes(
-    path: Path, container: InputContainer, stream: VideoStream, colour: Colour, found: Survey
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    colour: Colour,
+    found: Survey,
+    profile: tuple[bytes, str] | None,
 ) -> Iterator[str]:
     if is_pattern(path):
         yield f"{len(numbers(path))} numbered pictures are read as {PICTURES_RATE} frames a second"
@@ -338,6 +335,8 @@ def _notes(
         )
     if colour.hdr is not None:
         yield f"the input is HDR ({colour.hdr}): it is toned down to ordinary video (BT.709)"
+    if profile is not None:
+        yield f"the input's colours are converted from {profile[1]} to sRGB"
 
 
 def _times(number: int) -> str:

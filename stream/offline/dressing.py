@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from correspondence import detect_landmarks
-from reference import align_edited
 from reference.looks.drawn import edit_of
 from reference.looks.layers import Layer, PictureLayer
 from stream.media.pictures import encode_png
 from stream.media.probe import MediaError, probe
-from stream.offline.references import find_reference, over, read_picture
+from stream.offline.references import find_reference, read_picture
+from stream.offline.shape import aligned
 from stream.offline.turned import turn
 
 
@@ -48,7 +48,7 @@ def edit_by_layers(
         SearchStopped: `stop` returned True.
     """
     info = probe(source)
-    picture = None if edited is None else read_picture(edited)
+    picture = None if edited is None else read_picture(edited, info.space)
     picked = find_reference(
         info, reference, picture, stop, lambda done: progress("reference", done, info.frames)
     )
@@ -56,7 +56,7 @@ def edit_by_layers(
     still = turn(picked.image, picked.quarters)
     below: tuple[Layer, ...] = ()
     if picture is not None:
-        alignment = align_edited(picked.image, over(picture, picked.image))
+        alignment, picture = aligned(picked.image, picture, info.space)
         below = (PictureLayer(image=turn(alignment.image, picked.quarters)),)
         notes = [said for said in (picture.remark, alignment.note) if said is not None]
     try:

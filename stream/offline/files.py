@@ -200,7 +200,7 @@ def save_reference(
         picked = frame_at(info, at)
     temporary = temporary_name(output)
     try:
-        temporary.write_bytes(encode_png(picked.image))
+        temporary.write_bytes(encode_png(picked.image, info.space))
         replace_file(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)

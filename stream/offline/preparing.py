@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from correspondence import detect_landmarks
-from reference import Alignment, Edit, align_edited
+from reference import Alignment, Edit
 from reference.looks.drawn import edit_of
 from reference.looks.layers import Layer, StickerLayer
 from stream.media.encoders import KEEPS_ALPHA
@@ -21,12 +21,11 @@ from stream.offline.references import (
     ClipReference,
     find_reference,
     frame_at,
-    over,
     pick_pair,
     read_picture,
 )
 from stream.offline.report import EditReport
-from stream.offline.shape import BROUGHT, as_stored
+from stream.offline.shape import BROUGHT, aligned, as_stored
 from stream.offline.span import Span
 from stream.offline.turned import turned_edit, turned_note
 
@@ -114,15 +113,15 @@ def prepare(
             raise MediaError(f"{output}: {codec} holds no transparency, which a layer needs; {LAYERS}")
     if config.span is not None:
         _check_span(config.span, info)
-    pictures = [read_picture(path) for path in paths]
+    pictures = [read_picture(path, info.space) for path in paths]
     brought = [as_stored(picture, info) for picture in pictures]
     squeezed = any(a is not b for a, b in zip(brought, pictures, strict=True))
     pictures = brought
     references = _references(info, pictures[: 1 if edited.end is None else 2], config, stop, progress)
     references += [frame_at(info, number) for number, _ in edited.further]
-    alignments = [
-        align_edited(r.image, over(picture, r.image)) for r, picture in zip(references, pictures, strict=True)
-    ]
+    pairs = zip(references, pictures, strict=True)
+    found = [aligned(reference.image, picture, info.space) for reference, picture in pairs]
+    alignments, pictures = [alignment for alignment, _ in found], [picture for _, picture in found]
     quarters = references[0].quarters
     edits = [
         turned_edit(Edit(r.image, alignment.image, config.mode, config.strength), quarters)

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from correspondence import Float, Image, detect_landmarks
-from reference import ReferenceScore, among, flatten, reference_score
+from reference import ReferenceScore, among, reference_score
+from stream.colour.spaces import Space
 from stream.errors import UploadError
 from stream.media.pictures import TYPES_HINT, Picture, decode_picture, other_kind
 from stream.media.probe import MediaError, VideoInfo
@@ -52,8 +53,12 @@ class ClipReference:
     quarters: int = 0
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Path, into: Space | None = None) -> Picture:
     """Read a PNG, JPEG or WebP file.
+
+    Args:
+        path: the file.
+        into: the colour space to convert to, see `decode_picture`; None for sRGB.
 
     Raises:
         MediaError: the file is missing, of another type, damaged or too large.
@@ -64,7 +69,7 @@ def read_picture(path: Path) -> Picture:
     except OSError as exc:
         raise MediaError(f"{path}: cannot be read ({exc.strerror}); name a picture you may read") from exc
     try:
-        return decode_picture(data, MAX_PIXELS)
+        return decode_picture(data, MAX_PIXELS, into)
     except UploadError as exc:
         if exc.status == 415 and exc.hint == TYPES_HINT and other_kind(data) is None:
             raise MediaError(f"{path}: is not a PNG, JPEG or WebP picture; save it as one") from exc
@@ -78,21 +83,10 @@ def picture_reference(path: Path, info: VideoInfo) -> ClipReference:
     Raises:
         MediaError: the file is missing, damaged or too large, or the picture has transparent parts.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, info.space)
     if picture.alpha is not None and not (picture.alpha == 255).all():
         raise MediaError(f"{path}: a reference must not be see-through; save it without transparency")
     return ClipReference(picture.image, None, str(path), quarters=turn_of(info))
-
-
-def over(picture: Picture, reference: Image) -> Image:
-    """Lay an edited picture over the reference, which shows through its transparent parts.
-
-    Raises:
-        EditError: a picture of another size has transparent parts.
-    """
-    if picture.alpha is None:
-        return picture.image
-    return flatten(np.dstack([picture.image, picture.alpha]), reference)
 
 
 def frame_at(info: VideoInfo, index: int, why: str = "as asked") -> ClipReference:

@@ -14,8 +14,9 @@ import pytest
 from correspondence import Image
 from stream.colour.samples import Colour
 from stream.media.encoders import FileEncoderConfig, pixel_format
+from stream.media.opening import Orientation
 from stream.media.pixels import FromRgb, ToRgb
-from stream.media.probe import Orientation, VideoInfo, probe
+from stream.media.probe import VideoInfo, probe
 from stream.media.untrusted import MediaError
 from stream.media.video import VideoReader
 from stream.media.writer import VideoWriter

@@ -6,7 +6,9 @@ A client process publishes a 720p30 clip over WHIP. The clip is encoded beforeha
 little. The server edits it with a preset, and the same client receives it over WHEP and decodes it. Latency
 is the time from handing the encoded frame to the client's sender until the edited frame is decoded. It does
 not include camera, capture encoder and display. The echo is aiortc as installed, in its own process, and
-edits nothing. `--url` measures a server that runs already, `--camera` the way from camera to virtual camera.
+edits nothing; it is measured once more with what Livery replaces in aiortc. The runs of each alternate. The
+table shows the run of each with the median p95, then the best. `--url` measures a server that runs already,
+`--camera` the way from camera to virtual camera, `--beside` another checkout's server.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,31 +26,31 @@ import aiohttp
 import numpy as np
 import psutil
 
-from benchmarks.common import metadata, print_table, results_dir, shown, write_results
+from benchmarks.common import ROOT, commit, metadata, print_table, results_dir, shown, write_results
 from benchmarks.reports import limits, schemas
-from benchmarks.streams import anywhere, booth, live
+from benchmarks.streams import anywhere, booth, echo, live
 from benchmarks.streams.neighbour import neighbour
 from benchmarks.streams.profiles import HELP, parse_network
-from benchmarks.streams.runs import FIGURES, HEADERS, Run, best_of_each, observe
+from benchmarks.streams.runs import FIGURES, HEADERS, Run, best, middle, observe, of_each
 from benchmarks.streams.session import open_session, relay_of, start_server
 from benchmarks.streams.stall import STALL_S, Stall, hold
 from stream.rtc import aiortc_patch
 
 CLIP = "lp_d6"
 LOOP_S = 10.0
-ECHO = "aiortc echo"
+ECHO, PATCHED_ECHO = "aiortc echo", "aiortc echo, Livery's changes"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark."""
     parser.add_argument("--seconds", type=float, default=60.0, help="measured time of each run")
     parser.add_argument("--warm-up", type=float, default=5.0, help="seconds before, not measured")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each; the best by p95 is reported")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each, by turns")
     parser.add_argument("--clip", default=CLIP, help="a clip of portraits/val, or 'demo'")
     parser.add_argument("--preset", default="lipstick", help="the edit that is worn, or 'none'")
     parser.add_argument("--matcher", default="auto", help="see `livery serve --matcher`")
     parser.add_argument("--keyframes", action="store_true", help="as `livery serve --keyframes`")
-    parser.add_argument("--no-echo", action="store_true", help="leave the plain aiortc echo out")
+    parser.add_argument("--no-echo", action="store_true", help="leave the two aiortc echoes out")
     parser.add_argument(
         "--stall", action="store_true", help="also hold the pipeline for 5 s and see it recover"
     )
@@ -59,6 +62,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--camera", action="store_true", help="also measure `livery camera`, from camera to virtual camera"
     )
+    parser.add_argument(
+        "--beside", nargs=2, metavar=("PYTHON", "FOLDER"), default=[],
+        help="also measure the server of another checkout, and the interpreter with its packages",
+    )  # fmt: skip
     other = parser.add_argument_group("a server that runs already, of any kind")
     other.add_argument("--url", help="its WHIP address, or a Livery server's address; nothing is started")
     other.add_argument("--watch-url", metavar="URL", help="its WHEP address (default: --url's with whep)")
@@ -90,9 +97,11 @@ def run(args: argparse.Namespace) -> int:
     for number in range(args.repeat):
         runs += measure_each(clip, args)
         print(f"run {number + 1} of {args.repeat} done", flush=True)
-    best = best_of_each(runs)
-    print_table(HEADERS, [one.row() for one in best])
-    results: dict[str, Any] = {"best": [one.summary() for one in best], "runs": [o.summary() for o in runs]}
+    chosen = {"median": of_each(runs, middle), "best": of_each(runs, best)}
+    results: dict[str, Any] = {"runs": [one.summary() for one in runs]}
+    for name, rows in chosen.items():
+        print_table((f"{name} of {args.repeat}", *HEADERS[1:]), [one.row() for one in rows])
+        results[name] = [one.summary() for one in rows]
     stalled: Stall | None = None
     if args.stall:
         stalled = asyncio.run(measure_stall(clip, args))
@@ -100,10 +109,11 @@ def run(args: argparse.Namespace) -> int:
         print_table(["stall", "value"], [[name, value] for name, value in stalled.summary().items()])
     told = {name: value for name, value in vars(args).items() if "token" not in name}  # never kept
     told["network"], told["fail_if"] = str(args.network), [limit.text for limit in args.fail_if]
+    told["beside"] = commit(Path(args.beside[1])) if args.beside else None  # no path
     write_results(args.name, results, metadata(told), schemas.LATENCY)
-    plot(best, stalled, results_dir() / f"{args.name}.png")
-    rows = {one.name: one.figures() for one in best if one.name != ECHO}
-    return max(limits.verdict(args.fail_if, rows), int(not all(one.delays for one in best)))
+    plot(chosen["median"], stalled, results_dir() / f"{args.name}.png")
+    limited = {one.name: one.figures() for one in chosen["median"] if one.name not in (ECHO, PATCHED_ECHO)}
+    return max(limits.verdict(args.fail_if, limited), int(not all(one.delays for one in chosen["median"])))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -117,6 +127,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--neighbour must lie in (0, 1], got {args.neighbour:g}")
     if args.url is None and (args.watch_url or args.token or args.watch_token or args.pid):
         raise ValueError("--watch-url, --token, --watch-token and --pid belong to --url, which is missing")
+    if args.beside and not (Path(args.beside[1]) / "stream").is_dir():
+        raise ValueError(f"--beside: {args.beside[1]} is no checkout of Livery: it has no folder stream")
     if args.url is not None:
         if args.stall:
             raise ValueError("--stall holds a server of its own; leave --url out")
@@ -134,21 +146,30 @@ def measure_each(clip: live.EncodedClip, args: argparse.Namespace) -> list[Run]:
             beside = asyncio.run(measure(clip, args))
         beside.name += f", neighbour of {args.neighbour:g}"
         runs.append(beside)
+    if args.beside:
+        python, folder = args.beside
+        runs.append(asyncio.run(measure_server(clip, args, python, Path(folder).resolve())))
     if args.camera:
         pictures = live.source_pictures(None if args.clip == "demo" else args.clip, round(LOOP_S * live.FPS))
         arguments = [args.preset, args.matcher, str(args.keyframes)]
         source = booth.Pictures(pictures)
         runs.append(asyncio.run(booth.measure(source, arguments, args.seconds, args.warm_up)))
     if not args.no_echo:
-        runs.append(asyncio.run(measure_echo(clip, args)))
+        runs += [asyncio.run(measure_echo(clip, args, patched)) for patched in (False, True)]
     return runs
 
 
-async def measure_server(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
-    """Measure Livery in a process of its own: publish, wear the preset, watch."""
+async def measure_server(
+    clip: live.EncodedClip, args: argparse.Namespace, python: str = sys.executable, folder: Path = ROOT
+) -> Run:
+    """Measure the server of a checkout in a process of its own: publish, wear the preset, watch."""
     async with contextlib.AsyncExitStack() as stack:
-        origin, process = start_server(stack, args.matcher, keyframes=args.keyframes)
-        return await measure_session(stack, clip, args, origin, process)
+        made = args.keyframes
+        origin, process = start_server(stack, args.matcher, keyframes=made, python=python, folder=folder)
+        one = await measure_session(stack, clip, args, origin, process)
+    if folder != ROOT:
+        one.name = f"livery {commit(folder)}"
+    return one
 
 
 async def measure_session(
@@ -184,12 +205,13 @@ async def measure_url(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
         return one
 
 
-async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace) -> Run:
-    """Measure aiortc's echo: the same source, sent back."""
-    one = Run(ECHO, args.seconds)
+async def measure_echo(clip: live.EncodedClip, args: argparse.Namespace, patched: bool) -> Run:
+    """Measure aiortc's echo: the same source, sent back. `patched`: with what Livery replaces in aiortc."""
+    one = Run(PATCHED_ECHO if patched else ECHO, args.seconds)
+    arguments = ["-m", "benchmarks.streams.echo", *([echo.PATCHED] if patched else [])]
     async with contextlib.AsyncExitStack() as stack:
         log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "echo.log"
-        url, process = stack.enter_context(live.server_process(["-m", "benchmarks.streams.echo"], log))
+        url, process = stack.enter_context(live.server_process(arguments, log))
         http = await stack.enter_async_context(aiohttp.ClientSession())
         peer = await stack.enter_async_context(live.new_peer())
         source, arrivals = live.ClipTrack(clip), live.Arrivals()
@@ -212,7 +234,7 @@ async def measure_stall(clip: live.EncodedClip, args: argparse.Namespace) -> Sta
         return await hold(session, process, args.warm_up)
 
 
-def plot(best: list[Run], stalled: Stall | None, path: Path) -> None:
+def plot(rows: list[Run], stalled: Stall | None, path: Path) -> None:
     """Plot latency over time, its distribution, and the stall if measured, as PNG."""
     import matplotlib as mpl
 
@@ -220,7 +242,7 @@ def plot(best: list[Run], stalled: Stall | None, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2 + (stalled is not None), figsize=(6 * (2 + (stalled is not None)), 4))
-    for one in best:
+    for one in rows:
         times, delays = zip(*one.delays, strict=True) if one.delays else ((), ())
         ms = 1000 * np.array(delays)
         axes[0].plot(times, ms, ".", markersize=2, label=one.name)

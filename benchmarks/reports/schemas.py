@@ -72,7 +72,7 @@ SCHEMAS = {
         {
             "type": "object",
             "required": ["best", "runs"],
-            "properties": {"best": RUNS, "runs": RUNS, "stall": STALL},
+            "properties": {"best": RUNS, "median": RUNS, "runs": RUNS, "stall": STALL},
         },
     ),
     STEPS: _whole(STEPS, {"type": "array", "items": STEP, "minItems": 1}),

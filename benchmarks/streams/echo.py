@@ -1,14 +1,20 @@
 """A plain aiortc echo, as in its examples. It is the baseline for Livery's edge.
 
 It runs in its own process, on aiortc as installed with nothing replaced: `python -m benchmarks.streams.echo`.
+With the argument `patched` it runs with what Livery replaces in aiortc.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from stream.rtc import aiortc_patch
+
+PATCHED = "patched"
 
 
 async def offer(request: web.Request) -> web.Response:
@@ -30,6 +36,8 @@ PEERS = web.AppKey("peers", list)
 
 async def main() -> None:
     """Serve until killed, on a free port, which is printed to standard output."""
+    if PATCHED in sys.argv[1:]:
+        aiortc_patch.install()
     app = web.Application()
     app[PEERS] = []
     app.router.add_post("/offer", offer)

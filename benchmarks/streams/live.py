@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -254,20 +255,27 @@ async def new_peer() -> AsyncIterator[RTCPeerConnection]:
 
 
 @contextlib.contextmanager
-def server_process(arguments: list[str], log: Path) -> Iterator[tuple[str, psutil.Process]]:
+def server_process(
+    arguments: list[str], log: Path, *, python: str = sys.executable, folder: Path = ROOT
+) -> Iterator[tuple[str, psutil.Process]]:
     """Start a server and wait for the address that it prints. It is ended after the block.
 
     Args:
-        arguments: arguments of this Python.
+        arguments: arguments of `python`.
         log: receives the server's standard error.
+        python: the interpreter.
+        folder: the checkout whose code runs.
 
     Raises:
         RuntimeError: the server ended before it printed an address.
     """
-    command = [sys.executable, *arguments]
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command, environ = [python, *arguments], {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with (
         log.open("w", encoding="utf-8") as errors,
-        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as child,
+        subprocess.Popen(
+            command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as child,
     ):
         too_long = threading.Timer(START_S, child.kill)
         too_long.start()

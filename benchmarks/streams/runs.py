@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,12 +81,27 @@ class Run:
         }
 
 
-def best_of_each(runs: Iterable[Run]) -> list[Run]:
-    """Return the run with the lowest p95 of each name, in the order in which the names first occur."""
+def of_each(runs: Iterable[Run], choose: Callable[[list[Run]], Run]) -> list[Run]:
+    """Choose one run of each name, in the order in which the names first occur.
+
+    Args:
+        runs: all runs.
+        choose: chooses from the runs of one name, which are sorted by their p95.
+    """
     groups: dict[str, list[Run]] = {}
     for one in runs:
         groups.setdefault(one.name, []).append(one)
-    return [min(group, key=lambda one: one.latency()["p95"]) for group in groups.values()]
+    return [choose(sorted(group, key=lambda one: one.latency()["p95"])) for group in groups.values()]
+
+
+def best(ordered: list[Run]) -> Run:
+    """Choose the run with the lowest p95, for `of_each`."""
+    return ordered[0]
+
+
+def middle(ordered: list[Run]) -> Run:
+    """Choose the run with the median p95, the lower of two, for `of_each`."""
+    return ordered[(len(ordered) - 1) // 2]
 
 
 async def observe(

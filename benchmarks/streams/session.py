@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any
 import aiohttp
 import psutil
 
+from benchmarks.common import ROOT
 from benchmarks.streams import live
 from benchmarks.streams.relay import Condition, Relay
 
+WAIT_S = 120.0  # for a server; a busy machine is slow
 SERVE = (
     "import sys; from stream.http.app import serve; from stream.config import ServerConfig; "
     "serve(ServerConfig(port=0, debug=True, matcher=sys.argv[1], keyframes=sys.argv[2] == 'True'))"
@@ -44,9 +47,9 @@ class MeasuredSession:
             return await answer.json() if answer.content_type == "application/json" else None
 
     async def live(self) -> None:
-        """Wait until the server has seen some pictures. Raises TimeoutError after 30 s."""
+        """Wait until the server has seen some pictures. Raises TimeoutError after `WAIT_S`."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while True:
                 async with self.http.get(self.url, headers=headers) as answer:
                     source = (await answer.json())["source"]
@@ -58,7 +61,7 @@ class MeasuredSession:
         """Return the session's own statistics, from its events socket."""
         protocols = ("livery", f"bearer.{self.token}")
         async with self.http.ws_connect(f"{self.url}/events", protocols=protocols) as events:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WAIT_S):
                 while True:
                     message = await events.receive_json()
                     if message.get("type") == "stats":
@@ -72,11 +75,31 @@ class MeasuredSession:
 
 
 def start_server(
-    stack: contextlib.AsyncExitStack, matcher: str, *, keyframes: bool
+    stack: contextlib.AsyncExitStack,
+    matcher: str,
+    *,
+    keyframes: bool,
+    python: str = sys.executable,
+    folder: Path = ROOT,
 ) -> tuple[str, psutil.Process]:
-    """Start Livery in a process of its own until the stack ends. Returns its address and process."""
+    """Start Livery in a process of its own until the stack ends.
+
+    Args:
+        stack: ends the server.
+        matcher: see `livery serve --matcher`.
+        keyframes: whether new keyframes are made.
+        python: the interpreter.
+        folder: the checkout whose code runs.
+
+    Returns:
+        The server's address and process.
+
+    Raises:
+        RuntimeError: the server did not start.
+    """
     log = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "server.log"
-    return stack.enter_context(live.server_process(["-c", SERVE, matcher, str(keyframes)], log))
+    arguments = ["-c", SERVE, matcher, str(keyframes)]
+    return stack.enter_context(live.server_process(arguments, log, python=python, folder=folder))
 
 
 async def open_session(

@@ -22,8 +22,10 @@ from benchmarks.common import (
 )
 from benchmarks.matching import areas
 from benchmarks.matching.areas import clarity, widescreen
+from benchmarks.matching.fixed_edits import cartoon
 from benchmarks.reports import limits, schemas
 from correspondence import Image, Matcher, detect_landmarks
+from correspondence.threads import one_thread_each
 from reference import Edit, Propagator, PropagatorConfig, presets
 
 STAGES = ("landmarks", "match", "composite")
@@ -47,6 +49,7 @@ def edits_of(reference: Image) -> dict[str, Image]:
         "tiger": presets.apply("tiger", reference, landmarks),
         "warm tone": presets.apply("warm", reference, landmarks),
         "clarity, whole picture": clarity(reference),
+        "cartoon, whole picture": cartoon(reference, landmarks),
     }
 
 
@@ -84,6 +87,7 @@ def measure(
     Raises:
         ValueError: too many frames were left out.
     """
+    one_thread_each()
     names = (*STAGES, FURTHER, "step", "cpu")
     seconds: list[dict[str, list[float]]] = [{name: [] for name in names} for _ in people]
     wearing = [
@@ -122,7 +126,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--areas", action="store_true", help="measure edits of 1 to 100 %% of three sizes")
     parser.add_argument(
         "--beside", nargs=2, metavar=("PYTHON", "FOLDER"), default=[],
-        help="with --areas: another checkout, step by step in turn, and the interpreter with its packages",
+        help="another checkout, step by step in turn, and the interpreter with its packages",
     )  # fmt: skip
     parser.add_argument("--matchers", nargs="*", default=["classical", "auto"], help="default classical auto")
     limits.configure(parser, ("step", "step p95", "cpu", *STAGES, FURTHER, "step ratio", "cpu ratio"))
@@ -145,8 +149,8 @@ def measure_faces(args: argparse.Namespace) -> list[Row]:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print the table and write JSON. Returns 1 if a limit of --fail-if was broken, else 0."""
-    if args.areas:
-        return _run_areas(args)
+    if args.areas or args.beside:
+        return _run_beside(args)
     if args.faces:
         results = measure_faces(args)
         columns = ["matcher", "people", *STAGES, FURTHER, "step", "cpu", "step ratio", "cpu ratio"]
@@ -166,15 +170,22 @@ def run(args: argparse.Namespace) -> int:
     return _judged(args, name, results, metadata(_told(args)))
 
 
-def _run_areas(args: argparse.Namespace) -> int:
+def _run_beside(args: argparse.Namespace) -> int:
+    """Measure by area, or each edit beside another checkout, in processes of their own."""
     clip = read_clip(portraits_dir() / "val" / f"{args.clip}.mp4", min(args.frames, 60))
-    results = areas.table(clip, args.frames, args.beside)
+    if args.areas:
+        name, results = "step-areas", areas.table(clip, args.frames, args.beside)
+    else:
+        frames = [widescreen(f) for f in clip]
+        name, results = "step-beside", []
+        for edit, edited in edits_of(frames[0]).items():
+            results.append({"edit": edit, **areas.compare(frames, edited, args.frames, args.beside)})
     columns = list(results[0])
     print("ms a frame, medians; the classical matcher")
     print_table(columns, [[row[c] for c in columns] for row in results])
     about = metadata({name: value for name, value in _told(args).items() if name != "beside"})
     about["beside"] = commit(Path(args.beside[1])) if args.beside else None  # no path
-    return _judged(args, "step-areas", results, about)
+    return _judged(args, name, results, about)
 
 
 def _told(args: argparse.Namespace) -> dict[str, Any]:

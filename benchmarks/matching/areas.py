@@ -1,4 +1,4 @@
-"""The time of one step by the area of the edit and the size of the frame, beside another checkout."""
+"""The time of one step by edit, by its area and by the size of the frame, beside another checkout."""
 
 from __future__ import annotations
 
@@ -147,6 +147,28 @@ def measure(
     return rows
 
 
+def compare(frames: Sequence[Image], edited: Image, repeats: int, beside: Sequence[str]) -> dict[str, float]:
+    """Measure the steps of one edit, alone or beside another checkout; see `measure`.
+
+    Args:
+        frames, edited, repeats: as for `measure`.
+        beside: interpreter and folder of another checkout; empty for none.
+
+    Returns:
+        The figures of this checkout, ms; with another one also its "step before" and "cpu before", and the
+        ratios "step ratio" and "cpu ratio".
+    """
+    checkouts = [(sys.executable, ROOT)]
+    if beside:
+        checkouts.append((beside[0], Path(beside[1])))
+    now, *before = measure(frames, edited, repeats, checkouts)
+    row = dict(now)
+    for other in before:
+        row |= {f"{name} before": other[name] for name in ("step", "cpu")}
+        row |= {f"{name} ratio": now[name] / other[name] for name in ("step", "cpu")}
+    return row
+
+
 def table(clip: Sequence[Image], repeats: int, beside: Sequence[str]) -> list[dict[str, Any]]:
     """Measure all areas and sizes.
 
@@ -158,9 +180,6 @@ def table(clip: Sequence[Image], repeats: int, beside: Sequence[str]) -> list[di
     Raises:
         ValueError: the first frame has no face.
     """
-    checkouts = [(sys.executable, ROOT)]
-    if beside:
-        checkouts.append((beside[0], Path(beside[1])))
     rows = []
     for size in SIZES:
         frames = [widescreen(frame, size) for frame in clip]
@@ -168,11 +187,8 @@ def table(clip: Sequence[Image], repeats: int, beside: Sequence[str]) -> list[di
         if face is None:
             raise ValueError("no face was found in the clip's first frame")
         for share in SHARES:
-            found = measure(frames, painted(frames[0], face, share), repeats, checkouts)
-            row: dict[str, Any] = {"size": f"{size[0]}p", "area": f"{100 * share:g} %", **found[0]}
-            if beside:
-                row |= {f"{name} before": found[1][name] for name in ("step", "cpu")}
-                row |= {f"{name} ratio": found[0][name] / found[1][name] for name in ("step", "cpu")}
+            found = compare(frames, painted(frames[0], face, share), repeats, beside)
+            row: dict[str, Any] = {"size": f"{size[0]}p", "area": f"{100 * share:g} %", **found}
             rows.append(row)
             print(row, flush=True)
     return rows

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.common import ROOT
-from benchmarks.matching.areas import SHARES, Stepper, measure, painted, widescreen
+from benchmarks.matching.areas import SHARES, Stepper, compare, measure, painted, widescreen
 from correspondence import Image, detect_landmarks
 
 
@@ -30,6 +30,15 @@ def test_two_checkouts_take_turns(astronaut: Image) -> None:
     assert len(rows) == 2
     assert all(0 < row["step"] <= row["p95"] for row in rows)
     assert all(row["cpu"] > 0 for row in rows)
+
+
+def test_a_comparison_tells_both_and_their_ratio(astronaut: Image) -> None:
+    frames = [widescreen(np.roll(astronaut, k, axis=1), (240, 426)) for k in range(2)]
+    face = detect_landmarks(frames[0])
+    assert face is not None
+    row = compare(frames, painted(frames[0], face, 0.05), 2, (sys.executable, str(ROOT)))
+    assert row["step ratio"] == pytest.approx(row["step"] / row["step before"])
+    assert row["cpu ratio"] == pytest.approx(row["cpu"] / row["cpu before"])
 
 
 def test_a_checkout_that_fails_says_why(tmp_path: Path) -> None:

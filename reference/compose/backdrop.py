@@ -19,6 +19,7 @@ from correspondence.face.mesh import similarity
 from correspondence.types import Patch
 from reference.compose.camera import CameraTracker, Homography, resized
 from reference.compose.composite import CompositeConfig, Composition, Compositor
+from reference.compose.layers import Coloured
 from reference.compose.person import Outlined, PersonDetector, Split, halved, lay_behind
 from reference.face.view import RIGID
 
@@ -40,6 +41,7 @@ class Behind:
         known: how far the motion is known, [0, 1]; it falls over a few frames once the camera is lost.
         strength: strength of the edit in `back`, [0, 1].
         back: the frame with the edit behind the person. It is composed where the frame shows the background.
+        coloured: the frame in the colours of a look of the whole picture; None for other edits.
     """
 
     outlined: Outlined
@@ -47,6 +49,7 @@ class Behind:
     known: float
     strength: float
     back: Composition
+    coloured: Coloured | None
 
 
 class Backdrop:
@@ -110,19 +113,27 @@ class Backdrop:
         if motion is None and self.split.back.stand_in is not None:
             motion, known = self._still(frame), 0.0
         match = None if motion is None else _field(motion, frame, self.split)
-        return Behind(
-            outlined, match, known, strength, self._compose(frame, outlined, match, known, strength)
-        )
+        coloured = self._compositor.coloured(frame)
+        back = self._compose(frame, outlined, match, known, strength, coloured)
+        return Behind(outlined, match, known, strength, back, coloured)
 
     def _compose(
-        self, frame: Image, outlined: Outlined, match: Match | None, known: float, strength: float
+        self,
+        frame: Image,
+        outlined: Outlined,
+        match: Match | None,
+        known: float,
+        strength: float,
+        coloured: Coloured | None,
     ) -> Composition:
         """Composes the background where the frame shows it."""
         if match is None:
             return Composition(frame, None, 0.0)
         if self.split.back.stand_in is None:
             strength, known = strength * known, 1.0
-        return self._compositor.compose(frame, match, strength, known, only=outlined.behind)
+        return self._compositor.compose(
+            frame, match, strength, known, only=outlined.behind, coloured=coloured
+        )
 
     def blend(self, frame: Image, behind: Behind, front: Composition, strength: float) -> Composition:
         """Lays the composed background behind the composed person.
@@ -135,7 +146,8 @@ class Backdrop:
         """
         back = behind.back
         if strength != behind.strength:  # the face was just lost or found
-            back = self._compose(frame, behind.outlined, behind.match, behind.known, strength)
+            known = behind.outlined, behind.match, behind.known, strength, behind.coloured
+            back = self._compose(frame, *known)
         if behind.match is None or (back.box is None and front.box is None):
             return front
         image = frame.copy() if front.image is frame else front.image

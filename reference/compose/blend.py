@@ -132,6 +132,18 @@ def _runs(busy: Bool) -> list[tuple[int, int]]:
     return runs
 
 
+def compose_tile(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
+    """Adds the change to a live tile and lays the paint over it, in place, in the cells marked in `work`."""
+    for part in parts(work[..., 0], tile):
+        weight = planes.cut(part).change
+        add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+    if layers.paint is None:
+        return
+    for part in parts(work[..., 1], tile):
+        weights, at = planes.cut(part), (maps[0][part], maps[1][part])
+        lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)
+
+
 def add_change(out: Image, layers: Layers, maps: Maps, weight: Image | None) -> None:
     """Adds the warped change times its weight to `out`, uint8 (h, w, 3), in place."""
     more, less = warp_change(layers, maps)

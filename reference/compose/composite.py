@@ -24,11 +24,8 @@ from correspondence.certainty.uncertainty import confidence_of
 from correspondence.geometry.region import shrink
 from reference.compose.blend import (
     UNIT,
-    Planes,
-    Tile,
-    add_change,
     busy_cells,
-    lay_paint,
+    compose_tile,
     mix_toned,
     parts,
     tiles,
@@ -46,7 +43,7 @@ from reference.compose.blend_weights import (
 )
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
-from reference.compose.layers import Layers, Maps, above, fixed_maps, in_colours, make_layers, soften
+from reference.compose.layers import Coloured, Layers, above, fixed_maps, in_colours, make_layers, soften
 from reference.compose.live import Areas, gap_between_lips, keep_live, live_areas, openings
 from reference.compose.person import cells_box, cells_in
 from reference.compose.rigid import Placed, RigidLayer, on_face
@@ -168,6 +165,7 @@ class Compositor:
         known: float = 1.0,
         *,
         only: Bool | None = None,
+        coloured: Coloured | None = None,
     ) -> Composition:
         """Composes the edit on a frame.
 
@@ -178,6 +176,7 @@ class Compositor:
             known: multiplies the trust in the match, [0, 1].
             only: cells of CELL pixels outside which nothing is needed, bool (rows, columns), with their
                 neighbours marked; None for the whole frame.
+            coloured: the frame in the colours of a look of the whole picture, if they are known already.
 
         Raises:
             ValueError: a match of another frame size or reference size.
@@ -213,7 +212,7 @@ class Compositor:
             return Composition(frame, None, 0.0)
         image = frame.copy()
         if box is not None:
-            self._fill(image, frame, match, weights.cut(box), strength, only)
+            self._fill(image, frame, match, weights.cut(box), strength, only, coloured)
             keep_live(image, frame, box, live, self.edit.stand_in)
         if placed is not None:
             self._lay(image, placed, match, weights, strength)
@@ -240,6 +239,7 @@ class Compositor:
         weights: Weights,
         strength: float,
         only: Bool | None,
+        coloured: Coloured | None,
     ) -> None:
         """Composes those tiles of the weights' box that the edit may change, in place."""
         layers, small_work = self._layers, self._small_work
@@ -253,11 +253,12 @@ class Compositor:
         doubt = toned = None
         unknown = 1 - weights.trust
         if self._ground is not None:
-            ground = in_colours(self.edit, live, unknown, match.frame_size)
-            out[:] = cv2.addWeighted(live, 1 - strength, ground, strength, 0)
+            ground = in_colours(self.edit, frame, weights.box, unknown, coloured)
+            out[:] = ground if strength == 1 else cv2.addWeighted(live, 1 - strength, ground, strength, 0)
         elif self.edit.stand_in is not None and float(weights.trust.min()) < 0.98:
             doubt = unknown * np.float32(strength)
-            toned = in_colours(self.edit, live, np.ceil(unknown - 0.02), match.frame_size)  # shared out below
+            bare = np.ceil(unknown - 0.02)  # the share is taken below
+            toned = in_colours(self.edit, frame, weights.box, bare, coloured)
         work = busy_cells(small_work, self._shrink, places.cells) > 0
         planes = weigh_pixels(weights.gain, weights.trust * np.float32(strength), doubt, size, work[..., 1])
         busy: Bool = (
@@ -271,12 +272,16 @@ class Compositor:
         for tile in tiles(busy, size):
             at = places.on(tile)
             made = out[tile]  # still live, or in the look's colours
-            _compose(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
+            compose_tile(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
             if toned is not None and planes.doubt is not None:
                 made[:] = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
             if allowed is not None and self._gate is not None:
                 for part in parts(work[..., 2], tile):
                     self._gate.shut(made[part], live[tile][part], at[part], allowed[tile][part])
+
+    def coloured(self, frame: Image) -> Coloured | None:
+        """Maps a frame to the colours of a look of the whole picture, for `compose`; None for other edits."""
+        return None if self._ground is None else Coloured.of(self.edit, frame)
 
     @property
     def is_local(self) -> bool:
@@ -336,15 +341,3 @@ class Compositor:
         if self._meter is not None:
             softness = self._meter.measure(frame, match, config.radius * min(size))
         return Weights(box, mask, gain, trust, coverage, seen, softness)
-
-
-def _compose(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
-    """Adds the change to a live tile and lays the paint over it, in place, in the cells marked in `work`."""
-    for part in parts(work[..., 0], tile):
-        weight = planes.cut(part).change
-        add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
-    if layers.paint is None:
-        return
-    for part in parts(work[..., 1], tile):
-        weights, at = planes.cut(part), (maps[0][part], maps[1][part])
-        lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)

@@ -129,18 +129,48 @@ def above(ground: ColourModel, edit: Edit) -> Edit:
     return rest
 
 
-def in_colours(edit: Edit, live: Image, unknown: Float, frame_size: tuple[int, int]) -> Image:
+@dataclass(frozen=True, slots=True, eq=False)
+class Coloured:
+    """A whole frame in a look's colours, so that the halves of a split look share one.
+
+    Attributes:
+        model: the colours.
+        image: uint8 (H, W, 3).
+    """
+
+    model: ColourModel
+    image: Image
+
+    @classmethod
+    def of(cls, edit: Edit, frame: Image) -> Coloured | None:
+        """Maps a frame, uint8 (H, W, 3), to an edit's colours; None for an edit without a stand-in."""
+        model = edit.stand_in
+        if model is None:
+            return None
+        return cls(model, model.apply(frame, large=frame.shape[0] * frame.shape[1] > DIRECT_PX))
+
+
+def in_colours(edit: Edit, frame: Image, box: Box, unknown: Float, known: Coloured | None = None) -> Image:
     """A part of a frame in a look's colours, painted where no place is known if the edit has a painter.
 
     Args:
         edit: an edit with a stand-in.
-        live: the part of the frame, uint8 (H, W, 3).
+        frame: uint8 (H, W, 3).
+        box: the part, (x0, y0, x1, y1), pixels.
         unknown: share of each place that is not known, float32 of any size over the part, [0, 1].
-        frame_size: (H, W) of the frame.
+        known: the frame in a look's colours, which is used if these are the edit's.
+
+    Returns:
+        uint8 (y1 - y0, x1 - x0, 3). It may be a view of `known`, so it must not be written to.
     """
     assert edit.stand_in is not None
-    toned = edit.stand_in.apply(live, large=frame_size[0] * frame_size[1] > DIRECT_PX)
-    return toned if edit.painter is None else edit.painter(live, toned, unknown, frame_size)
+    x0, y0, x1, y1 = box
+    live, size = frame[y0:y1, x0:x1], (frame.shape[0], frame.shape[1])
+    if known is not None and known.model is edit.stand_in:
+        toned = known.image[y0:y1, x0:x1]
+    else:
+        toned = edit.stand_in.apply(live, large=size[0] * size[1] > DIRECT_PX)
+    return toned if edit.painter is None else edit.painter(live, toned, unknown, size)
 
 
 def _bridged(layers: Layers, gap: Image) -> Layers:

@@ -227,12 +227,12 @@ class Propagator:
         if match is None:
             return step.passed("no face found"), further
         strength = settings.strength * wearer.fade
-        only = None
+        only = coloured = None
         if behind is not None:
             with step.stage("background"):
-                only = behind.result().outlined.person
+                only, coloured = behind.result().outlined.person, behind.result().coloured
         with step.stage("composite"):
-            composition = worn.compositor.compose(frame, match, strength, only=only)
+            composition = worn.compositor.compose(frame, match, strength, only=only, coloured=coloured)
         if ready.keeper is not None:
             with step.stage("references"):
                 ready.keeper.watch(frame, landmarks, match, composition, step.seconds.get("match", 0.0))

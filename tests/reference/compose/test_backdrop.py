@@ -31,6 +31,7 @@ from reference.compose import composite
 from reference.compose.backdrop import Backdrop
 from reference.compose.blend import Tile, tiles
 from reference.compose.person import Split, split_edit
+from reference.edits.colour_model import ColourModel
 from stream.media.probe import probe
 from stream.media.video import VideoReader
 from tests.reference.helpers import FakeMatcher, FakeTracker, moved
@@ -204,6 +205,33 @@ def test_a_look_of_the_whole_picture_stays_where_the_camera_is_lost(scene: Scene
         away = np.abs(out.astype(int) - (255 - now)).max(axis=2)
         nearer = np.abs(out.astype(int) - now).max(axis=2) < away
         assert nearer[np.abs(now.astype(int) - 127).max(axis=2) > 20].mean() < 0.02, k
+    backdrop.close()
+
+
+def test_a_frame_gets_the_colours_of_a_look_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both halves are composed on one picture in these colours, and look as if each had made its own."""
+    frame, person = scene.frame()
+    sepia = frame @ np.array([[0.5, 0.4, 0.2], [0.4, 0.4, 0.3], [0.1, 0.1, 0.2]])  # no tone of each channel
+    split = split_edit(Edit(frame, np.clip(sepia, 0, 255).astype(np.uint8)), person)
+    assert split is not None
+    sizes: list[tuple[int, ...]] = []
+    apply = ColourModel.apply
+
+    def counted(self: ColourModel, image: Image, *, large: bool = False) -> Image:
+        sizes.append(image.shape)
+        return apply(self, image, large=large)
+
+    front = Compositor(split.front, None)
+    backdrop = Backdrop(split, beside=False, finder=Known({0.0: person}))
+    monkeypatch.setattr(ColourModel, "apply", counted)
+    behind = backdrop.begin(frame, 0.0, None, 1.0).result()
+    match = Match.from_field(np.zeros((*SIZE, 2), np.float32), np.full(SIZE, -2, np.float32))
+    only = behind.outlined.person
+    shared = front.compose(frame, match, only=only, coloured=behind.coloured)
+    assert sizes == [frame.shape]
+    alone = front.compose(frame, match, only=only)
+    assert cv2.absdiff(shared.image, alone.image).max() <= 1
+    assert (backdrop.blend(frame, behind, shared, 1.0).image != frame).any(axis=2).mean() > 0.9
     backdrop.close()
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ def main(root: str, frames_file: str, edited_file: str) -> None:
     from correspondence import Matcher
     from reference import Edit, Propagator
 
+    with suppress(ImportError):  # a checkout of before it had this
+        from correspondence.threads import one_thread_each
+
+        one_thread_each()  # as its server does
     frames, edited = np.load(frames_file), np.load(edited_file)
     propagator = Propagator(Edit(frames[0], edited), Matcher.load("classical"))
     for count, line in enumerate(sys.stdin):

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from correspondence import Matcher
+from correspondence.threads import one_thread_each
 from correspondence.types import Image
 from reference import KeeperConfig, Propagator, PropagatorConfig
 from stream.camera.capture import Capture
@@ -140,6 +141,7 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
 
 
 def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> Pipeline:
+    one_thread_each()
     matcher = Matcher.load(config.matcher, device=config.processor)
     references = KeeperConfig(make=config.keyframes)
     worn = PropagatorConfig(references=references, split=config.keyframes, faces=config.faces)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from correspondence import Matcher
+from correspondence.threads import one_thread_each
 from reference import KeeperConfig, Propagator, PropagatorConfig
 from reference.side_work import step_aside
 from stream.config import ServerConfig
@@ -102,6 +103,7 @@ def load_services(config: ServerConfig, filler: Worker | None = None) -> Service
     """
     if config.virtual_camera:
         require_virtual_camera()
+    one_thread_each()
     storage = Storage(config.store) if config.store is not None else None
     prompts = _prompts(config)
     recording = _recording(config)

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.common import ROOT, metadata, portraits_dir, print_table, write_results
 from benchmarks.matching import measures
+from benchmarks.matching.fixed_edits import WINDOWS
 from benchmarks.matching.footprint import FRAMES, footprint
 from benchmarks.matching.measures import TrackedClip, load_clip, load_known
 from benchmarks.matching.methods import STREAM_EDIT, Method, ablations, factories, models
@@ -52,6 +53,7 @@ COLUMNS = (
     ("ms 2", "median match, two cores"),
     ("MB", "peak memory of a process of its own"),
 )
+WINDOW_COLUMNS = tuple(f"{kind} {name}" for kind in ("PSNR", "EPE") for name in WINDOWS)
 EDIT_COLUMNS = ("tone", "clarity", "lipstick", "cartoon", "mark")
 ABLATED = ("lm", "held", "IoU lips", "IoU eyes", "EPE", "AUSE", "AUROC", "cov", "cov all", "PSNR", "SSIM")
 REPLACING = ("PSNR rep", "SSIM rep", "rep/100")
@@ -155,6 +157,9 @@ class Bench:
             self.totals[name].extend(found)
             gaps = [abs(found.mean(f"covered {p:.1f}") - p) for p in measures.LEVELS]
             self.totals[name].add("cov all", sum(gaps) / len(gaps))
+            if not self.args.ablations:
+                within = partial(measures.measure_windows_truth, method, known)
+                self.totals[name].extend(self.store.get(f"truth windows/{self._key(name)}", within))
 
     def _key(self, name: str) -> str:
         """Return the row's name in the cache. Names of networks hold the checksum of their weights."""
@@ -172,6 +177,7 @@ class Bench:
             )
             return
         yield "motion", get(f"motion/{key}", lambda s: measures.measure_motion(method, clip, s))
+        yield "windows", get(f"windows/{key}", lambda s: measures.measure_windows(method, clip, stride, s))
         yield "edits", get(f"edits/{key}", lambda s: measures.measure_edits(method, clip, stride, s))
         timed = not self.args.no_times or f"time/{key}" in self.store.parts
         if timed and clip.name == self.paths[0].stem:
@@ -198,9 +204,10 @@ def run(args: argparse.Namespace) -> int:
     else:
         columns = [name for name, _ in COLUMNS]
         print_table(["method", *columns], bench.table(columns))
+        print_table(["in the edit's window", *WINDOW_COLUMNS], bench.table(WINDOW_COLUMNS))
         edits = [f"edit {name}" for name in EDIT_COLUMNS]
         print_table(["edits, dB", *EDIT_COLUMNS], bench.table(edits))
-        columns += edits
+        columns += [*WINDOW_COLUMNS, *edits]
         if not args.no_times:
             steps = step_times(args.models)
             print_table(

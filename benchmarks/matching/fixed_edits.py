@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Image, Landmarks
+from correspondence.types import Box
 from reference import presets
 from reference.painters.drawing import Canvas, blend, crop
 
@@ -57,6 +58,11 @@ def mark(image: Image, landmarks: Landmarks) -> Image:
     return painted
 
 
+def tiger(image: Image, landmarks: Landmarks) -> Image:
+    """The tiger preset."""
+    return presets.apply("tiger", image, landmarks)
+
+
 EDITS: dict[str, Callable[[Image, Landmarks], Image]] = {
     "tone": tone,
     "clarity": clarity,
@@ -70,3 +76,12 @@ def edited_region(frame: Image, truth: Image) -> Bool:
     """Where the truth differs from the frame by more than 2 levels, grown by 5 px; bool (H, W)."""
     differs = (cv2.absdiff(frame, truth).max(axis=2) > 2).astype(np.uint8)
     return np.asarray(cv2.dilate(differs, np.ones((11, 11), np.uint8)) > 0, np.bool_)
+
+
+WINDOWS = {"lipstick": lipstick, "tiger": tiger, "mark": mark}  # edits in whose window matchers are judged
+
+
+def edited_window(frame: Image, truth: Image) -> Box | None:
+    """The box (x0, y0, x1, y1) around `edited_region`, pixels. None if nothing differs."""
+    x, y, w, h = cv2.boundingRect(edited_region(frame, truth).astype(np.uint8))
+    return (x, y, x + w, y + h) if w and h else None

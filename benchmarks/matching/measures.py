@@ -16,8 +16,8 @@ import psutil
 
 from benchmarks.common import read_clip
 from benchmarks.matching import metrics
-from benchmarks.matching.fixed_edits import CEILING_DB, EDITS, edited_region
-from benchmarks.matching.methods import Method
+from benchmarks.matching.fixed_edits import CEILING_DB, EDITS, WINDOWS, edited_region, edited_window
+from benchmarks.matching.methods import Method, match_window
 from benchmarks.matching.tally import Sums
 from benchmarks.matching.truth import TruthPair, truth_pairs
 from correspondence import (
@@ -124,6 +124,42 @@ def measure_clip(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> 
         sums.add("IoU eyes", parts["eyes"])
         half = method.match(frame, state, metrics.withhold(seen, first, held), None)
         sums.add("held", float(np.nanmean(metrics.landmark_errors(half.field, seen, first)[held[:468]])))
+
+
+def measure_windows(method: Method, clip: TrackedClip, stride: int, sums: Sums) -> None:
+    """PSNR of the reconstruction within the window of each edit of `WINDOWS`."""
+    reference, first = clip.frames[0], clip.landmarks[0]
+    state = method.prepare(reference, first)
+    for frame, seen in clip.judged(stride):
+        if seen is None:
+            continue
+        for name, make in WINDOWS.items():
+            window = edited_window(frame, make(frame, seen))
+            if window is None:
+                continue
+            match = match_window(method, frame, state, seen, window)
+            rows, columns = slice(window[1], window[3]), slice(window[0], window[2])
+            picture = warp_image(reference, match.field)
+            found = metrics.psnr(picture[rows, columns], frame[rows, columns])
+            sums.add(f"PSNR {name}", min(found, CEILING_DB))
+
+
+def measure_windows_truth(method: Method, known: Sequence[KnownPair], sums: Sums) -> None:
+    """Error on visible pixels within the window of each edit of `WINDOWS`, of pairs of known field, px."""
+    for item in known:
+        pair = item.pair
+        if item.frame is None or item.carried is None:
+            continue
+        state = method.prepare(pair.reference, item.reference)
+        for name, make in WINDOWS.items():
+            window = edited_window(pair.frame, make(pair.frame, item.carried))
+            if window is None:
+                continue
+            match = match_window(method, pair.frame, state, item.frame, window)
+            part = slice(window[1], window[3]), slice(window[0], window[2])
+            error = np.linalg.norm((match.field - pair.field)[part], axis=-1)[pair.visible[part]]
+            if error.size:
+                sums.add(f"EPE {name}", float(error.mean()))
 
 
 def stillest_span(clip: TrackedClip, length: int = STILL_FRAMES) -> range | None:

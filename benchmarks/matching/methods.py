@@ -22,7 +22,7 @@ from correspondence.network.checkpoints import GRAPHS, Model, open_model, shippe
 from correspondence.network.fine import NetworkAnswer, NetworkReference, Runner, Tables, enlarge
 from correspondence.network.propose import Proposal
 from correspondence.network.runtime import NetworkMatcher, OnnxRunner
-from correspondence.types import Patch
+from correspondence.types import Box, Patch
 from reference import Mode
 
 FloatAny = npt.NDArray[np.floating[Any]]
@@ -160,6 +160,16 @@ class OfMatcher(Plain):
     ) -> Match:
         """Run the matcher's fast part."""
         return self.matcher.match(frame, state, previous, landmarks)
+
+
+def match_window(method: Method, frame: Image, state: Any, landmarks: Landmarks | None, window: Box) -> Match:
+    """Match a frame of which only a window is needed, (x0, y0, x1, y1) in pixels.
+
+    A matcher of the package is told the window, as in live use. Other methods match the whole frame.
+    """
+    if isinstance(method, OfMatcher):
+        return method.matcher.match(frame, state, None, landmarks, window=window)
+    return method.match(frame, state, landmarks, None)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.matching.measures import KnownPair, _cycle, measure_truth
-from benchmarks.matching.methods import STREAM_EDIT, ablations, factories, find, models
+from benchmarks.matching.fixed_edits import edited_window, lipstick
+from benchmarks.matching.measures import KnownPair, TrackedClip, _cycle, measure_truth, measure_windows
+from benchmarks.matching.methods import STREAM_EDIT, ablations, factories, find, match_window, models
 from benchmarks.matching.tally import Sums
 from benchmarks.matching.truth import truth_pair
 from correspondence import Image, Landmarks, detect_landmarks
@@ -78,3 +79,23 @@ def test_known_truth_is_judged_in_every_column(scene: Scene) -> None:
     )
     assert 0 <= sums.mean("cov") < 0.6
     assert 0.4 < sums.mean("AUROC") <= 1
+
+
+def test_windows_are_judged_apart_and_told_to_a_matcher_that_uses_them(scene: Scene) -> None:
+    image, there, frame, here = scene
+    clip, sums = TrackedClip("demo", [image, frame], [there, here]), Sums()
+    measure_windows(find("copy"), clip, 1, sums)
+    still = {name: sums.mean(f"PSNR {name}") for name in ("lipstick", "tiger", "mark")}
+    sums = Sums()
+    measure_windows(find("classical"), clip, 1, sums)
+    for name, before in still.items():
+        assert sums.mean(f"PSNR {name}") > before + 3, "the field undoes the motion within the window"
+    window = edited_window(frame, lipstick(frame, here))
+    assert window is not None
+    classical = find("classical")
+    state = classical.prepare(image, there)
+    told = match_window(classical, frame, state, here, window)
+    whole = classical.match(frame, state, here, None)
+    assert not np.array_equal(told.field, whole.field)
+    x0, y0, x1, y1 = window
+    np.testing.assert_allclose(told.field[y0:y1, x0:x1], whole.field[y0:y1, x0:x1], atol=1.5)

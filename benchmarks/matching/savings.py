@@ -22,6 +22,7 @@ CROPS = ("whole", "same shape", "multiple", "free")
 SCALES = ("same", "multiple", "free", "there and back", "shift", "turn")
 FORMATS = ("png", "jpeg", "webp", "png16")
 NOISES = ("none", "sharpened", "tone", "dither")
+BY_PRESET = ("lipstick", "eyeshadow", "tiger", "backdrop")  # the other edits are drawn here
 KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
@@ -55,7 +56,7 @@ def draw_edit(image: Image, landmarks: Landmarks, size: str, rng: np.random.Gene
         LARGE: ("hat", "hair", "tiger", "backdrop"),
     }[size]
     kind = str(rng.choice(kinds))
-    if kind in presets.NAMES:
+    if kind in BY_PRESET:
         chosen = "#" + "".join(f"{v:02x}" for v in rng.integers(20, 236, 3))
         return kind, presets.apply(kind, image, landmarks, colour=chosen, strength=float(rng.uniform(0.6, 1)))
     side = _face_side(landmarks)
@@ -75,16 +76,11 @@ def draw_edit(image: Image, landmarks: Landmarks, size: str, rng: np.random.Gene
         box = [x - 0.6 * side, y - 0.5 * side, x + 0.6 * side, y + 0.05 * side]
         x0, y0, x1, y1 = (round(float(v)) for v in box)
         cv2.rectangle(shape, (x0, y0), (x1, y1), 1.0, -1)
-    elif kind == "hair":
+    else:
         x, y = points[10]
         axes = (round(0.55 * side), round(0.3 * side))
         cv2.ellipse(shape, (round(x), round(y)), axes, 0, 180, 360, 1.0, -1)
         shape = 0.6 * cv2.GaussianBlur(shape, (0, 0), 0.01 * side)
-    else:
-        shape[: round(float(points[:, 1].min())) - 2] = 1.0
-        shape[:, : max(0, round(float(points[:, 0].min() - 0.3 * side)))] = 1.0
-        shape[:, round(float(points[:, 0].max() + 0.3 * side)) :] = 1.0
-        shape *= 0.8
     return kind, _laid(image, shape, colour)
 
 

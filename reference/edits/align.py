@@ -26,6 +26,7 @@ from reference.edits.placing import (
     size_words,
 )
 from reference.edits.rims import filled_rim, kernel_doubt
+from reference.edits.ringing import without_fringe
 from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.transfer import Transfer, fit_transfer
 from reference.edits.upright import turned_back
@@ -269,7 +270,8 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
         # A resampled picture is known too roughly as it was before it was saved.
         return still, _carried(correction * is_whole(transform), transform, size)
 
-    image, told = _cleaned(reference, back, tone, known, coding, rung, doubt)
+    pixel = 1 / float(np.sqrt(placement.scale_x * placement.scale_y))
+    image, told = _cleaned(reference, back, tone, known, coding, rung, doubt, pixel)
     return Alignment(image, note if told is None else f"{note} {told}", placement)
 
 
@@ -281,16 +283,18 @@ def _cleaned(
     coding: Coding,
     rung: Callable[[Bool], tuple[Bool, Float]],
     doubt: Float | None = None,
+    pixel: float = 1.0,
 ) -> tuple[Image, str | None]:
     """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
 
     What saving changed is left out where it is asked whether a place was edited. `rung` leaves out where an
     edit only rings, and corrects its colours. `doubt` is what resampling may have made, levels, float32
-    (H, W).
+    (H, W). `pixel` is the side of a pixel of the saved picture, in pixels of the reference.
     """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
+    found = without_fringe(found, rest, pixel)
     change = change + correction
     note = None
     if found.any():

@@ -4,6 +4,9 @@ JPEG and its like store blocks. A dark mole rings through all of its blocks, so 
 the edit. If its middle alone is laid on the reference and saved in the same way, the same ringing appears
 around it. What does not appear is edited too. In the same way the colours are found that become, when they
 are saved, those of the file (projection onto what saving allows, by steps of the difference that is left).
+
+Savings that cannot be repeated exactly, as WebP, leave a fringe some pixels wide beside a stroke. It is weak
+and of other colours than the stroke's own. The rim of a soft brush is of the brush's colour and stays.
 """
 
 from __future__ import annotations
@@ -18,12 +21,18 @@ from reference.edits.faint import averaged
 
 REACH_PX = 16  # largest block of JPEG with chroma at half size, pixels
 STRONG = 24.0  # smaller changes ring below the noise, levels
-MIDDLE = 0.3  # the middle of a change exceeds this share of the largest change within reach
+MIDDLE = 0.3  # the middle of a change exceeds this share of the largest change nearby; a fringe does not
 EXPLAINED = 0.7  # share of the change's energy below which the rest is no edit
 NEAR_PX = 5  # side of the window in which energies are compared, pixels
 STEPS = 6  # steps to the picture before saving
 SMOOTH_PX = 1.0  # smoothing of the colours' correction, which keeps the noise of saving out of it, pixels
 ROUNDS = 4  # in each round what is not explained joins the middle
+BESIDE_PX = 8.0  # distance within which the strongest change counts, pixels of the saved picture
+THIN_PX = 8.0  # what reaches further from the strong change is no fringe, pixels of the saved picture
+GAP_PX = 6.0  # gaps in the strong change up to twice this width belong to it, pixels of the saved picture
+EVENED_PX = 1.2  # standard deviation of the average that is compared with the strong change's colour, pixels
+EVEN = 0.5  # length of this average, as a share of the mean length, from which the change is even
+ALIKE = 0.8  # cosine to the strong change's colour from which it is the rim of a soft brush
 
 
 def without_ringing(
@@ -80,3 +89,47 @@ def _near(values: Float, where: Bool) -> Float:
     weight = cv2.blur(where.astype(np.float32), (NEAR_PX, NEAR_PX))
     mean: Float = total / np.maximum(weight, 1e-3)
     return mean
+
+
+def without_fringe(found: Bool, change: Float, pixel: float = 1.0) -> Bool:
+    """Leaves out fringes of what was found.
+
+    Args:
+        found: where it is edited, bool (H, W).
+        change: edited - reference, levels, float32 (H, W, 3).
+        pixel: side of a pixel of the saved picture, pixels.
+
+    Returns:
+        bool (H, W), part of `found`.
+    """
+    size = np.abs(change).max(axis=2) * found
+    largest = cv2.dilate(size, _disc(BESIDE_PX * pixel))
+    weak = found & (size < MIDDLE * largest) & (largest >= STRONG)
+    strong = found & ~weak & (size >= STRONG)
+    if not weak.any() or not strong.any():
+        return found
+    whole = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX * pixel)) > 0
+    beside = found & ~strong
+    own = cv2.GaussianBlur(change * strong[..., None], (0, 0), BESIDE_PX / 2 * pixel)
+    alike = _alike(change * beside[..., None], own)
+    groups, labels = cv2.connectedComponents(beside.astype(np.uint8), connectivity=8)
+    distance = cv2.distanceTransform((~strong).astype(np.uint8), cv2.DIST_L2, 3)
+    farthest = np.zeros(groups, np.float32)
+    np.maximum.at(farthest, labels[beside], distance[beside])
+    thin = (farthest <= THIN_PX * pixel)[labels]
+    return np.asarray(found & ~(weak & thin & ~alike & ~whole), np.bool_)
+
+
+def _alike(change: Float, own: Float) -> Bool:
+    """Where a change is even and of the colour `own`, both float32 (H, W, 3): bool (H, W)."""
+    smooth = cv2.GaussianBlur(change, (0, 0), EVENED_PX)
+    total = cv2.GaussianBlur(np.linalg.norm(change, axis=2), (0, 0), EVENED_PX)
+    length = np.linalg.norm(smooth, axis=2)
+    along = (smooth * own).sum(axis=2)
+    same = along > ALIKE * np.maximum(length * np.linalg.norm(own, axis=2), 1e-6)
+    return np.asarray(same & (length > EVEN * total), np.bool_)
+
+
+def _disc(radius: float) -> cv2.typing.MatLike:
+    side = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

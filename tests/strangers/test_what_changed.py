@@ -109,6 +109,24 @@ def test_the_edit_is_found_and_nothing_else(astronaut: Image, saving: str, kind:
 
 
 @pytest.mark.parametrize(
+    ("ends", "colour", "quality"),
+    [
+        (((195, 110), (250, 150)), (70, 50, 40), 75),
+        (((200, 150), (260, 120)), (40, 60, 180), 68),
+        (((215, 75), (215, 75)), (60, 35, 25), 75),
+    ],
+    ids=["a dark stroke", "a blue stroke", "a mole"],
+)
+def test_webp_makes_no_fringe_beside_a_stroke(
+    astronaut: Image, ends: tuple[tuple[int, int], ...], colour: tuple[int, ...], quality: int
+) -> None:
+    clean = astronaut.copy()
+    cv2.line(clean, ends[0], ends[1], colour, 5 if ends[0] != ends[1] else 12, cv2.LINE_AA)
+    seen = Edit(astronaut, align_edited(astronaut, stored(clean, "WEBP", quality)).image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, seen) >= 0.95
+
+
+@pytest.mark.parametrize(
     "saving", by_length(name for name in SAVINGS if not ("tone" in name or "gamma" in name))
 )
 def test_saving_alone_is_no_edit(astronaut: Image, saving: str) -> None:

@@ -26,7 +26,7 @@ from benchmarks.common import print_table
 from benchmarks.matching import metrics
 from benchmarks.matching.measures import TrackedClip, stillest_span
 from benchmarks.matching.tally import Sums, over_clips
-from benchmarks.moment_parts.clips import FPS, Strip, sheet, spread, strips
+from benchmarks.moment_parts.clips import Strip, sheet, spread, strips
 from benchmarks.moment_parts.rows import Row, landmarks_of
 from benchmarks.streams.dots import Dots, choose_dots
 from correspondence import Image, Landmarks
@@ -64,7 +64,7 @@ def measure(args: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]:
         assert starts is not None
         assert middle is not None
         dots, held_dots = dots_of(first), dots_of(middle)
-        away = path(PATH, 1 / (FPS * clip.step_s)) * REACH * args.size
+        away = path(PATH, 1 / clip.step_s) * REACH * args.size
         one = clip.frames[span.start + len(span) // 2]
         visible = dots.visible(starts)
         for light in LIGHTS:

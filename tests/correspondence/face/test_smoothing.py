@@ -42,6 +42,23 @@ def test_noise_at_rest_is_damped(rng: np.random.Generator) -> None:
     assert smooth[50:].std(axis=0).mean() < 0.5 * raw[50:].std(axis=0).mean()
 
 
+@pytest.mark.parametrize(("noise", "left"), [(0.1, 0.14), (0.4, 0.2)])
+def test_no_more_of_strong_noise_is_left_than_of_faint(
+    noise: float, left: float, rng: np.random.Generator
+) -> None:
+    """Speed that noise alone makes opens the filter no more: 0.16 and 0.29 were left."""
+    raw = (300 + rng.normal(0, noise, (200, 478, 3))).astype(np.float32)
+    assert jitter(filtered(raw, FACE)[50:]).mean() < left * jitter(raw[50:]).mean()
+
+
+def test_noise_does_not_delay_a_motion(rng: np.random.Generator) -> None:
+    """A head that sways by 15 px a second, in the dark: less than half a frame late."""
+    path = 15 * np.sin(2 * np.pi * np.arange(150) / FPS).astype(np.float32)
+    raw = np.zeros((150, 478, 3), np.float32) + path[:, None, None]
+    noisy = raw + rng.normal(0, 0.4, raw.shape).astype(np.float32)
+    assert 0 <= lag_frames(raw[..., :2], filtered(noisy, FACE)[..., :2], 2.0) < 0.45
+
+
 def test_fast_motion_is_followed_within_a_fifth_of_a_frame() -> None:
     """A head swinging by half its size twice a second."""
     path = 100 * np.sin(2 * np.pi * 2 * np.arange(100) / FPS)
@@ -66,7 +83,9 @@ def test_time_that_stands_still_forgets_the_past() -> None:
     assert (one_euro(points + 50, FACE, 1.0) == 50).all()
 
 
-@pytest.mark.parametrize("wrong", [{"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"speed_cutoff_hz": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"speed_cutoff_hz": 0.0}, {"noise": -0.1}]
+)
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="cut-offs must be positive"):
         SmoothingConfig(**wrong)

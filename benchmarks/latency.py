@@ -49,7 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", default=CLIP, help="a clip of portraits/val, or 'demo'")
     parser.add_argument("--preset", default="lipstick", help="the edit that is worn, or 'none'")
     parser.add_argument("--matcher", default="auto", help="see `livery serve --matcher`")
-    parser.add_argument("--keyframes", action="store_true", help="as `livery serve --keyframes`")
+    parser.add_argument(
+        "--keyframes", action=argparse.BooleanOptionalAction, default=True, help="as of `livery serve`"
+    )
     parser.add_argument("--no-echo", action="store_true", help="leave the two aiortc echoes out")
     parser.add_argument(
         "--stall", action="store_true", help="also hold the pipeline for 5 s and see it recover"

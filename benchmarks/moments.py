@@ -1,4 +1,4 @@
-"""`livery bench moments`: what gives a worn edit away: covers, whole-picture looks, glasses, a still head.
+"""`livery bench moments`: what gives a worn edit away: covers, looks, glasses, stillness, turns.
 
 Each part prints its tables, writes benchmarks/results/OUT-PART.json, and contact sheets to OUT-PART-sheets/.
 The module of a part says what its figures mean (`benchmarks.moment_parts`). Faces are on the sheets: they are
@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 
 from benchmarks.common import commit, metadata, write_results
-from benchmarks.moment_parts import clips, cover, glasses, looks, rows, stillness
+from benchmarks.moment_parts import clips, cover, glasses, looks, rows, stillness, turning
 
 PARTS = {
     "cover": cover.measure,
     "looks": looks.measure,
     "glasses": glasses.measure,
     "stillness": stillness.measure,
+    "turning": turning.measure,
 }
 
 

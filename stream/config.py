@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from stream.cores import cores
 from stream.mark import check_mark
 from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
 PORT = 8000  # default TCP port
+FEW_CORES = 2  # with so many processors the background of an edit does not follow the camera by default
 MAX_LOAD = 0.95  # of `serve`; a `ServerConfig` of its own refuses nobody
 
 
@@ -46,8 +48,9 @@ class ServerConfig:
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: kind of matcher, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
-        keyframes: whether to make new references where the head turns away from the edited one, and to move
-            edits of the background with the camera. At 720p this needs more than two cores.
+        keyframes: whether to make new references where the head turns away from the edited one.
+        follow_camera: whether to move edits of the background with the camera, behind the person. None does
+            so with more than two processors, which it needs at 720p.
         faces: largest number of people in one picture who wear the look, 1 to 4.
         fill_weights: folder of the diffusion model's weights. The model fills what no reference shows of an
             edit, in new references and recordings, see `stream.filling.fill.make_worker`.
@@ -103,7 +106,8 @@ class ServerConfig:
     failures_per_minute: int = 20
     matcher: str = "auto"
     device: str = "cpu"
-    keyframes: bool = False
+    keyframes: bool = True
+    follow_camera: bool | None = None
     faces: int = 1
     fill_weights: Path | None = None
     prompt_model: str | None = None
@@ -186,6 +190,11 @@ class ServerConfig:
             urls=self.ice_servers, user=self.turn_user, credential=self.turn_credential,
             secret=self.turn_secret, lifetime_s=self.turn_lifetime_s,
         )  # fmt: skip
+
+
+def background_moves(follow_camera: bool | None) -> bool:
+    """Whether edits of the background move with the camera, see `ServerConfig.follow_camera`."""
+    return cores() > FEW_CORES if follow_camera is None else follow_camera
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -33,9 +33,11 @@ class Strip:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose clips."""
     parser.add_argument("--clips", nargs="*", help="stems of val clips; all when left out")
-    parser.add_argument("--frames", type=int, help="frames of a clip (cover 24, others the whole clip)")
     parser.add_argument(
-        "--stride", type=int, help="every n-th frame (cover 2, looks 12, glasses 6, stillness 1)"
+        "--frames", type=int, help="frames of a clip (cover 24, turning 200, others the whole clip)"
+    )
+    parser.add_argument(
+        "--stride", type=int, help="every n-th frame (cover 2, looks 12, glasses 6, others 1)"
     )
     parser.add_argument("--size", type=int, default=512, help="side the clips are scaled to, pixels (512)")
 

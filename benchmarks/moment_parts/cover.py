@@ -72,7 +72,7 @@ def measure(args: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]:
             if scene is None:
                 continue
             alone(scene, finder, pixels)
-            show(scene, wear(scene, matchers, args.keyframes, sums), args.out)
+            show(scene, wear(scene, matchers, not args.one_reference, sums), args.out)
         print(f"{clip.name}: covers done", flush=True)
     real(finder, pixels, None if args.hands is None else hands_of(args.hands))
     for held in held_clips(occluders_dir()):
@@ -173,7 +173,9 @@ def signing(clip: Path, matchers: dict[str, Matcher], args: argparse.Namespace) 
     edit = Edit(frames[0], presets.apply("tiger", frames[0], first))
     alpha = [np.zeros(frames[0].shape[:2], np.float32)] * len(frames)
     scene = Scene(clip.stem, "real", frames, frames, alpha, seen)
-    rows = [[image for image, _ in worn(frames, seen, edit, m, args.keyframes)] for m in matchers.values()]
+    rows = [
+        [image for image, _ in worn(frames, seen, edit, m, not args.one_reference)] for m in matchers.values()
+    ]
     show(scene, [frames, *rows], args.out, 2 * SHOWN)
 
 

@@ -54,7 +54,7 @@ class Livery:
 
     name: str
     matcher: str
-    keyframes: bool = False
+    keyframes: bool = True
 
     def wear(
         self, frames: Sequence[Image], edited: Image, step_s: float, mode: Mode = "auto",
@@ -134,7 +134,7 @@ def landmarks_of(frames: Sequence[Image], step_s: float) -> list[Landmarks | Non
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose rows."""
     parser.add_argument("--matcher", default="auto", help="Livery's matcher, see Matcher.load (auto)")
-    parser.add_argument("--keyframes", action="store_true", help="a further row that makes new references")
+    parser.add_argument("--one-reference", action="store_true", help="a further row without new references")
     parser.add_argument(
         "--beside", nargs=2, metavar=("PYTHON", "FOLDER"), default=[],
         help="a further row: another checkout, and the interpreter with its packages",
@@ -148,8 +148,8 @@ def rows_of(args: argparse.Namespace) -> list[Row]:
         FileNotFoundError: the other checkout is no folder.
     """
     rows: list[Row] = [Livery("livery (default)", args.matcher)]
-    if args.keyframes:
-        rows.append(Livery("livery, keyframes", args.matcher, keyframes=True))
+    if args.one_reference:
+        rows.append(Livery("livery, one reference", args.matcher, keyframes=False))
     if args.beside:
         python, root = args.beside[0], Path(args.beside[1]).resolve()
         if not (root / "correspondence").is_dir():

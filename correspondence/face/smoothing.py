@@ -38,7 +38,7 @@ class SmoothingConfig:
     min_cutoff_hz: float = 0.8
     beta: float = 40.0
     speed_cutoff_hz: float = 5.0
-    noise: float = 1.0
+    noise: float = 1.5
 
     def __post_init__(self) -> None:
         if min(self.min_cutoff_hz, self.speed_cutoff_hz) <= 0 or min(self.beta, self.noise) < 0:

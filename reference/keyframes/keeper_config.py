@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from reference.keyframes.bank import BankConfig
 from reference.keyframes.policy import PolicyConfig
@@ -25,6 +26,8 @@ class KeeperConfig:
     radius: float = 0.04  # error up to which a place counts as covered, share of the face size
     threshold: float = 0.5  # a place is covered if the error is below `radius` with this probability
     fade_frames: int = 5  # frames of the cross-fade between the two references of a switch
+    hurried_frames: int = 2  # the same where there is little time: ...
+    hurried_match_s: float = inf  # ... if a match takes longer than this on average; inf: always enough time
     ask_every_s: float = 0.1  # time between two searches of the bank for a better keyframe
     home_s: float = 2.0  # after this time on a made keyframe the user's own is tried again if it ...
     home_coverage: float = 0.9  # ... is predicted to cover this much; it must then cover `policy.recover`
@@ -45,8 +48,13 @@ class KeeperConfig:
         for name in ("radius", "stale_s", "max_match_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.fade_frames < 0 or self.max_sources < 1 or min(self.ask_every_s, self.home_s) < 0:
-            raise ValueError("fade_frames, ask_every_s and home_s must be >= 0, max_sources >= 1")
+        if (
+            min(self.fade_frames, self.hurried_frames, self.ask_every_s, self.home_s) < 0
+            or self.max_sources < 1
+        ):
+            raise ValueError(
+                "fade_frames, hurried_frames, ask_every_s and home_s must be >= 0, max_sources >= 1"
+            )
         for name in ("pair_match_s", "lids_s", "passed_views", "passed_wait_s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -132,10 +132,6 @@ class Lookout:
         own = self._own if action is Action.KEEP and covered >= config.policy.recover else None
         if action is Action.KEEP and own is None:
             return None
-        if match_s > config.max_match_s:
-            reason = f"{reason}; a match takes {1e3 * match_s:.0f} ms, too long for more"
-            self.decision = Decision(Action.KEEP, reason, covered)
-            return None
         if own is not None:
             wanted = Wanted(own, config.policy.recover, "the user's own covers the view again")
             self._changed_s = now_s  # so that it is tried at most once in `home_s`
@@ -143,6 +139,10 @@ class Lookout:
             assert self._other is not None
             wanted = Wanted(self._other[0], min(1.0, covered + config.policy.switch_gain), reason)
         elif not config.make:
+            return None
+        elif match_s > config.max_match_s:
+            reason = f"{reason}; a match takes {1e3 * match_s:.0f} ms, too long for more"
+            self.decision = Decision(Action.KEEP, reason, covered)
             return None
         elif self._shut_s is not None and not self.looks_down:  # a blink: until they open
             self.decision = replace(self.decision, action=Action.KEEP, reason=f"{reason}; but {SHUT}")

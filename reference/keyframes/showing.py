@@ -53,11 +53,13 @@ class Showing:
             fades: False shows the new one at once.
             match_s: average duration of a match, seconds.
         """
-        frames = self._config.fade_frames
+        config = self._config
+        hurried = match_s > config.hurried_match_s
+        frames = min(config.fade_frames, config.hurried_frames) if hurried else config.fade_frames
         if fades and frames > 0:
-            self._fade = CrossFade(old, last, frames, self._config.radius, apart)
+            self._fade = CrossFade(old, last, frames, config.radius, apart)
         if not new.keyframe.pinned:
-            self._paired = match_s < self._config.pair_match_s
+            self._paired = match_s < config.pair_match_s
 
     def blend(
         self,

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from correspondence import Matcher
 from correspondence.threads import one_thread_each
 from correspondence.types import Image
-from reference import KeeperConfig, Propagator, PropagatorConfig
+from reference import Propagator, PropagatorConfig
 from stream.camera.capture import Capture
 from stream.camera.fitting import Fitting, LookConfig, parts_in_words
 from stream.camera.preview import KEYS, Preview, countdown_line
 from stream.camera.source import Wish, camera_wish, parse_source
+from stream.config import background_moves
 from stream.live.pipeline import Pipeline
+from stream.live.references import live_references
 from stream.live.virtual_camera import SinkConfig, VirtualCamera
 from stream.metrics import Registry, SessionMetrics, Window
 
@@ -40,7 +42,7 @@ class CameraConfig:
         matcher: see `correspondence.Matcher.load`.
         processor: device of the matcher, "cpu" or "cuda".
         preview: whether to open a window.
-        keyframes: whether to make new references where the head turns away.
+        keyframes, follow_camera: see `stream.config.ServerConfig`.
         faces: largest number of people in the picture who wear the look, 1 to 4.
         mark: text that is written into edited pictures. None for none.
     """
@@ -54,7 +56,8 @@ class CameraConfig:
     matcher: str = "auto"
     processor: str = "cpu"
     preview: bool = False
-    keyframes: bool = False
+    keyframes: bool = True
+    follow_camera: bool | None = None
     faces: int = 1
     mark: str | None = None
 
@@ -143,8 +146,10 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
 def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> Pipeline:
     one_thread_each()
     matcher = Matcher.load(config.matcher, device=config.processor)
-    references = KeeperConfig(make=config.keyframes)
-    worn = PropagatorConfig(references=references, split=config.keyframes, faces=config.faces)
+    references = live_references(config.keyframes)
+    worn = PropagatorConfig(
+        references=references, split=background_moves(config.follow_camera), faces=config.faces
+    )
     propagator = Propagator(matcher=matcher, config=worn)
     return Pipeline(propagator, deliver, SessionMetrics(Registry()), mark_text=config.mark)
 

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream.cli.exits import OK, UsageError
-from stream.cli.shared_options import faces_option, look_options, mark_option, mode_named
+from stream.cli.shared_options import (
+    faces_option,
+    look_options,
+    mark_option,
+    mode_named,
+    turning_options,
+)
 
 if TYPE_CHECKING:
     from stream.camera.fitting import LookConfig
@@ -53,9 +59,7 @@ def options(parser: argparse.ArgumentParser, modes: Iterable[str]) -> None:
     parser.add_argument("--virtual-device", metavar="NAME", help="which virtual camera, as in /dev/video10")
     parser.add_argument("--backend", metavar="NAME", help="pyvirtualcam's kind of virtual camera")
     parser.add_argument("--preview", action="store_true", help="show what goes out in a window, with keys")
-    parser.add_argument(
-        "--keyframes", action="store_true", help="make new references where the head turns away"
-    )
+    turning_options(parser)
     faces_option(parser)
     mark_option(parser)
 
@@ -84,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         processor=args.device,
         preview=args.preview,
         keyframes=args.keyframes,
+        follow_camera=args.follow_camera,
         faces=args.faces,
         mark=args.mark,
     )

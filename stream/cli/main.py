@@ -141,6 +141,7 @@ def _serve(args: argparse.Namespace, demo: bool = False) -> int:
         matcher=args.matcher,
         device=args.device,
         keyframes=args.keyframes,
+        follow_camera=args.follow_camera,
         faces=args.faces,
         fill_weights=args.fill_weights,
         prompt_model=args.prompt_model,

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from stream.cli import network
-from stream.cli.shared_options import faces_option, mark_option, matcher_options, prompt_options
+from stream.cli.shared_options import (
+    faces_option,
+    mark_option,
+    matcher_options,
+    prompt_options,
+    turning_options,
+)
 from stream.config import MAX_LOAD, ServerConfig
 from stream.logs import FORMS
 from stream.storage.config import StorageConfig
@@ -88,12 +94,7 @@ def _access_options(group: argparse._ArgumentGroup) -> None:
 
 def _picture_options(parser: argparse.ArgumentParser) -> None:
     matcher_options(parser)
-    parser.add_argument(
-        "--keyframes",
-        action="store_true",
-        help="make new references where the head turns away, and move edits of the background with the "
-        "camera; edits behind the person need more than two cores at 720p",
-    )
+    turning_options(parser)
     faces_option(parser)
     mark_option(parser)
     parser.add_argument(

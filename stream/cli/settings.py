@@ -134,7 +134,8 @@ def _tokens(
         text = str(value).strip().lower()
         if text not in (*TRUE, *FALSE):
             parser.error(f"{source}: must be true or false, got {value!r}")
-        return [f"--{name}"] if text in TRUE else []
+        off = [f"--no-{name}"] if isinstance(action, argparse.BooleanOptionalAction) else []
+        return [f"--{name}"] if text in TRUE else off
     several = isinstance(action, argparse._AppendAction)
     if several and isinstance(value, str):
         values: list[object] = list(shlex.split(value))

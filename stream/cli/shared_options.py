@@ -127,6 +127,22 @@ def matcher_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="where a network runs")
 
 
+def turning_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options for heads that turn and cameras that move, the same for each live verb."""
+    parser.add_argument(
+        "--keyframes",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="make new references where the head turns away",
+    )
+    parser.add_argument(
+        "--follow-camera",
+        action=argparse.BooleanOptionalAction,
+        help="move edits of the background with the camera, behind the person; the default with more than "
+        "two processors, which it needs at 720p",
+    )
+
+
 def faces_option(parser: argparse.ArgumentParser) -> None:
     """The argument that says how many people wear the look, the same for each verb."""
     parser.add_argument(

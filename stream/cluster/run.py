@@ -39,7 +39,7 @@ def check(config: ServerConfig, cluster: ClusterConfig) -> None:
                 f"{name} belongs to one machine and cannot go with --cluster; leave one of them out"
             )
     if cluster.fill_hosts and not config.keyframes:
-        raise ValueError("--fill-hosts fill new keyframes; give --keyframes too, or leave --fill-hosts out")
+        raise ValueError("--fill-hosts fill new keyframes; leave --no-keyframes or --fill-hosts out")
     if config.tls is not None and config.public_url is None:
         raise ValueError("--cluster with --tls needs --public-url: the media hosts name it to clients")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from stream.cores import cores
 from stream.errors import CapacityError
 from stream.refused import refused
 
@@ -17,12 +18,6 @@ CROWDED, EASY = 1.3, 1.1  # a frame takes this many times as long as alone: too 
 OWN = 0.5  # of the allowed load: below it, frame rates are not lowered, since other programs slow the frames
 LEAST_STEP_S = 0.002  # shorter steps, as those without an edit, tell nothing about the machine
 LEAST_FPS, LESS, MORE = 8.0, 0.9, 1.1  # how far an overload lowers the frame rate; change in a second
-
-
-def cores() -> int:
-    """Number of processors that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from correspondence import Matcher
 from correspondence.threads import one_thread_each
-from reference import KeeperConfig, Propagator, PropagatorConfig
+from reference import Propagator, PropagatorConfig
 from reference.side_work import step_aside
-from stream.config import ServerConfig
+from stream.config import ServerConfig, background_moves
 from stream.filling.fill import WorkerFill, make_worker
 from stream.filling.types import Worker
 from stream.live.pipeline import Stepper
+from stream.live.references import live_references
 from stream.metrics import Registry
 from stream.prompting.service import PromptModel, PromptService
 from stream.recording.config import RecordConfig
@@ -27,8 +28,6 @@ from stream.storage.storage import Storage
 from stream.tracing import Tracer
 
 logger = logging.getLogger(__name__)
-
-PAIR_MATCH_S = 0.012  # two matches of this length leave time to encode at 30 frames a second
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +109,10 @@ def load_services(config: ServerConfig, filler: Worker | None = None) -> Service
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    keeping = KeeperConfig(make=config.keyframes, pair_match_s=PAIR_MATCH_S)
-    worn = PropagatorConfig(references=keeping, split=config.keyframes, faces=config.faces)
+    keeping = live_references(config.keyframes)
+    worn = PropagatorConfig(
+        references=keeping, split=background_moves(config.follow_camera), faces=config.faces
+    )
     wanted = config.keyframes or config.record is not None
     renderer = render if config.record is not None else None
     if wanted and filler is None:

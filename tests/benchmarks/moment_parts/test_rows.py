@@ -23,7 +23,7 @@ def options(*argv: str) -> argparse.Namespace:
 
 
 def test_each_row_wears_the_edit(astronaut: Image, face: Landmarks) -> None:
-    args = options("--matcher", "classical", "--keyframes", "--beside", sys.executable, str(ROOT))
+    args = options("--matcher", "classical", "--one-reference", "--beside", sys.executable, str(ROOT))
     frames, edited = [astronaut] * 2, presets.apply("tiger", astronaut, face)
     painted = np.abs(edited.astype(int) - astronaut).max(axis=2) > 30
     made = {row.name: row.wear(frames, edited, 0.04) for row in rows_of(args)}

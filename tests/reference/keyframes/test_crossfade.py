@@ -16,9 +16,12 @@ from reference import (
     ReferenceSwitched,
     presets,
 )
+from reference.keyframes.bank import Bank
 from reference.keyframes.crossfade import LAG, Apart, CrossFade
 from reference.keyframes.keyframe import Keyframe
-from reference.keyframes.policy import PolicyConfig
+from reference.keyframes.lookout import Lookout
+from reference.keyframes.policy import Action, Decision, PolicyConfig
+from reference.keyframes.showing import Showing
 from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from stream.media.demo import DemoSource
 from tests.reference.helpers import FakeMatcher, FakePrepared, moved, paint_square, shift_match, translated
@@ -56,6 +59,32 @@ def test_the_edit_changes_in_small_steps_and_nothing_else_does(sure_old: float, 
         far = np.ones(SIZE, bool)
         far[20:76, 20:76] = False
         np.testing.assert_array_equal(image[far], frame[far])
+
+
+@pytest.mark.parametrize(("match_s", "frames"), [(0.01, 5), (0.02, 2)])
+def test_a_fade_is_short_where_there_is_little_time(match_s: float, frames: int) -> None:
+    frame = np.full((*SIZE, 3), 120, np.uint8)
+    old, new = worn(frame, (200, 120, 120)), worn(frame.copy(), (120, 120, 200))
+    match, matcher = shift_match(SIZE, (0, 0)), cast(Any, FakeMatcher(None))
+    showing = Showing(matcher, KeeperConfig(fade_frames=5, hurried_frames=2, hurried_match_s=0.015))
+    showing.change(old, new, match, None, fades=True, match_s=match_s)
+    count = 0
+    while showing.fading:
+        showing.blend(frame, match, new.compositor.compose(frame, match), new, None, 1.0)
+        count += 1
+    assert count == frames
+
+
+def test_where_there_is_little_time_keyframes_are_changed_but_none_is_made() -> None:
+    lookout = Lookout(KeeperConfig(max_match_s=0.01), Bank())
+    lookout.decision = Decision(Action.MAKE, "low")
+    assert lookout.wanted(0.5, 0.02, 1.0) is None
+    assert "too long for more" in lookout.decision.reason
+    other = worn(np.full((*SIZE, 3), 120, np.uint8), (200, 120, 120)).keyframe
+    lookout.decision, lookout._other = Decision(Action.SWITCH, "low"), (other, 0.9)
+    wanted = lookout.wanted(0.5, 0.02, 1.0)
+    assert wanted is not None, "else a made keyframe would serve on where another shows more"
+    assert wanted.candidate is other
 
 
 def test_one_reference_with_two_edits_is_matched_once() -> None:

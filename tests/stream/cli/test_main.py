@@ -207,7 +207,7 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     limits = ["--max-sessions", "3", "--opens-per-minute", "7", "--failures-per-minute", "5"]
     assert (
-        main(["serve", *arguments.split(), *limits, "--no-store", "--matcher", "classical", "--keyframes"])
+        main(["serve", *arguments.split(), *limits, "--no-store", "--matcher", "classical", "--no-keyframes"])
         == 0
     )
     assert main(["demo"]) == 0
@@ -218,7 +218,7 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
     assert (second.demo, second.port) == (True, ServerConfig().port)
     assert ServerConfig().port == 8000  # as README says
-    assert (first.keyframes, second.keyframes) == (True, False)
+    assert (first.keyframes, second.keyframes) == (False, True)
 
 
 def test_choices_are_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,8 +245,8 @@ def test_serve_names_the_value_out_of_range(capsys: pytest.CaptureFixture[str]) 
     [
         (["--record", "{file}/below"], "nothing can be recorded in"),
         (["--record", "{file}"], "nothing can be recorded in"),
-        (["--fill-weights", "{folder}"], "fill_weights needs keyframes or record"),
-        (["--keyframes", "--fill-weights", "{folder}/none"], "no diffusion weights at"),
+        (["--no-keyframes", "--fill-weights", "{folder}"], "fill_weights needs keyframes or record"),
+        (["--fill-weights", "{folder}/none"], "no diffusion weights at"),
     ],
 )
 def test_serve_refuses_what_it_could_not_use(

@@ -43,7 +43,9 @@ def test_the_nearer_one_wins(tmp_path: Path) -> None:
     assert args["ice_server"] == ["stun:a", "stun:b"]
     variables = {"LIVERY_PORT": "9002", "LIVERY_ICE_SERVER": "stun:c stun:d", "LIVERY_KEYFRAMES": "off"}
     args = parsed(["serve"], variables, path)
-    assert (args["port"], args["ice_server"], args["keyframes"]) == (9002, ["stun:c", "stun:d"], False)
+    assert (args["port"], args["ice_server"], args["keyframes"]) == (9002, ["stun:c", "stun:d"], False), (
+        "an option that is on by default"
+    )
     for own in (["--port", "9003"], ["--port=9003"], ["--por", "9003"]):
         assert parsed(["serve", *own], variables, path)["port"] == 9003
     assert parsed(["serve", "--ice-server", "turn:x"], variables, path)["ice_server"] == ["turn:x"]

@@ -16,7 +16,10 @@ from stream.cli.main import main
         (["--hosts", "2"], "they need --cluster"),
         (["--cluster", "--hosts", "0"], "hosts must lie in"),
         (["--fill-hosts", "2"], "they need --cluster"),
-        (["--cluster", "--no-store", "--fill-hosts", "2"], "give --keyframes too"),
+        (
+            ["--cluster", "--no-store", "--fill-hosts", "2", "--no-keyframes"],
+            "leave --no-keyframes or --fill-hosts out",
+        ),
         (["--cluster", "--osc", "9000"], "--osc belongs to one machine"),
         (["--cluster", "--record", "films"], "--record belongs to one machine"),
         (["--cluster", "--tls", "auto"], "--cluster with --tls needs --public-url"),

@@ -21,6 +21,7 @@ from stream.offline.references import (
     ClipReference,
     find_reference,
     frame_at,
+    nearer_frame,
     pick_pair,
     read_picture,
 )
@@ -29,6 +30,7 @@ from stream.offline.shape import BROUGHT, aligned, as_stored
 from stream.offline.span import Span
 from stream.offline.turned import turned_edit, turned_note
 
+MUCH = 0.1  # share of the reference from which it is asked whether another frame was edited
 MOST = 8  # edited pictures of a clip
 SLACK_S = 1.0  # by so much a clip may be longer than its frames and their rate say
 LAYERS = "write .mov (prores), .webm (vp9), .mkv with --codec ffv1, or .png pictures"
@@ -135,6 +137,8 @@ def prepare(
     if quarters:
         report.notes.append(turned_note(quarters))
     report.mask_share = float((edits[0].mask > 0).mean())
+    if isinstance(config.reference, int) and edited.end is None and report.mask_share > MUCH:
+        report.other_frame = nearer_frame(info, references[0], pictures[0], stop)
     if all(edit.is_empty for edit in edits):
         report.notes.append("the edited picture shows no edit: nothing changes")
     span = _preview(config.preview_s, info, references[0]) if config.preview_s else config.span

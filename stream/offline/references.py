@@ -25,6 +25,7 @@ STEP_UNKNOWN = 5  # distance of scored frames if the clip's length is unknown
 THUMB = 64  # side of the thumbnails that are compared to find an edited picture's frame
 CAP = 0.5  # differences of standardised thumbnails are capped here, since larger ones come from the edit
 NEAREST = "nearest to the edited picture"
+FAR = 0.04  # distance to its own frame that few edits have, see `_Likeness`
 CLEARLY = (1.25, 0.004)  # factor and amount by which another frame must be nearer to be preferred
 
 
@@ -180,6 +181,39 @@ def pick_reference(
     if best is None or best[0] == 0.0:
         raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
     return frame_at(info, best[1].index, "the best")
+
+
+def nearer_frame(
+    info: VideoInfo, reference: ClipReference, edited: Picture, stop: Callable[[], bool] = lambda: False
+) -> int | None:
+    """Look for a frame that an edited picture was more likely made from than from its reference.
+
+    Args:
+        info: the clip.
+        reference: a frame of it.
+        edited: the edited picture.
+        stop: called at each frame. True stops the search.
+
+    Returns:
+        The number of the frame that is nearest by the measure of `pick_reference`. None if the reference is
+        near enough, if no frame is clearly nearer, or if the picture cannot be compared.
+
+    Raises:
+        SearchStopped: `stop` returned True.
+    """
+    likeness = _Likeness.of(edited, info.size)
+    own = 0.0 if likeness is None else likeness.distance(reference.image)
+    if likeness is None or own < FAR:
+        return None
+    best, number = own, reference.index
+    with VideoReader(info) as reader:
+        for frame in reader.frames():
+            if stop():
+                raise SearchStopped
+            distance = likeness.distance(frame.image)
+            if distance < best:
+                best, number = distance, frame.index
+    return number if own > CLEARLY[0] * best + CLEARLY[1] else None
 
 
 def pick_pair(

@@ -66,6 +66,8 @@ class EditReport:
         alignment: what was done to fit the edited picture to the reference. None if nothing was done.
         placement: where the edited picture lies on the reference.
         mask_share: share of the reference that counts as edited, [0, 1].
+        other_frame: number of a frame that the edited picture rather shows than the one that was named. None
+            if there is none.
         end: `reference`, `reference_note` and `alignment` of the end, for a clip with two edits, else None.
         mode, strength: the settings of the edit.
         matcher: kind of the matcher.
@@ -87,6 +89,7 @@ class EditReport:
     alignment: str | None = None
     placement: str = ""
     mask_share: float = 0.0
+    other_frame: int | None = None
     end: tuple[int, str, str | None] | None = None
     mode: str = "auto"
     strength: float = 1.0
@@ -131,8 +134,17 @@ class EditReport:
 
     def doubts(self) -> list[str]:
         """Say what was done to bring the edited pictures to their references, or seems wrong with them."""
-        ends = (self.alignment, None if self.end is None else self.end[2])
-        return [said for said in ends if said is not None]
+        said = (self.alignment, None if self.end is None else self.end[2], self._misnamed())
+        return [each for each in said if each is not None]
+
+    def _misnamed(self) -> str | None:
+        if self.other_frame is None:
+            return None
+        return (
+            f"The edited picture is nearer to frame {self.other_frame} than to frame {self.reference}: "
+            f"{100 * self.mask_share:.0f} % of it count as edited. If it was made from that frame, name that "
+            "one, or leave --reference out."
+        )
 
     def estimate(self) -> str:
         """Say how long the whole clip would take at the pace of this pass."""
@@ -150,6 +162,8 @@ class EditReport:
         ]
         if self.end is not None:
             lines += [f"end's reference: {self.end[1]}", *([self.end[2]] if self.end[2] else [])]
+        misnamed = self._misnamed()
+        lines += [] if misnamed is None else [misnamed]
         return [*lines, *self.notes, "nothing was written (--dry-run)"]
 
     def to_dict(self) -> dict[str, Any]:

@@ -124,6 +124,22 @@ def test_frames_that_do_not_show_the_edit_are_not_counted(clip: Path, edited: Pa
     assert edit_file(clip, edited, tmp_path / "full.mkv", CLASSICAL).edited == 6
 
 
+def test_a_picture_of_another_frame_than_named_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=10))
+    other, own = (painted_frame(clip, at, tmp_path / f"{at}.png") for at in (9, 0))
+    arguments = ["edit", str(clip), "--dry-run", "--reference", "0", "--edited"]
+    assert main([*arguments, str(other)]) == 0
+    assert "nearer to frame 9 than to frame 0" in capsys.readouterr().out
+    assert main([*arguments, str(own)]) == 0
+    assert "nearer to frame" not in capsys.readouterr().out
+    toned = read_picture(own).image // 2 + 40  # all of it is edited, and it shows frame 0
+    (tmp_path / "toned.png").write_bytes(encode_png(toned))
+    assert main([*arguments, str(tmp_path / "toned.png")]) == 0
+    assert "nearer to frame" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("aspect", "size"),
     [(Fraction(64, 45), (455, 240)), (Fraction(1, 2), (160, 240)), (Fraction(4, 3), (853, 480))],

@@ -47,6 +47,8 @@ MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else chang
 SCALED = 0.002  # from this change of scale on, the kernel's effect varies over the picture and is no detail
 KEPT_SHARE = 0.25  # share of a pixel of the saved picture that must be edited
 TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
+JOINT_PX = 2  # width of the joint of its halves, over which JPEG mixes colours, pixels
+TWICE = 0.35  # share of an edited picture beside an unedited reference that may show it once more
 NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
 IDENTITY: Transform = np.eye(2, 3)
 UNMOVED = Placement()
@@ -119,7 +121,7 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
         raise EditError(str(error)) from error
     found, likeness = _found(reference, edited)
     if found is not None and not found.doubtful:
-        return found
+        return _after(reference, edited, found) or found
     turned = turned_back(reference, edited)
     again = None if turned is None else _found(reference, turned.image)[0]
     if turned is not None and again is not None and not again.doubtful:
@@ -132,6 +134,28 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
         f"({size_words(reference)}): {likeness:.0%} of it look alike, {SIMILARITY_NEEDED:.0%} are needed. "
         f"Edit a copy of the reference, or save the result at {size_words(reference)}; that is taken as is"
     )
+
+
+def _after(reference: Image, edited: Image, before: Alignment) -> Alignment | None:
+    """Aligns the other half of a picture of before and after; None if there is none.
+
+    Args:
+        reference, edited: RGB uint8 (H, W, 3).
+        before: how the edited picture was found.
+    """
+    if not np.array_equal(before.image, reference):
+        return None
+    h, w = size_of(reference)
+    corners = before.placement.transform @ np.array([[-0.5, w - 0.5], [-0.5, h - 0.5], [1, 1]])
+    (x0, x1), (y0, y1) = np.maximum(np.rint(corners + 0.5) + [-JOINT_PX, JOINT_PX], 0).astype(int)
+    rest = max((edited[:, :x0], edited[:, x1:], edited[:y0], edited[y1:]), key=lambda part: part.size)
+    if rest.size < TWICE * edited.size:
+        return None
+    after = _found(reference, np.ascontiguousarray(rest))[0]
+    if after is None or after.doubtful or np.array_equal(after.image, reference):
+        return None
+    told = "The edited picture shows its reference twice, before and after: the edited one was taken."
+    return replace(after, note=told if after.note is None else f"{told} {after.note}")
 
 
 def _found(reference: Image, edited: Image) -> tuple[Alignment | None, float]:
@@ -248,7 +272,9 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
         inside &= ~filled_rim(change, inside)
     note = placed_note(reference, edited, placement)
     left = np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)
-    if is_whole(transform) and stored_exactly(seen, left):
+    x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
+    shown = np.s_[y : y + h, x : x + w]
+    if is_whole(transform) and stored_exactly(seen[shown], left[shown]):
         back = _carried(change * inside[..., None], transform, size)
         return Alignment(_added(reference, back), note, placement)
     transfer, coding = find_coding(seen, edited, fit_transfer(seen, edited, inside), inside)

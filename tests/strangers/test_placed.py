@@ -50,6 +50,29 @@ def test_a_squeezed_picture_is_stretched_back(astronaut: Image, size: tuple[int,
 
 
 @pytest.mark.parametrize(
+    ("join", "gap", "quality"),
+    [(np.hstack, 0, None), (np.hstack, 24, 90), (np.vstack, 0, 92), (np.vstack, 40, None)],
+)
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_before_and_after_the_edited_half_is_taken(
+    astronaut: Image, join: Callable[[list[Image]], Image], gap: int, quality: int | None, swapped: bool
+) -> None:
+    clean = with_lips(astronaut)
+    between = np.full((gap, 512, 3) if join is np.vstack else (512, gap, 3), 255, np.uint8)
+    halves = [astronaut, between, clean][:: -1 if swapped else 1]
+    both = np.ascontiguousarray(join(halves))
+    aligned = align_edited(astronaut, both if quality is None else stored(both, "JPEG", quality))
+    truth = Edit(astronaut, clean).mask > 0.5
+    assert overlap(truth, Edit(astronaut, aligned.image).mask > 0.5) >= 0.8
+
+
+def test_of_an_unedited_picture_in_a_window_nothing_is_taken(astronaut: Image) -> None:
+    window = np.full((700, 1400, 3), 60, np.uint8)
+    window[40:552, 30:542] = astronaut
+    assert Edit(astronaut, align_edited(astronaut, window).image).is_empty
+
+
+@pytest.mark.parametrize(
     ("box", "size"),
     [((24, 40, 440, 420), (512, 512)), ((6, 6, 500, 500), (512, 512)), ((60, 0, 384, 512), (768, 1024))],
 )

@@ -139,14 +139,15 @@ class Matcher:
             ValueError: `frame` has another dtype or shape, or `begun` is of another frame or reference.
         """
         check_image(frame, "frame")
-        looking = None
+        looking, last = None, None if previous is None else previous.glance
         if isinstance(landmarks, Landmarks) and self.cover is not None and prepared.landmarks is not None:
-            looking = _pool.submit(self.cover, frame, landmarks, prepared.face_crop)
+            looking = _pool.submit(self.cover.watch, frame, landmarks, prepared.face_crop, last)
         match = self._window(frame, prepared, previous, landmarks, begun, window)
         if match is None:
             match = self.backend.match(frame, prepared, previous, landmarks, begun)
         if looking is not None:
-            return replace(match, hidden=looking.result())
+            hidden, glance = looking.result()
+            return replace(match, hidden=hidden, glance=glance)
         if self.cover is None or match.landmarks is None or prepared.landmarks is None:
             return match
         return replace(match, hidden=self.cover(frame, match.landmarks, prepared.face_crop))

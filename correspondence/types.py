@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from correspondence.cover.glance import Glance
+
 Image = npt.NDArray[np.uint8]  # RGB, (H, W, 3)
 Float = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -252,6 +254,7 @@ class Match:
         reference_size: (H, W) of the reference.
         hidden: what hides the frame's face; None if nothing hides it or it was not looked for. `log_b` is
             high where the face is hidden.
+        glance: the face as it was seen by the search for what hides it, for the next frame's search.
     """
 
     patches: tuple[Patch, ...]
@@ -259,6 +262,7 @@ class Match:
     frame_size: tuple[int, int]
     reference_size: tuple[int, int]
     hidden: Hidden | None = field(default=None, kw_only=True)
+    glance: Glance | None = field(default=None, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         if not self.patches:

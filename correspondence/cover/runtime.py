@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from correspondence.cover.crop import PER_FACE, SIDE, carried, crop_matrix, cut, face_area
+from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, crop_matrix, cut, face_area
+from correspondence.cover.glance import CELLS, Glance
 from correspondence.cover.weights import graph_file
 from correspondence.errors import WeightsError
 from correspondence.types import Float, Hidden, Image, Landmarks
@@ -74,8 +75,37 @@ class CoverFinder:
             landmarks: landmarks of its face.
             reference: face crop of the reference, uint8 (SIDE, SIDE, 3), or None.
         """
+        return self.watch(frame, landmarks, reference, None)[0]
+
+    def watch(
+        self, frame: Image, landmarks: Landmarks, reference: Image | None, last: Glance | None
+    ) -> tuple[Hidden | None, Glance | None]:
+        """Find what hides the face in a frame of a stream. A face that looks the same is not searched.
+
+        Args:
+            frame, landmarks, reference: as for a call.
+            last: the glance that this method returned for the frame before; None without one.
+
+        Returns:
+            What hides the face, or None, and the glance for the next frame: None if something hides it.
+        """
         matrix = crop_matrix(landmarks.points)
-        probability = self.probability(cut(frame, matrix), reference)
+        crop = cut(frame, matrix)
+        glance = Glance.at(crop)
+        if last is not None:
+            on_blocks = carried(landmarks.points, matrix) * np.float32(CELLS / SIDE)
+            near = cv2.dilate(face_area(on_blocks, CELLS), np.ones((3, 3), np.uint8))
+            kept = last.later(glance, near > 0)
+            if kept is not None:
+                return None, kept
+        hidden = self._search(crop, landmarks, matrix, reference)
+        return hidden, glance if hidden is None else None
+
+    def _search(
+        self, crop: Image, landmarks: Landmarks, matrix: Matrix, reference: Image | None
+    ) -> Hidden | None:
+        """Find what hides the face in its crop, which `matrix` cut out of the frame."""
+        probability = self.probability(crop, reference)
         if float(probability.max()) <= SEED:
             return None
         area = cv2.dilate(face_area(carried(landmarks.points, matrix)), _disc(AROUND))

@@ -106,9 +106,10 @@ def test_what_hides_a_face_is_looked_for_during_the_match(astronaut: Image) -> N
     looking, matching = threading.Event(), threading.Event()
 
     class Cover:
-        def __call__(self, *args: Any) -> None:
+        def watch(self, *args: Any) -> tuple[None, None]:
             looking.set()
             assert matching.wait(20)
+            return None, None
 
     class Backend(ClassicalMatcher):
         def match(self, *args: Any, **more: Any) -> Match:

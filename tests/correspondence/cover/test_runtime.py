@@ -14,7 +14,7 @@ from correspondence.cover import runtime
 from correspondence.cover.crop import SIDE, carried, face_area, face_crop
 from correspondence.cover.runtime import CoverFinder, shipped_finder
 from correspondence.cover.weights import MANIFEST, SHIPPED, graph_file
-from correspondence.types import Hidden, Image
+from correspondence.types import Float, Hidden, Image
 from correspondence.weight_files import WEIGHTS, digest
 from tests.correspondence.cover.material import MOUTH, blob_over
 
@@ -52,6 +52,63 @@ def test_a_hand_over_the_mouth_is_found_and_little_else(
     on = face_area(carried(face.points, hidden.matrix)) > 0
     assert (hidden.share[on & (truth > 0.9)] > 0.5).mean() > 0.85
     assert (hidden.share[on & (truth < 0.1)] > 0.5).mean() < 0.08
+
+
+class Counted:
+    """Counts the runs of a finder's network."""
+
+    def __init__(self, finder: CoverFinder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs = 0
+        self._probability = finder.probability
+        monkeypatch.setattr(finder, "probability", self)
+
+    def __call__(self, frame: Image, reference: Image | None) -> Float:
+        self.runs += 1
+        return self._probability(frame, reference)
+
+
+def test_a_face_that_looks_the_same_is_searched_in_every_fourth_frame(
+    finder: CoverFinder, astronaut: Image, face: Landmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Counted(finder, monkeypatch)
+    noise = np.random.default_rng(1)
+    matcher = Matcher(Matcher.load("classical", cover=False).backend, finder)
+    prepared = matcher.prepare(astronaut, face)
+    match = None
+    for _ in range(8):
+        frame = np.clip(astronaut + noise.normal(0, 4, astronaut.shape), 0, 255).astype(np.uint8)
+        match = matcher.match(frame, prepared, match, face)
+        assert match.hidden is None
+    assert counted.runs == 2
+
+
+def test_what_comes_before_the_face_is_searched_at_once_and_as_long_as_it_stays(
+    finder: CoverFinder, astronaut: Image, face: Landmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = face.box[2] - face.box[0]
+    covered, _ = blob_over(astronaut, face.points[MOUTH, :2], 0.3 * wide)
+    reference = face_crop(astronaut, face)
+    counted = Counted(finder, monkeypatch)
+    _, glance = finder.watch(astronaut, face, reference, None)
+    for runs in (2, 3):
+        hidden, glance = finder.watch(covered, face, reference, glance)
+        assert counted.runs == runs
+        assert hidden is not None
+    assert glance is None
+
+
+@pytest.mark.parametrize("size", [0.03, 0.06, 0.12])
+def test_a_small_thing_in_a_corner_of_the_face_is_no_still_face(
+    finder: CoverFinder, astronaut: Image, face: Landmarks, monkeypatch: pytest.MonkeyPatch, size: float
+) -> None:
+    counted = Counted(finder, monkeypatch)
+    wide = face.box[2] - face.box[0]
+    _, glance = finder.watch(astronaut, face, None, None)
+    touched = astronaut.copy()
+    x, y = np.rint(face.points[205, :2]).astype(int).tolist()  # a cheek
+    cv2.circle(touched, (x, y), max(2, round(size * wide)), (20, 20, 25), -1)
+    finder.watch(touched, face, None, glance)
+    assert counted.runs == 2
 
 
 def test_a_match_doubts_what_is_hidden(astronaut: Image, face: Landmarks) -> None:

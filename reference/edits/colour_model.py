@@ -28,7 +28,8 @@ LEAST_FORETOLD = (
     0.3  # share of the edited picture's variance that it must explain, as one grey can explain half a change
 )
 SURELY_EXPLAINED = 0.7  # from here on the variance does not count: a drawing may be nearly one colour
-DIRECT_PX = 400_000  # larger pictures get the change computed at half their size
+DIRECT_PX = 400_000  # larger pictures get the change computed at half their size, from a table without nodes
+BITS = 7  # of each channel by which that table is read
 _Doubles = npt.NDArray[np.float64]
 
 
@@ -56,6 +57,27 @@ class ColourModel:
     def _filter(self) -> ImageFilter.Color3DLUT:
         return ImageFilter.Color3DLUT(NODES, self.table.ravel().tolist())
 
+    @cached_property
+    def _direct(self) -> npt.NDArray[np.uint32]:
+        """The edited colour, four bytes with r first, by the high bits of a colour whose other bits are 0."""
+        levels = np.arange(1 << BITS, dtype=np.uint8) << (8 - BITS)
+        red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
+        colours = np.stack([red, green, blue], axis=-1).reshape(1 << BITS, -1, 3)
+        made = np.asarray(Pillow.fromarray(colours).filter(self._filter))
+        return cv2.cvtColor(made, cv2.COLOR_RGB2RGBA).reshape(-1, 4).view(np.uint32).ravel()
+
+    def _changed(self, half: Image) -> tuple[Image, Image]:
+        """What the edit adds to each pixel and what it takes away, uint8 (h, w, 3) each."""
+        high = half >> np.uint8(8 - BITS)
+        index = high[..., 0].astype(np.int32)
+        for channel in (1, 2):
+            index <<= BITS
+            index |= high[..., channel]
+        made = np.take(self._direct, index)[..., None].view(np.uint8)
+        made = np.asarray(cv2.cvtColor(made, cv2.COLOR_RGBA2RGB), np.uint8)
+        low = high << np.uint8(8 - BITS)
+        return np.asarray(cv2.subtract(made, low), np.uint8), np.asarray(cv2.subtract(low, made), np.uint8)
+
     def apply(self, image: Image, *, large: bool = False) -> Image:
         """Maps a picture to the edit's colours.
 
@@ -64,16 +86,16 @@ class ColourModel:
             large: whether it is a part of a large picture.
 
         Returns:
-            RGB uint8 (H, W, 3). For a large picture, the change is computed at half its size.
+            RGB uint8 (H, W, 3). For a large picture, the change is computed at half its size, of colours
+            rounded down to BITS bits.
         """
         height, width = image.shape[:2]
         if min(height, width) < 2 or (height * width <= DIRECT_PX and not large):
             return np.asarray(Pillow.fromarray(np.ascontiguousarray(image)).filter(self._filter))
         half = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-        made = np.asarray(Pillow.fromarray(half).filter(self._filter))
         more, less = (
             cv2.resize(change, (width, height), interpolation=cv2.INTER_LINEAR)
-            for change in (cv2.subtract(made, half), cv2.subtract(half, made))
+            for change in self._changed(np.asarray(half, np.uint8))
         )
         return np.asarray(cv2.subtract(cv2.add(image, more), less), np.uint8)
 

@@ -10,6 +10,7 @@ import pytest
 
 from correspondence import Image
 from reference import Edit
+from reference.edits import colour_model
 from reference.edits.colour_model import fit_colour_model
 
 
@@ -50,6 +51,18 @@ def test_a_large_picture_gets_the_same_change_at_half_size() -> None:
     large = cv2.resize(picture(2), (800, 600), interpolation=cv2.INTER_CUBIC)
     away = np.abs(model.apply(large).astype(int) - duotone(large).astype(int))
     assert np.percentile(away, 95) <= 14
+
+
+def test_a_large_picture_is_read_from_a_table_as_good_as_the_filter(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = fit_colour_model(picture(1), duotone(picture(1)))
+    small = picture(2, (300, 400))
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    made = model.apply(large)
+    away = np.abs(cv2.resize(made, (400, 300), interpolation=cv2.INTER_AREA).astype(int) - model.apply(small))
+    assert away.mean() < 1
+    assert np.percentile(away, 99.9) <= 4
+    monkeypatch.setattr(colour_model.Pillow, "fromarray", None)  # the filter takes five times as long
+    np.testing.assert_array_equal(model.apply(large), made)
 
 
 def test_only_a_look_of_the_whole_picture_has_colours_that_stand_in() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,8 @@ from correspondence.matchers.windows import (
     last_of,
 )
 from correspondence.types import Box, Image, Landmarks, Match, Patch
+
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="window")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,18 +128,16 @@ def _field(
     scene: Scene,
     landmarks: Landmarks,
 ) -> tuple[Float, Evidence]:
-    """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does.
-
-    All runs on one thread, since a window is small.
-    """
+    """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does."""
     region, here, there = window.region, window.here, window.there
     known: Gray = np.ascontiguousarray(prepared.gray[there.cells])
     known_look: Image = np.ascontiguousarray(prepared.look[there.coarser(CHOICE).cells])
     inner = crop_part(frame, region, here)
     gray, look = gray_of(inner), appearance(shrink(inner, here.rows // CHOICE, here.columns // CHOICE))
+    back = _pool.submit(flow_back, known, gray, face.field)
     guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
     still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID, here) + window.shift
     fields = guided, scene.flow(face, region, here, landmarks), still, face.field
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))
-    return chosen(candidates, face, parts, (look, known_look), lambda: flow_back(known, gray, face.field))
+    return chosen(candidates, face, parts, (look, known_look), back.result)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -15,9 +16,11 @@ from reference.compose.layers import Layers, Maps, warp, warp_change
 UNIT = 64  # value of weight 1 in the 8-bit weight planes; their largest weight is 255 / 64
 CELL = 4  # side of the cells that are marked busy or idle, pixels
 BAND = 16  # height of a tile, cells
+SHARED_PX = 60_000  # tiles of as many pixels in all are worth a second thread
 GAP = 8  # largest number of adjacent idle columns that a tile may hold, cells
 
 Tile = tuple[slice, slice]  # rows, columns of the window
+_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiles")
 
 
 def weight_plane(weight: Float, size: tuple[int, int]) -> Image | None:
@@ -130,6 +133,33 @@ def _runs(busy: Bool) -> list[tuple[int, int]]:
         runs.append((start, end))
         start = line.find(b"\1", end)
     return runs
+
+
+def each_tile(work: Callable[[Tile], None], todo: Sequence[Tile], threads: int = 1) -> None:
+    """Does the work of each tile. Tiles must not overlap.
+
+    Args:
+        work: is called with each tile.
+        todo: the tiles.
+        threads: 2 lets another thread do half of it, if there is much.
+    """
+    sizes = [(y.stop - y.start) * (x.stop - x.start) for y, x in todo]
+    half, count, done = sum(sizes) / 2, 0, 0
+    if threads > 1 and 2 * half >= SHARED_PX:
+        while done + sizes[count] <= half:
+            done += sizes[count]
+            count += 1
+    other = _pool.submit(_each, work, todo[:count]) if count else None
+    try:
+        _each(work, todo[count:])
+    finally:
+        if other is not None:
+            other.result()
+
+
+def _each(work: Callable[[Tile], None], todo: Sequence[Tile]) -> None:
+    for tile in todo:
+        work(tile)
 
 
 def compose_tile(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:

@@ -24,8 +24,10 @@ from correspondence.certainty.uncertainty import confidence_of
 from correspondence.geometry.region import shrink
 from reference.compose.blend import (
     UNIT,
+    Tile,
     busy_cells,
     compose_tile,
+    each_tile,
     mix_toned,
     parts,
     tiles,
@@ -269,7 +271,8 @@ class Compositor:
         allowed = None
         if self._gate is not None and match.landmarks is not None:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
-        for tile in tiles(busy, size):
+
+        def compose(tile: Tile) -> None:
             at = places.on(tile)
             made = out[tile]  # still live, or in the look's colours
             compose_tile(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
@@ -278,6 +281,9 @@ class Compositor:
             if allowed is not None and self._gate is not None:
                 for part in parts(work[..., 2], tile):
                     self._gate.shut(made[part], live[tile][part], at[part], allowed[tile][part])
+
+        threads = 1 if self._landmarks is None else 2  # what is behind a person is composed beside the match
+        each_tile(compose, list(tiles(busy, size)), threads)
 
     def coloured(self, frame: Image) -> Coloured | None:
         """Maps a frame to the colours of a look of the whole picture, for `compose`; None for other edits."""

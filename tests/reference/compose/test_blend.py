@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from correspondence.geometry.grid import pixel_grid
 from correspondence.types import Patch
 from reference import CompositeConfig, Compositor, Edit, Mode
 from reference.compose import blend_weights
-from reference.compose.blend import CELL, lay_over, parts, tiles
+from reference.compose.blend import CELL, SHARED_PX, Tile, each_tile, lay_over, parts, tiles
 from reference.compose.blend_weights import light_gain
 from reference.compose.layers import make_layers
 from reference.compose.sampling import Places
@@ -129,3 +131,33 @@ def test_a_picture_is_laid_over_by_its_share_in_place() -> None:
     over = np.array([[[110, 100, 90], [110, 100, 90], [110, 100, 90]]], np.uint8)
     lay_over(out, over, np.array([[0, 51, 255]], np.uint8))
     assert out.tolist() == [[[10, 200, 90], [30, 180, 90], [110, 100, 90]]]
+
+
+@pytest.mark.parametrize(("area", "threads", "shared"), [(2.0, 2, True), (2.0, 1, False), (0.5, 2, False)])
+def test_another_thread_does_half_of_much_work(area: float, threads: int, shared: bool) -> None:
+    side = int(np.sqrt(area * SHARED_PX)) // CELL
+    todo = list(tiles(np.ones((side, side), np.bool_), (side * CELL, side * CELL)))
+    done, by = np.zeros((side * CELL, side * CELL), np.uint8), set[int]()
+    met = threading.Barrier(2, timeout=20)  # neither thread could come first and do all
+
+    def work(tile: Tile) -> None:
+        if shared and threading.get_ident() not in by:
+            met.wait()
+        by.add(threading.get_ident())
+        done[tile] += 1
+
+    each_tile(work, todo, threads)
+    assert (done == 1).all()
+    assert len(by) == (2 if shared else 1)
+
+
+@pytest.mark.parametrize("failing", [0, -1])
+def test_a_tile_that_fails_fails_the_composition(failing: int) -> None:
+    todo = list(tiles(np.ones((100, 100), np.bool_), (400, 400)))
+
+    def work(tile: Tile) -> None:
+        if tile == todo[failing]:
+            raise ArithmeticError("this tile")
+
+    with pytest.raises(ArithmeticError, match="this tile"):
+        each_tile(work, todo, 2)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from correspondence.cover.glance import Glance
+from correspondence.glance import Glance
 
 Image = npt.NDArray[np.uint8]  # RGB, (H, W, 3)
 Float = npt.NDArray[np.float32]

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, crop_matrix, cut, face_area
-from correspondence.cover.glance import CELLS, Glance
 from correspondence.cover.weights import graph_file
 from correspondence.errors import WeightsError
+from correspondence.glance import CELLS, Glance
 from correspondence.types import Float, Hidden, Image, Landmarks
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pythonosc.dispatcher import Dispatcher
-from pythonosc.osc_server import AsyncIOOSCUDPServer
-
+from stream.control.packets import PacketError, read_packet
 from stream.errors import NotFoundError, RequestError, ServerError, StartError
+from stream.refused import refused
 from stream.session.session import Session
 from stream.session.store import SessionStore
 
@@ -29,6 +28,14 @@ logger = logging.getLogger(__name__)
 
 MOST_WAITING = 32  # messages in progress; further ones are dropped
 Act = Callable[[Session, tuple[Any, ...]], Awaitable[None]]
+
+
+class _Ear(asyncio.DatagramProtocol):
+    def __init__(self, hear: Callable[[bytes], None]) -> None:
+        self._hear = hear
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self._hear(data)
 
 
 class OscControl:
@@ -45,6 +52,8 @@ class OscControl:
         self._transport: asyncio.BaseTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: Session | None = None  # the session that shows its live picture to compare
+        acts = (self._look, self._strength, self._enabled, self._compare, self._reference)
+        self._acts: dict[str, Act] = {f"/livery/{act.__name__[1:]}": act for act in acts}
 
     async def start(self) -> int:
         """Begin to listen. Returns the port.
@@ -52,20 +61,11 @@ class OscControl:
         Raises:
             StartError: the port is in use, or the address is not one of this machine.
         """
-        dispatcher = Dispatcher()
-        for name, act in (
-            ("look", self._look),
-            ("strength", self._strength),
-            ("enabled", self._enabled),
-            ("compare", self._compare),
-            ("reference", self._reference),
-        ):
-            dispatcher.map(f"/livery/{name}", self._handler(act))
-        dispatcher.set_default_handler(_unknown)
         loop = asyncio.get_running_loop()
-        server = AsyncIOOSCUDPServer(self._where, dispatcher, loop)  # type: ignore[arg-type]  # any loop serves
         try:
-            self._transport, _ = await server.create_serve_endpoint()
+            self._transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Ear(self._hear), local_addr=self._where
+            )
         except OSError as exc:
             host, port = self._where
             raise StartError(f"--osc: cannot listen on {host}:{port}: {exc.strerror or exc}") from exc
@@ -81,24 +81,32 @@ class OscControl:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _handler(self, act: Act) -> Callable[..., None]:
-        def handle(address: str, *arguments: Any) -> None:
-            if len(self._tasks) >= MOST_WAITING:
-                logger.debug("%s dropped: too many at a time", address)
-                return
-            task = asyncio.get_running_loop().create_task(self._run(address, act, arguments))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _hear(self, data: bytes) -> None:
+        """Begin to carry out the messages of a packet."""
+        try:
+            messages = read_packet(data)
+        except PacketError as exc:
+            refused.note("osc_packet", exc)
+            return
+        for message in messages:
+            act = self._acts.get(message.address)
+            if act is None:
+                refused.note("osc_address", f"{message.address}; known are {', '.join(self._acts)}")
+            elif len(self._tasks) >= MOST_WAITING:
+                refused.note("osc_waiting")
+            else:
+                task = asyncio.get_running_loop().create_task(self._run(act, message.arguments))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
-        return handle
-
-    async def _run(self, address: str, act: Act, arguments: tuple[Any, ...]) -> None:
+    async def _run(self, act: Act, arguments: tuple[Any, ...]) -> None:
         try:
             await act(self._session(), arguments)
         except ServerError as exc:
-            logger.warning("OSC %s: %s", address, exc.text)
+            refused.note("osc_message", exc.text)
+            logger.debug("OSC: %s", exc.text)
         except Exception:  # every error is caught here, so that the next message is heard
-            logger.exception("OSC %s failed", address)
+            logger.exception("an OSC message failed")
 
     def _session(self) -> Session:
         live = [session for session in self._store.sessions if session.connections.publishing]
@@ -152,6 +160,3 @@ def _flag(arguments: tuple[Any, ...], name: str) -> bool:
 def _shown(arguments: tuple[Any, ...]) -> str:
     return repr(arguments)[:80]
 
-
-def _unknown(address: str, *arguments: Any) -> None:
-    logger.warning("OSC %s is unknown; known are look, strength, enabled, compare, reference", address[:80])

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
+import struct
+import time
 from functools import partial
 from typing import Any
 
 import pytest
+from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.udp_client import SimpleUDPClient
 
 from stream.config import ServerConfig
 from stream.control.osc import OscControl
+from stream.control.packets import Message, PacketError, read_packet
 from stream.errors import StartError
+from stream.refused import refused
 from stream.session.services import load_services
 from stream.session.store import SessionStore
 from tests.stream.rig import BLUE, serving, until, until_state
@@ -42,13 +48,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def test_a_deck_controls_the_session_with_a_picture(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_deck_controls_the_session_with_a_picture() -> None:
     port = free_port()
     with contextlib.closing(Deck(port)) as deck:
         async with serving(osc_port=port) as server:
             client, silent = await server.open(), await server.open()
+            before = refused["osc_message"]
             deck.send_message("/livery/strength", 0.5)
-            await until(lambda: "no session has a picture" in caplog.text)
+            await until(lambda: refused["osc_message"] > before)  # no session has a picture
             await client.ok("POST", "/demo")
             await until_state(client, lambda state: state["source"] is not None)
             deck.send_message("/livery/reference", [])
@@ -71,7 +78,7 @@ async def test_a_deck_controls_the_session_with_a_picture(caplog: pytest.LogCapt
 
 
 async def test_what_makes_no_sense_is_logged_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.DEBUG)
     port = free_port()
     with contextlib.closing(Deck(port)) as deck:
         async with serving(osc_port=port) as server:
@@ -86,13 +93,12 @@ async def test_what_makes_no_sense_is_logged_and_nothing_else(caplog: pytest.Log
                 ("/livery/look", 5, "look must be 1 to 1"),
                 ("/livery/look", float("inf"), "look must be 1 to 1"),
                 ("/livery/enabled", 3, "enabled takes 0, 1"),
-                ("/livery/nothing", 1, "is unknown"),
             ):
                 deck.send_message(address, value)
                 await until(partial(lambda wanted: wanted in caplog.text, words))
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
-                raw.sendto(b"/livery/look\0\0\0\0,i", ("127.0.0.1", port))
-                raw.sendto(b"\xff" * 40, ("127.0.0.1", port))
+            unknown = refused["osc_address"]
+            deck.send_message("/livery/nothing", 1)
+            await until(lambda: refused["osc_address"] > unknown)
             deck.send_message("/livery/strength", 0.5)
             await until_state(client, lambda state: state["settings"]["strength"] == 0.5)
             assert {**(await client.ok("GET"))["settings"], "strength": 1.0} == before
@@ -104,3 +110,61 @@ async def test_a_taken_port_is_said_at_the_start() -> None:
         taken.bind(("127.0.0.1", 0))
         with pytest.raises(StartError, match="cannot listen on"):
             await OscControl(store, "127.0.0.1", taken.getsockname()[1]).start()
+
+
+MESSAGE = b"/livery/strength\0\0\0\0,f\0\0" + struct.pack(">f", 0.5)
+LATER = b"\xff" * 8  # the latest time that a bundle can name
+HOSTILE = {
+    "empty": b"",
+    "noise": b"\xff" * 40,
+    "cut short": b"/livery/look\0\0\0\0,i\0\0",
+    "an element of negative size": b"#bundle\0" + bytes(8) + struct.pack(">i", -4),
+    "an element of size zero": b"#bundle\0" + bytes(12),
+    "an element beyond its end": b"#bundle\0" + bytes(8) + struct.pack(">i", 400) + MESSAGE,
+    "a pattern that takes an age": b"/livery/" + b"*" * 60 + b"!\0\0\0",
+    "types without end": b"/livery/look\0\0\0\0," + b"[" * 500,
+    "an unknown type": b"/livery/look\0\0\0\0,b\0\0" + bytes(8),
+    "a text that is not ASCII": b"/\xff\0\0",
+    "too long": b"/" + b"a" * 2000 + bytes(4),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if "pattern" not in name])
+def test_packets_that_make_no_sense_are_refused(name: str) -> None:
+    with pytest.raises(PacketError):
+        read_packet(HOSTILE[name])
+
+
+def test_addresses_are_taken_literally() -> None:
+    (message,) = read_packet(HOSTILE["a pattern that takes an age"])
+    assert message.address.endswith("*!")
+
+
+def test_bundles_in_bundles_are_read_whatever_their_time() -> None:
+    packet = MESSAGE
+    for _ in range(30):
+        packet = b"#bundle\0" + LATER + struct.pack(">i", len(packet)) + packet
+    assert read_packet(packet) == [Message("/livery/strength", (0.5,))]
+
+
+def test_all_arguments_that_are_used_are_read() -> None:
+    for value in (1, 2**40, 0.25, True, False, "much"):
+        builder = OscMessageBuilder("/livery/look")
+        builder.add_arg(value)
+        assert read_packet(builder.build().dgram) == [Message("/livery/look", (value,))]
+    assert read_packet(b"/livery/reference\0\0\0") == [Message("/livery/reference", ())]
+
+
+async def test_no_packet_holds_the_server_up() -> None:
+    """A bundle for a later time used to stop the server until then, and one of a bad size for good."""
+    port, later = free_port(), struct.pack(">II", int(time.time()) + 2_208_988_800 + 20, 0)
+    async with serving(osc_port=port) as server:
+        client = await server.open()
+        await client.ok("POST", "/demo")
+        await until_state(client, lambda state: state["source"] is not None)
+        bundle = b"#bundle\0" + later + struct.pack(">i", len(MESSAGE)) + MESSAGE
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as raw:
+            for packet in (*HOSTILE.values(), bundle):
+                raw.sendto(packet, ("127.0.0.1", port))
+        async with asyncio.timeout(10):
+            await until_state(client, lambda state: state["settings"]["strength"] == 0.5)

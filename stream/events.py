@@ -47,8 +47,12 @@ class EventHub:
             queue.put_nowait(message)
 
     def dismiss(self) -> None:
-        """Close all pages' sockets after what was sent before. Pages with a valid token connect again."""
+        """Close all pages' sockets after what was sent before. Pages with a valid token connect again.
+
+        They hear nothing that is published later, however slowly they read.
+        """
         self.publish(GOODBYE)
+        self._listeners.clear()
 
     def say(self, text: str, level: Level = "info") -> None:
         """Send a line for the user."""

@@ -132,3 +132,12 @@ def test_commands_that_edit_files_run(document: str, desk: Path) -> None:
                 Path("ref.png").write_bytes(encode_png(paint(picture)))
     assert ran >= 2
     assert os.listdir(desk)
+
+
+@pytest.mark.parametrize("name", ["security.md", "reliability.md"])
+def test_tests_that_are_named_are_there(name: str) -> None:
+    named = set(re.findall(r"\btest_\w+", (ROOT / "docs" / name).read_text(encoding="utf-8")))
+    there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        there |= set(re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8")))
+    assert named - there == set()

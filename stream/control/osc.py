@@ -159,4 +159,3 @@ def _flag(arguments: tuple[Any, ...], name: str) -> bool:
 
 def _shown(arguments: tuple[Any, ...]) -> str:
     return repr(arguments)[:80]
-

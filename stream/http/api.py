@@ -205,18 +205,16 @@ async def read_room(request: web.Request) -> web.Response:
 
 async def events(request: web.Request) -> web.StreamResponse:
     """Open the page's WebSocket. Viewers may listen but not control."""
-    session = session_of(request, "view")
-    owner = session.keys.allows(token_of(request) or "", "edit")
-    return await serve_events(
-        request, session.events, session.status, PageControl(session) if owner else None
-    )
+    session, token = session_of(request, "view"), token_of(request) or ""
+    control = PageControl(session, token) if session.keys.allows(token, "edit") else None
+    return await serve_events(request, session.events, session.status, control)
 
 
 class PageControl:
     """Carries out what one page asks over its WebSocket, where a change must show in the next frame."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, token: str) -> None:
+        self._session, self._token = session, token
         self._holding = False
 
     async def __call__(self, kind: str, message: Message) -> None:
@@ -227,9 +225,11 @@ class PageControl:
             message: the message, a JSON object.
 
         Raises:
+            AuthError: the page's token was made void meanwhile.
             RequestError: the message has another type or a value of the wrong kind.
             NotFoundError: there is no such look or layer.
         """
+        self._session.check(self._token, "edit")
         if kind == "settings":
             await self._session.wardrobe.change(self._session.wardrobe.settings.patched(message))
             self._session.changed()

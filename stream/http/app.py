@@ -43,7 +43,7 @@ from stream.session.store import SessionStore
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 2.5  # part of `running.STOP_S` in which the sessions may close
-MAX_UPLOADS = 12  # uploads at a time over all sessions; they hold at most 384 MB
+MAX_UPLOADS = 12  # uploads at a time over all sessions, until they are used: 32 MB each, decoded 160 MB
 
 
 def create_app(services: Services) -> web.Application:

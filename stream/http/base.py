@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -47,10 +49,7 @@ UPLOADS: web.AppKey[Room] = web.AppKey("uploads", Room)
 HOSTS: web.AppKey[Hosts] = web.AppKey("hosts", Hosts)
 JSON_BYTES = 64_000
 BODY_IDLE_S = 10.0  # longest pause within a body
-BODY_S, BODY_BYTES_PER_S = (
-    20.0,
-    100_000,
-)  # longest time for a body of the largest size, in two parts
+BODY_S, BODY_BYTES_PER_S = 20.0, 100_000  # longest time for a body: this, and what its size adds
 CLIENT_GONE = 499  # of an answer that nobody reads, for the access log
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -77,10 +76,16 @@ def token_of(request: web.Request) -> str | None:
     """
     kind, _, value = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and value.strip():
-        return value.strip()
+        return _text(value.strip())
     offered = request.headers.get("Sec-WebSocket-Protocol", "").split(",")
     named = (protocol.strip().removeprefix("bearer.") for protocol in offered if "bearer." in protocol)
-    return next(named, None)
+    token = next(named, None)
+    return None if token is None else _text(token)
+
+
+def _text(header: str) -> str:
+    """Return a header's value as text that can be encoded. Bytes that are no UTF-8 become question marks."""
+    return header.encode("utf-8", "replace").decode()
 
 
 def session_of(request: web.Request, right: Right = "own") -> Session:
@@ -141,15 +146,33 @@ def number_of(body: Mapping[str, object], name: str) -> int:
 
 
 async def png(request: web.Request, session: Session, image: Image) -> web.StreamResponse:
-    """Answer with a picture as PNG. It counts as a download of the session until the client has received it.
+    """Answer with a picture as PNG (see `download`)."""
+    return await download(request, session, partial(encode_png, image), "image/png")
+
+
+async def download(
+    request: web.Request,
+    session: Session,
+    make: Callable[[], bytes],
+    kind: str,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
+    """Answer with bytes. They count as a download of the session until the client has received them.
+
+    Args:
+        request: the request.
+        session: its session.
+        make: makes the bytes, on a thread of `Services.pictures`.
+        kind: their media type.
+        headers: further headers of the answer.
 
     Raises:
         CapacityError: the session has as many downloads as allowed.
     """
     with session.downloads.place():
         pictures = request.app[SERVICES].pictures
-        data = await asyncio.get_running_loop().run_in_executor(pictures, encode_png, image)
-        response = web.Response(body=data, content_type="image/png")
+        data = await asyncio.get_running_loop().run_in_executor(pictures, make)
+        response = web.Response(body=data, content_type=kind, headers=headers)
         await response.prepare(request)
         await response.write_eof()
     return response
@@ -210,6 +233,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
             return _failed(request)
         logger.debug("%s %s: the client has gone: %s", request.method, request.rel_url.path, exc)
         return web.Response(status=CLIENT_GONE)  # nobody reads it
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            return _failed(request)
+        return _error(404, "there is no file of such a long name", "", {})
     except Exception:
         return _failed(request)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from stream.refused import refused
@@ -109,6 +110,13 @@ class BoundedHandler(RequestHandler):
         if self._waiter is not None and not self._waiter.done():  # no request is being answered
             refused.note("slow_request")
             self._abort()
+
+    def log_exception(self, *arguments: Any, **more: Any) -> None:
+        """Log an error, but only count requests that are no HTTP: anybody can send any number of them."""
+        if isinstance(error := more.get("exc_info"), HttpProcessingError):
+            refused.note("malformed_request", error)
+        else:
+            super().log_exception(*arguments, **more)
 
     def pause_writing(self) -> None:
         """Start the time limit of a client that does not read."""

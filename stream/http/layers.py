@@ -10,12 +10,13 @@ from aiohttp import web
 from reference.face.sticker import PLACE, SPOTS
 from reference.looks.layers import Layer, PictureLayer
 from stream.errors import NotFoundError, RequestError
-from stream.http.base import json_of, png, session_of
+from stream.http.base import download, json_of, png, session_of
 from stream.http.looks import changed, uploaded
 from stream.http.named import flag_in, number_in, target_of
 from stream.looks import stack
 from stream.looks.laying import MakeLayer, backdrop_layer, paint_layer, paint_of, sticker_layer
 from stream.looks.look import LookKeyframe, ReferencePicture
+from stream.media.pictures import Picture, encode_png
 from stream.session.session import Session
 
 KINDS = ("paint", "picture", "sticker", "backdrop")
@@ -47,8 +48,8 @@ async def add_layer(request: web.Request) -> web.Response:
         )
     target, make = target_of(session, request.query), _maker(kind, request)
     sure = flag_in(request, "sure", default=True)
-    picture = await uploaded(request, session)
-    await session.editor.add(picture, target, make=make, sure=sure)
+    async with uploaded(request, session) as picture:
+        await session.editor.add(picture, target, make=make, sure=sure)
     return await changed(session, status=201)
 
 
@@ -96,16 +97,18 @@ async def repaint_layer(request: web.Request) -> web.Response:
     session = session_of(request, "edit")
     number, target = number_in(request, "layer"), target_of(session, request.query)
     layer = stack.find_pixels(session.editor.edited(target).layers, number)
-    picture = await uploaded(request, session)
-    if isinstance(layer, PictureLayer):
-        await session.editor.renew_picture(number, picture, target)
-        return await changed(session)
-
-    def change(layers: stack.Layers, reference: ReferencePicture) -> stack.Layers:
-        return stack.repainted(layers, number, paint_of(picture, reference))
-
-    await session.editor.change_layers(change, "paint", target)
+    async with uploaded(request, session) as picture:
+        if isinstance(layer, PictureLayer):
+            await session.editor.renew_picture(number, picture, target)
+        else:
+            await session.editor.change_layers(partial(_painted, number, picture), "paint", target)
     return await changed(session)
+
+
+def _painted(
+    number: int, picture: Picture, layers: stack.Layers, reference: ReferencePicture
+) -> stack.Layers:
+    return stack.repainted(layers, number, paint_of(picture, reference))
 
 
 async def remove_layer(request: web.Request) -> web.Response:
@@ -134,7 +137,7 @@ async def below_layer(request: web.Request) -> web.StreamResponse:
     edited = _edited(session, request)
     layers = stack.below(edited.layers, number_in(request, "layer"))
     draw = partial(stack.edit_of, edited.reference.image, edited.reference.landmarks, layers)
-    return await png(request, session, np.asarray((await session.wardrobe.run(draw)).shown))
+    return await download(request, session, lambda: encode_png(np.asarray(draw().shown)), "image/png")
 
 
 def _edited(session: Session, request: web.Request) -> LookKeyframe:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from functools import partial
 
 from aiohttp import web
@@ -10,7 +12,17 @@ from aiohttp import web
 from reference import presets
 from reference.keyframes.bank import BankConfig
 from stream.errors import ConflictError, NotFoundError, RequestError
-from stream.http.base import SERVICES, UPLOADS, json_of, kept, limited_body, png, session_of
+from stream.http.base import (
+    SERVICES,
+    UPLOADS,
+    download,
+    json_of,
+    kept,
+    limited_body,
+    png,
+    session_of,
+    token_of,
+)
 from stream.http.named import mode_of, number_in, target_in, target_of
 from stream.looks.describe import thumbnail
 from stream.looks.layering import Target
@@ -64,9 +76,9 @@ async def take_reference(request: web.Request) -> web.Response:
         target = Target(look=session.wardrobe.active.id)
         config = request.app[SERVICES].config
         largest = largest_px(config.looks_mib * 2**20, BankConfig())
-        picture = await uploaded(request, session, min(largest, config.upload_pixels))
-        taken = await session.editor.examine(picture.image)
-        await session.editor.take(taken, target)
+        async with uploaded(request, session, min(largest, config.upload_pixels)) as picture:
+            taken = await session.editor.examine(picture.image)
+            await session.editor.take(taken, target)
         session.changed()
     else:
         auto = (await json_of(request)).get("auto", False)
@@ -87,14 +99,14 @@ async def reference_png(request: web.Request) -> web.StreamResponse:
     return await png(request, session, reference.image)
 
 
-async def previews(request: web.Request) -> web.Response:
+async def previews(request: web.Request) -> web.StreamResponse:
     """Read a sheet of all presets on the reference's face. 204 without a face, or if it has changed."""
-    reference = session_of(request, "edit").wardrobe.active.reference
+    session = session_of(request, "edit")
+    reference = session.wardrobe.active.reference
     if reference is None or reference.landmarks is None or _is_other(request, reference.id):
         return web.Response(status=204)
-    heavy, draw = request.app[SERVICES].heavy, partial(preview_sheet, reference.image, reference.landmarks)
-    data = await asyncio.get_running_loop().run_in_executor(heavy, draw)
-    return web.Response(body=data, content_type="image/jpeg")
+    draw = partial(preview_sheet, reference.image, reference.landmarks)
+    return await download(request, session, draw, "image/jpeg")
 
 
 async def edit_png(request: web.Request) -> web.StreamResponse:
@@ -115,8 +127,8 @@ async def put_edit(request: web.Request) -> web.Response:
     mode = mode_of(request.query.get("mode"))
     if session.wardrobe.look(target.look).reference is None:
         raise ConflictError("there is no reference yet", "take a reference first")
-    picture = await uploaded(request, session)
-    await session.editor.put(picture, mode, target)
+    async with uploaded(request, session) as picture:
+        await session.editor.put(picture, mode, target)
     return await changed(session)
 
 
@@ -270,14 +282,22 @@ async def _small(request: web.Request, shown: LookKeyframe | ReferencePicture | 
     return web.Response(body=data, content_type="image/jpeg")
 
 
-async def uploaded(request: web.Request, session: Session, max_pixels: int | None = None) -> Picture:
-    """Decode the picture in a request's body. Two pictures are decoded at a time.
+@contextlib.asynccontextmanager
+async def uploaded(
+    request: web.Request, session: Session, max_pixels: int | None = None
+) -> AsyncIterator[Picture]:
+    """Decode the picture in a request's body, for the block that uses it. Two are decoded at a time.
+
+    It counts as an upload until the block ends, because it waits in memory for its turn.
 
     Raises:
         CapacityError: there are too many uploads to this session or to the server.
+        AuthError, ConflictError: the token was made void, or the session ended, while the picture arrived.
     """
     services = request.app[SERVICES]
     with session.uploads.place(), request.app[UPLOADS].place():
         data = await limited_body(request, services.config.upload_bytes)
+        session.check(token_of(request), "edit")
         decode = partial(decode_picture, data, max_pixels or services.config.upload_pixels)
-        return await asyncio.get_running_loop().run_in_executor(services.pictures, decode)
+        del data
+        yield await asyncio.get_running_loop().run_in_executor(services.pictures, decode)

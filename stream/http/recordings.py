@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import IO, Any
+
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from stream.errors import NotFoundError, RequestError
 from stream.http.base import STORE, json_of, kept, session_of
@@ -69,5 +72,19 @@ async def lent_file(request: web.Request) -> web.StreamResponse:
             if "download" in request.query:
                 name = f"{path.parent.name}-{path.name}"
                 headers["Content-Disposition"] = f'attachment; filename="{name}"'
-            return web.FileResponse(path, headers=headers)
+            return _Film(path, headers=headers)
     raise NotFoundError("this address has expired", "play or download the recording again")
+
+
+class _Film(web.FileResponse):
+    """A file that is written like any other answer.
+
+    The system's own way of sending a file would wait without end for a client that never reads.
+    """
+
+    async def _sendfile(
+        self, request: web.BaseRequest, fobj: IO[Any], offset: int, count: int
+    ) -> AbstractStreamWriter:
+        writer = await web.StreamResponse.prepare(self, request)
+        assert writer is not None
+        return await self._sendfile_fallback(writer, fobj, offset, count)

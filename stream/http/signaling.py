@@ -7,7 +7,14 @@ import logging
 from aiohttp import web
 from multidict import CIMultiDict
 
-from stream.errors import MediaTypeError, NotFoundError, OfferError, PreconditionError, SignalingError
+from stream.errors import (
+    MediaTypeError,
+    NotFoundError,
+    OfferError,
+    PreconditionError,
+    ServerError,
+    SignalingError,
+)
 from stream.http.base import LIMITS, SERVICES, is_here, limited_body, session_of, token_of
 from stream.rtc.offers import Purpose, parse_fragment, parse_offer
 from stream.rtc.peer import HUNG_UP, NEW_POST, NO_RESTART, Peer
@@ -48,6 +55,11 @@ async def _offer(request: web.Request, session: Session, purpose: Purpose) -> we
         peer, answer = await session.publish(offer, here=is_here(request))
     else:
         peer, answer = await session.connections.view(offer)
+    try:
+        session.check(token_of(request), purpose)
+    except ServerError:  # a token that was made void meanwhile closes only the peers that were there then
+        await peer.close("its token was renewed")
+        raise
     public = request.app[SERVICES].config.public_url
     origin = public.rstrip("/") if public else str(request.url.origin())
     headers = CIMultiDict({"Location": f"{origin}{request.path}/{peer.id}", "Accept-Patch": FRAGMENT})

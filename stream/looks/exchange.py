@@ -46,12 +46,14 @@ async def take_in(wardrobe: Wardrobe, data: bytes, *, own: bool) -> tuple[str, .
 
     Raises:
         UploadError: it is no look file, or it exceeds a limit.
-        ConflictError: there is no reference with a face to carry it to, or no room for another look.
+        ConflictError: there is no reference with a face to carry it to, no room for another look, or not
+            enough memory for its stills.
     """
     try:
         looks = await wardrobe.run(partial(read_look_file, data))
     except EditError as exc:
         raise UploadError(str(exc), "export it again from Livery") from exc
+    wardrobe.check_pixels(sum(look.still.size // 3 for look in (looks if own else looks[:1])))
     reference, left = wardrobe.active.reference, tuple[str, ...]()
     stills: list[ReferencePicture] = []
     if own:

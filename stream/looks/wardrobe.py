@@ -14,7 +14,8 @@ from correspondence import Prepared
 from reference import UserKeyframe, Workshop
 from stream.errors import ConflictError, NotFoundError, RequestError
 from stream.looks.history import Change, History, Worn
-from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, free_name, memory
+from stream.looks.look import Look, Overlay, Pictures, Settings, checked_name, free_name
+from stream.looks.memory import check_pixels, make_room
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Wardrobe:
         self._max_bytes = max_bytes
         self._ids = count(1)
         self.changing = asyncio.Lock()  # held while pictures change
+        self.importing = asyncio.Lock()  # held while a look file is taken in, which needs much memory
         self.history = History()
         self.max_looks = max_looks
         self.active = self._new("Look 1")
@@ -253,7 +255,8 @@ class Wardrobe:
 
     async def fit(self, look: Look, pictures: Pictures) -> None:
         """Make new pictures of a look ready. Until then the look is worn with its old ones."""
-        self._check_room(look, pictures)
+        others = (other.pictures for other in self.looks if other is not look)
+        make_room([pictures, *others], self.history, self._max_bytes)
         own = await self.run(partial(self._own, look, pictures))
         outfit = None
         if own:
@@ -284,17 +287,9 @@ class Wardrobe:
         found = (outfit.keyframe(keyframe) for outfit in outfits)
         return next((k.prepared for k in found if k is not None), None)
 
-    def _check_room(self, look: Look, pictures: Pictures) -> None:
-        """Forget the oldest undo steps until the pictures fit. Refuse them if that is not enough."""
-        held = [pictures, *(other.pictures for other in self.looks if other is not look)]
-        while memory([*held, *self.history.pictures()]) > self._max_bytes and self.history.forget_oldest():
-            pass
-        if (needed := memory(held)) > self._max_bytes:
-            raise ConflictError(
-                f"this session's pictures would take {needed / 2**20:.0f} MiB, "
-                f"{self._max_bytes / 2**20:.0f} MiB are allowed",
-                "remove a look or a keyframe, or use smaller pictures",
-            )
+    def check_pixels(self, pixels: int) -> None:
+        """Check that edits of so many pixels would fit beside the looks (see `memory.check_pixels`)."""
+        check_pixels(pixels, (look.pictures for look in self.looks), self._max_bytes)
 
     async def undo(self) -> None:
         """Undo the last edit and wear its look.

@@ -38,10 +38,12 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     """Return the content of a file.
 
     Raises:
-        MediaError: the file is a link, too large or unreadable.
+        MediaError: the file is a link or no regular file, too large or unreadable.
     """
     if path.is_symlink():
         raise MediaError(f"{path}: is a link; only files of the folder itself are used")
+    if path.exists() and not path.is_file():  # opening a pipe would wait without end
+        raise MediaError(f"{path}: is a folder, a pipe or a device, not a file")
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 MEASURE_S = 1.0  # interval between two measurements of the size
 SPARE_BYTES = 300 * 2**20  # space that is left free on the disk
+MOST_FILMS = 100  # of one recording; each change of the pictures' size begins another
 WAITING = 30  # pictures that may wait for the encoder; further ones are dropped and counted
 
 
@@ -256,6 +257,8 @@ class Recorder:
         if self._live is None or self._live.size != size:
             if self._live is not None:
                 self._live.close()
+            if self._numbers == MOST_FILMS:
+                raise MediaError(f"the recording ended: its pictures changed their size {MOST_FILMS} times")
             self._numbers += 1
             name = "live.mp4" if self._numbers == 1 else f"live-{self._numbers}.mp4"
             self._live = Writer(self.folder / name, size, preset="superfast")

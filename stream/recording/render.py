@@ -49,7 +49,7 @@ from stream.recording.folder import begin, inside, read_bounded, write_whole
 
 LOST = 1.75  # frames count as lost if neighbours are this many frame times apart
 LONGEST_S = 1.0  # longest gap that is interpolated
-MAX_PIXELS = 40_000_000
+MAX_KEYFRAME_PIXELS = 60_000_000  # of all keyframes of a piece; their edits take some 30 bytes each
 MAX_JOB_BYTES, MAX_PICTURE_BYTES = 1_000_000, 200_000_000
 MAX_KEYFRAMES = 64  # most keyframes of a piece
 MAX_S = 1e9  # latest time of a keyframe, seconds
@@ -257,9 +257,12 @@ def _matcher(kind: str) -> Matcher:
 
 
 def _edits(job: RenderJob) -> list[Edit]:
-    edits = [
-        Edit(_picture(job, k.image), _picture(job, k.edited), job.mode, job.strength) for k in job.keyframes
-    ]
+    edits, left = list[Edit](), MAX_KEYFRAME_PIXELS
+    for each in job.keyframes:
+        image = _picture(job, each.image, left)
+        pixels = image.size // 3
+        left -= pixels
+        edits.append(Edit(image, _picture(job, each.edited, pixels), job.mode, job.strength))
     landmarks = detect_landmarks(edits[0].reference) if job.stickers else None
     if landmarks is None:
         return edits
@@ -288,10 +291,10 @@ def _propagator(job: RenderJob, edits: Sequence[Edit]) -> Propagator:
     return propagator
 
 
-def _picture(job: RenderJob, name: str) -> Image:
+def _picture(job: RenderJob, name: str, most_pixels: int) -> Image:
     path = inside(Path(job.folder), name, "a keyframe")
     try:
-        return decode_picture(read_bounded(path, MAX_PICTURE_BYTES), MAX_PIXELS).image
+        return decode_picture(read_bounded(path, MAX_PICTURE_BYTES), most_pixels).image
     except UploadError as exc:
         raise MediaError(f"{path}: {exc.text}") from exc
 

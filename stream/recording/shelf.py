@@ -26,6 +26,7 @@ NAME = re.compile(r"\d{8}-\d{6}-[\w-]{1,6}(?:-\d+)?")
 FILM = re.compile(r"(?:live|refined)(?:-\d+)?\.mp4")  # films that can be played and downloaded
 LENT_S = 600.0  # how long a secret of a file is valid
 MOST_LENT = 64
+MOST_RECORDINGS = 200  # of one session
 T = TypeVar("T")
 
 
@@ -88,7 +89,8 @@ class Shelf:
         """Begin a recording.
 
         Raises:
-            ConflictError: a recording runs, this server does not record, or the folder cannot be made.
+            ConflictError: a recording runs, there are too many, this server does not record, or the folder
+                cannot be made.
         """
         config, worker = self._config, self._worker
         if config is None or worker is None:
@@ -96,6 +98,8 @@ class Shelf:
         async with self._turning:
             if self.running:
                 raise ConflictError("a recording runs already", "end it first")
+            if len(self.names) >= MOST_RECORDINGS:
+                raise ConflictError(f"this session has {MOST_RECORDINGS} recordings", "delete some of them")
             await self._put_away()
             try:
                 recorder = await self._run(lambda: self._make(config, worker))

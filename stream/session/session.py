@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 
+from stream.errors import AuthError, ConflictError
 from stream.events import EventHub
 from stream.looks.editor import Editor
 from stream.metrics import SessionMetrics
@@ -26,7 +27,7 @@ from stream.session.services import Services
 from stream.session.status import Status
 from stream.session.stills import Stills
 from stream.session.virtual import Feed
-from stream.storage.keys import Keys, Shared
+from stream.storage.keys import Keys, Right, Shared
 from stream.storage.record import Snapshot, frozen
 from stream.storage.storage import Stored
 
@@ -160,6 +161,18 @@ class Session:
         await self.saver.saved()
         self.events.dismiss()  # listeners whose token is still valid connect again by themselves
         await self.connections.dismiss(publisher=right == "publish", viewers=right != "publish")
+
+    def check(self, token: str | None, right: Right) -> None:
+        """Check that a token still gives a right, after something was waited for.
+
+        Raises:
+            AuthError: the token was made void meanwhile.
+            ConflictError: the session has ended.
+        """
+        if self._closed:
+            raise ConflictError("the session has ended")
+        if token is None or not self.keys.allows(token, right):
+            raise AuthError("the token was made void", "ask the session's owner for a new link")
 
     def touch(self) -> None:
         """Count the session as used now, as by a request of somebody with a token."""

@@ -50,6 +50,7 @@ class SessionStore:
         self._sweeper: asyncio.Task[None] | None = None
         self._weigher: asyncio.Task[None] | None = None
         self._waking = asyncio.Lock()
+        self._placing = asyncio.Lock()  # held from counting the sessions until a further one is among them
 
     def start(self) -> None:
         """Start the tasks that end expired sessions and measure the load."""
@@ -76,10 +77,11 @@ class SessionStore:
         Raises:
             CapacityError: as many sessions as allowed are in use.
         """
-        await self._make_place()
-        keys, token = Keys.issue()
-        session = Session(self._services, keys, pinned=pinned)
-        self._add(session)
+        async with self._placing:
+            await self._make_place()
+            keys, token = Keys.issue()
+            session = Session(self._services, keys, pinned=pinned)
+            self._add(session)
         self._services.registry.count("sessions")
         await session.saver.saved()
         return session, token
@@ -116,7 +118,7 @@ class SessionStore:
         storage = self._services.storage
         if storage is None or session_id in self._sessions or not token:
             return
-        async with self._waking:
+        async with self._waking, self._placing:
             keys = storage.keys(session_id)
             if session_id in self._sessions or keys is None or keys.right(token) is None:
                 return

@@ -35,7 +35,8 @@ def write_file(path: Path, data: bytes, *, sync: bool = True) -> None:
     """
     part = path.with_name(f".{path.name}{PART}")
     try:
-        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+        part.unlink(missing_ok=True)  # of an earlier process, or a link, which is not followed
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(number, "wb") as file:
             file.write(data)
             file.flush()

@@ -38,6 +38,7 @@ T = TypeVar("T")
 DATABASE = "livery.db"
 FOLDER = "livery-sessions"
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MOST_SESSIONS = 10_000  # stored, however small; their keys are in memory
 NEARLY_FULL = 0.8  # share of the size limit from which owners are told
 DAY_S = 86_400.0
 
@@ -183,9 +184,17 @@ class Storage:
         folder.keep_only(set(names.values()))
 
     def _make_room(self, session: str, size: int) -> None:
-        """Delete the sessions that were unused longest until `size` bytes fit."""
+        """Delete the sessions that were unused longest until `size` bytes fit, and one session more.
+
+        If they are too many, those without pictures go first, so that a crowd drives nobody's work out.
+        """
         most = self.config.max_mib * 2**20
         others = [row for row in self._rows.values() if row.id != session]
+        if (spare := len(others) + 1 - MOST_SESSIONS) > 0:
+            idle = (row for row in others if row.id not in self.live)
+            for row in sorted(idle, key=lambda row: (row.size > 0, row.used_s))[:spare]:
+                self.forget(row.id)
+            others = [row for row in others if row.id in self._rows]
         total = size + sum(row.size for row in others)
         if total > NEARLY_FULL * most:
             logger.warning("the store holds %d of %d MiB", total / 2**20, most / 2**20)
@@ -314,7 +323,8 @@ def session_folders(folder: Path) -> list[Path]:
     inside = folder / FOLDER
     if not inside.is_dir():
         return []
-    return [path for path in inside.iterdir() if path.is_dir() and SESSION_ID.fullmatch(path.name)]
+    named = (path for path in inside.iterdir() if SESSION_ID.fullmatch(path.name))
+    return [path for path in named if path.is_dir() and not path.is_symlink()]
 
 
 def _copied(folder: Path) -> Row:

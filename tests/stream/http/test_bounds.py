@@ -57,6 +57,14 @@ async def test_half_a_request_does_not_hold_a_connection(
         assert refused["slow_request"] == before + 1
 
 
+async def test_an_idle_connection_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "IDLE_S", 0.3)
+    async with serving() as server, raw(server) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.readuntil(b"}")).endswith(b"}")
+        assert await ended(reader)
+
+
 async def test_headers_that_trickle_have_so_much_time_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.5)
     async with serving() as server, raw(server) as (reader, writer):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from correspondence import Image
@@ -14,12 +16,13 @@ from stream.cli.main import main
 from stream.filling.worker import FillWorker
 from stream.media.demo import DemoSource
 from stream.media.probe import MediaError
+from stream.recording import render
 from stream.recording.config import RecordConfig
 from stream.recording.files import Writer, read_piece
 from stream.recording.folder import write_whole
 from stream.recording.recorder import Recorder
-from stream.recording.refine import refine_folder
-from stream.recording.render import RenderJob
+from stream.recording.refine import RefineReport, refine_folder
+from stream.recording.render import RenderJob, save_picture
 
 SIZE = (64, 96)
 
@@ -211,3 +214,38 @@ def test_recordings_are_their_owners_alone(tmp_path: Path, frames: list[Image]) 
     assert stat.S_IMODE((tmp_path / "one").stat().st_mode) == 0o700
     for path in (tmp_path / "one").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are a POSIX matter")
+@pytest.mark.parametrize("name", ["piece-00001.json", "piece-00001.source.ts", "keyframe-1.png"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    keyframe = {"image": "keyframe-1.png", "edited": "keyframe-1.png", "made_s": 0.0}
+    change(folder / "piece-00001.json", keyframes=[keyframe])
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    found: list[RefineReport] = []
+    work = threading.Thread(target=lambda: found.append(refine_folder(folder)), daemon=True)
+    work.start()
+    work.join(60)
+    if work.is_alive():  # let it go, so that the test ends
+        os.close(os.open(folder / name, os.O_WRONLY | os.O_NONBLOCK))
+    (report,) = found
+    assert any("pipe" in note for note in report.notes)
+
+
+def test_keyframes_have_so_many_pixels_in_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 plain keyframes of 40 megapixels are a few MB on the disk, and took 77 GB."""
+    monkeypatch.setattr(render, "MAX_KEYFRAME_PIXELS", 3 * 64 * 96)
+    plain = np.full((*SIZE, 3), 90, np.uint8)
+    save_picture(folder / "keyframe-1.png", plain)
+    large = np.full((2 * SIZE[0], SIZE[1], 3), 90, np.uint8)
+    save_picture(folder / "keyframe-2.png", large)
+    for edited, number, fits in (("keyframe-1", 3, True), ("keyframe-1", 4, False), ("keyframe-2", 1, False)):
+        keyframe = {"image": "keyframe-1.png", "edited": f"{edited}.png", "made_s": 0.0}
+        change(folder / "piece-00001.json", keyframes=[keyframe] * number)
+        job = RenderJob.read(folder / "piece-00001.json")
+        if fits:
+            assert len(render._edits(job)) == number
+        else:
+            with pytest.raises(MediaError, match="megapixels"):
+                render._edits(job)

@@ -324,3 +324,15 @@ def test_a_recording_that_breaks_says_so_and_goes_no_further(
     recorder.close()
     with pytest.raises(MediaError, match="cannot be made"):
         Recorder(RecordConfig(folder=tmp_path), "full", worker)
+
+
+def test_a_publisher_that_changes_its_size_begins_so_many_films(
+    tmp_path: Path, worker: FillWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.recording.recorder.MOST_FILMS", 3)
+    recorder = Recorder(RecordConfig(folder=tmp_path), "sizes", worker)
+    for number in range(8):
+        recorder.live(np.zeros((32, 32 + 2 * number, 3), np.uint8), number / 25)
+    eventually(lambda: "changed their size 3 times" in str(recorder.describe()["error"]))
+    recorder.close()
+    assert len(list((tmp_path / "sizes").glob("live*.mp4"))) == 3

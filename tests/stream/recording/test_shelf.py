@@ -223,3 +223,13 @@ def test_the_configuration_is_checked(tmp_path: Path) -> None:
     services = load_services(ServerConfig(matcher="classical"))
     assert services.recording is None
     services.shutdown()
+
+
+async def test_a_session_has_so_many_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.recording.shelf.MOST_RECORDINGS", 1)
+    async with recording_server(tmp_path, record_asked=True) as server:
+        client = await server.open()
+        await act(client, "start")
+        await act(client, "stop")
+        status, answer = await client.call("POST", "/recording", json={"action": "start"})
+        assert (status, "delete some" in answer["hint"]) == (409, True)

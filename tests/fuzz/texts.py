@@ -138,13 +138,15 @@ class _Session:
         self.wardrobe = _Wardrobe()
         self.live = SimpleNamespace(compare=lambda holding: None)
 
+    def check(self, token: str, right: str) -> None: ...
+
     def changed(self) -> None: ...
 
 
 @cache
 def control() -> Any:
     """One page's socket."""
-    return PageControl(_Session())  # type: ignore[arg-type]
+    return PageControl(_Session(), "")  # type: ignore[arg-type]
 
 
 def run_control(data: bytes) -> None:

@@ -15,10 +15,8 @@ import pytest
 
 from reference.looks.layers import PaintLayer, PresetLayer
 from stream.errors import StartError
-from stream.looks.look import Look
 from stream.storage import database
 from stream.storage.config import StorageConfig
-from stream.storage.disk import write_file
 from stream.storage.errors import StorageError
 from stream.storage.keys import SHARED, Keys
 from stream.storage.storage import DATABASE, FOLDER, Storage
@@ -327,31 +325,3 @@ def test_what_belongs_to_nobody_is_cleared_away_but_not_what_is_not_ours(folder:
     again.close()
     assert [path.name for path in stray.iterdir()] == ["diary.txt"]
     assert np.array_equal(noise(1), noise(1))
-
-
-def test_a_crowd_of_empty_sessions_drives_nobodys_work_out(
-    storage: Storage, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each session that was opened used to be kept for days, however many there were."""
-    monkeypatch.setattr("stream.storage.storage.MOST_SESSIONS", 4)
-    keep(storage, "work", 1)
-    storage.live.add("used")
-    for session in ("used", *(f"empty-{number}" for number in range(6))):
-        storage.write(session, Keys.issue()[0], snapshot(Look(1, "Look 1")))
-    assert storage.stored == ["work", "used", "empty-4", "empty-5"]
-    assert {path.name for path in (folder / FOLDER).iterdir()} == set(storage.stored)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="links need no leave there")
-def test_links_in_the_store_lead_nowhere(folder: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "mine.png").write_bytes(b"mine")
-    opened(folder).close()
-    (folder / FOLDER / "abcdef").symlink_to(elsewhere)
-    opened(folder).close()  # what belongs to no session is cleared away
-    assert (elsewhere / "mine.png").read_bytes() == b"mine"
-    (folder / ".a.json.part").symlink_to(elsewhere / "mine.png")
-    write_file(folder / "a.json", b"ours")
-    assert (folder / "a.json").read_bytes() == b"ours"
-    assert (elsewhere / "mine.png").read_bytes() == b"mine"

@@ -39,8 +39,7 @@ from reference.events import (
 from reference.face.quality import ReferenceScore, among, reference_score
 from reference.keyframes.drawn import FillHint, KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
-from reference.keyframes.keyframe import next_id
-from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.keyframe import KeyframeInfo, next_id
 from reference.keyframes.policy import Action, Decision
 from reference.looks.carry import Carried, carry
 from reference.looks.file import look_file, read_look_file

@@ -16,6 +16,8 @@ from correspondence import Box, Float, Image, Landmarks
 from inpaint.classical.between import Ends, interpolate
 from inpaint.classical.opencv import fill_classical
 from inpaint.fills.views import points_of, view, view_landmarks
+from inpaint.looks.jobs import LookJob, learn
+from inpaint.looks.learned import LearnedLook
 from inpaint.mask import match_boundary, paste, square_box
 from inpaint.types import Fill, FillContext
 from inpaint.weights import STEPS, is_diffusers, require
@@ -38,17 +40,19 @@ class MaskedJob:
 
     Attributes:
         image, mask, context: the arguments of `types.Fill`.
+        look: fills the hole; None for the filler's own method.
     """
 
     image: Image
     mask: Float
     context: FillContext = field(default_factory=FillContext)
+    look: LearnedLook | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, bytes."""
-        reference = 0 if self.context.reference is None else self.context.reference.nbytes
-        return self.image.nbytes + self.mask.nbytes + reference
+        seen = (self.context.reference, self.context.live)
+        return self.image.nbytes + self.mask.nbytes + sum(each.nbytes for each in seen if each is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,9 +140,13 @@ class Filler:
         Returns:
             The picture with its hole filled, uint8 (H, W, 3).
         """
-        fill: Fill = self.diffusion or self.masker or fill_classical
+        fill: Fill = job.look or self.diffusion or self.masker or fill_classical
         with self._checked(check):
             return fill(job.image, job.mask, job.context)
+
+    def look(self, job: LookJob, check: Check = lambda: None) -> LearnedLook:
+        """Learn a look, see `looks.jobs.learn`."""
+        return learn(job, check)
 
     def gap(self, job: GapJob, check: Check = lambda: None) -> dict[int, Image]:
         """Do a gap job.

@@ -6,6 +6,7 @@ import numpy as np
 
 from correspondence import Box, Float, Landmarks
 from correspondence.face.mesh import affine
+from reference.compose.blend_weights import centres
 from reference.face.parts import face_size
 
 HEAD_REACH = 0.35  # distance from the face's box within which things move with the head, face sizes
@@ -67,3 +68,23 @@ def _clip(points: Float, margin: float, size: tuple[int, int]) -> Box | None:
     x0, y0 = max(0, int(np.floor(low[0]))), max(0, int(np.floor(low[1])))
     x1, y1 = min(w, int(np.ceil(high[0])) + 1), min(h, int(np.ceil(high[1])) + 1)
     return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def near_head(landmarks: Landmarks, box: Box, cells: tuple[int, int]) -> Float:
+    """Marks the cells on and around the head, where a look of the whole picture is judged.
+
+    The rest of the picture hardly changes.
+
+    Args:
+        landmarks: landmarks of the frame.
+        box: a box of the frame, (x0, y0, x1, y1), pixels.
+        cells: rows and columns of an even grid over the box.
+
+    Returns:
+        float32 (rows, columns), 1 near the head, else 0.
+    """
+    at = centres(box, cells)
+    reach = HEAD_REACH * face_size(landmarks)
+    x0, y0, x1, y1 = landmarks.box
+    inside = (at >= (x0 - reach, y0 - reach)).all(axis=2) & (at <= (x1 + reach, y1 + reach)).all(axis=2)
+    return np.asarray(inside, np.float32)

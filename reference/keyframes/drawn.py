@@ -38,11 +38,13 @@ class FillHint:
         landmarks: landmarks of the picture; None without a face.
         reference: the user's own edited picture, uint8 (h, w, 3).
         reference_landmarks: landmarks of `reference`; None without a face.
+        live: the picture without the edit, uint8 (H, W, 3).
     """
 
     landmarks: Landmarks | None
     reference: Image
     reference_landmarks: Landmarks | None
+    live: Image
 
 
 class KeyframeFill(Protocol):
@@ -126,11 +128,13 @@ class Drawn:
         edited: uint8 (H, W, 3), equal to the frame where nothing is edited.
         hole: how far each pixel of the edit is unknown and shown live, float32 (H, W) in [0, 1].
         known: share of the edited area that came from keyframes, [0, 1].
+        live: the frame, uint8 (H, W, 3).
     """
 
     edited: Image
     hole: Float
     known: float
+    live: Image
 
 
 def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
@@ -166,7 +170,7 @@ def draw(frame: Image, sights: Sequence[Sight], style: EditStyle) -> Drawn:
     edited = np.clip(np.rint(frame + change), 0, 255).astype(np.uint8)
     edited, hole = _coloured(frame, edited, hole, sights[0])
     total = open_area + known_area
-    return Drawn(edited, hole, known_area / total if total > 0 else 0.0)
+    return Drawn(edited, hole, known_area / total if total > 0 else 0.0, frame)
 
 
 def _sure(sight: Sight) -> Float:
@@ -224,15 +228,16 @@ def filled(drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: Keyframe
     Raises:
         ValueError: the fill's picture has another size, or differs where the hole is 0.
     """
-    return checked(drawn, fill(drawn.edited, drawn.hole, hint_of(landmarks, own)))
+    return checked(drawn, fill(drawn.edited, drawn.hole, hint_of(drawn, landmarks, own)))
 
 
-def hint_of(landmarks: Landmarks | None, own: Sight) -> FillHint:
-    """Returns the hint for a fill: the frame's landmarks and the user's own edited picture."""
+def hint_of(drawn: Drawn, landmarks: Landmarks | None, own: Sight) -> FillHint:
+    """Returns the hint for a fill: the frame, its landmarks and the user's own edited picture."""
     return FillHint(
         landmarks=landmarks,
         reference=own.keyframe.edited,
         reference_landmarks=own.keyframe.prepared.landmarks,
+        live=drawn.live,
     )
 
 

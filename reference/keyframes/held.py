@@ -9,8 +9,7 @@ from dataclasses import replace
 from correspondence import Landmarks
 from reference.edits.edit import Mode
 from reference.keyframes.bank import Bank, BankConfig
-from reference.keyframes.keyframe import Keyframe
-from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.keyframe import Keyframe, KeyframeInfo
 from reference.keyframes.sights import EditStyle, ReadyKeyframe
 from reference.keyframes.view_job import Found, Swap
 

@@ -14,10 +14,12 @@ import numpy as np
 from correspondence import Image, Landmarks, Match, Matcher
 from correspondence.certainty.uncertainty import confidence_of
 from reference.compose.composite import Composition
+from reference.compose.landing import near_head
 from reference.events import Event, KeyframeMade, KeyframeRefused, ReferenceSwitched
 from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.held import HeldKeyframes
 from reference.keyframes.keeper_config import KeeperConfig
+from reference.keyframes.learned import LearnedFill, LookLearner, is_learnable
 from reference.keyframes.lookout import Lookout
 from reference.keyframes.passed_job import Passing
 from reference.keyframes.policy import Action, Decision, coverage
@@ -59,7 +61,12 @@ class ReferenceKeeper:
         self._job: ViewJob | None = None
         self._showing = Showing(matcher, self.config)
         self._now_s = -np.inf
-        self._lookout = Lookout(self.config, self.held.bank)
+        self._learner = fill if isinstance(fill, LookLearner) and is_learnable(own.edit) else None
+        self._look: tuple[int, LearnedFill] | None = None  # what learns, and the keyframes' generation
+        limits = self.config
+        if self._learner is not None:
+            limits = replace(limits, max_match_s=limits.look_match_s)
+        self._lookout = Lookout(limits, self.held.bank)
         self._passing = Passing(self.config, worker)
         self._match_s = 0.0
         self._refused = ""
@@ -130,7 +137,7 @@ class ReferenceKeeper:
             logger.info("new keyframe at %.1f s, %.0f %% of its edit known", self._now_s, 100 * swap.known)
             index = list(self.held.bank).index(keyframe)
             events.append(KeyframeMade(self._now_s, index, swap.known, passed=not swap.serves))
-            if swap.serves and self.held.bank.has_room(keyframe.nbytes):
+            if swap.serves and self._learner is None and self.held.bank.has_room(keyframe.nbytes):
                 self._passing.begin(swap, self.held.worn.keyframe, self._tools(), self._now_s)
         elif keyframe not in held or keyframe is self.held.worn.keyframe:
             return
@@ -179,14 +186,17 @@ class ReferenceKeeper:
             return
         config, keyframe, first = self.config, self.held.worn.keyframe, self.held.first.prepared.landmarks
         self._lookout.see(landmarks, first, self._now_s)
+        self._learn()
         reach = radius_px(config.radius, landmarks, landmarks.image_size)
-        sure = confidence_of(new.seen.log_b, reach)
-        covered = coverage(sure, new.seen.mask, config.threshold)
+        sure, mask = confidence_of(new.seen.log_b, reach), new.seen.mask
+        if self.held.worn.edit.stand_in is not None and new.box is not None:
+            mask = mask * near_head(landmarks, new.box, (mask.shape[0], mask.shape[1]))
+        covered = coverage(sure, mask, config.threshold)
         if self._showing.fading:
             self._lookout.decision = Decision(Action.KEEP, "changing over to another keyframe", covered)
             return
         self.held.bank.served(keyframe)
-        if self._lookout.ask(keyframe, landmarks, covered, self._now_s):
+        if self._lookout.ask(keyframe, landmarks, covered, self._now_s) and self._learner is None:
             start = keyframe.prepared.landmarks
             self._passing.note_covered(
                 frame, landmarks, self._now_s, covered, start, None if self._lookout.looks_down else first
@@ -198,9 +208,11 @@ class ReferenceKeeper:
         """Submits a job if one is due and none is running."""
         if self._passing.running or (self._job is not None and self._job.running):
             return
-        wanted = self._lookout.wanted(covered, self._match_s, self._now_s)
+        makes = self._look is None or self._look[1].ready
+        wanted = self._lookout.wanted(covered, self._match_s, self._now_s, makes=makes)
         if wanted is None:
-            if self._job is None or self._job.over:  # a waiting job would lose its place
+            waits = self._job is not None and not self._job.over  # it would lose its place
+            if self._learner is None and not waits:
                 self._passing.go_on(self._now_s, covered, self._match_s)
             return
         worn = self.held.worn.keyframe
@@ -208,6 +220,15 @@ class ReferenceKeeper:
         view = JobView(frame.copy(), landmarks, self._now_s, wanted, (worn, match), passed)
         self._job = ViewJob(view, self._tools(), self._fresh)
         self._worker.submit(self._job)
+
+    def _learn(self) -> None:
+        """Starts to learn a look of the whole picture, and anew once the user has changed the keyframes."""
+        generation = self.held.generation
+        if self._learner is None or (self._look is not None and self._look[0] == generation):
+            return
+        edit = self.held.first.edit
+        if edit is not None:
+            self._look = generation, self._learner.learn(edit, partial(self.held.counts, generation))
 
     def _tools(self) -> JobTools:
         """The tools of a job. Its results no longer count once the user has changed the keyframes."""
@@ -219,7 +240,8 @@ class ReferenceKeeper:
             radius=config.radius,
             threshold=config.threshold,
             refusal=replace(config.refusal, eyes_open=0.0) if self._lookout.looks_down else config.refusal,
-            fill=self._fill,
+            fill=None if self._look is not None else self._fill,
+            look=None if self._look is None else self._look[1],
             enough=config.policy.min_coverage,
             sources=partial(held.sources, most=config.max_sources),
             report=partial(held.take, generation=generation),

@@ -33,6 +33,7 @@ class KeeperConfig:
     home_coverage: float = 0.9  # ... is predicted to cover this much; it must then cover `policy.recover`
     stale_s: float = 1.0  # a job whose frame is older than this when it starts is dropped
     max_match_s: float = 0.06  # no new keyframe is made if a match takes longer than this on average
+    look_match_s: float = 0.06  # the same for a look of the whole picture that a fill has learned
     pair_match_s: float = 0.0  # if a match takes less than this on average, the user's own keyframe is
     # matched beside a made one and gives the pixels it is sure of; 0: never
     lids_s: float = 1.0  # eyes that are shut for longer look down: then a keyframe may show them so
@@ -45,7 +46,7 @@ class KeeperConfig:
         for name in ("threshold", "home_coverage"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("radius", "stale_s", "max_match_s"):
+        for name in ("radius", "stale_s", "max_match_s", "look_match_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if (

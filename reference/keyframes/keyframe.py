@@ -10,7 +10,6 @@ import numpy as np
 from correspondence import Float, Image, Landmarks, Prepared
 from reference.edits.edit import Edit
 from reference.face.view import ViewChange, view_change
-from reference.keyframes.keyframe_info import KeyframeInfo
 
 MOST_VIEWS = 48  # views remembered per keyframe
 HOPE = 0.7  # share of `turn_deg` up to which an untried view is worth trying
@@ -39,6 +38,37 @@ class ViewScales:
     expression: float = 0.9  # likewise for lip gap and lid opening together
     nearby_deg: float = 6.0  # turn within which an observed coverage also predicts neighbouring views
     prior_weight: float = 0.5  # number of observations that the prior counts as
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyframeInfo:
+    """A keyframe as the page's film strip shows it.
+
+    Attributes:
+        image, edited: the reference and its edited picture, uint8 (H, W, 3).
+        pinned: whether the user edited it.
+        made_s: time of its frame, seconds.
+        used: number of frames it served, see `Bank.served`.
+        active: whether it serves now.
+        id: identifies the keyframe for as long as it is kept.
+        version: changes with `edited`.
+        turn_deg: yaw and pitch of its head relative to the first keyframe's, degrees; None without a face.
+        covered: mean share of the edit that it covered in the views where it was tried, [0, 1]; None if it
+            was not tried yet.
+        landmarks: landmarks of `image`; None without a face.
+    """
+
+    image: Image
+    edited: Image
+    pinned: bool
+    made_s: float
+    used: int
+    active: bool
+    id: int
+    version: int
+    turn_deg: tuple[float, float] | None
+    covered: float | None
+    landmarks: Landmarks | None
 
 
 @dataclass(eq=False, slots=True)

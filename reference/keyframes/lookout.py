@@ -117,13 +117,14 @@ class Lookout:
         best = self._bank.best(landmarks, pinned=True)
         return best[0] if best is not None and best[1] >= self._config.home_coverage else None
 
-    def wanted(self, covered: float, match_s: float, now_s: float) -> Wanted | None:
+    def wanted(self, covered: float, match_s: float, now_s: float, *, makes: bool = True) -> Wanted | None:
         """Returns the job that follows from the last decision. It then counts as started.
 
         Args:
             covered: covered share of the edit, [0, 1].
             match_s: average duration of a match, seconds.
             now_s: the frame's time, seconds.
+            makes: whether a new keyframe can be made at the moment.
 
         Returns:
             The job, or None if nothing is due.
@@ -138,7 +139,7 @@ class Lookout:
         elif action is Action.SWITCH:
             assert self._other is not None
             wanted = Wanted(self._other[0], min(1.0, covered + config.policy.switch_gain), reason)
-        elif not config.make:
+        elif not (config.make and makes):
             return None
         elif match_s > config.max_match_s:
             reason = f"{reason}; a match takes {1e3 * match_s:.0f} ms, too long for more"

@@ -18,6 +18,7 @@ from correspondence.geometry.grid import pixel_grid
 from correspondence.geometry.region import ideal_region
 from reference.compose.blend_weights import centres, less_live, union
 from reference.compose.composite import CompositeConfig, Composition, Compositor
+from reference.compose.landing import near_head
 from reference.compose.live import live_areas, openings
 from reference.compose.sampling import coarse_values, places, read_grid, seen_share
 from reference.edits.edit import Edit, Mode
@@ -208,6 +209,7 @@ def sight_of(
     cells = _cells(size)
     sure = confidence_of(coarse_values(match, whole, cells)[..., 2], radius_px(radius, landmarks, size))
     weight = cv2.resize(mask, cells[::-1], interpolation=cv2.INTER_AREA) * seen_share(match, whole, cells)
+    weight = _judged(weight, worn.edit, landmarks)
     return Sight(worn, match, sure, mask, at, shown, coverage(sure, weight, threshold))
 
 
@@ -238,9 +240,17 @@ def glance_at(
     own = worn.keyframe.prepared.landmarks
     lies, _, _ = _lie(mask, own, landmarks, pixels + values[..., :2], pixels)
     lies = less_live(lies, live_areas(openings(worn.edit, own), landmarks, size), whole)
-    lies *= seen_share(match, whole, cells)
+    lies = _judged(lies * seen_share(match, whole, cells), worn.edit, landmarks)
     sure = confidence_of(values[..., 2], radius_px(radius, landmarks, size))
     return match, coverage(sure, lies, threshold)
+
+
+def _judged(weight: Float, edit: Edit, landmarks: Landmarks | None) -> Float:
+    """The weights of cells of a frame by which coverage is measured."""
+    if landmarks is None or edit.stand_in is None:
+        return weight
+    height, width = landmarks.image_size
+    return weight * near_head(landmarks, (0, 0, width, height), (weight.shape[0], weight.shape[1]))
 
 
 def _cells(size: tuple[int, int]) -> tuple[int, int]:

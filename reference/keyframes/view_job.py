@@ -12,6 +12,7 @@ from reference.face.parts import face_size
 from reference.keyframes.crossfade import Apart
 from reference.keyframes.drawn import Drawn, KeyframeFill, LaterFill, checked, draw, filled, hint_of
 from reference.keyframes.keyframe import Keyframe
+from reference.keyframes.learned import LearnedFill, drawn_in_look, look_on
 from reference.keyframes.lookout import Wanted
 from reference.keyframes.passed import Passed
 from reference.keyframes.refusal import RefusalConfig, why_not_by_looks, why_not_by_sights
@@ -51,6 +52,7 @@ class JobTools:
         radius, threshold: define coverage, see `KeeperConfig`.
         refusal: what a frame needs to become a keyframe.
         fill: invents the parts of the edit that no keyframe knows; None leaves them live.
+        look: paints what is not carried of a look of the whole picture; None for other edits.
         enough: coverage from which a keyframe of the bank serves and no new one is made, [0, 1].
         sources: returns the held keyframes that a view is drawn from, see `Bank.sources`.
         report: called with each result as soon as it is found.
@@ -64,6 +66,7 @@ class JobTools:
     threshold: float
     refusal: RefusalConfig
     fill: KeyframeFill | None
+    look: LearnedFill | None
     enough: float
     sources: Callable[[Landmarks], list[Keyframe]]
     report: Callable[[Found], None]
@@ -189,6 +192,9 @@ class ViewJob:
             self._tools.report(FrameRefused(observed=observed, reason=str(drawn)))
             return
         prepared, sights = seen
+        if tools.look is not None:
+            self._paint(prepared, drawn, sights[0], tools.look)
+            return
         keyframe = Keyframe(prepared.image, drawn.edited, prepared, made_s=view.now_s)
         fill = tools.fill if drawn.hole.any() else None
         swap = Swap(
@@ -197,22 +203,34 @@ class ViewJob:
         )  # fmt: skip
         self._tools.report(Found(observed=observed, swap=swap))
         if fill is not None and tools.counts():
-            self._fill(keyframe, drawn, prepared.landmarks, sights[0], fill)
+            self._fill(keyframe, drawn, sights[0], fill)
 
-    def _fill(
-        self, keyframe: Keyframe, drawn: Drawn, landmarks: Landmarks | None, own: Sight, fill: KeyframeFill
-    ) -> None:
+    def _fill(self, keyframe: Keyframe, drawn: Drawn, own: Sight, fill: KeyframeFill) -> None:
         """Fills the hole of a new keyframe, now or later, and reports the filled keyframe."""
+        landmarks = keyframe.prepared.landmarks
         if isinstance(fill, LaterFill):
             fill.later(
                 drawn.edited,
                 drawn.hole,
-                hint_of(landmarks, own),
+                hint_of(drawn, landmarks, own),
                 lambda picture: self._whole(keyframe, checked(drawn, picture)),
                 lambda: self._tools.wants(keyframe),
             )
         else:
             self._whole(keyframe, filled(drawn, landmarks, own, fill))
+
+    def _paint(self, prepared: Prepared, drawn: Drawn, own: Sight, look: LearnedFill) -> None:
+        """Paints the rest of a look's keyframe later. It then waits in the bank until its view comes back."""
+        tools, made_s, reason = self._tools, self._view.now_s, self._view.wanted.reason
+
+        def take(picture: Image) -> None:
+            edit = look_on(own.edit, prepared.image, checked(drawn, picture))
+            keyframe = Keyframe(prepared.image, edit.edited, prepared, made_s=made_s, edit=edit)
+            swap = Swap(tools.style.ready(keyframe), reason, known=drawn.known, serves=False)
+            tools.report(Found(swap=swap))
+
+        hint = hint_of(drawn, prepared.landmarks, own)
+        look.later(drawn.edited, drawn.hole, hint, take, tools.counts)
 
     def _whole(self, keyframe: Keyframe, picture: Image) -> None:
         """Reports the keyframe with its hole filled."""
@@ -255,6 +273,8 @@ def drawn_on(frame: Image, sights: Sequence[Sight], tools: JobTools) -> Drawn | 
     Returns:
         The drawn edit; or, in words for the user, why it is not enough for a keyframe.
     """
+    if tools.look is not None:
+        return drawn_in_look(frame, sights[0], tools.style)
     drawn = draw(frame, sights, tools.style)
     known = drawn.known >= tools.refusal.least_known
     return drawn if known else "too little of the edit is known from this side"

@@ -14,8 +14,8 @@ from reference.edits.worn import Division, divide, edited_face
 from reference.keyframes.drawn import KeyframeFill, draw
 from reference.keyframes.keeper import ReferenceKeeper
 from reference.keyframes.keeper_config import KeeperConfig
-from reference.keyframes.keyframe import Keyframe, next_id
-from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.keyframe import Keyframe, KeyframeInfo, next_id
+from reference.keyframes.learned import LookLearner, is_learnable
 from reference.keyframes.sights import EditStyle, ReadyKeyframe, sight_of
 from reference.side_work import Worker
 
@@ -211,7 +211,8 @@ class Workshop:
         references, edit = self.references, anchor.edit
         if references is None or anchor.keyframe.prepared.landmarks is None or edit.is_empty:
             return False
-        return count > 1 or (references.make and not edit.is_global and edit.box is not None)
+        learns = isinstance(self.fill, LookLearner) and is_learnable(edit)
+        return count > 1 or (references.make and edit.box is not None and (learns or not edit.is_global))
 
     def _keyframe(self, own: UserKeyframe) -> Keyframe:
         edit = own.edit

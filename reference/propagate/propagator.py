@@ -21,7 +21,7 @@ from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
 from reference.keyframes.drawn import KeyframeFill
 from reference.keyframes.keeper_config import KeeperConfig
-from reference.keyframes.keyframe_info import KeyframeInfo
+from reference.keyframes.keyframe import KeyframeInfo
 from reference.keyframes.policy import Decision
 from reference.propagate.fits import Fits
 from reference.propagate.others import Others

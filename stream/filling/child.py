@@ -83,7 +83,7 @@ def _handlers(setup: Setup) -> tuple[Mapping[str, Handler], str]:
             share = min(1.0, setup.memory_mb * 1e6 / total)
             torch.cuda.set_per_process_memory_fraction(share, torch.device(setup.device))
 
-    handlers: dict[str, Handler] = {"masked": filler.masked, "gap": filler.gap}
+    handlers: dict[str, Handler] = {"masked": filler.masked, "gap": filler.gap, "look": filler.look}
     if (render := setup.render) is not None:
         handlers["render"] = lambda job, check: render(job, filler, check)
     return handlers, filler.method

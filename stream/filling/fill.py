@@ -11,9 +11,10 @@ from typing import Any
 
 from correspondence import Float, Image
 from inpaint import weights as known
-from reference import FillHint
+from reference import Edit, FillHint
 from reference.keyframes.drawn import KeyframeGap
 from stream.filling.jobs import gap_job, masked_job
+from stream.filling.live_look import LiveLook
 from stream.filling.types import JobError, Priority, Renderer, Request, Setup, Worker, WorkerConfig
 from stream.filling.worker import FillWorker
 
@@ -68,6 +69,10 @@ class WorkerFill:
             then([made[n] for n in sorted(made)])
 
         self._later(Priority.GAP, gap_job(gap), take, wanted)
+
+    def learn(self, edit: Edit, wanted: Callable[[], bool]) -> LiveLook:
+        """Begin to learn a look (see `reference.keyframes.learned.LookLearner`)."""
+        return LiveLook(self._worker, edit, wanted)
 
     def _later(
         self, kind: Priority, request: Request, then: Callable[[Any], None], wanted: Callable[[], bool]

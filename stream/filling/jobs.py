@@ -8,18 +8,25 @@ import numpy as np
 from correspondence import Float, Image, Landmarks
 from inpaint import FillContext
 from inpaint.fills.jobs import GapJob, MaskedJob
+from inpaint.looks.learned import LearnedLook
 from reference import FillHint
 from reference.keyframes.drawn import KeyframeGap, Posed
 
 
-def masked_job(image: Image, mask: Float, hint: FillHint) -> MaskedJob:
-    """Make a job for a `Filler` from a keyframe's fill (see `reference.keyframes.drawn.KeyframeFill`)."""
+def masked_job(image: Image, mask: Float, hint: FillHint, look: LearnedLook | None = None) -> MaskedJob:
+    """Make a job for a `Filler` from a keyframe's fill (see `reference.keyframes.drawn.KeyframeFill`).
+
+    Args:
+        image, mask, hint: the arguments of the fill.
+        look: paints a look of the whole picture; None for the filler's own method.
+    """
     context = FillContext(
         landmarks=hint.landmarks,
         reference=hint.reference,
         reference_landmarks=hint.reference_landmarks,
+        live=hint.live,
     )
-    return MaskedJob(image=image, mask=mask, context=context)
+    return MaskedJob(image=image, mask=mask, context=context, look=look)
 
 
 def gap_job(gap: KeyframeGap) -> GapJob:

@@ -29,6 +29,7 @@ class Priority(IntEnum):
     MASKED = 0
     GAP = 1
     RENDER = 2
+    LOOK = 3
 
 
 class Request(Protocol):

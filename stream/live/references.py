@@ -5,6 +5,7 @@ from __future__ import annotations
 from reference import KeeperConfig
 
 SPARE_S = 0.012  # two matches of this length leave time to encode at 30 frames a second
+LOOK_S = 0.03  # a look of the whole picture is matched over the whole frame, and with one keyframe
 
 
 def live_references(make: bool) -> KeeperConfig:
@@ -16,4 +17,6 @@ def live_references(make: bool) -> KeeperConfig:
     Args:
         make: whether references are made at all.
     """
-    return KeeperConfig(make=make, pair_match_s=SPARE_S, max_match_s=SPARE_S, hurried_match_s=SPARE_S)
+    return KeeperConfig(
+        make=make, pair_match_s=SPARE_S, max_match_s=SPARE_S, look_match_s=LOOK_S, hurried_match_s=SPARE_S
+    )

@@ -39,7 +39,7 @@ def hole() -> tuple[Image, Float, FillHint]:
     image = np.random.default_rng(3).integers(0, 255, (64, 64, 3), np.uint8)
     mask = np.zeros((64, 64), np.float32)
     mask[20:40, 24:44] = 1
-    return image, mask, FillHint(landmarks=None, reference=image, reference_landmarks=None)
+    return image, mask, FillHint(landmarks=None, reference=image, reference_landmarks=None, live=image)
 
 
 def test_a_direct_call_gives_what_the_classical_fill_gives(worker: FillWorker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +32,15 @@ def backdrop(picture: npt.NDArray[np.uint8], still: Image) -> Rgba:
     if float(person.mean()) < 0.01:
         raise EditError("no person was found in the picture, so it is not known what is behind them")
     scale = max(h / picture.shape[0], w / picture.shape[1])
-    size = (max(w, round(picture.shape[1] * scale)), max(h, round(picture.shape[0] * scale)))
+    part = _middle(picture, ceil(h / scale) + 2, ceil(w / scale) + 2)  # a long one would be huge as a whole
+    size = (max(w, round(part.shape[1] * scale)), max(h, round(part.shape[0] * scale)))
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    large = cv2.resize(np.ascontiguousarray(picture[..., :3]), size, interpolation=way)
-    x, y = (size[0] - w) // 2, (size[1] - h) // 2
+    large = _middle(cv2.resize(np.ascontiguousarray(part[..., :3]), size, interpolation=way), h, w)
     alpha = np.rint(255 * (1 - person)).astype(np.uint8)
-    return np.dstack([large[y : y + h, x : x + w], alpha])
+    return np.dstack([large, alpha])
+
+
+def _middle(picture: npt.NDArray[np.uint8], rows: int, columns: int) -> npt.NDArray[np.uint8]:
+    """Return the middle of a picture, uint8 (h, w, channels), with so many rows and columns at most."""
+    y, x = max(0, picture.shape[0] - rows) // 2, max(0, picture.shape[1] - columns) // 2
+    return picture[y : y + rows, x : x + columns]

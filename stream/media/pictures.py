@@ -25,7 +25,7 @@ from stream.media.png_colour import space_of_chunks
 TYPES_HINT = "send a PNG, JPEG or WebP picture"
 SAVE_AGAIN = "open it in a picture editor, save it again and retry"
 COPY_AGAIN = "copy or download it again and retry"
-MIN_SIDE = 16  # pixels
+MIN_SIDE, MAX_SIDE = 16, 32_767  # pixels; OpenCV moves no pixels of longer ones
 MAX_SCANS = 100  # of a progressive JPEG; each is a pass over the whole picture, cameras write about ten
 JPEG_SCAN = b"\xff\xda"  # start of scan (ITU-T T.81, B.2.3); inside coded data FF is never followed by it
 BROKEN = (  # errors that Pillow's readers raise on bad data
@@ -174,6 +174,10 @@ def decode_picture(data: bytes, max_pixels: int, into: Space | None = None) -> P
         raise UploadError(
             f"the picture is {width}x{height}; each side must have at least {MIN_SIDE} pixels",
             "save it at the size of its reference",
+        )
+    if max(width, height) > MAX_SIDE:
+        raise UploadError(
+            f"the picture is {width}x{height}; each side may have at most {MAX_SIDE} pixels", "scale it down"
         )
     if kind == "JPEG" and data.count(JPEG_SCAN) > MAX_SCANS:
         raise UploadError(

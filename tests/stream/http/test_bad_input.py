@@ -90,6 +90,12 @@ def test_a_second_header_does_not_pass_the_limit(kind: str, monkeypatch: pytest.
         decode_picture(data, 100_000)
 
 
+def test_a_picture_that_is_longer_than_can_be_worked_on_is_refused() -> None:
+    data = cv2.imencode(".png", np.zeros((16, 32_768, 3), np.uint8))[1].tobytes()
+    with pytest.raises(UploadError, match="at most 32767 pixels"):
+        decode_picture(data, 10**7)
+
+
 def test_a_jpeg_of_a_thousand_scans_is_refused_by_counting_them() -> None:
     data = saved(Pillow.new("RGB", (64, 64)), "JPEG", progressive=True)
     at = data.index(b"\xff\xda")

@@ -40,6 +40,7 @@ from stream.session.session import Session
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIZE = (480, 640)
 FPS = 15
+BUSY_S = 60.0  # what a busy machine may take
 BLUE = "#1828e0"  # a lip colour no face has by itself
 Json = dict[str, Any]
 
@@ -229,14 +230,14 @@ class Screen:
                 self.image = to_rgb(frame)
                 self.count += 1
 
-    async def after(self, frames: int, limit_s: float = 15.0) -> Image:
+    async def after(self, frames: int, limit_s: float = BUSY_S) -> Image:
         """The picture when `frames` more have arrived."""
         wanted = self.count + frames
         await until(lambda: self.count >= wanted, limit_s)
         assert self.image is not None
         return self.image
 
-    async def shows(self, wanted: Callable[[Image], bool], limit_s: float = 30.0) -> None:
+    async def shows(self, wanted: Callable[[Image], bool], limit_s: float = BUSY_S) -> None:
         """Wait for a picture that meets a condition."""
         end_s = time.monotonic() + limit_s
         while not wanted(await self.after(3)):
@@ -263,7 +264,7 @@ async def watching(client: Client, token: str | None = None) -> AsyncIterator[Sc
         await screen.close()
 
 
-async def until_state(client: Client, condition: Callable[[Json], bool], limit_s: float = 10.0) -> Json:
+async def until_state(client: Client, condition: Callable[[Json], bool], limit_s: float = BUSY_S) -> Json:
     """Wait until a session's state meets a condition; returns it."""
     end_s = time.monotonic() + limit_s
     while not condition(state := await client.ok("GET")):
@@ -272,7 +273,7 @@ async def until_state(client: Client, condition: Callable[[Json], bool], limit_s
     return state
 
 
-async def until(condition: Callable[[], bool], limit_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], limit_s: float = BUSY_S) -> None:
     """Wait for a condition; fails after `limit_s`."""
     end_s = time.monotonic() + limit_s
     while not condition():

@@ -148,12 +148,13 @@ def test_lasso_fill_blur_and_both_sides(desk: Desk) -> None:
     assert (sheet[..., 3] > 127).sum() == pytest.approx(80 * 80, rel=0.06)
     page.click("#mirror-brush")
     page.check("input[name=tool][value=paint]", force=True)
-    eye = state_of(page)["reference"]["axis"]
-    right = 2 * eye[0] - 60
-    sheet = drag((60, 300), (60, 330))
-    column = sheet[310, :, 3]
-    assert column[60] > 200
-    assert column[int(right) - 25 : int(right) + 25].max() > 200, "the other side"
+    ends = np.array(state_of(page)["reference"]["axis"], float).reshape(2, 2)
+    along = (ends[1] - ends[0]) / np.linalg.norm(ends[1] - ends[0])
+    away = np.array([200.0, 240.0]) - ends[0]
+    x, y = np.rint(ends[0] + 2 * (away @ along) * along - away).astype(int)
+    sheet = drag((200, 225), (200, 255))
+    assert sheet[240, 200, 3] > 200
+    assert sheet[y - 3 : y + 4, x - 3 : x + 4, 3].max() > 200, "the other side"
     page.click("#mirror-brush")
     page.check("input[name=tool][value=blur]", force=True)
     before = sheet[..., 3].astype(bool).sum()

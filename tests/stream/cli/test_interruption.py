@@ -79,12 +79,12 @@ def check_begun(clip: Path, folder: Path) -> int:
 
 def wait_for_growth(folder: Path, running: subprocess.Popen[str]) -> None:
     """Until the output under its temporary name holds a few frames."""
-    for _ in range(600):
+    for _ in range(2400):
         if any(path.stat().st_size > 2000 for path in folder.glob(".*.part.*")):
             return
         assert running.poll() is None, "it ended before it could be interrupted"
         time.sleep(0.05)
-    pytest.fail("nothing was written within 30 s")
+    pytest.fail("nothing was written within 120 s")
 
 
 def test_the_second_ctrl_c_raises() -> None:

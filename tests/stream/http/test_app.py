@@ -64,7 +64,7 @@ async def hanging() -> asyncio.subprocess.Process:
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while (await process.stdout.readline()) != b"Stop with Ctrl-C.\n":
             assert process.returncode is None
     return process
@@ -98,7 +98,7 @@ async def test_demo_prints_the_address_of_a_ready_session() -> None:
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             address = URL((await process.stdout.readline()).decode().split()[-1])
         named = URL.build(query_string=address.fragment).query  # a fragment is never sent or logged
         async with aiohttp.ClientSession() as http:
@@ -125,7 +125,7 @@ def test_port_in_use_is_said_in_one_line() -> None:
         port = str(taken.getsockname()[1])
         ran = subprocess.run(
             [sys.executable, "server.py", "--port", port, "--no-store", "--matcher", "classical"],
-            cwd=ROOT, capture_output=True, text=True, timeout=60,
+            cwd=ROOT, capture_output=True, text=True, timeout=240,
         )  # fmt: skip
     assert ran.returncode == 2
     assert f"port {port} on 127.0.0.1 is in use" in ran.stderr

@@ -149,7 +149,9 @@ async def test_key_frames_asked_for_are_rate_limited(executor: ThreadPoolExecuto
         track.request_keyframe()
         broadcast.put(picture(index), start_s + index / 30)
         keyframes.append((await asyncio.wait_for(track.recv(), 5)).is_keyframe)
-    assert sum(keyframes) == 2
+    came = np.flatnonzero(keyframes)
+    assert len(came) in (2, 3), "as soon as 0.5 s, 15 frames, after the last one, the first viewer's included"
+    assert np.diff(came).min() >= 15
     await broadcast.close()
 
 

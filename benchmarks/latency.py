@@ -34,6 +34,7 @@ from benchmarks.streams.profiles import HELP, parse_network
 from benchmarks.streams.runs import FIGURES, HEADERS, Run, best, middle, observe, of_each
 from benchmarks.streams.session import open_session, relay_of, start_server
 from benchmarks.streams.stall import STALL_S, Stall, hold
+from stream.config import with_cores
 from stream.rtc import aiortc_patch
 
 CLIP = "lp_d6"
@@ -49,9 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clip", default=CLIP, help="a clip of portraits/val, or 'demo'")
     parser.add_argument("--preset", default="lipstick", help="the edit that is worn, or 'none'")
     parser.add_argument("--matcher", default="auto", help="see `livery serve --matcher`")
-    parser.add_argument(
-        "--keyframes", action=argparse.BooleanOptionalAction, default=True, help="as of `livery serve`"
-    )
+    parser.add_argument("--keyframes", action=argparse.BooleanOptionalAction, help="as of `livery serve`")
     parser.add_argument("--no-echo", action="store_true", help="leave the two aiortc echoes out")
     parser.add_argument(
         "--stall", action="store_true", help="also hold the pipeline for 5 s and see it recover"
@@ -93,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(schemas.SCHEMAS[schemas.LATENCY], indent=1))
         return 0
     _check(args)
+    args.keyframes = with_cores(args.keyframes)
     aiortc_patch.install()
     clip = live.encode_clip(None if args.clip == "demo" else args.clip, LOOP_S)
     runs: list[Run] = []

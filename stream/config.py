@@ -14,7 +14,7 @@ from stream.rtc.relay import IceConfig
 from stream.storage.config import StorageConfig
 
 PORT = 8000  # default TCP port
-FEW_CORES = 2  # with so many processors the background of an edit does not follow the camera by default
+FEW_CORES = 2  # with so many, by default no new references are made and no edit follows the camera
 MAX_LOAD = 0.95  # of `serve`; a `ServerConfig` of its own refuses nobody
 
 
@@ -48,7 +48,8 @@ class ServerConfig:
         failures_per_minute: wrong tokens that one address may send to one session, or to open one.
         matcher: kind of matcher, see `correspondence.Matcher.load`.
         device: "cpu" or "cuda".
-        keyframes: whether to make new references where the head turns away from the edited one.
+        keyframes: whether to make new references where the head turns away from the edited one. None does so
+            with more than two processors, since it costs frames on two.
         follow_camera: whether to move edits of the background with the camera, behind the person. None does
             so with more than two processors, which it needs at 720p.
         faces: largest number of people in one picture who wear the look, 1 to 4.
@@ -106,7 +107,7 @@ class ServerConfig:
     failures_per_minute: int = 20
     matcher: str = "auto"
     device: str = "cpu"
-    keyframes: bool = True
+    keyframes: bool | None = None
     follow_camera: bool | None = None
     faces: int = 1
     fill_weights: Path | None = None
@@ -177,7 +178,7 @@ class ServerConfig:
                 raise ValueError(
                     f"trusted_proxies must be addresses or networks (192.0.2.1, 10.0.0.0/8), got {network!r}"
                 ) from exc
-        if self.fill_weights is not None and not self.keyframes and self.record is None:
+        if self.fill_weights is not None and self.keyframes is False and self.record is None:
             raise ValueError("fill_weights needs keyframes or record; nothing else has anything to fill")
         if self.prompt_controlnet is not None and self.prompt_model is None:
             raise ValueError("prompt_controlnet needs prompt_model, the inpainting model that it steers")
@@ -191,10 +192,16 @@ class ServerConfig:
             secret=self.turn_secret, lifetime_s=self.turn_lifetime_s,
         )  # fmt: skip
 
+    @property
+    def makes_references(self) -> bool:
+        """Whether new references are made: `keyframes`, or if it is None and nothing else needs the fill."""
+        asked = self.fill_weights is not None and self.record is None
+        return with_cores(True if self.keyframes is None and asked else self.keyframes)
 
-def background_moves(follow_camera: bool | None) -> bool:
-    """Whether edits of the background move with the camera, see `ServerConfig.follow_camera`."""
-    return cores() > FEW_CORES if follow_camera is None else follow_camera
+
+def with_cores(choice: bool | None) -> bool:
+    """Decide on what costs frames on few processors: the user's choice, or None for the default."""
+    return cores() > FEW_CORES if choice is None else choice
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

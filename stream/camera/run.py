@@ -17,7 +17,7 @@ from stream.camera.capture import Capture
 from stream.camera.fitting import Fitting, LookConfig, parts_in_words
 from stream.camera.preview import KEYS, Preview, countdown_line
 from stream.camera.source import Wish, camera_wish, parse_source
-from stream.config import background_moves
+from stream.config import with_cores
 from stream.live.pipeline import Pipeline
 from stream.live.references import live_references
 from stream.live.virtual_camera import SinkConfig, VirtualCamera
@@ -56,7 +56,7 @@ class CameraConfig:
     matcher: str = "auto"
     processor: str = "cpu"
     preview: bool = False
-    keyframes: bool = True
+    keyframes: bool | None = None
     follow_camera: bool | None = None
     faces: int = 1
     mark: str | None = None
@@ -146,10 +146,8 @@ def run_camera(config: CameraConfig, stop: Callable[[], bool], say: Callable[[st
 def _pipeline(config: CameraConfig, deliver: Callable[[Image, float], None]) -> Pipeline:
     one_thread_each()
     matcher = Matcher.load(config.matcher, device=config.processor)
-    references = live_references(config.keyframes)
-    worn = PropagatorConfig(
-        references=references, split=background_moves(config.follow_camera), faces=config.faces
-    )
+    references = live_references(with_cores(config.keyframes))
+    worn = PropagatorConfig(references=references, split=with_cores(config.follow_camera), faces=config.faces)
     propagator = Propagator(matcher=matcher, config=worn)
     return Pipeline(propagator, deliver, SessionMetrics(Registry()), mark_text=config.mark)
 

@@ -132,8 +132,7 @@ def turning_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keyframes",
         action=argparse.BooleanOptionalAction,
-        default=True,
-        help="make new references where the head turns away",
+        help="make new references where the head turns away; the default with more than two processors",
     )
     parser.add_argument(
         "--follow-camera",

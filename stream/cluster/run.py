@@ -38,7 +38,7 @@ def check(config: ServerConfig, cluster: ClusterConfig) -> None:
             raise ValueError(
                 f"{name} belongs to one machine and cannot go with --cluster; leave one of them out"
             )
-    if cluster.fill_hosts and not config.keyframes:
+    if cluster.fill_hosts and config.keyframes is False:
         raise ValueError("--fill-hosts fill new keyframes; leave --no-keyframes or --fill-hosts out")
     if config.tls is not None and config.public_url is None:
         raise ValueError("--cluster with --tls needs --public-url: the media hosts name it to clients")
@@ -58,10 +58,10 @@ def serve_cluster(config: ServerConfig, cluster: ClusterConfig) -> None:
         ValueError: the configuration asks for what a cluster cannot do.
     """
     check(config, cluster)
-    of_hosts = config
+    of_hosts = replace(config, keyframes=True) if cluster.fill_hosts else config
     if config.store is not None:
         of_hosts = replace(
-            config, store=replace(config.store, folder=config.store.folder.absolute() / FOLDER)
+            of_hosts, store=replace(config.store, folder=config.store.folder.absolute() / FOLDER)
         )
     with ray_hosts(of_hosts, cluster) as hosts, asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_run(config, of_hosts, hosts))

@@ -13,7 +13,7 @@ from correspondence import Matcher
 from correspondence.threads import one_thread_each
 from reference import Propagator, PropagatorConfig
 from reference.side_work import step_aside
-from stream.config import ServerConfig, background_moves
+from stream.config import ServerConfig, with_cores
 from stream.filling.fill import WorkerFill, make_worker
 from stream.filling.types import Worker
 from stream.live.pipeline import Stepper
@@ -109,11 +109,9 @@ def load_services(config: ServerConfig, filler: Worker | None = None) -> Service
     started_s = time.perf_counter()
     matcher = Matcher.load(config.matcher, device=config.device)
     logger.info("matcher %s loaded in %.1f s", config.matcher, time.perf_counter() - started_s)
-    keeping = live_references(config.keyframes)
-    worn = PropagatorConfig(
-        references=keeping, split=background_moves(config.follow_camera), faces=config.faces
-    )
-    wanted = config.keyframes or config.record is not None
+    keeping = live_references(config.makes_references)
+    worn = PropagatorConfig(references=keeping, split=with_cores(config.follow_camera), faces=config.faces)
+    wanted = config.makes_references or config.record is not None
     renderer = render if config.record is not None else None
     if wanted and filler is None:
         filler = make_worker(config.fill_weights, config.device, render=renderer)

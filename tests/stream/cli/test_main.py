@@ -218,7 +218,7 @@ def test_serve_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.matcher, first.demo, first.host) == ("classical", False, "127.0.0.1")
     assert (second.demo, second.port) == (True, ServerConfig().port)
     assert ServerConfig().port == 8000  # as README says
-    assert (first.keyframes, second.keyframes) == (False, True)
+    assert (first.keyframes, second.keyframes) == (False, None)
 
 
 def test_choices_are_the_packages_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def layer(manifest: dict[str, Any], place: int) -> dict[str, Any]:
 
 MANIFESTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda m: m.update(format="zip"), "its format is not livery-look"),
-    (lambda m: m.update(version=3), "has version 3; this Livery reads versions 1 to 2"),
+    (lambda m: m.update(version=3), r"a newer Livery made it \(version 3\); this one reads versions 1 to 2"),
     (lambda m: m.update(version="1"), "version must be of type int"),
     (lambda m: m.update(version=True), "version must be of type int"),
     (lambda m: m.update(name="a\nb"), "printable"),

@@ -142,7 +142,7 @@ def test_what_is_no_video_is_answered(
         (b"not a picture", r"bad\.png: is not a PNG, JPEG or WebP picture; save it as one"),
         (b"\0\0\0\x18ftypheic" + bytes(40), "a HEIC picture, which is not read; save it as JPEG"),
         (b"8BPS\0\x01" + bytes(40), "this is a Photoshop document, which is not read; export it as PNG"),
-        (b"\xff\xd8\xff", "cut short; save it again as PNG, JPEG or WebP"),
+        (b"\xff\xd8\xff", "ends within its header; copy or download it again"),
         (b"\x89PNG\r\n\x1a\n" + bytes(30), "header|damaged|PNG"),
         (None, "no such"),
     ],

@@ -60,8 +60,8 @@ def test_lines_of_a_kind_are_counted_before_parsing(sdp: str, kind: str) -> None
         ("a=x:" + "y" * 3000 + "\r\n", "characters in a line"),
         ("a=x:" + "y" * 1900 + "\r\n" + ("a=x:" + "y" * 1900 + "\r\n") * 40, "bytes; at most 64000"),
         ("a=rtpmap:99 x/90000\r\na=rtpmap:099 y/90000\r\n", "payload type 99 has two"),
-        ("a=mid\r\n", "a=mid must name"),
-        ("a=mid:" + "x" * 65 + "\r\n", "a=mid must name"),
+        ("a=mid\r\n", r"name \(a=mid\) is not 1 to 64 printable characters"),
+        ("a=mid:" + "x" * 65 + "\r\n", r"name \(a=mid\) is not 1 to 64 printable characters"),
         ("a=ice-pwd:" + "x" * 300 + "\r\n", "at most 256"),
     ],
 )

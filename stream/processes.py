@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,7 +19,8 @@ import psutil
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 BARRED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)  # the last one: no new files in /proc
-BUSY_S = 2.0  # longest wait on Windows for a file that another program has open
+CHANGED = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)  # of a removal, while another process writes there
+BUSY_S = 2.0  # longest wait for a file that another program has open (Windows), or a folder that it changes
 TRY_EVERY_S = 0.05
 
 
@@ -70,20 +71,29 @@ def unwritten(path: Path, failure: Exception) -> str:
 def remove_folder(path: Path) -> None:
     """Remove a folder with all that is in it, as patiently as `replace_file`.
 
+    It is also tried again if a file came or went meanwhile, because another process still writes there.
+
     Raises:
         OSError: something of it cannot be removed.
     """
-    _patiently(lambda: shutil.rmtree(path))
+
+    def remove() -> None:
+        if path.exists():
+            shutil.rmtree(path)
+
+    _patiently(remove, CHANGED)
 
 
-def _patiently(act: Callable[[], object]) -> None:
+def _patiently(act: Callable[[], object], passing: Collection[int] = ()) -> None:
+    """Try again for `BUSY_S` seconds while a file is open on Windows, or errors of these numbers come."""
     end_s = time.monotonic() + BUSY_S
     while True:
         try:
             act()
             return
-        except PermissionError:
-            if sys.platform != "win32" or time.monotonic() > end_s:
+        except OSError as exc:
+            busy = sys.platform == "win32" and isinstance(exc, PermissionError)
+            if not (busy or exc.errno in passing) or time.monotonic() > end_s:
                 raise
             time.sleep(TRY_EVERY_S)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -136,3 +138,21 @@ def test_patience_with_an_open_file_ends(monkeypatch: pytest.MonkeyPatch, tmp_pa
     with pytest.raises(PermissionError):
         processes.remove_folder(tmp_path)
     assert len(tries) > 1
+
+
+def test_a_folder_that_is_still_written_to_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, rmtree = tmp_path / "film", shutil.rmtree
+    (folder / "pieces").mkdir(parents=True)
+    errors = [FileNotFoundError(errno.ENOENT, "renamed meanwhile"), OSError(errno.ENOTEMPTY, "a file came")]
+
+    def disturbed(path: Path) -> None:
+        if errors:
+            raise errors.pop()
+        rmtree(path)
+
+    monkeypatch.setattr("shutil.rmtree", disturbed)
+    processes.remove_folder(folder)
+    assert not folder.exists()
+    processes.remove_folder(folder)  # another one was quicker

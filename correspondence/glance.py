@@ -9,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 CELLS = 16  # blocks on a side of the face crop
-SAME = (
-    12  # largest change of a block's mean at which the face looks the same, levels; hands change 20 and more
-)
+SAME = 12  # largest change of a block's mean at which the face looks the same, levels; a hand's is over 20
 MOST = 3  # frames in a row that are not searched
 
 

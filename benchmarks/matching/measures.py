@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,14 +133,8 @@ def measure_windows(method: Method, clip: TrackedClip, stride: int, sums: Sums) 
     for frame, seen in clip.judged(stride):
         if seen is None:
             continue
-        for name, make in WINDOWS.items():
-            window = edited_window(frame, make(frame, seen))
-            if window is None:
-                continue
-            match = match_window(method, frame, state, seen, window)
-            rows, columns = slice(window[1], window[3]), slice(window[0], window[2])
-            picture = warp_image(reference, match.field)
-            found = metrics.psnr(picture[rows, columns], frame[rows, columns])
+        for name, part, match in _in_windows(method, state, frame, seen, seen):
+            found = metrics.psnr(warp_image(reference, match.field)[part], frame[part])
             sums.add(f"PSNR {name}", min(found, CEILING_DB))
 
 
@@ -151,15 +145,24 @@ def measure_windows_truth(method: Method, known: Sequence[KnownPair], sums: Sums
         if item.frame is None or item.carried is None:
             continue
         state = method.prepare(pair.reference, item.reference)
-        for name, make in WINDOWS.items():
-            window = edited_window(pair.frame, make(pair.frame, item.carried))
-            if window is None:
-                continue
-            match = match_window(method, pair.frame, state, item.frame, window)
-            part = slice(window[1], window[3]), slice(window[0], window[2])
+        for name, part, match in _in_windows(method, state, pair.frame, item.frame, item.carried):
             error = np.linalg.norm((match.field - pair.field)[part], axis=-1)[pair.visible[part]]
             if error.size:
                 sums.add(f"EPE {name}", float(error.mean()))
+
+
+def _in_windows(
+    method: Method, state: Any, frame: Image, told: Landmarks, true: Landmarks
+) -> Iterator[tuple[str, tuple[slice, slice], Match]]:
+    """Yield each edit of `WINDOWS` with its window (rows, columns) and the match in it.
+
+    The method is told the landmarks `told`; the window is where the edit lies by the `true` ones.
+    """
+    for name, make in WINDOWS.items():
+        window = edited_window(frame, make(frame, true))
+        if window is not None:
+            x0, y0, x1, y1 = window
+            yield name, np.s_[y0:y1, x0:x1], match_window(method, frame, state, told, window)
 
 
 def stillest_span(clip: TrackedClip, length: int = STILL_FRAMES) -> range | None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from correspondence.face_crop import FaceCrop
 from correspondence.glance import Glance
 
 Image = npt.NDArray[np.uint8]  # RGB, (H, W, 3)
@@ -94,8 +95,8 @@ class Prepared(Protocol):
         ...
 
     @property
-    def face_crop(self) -> Image | None:
-        """The upright crop of its face, uint8 (128, 128, 3), see `cover.crop`; None if no face was found."""
+    def face_crop(self) -> FaceCrop | None:
+        """The upright crop of its face, see `cover.crop`; None if no face was found."""
         ...
 
     @property

@@ -13,8 +13,10 @@ from benchmarks.common import read_clip
 from benchmarks.matching.tally import Sums
 from benchmarks.moment_parts.crossings import Scene, occluders_dir
 from correspondence import LandmarkTracker
+from correspondence.cover.aligned import aligned
 from correspondence.cover.crop import SIDE, carried, crop_matrix, cut, face_area, face_crop
 from correspondence.cover.runtime import CoverFinder
+from correspondence.face_crop import FaceCrop
 from correspondence.training.cover.data import one_face
 from correspondence.training.cover.occluders import Covered, held_clips, read_pictures, read_signing
 from correspondence.training.cover.signing import Hands
@@ -32,8 +34,9 @@ def alone(scene: Scene, finder: CoverFinder, pixels: Pixels) -> None:
             continue
         matrix = crop_matrix(seen.points)
         truth = cv2.warpAffine(alpha, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR)
-        face = face_area(carried(seen.points, matrix)) > 0
-        keep(pixels, scene.kind, finder.probability(cut(frame, matrix), reference), truth, face)
+        points = carried(seen.points, matrix)
+        bent = None if reference is None else aligned(reference, points)
+        keep(pixels, scene.kind, finder.probability(cut(frame, matrix), bent), truth, face_area(points) > 0)
 
 
 def keep(pixels: Pixels, kind: str, probability: Float, truth: Float, face: Bool) -> None:
@@ -63,23 +66,28 @@ def real(finder: CoverFinder, pixels: Pixels, hands: Hands | None) -> None:
         points = find(first)
         if points is None:
             continue
-        reference = cut(first, crop_matrix(points))
+        matrix = crop_matrix(points)
+        reference = FaceCrop(cut(first, matrix), carried(points, matrix))
         for frame in read_signing([clip], find, hands):
             if frame.mask.any():
                 judge(finder, frame, reference, "real clips", pixels)
 
 
-def judge(finder: CoverFinder, picture: Covered, reference: Image | None, kind: str, pixels: Pixels) -> None:
+def judge(
+    finder: CoverFinder, picture: Covered, reference: FaceCrop | None, kind: str, pixels: Pixels
+) -> None:
     """Compare the network's answer for a really covered crop with the truth."""
     matrix = crop_matrix(picture.points)
 
     def upright(mask: Float) -> Float:
         return np.asarray(cv2.warpAffine(mask, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.float32)
 
-    face = face_area(carried(picture.points, matrix)) > 0
+    points = carried(picture.points, matrix)
+    face = face_area(points) > 0
     if picture.unsure is not None:
         face &= upright(picture.unsure) == 0
-    said = finder.probability(cut(picture.image, matrix), reference)
+    bent = None if reference is None else aligned(reference, points)
+    said = finder.probability(cut(picture.image, matrix), bent)
     keep(pixels, kind, said, upright(picture.mask), face)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.face.topology import OVAL
+from correspondence.face_crop import FaceCrop
 from correspondence.types import Float, Image, Landmarks
 
 SIDE = 128  # side of a crop, pixels
@@ -85,6 +86,9 @@ def face_area(points: Float, side: int = SIDE) -> Float:
     return area.astype(np.float32)
 
 
-def face_crop(image: Image, landmarks: Landmarks | None) -> Image | None:
-    """Cut the face out of a picture, upright, uint8 (SIDE, SIDE, 3). None without a face."""
-    return None if landmarks is None else cut(image, crop_matrix(landmarks.points))
+def face_crop(image: Image, landmarks: Landmarks | None) -> FaceCrop | None:
+    """Cut the face out of a picture, upright, SIDE pixels a side. None without a face."""
+    if landmarks is None:
+        return None
+    matrix = crop_matrix(landmarks.points)
+    return FaceCrop(cut(image, matrix), carried(landmarks.points, matrix))

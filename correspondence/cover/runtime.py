@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from correspondence.cover.aligned import aligned
 from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, crop_matrix, cut, face_area
 from correspondence.cover.weights import graph_file
 from correspondence.errors import WeightsError
+from correspondence.face_crop import FaceCrop
 from correspondence.glance import CELLS, Glance
 from correspondence.types import Float, Hidden, Image, Landmarks
 
@@ -57,7 +59,8 @@ class CoverFinder:
 
         Args:
             frame: face crop of the frame, uint8 (SIDE, SIDE, 3).
-            reference: face crop of the reference, which shows what belongs to this face. None without one.
+            reference: the reference's, bent onto the frame's (`cover.aligned`), likewise. It shows what
+                belongs to this face. None without one.
         """
         crops = np.zeros((1, 6, SIDE, SIDE), np.float32)
         for first, picture in ((0, frame), (3, reference)):
@@ -67,18 +70,18 @@ class CoverFinder:
                 planes -= 1
         return np.asarray(self._session.run(None, {"crops": crops})[0][0, 0], np.float32)
 
-    def __call__(self, frame: Image, landmarks: Landmarks, reference: Image | None) -> Hidden | None:
+    def __call__(self, frame: Image, landmarks: Landmarks, reference: FaceCrop | None) -> Hidden | None:
         """Find what hides the face in a frame. None if nothing does.
 
         Args:
             frame: uint8 (H, W, 3).
             landmarks: landmarks of its face.
-            reference: face crop of the reference, uint8 (SIDE, SIDE, 3), or None.
+            reference: face crop of the reference, or None.
         """
         return self.watch(frame, landmarks, reference, None)[0]
 
     def watch(
-        self, frame: Image, landmarks: Landmarks, reference: Image | None, last: Glance | None
+        self, frame: Image, landmarks: Landmarks, reference: FaceCrop | None, last: Glance | None
     ) -> tuple[Hidden | None, Glance | None]:
         """Find what hides the face in a frame of a stream. A face that looks the same is not searched.
 
@@ -90,25 +93,25 @@ class CoverFinder:
             What hides the face, or None, and the glance for the next frame: None if something hides it.
         """
         matrix = crop_matrix(landmarks.points)
-        crop = cut(frame, matrix)
-        glance = Glance.at(crop)
+        crop = FaceCrop(cut(frame, matrix), carried(landmarks.points, matrix))
+        glance = Glance.at(crop.picture)
         if last is not None:
-            on_blocks = carried(landmarks.points, matrix) * np.float32(CELLS / SIDE)
-            near = cv2.dilate(face_area(on_blocks, CELLS), np.ones((3, 3), np.uint8))
+            near = cv2.dilate(
+                face_area(crop.points * np.float32(CELLS / SIDE), CELLS), np.ones((3, 3), np.uint8)
+            )
             kept = last.later(glance, near > 0)
             if kept is not None:
                 return None, kept
-        hidden = self._search(crop, landmarks, matrix, reference)
+        hidden = self._search(crop, matrix, reference)
         return hidden, glance if hidden is None else None
 
-    def _search(
-        self, crop: Image, landmarks: Landmarks, matrix: Matrix, reference: Image | None
-    ) -> Hidden | None:
+    def _search(self, crop: FaceCrop, matrix: Matrix, reference: FaceCrop | None) -> Hidden | None:
         """Find what hides the face in its crop, which `matrix` cut out of the frame."""
-        probability = self.probability(crop, reference)
+        bent = None if reference is None else aligned(reference, crop.points)
+        probability = self.probability(crop.picture, bent)
         if float(probability.max()) <= SEED:
             return None
-        area = cv2.dilate(face_area(carried(landmarks.points, matrix)), _disc(AROUND))
+        area = cv2.dilate(face_area(crop.points), _disc(AROUND))
         probability = probability * cv2.blur(area, (5, 5))
         share = _grown(probability)
         if share is None:

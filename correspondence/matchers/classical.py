@@ -19,6 +19,7 @@ from correspondence.certainty.uncertainty import Evidence, shipped_judge
 from correspondence.cover.crop import face_crop
 from correspondence.face.landmarks import detect_landmarks
 from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field
+from correspondence.face_crop import FaceCrop
 from correspondence.geometry.flow import Gray, appearance, dis_flow, rough_inverse
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import (
@@ -71,7 +72,7 @@ class ClassicalReference:
         look: `flow.appearance` of the region, uint8 (GRID / CHOICE, GRID / CHOICE, 4).
         coarse: the whole picture, prepared for the coarse field.
         face: the face, prepared for the landmark field; None without a face.
-        face_crop: upright crop of the face, uint8 (128, 128, 3), see `cover`; None without a face.
+        face_crop: upright crop of the face, see `cover.crop`; None without a face.
     """
 
     image: Image
@@ -81,7 +82,7 @@ class ClassicalReference:
     look: Image
     coarse: CoarseReference
     face: FaceReference | None
-    face_crop: Image | None = None
+    face_crop: FaceCrop | None = None
 
     @property
     def size(self) -> tuple[int, int]:

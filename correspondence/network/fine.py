@@ -12,6 +12,7 @@ import numpy as np
 
 from correspondence.certainty.doubt import DIRECT, GUIDED, features
 from correspondence.face.mesh import LandmarkField, landmark_field
+from correspondence.face_crop import FaceCrop
 from correspondence.geometry.flow import appearance
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Region, shrink
@@ -89,7 +90,7 @@ class NetworkReference:
         return self.base.landmarks
 
     @property
-    def face_crop(self) -> Image | None:
+    def face_crop(self) -> FaceCrop | None:
         """The upright crop of its face; None without a face."""
         return self.base.face_crop
 

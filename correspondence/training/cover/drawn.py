@@ -1,4 +1,4 @@
-"""Drawn covers: cups, phones, microphones, hands, arms, cloths, strands of hair, plain shapes.
+"""Drawn covers: cups, phones, microphones, hands, arms, strands of hair, rims, rods, plain shapes.
 
 Each is a picture of `CANVAS` pixels, float32 (CANVAS, CANVAS, 4): RGB in [0, 255] and alpha in [0, 1]. A
 texture is a cut of any photo. Shapes are drawn at random places and fill most of the canvas.
@@ -277,6 +277,40 @@ def _hair(rng: Rng, texture: Image, skin: Float) -> Float:
     return out
 
 
+def _rims(rng: Rng, texture: Image, skin: Float) -> Float:
+    """Draw the frame of glasses that are held or put on: two rims, a bridge, sometimes temples."""
+    alpha = np.zeros((CANVAS, CANVAS), np.uint8)
+    wide, apart = int(rng.integers(1, 8)), int(rng.integers(30, 36))
+    axes = (int(rng.integers(18, 27)), int(rng.integers(12, 26)))
+    for side in (-1, 1):
+        middle = (64 + side * apart, 64)
+        if rng.random() < 0.4:
+            low, top = (middle[0] - axes[0], 64 - axes[1]), (middle[0] + axes[0], 64 + axes[1])
+            cv2.rectangle(alpha, low, top, 255, wide, cv2.LINE_AA)
+        else:
+            cv2.ellipse(alpha, middle, axes, 0, 0, 360, 255, wide, cv2.LINE_AA)
+        if rng.random() < 0.5:
+            end = (
+                64 + side * int(rng.integers(20, 64)),
+                64 + int(rng.choice([-1, 1])) * int(rng.integers(10, 60)),
+            )
+            cv2.line(alpha, (middle[0] + side * axes[0], 60), end, 255, wide, cv2.LINE_AA)
+    inner = apart - axes[0]
+    cv2.line(alpha, (64 - inner, 58), (64 + inner, 58), 255, wide, cv2.LINE_AA)
+    colour = rng.uniform(0, 80, 3).astype(np.float32) if rng.random() < 0.6 else _colour(rng)
+    return _shaded(rng, colour, alpha, rng.uniform(0, 0.3))
+
+
+def _rod(rng: Rng, texture: Image, skin: Float) -> Float:
+    """Draw a pen, a straw, a cable or one finger."""
+    alpha = np.zeros((CANVAS, CANVAS), np.uint8)
+    line = np.array([[4, 64], [64, 64 + rng.normal(0, 12)], [124, 64 + rng.normal(0, 16)]])
+    width = int(rng.integers(2, 18))
+    cv2.polylines(alpha, [np.rint(line * 8).astype(np.int32)], False, 255, width, cv2.LINE_AA, 3)
+    colour = _tone(rng, skin) if width > 8 and rng.random() < 0.6 else _fabric(rng, texture)
+    return _shaded(rng, colour, alpha, rng.uniform(0, 0.5))
+
+
 def _over(below: Float, above: Float) -> None:
     """Lay one cover over another, in place."""
     share = above[..., 3:]
@@ -288,6 +322,6 @@ def _over(below: Float, above: Float) -> None:
 
 _DRAWN: dict[str, Callable[[Rng, Image, Float], Float]] = {
     "cup": _cup, "phone": _phone, "microphone": _microphone, "drawn hand": _hand, "arm": _arm,
-    "shape": _shape, "hair": _hair,
+    "shape": _shape, "hair": _hair, "rims": _rims, "rod": _rod,
 }  # fmt: skip
-_SHARES = (0.15, 0.15, 0.12, 0.22, 0.1, 0.18, 0.08)
+_SHARES = (0.12, 0.12, 0.09, 0.2, 0.1, 0.15, 0.07, 0.08, 0.07)

@@ -44,7 +44,9 @@ def cases(faces: Faces, covers: Sequence[Cover], pictures: Sequence[Covered], co
         count: number of pairs of each kind.
     """
     held = [c for c in covers if c.held]
-    plain = CoverPairConfig(make_up=0, glasses=0, tongue=0, side_light=0, put_on=0, behind=0, real=0)
+    plain = CoverPairConfig(
+        make_up=0, glasses=0, tongue=0, side_light=0, put_on=0, behind=0, real=0, peeking=0
+    )
     made = CoverPairs(faces, held, [], plain, seed=1)
     out = [
         _case(f"{kind}, cut out" if kind != "drawn" else kind, [made.pair(i, kind) for i in range(count)])

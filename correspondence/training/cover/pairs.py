@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from correspondence.cover.aligned import aligned
 from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, face_area
-from correspondence.training.cover import worn
+from correspondence.face_crop import FaceCrop
+from correspondence.training.cover import placing, worn
 from correspondence.training.cover.data import Faces
 from correspondence.training.cover.drawn import drawn_cover
 from correspondence.training.cover.occluders import POOL_PER_FACE, POOL_SIDE, Cover, Covered
@@ -31,17 +33,20 @@ class CoverPairConfig:
     uncovered: float = 0.25  # share of pairs with an uncovered frame
     second: float = 0.25  # share of covered pairs with a second cover
     drawn: float = 0.45  # share of drawn covers; the rest are cut-outs
-    real: float = 0.12  # share of pairs from real covered pictures
-    alone: float = 0.2  # share of pairs without a reference
+    real: float = 0.24  # share of pairs from real covered pictures
+    real_alone: float = 0.2  # share of those that are given no reference
+    alone: float = 0.15  # share of pairs without a reference
     behind: float = 0.1  # share of pairs whose reference is covered too
     own_colour: float = 0.5  # share of hands in the face's colour
     make_up: float = 0.35
     glasses: float = 0.2  # share of pairs with glasses in both pictures
+    glare: float = 0.3  # share of pictures with drawn glasses whose lenses mirror a light
     put_on: float = 0.06  # share with glasses in the frame only, where they count as cover
     side_light: float = 0.25
     tongue: float = 0.04
     motion: float = 0.25  # share of covers with motion blur
     shadow: float = 0.6  # share of covers with a shadow on the face
+    peeking: float = 0.25  # share of covers that only just reach over the face's outline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +54,8 @@ class CoverPair:
     """One pair.
 
     Attributes:
-        frame, reference: float32 (SIDE, SIDE, 3), RGB [0, 255]. Without a reference all its values are
-            `NONE`.
+        frame, reference: float32 (SIDE, SIDE, 3), RGB [0, 255]. The reference is bent onto the frame by the
+            landmarks. Without a reference all its values are `NONE`.
         hidden: how much of the frame's face is hidden, float32 (SIDE, SIDE), [0, 1].
         face: 1 inside the face's outline in the frame, 0 outside, 2 where the truth is unknown, float32.
         kind: kind of the last cover, or "none".
@@ -125,7 +130,8 @@ class CoverPairs:
             hidden = np.maximum(hidden, worn.glasses(frame, points, int(rng.integers(1 << 31))))
         if rng.random() < config.behind and kind is None:
             self._cover(rng, other, own, np.zeros((SIDE, SIDE), np.float32), None)
-        return self._finish(rng, frame, points, other, hidden, laid, alone=kind is None)
+        seen = _drifted(rng, points, laid != "none")
+        return self._finish(rng, frame, points, other, (own, seen), hidden, laid, alone=kind is None)
 
     def real(self, rng: Rng, picture: Covered) -> CoverPair:
         """Make a pair of a real covered picture.
@@ -135,12 +141,13 @@ class CoverPairs:
         matrix = _jitter(rng, 0.6)
         frame, points = _turned(picture.image, picture.points, matrix)
         hidden, _ = _turned(picture.mask, picture.points, matrix)
-        other = np.full_like(frame, NONE)
+        other, own = np.full_like(frame, NONE), points
         clip = self._bare.get(picture.name.rpartition("-")[0], [])
-        if clip:
+        if clip and rng.random() >= self.config.real_alone:
             bare = clip[int(rng.integers(len(clip)))]
-            other, _ = _turned(bare.image, bare.points, _jitter(rng, 0.5))
-        pair = self._finish(rng, frame, points, other, hidden, "real", alone=True, mirrored=False)
+            other, own = _turned(bare.image, bare.points, _jitter(rng, 0.5))
+        both = (own, points)
+        pair = self._finish(rng, frame, points, other, both, hidden, "real", alone=True, mirrored=False)
         if picture.unsure is not None:
             unsure, _ = _turned(picture.unsure, picture.points, matrix)
             pair.face[unsure > 0] = 2
@@ -152,11 +159,13 @@ class CoverPairs:
         frame: Float,
         points: Float,
         other: Float,
+        both: tuple[Float, Float],
         hidden: Float,
         kind: str,
         alone: bool,
         mirrored: bool = True,
     ) -> CoverPair:
+        """Light and film both crops, and bend the reference by `both` landmarks, its own and the frame's."""
         config = self.config
         spread = rng.uniform(0.02, 0.4)  # both pictures share one light
         room = int(rng.integers(1 << 31))
@@ -169,6 +178,9 @@ class CoverPairs:
         else:
             other = worn.exposed(other, np.random.default_rng(room), spread)
             other = worn.as_filmed(worn.exposed(other, rng, 0.12), rng)
+            other = aligned(FaceCrop(np.clip(other, 0, 255).astype(np.uint8), both[0]), both[1]).astype(
+                np.float32
+            )
         face = face_area(points)
         if mirrored and rng.random() < 0.5:
             frame, other, hidden, face = (
@@ -191,7 +203,10 @@ class CoverPairs:
         if rng.random() < config.glasses:
             seed = int(rng.integers(1 << 31))
             worn.glasses(frame, points, seed)
-            worn.glasses(other, own, seed)
+            worn.glasses(other, _drifted(rng, own, False), seed)  # they slip, and stand before the face
+            for picture, at in ((frame, points), (other, own)):
+                if rng.random() < config.glare:
+                    worn.glare(picture, at, rng)
 
     def _cover(self, rng: Rng, frame: Float, points: Float, hidden: Float, kind: str | None) -> str:
         """Lay one cover over the frame, in place, and add it to what is hidden. Returns its kind."""
@@ -213,13 +228,13 @@ class CoverPairs:
         elif rng.random() < 0.7:
             picture = _lit(rng, picture, float(skin.mean()))
         if name in ("mask", "glasses"):
-            laid = _placed_on_face(rng, picture, points, name)
+            laid = placing.placed_on_face(rng, picture, points, name)
         else:
-            laid = _placed(rng, picture, points, size)
+            laid = placing.placed(rng, picture, points, size, rng.random() < config.peeking)
         soft = rng.uniform(0.2, 1.2)
         laid = cv2.GaussianBlur(laid, (0, 0), soft)
         if rng.random() < config.motion:
-            laid = _moved(rng, laid)
+            laid = placing.moved(rng, laid)
         alpha = np.clip(laid[..., 3:], 0, 1)
         if rng.random() < config.shadow:
             shift = np.array([[1, 0, rng.normal(0, 4)], [0, 1, rng.normal(3, 4)]])
@@ -254,6 +269,18 @@ def _turned(image: Image | Float, points: Float, matrix: Matrix) -> tuple[Float,
     return out.astype(np.float32), carried(points, matrix)
 
 
+def _drifted(rng: Rng, points: Float, covered: bool) -> Float:
+    """Move landmarks as a tracker does: a little on a bare face, further on a covered one."""
+    far = 3.0 if covered and rng.random() < 0.3 else 1.0
+    middle = points.mean(axis=0)
+    stretch = np.exp(rng.normal(0, 0.012 * far, 2))
+    turn = rng.normal(0, 0.02 * far)
+    linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * stretch
+    wave = rng.normal(0, 0.5 * far, 2) * np.sin(points[:, ::-1] / rng.uniform(8, 20) + rng.uniform(0, 6.3, 2))
+    moved = (points - middle) @ linear.T + middle + rng.normal(0, 0.6 * far, 2) + wave
+    return moved.astype(np.float32)
+
+
 def _skin(frame: Float, points: Float) -> Float:
     """Return the face's colour: the median around cheeks, forehead and nose, float32 (3,)."""
     at = np.clip(np.rint(points[[50, 280, 9, 205, 425, 4]]), 0, SIDE - 1).astype(int)
@@ -284,63 +311,3 @@ def _lit(rng: Rng, picture: Float, level: float) -> Float:
     out = picture.copy()
     out[..., :3] = np.minimum(out[..., :3] * (gain * np.exp(rng.normal(0, 0.05, 3))).astype(np.float32), 255)
     return out
-
-
-def _premultiplied(picture: Float) -> Float:
-    out = picture.copy()
-    out[..., :3] *= picture[..., 3:]
-    return out
-
-
-def _placed(rng: Rng, picture: Float, points: Float, size: float) -> Float:
-    """Place a cover on or near the face, at any angle: premultiplied, float32 (SIDE, SIDE, 4)."""
-    face = SIDE / PER_FACE
-    scale = size * face / max(picture.shape[:2])
-    if scale < 0.7:
-        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
-        picture, scale = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA), 1.0
-    else:
-        picture = _premultiplied(picture)
-    turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.6)
-    side = float(rng.choice([-1, 1]))
-    linear = scale * np.array([[np.cos(turn) * side, -np.sin(turn)], [np.sin(turn) * side, np.cos(turn)]])
-    stretch = np.diag(np.exp(rng.normal(0, 0.12, 2)))
-    linear = linear @ stretch
-    target = points[:468].mean(axis=0) + rng.normal(0, 0.3 * face, 2)
-    shift = target - linear @ np.array([(picture.shape[1] - 1) / 2, (picture.shape[0] - 1) / 2])
-    return _laid(picture, np.concatenate([linear, shift[:, None]], axis=1))
-
-
-def _placed_on_face(rng: Rng, picture: Float, points: Float, kind: str) -> Float:
-    """Place a face mask over mouth and nose, or glasses before the eyes."""
-    left, right = (points[234], points[454]) if kind == "mask" else (points[127], points[356])
-    middle = points[[4, 152]].mean(axis=0) if kind == "mask" else points[168]
-    along = right - left
-    wide = max(float(np.hypot(*along)), 8.0) * rng.uniform(0.95, 1.15)
-    scale = wide / picture.shape[1]
-    turn = np.arctan2(along[1], along[0]) + rng.normal(0, 0.06)
-    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    if scale < 0.7:
-        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
-        picture = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA)
-        linear = linear / scale
-    else:
-        picture = _premultiplied(picture)
-    target = middle + rng.normal(0, 0.03 * wide, 2)
-    shift = target - linear @ np.array([(picture.shape[1] - 1) / 2, (picture.shape[0] - 1) / 2])
-    return _laid(picture, np.concatenate([linear, shift[:, None]], axis=1))
-
-
-def _laid(picture: Float, matrix: Matrix) -> Float:
-    return np.asarray(cv2.warpAffine(picture, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR), np.float32)
-
-
-def _moved(rng: Rng, laid: Float) -> Float:
-    """Blur a premultiplied cover along a straight line."""
-    length = int(rng.integers(3, 16))
-    kernel = np.zeros((length, length), np.float32)
-    turn, half = rng.uniform(0, np.pi), (length - 1) / 2
-    reach = half * np.array([np.cos(turn), np.sin(turn)])
-    ends = [tuple(int(v) for v in np.rint(half + s * reach)) for s in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1)
-    return np.asarray(cv2.filter2D(laid, -1, kernel / kernel.sum()), np.float32)

@@ -27,8 +27,9 @@ from correspondence.training import licences
 from correspondence.training.cover import data
 from correspondence.training.cover.export import export_file, read_saved
 from correspondence.training.cover.kept import Kept
+from correspondence.training.cover.loss import loss_of
 from correspondence.training.cover.measures import Bytes, CoverCase, cases, score, table
-from correspondence.training.cover.pairs import BESIDE, CoverPairConfig, CoverPairs
+from correspondence.training.cover.pairs import CoverPairConfig, CoverPairs
 from correspondence.training.cover.signing import hands_of
 from correspondence.training.trainer import Average
 from correspondence.types import Float
@@ -86,21 +87,6 @@ def to_input(frames: Bytes, references: Bytes) -> Tensor:
     none = (references == 127).all(axis=(1, 2, 3))
     both[torch.from_numpy(none), 3:] = 0
     return both.contiguous(memory_format=torch.channels_last)
-
-
-def loss_of(logits: Tensor, hidden: Tensor, face: Tensor) -> Tensor:
-    """Compute cross-entropy plus one minus the soft overlap, both with higher weight on the face.
-
-    Args:
-        logits, hidden, face: float (B, 1, side, side). `hidden` is in [0, 1], `face` as in `CoverPair`.
-    """
-    weight = torch.where(face == 2, 0.0, BESIDE + (1 - BESIDE) * face)
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, hidden, reduction="none")
-    probability = torch.sigmoid(logits)
-    both = (weight * probability * hidden).sum(dim=(1, 2, 3))
-    either = (weight * (probability + hidden - probability * hidden)).sum(dim=(1, 2, 3))
-    overlap = (both + 20) / (either + 20)  # + 20 pixels, so that a speck on an uncovered face costs little
-    return (weight * entropy).sum() / weight.sum() + 0.25 * (1 - overlap).mean()
 
 
 class CoverTrainer:

@@ -123,6 +123,21 @@ def glasses(image: Float, points: Float, seed: int) -> Float:
     return np.asarray(np.maximum(rim, glass) if tint > 0.6 else rim, np.float32)
 
 
+def glare(image: Float, points: Float, rng: Rng) -> None:
+    """Draw the mirror image of a lamp or window on one or both lenses, in place."""
+    share = np.zeros(image.shape[:2], np.uint8)
+    eyes = [points[list(e)].mean(axis=0) for e in (RIGHT_EYE, LEFT_EYE)]
+    gap = float(np.hypot(*(eyes[1] - eyes[0])))
+    shift, turn = rng.normal(0, 0.14, 2) * gap, float(rng.uniform(0, 180))
+    axes = tuple(max(1, round(float(rng.uniform(0.04, 0.3)) * gap)) for _ in range(2))
+    for eye in eyes if rng.random() < 0.6 else eyes[:1]:
+        at = np.rint(eye + shift).astype(int)
+        cv2.ellipse(share, (int(at[0]), int(at[1])), axes, turn, 0, 360, 255, -1, cv2.LINE_AA)
+    soft = cv2.GaussianBlur(share, (0, 0), rng.uniform(0.5, 3)).astype(np.float32) / 255
+    soft *= np.float32(rng.uniform(0.15, 0.9))
+    image += soft[..., None] * (rng.uniform(170, 255, 3).astype(np.float32) - image)
+
+
 def side_light(image: Float, points: Float, rng: Rng) -> Float:
     """Light the crop from one side and shade the other. Returns a new array."""
     size = image.shape[0]

@@ -34,7 +34,7 @@ def test_a_turned_and_scaled_face_gives_the_same_crop(
     assert crop is not None
     assert plain is not None
     on = face_area(carried(face.points, crop_matrix(face.points))) > 0
-    assert np.abs(crop.astype(float) - plain)[on].mean() < 6
+    assert np.abs(crop.picture.astype(float) - plain.picture)[on].mean() < 6
 
 
 def test_a_fine_picture_is_averaged_not_picked(face: Landmarks) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image, Landmarks
+from correspondence.face_crop import FaceCrop
 from reference.face.view import view_change
 from reference.keyframes.bank import Bank, BankConfig
 from reference.keyframes.keeper_config import KeeperConfig
@@ -22,7 +23,7 @@ class Still:
 
     image: Image
     landmarks: Landmarks | None
-    face_crop: Image | None = None
+    face_crop: FaceCrop | None = None
     nbytes: int = 2**20
 
 

@@ -15,7 +15,17 @@ from correspondence.types import Image
 from tests.correspondence.cover.material import disc_cover, faces_of
 
 PLAIN = CoverPairConfig(
-    make_up=0, glasses=0, put_on=0, side_light=0, tongue=0, behind=0, real=0, shadow=0, second=0, alone=0
+    make_up=0,
+    glasses=0,
+    put_on=0,
+    side_light=0,
+    tongue=0,
+    behind=0,
+    real=0,
+    shadow=0,
+    second=0,
+    alone=0,
+    real_alone=0,
 )
 
 
@@ -101,3 +111,14 @@ def test_make_up_is_the_same_on_two_pictures_of_a_face(faces: Faces) -> None:
         worn.make_up(b, points, seed)
         np.testing.assert_array_equal(a, b)
         assert (a != plain).any()
+
+
+def test_a_peeking_cover_reaches_a_little_way_over_the_outline(faces: Faces) -> None:
+    def shares(peeking: float) -> list[float]:
+        config = replace(PLAIN, peeking=peeking, motion=0, shadow=0)
+        made = [CoverPairs(faces, [disc_cover()], [], config).pair(n, kind="hand") for n in range(24)]
+        return [float(p.hidden[p.face > 0].mean()) for p in made]
+
+    peeking, free = shares(1.0), shares(0.0)
+    assert np.mean([0 < share < 0.2 for share in peeking]) > 0.8
+    assert np.mean(peeking) < 0.5 * np.mean(free)

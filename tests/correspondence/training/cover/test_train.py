@@ -14,9 +14,10 @@ from correspondence.cover.weights import STATE
 from correspondence.training.cover import train as cover_training
 from correspondence.training.cover.export import export_cover, export_file
 from correspondence.training.cover.kept import Kept
+from correspondence.training.cover.loss import loss_of
 from correspondence.training.cover.measures import CoverCase, auroc, cases, table
 from correspondence.training.cover.pairs import CoverPair, CoverPairs
-from correspondence.training.cover.train import CoverTrainConfig, CoverTrainer, loss_of, train
+from correspondence.training.cover.train import CoverTrainConfig, CoverTrainer, train
 from correspondence.types import Image
 from stream.cli.options import TRAININGS
 from tests.correspondence.cover.material import disc_cover, faces_of
@@ -166,3 +167,13 @@ def test_auroc_of_apart_and_of_alike() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must"):
         CoverTrainConfig(**{**TINY_DICT, **wrong})
+
+
+def test_a_mistake_at_the_edge_of_a_cover_costs_more() -> None:
+    hidden = torch.zeros(1, 1, 32, 32)
+    hidden[..., :16] = 1
+    logits = 9 * (2 * hidden - 1)
+    far, near = logits.clone(), logits.clone()
+    far[..., 2:30:4, 28], near[..., 2:30:4, 17] = 9.0, 9.0
+    face = torch.ones_like(hidden)
+    assert loss_of(near, hidden, face) > 1.3 * loss_of(far, hidden, face)

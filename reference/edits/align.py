@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
-from reference.edits.codec import Coding, find_coding
-from reference.edits.noise import stands_out, stored_exactly
+from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_rim, kernel_doubt
+from reference.edits.codec import find_coding
+from reference.edits.noise import stored_exactly
 from reference.edits.placing import (
     Placement,
     Transform,
@@ -25,8 +25,6 @@ from reference.edits.placing import (
     size_of,
     size_words,
 )
-from reference.edits.rims import filled_rim, kernel_doubt
-from reference.edits.ringing import without_fringe
 from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.transfer import Transfer, fit_transfer
 from reference.edits.upright import turned_back
@@ -39,17 +37,15 @@ KEPT = 12  # largest difference of a pixel that was not edited, levels
 LIES_STILL = 0.5  # share of kept detail from which a picture of equal size has not moved far
 MOVED = (0.6, 2.0)  # a move needs at least this likeness, and this many times the likeness without a move
 SLIGHTLY_PX, FAR_PX = 0.15, 8.0  # range of the moves that are searched from the picture's place, pixels
-SLIGHTLY = 0.8  # a slight move must reduce the misfit to less than this share
+SLIGHTLY = 0.93  # a slight move must reduce the misfit to less than this share; one that fits as well is none
 ALIKE = 0.1  # similarity below which the user is told that a picture of equal size is unlike its reference
 DETAIL = 60.0  # gradient of luma (Sobel) from which a pixel counts as detail
-TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
-MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
 SCALED = 0.002  # from this change of scale on, the kernel's effect varies over the picture and is no detail
+STYLE_SHARE = 0.5  # a change of no slight tone over a larger share is a style, and is taken as it is
 KEPT_SHARE = 0.25  # share of a pixel of the saved picture that must be edited
 TURNED_DEG = 0.05  # from this turn on an editor must fill in something along the edges, degrees
 JOINT_PX = 2  # width of the joint of its halves, over which JPEG mixes colours, pixels
 TWICE = 0.35  # share of an edited picture beside an unedited reference that may show it once more
-NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
 IDENTITY: Transform = np.eye(2, 3)
 UNMOVED = Placement()
 
@@ -251,14 +247,17 @@ def similarity(a: Image, b: Image, valid: npt.NDArray[np.bool_] | None = None, s
 
 def _unsaved(reference: Image, edited: Image) -> Alignment:
     """Removes what saving did to all of a picture that lies in its reference's place."""
-    transfer, coding = find_coding(reference, edited, fit_transfer(reference, edited))
-    if transfer is None:
-        return Alignment(edited, None)
-    everywhere = np.ones(reference.shape[:2], np.bool_)
+    fitted, coding = find_coding(reference, edited, fit_transfer(reference, edited))
     change = edited.astype(np.float32) - reference
+    transfer = fitted or Transfer.nothing(change.shape)
+    everywhere = np.ones(reference.shape[:2], np.bool_)
     coding = coding.beside(transfer.detail)
     rung = partial(coding.without_ringing, edited=edited)
-    image, note = _cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding, rung)
+    image, note = cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding, rung)
+    if fitted is None and note != NOTHING:
+        changed = cv2.absdiff(reference, image).max(axis=2) > 0
+        if changed.mean() > STYLE_SHARE:
+            return Alignment(edited, None)
     return Alignment(image, note)
 
 
@@ -275,76 +274,27 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
     shown = np.s_[y : y + h, x : x + w]
     if is_whole(transform) and stored_exactly(seen[shown], left[shown]):
-        back = _carried(change * inside[..., None], transform, size)
-        return Alignment(_added(reference, back), note, placement)
+        back = carried(change * inside[..., None], transform, size)
+        return Alignment(added(reference, back), note, placement)
     transfer, coding = find_coding(seen, edited, fit_transfer(seen, edited, inside), inside)
     transfer = transfer or Transfer.nothing(change.shape)
     rim = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
-    back = _carried((change - transfer.detail) * inside[..., None], transform, size)
-    tone = _carried(transfer.tone * inside[..., None], transform, size)
+    back = carried((change - transfer.detail) * inside[..., None], transform, size)
+    tone = carried(transfer.tone * inside[..., None], transform, size)
     coding = coding.beside(transfer.detail).mapped(
-        lambda part: _carried(part * inside[..., None], transform, size)
+        lambda part: carried(part * inside[..., None], transform, size)
     )
-    known = _carried(rim.astype(np.float32), transform, size) > 0.99
+    known = carried(rim.astype(np.float32), transform, size) > 0.99
     scaled = max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED
-    doubt = _carried(kernel_doubt(reference, edited, transform), transform, size) if scaled else None
+    doubt = carried(kernel_doubt(reference, edited, transform), transform, size) if scaled else None
 
     def rung(found: Bool) -> tuple[Bool, Float]:
         there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
         kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited)
-        still = found & (_carried(kept.astype(np.float32), transform, size) > KEPT_SHARE)
+        still = found & (carried(kept.astype(np.float32), transform, size) > KEPT_SHARE)
         # A resampled picture is known too roughly as it was before it was saved.
-        return still, _carried(correction * is_whole(transform), transform, size)
+        return still, carried(correction * is_whole(transform), transform, size)
 
     pixel = 1 / float(np.sqrt(placement.scale_x * placement.scale_y))
-    image, told = _cleaned(reference, back, tone, known, coding, rung, doubt, pixel)
+    image, told = cleaned(reference, back, tone, known, coding, rung, doubt, pixel)
     return Alignment(image, note if told is None else f"{note} {told}", placement)
-
-
-def _cleaned(
-    reference: Image,
-    change: Float,
-    tone: Float,
-    known: Bool,
-    coding: Coding,
-    rung: Callable[[Bool], tuple[Bool, Float]],
-    doubt: Float | None = None,
-    pixel: float = 1.0,
-) -> tuple[Image, str | None]:
-    """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
-
-    What saving changed is left out where it is asked whether a place was edited. `rung` leaves out where an
-    edit only rings, and corrects its colours. `doubt` is what resampling may have made, levels, float32
-    (H, W). `pixel` is the side of a pixel of the saved picture, in pixels of the reference.
-    """
-    levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
-    rest = change - tone - coding.change
-    found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
-    found = without_fringe(found, rest, pixel)
-    change = change + correction
-    note = None
-    if found.any():
-        change = change - tone
-        if levels >= TOLD_LEVELS:
-            about = f"about {levels:.0f} level{'s' * (round(levels) != 1)}"
-            note = f"A slight tone all over it ({about}) was taken as not meant."
-    elif levels >= MEANT_LEVELS:
-        found = known
-    else:
-        note = NOTHING
-    grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)) * known
-    return _added(reference, change * grown[..., None]), note
-
-
-def _carried(values: Float, transform: Transform, size: tuple[int, int]) -> Float:
-    """Resamples values from the edited picture's grid to the reference's of `size` (H, W); 0 outside."""
-    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
-    if scale > 1.2:  # the edited picture is finer: low-pass before it is read coarsely
-        values = cv2.GaussianBlur(values, (0, 0), 0.45 * float(np.sqrt(scale**2 - 1)))
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    carried: Float = cv2.warpAffine(values, transform, (size[1], size[0]), flags=flags)
-    return carried
-
-
-def _added(reference: Image, change: Float) -> Image:
-    return np.clip(np.rint(reference + change), 0, 255).astype(np.uint8)

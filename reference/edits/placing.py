@@ -27,6 +27,7 @@ TURN_PX = 2.0  # rise of the upper edge below which a place may not be turned at
 HALFWAY = 0.3  # distance from a whole pixel from which an edge is tried on both its neighbours, pixels
 SHIFTED = (1.02, 0.002)  # factor and amount by which a shift by whole pixels may fit worse
 RESIZED = (1.15, 0.003)  # the same for a resized crop on whole pixels, whose kernel is not known
+DESCENTS, AFAR_PX = 3, 2.0  # a place that moved by so many pixels is refined anew, up to so many times
 STEPS = 8  # largest number of steps of the refinement at each size
 
 
@@ -86,8 +87,12 @@ def refined(reference: Image, edited: Image, transform: Transform) -> Place:
     """
     luma = luma_of(reference), luma_of(edited)
     best = Place(transform, misfit(*luma, transform))
-    if best.misfit >= EXACT:
-        best = _descended(luma, best)
+    for _ in range(DESCENTS):
+        if best.misfit < EXACT:
+            break
+        before, best = best, _descended(luma, best)
+        if _apart(before.transform, best.transform, edited) < AFAR_PX:
+            break
     tried = [Place(t, misfit(*luma, t)) for t in _simpler(size_of(edited), best.transform)]
     for place in sorted(tried, key=lambda place: place.misfit):
         factor, amount = SHIFTED if is_whole(place.transform) else RESIZED
@@ -257,9 +262,14 @@ def _move(step: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[n
 
 def reach(transform: Transform, image: Image) -> float:
     """The largest shift of a corner of the picture along x or y by a transform, pixels."""
+    return _apart(transform, np.eye(2, 3), image)
+
+
+def _apart(a: Transform, b: Transform, image: Image) -> float:
+    """The largest distance along x or y at which two transforms put a corner of a picture, pixels."""
     h, w = image.shape[:2]
     corners = np.array([[0, 0, 1], [w - 1, 0, 1], [0, h - 1, 1], [w - 1, h - 1, 1]], np.float64).T
-    return float(np.abs(transform @ corners - corners[:2]).max())
+    return float(np.abs((a - b) @ corners).max())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

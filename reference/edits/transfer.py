@@ -85,9 +85,14 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     colour = np.column_stack([np.ones(picked.size), (before.reshape(-1, 3)[picked] - 128) / 128])
     tone, detail = np.empty_like(before), np.empty_like(before)
     flat_colour = (before - 128) / 128
+    agreeing = np.ones(picked.size, np.bool_)  # an edit is one in all channels, luma tells it best
     for channel in range(3):
         columns = np.column_stack([colour, *(b[..., channel].ravel()[picked] for b in bands)])
-        weights = _robust_fit(columns, residual[..., channel].ravel()[picked])
+        values = residual[..., channel].ravel()[picked]
+        used = agreeing if agreeing.mean() > VOTING else np.ones_like(agreeing)
+        weights = _robust_fit(columns[used], values[used])
+        rest = np.abs(values - columns @ weights)
+        agreeing &= rest <= TUKEY * _scale(rest[used])
         tone[..., channel] = weights[0] + flat_colour @ weights[1:4].astype(np.float32)
         detail[..., channel] = sum(
             np.float32(k) * band[..., channel] for k, band in zip(weights[4:], bands, strict=True)
@@ -97,8 +102,8 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
-    rest = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
-    if not _explains((residual, rest), where):
+    left = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
+    if not _explains((residual, left), where):
         return None
     simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
     if simpler is None:
@@ -182,7 +187,7 @@ def _robust_fit(columns: Float, values: Float) -> Float:
         columns, values, centre = columns[near], values[near], mode
     rest = values - centre
     for _ in range(ROUNDS):
-        scale = max(0.3, float(np.percentile(np.abs(rest), 45)) / 0.598)
+        scale = _scale(np.abs(rest))
         trust = np.clip(1 - (rest / (TUKEY * scale)) ** 2, 0, None) ** 2
         weighed = columns * trust[:, None]
         gram = weighed.T @ columns + 1e-3 * len(values) / 1000 * np.eye(columns.shape[1])
@@ -192,6 +197,11 @@ def _robust_fit(columns: Float, values: Float) -> Float:
             break
         weights = new
     return new
+
+
+def _scale(sizes: Float) -> float:
+    """Standard deviation of residuals by the smaller of their sizes, at least 0.3 levels."""
+    return max(0.3, float(np.percentile(sizes, 45)) / 0.598)
 
 
 def _explains(pair: tuple[Float, Float], where: Bool) -> bool:

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from correspondence import Image
 from reference import Edit, EditError, Placement, align_edited
+from reference.edits.placing import refined
 from tests.strangers.saved import moved, overlap, resized, stored, with_blush, with_lips
 
 CROPS = {  # x, y, width, height
@@ -165,3 +166,15 @@ def test_a_placement_is_its_transform(rng: np.random.Generator) -> None:
     back = Placement.of(at.transform)
     for name in ("x", "y", "scale_x", "scale_y", "turn_deg"):
         assert getattr(back, name) == pytest.approx(getattr(at, name), abs=1e-9)
+
+
+def test_a_place_is_refined_from_afar_in_a_soft_picture(astronaut: Image) -> None:
+    """The refinement takes few steps at a time. It goes on from where it came."""
+    soft = np.asarray(cv2.GaussianBlur(astronaut, (0, 0), 6.0), np.uint8)
+    x, y, side, to = 50, 60, 400, 520
+    saved = stored(resized(np.ascontiguousarray(soft[y : y + side, x : x + side]), to, to), "JPEG", 78)
+    scale = to / side
+    true = np.array([[scale, 0, (scale - 1) / 2 - x * scale], [0, scale, (scale - 1) / 2 - y * scale]])
+    start = true * [[1.06, 1, 1], [1, 1 / 1.06, 1]] + [[0, 0, 24], [0, 0, -24]]
+    corners = np.array([[0, 0, 1], [511, 0, 1], [0, 511, 1], [511, 511, 1]]).T
+    assert np.abs((refined(soft, saved, start).transform - true) @ corners).max() < 0.1

@@ -175,3 +175,44 @@ def test_a_tone_beside_an_edit_of_a_third_of_the_picture_is_no_edit(
     saved = stored(np.clip(np.rint(clean * gains - 2), 0, 255).astype(np.uint8), "JPEG", 97)
     found = Edit(astronaut, align_edited(astronaut, saved).image).mask > 0.5
     assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.8
+
+
+@pytest.mark.parametrize("size", [None, (330, 350)], ids=["of a crop", "of a resized crop"])
+def test_a_tone_beside_paint_over_most_of_a_crop_is_no_edit(
+    astronaut: Image, size: tuple[int, int] | None
+) -> None:
+    """The paint changes one channel little, so that it looks like a tone in this channel."""
+    clean = astronaut.copy()
+    cv2.ellipse(clean, (225, 120), (85, 95), 0, 0, 360, (170, 230, 20), -1)
+    painted = (clean != astronaut).any(axis=2)
+    clean[painted] = np.rint(0.3 * astronaut[painted] + 0.7 * clean[painted])
+    crop = toned(np.ascontiguousarray(clean[10:260, 110:340]), 1.0, -3.0)
+    saved = stored(crop if size is None else resized(crop, *size), "WEBP", 79)
+    found = Edit(astronaut, align_edited(astronaut, saved).image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.95
+
+
+def test_a_shift_of_half_a_pixel_is_found_in_a_soft_picture(astronaut: Image) -> None:
+    soft = np.asarray(cv2.GaussianBlur(astronaut, (0, 0), 4.0), np.uint8)
+    clean = EDITS["lips"](soft)
+    aligned = align_edited(soft, stored(moved(clean, 0.0, 0.5), "WEBP", 70))
+    assert abs(aligned.placement.y + 0.5) < 0.1
+    found = Edit(soft, aligned.image).mask > 0.5
+    assert overlap(Edit(soft, clean).mask > 0.5, found) >= 0.95
+
+
+@pytest.mark.parametrize(("noise", "levels"), [(0.5, 1.6), (1.0, 1.6)])
+def test_a_faint_edit_is_found_if_nothing_else_changed(astronaut: Image, noise: float, levels: float) -> None:
+    """A file that changed neither tone nor detail is searched for broad faint changes, too."""
+    rng = np.random.default_rng(0)
+    blocks = rng.normal(0, noise, (64, 64, 3)).astype(np.float32)
+    saved = astronaut + cv2.resize(blocks, (512, 512), interpolation=cv2.INTER_NEAREST)
+    saved += rng.normal(0, 2 * noise, (512, 512, 3)).astype(np.float32)
+    cheek = np.zeros((512, 512), np.float32)
+    cv2.ellipse(cheek, (120, 330), (44, 30), 0, 0, 360, 1.0, -1)
+    cheek = np.asarray(cv2.GaussianBlur(cheek, (0, 0), 3), np.float32)
+    saved += cheek[..., None] * np.array([0.5, -1.0, -0.7], np.float32) * levels
+    edited = np.clip(np.rint(saved), 0, 255).astype(np.uint8)
+    mask = Edit(astronaut, align_edited(astronaut, edited).image).mask
+    assert mask[cheek > 0.5].mean() > 0.9
+    assert mask[cheek < 0.01].mean() < 0.02

@@ -1,0 +1,114 @@
+"""Keeps the part of a change that stands out from what saving changed, and adds it to the reference.
+
+Also finds what resampling did: what was filled in at the edges, and what another kernel would change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from correspondence import Bool, Float, Image
+from reference.edits.codec import Coding
+from reference.edits.noise import stands_out
+from reference.edits.placing import Transform, seen_at
+from reference.edits.ringing import without_fringe
+
+TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
+MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
+NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
+FILLED = 0.06  # depth of what is filled in at an edge, share of the shorter side
+FILLED_LEVELS = 4.0  # least change of it, levels
+RIM_PX = 5  # margin of it, where resampling mixed it with the picture, pixels
+
+
+def cleaned(
+    reference: Image,
+    change: Float,
+    tone: Float,
+    known: Bool,
+    coding: Coding,
+    rung: Callable[[Bool], tuple[Bool, Float]],
+    doubt: Float | None = None,
+    pixel: float = 1.0,
+) -> tuple[Image, str | None]:
+    """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
+
+    What saving changed is left out where it is asked whether a place was edited. `rung` leaves out where an
+    edit only rings, and corrects its colours. `doubt` is what resampling may have made, levels, float32
+    (H, W). `pixel` is the side of a pixel of the saved picture, in pixels of the reference.
+    """
+    levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
+    rest = change - tone - coding.change
+    found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
+    found = without_fringe(found, rest, pixel)
+    change = change + correction
+    note = None
+    if found.any():
+        change = change - tone
+        if levels >= TOLD_LEVELS:
+            about = f"about {levels:.0f} level{'s' * (round(levels) != 1)}"
+            note = f"A slight tone all over it ({about}) was taken as not meant."
+    elif levels >= MEANT_LEVELS:
+        found = known
+    else:
+        note = NOTHING
+    grown = cv2.dilate(found.astype(np.uint8), np.ones((3, 3), np.uint8)) * known
+    return added(reference, change * grown[..., None]), note
+
+
+def carried(values: Float, transform: Transform, size: tuple[int, int]) -> Float:
+    """Resamples values from the edited picture's grid to the reference's of `size` (H, W); 0 outside."""
+    scale = float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    if scale > 1.2:  # the edited picture is finer: low-pass before it is read coarsely
+        values = cv2.GaussianBlur(values, (0, 0), 0.45 * float(np.sqrt(scale**2 - 1)))
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    carried: Float = cv2.warpAffine(values, transform, (size[1], size[0]), flags=flags)
+    return carried
+
+
+def added(reference: Image, change: Float) -> Image:
+    """Adds a change, levels, float32 (H, W, 3), to a picture, RGB uint8 (H, W, 3); values are cut off."""
+    return np.clip(np.rint(reference + change), 0, 255).astype(np.uint8)
+
+
+def filled_rim(change: Float, inside: Bool) -> Bool:
+    """Finds what an editor filled in along the edges when it turned a picture, bool (H, W).
+
+    It is changed, touches an edge of the picture and stays within `FILLED` of the shorter side of it.
+    """
+    h, w = inside.shape
+    changed = (np.abs(change).max(axis=2) > FILLED_LEVELS) & inside
+    groups, labels = cv2.connectedComponents(changed.astype(np.uint8), connectivity=8)
+    rows, columns = np.mgrid[:h, :w]
+    depth = np.minimum(np.minimum(columns, w - 1 - columns), np.minimum(rows, h - 1 - rows))
+    deepest, shallowest = np.zeros(groups), np.full(groups, h + w)
+    np.maximum.at(deepest, labels[changed], depth[changed])
+    np.minimum.at(shallowest, labels[changed], depth[changed])
+    filled = (shallowest <= 3) & (deepest <= FILLED * min(h, w))
+    filled[0] = False
+    return np.asarray(
+        cv2.dilate(filled[labels].astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0, np.bool_
+    )
+
+
+def kernel_doubt(reference: Image, edited: Image, transform: Transform) -> Float:
+    """Measures how far the reference on the edited picture's grid depends on the resampling kernel.
+
+    Editors resample with kernels that are not known. A difference that another kernel would make is no edit.
+
+    Args:
+        reference, edited: RGB uint8 (H, W, 3), of any sizes.
+        transform: from places of the reference to places of the edited picture, float64 (2, 3).
+
+    Returns:
+        The largest difference of a channel nearby, levels, float32 of the edited picture's size.
+    """
+    size = (edited.shape[0], edited.shape[1])
+    kernels = (cv2.INTER_CUBIC, cv2.INTER_LINEAR)
+    cubic, linear = (seen_at(reference, size, transform, how)[0] for how in kernels)
+    largest = cv2.absdiff(cubic, linear).max(axis=2)
+    doubt: Float = cv2.dilate(largest, np.ones((3, 3), np.uint8)).astype(np.float32)
+    return doubt

@@ -25,6 +25,7 @@ from benchmarks.matching.footprint import FRAMES, footprint
 from benchmarks.matching.measures import TrackedClip, load_clip, load_known
 from benchmarks.matching.methods import STREAM_EDIT, Method, ablations, factories, models
 from benchmarks.matching.tally import Store, Sums, stamp
+from benchmarks.matching.tracks import measure_tracks
 from correspondence import Image
 from correspondence.weight_files import digest
 
@@ -36,6 +37,7 @@ COLUMNS = (
     ("held", "withheld landmarks, mean px"),
     ("IoU lips", "outer lips, detected again on the warped picture"),
     ("IoU eyes", "eyes, likewise"),
+    ("track", "tracked points of the skin's texture, median px, without FaceMesh"),
     ("EPE", "known truth, visible pixels, px; landmarks as FaceMesh finds them in the warped face"),
     ("EPE lm", "the same with landmarks carried by the truth: what is left when FaceMesh is right"),
     ("out%", "known truth, share over 3 px"),
@@ -53,7 +55,7 @@ COLUMNS = (
     ("ms 2", "median match, two cores"),
     ("MB", "peak memory of a process of its own"),
 )
-WINDOW_COLUMNS = tuple(f"{kind} {name}" for kind in ("PSNR", "EPE") for name in WINDOWS)
+WINDOW_COLUMNS = (*(f"{kind} {name}" for kind in ("PSNR", "EPE") for name in WINDOWS), "track tiger")
 EDIT_COLUMNS = ("tone", "clarity", "lipstick", "cartoon", "mark")
 ABLATED = ("lm", "held", "IoU lips", "IoU eyes", "EPE", "AUSE", "AUROC", "cov", "cov all", "PSNR", "SSIM")
 REPLACING = ("PSNR rep", "SSIM rep", "rep/100")
@@ -178,6 +180,7 @@ class Bench:
             return
         yield "motion", get(f"motion/{key}", lambda s: measures.measure_motion(method, clip, s))
         yield "windows", get(f"windows/{key}", lambda s: measures.measure_windows(method, clip, stride, s))
+        yield "tracks", get(f"tracks/{key}", lambda s: measure_tracks(method, clip, stride, s))
         yield "edits", get(f"edits/{key}", lambda s: measures.measure_edits(method, clip, stride, s))
         timed = not self.args.no_times or f"time/{key}" in self.store.parts
         if timed and clip.name == self.paths[0].stem:

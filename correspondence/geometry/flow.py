@@ -41,7 +41,15 @@ def dis_flow(
             f"flow needs two pictures of one size, sides at least {SMALLEST_SIDE}, "
             f"got {source.shape} and {target.shape}"
         )
-    return _flow(source, target, start, _quick_dis, fine, smooth)
+    return _flow(source, target, start, _quick_dis, 1 if fine else 2, smooth)
+
+
+def full_flow(source: Gray, target: Gray, start: Float) -> Float:
+    """Compute DIS optical flow down to full resolution, from a first guess; see `dis_flow`.
+
+    It is for windows: at 128 x 128 it takes 2.7 ms of one core, and `dis_flow` 0.8 ms.
+    """
+    return _flow(source, target, start, _quick_dis, 0, 1, 6)
 
 
 def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bool = False) -> Float:
@@ -78,7 +86,7 @@ def _medium_dis(full: bool) -> Any:
     return made
 
 
-def _quick_dis(fine: bool, smooth: int) -> Any:
+def _quick_dis(finest: int, smooth: int, descents: int = 12) -> Any:
     """Create a DIS object with settings that were measured on portrait clips.
 
     With patches 4 pixels apart and down to half resolution, it costs 2.5 ms at 256 x 256 (one core) without
@@ -87,9 +95,9 @@ def _quick_dis(fine: bool, smooth: int) -> Any:
     6.0 ms for 4.2 pixels.
     """
     made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-    made.setFinestScale(1 if fine else 2)
+    made.setFinestScale(finest)
     made.setPatchStride(4)
-    made.setGradientDescentIterations(12)
+    made.setGradientDescentIterations(descents)
     made.setVariationalRefinementIterations(smooth)
     return made
 

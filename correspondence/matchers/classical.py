@@ -31,6 +31,7 @@ from correspondence.geometry.region import (
     ideal_region,
     shrink,
 )
+from correspondence.matchers.bias import Seen, added, correction
 from correspondence.matchers.choice import (
     CHOICE,
     PRICE,
@@ -55,7 +56,7 @@ from correspondence.types import (
     check_image,
 )
 
-SMOOTH = 2  # iterations of variational refinement of the guided flow
+SMOOTH = 2  # iterations of variational refinement of the guided flow of the whole region
 FEATHER = 0.06  # width of the region's rim that fades into the coarse field, in region sides
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 
@@ -252,30 +253,37 @@ def fine_field(
     if face is not None and landmarks is not None:
         candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
-    return chosen(candidates, face, parts, (look, prepared.look), back.result)
+    field, spread = choose(candidates, face, parts)
+    if face is not None:
+        seen = Seen(guided, face, parts, look, prepared.look)
+        field = added(field, correction(field, seen))
+    return field, witness(field, spread, candidates, face, parts, (look, prepared.look), back.result())
 
 
-def chosen(
+def witness(
+    field: Float,
+    spread: Float,
     candidates: list[Candidate],
     face: LandmarkField | None,
     parts: Float,
     looks: tuple[Image, Image],
-    back: Callable[[], Float],
-) -> tuple[Float, Evidence]:
-    """Choose between candidates and gather the evidence; `back` returns the flow from reference to frame."""
-    field, spread = choose(candidates, face, parts)
+    back: Float,
+) -> Evidence:
+    """Gather the evidence about a field that was chosen between candidates; see `choice.gather`.
+
+    `spread` comes from `choice.choose`, `back` is the flow from reference to frame.
+    """
     here = cv2.resize(field, parts.shape[::-1], interpolation=cv2.INTER_AREA)
-    evidence = gather(
+    return gather(
         field,
         *looks,
         face,
-        cycle=loop(here, back()),
+        cycle=loop(here, back),
         mixed=spread,
         parts=parts,
         off_scene=apart(here, candidates[1].small),
         off_guided=apart(here, candidates[0].small),
     )
-    return field, evidence
 
 
 def fine_values(field: Float, evidence: Evidence) -> Float:

@@ -9,26 +9,27 @@ import numpy as np
 
 from correspondence.certainty.uncertainty import Evidence
 from correspondence.face.mesh import LandmarkField, landmark_field
-from correspondence.geometry.flow import Gray, appearance, dis_flow
+from correspondence.geometry.flow import Gray, appearance, full_flow
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Part, Region, choose_region, crop_part, shrink
-from correspondence.matchers.choice import CHOICE, PRICE, parts_of, weigh
+from correspondence.matchers.bias import Seen, added, correction
+from correspondence.matchers.choice import CHOICE, PRICE, choose, parts_of, weigh
 from correspondence.matchers.classical import (
-    SMOOTH,
     ClassicalMatcher,
     ClassicalReference,
-    chosen,
     fine_values,
     flow_back,
     gray_of,
     region_of,
     still_field,
+    witness,
 )
 from correspondence.matchers.coarse import Begun, grid_patch
 from correspondence.matchers.windows import (
     LEAST_MARGIN,
-    Scene,
+    Carried,
     WindowMatch,
+    apart,
     choose_parts,
     even,
     face_patch,
@@ -101,23 +102,25 @@ def match_window(
     else:
         scene, outer = _seen(begun or matcher.begin(frame, prepared), prepared, window, face, landmarks)
         age = 0
-    field, evidence = _field(frame, prepared, window, face, scene, landmarks)
+    last_bias = None if last is None else last.bias.on(region, window.here, landmarks)
+    field, evidence, bias = _field(frame, prepared, window, face, scene, landmarks, last_bias)
     feather = LEAST_MARGIN / 2 * region.side / GRID
     values = fine_values(field - window.shift, evidence)
     fine = grid_patch(values, region, prepared.region, feather, window.here)
     return WindowMatch(
         (outer, face_patch(landmarks, prepared.landmarks), fine), landmarks, size, prepared.size,
-        prepared=prepared, region=region, here=window.here, scene=scene, age=age,
+        prepared=prepared, region=region, here=window.here, scene=scene,
+        bias=Carried(bias, region, window.here, landmarks), age=age,
     )  # fmt: skip
 
 
 def _seen(
     begun: Begun, prepared: ClassicalReference, window: Window, face: LandmarkField, landmarks: Landmarks
-) -> tuple[Scene, Patch]:
+) -> tuple[Carried, Patch]:
     """What the flow of the whole frame says about the window, and its patch."""
     coarse = begun.field()
     flow = coarse.on(window.region, prepared.region, GRID, window.here) + window.shift
-    return Scene.of(flow, face, window.region, window.here, landmarks), coarse.patch
+    return Carried(apart(flow, face), window.region, window.here, landmarks), coarse.patch
 
 
 def _field(
@@ -125,19 +128,27 @@ def _field(
     prepared: ClassicalReference,
     window: Window,
     face: LandmarkField,
-    scene: Scene,
+    scene: Carried,
     landmarks: Landmarks,
-) -> tuple[Float, Evidence]:
-    """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does."""
+    last: Float | None,
+) -> tuple[Float, Evidence, Float]:
+    """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does.
+
+    The third result is the correction of the landmarks' error in it. `last` is that of the frame before.
+    """
     region, here, there = window.region, window.here, window.there
     known: Gray = np.ascontiguousarray(prepared.gray[there.cells])
     known_look: Image = np.ascontiguousarray(prepared.look[there.coarser(CHOICE).cells])
     inner = crop_part(frame, region, here)
     gray, look = gray_of(inner), appearance(shrink(inner, here.rows // CHOICE, here.columns // CHOICE))
     back = _pool.submit(flow_back, known, gray, face.field)
-    guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
+    guided = full_flow(gray, known, face.field)
     still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID, here) + window.shift
-    fields = guided, scene.flow(face, region, here, landmarks), still, face.field
+    fields = guided, added(face.field, scene.on(region, here, landmarks)), still, face.field
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))
-    return chosen(candidates, face, parts, (look, known_look), back.result)
+    field, spread = choose(candidates, face, parts)
+    bias = correction(field, Seen(candidates[0], face, parts, look, known_look), last)
+    field = added(field, bias)
+    evidence = witness(field, spread, candidates, face, parts, (look, known_look), back.result())
+    return field, evidence, bias

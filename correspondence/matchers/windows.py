@@ -2,7 +2,7 @@
 
 A window is a part of the grid of the frame's region. It goes with a part of the reference's grid of the same
 size. The flow of the whole frame is not computed in every frame then. What it found is kept as its difference
-from the landmark field, and moved with the head (`Scene`).
+from the landmark field, and moved with the head (`Carried`).
 """
 
 from __future__ import annotations
@@ -32,41 +32,31 @@ _EIGHTHS = (np.arange(FACE_CELLS) + 0.5) / FACE_CELLS  # centres of its cells, s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
-    """How the flow of a whole frame differed from its landmark field.
+class Carried:
+    """What a frame's window found, for windows of later frames. It moves as the head does.
 
     Attributes:
-        apart: the difference on the window's choice grid, float32 (h, w, 2), cells of the reference's grid.
+        values: displacements on the window's choice grid, float32 (h, w, 2), cells of the reference's grid.
         region: the region of that frame.
         here: the window on the region's grid.
         landmarks: landmarks of that frame.
     """
 
-    apart: Float
+    values: Float
     region: Region
     here: Part
     landmarks: Landmarks
 
-    @classmethod
-    def of(cls, flow: Float, face: LandmarkField, region: Region, here: Part, landmarks: Landmarks) -> Scene:
-        """Compare a frame's flow with its landmark field, both float32 (H, W, 2) on its window."""
-        small = here.coarser(CHOICE)
-        apart = cv2.resize(flow - face.field, (small.columns, small.rows), interpolation=cv2.INTER_AREA)
-        return cls(np.asarray(apart, np.float32), region, here, landmarks)
-
-    def flow(self, face: LandmarkField, region: Region, here: Part, landmarks: Landmarks) -> Float:
-        """Estimate the flow of a later frame on its window: its landmark field, and this frame's difference.
-
-        The difference moves as the head does. Beyond this frame's window its border is repeated.
+    def on(self, region: Region, here: Part, landmarks: Landmarks) -> Float:
+        """Move the displacements to the window of a later frame. Beyond their own, its border is repeated.
 
         Args:
-            face: the later frame's landmark field on its window.
-            region: its region.
+            region: the later frame's region.
             here: its window.
             landmarks: its landmarks.
 
         Returns:
-            float32 (H, W, 2), cells.
+            float32 (h, w, 2), cells, on the later window's choice grid.
         """
         rigid = list(RIGID)
         head = similarity(landmarks.points[rigid, :2], self.landmarks.points[rigid, :2])
@@ -74,9 +64,14 @@ class Scene:
         matrix = then @ np.vstack([head, [0, 0, 1]]) @ now
         size = (here.columns // CHOICE, here.rows // CHOICE)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpAffine(self.apart, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        full = cv2.resize(moved, (here.columns, here.rows), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(cv2.add(face.field, full), np.float32)
+        moved = cv2.warpAffine(self.values, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.float32)
+
+
+def apart(flow: Float, face: LandmarkField) -> Float:
+    """Subtract a window's landmark field from its flow, float32 (H, W, 2): float32 (h, w, 2), choice grid."""
+    size = flow.shape[1] // CHOICE, flow.shape[0] // CHOICE
+    return np.asarray(cv2.resize(flow - face.field, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,14 +85,16 @@ class WindowMatch(Match):
         prepared: the reference.
         region: the frame's region.
         here: the window on its grid.
-        scene: what the flow of the last whole frame found.
+        scene: how the flow of the last whole frame differed from its landmark field.
+        bias: the correction of the landmarks' error in this frame.
         age: number of frames since that one.
     """
 
     prepared: Prepared
     region: Region
     here: Part
-    scene: Scene
+    scene: Carried
+    bias: Carried
     age: int
 
 

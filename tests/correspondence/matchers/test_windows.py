@@ -14,12 +14,14 @@ from correspondence.face.topology import LIPS, RIGID
 from correspondence.geometry import flow as flow_module
 from correspondence.geometry.region import GRID, Part, Region, crop, crop_part, ideal_region
 from correspondence.matchers import coarse
+from correspondence.matchers.bias import added
 from correspondence.matchers.windows import (
     EVERY,
     LEAST_MARGIN,
     MOST,
-    Scene,
+    Carried,
     WindowMatch,
+    apart,
     choose_parts,
     even,
     face_patch,
@@ -209,8 +211,8 @@ def test_what_the_whole_frame_showed_moves_with_the_head(pair: Any) -> None:
         near = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 12.0**2))
         return np.asarray(near[..., None] * (3, -2), np.float32)
 
-    scene = Scene.of(before.field + bump(first, face), before, first, here, face)
-    carried = scene.flow(now, second, here, seen) - now.field
+    scene = Carried(apart(before.field + bump(first, face), before), first, here, face)
+    carried = added(now.field, scene.on(second, here, seen)) - now.field
     np.testing.assert_allclose(carried, bump(second, seen), atol=0.35)
 
 

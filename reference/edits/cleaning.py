@@ -14,7 +14,7 @@ from correspondence import Bool, Float, Image
 from reference.edits.codec import Coding
 from reference.edits.noise import stands_out
 from reference.edits.placing import Transform, seen_at
-from reference.edits.ringing import without_fringe
+from reference.edits.ringing import spread_chroma, without_fringe
 
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
@@ -44,7 +44,7 @@ def cleaned(
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     found = without_fringe(found, rest, pixel)
-    change = change + correction
+    change = change + correction + spread_chroma(found, rest, known, pixel)
     note = None
     if found.any():
         change = change - tone

@@ -47,9 +47,10 @@ def dis_flow(
 def full_flow(source: Gray, target: Gray, start: Float) -> Float:
     """Compute DIS optical flow down to full resolution, from a first guess; see `dis_flow`.
 
-    It is for windows: at 128 x 128 it takes 2.7 ms of one core, and `dis_flow` 0.8 ms.
+    A pass over the finest scale alone follows `dis_flow`. At 152 x 152 both take 1.9 ms of one core, and 3.0
+    if every scale had the settings of `dis_flow`, for the same error.
     """
-    return _flow(source, target, start, _quick_dis, 0, 1, 6)
+    return _flow(source, target, dis_flow(source, target, start, smooth=2), _finest_dis)
 
 
 def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bool = False) -> Float:
@@ -86,7 +87,7 @@ def _medium_dis(full: bool) -> Any:
     return made
 
 
-def _quick_dis(finest: int, smooth: int, descents: int = 12) -> Any:
+def _quick_dis(finest: int, smooth: int) -> Any:
     """Create a DIS object with settings that were measured on portrait clips.
 
     With patches 4 pixels apart and down to half resolution, it costs 2.5 ms at 256 x 256 (one core) without
@@ -97,8 +98,19 @@ def _quick_dis(finest: int, smooth: int, descents: int = 12) -> Any:
     made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     made.setFinestScale(finest)
     made.setPatchStride(4)
-    made.setGradientDescentIterations(descents)
+    made.setGradientDescentIterations(12)
     made.setVariationalRefinementIterations(smooth)
+    return made
+
+
+def _finest_dis() -> Any:
+    """Create a DIS object that refines a guess on the finest scale only."""
+    made = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    made.setFinestScale(0)
+    made.setCoarsestScale(0)
+    made.setPatchStride(6)
+    made.setGradientDescentIterations(4)
+    made.setVariationalRefinementIterations(0)
     return made
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from correspondence.face.mesh import LandmarkField
 from correspondence.geometry.grid import Float, pixel_grid
-from correspondence.matchers.choice import CHOICE, Candidate
+from correspondence.matchers.choice import CHOICE
 from correspondence.types import Image
 
 SPREAD = 1.2  # standard deviation of the average, cells of the choice grid: 2 % of a face
@@ -37,14 +37,14 @@ class Seen:
     """What is known of a frame's window when its field is corrected. Grids are (h, w), the choice grid.
 
     Attributes:
-        flow: guided flow.
+        flow: flow that started from the landmarks, float32 (h, w, 2), cells of the field.
         face: the landmark field.
         parts: result of `choice.parts_of`, float32 (h, w).
         look: the frame's `flow.appearance`, uint8 (h, w, 4).
         reference: the reference's, uint8 (h, w, 4).
     """
 
-    flow: Candidate
+    flow: Float
     face: LandmarkField
     parts: Float
     look: Image
@@ -75,10 +75,10 @@ def correction(field: Float, seen: Seen, last: Float | None = None) -> Float:
         return np.asarray(cv2.blur(cv2.absdiff(own, moved), (window, window)), np.float32)
 
     texture = cv2.blur(np.abs(own), (NEAR, NEAR))
-    explained = np.clip((texture - left(seen.flow.small, NEAR)) / (texture + LEAST_LEFT), 0, 1)
+    explained = np.clip((texture - left(seen.flow, NEAR)) / (texture + LEAST_LEFT), 0, 1)
     weight = skin * explained * (texture**2 / (texture**2 + FAINT**2))
     total = cv2.GaussianBlur(weight, (0, 0), SPREAD) + LEAST_WEIGHT
-    away = cv2.GaussianBlur((seen.flow.small - here) * weight[..., None], (0, 0), SPREAD)
+    away = cv2.GaussianBlur((seen.flow - here) * weight[..., None], (0, 0), SPREAD)
     shift = away / total[..., None]
     gain = left(here, WIDE) / (left(here + shift, WIDE) + LEAST_LEFT)
     belief = 1 / (1 + np.exp(np.clip(SLOPE * (LEAST_GAIN - gain), -20, 20)))

@@ -255,7 +255,7 @@ def fine_field(
         parts = parts_of(landmarks, region, n)
     field, spread = choose(candidates, face, parts)
     if face is not None:
-        seen = Seen(guided, face, parts, look, prepared.look)
+        seen = Seen(guided.small, face, parts, look, prepared.look)
         field = added(field, correction(field, seen))
     return field, witness(field, spread, candidates, face, parts, (look, prepared.look), back.result())
 

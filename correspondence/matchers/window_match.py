@@ -148,7 +148,7 @@ def _field(
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))
     field, spread = choose(candidates, face, parts)
-    bias = correction(field, Seen(candidates[0], face, parts, look, known_look), last)
+    bias = correction(field, Seen(candidates[0].small, face, parts, look, known_look), last)
     field = added(field, bias)
     evidence = witness(field, spread, candidates, face, parts, (look, known_look), back.result())
     return field, evidence, bias

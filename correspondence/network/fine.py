@@ -16,7 +16,8 @@ from correspondence.face_crop import FaceCrop
 from correspondence.geometry.flow import appearance
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Region, shrink
-from correspondence.matchers.choice import CHOICE, EVIDENCE, gather, parts_of
+from correspondence.matchers.bias import Seen, added, correction
+from correspondence.matchers.choice import CHOICE, gather, parts_of
 from correspondence.matchers.classical import ClassicalReference, gray_of, still_field
 from correspondence.matchers.coarse import CoarseField
 from correspondence.network.propose import CELL, Past, Proposal, open_cells, propose, start
@@ -149,9 +150,12 @@ def fine_field(
     said = runner.step(seen.result(), prepared.tables, proposal)
     check_finite(said)
     field = reblend(said, proposal)
+    look, parts = shown.result()
+    if face is not None:
+        guided = cv2.resize(proposal.fields[GUIDED], parts.shape, interpolation=cv2.INTER_AREA)
+        field = added(field, correction(field, Seen(guided, face, parts, look, base.look)))
     steps = said.field - proposal.candidates
     away = np.sqrt((steps * steps).sum(axis=1))  # of the field from each candidate
-    look, parts = shown.result()
     evidence = gather(
         field,
         look,
@@ -167,9 +171,9 @@ def fine_field(
 
 
 def _shown(inner: Image, landmarks: Landmarks | None, region: Region) -> tuple[Image, Float]:
-    """Compute a frame's `appearance` on the choice grid, and its `parts_of` on the grid of the evidence."""
-    n = GRID // EVIDENCE
-    look = appearance(shrink(inner, GRID // CHOICE, GRID // CHOICE))
+    """Compute a frame's `appearance` and its `parts_of` on the choice grid."""
+    n = GRID // CHOICE
+    look = appearance(shrink(inner, n, n))
     return look, np.zeros((n, n), np.float32) if landmarks is None else parts_of(landmarks, region, n)
 
 
@@ -200,8 +204,8 @@ def reblend(said: NetworkAnswer, proposal: Proposal) -> Float:
     such as the landmark field can be sharp, for example at the border of a lip.
     """
     shares = said.weights[1:]
-    added = said.field - (shares[:, None] * proposal.candidates).sum(axis=0)
-    field = enlarge(np.ascontiguousarray(added.transpose(1, 2, 0)))
+    own = said.field - (shares[:, None] * proposal.candidates).sum(axis=0)
+    field = enlarge(np.ascontiguousarray(own.transpose(1, 2, 0)))
     for share, candidate in zip(shares, proposal.fields, strict=True):
         if share.max() > LEAST_SHARE:
             field = cv2.accumulateProduct(enlarge(cv2.merge([share, share])), candidate, field)

@@ -12,7 +12,7 @@ import pytest
 from correspondence import Float, Image, Landmarks, Matcher, detect_landmarks
 from correspondence.face.topology import LEFT_EYE, LIPS, RIGHT_EYE
 from correspondence.matchers.bias import LIMIT, NEW, Seen, added, correction
-from correspondence.matchers.choice import Candidate, parts_of
+from correspondence.matchers.choice import parts_of
 from correspondence.matchers.classical import prepare
 from correspondence.matchers.windows import WindowMatch
 
@@ -45,7 +45,15 @@ def errors(field: Float, face: Landmarks, points: tuple[int, ...]) -> Float:
     return np.asarray(np.linalg.norm(field[y, x], axis=1), np.float32)
 
 
-def test_an_error_of_the_landmarks_is_mostly_taken_back(portrait: tuple[Image, Landmarks]) -> None:
+@pytest.mark.parametrize("kind", ["classical", "compact"])
+def test_a_whole_match_takes_an_error_back(portrait: tuple[Image, Landmarks], kind: str) -> None:
+    image, face = portrait
+    matcher = Matcher.load(kind, cover=False)
+    match = matcher.match(image, matcher.prepare(image, face), None, shifted(face))
+    assert errors(match.field, face, CHEEKS).mean() < 0.4 * float(np.linalg.norm(OFF))
+
+
+def test_a_window_takes_an_error_back_in_each_frame(portrait: tuple[Image, Landmarks]) -> None:
     image, face = portrait
     matcher = Matcher.load("classical", cover=False)
     prepared = matcher.prepare(image, face)
@@ -73,10 +81,8 @@ def seen_of(portrait: tuple[Image, Landmarks], move: Float) -> tuple[Float, Seen
     assert own.face is not None
     field = landmark_field(face, own.face, own.region)
     n = own.look.shape[0]
-    flow = np.broadcast_to(move, (2 * n, 2 * n, 2)).astype(np.float32)
-    small = np.ascontiguousarray(flow[::2, ::2])
-    guided = Candidate(flow, small, np.zeros((n, n), np.float32), np.zeros((n, n), np.uint8))
-    seen = Seen(guided, field, parts_of(face, own.region, n), own.look, own.look)
+    flow = np.broadcast_to(move, (n, n, 2)).astype(np.float32)
+    seen = Seen(flow, field, parts_of(face, own.region, n), own.look, own.look)
     return np.zeros((2 * n, 2 * n, 2), np.float32), seen
 
 

@@ -74,15 +74,20 @@ def cut(image: Image, matrix: Matrix, side: int = SIDE) -> Image:
     return np.asarray(out, np.uint8)
 
 
-def face_area(points: Float, side: int = SIDE) -> Float:
+def face_area(points: Float, side: int = SIDE, around: int = 0) -> Float:
     """Fill the face's outline, float32 (side, side), {0, 1}.
 
     Args:
         points: landmarks in pixels of the crop, float32 (478, 2 or 3).
+        side: side of the crop, pixels.
+        around: how far beyond the outline the area reaches, pixels.
     """
     area = np.zeros((side, side), np.uint8)
     outline = points[list(OVAL), :2]
-    cv2.fillPoly(area, [np.rint(outline * 16).astype(np.int32)], 1, shift=4)
+    at = [np.rint(outline * 16).astype(np.int32)]
+    cv2.fillPoly(area, at, 1, shift=4)
+    if around:
+        cv2.polylines(area, at, True, 1, 2 * around + 1, cv2.LINE_8, 4)
     return area.astype(np.float32)
 
 

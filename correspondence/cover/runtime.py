@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 SEED = 0.6  # probability that some pixel of a cover reaches ...
 LOW, HIGH = 0.15, 0.45  # ... and from which on pixels beside it belong to it, hardly and in full
 AROUND = 9  # a cover counts up to this far beyond the face's outline, pixels of the crop
+HOLE = 3  # holes in a cover that such a disc does not fit into belong to it: knuckles, nails; radius, pixels
 LEAST = 12  # a cover of fewer pixels of the crop is ignored: a mole, a glint
 
 
@@ -111,8 +112,8 @@ class CoverFinder:
         probability = self.probability(crop.picture, bent)
         if float(probability.max()) <= SEED:
             return None
-        area = cv2.dilate(face_area(crop.points), _disc(AROUND))
-        probability = probability * cv2.blur(area, (5, 5))
+        area = face_area(crop.points, around=AROUND)
+        probability = cv2.morphologyEx(probability, cv2.MORPH_CLOSE, _disc(HOLE)) * cv2.blur(area, (5, 5))
         share = _grown(probability)
         if share is None:
             return None

@@ -20,6 +20,14 @@ def test_forehead_and_chin_stand_upright_in_the_middle(face: Landmarks) -> None:
     assert 0.55 * SIDE < np.ptp(rows) < 0.75 * SIDE
 
 
+def test_an_area_reaches_beyond_the_outline(face: Landmarks) -> None:
+    points = carried(face.points, crop_matrix(face.points))
+    away = cv2.distanceTransform((face_area(points) == 0).astype(np.uint8), cv2.DIST_L2, 5)
+    area = face_area(points, around=9) > 0
+    assert area[away < 8].all()
+    assert away[area].max() < 11.5
+
+
 @pytest.mark.parametrize(("turn", "scale"), [(30, 1.0), (-50, 0.7), (180, 1.0), (10, 2.6)])
 def test_a_turned_and_scaled_face_gives_the_same_crop(
     astronaut: Image, face: Landmarks, turn: float, scale: float

@@ -54,6 +54,25 @@ def test_a_hand_over_the_mouth_is_found_and_little_else(
     assert (hidden.share[on & (truth < 0.1)] > 0.5).mean() < 0.08
 
 
+@pytest.mark.parametrize(("radius", "closed"), [(2, True), (9, False)])
+def test_a_speck_of_face_inside_a_cover_belongs_to_it(
+    finder: CoverFinder,
+    astronaut: Image,
+    face: Landmarks,
+    monkeypatch: pytest.MonkeyPatch,
+    radius: int,
+    closed: bool,
+) -> None:
+    """A knuckle that the network takes for face, and an opening through which the face is seen."""
+    said = np.full((SIDE, SIDE), 0.9, np.float32)
+    middle = (SIDE // 2, SIDE // 2)
+    cv2.circle(said, middle, radius, 0.01, -1)
+    monkeypatch.setattr(finder, "probability", lambda frame, reference: said)
+    hidden = finder(astronaut, face, face_crop(astronaut, face))
+    assert hidden is not None
+    assert (hidden.share[middle] > 0.9) == closed
+
+
 class Counted:
     """Counts the runs of a finder's network."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
-from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_rim, kernel_doubt
+from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_edge, filled_rim, kernel_doubt
 from reference.edits.codec import find_coding
 from reference.edits.noise import stored_exactly
 from reference.edits.placing import (
@@ -274,6 +274,7 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
     shown = np.s_[y : y + h, x : x + w]
     if is_whole(transform) and stored_exactly(seen[shown], left[shown]):
+        inside &= ~filled_edge(change, shown)
         back = carried(change * inside[..., None], transform, size)
         return Alignment(added(reference, back), note, placement)
     transfer, coding = find_coding(seen, edited, fit_transfer(seen, edited, inside), inside)

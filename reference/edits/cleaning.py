@@ -14,13 +14,14 @@ from correspondence import Bool, Float, Image
 from reference.edits.codec import Coding
 from reference.edits.noise import stands_out
 from reference.edits.placing import Transform, seen_at
-from reference.edits.ringing import spread_chroma, without_fringe
+from reference.edits.ringing import without_fringe
 
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
 NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
 FILLED = 0.06  # depth of what is filled in at an edge, share of the shorter side
 FILLED_LEVELS = 4.0  # least change of it, levels
+EDGE_PX, EDGE_SHARE = 2, 0.2  # lines along an edge that a shift filled in, and the share of each that differs
 RIM_PX = 5  # margin of it, where resampling mixed it with the picture, pixels
 
 
@@ -44,7 +45,7 @@ def cleaned(
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     found = without_fringe(found, rest, pixel)
-    change = change + correction + spread_chroma(found, rest, known, pixel)
+    change = change + correction
     note = None
     if found.any():
         change = change - tone
@@ -112,3 +113,23 @@ def kernel_doubt(reference: Image, edited: Image, transform: Transform) -> Float
     largest = cv2.absdiff(cubic, linear).max(axis=2)
     doubt: Float = cv2.dilate(largest, np.ones((3, 3), np.uint8)).astype(np.float32)
     return doubt
+
+
+def filled_edge(change: Float, shown: tuple[slice, slice]) -> Bool:
+    """Finds what an editor filled in along an edge when it shifted a picture, bool (H, W).
+
+    It is at most `EDGE_PX` lines deep, and the line behind it is far less changed.
+
+    Args:
+        change: edited - seen, levels, float32 (H, W, 3).
+        shown: the rows and columns that show the reference.
+    """
+    filled = np.zeros(change.shape[:2], np.bool_)
+    changed = np.abs(change[shown]).max(axis=2) > 0
+    for turns in range(4):  # each edge in turn is the upper one
+        lines = np.rot90(changed, turns)
+        shares = lines[: EDGE_PX + 1].mean(axis=1)
+        depth = int((np.cumprod(shares >= EDGE_SHARE)).sum())
+        if 0 < depth <= EDGE_PX and shares[depth] < shares[:depth].min() / 4:
+            np.rot90(filled[shown], turns)[:depth] = True
+    return filled

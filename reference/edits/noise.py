@@ -36,6 +36,7 @@ BROAD, BROAD_LEVELS = (
     3.5,
     1.2,
 )  # ... if it exceeds so many floors and levels in the mean, all channels together
+ALONE, BROAD_ALONE = 0.93, 1.8  # one of luma and chroma alone needs these levels: saving changes it, too
 RING_FROM = 5.0  # a change above so many floors rings ...
 RINGS = ((0.08, 8), (0.25, 3))  # ... by such shares of it within so many pixels
 CLIPPED, ONE_SIDED = 5, 0.8  # near black and white noise is clipped; its mean moves by this share of it
@@ -310,7 +311,10 @@ def _broad(size: Float, floor: Float, labels: npt.NDArray[Any], groups: int, uni
     levels = np.sqrt((size**2).sum(axis=2))
     noises = np.minimum(np.sqrt(((size / floor) ** 2).sum(axis=2)), 2 * BROAD)
     means = [np.bincount(labels.ravel(), weights=v.ravel(), minlength=groups) for v in (levels, noises)]
-    return np.asarray(wide & (means[0] >= BROAD_LEVELS * area) & (means[1] >= BROAD * area), np.bool_)
+    single = [np.bincount(labels.ravel(), weights=size[..., c].ravel(), minlength=groups) for c in range(3)]
+    alone = np.max(single, axis=0) >= ALONE * means[0]
+    needed = np.where(alone, BROAD_ALONE, BROAD_LEVELS) * area
+    return np.asarray(wide & (means[0] >= needed) & (means[1] >= BROAD * area), np.bool_)
 
 
 def _any(channels: Bool) -> Bool:

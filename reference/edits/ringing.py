@@ -34,19 +34,6 @@ EVENED_PX = 1.2  # standard deviation of the average that is compared with the s
 EVEN = 0.5  # length of this average, as a share of the mean length, from which the change is even
 ALIKE = 0.8  # cosine to the strong change's colour from which it is the rim of a soft brush
 
-SPOT_AREA = (12, 3000)  # least and largest area of a spot, pixels of the saved picture
-SPOT_LUMA = 40.0  # mean change of luma that tells a spot's shape, levels
-SPOT_SHARE = 0.6  # share of the strong change of its group that a spot is; fragments are none
-HALF = 0.5  # a spot exceeds this share of the largest change nearby
-SPREAD_PX = 5.0  # distance over which its colour spreads, pixels of the saved picture
-BLURS_PX = (0.0, 0.8, 1.2, 1.8, 2.6, 3.4)  # standard deviations that are tried, pixels of the saved picture
-FITTED = 0.6  # share of the chroma's energy that the blurred shape must explain
-TAKEN_BACK = 1.45  # a factor by which a spot's chroma does not grow: it would be that of its surroundings
-FAINT_CHROMA = 0.5  # chroma below which nothing is taken back, levels
-CORE = 12  # pixels of a spot's core, which shows its colour best, at least
-_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
-_TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
-
 
 def without_ringing(
     found: Bool, base: Image, edited: Image, again: Callable[[Image], Image]
@@ -146,82 +133,3 @@ def _alike(change: Float, own: Float) -> Bool:
 def _disc(radius: float) -> cv2.typing.MatLike:
     side = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-
-
-def spread_chroma(found: Bool, change: Float, known: Bool, pixel: float = 1.0) -> Float:
-    """Finds what saving spread of small spots' chroma over their surroundings.
-
-    Args:
-        found: where it is edited, bool (H, W).
-        change: edited - reference, levels, float32 (H, W, 3), beside what was found, too.
-        known: where the edited picture shows the reference, bool (H, W).
-        pixel: side of a pixel of the saved picture, pixels.
-
-    Returns:
-        What brings the spots' chroma back, levels, float32 (H, W, 3), 0 outside the spots.
-    """
-    back = np.zeros_like(change)
-    size = np.abs(change).max(axis=2) * found
-    strong = found & (size >= STRONG)
-    spots = strong & (size >= HALF * cv2.dilate(size, _disc(BESIDE_PX * pixel)))
-    if not spots.any():
-        return back
-    ycc = change @ _TO_YCC.T
-    wholes = cv2.connectedComponents(found.astype(np.uint8), connectivity=8)[1]
-    groups, labels, boxes, _ = cv2.connectedComponentsWithStats(spots.astype(np.uint8), connectivity=8)
-    margin = round((SPREAD_PX + BLURS_PX[-1]) * pixel) + 1
-    amounts = np.bincount(wholes[strong], minlength=wholes.max() + 1)
-    for group in range(1, groups):
-        x, y, width, height, area = (int(value) for value in boxes[group])
-        if not SPOT_AREA[0] <= area <= SPOT_AREA[1] * pixel**2:
-            continue
-        window = np.s_[max(0, y - margin) : y + height + margin, max(0, x - margin) : x + width + margin]
-        spot = labels[window] == group
-        if area < SPOT_SHARE * amounts[wholes[window][spot][0]]:
-            continue
-        beside = _grown(spots[window] & ~spot, 2 * pixel)
-        near = _grown(spot, SPREAD_PX * pixel) & known[window] & ~beside
-        back[window] += _taken_back(ycc[window], spot, near, pixel)
-    return np.asarray(back @ _TO_RGB.T, np.float32)
-
-
-def _taken_back(ycc: Float, spot: Bool, near: Bool, pixel: float) -> Float:
-    """The chroma that one spot takes back, luma and chroma, levels, float32 (H, W, 3); its luma is 0.
-
-    `near` is where its colour may have spread, bool (H, W).
-    """
-    back = np.zeros_like(ycc)
-    luma = float(ycc[spot, 0].mean())
-    if abs(luma) < SPOT_LUMA:
-        return back
-    shape = np.where(near & ~spot, np.clip(ycc[..., 0] / luma, 0, 1), spot).astype(np.float32)
-    blurred = [_blurred(shape, blur * pixel) for blur in BLURS_PX]
-    core = _core(spot)
-    for channel in (1, 2):
-        chroma = ycc[..., channel]
-        held = float(chroma[core].mean())
-        fits = [float((chroma * b)[near].sum() / max(float((b * b)[near].sum()), 1e-6)) for b in blurred]
-        left = [float(((chroma - m * b) ** 2)[near].sum()) for m, b in zip(fits, blurred, strict=True)]
-        best = int(np.argmin(left))
-        told = left[best] <= (1 - FITTED) * float((chroma[near] ** 2).sum())
-        if told and abs(held) > FAINT_CHROMA and 1 < fits[best] / held < TAKEN_BACK:
-            back[..., channel] = (fits[best] - held) * spot
-    return back
-
-
-def _core(spot: Bool) -> Bool:
-    """The inner part of a spot, bool (H, W); all of it if it is too small."""
-    for side in (5, 3):
-        core = cv2.erode(spot.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-        if core.sum() >= CORE:
-            return np.asarray(core, np.bool_)
-    return spot
-
-
-def _blurred(values: Float, scale: float) -> Float:
-    blurred: Float = cv2.GaussianBlur(values, (0, 0), scale) if scale > 0 else values
-    return blurred
-
-
-def _grown(area: Bool, radius: float) -> Bool:
-    return np.asarray(cv2.dilate(area.astype(np.uint8), _disc(radius)) > 0, np.bool_)

@@ -178,3 +178,19 @@ def test_a_place_is_refined_from_afar_in_a_soft_picture(astronaut: Image) -> Non
     start = true * [[1.06, 1, 1], [1, 1 / 1.06, 1]] + [[0, 0, 24], [0, 0, -24]]
     corners = np.array([[0, 0, 1], [511, 0, 1], [0, 511, 1], [511, 511, 1]]).T
     assert np.abs((refined(soft, saved, start).transform - true) @ corners).max() < 0.1
+
+
+def test_what_a_shift_filled_in_is_no_edit(astronaut: Image) -> None:
+    """An editor repeats the last column of what it moved."""
+    clean = with_lips(astronaut)
+    aligned = align_edited(astronaut, moved(cut(clean, (20, 9, 470, 470)), -1.0, 0.0))
+    assert aligned.placement == Placement(x=21, y=9)
+    assert Edit(astronaut, aligned.image).box == Edit(astronaut, clean).box
+
+
+def test_a_wall_that_was_painted_up_to_the_edge_stays(astronaut: Image) -> None:
+    part = cut(astronaut, (20, 9, 470, 470))
+    part[:, -12:] = (30, 90, 60)
+    box = Edit(astronaut, align_edited(astronaut, part).image).box
+    assert box is not None
+    assert box[2] - box[0] >= 12

@@ -51,3 +51,16 @@ def test_a_faint_change_of_a_large_area_is_found(astronaut: Image, noise: float,
     assert found[cheek > 0.5].mean() > 0.9
     assert found[cheek < 0.01].mean() < 0.002
     assert not stands_out(astronaut, saved, broad=True).any()
+
+
+@pytest.mark.parametrize(("colour", "found"), [((1.4, 1.4, 1.4), False), ((3.0, 3.0, 3.0), True)])
+def test_a_large_area_that_only_lost_some_light_must_be_clearer(
+    astronaut: Image, colour: tuple[float, float, float], found: bool
+) -> None:
+    """Softening makes places beside an edge lighter or darker by a level, in luma alone."""
+    rng = np.random.default_rng(0)
+    saved = rng.normal(0, 1.4, (512, 512, 3)).astype(np.float32)
+    area = np.zeros((512, 512), np.float32)
+    cv2.ellipse(area, (120, 330), (44, 30), 0, 0, 360, 1.0, -1)
+    change = saved + area[..., None] * np.array(colour, np.float32)
+    assert stands_out(astronaut, change, broad=True).any() == found

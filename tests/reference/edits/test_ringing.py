@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from correspondence import Bool, Float
-from reference.edits.ringing import spread_chroma, without_fringe
+from reference.edits.ringing import without_fringe
 
 CORE = (-80.0, -60.0, -60.0)  # change of a dark stroke, levels
 
@@ -78,43 +78,3 @@ def test_a_faint_edit_alone_has_no_fringe() -> None:
     change[away == 0] = (12.0, -9.0, -6.0)
     found: Bool = cv2.dilate((away <= 6).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     assert np.array_equal(without_fringe(found, change), found)
-
-
-def spot(radius: int, chroma: tuple[float, float], *, spread: float) -> tuple[Bool, Float, Bool]:
-    """A dark spot whose chroma is stored coarsely: where it was found, its change, and the spot itself."""
-    shape = np.zeros((80, 80), np.float32)
-    cv2.circle(shape, (40, 40), radius, 1.0, -1)
-    coarse = cv2.GaussianBlur(shape, (0, 0), spread) if spread else shape
-    ycc = np.dstack([-90 * shape, chroma[0] * coarse, chroma[1] * coarse])
-    to_ycc = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
-    change = (ycc @ np.linalg.inv(to_ycc).T).astype(np.float32)
-    return np.asarray(np.abs(change).max(axis=2) > 3), change, shape > 0
-
-
-@pytest.mark.parametrize("chroma", [(8.0, -15.0), (-20.0, 25.0)])
-@pytest.mark.parametrize("spread", [2.2, 3.0])
-def test_a_spot_takes_back_the_colour_that_lies_around_it(chroma: tuple[float, float], spread: float) -> None:
-    found, change, area = spot(8, chroma, spread=spread)
-    back = spread_chroma(found, change, np.ones_like(found))
-    sharp = spot(8, chroma, spread=0.0)[1]
-    before, after = (np.abs((image - sharp)[area].mean(axis=0)).max() for image in (change, change + back))
-    assert after < 0.65 * before
-    assert not back[~area].any()
-
-
-def test_a_spot_that_kept_its_colour_takes_nothing_back() -> None:
-    found, change, _ = spot(8, (8.0, -15.0), spread=0.0)
-    assert np.abs(spread_chroma(found, change, np.ones_like(found))).max() < 0.01
-
-
-def test_colour_beside_a_spot_that_is_not_its_own_is_not_taken() -> None:
-    """A plateau of colour, as where a tone is fitted badly, is no spread of the spot's."""
-    found, change, area = spot(8, (6.0, -3.0), spread=0.0)
-    change = (
-        change
-        + np.array([0.0, -1.4, 7.0], np.float32)
-        * (cv2.dilate(area.astype(np.uint8), np.ones((13, 13))) > 0)[..., None]
-        * (~area)[..., None]
-    )
-    back = spread_chroma(found, change, np.ones_like(found))
-    assert np.abs(back).max() < 3.0

@@ -29,7 +29,7 @@ from correspondence.matchers.windows import (
     LEAST_MARGIN,
     Carried,
     WindowMatch,
-    apart,
+    beyond_landmarks,
     choose_parts,
     even,
     face_patch,
@@ -120,7 +120,7 @@ def _seen(
     """What the flow of the whole frame says about the window, and its patch."""
     coarse = begun.field()
     flow = coarse.on(window.region, prepared.region, GRID, window.here) + window.shift
-    return Carried(apart(flow, face), window.region, window.here, landmarks), coarse.patch
+    return Carried(beyond_landmarks(flow, face), window.region, window.here, landmarks), coarse.patch
 
 
 def _field(

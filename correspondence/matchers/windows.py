@@ -68,7 +68,7 @@ class Carried:
         return np.asarray(moved, np.float32)
 
 
-def apart(flow: Float, face: LandmarkField) -> Float:
+def beyond_landmarks(flow: Float, face: LandmarkField) -> Float:
     """Subtract a window's landmark field from its flow, float32 (H, W, 2): float32 (h, w, 2), choice grid."""
     size = flow.shape[1] // CHOICE, flow.shape[0] // CHOICE
     return np.asarray(cv2.resize(flow - face.field, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -21,7 +21,7 @@ from correspondence.matchers.windows import (
     MOST,
     Carried,
     WindowMatch,
-    apart,
+    beyond_landmarks,
     choose_parts,
     even,
     face_patch,
@@ -211,7 +211,7 @@ def test_what_the_whole_frame_showed_moves_with_the_head(pair: Any) -> None:
         near = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 12.0**2))
         return np.asarray(near[..., None] * (3, -2), np.float32)
 
-    scene = Carried(apart(before.field + bump(first, face), before), first, here, face)
+    scene = Carried(beyond_landmarks(before.field + bump(first, face), before), first, here, face)
     carried = added(now.field, scene.on(second, here, seen)) - now.field
     np.testing.assert_allclose(carried, bump(second, seen), atol=0.35)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from correspondence.geometry.grid import Float, pixel_grid
 Gray = npt.NDArray[np.uint8]
 
 SMALLEST_SIDE = 32  # of pictures given to `dis_flow`: DIS needs a few patches on each scale
+KEPT = 12  # DIS objects a thread keeps, the last used ones
 _local = threading.local()  # DIS objects keep buffers, so each thread has its own set
 
 
@@ -65,17 +67,21 @@ def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bo
 def _flow(
     source: Gray, target: Gray, start: Float | None, make: Callable[..., Any], *settings: object
 ) -> Float:
-    """Compute flow with this thread's DIS object for the given constructor and settings.
+    """Compute flow with this thread's DIS object for the given constructor, settings and size.
 
     Calls with a first guess use an object of their own. OpenCV keeps the guess and also starts later calls
-    without a guess from it (10 pixels off at one size, outside the buffer at a larger one).
+    without a guess from it (10 pixels off at one size, outside the buffer at a larger one). Each size has an
+    object of its own, too: after a larger picture the result was up to a pixel off in places.
     """
-    kinds: dict[Any, Any] | None = getattr(_local, "kinds", None)
+    kinds: OrderedDict[Any, Any] | None = getattr(_local, "kinds", None)
     if kinds is None:
-        kinds = _local.kinds = {}
-    key = make, settings, start is not None
+        kinds = _local.kinds = OrderedDict()
+    key = make, settings, start is not None, source.shape
     if key not in kinds:
         kinds[key] = make(*settings)
+        if len(kinds) > KEPT:
+            kinds.popitem(last=False)
+    kinds.move_to_end(key)
     guess = None if start is None else start.copy()  # DIS writes into it
     return np.asarray(kinds[key].calc(source, target, guess), np.float32)
 

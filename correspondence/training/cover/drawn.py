@@ -298,6 +298,8 @@ def _rims(rng: Rng, texture: Image, skin: Float) -> Float:
     inner = apart - axes[0]
     cv2.line(alpha, (64 - inner, 58), (64 + inner, 58), 255, wide, cv2.LINE_AA)
     colour = rng.uniform(0, 80, 3).astype(np.float32) if rng.random() < 0.6 else _colour(rng)
+    if rng.random() < 0.25:  # pale and clear
+        colour = (rng.uniform(120, 255) * rng.uniform(0.85, 1, 3)).astype(np.float32)
     return _shaded(rng, colour, alpha, rng.uniform(0, 0.3))
 
 
@@ -324,4 +326,4 @@ _DRAWN: dict[str, Callable[[Rng, Image, Float], Float]] = {
     "cup": _cup, "phone": _phone, "microphone": _microphone, "drawn hand": _hand, "arm": _arm,
     "shape": _shape, "hair": _hair, "rims": _rims, "rod": _rod,
 }  # fmt: skip
-_SHARES = (0.12, 0.12, 0.09, 0.2, 0.1, 0.15, 0.07, 0.08, 0.07)
+_SHARES = (0.1, 0.1, 0.09, 0.2, 0.1, 0.15, 0.07, 0.12, 0.07)

@@ -45,7 +45,7 @@ def cases(faces: Faces, covers: Sequence[Cover], pictures: Sequence[Covered], co
     """
     held = [c for c in covers if c.held]
     plain = CoverPairConfig(
-        make_up=0, glasses=0, tongue=0, side_light=0, put_on=0, behind=0, real=0, peeking=0
+        make_up=0, glasses=0, tongue=0, side_light=0, put_on=0, behind=0, real=0, peeking=0, apart=0
     )
     made = CoverPairs(faces, held, [], plain, seed=1)
     out = [
@@ -62,6 +62,7 @@ def cases(faces: Faces, covers: Sequence[Cover], pictures: Sequence[Covered], co
         "uncovered, glasses": replace(plain, glasses=1),
         "uncovered, side light": replace(plain, side_light=1),
         "uncovered, tongue": replace(plain, tongue=1),
+        "uncovered, turned": replace(plain, apart=1),
     }
     for name, config in bare.items():
         made = CoverPairs(faces, held, [], config, seed=2)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence.cover.aligned import aligned
 from correspondence.cover.crop import PER_FACE, SIDE, Matrix, carried, face_area
@@ -17,6 +18,8 @@ from correspondence.training.cover.occluders import POOL_PER_FACE, POOL_SIDE, Co
 from correspondence.types import Float, Image
 
 Rng = np.random.Generator
+Indices = npt.NDArray[np.intp]
+APART_OF = 6  # so many crops of a clip are compared
 BESIDE = 0.15  # weight of pixels outside the face
 OFTEN = {
     "hand": 6.0,
@@ -41,7 +44,8 @@ class CoverPairConfig:
     make_up: float = 0.35
     glasses: float = 0.2  # share of pairs with glasses in both pictures
     glare: float = 0.3  # share of pictures with drawn glasses whose lenses mirror a light
-    put_on: float = 0.06  # share with glasses in the frame only, where they count as cover
+    put_on: float = 0.12  # share with glasses in the frame only, where they count as cover
+    apart: float = 0.25  # share of pairs whose reference shows the head turned another way
     side_light: float = 0.25
     tongue: float = 0.04
     motion: float = 0.25  # share of covers with motion blur
@@ -119,7 +123,7 @@ class CoverPairs:
             index = int(rng.choice(mine))
         mine = self._of_clip[int(self.faces.clip[index])]
         frame, points = self._crop(rng, index, 1.0)
-        other, own = self._crop(rng, int(rng.choice(mine)), 0.5)
+        other, own = self._crop(rng, self._reference(rng, index, mine), 0.5)
         self._wear(rng, frame, points, other, own)
         hidden = np.zeros((SIDE, SIDE), np.float32)
         laid = "none"
@@ -127,7 +131,8 @@ class CoverPairs:
             for _ in range(1 + int(kind is None and rng.random() < config.second)):
                 laid = self._cover(rng, frame, points, hidden, kind)
         if kind is None and rng.random() < config.put_on:
-            hidden = np.maximum(hidden, worn.glasses(frame, points, int(rng.integers(1 << 31))))
+            motion = rng if rng.random() < config.motion else None
+            hidden = np.maximum(hidden, worn.glasses(frame, points, int(rng.integers(1 << 31)), motion))
         if rng.random() < config.behind and kind is None:
             self._cover(rng, other, own, np.zeros((SIDE, SIDE), np.float32), None)
         seen = _drifted(rng, points, laid != "none")
@@ -190,6 +195,14 @@ class CoverPairs:
 
     def _crop(self, rng: Rng, index: int, amount: float) -> tuple[Float, Float]:
         return _turned(self.faces.images[index], self.faces.points[index], _jitter(rng, amount))
+
+    def _reference(self, rng: Rng, index: int, mine: Indices) -> int:
+        """Choose a reference among the crops of a clip: any, or of a few the one turned furthest."""
+        if not self.config.apart or rng.random() >= self.config.apart:
+            return int(rng.choice(mine))
+        few = rng.choice(mine, APART_OF)
+        apart = np.abs(self.faces.points[few] - self.faces.points[index]).mean(axis=(1, 2))
+        return int(few[int(np.argmax(apart))])
 
     def _wear(self, rng: Rng, frame: Float, points: Float, other: Float, own: Float) -> None:
         config = self.config

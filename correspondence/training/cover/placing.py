@@ -80,7 +80,7 @@ def _laid(picture: Float, matrix: Matrix) -> Float:
 
 
 def moved(rng: Rng, laid: Float) -> Float:
-    """Blur a premultiplied cover along a straight line."""
+    """Blur a premultiplied cover, float32 (H, W, channels), along a straight line."""
     length = int(rng.integers(3, 16))
     kernel = np.zeros((length, length), np.float32)
     turn, half = rng.uniform(0, np.pi), (length - 1) / 2

@@ -30,6 +30,7 @@ from correspondence.training.cover.kept import Kept
 from correspondence.training.cover.loss import loss_of
 from correspondence.training.cover.measures import Bytes, CoverCase, cases, score, table
 from correspondence.training.cover.pairs import CoverPairConfig, CoverPairs
+from correspondence.training.cover.quantise import inputs_of
 from correspondence.training.cover.signing import hands_of
 from correspondence.training.trainer import Average
 from correspondence.types import Float
@@ -278,7 +279,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="cache a portraits folder and stop")
     parser.add_argument("--occluders", type=Path, metavar="DIR", help="folder of covers, for --prepare")
     parser.add_argument(
-        "--export", type=Path, metavar="FILE", help="export a best.pt to --out/model and stop"
+        "--export", type=Path, metavar="FILE", help="export a best.pt to --out/model, with --cache, and stop"
     )
     parser.add_argument(
         "--cache", type=Path, default=Path("runs/cover-cache"), help="where the cache is kept"
@@ -312,25 +313,25 @@ def run(args: argparse.Namespace) -> int:
             )
         data.prepare(args.prepare, args.occluders, args.cache, hands_of(args.hands), allowed=args.licences)
         return 0
-    if args.export is not None:
-        export_file(args.export, args.out / "model")
-        return 0
-    names = ("minutes", "batch", "rate", "threads", "seed")
     data.check_licences(args.cache, args.licences)
-    limits = None if args.licences is None else tuple(sorted(args.licences))
-    config = CoverTrainConfig(**{name: getattr(args, name) for name in names}, licences=limits)
     covers, pictures = (
         data.load_covers(args.cache / "covers.npz"),
         data.load_pictures(args.cache / "pictures.npz"),
     )
-    held = cases(data.load_faces(args.cache / "unseen.npz"), covers, pictures, config.table_pairs)
     pairs = CoverPairs(
         data.load_faces(args.cache / "faces.npz"),
         [c for c in covers if not c.held],
         [p for p in pictures if not p.held],
         CoverPairConfig(),
-        config.seed,
+        args.seed,
     )
+    if args.export is not None:
+        export_file(args.export, args.out / "model", inputs_of(pairs))
+        return 0
+    names = ("minutes", "batch", "rate", "threads", "seed")
+    limits = None if args.licences is None else tuple(sorted(args.licences))
+    config = CoverTrainConfig(**{name: getattr(args, name) for name in names}, licences=limits)
+    held = cases(data.load_faces(args.cache / "unseen.npz"), covers, pictures, config.table_pairs)
     trainer = train(config, pairs, held, args.out, args.resume, args.init)
     logger.info("%d steps; weights in %s", trainer.step, args.out / "best.pt")
     return 0

@@ -20,10 +20,12 @@ from correspondence.face.topology import (
     RIGHT_EYE,
     topology,
 )
+from correspondence.training.cover.placing import moved
 from correspondence.types import Float
 
 Rng = np.random.Generator
 NOISE = np.random.default_rng(0).standard_normal((320, 320, 3), np.float32)  # cut anew for each crop
+CLEAR = 0.25  # share of glasses with a pale, see-through frame
 GROUPS = (LIPS, RIGHT_BROW, LEFT_BROW, RIGHT_EYE, LEFT_EYE)
 
 
@@ -76,14 +78,41 @@ def tongue(image: Float, points: Float, rng: Rng) -> None:
     image += share[..., None] * (colour - image)
 
 
-def glasses(image: Float, points: Float, seed: int) -> Float:
+def glasses(image: Float, points: Float, seed: int, motion: Rng | None = None) -> Float:
     """Draw a pair of glasses, in place.
 
+    Args:
+        image: the crop.
+        points: landmarks.
+        seed: seed of their shape and colours.
+        motion: source of a motion blur. None: they are drawn sharp.
+
     Returns:
-        Where frames or dark lenses hide the face, float32 (H, W), [0, 1].
+        Where frames or dark lenses hide the face, float32 (H, W), [0, 1]. A clear frame hides it, too.
     """
     rng = np.random.default_rng(seed)
-    size = image.shape[:2]
+    frame, lens = _outlines(image.shape[:2], points, rng)
+    tint = rng.choice([0.0, rng.uniform(0.05, 0.3), rng.uniform(0.8, 0.98)], p=[0.5, 0.25, 0.25])
+    dark = rng.uniform(0, 60, 3).astype(np.float32)
+    glass = lens * np.float32(tint)
+    firm = np.float32(rng.uniform(0.8, 1))
+    colour = rng.uniform(0, 70, 3) if rng.random() < 0.7 else rng.uniform(0, 255, 3)
+    if rng.random() < CLEAR:
+        firm, colour = np.float32(rng.uniform(0.2, 0.8)), rng.uniform(120, 255) * rng.uniform(0.85, 1, 3)
+    rim = frame * firm
+    hidden = np.maximum(frame, glass) if tint > 0.6 else frame
+    over = glass * (1 - rim)
+    light = rim[..., None] * colour.astype(np.float32) + over[..., None] * dark
+    layer = np.dstack([light, rim + over, hidden])
+    if motion is not None:
+        layer = moved(motion, layer)
+    image *= 1 - layer[..., 3:4]
+    image += layer[..., :3]
+    return np.ascontiguousarray(layer[..., 4])
+
+
+def _outlines(size: tuple[int, ...], points: Float, rng: Rng) -> tuple[Float, Float]:
+    """Draw the frames and the lenses of glasses on two masks, float32 (H, W), [0, 1]."""
     frame, lens = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     eyes = [points[list(e)].mean(axis=0) for e in (RIGHT_EYE, LEFT_EYE)]
     apart = eyes[1] - eyes[0]
@@ -113,14 +142,7 @@ def glasses(image: Float, points: Float, seed: int) -> Float:
     ]
     for line in (bridge, *sides):
         cv2.polylines(frame, [np.rint(line * 16).astype(np.int32)], False, 255, wide, cv2.LINE_AA, 4)
-    tint = rng.choice([0.0, rng.uniform(0.05, 0.3), rng.uniform(0.8, 0.98)], p=[0.5, 0.25, 0.25])
-    dark = rng.uniform(0, 60, 3).astype(np.float32)
-    glass = lens.astype(np.float32) / 255 * np.float32(tint)
-    image += glass[..., None] * (dark - image)
-    rim = frame.astype(np.float32) / 255 * np.float32(rng.uniform(0.8, 1))
-    colour = rng.uniform(0, 70, 3) if rng.random() < 0.7 else rng.uniform(0, 255, 3)
-    image += rim[..., None] * (colour.astype(np.float32) - image)
-    return np.asarray(np.maximum(rim, glass) if tint > 0.6 else rim, np.float32)
+    return frame.astype(np.float32) / np.float32(255), lens.astype(np.float32) / np.float32(255)
 
 
 def glare(image: Float, points: Float, rng: Rng) -> None:

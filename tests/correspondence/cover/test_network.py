@@ -56,6 +56,23 @@ def test_the_exported_graph_says_what_torch_says(network: CoverNetwork, tmp_path
         np.testing.assert_allclose(finder.probability(frame, other), truth, atol=0.01)
 
 
+def test_the_graph_in_8_bits_says_nearly_what_torch_says(network: CoverNetwork, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (4, 2, 128, 128, 3), dtype=np.uint8)
+    inputs = [to_input(frame[None], reference[None]).numpy() for frame, reference in pictures]
+    export_cover(network, tmp_path / "model", inputs=inputs)
+    assert b"QuantizeLinear" in (tmp_path / "model" / GRAPH).read_bytes()
+    assert sorted(p.name for p in (tmp_path / "model").iterdir()) == ["cover.onnx", "model.json", "state.pt"]
+    finder = CoverFinder.load(tmp_path / "model")
+    for crops, (frame, reference) in zip(inputs, pictures, strict=True):
+        with torch.no_grad():
+            truth = torch.sigmoid(network(torch.from_numpy(crops)))[0, 0].numpy()
+        said = finder.probability(frame, reference)
+        assert np.abs(said - truth).mean() < 0.1 * truth.std()
+    with pytest.raises(ValueError, match="there are none"):
+        export_cover(network, tmp_path / "other", inputs=[])
+
+
 def test_damaged_weights_are_refused(network: CoverNetwork, tmp_path: Path) -> None:
     export_cover(network, tmp_path / "model")
     path = tmp_path / "model" / GRAPH

@@ -11,7 +11,8 @@ from correspondence.training.cover import drawn, worn
 from correspondence.training.cover.data import Faces
 from correspondence.training.cover.occluders import Covered
 from correspondence.training.cover.pairs import NONE, CoverPairConfig, CoverPairs
-from correspondence.types import Image
+from correspondence.training.cover.quantise import inputs_of
+from correspondence.types import Float, Image
 from tests.correspondence.cover.material import disc_cover, faces_of
 
 PLAIN = CoverPairConfig(
@@ -122,3 +123,39 @@ def test_a_peeking_cover_reaches_a_little_way_over_the_outline(faces: Faces) -> 
     peeking, free = shares(1.0), shares(0.0)
     assert np.mean([0 < share < 0.2 for share in peeking]) > 0.8
     assert np.mean(peeking) < 0.5 * np.mean(free)
+
+
+def test_a_reference_apart_is_the_one_turned_furthest(faces: Faces) -> None:
+    shift = np.zeros_like(faces.points)
+    shift[1], shift[2] = 3, 30
+    other = Faces(faces.images, faces.points + shift, faces.clip, faces.names)
+    for share, least, most in ((0.0, 0, 35), (1.0, 36, 40)):
+        pairs = CoverPairs(other, [], [], replace(PLAIN, apart=share))
+        chosen = [pairs._reference(np.random.default_rng(i), 0, np.arange(3)) for i in range(40)]
+        assert least <= chosen.count(2) <= most
+
+
+def test_clear_and_moving_glasses_hide_the_face(faces: Faces) -> None:
+    points = faces.points[0] * (SIDE / faces.images.shape[1])
+    skin = np.full((SIDE, SIDE, 3), 120, np.float32)
+    sharp: list[Float] = []
+    blurred: list[Float] = []
+    for seed in range(40):
+        for into, motion in ((sharp, None), (blurred, np.random.default_rng(seed))):
+            image = skin.copy()
+            hidden = worn.glasses(image, points, seed, motion)
+            change = np.abs(image - skin).max(axis=2)
+            assert hidden.max() <= 1.001
+            assert change[hidden < 0.003].max() < 0.31 * 120  # lenses with a light tint hide nothing
+            into.append(hidden)
+    assert min(h.max() for h in sharp) > 0.9
+    assert np.mean([h.max() for h in blurred]) < np.mean([h.max() for h in sharp])
+
+
+def test_inputs_of_the_network_are_in_its_range(faces: Faces) -> None:
+    inputs = inputs_of(CoverPairs(faces, [disc_cover()], []), 12)
+    assert {i.shape for i in inputs} == {(1, 6, SIDE, SIDE)}
+    assert all(i.dtype == np.float32 and np.abs(i).max() <= 1 for i in inputs)
+    alone = [bool((i[0, 3:] == 0).all()) for i in inputs]
+    assert any(alone)
+    assert not all(alone)

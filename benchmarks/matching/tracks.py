@@ -76,7 +76,7 @@ def measure_tracks(method: Method, clip: TrackedClip, stride: int, sums: Sums) -
     if face is None:
         return
     state = method.prepare(reference, face)
-    for (frame, seen), tracks in zip(clip.judged(stride), _of(clip, stride), strict=True):
+    for (frame, seen), tracks in zip(clip.judged(stride), _of(clip, face, stride), strict=True):
         if seen is None or len(tracks.first) < LEAST:
             continue
         sums.add("track", _error(method.match(frame, state, seen, None).field, tracks))
@@ -86,11 +86,9 @@ def measure_tracks(method: Method, clip: TrackedClip, stride: int, sums: Sums) -
 
 
 @lru_cache(maxsize=1)
-def _of(clip: TrackedClip, stride: int) -> list[Tracks]:
-    """The tracks of a clip's judged frames, one for each."""
-    face = clip.landmarks[0]
-    wanted = range(len(clip.frames))[stride::stride]
-    return [] if face is None else list(texture_tracks(clip.frames, face, wanted))
+def _of(clip: TrackedClip, face: Landmarks, stride: int) -> list[Tracks]:
+    """The tracks of a clip's judged frames, one for each. `face` are the landmarks of the first frame."""
+    return list(texture_tracks(clip.frames, face, range(len(clip.frames))[stride::stride]))
 
 
 def _error(field: Float, tracks: Tracks) -> float:

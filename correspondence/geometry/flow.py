@@ -16,6 +16,7 @@ from correspondence.geometry.grid import Float, pixel_grid
 Gray = npt.NDArray[np.uint8]
 
 SMALLEST_SIDE = 32  # of pictures given to `dis_flow`: DIS needs a few patches on each scale
+SMOOTH = 2  # iterations of variational refinement of a flow that starts from the landmarks
 KEPT = 12  # DIS objects a thread keeps, the last used ones
 _local = threading.local()  # DIS objects keep buffers, so each thread has its own set
 
@@ -52,7 +53,7 @@ def full_flow(source: Gray, target: Gray, start: Float) -> Float:
     A pass over the finest scale alone follows `dis_flow`. At 152 x 152 both take 1.9 ms of one core, and 3.0
     if every scale had the settings of `dis_flow`, for the same error.
     """
-    return _flow(source, target, dis_flow(source, target, start, smooth=2), _finest_dis)
+    return _flow(source, target, dis_flow(source, target, start, smooth=SMOOTH), _finest_dis)
 
 
 def medium_flow(source: Gray, target: Gray, start: Float | None = None, full: bool = False) -> Float:

@@ -20,7 +20,7 @@ from correspondence.cover.crop import face_crop
 from correspondence.face.landmarks import detect_landmarks
 from correspondence.face.mesh import FaceReference, LandmarkField, face_reference, landmark_field
 from correspondence.face_crop import FaceCrop
-from correspondence.geometry.flow import Gray, appearance, dis_flow, rough_inverse
+from correspondence.geometry.flow import SMOOTH, Gray, appearance, dis_flow, rough_inverse
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import (
     GRID,
@@ -56,7 +56,6 @@ from correspondence.types import (
     check_image,
 )
 
-SMOOTH = 2  # iterations of variational refinement of the guided flow of the whole region
 FEATHER = 0.06  # width of the region's rim that fades into the coarse field, in region sides
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="match")
 

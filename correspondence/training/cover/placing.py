@@ -10,6 +10,7 @@ from correspondence.face.topology import OVAL
 from correspondence.types import Float
 
 Rng = np.random.Generator
+LEAST_SCALE = 0.7  # pictures that become smaller than this share are shrunk before they are turned
 
 
 def _premultiplied(picture: Float) -> Float:
@@ -18,18 +19,22 @@ def _premultiplied(picture: Float) -> Float:
     return out
 
 
+def _shrunk(picture: Float, scale: float) -> tuple[Float, float]:
+    """Premultiply a picture and shrink it if `scale` is far below 1; return it and the scale that is left."""
+    if scale >= LEAST_SCALE:
+        return _premultiplied(picture), scale
+    small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
+    shrunk = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, np.float32), 1.0
+
+
 def placed(rng: Rng, picture: Float, points: Float, size: float, peeking: bool = False) -> Float:
     """Place a cover on or near the face, at any angle: premultiplied, float32 (SIDE, SIDE, 4).
 
     A peeking one reaches over the face's outline with one end only.
     """
     face = SIDE / PER_FACE
-    scale = size * face / max(picture.shape[:2])
-    if scale < 0.7:
-        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
-        picture, scale = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA), 1.0
-    else:
-        picture = _premultiplied(picture)
+    picture, scale = _shrunk(picture, size * face / max(picture.shape[:2]))
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.6)
     side = float(rng.choice([-1, 1]))
     linear = scale * np.array([[np.cos(turn) * side, -np.sin(turn)], [np.sin(turn) * side, np.cos(turn)]])
@@ -61,15 +66,9 @@ def placed_on_face(rng: Rng, picture: Float, points: Float, kind: str) -> Float:
     middle = points[[4, 152]].mean(axis=0) if kind == "mask" else points[168]
     along = right - left
     wide = max(float(np.hypot(*along)), 8.0) * rng.uniform(0.95, 1.15)
-    scale = wide / picture.shape[1]
     turn = np.arctan2(along[1], along[0]) + rng.normal(0, 0.06)
+    picture, scale = _shrunk(picture, wide / picture.shape[1])
     linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    if scale < 0.7:
-        small = (max(2, round(picture.shape[1] * scale)), max(2, round(picture.shape[0] * scale)))
-        picture = cv2.resize(_premultiplied(picture), small, interpolation=cv2.INTER_AREA)
-        linear = linear / scale
-    else:
-        picture = _premultiplied(picture)
     target = middle + rng.normal(0, 0.03 * wide, 2)
     shift = target - linear @ np.array([(picture.shape[1] - 1) / 2, (picture.shape[0] - 1) / 2])
     return _laid(picture, np.concatenate([linear, shift[:, None]], axis=1))

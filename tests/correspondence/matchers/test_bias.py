@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from correspondence import Float, Image, Landmarks, Matcher, detect_landmarks
+from correspondence.face.mesh import landmark_field
 from correspondence.face.topology import LEFT_EYE, LIPS, RIGHT_EYE
 from correspondence.matchers.bias import LIMIT, NEW, Seen, added, correction
 from correspondence.matchers.choice import parts_of
@@ -74,8 +75,6 @@ def test_right_landmarks_are_left_alone(portrait: tuple[Image, Landmarks]) -> No
 
 def seen_of(portrait: tuple[Image, Landmarks], move: Float) -> tuple[Float, Seen]:
     """A still face whose guided flow is `move`, float32 (2,), cells, everywhere; and its field, 0."""
-    from correspondence.face.mesh import landmark_field
-
     image, face = portrait
     own = prepare(image, face)
     assert own.face is not None

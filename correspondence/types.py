@@ -172,11 +172,16 @@ class Patch:
         """`weight` as the factors of its columns and of its rows, float32 (x1 - x0,) and (y1 - y0,)."""
         if self.feather <= 0:
             return None
-        across = _ramp(box[0], box[2], self.box[0], self.box[2], frame_size[1], self.feather)
-        down = _ramp(box[1], box[3], self.box[1], self.box[3], frame_size[0], self.feather)
-        if across.min() >= 1 and down.min() >= 1:
+        sides = [(box[i], box[i + 2], self.box[i], self.box[i + 2], frame_size[1 - i]) for i in (0, 1)]
+        if all(_is_level(*side, self.feather) for side in sides):
             return None
-        return across, down
+        return _ramp(*sides[0], self.feather), _ramp(*sides[1], self.feather)
+
+
+def _is_level(start: int, stop: int, low: int, high: int, extent: int, feather: float) -> bool:
+    """Tell whether `_ramp` is 1 at all pixels. It is lowest at one of its ends."""
+    rises = low <= 0 or start + 0.5 - low >= feather
+    return rises and (high >= extent or high - (stop - 0.5) >= feather)
 
 
 def _ramp(start: int, stop: int, low: int, high: int, extent: int, feather: float) -> Float:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence.face import topology as topo
-from correspondence.face.triangles import Indices, draw, signed_areas, silhouette, triangles_within
+from correspondence.face.triangles import Indices, chosen, draw, signed_areas, silhouette, triangles_within
 from correspondence.geometry.grid import Float, pixel_grid
 from correspondence.geometry.region import GRID, Part, Region
 from correspondence.types import Landmarks
@@ -107,7 +107,7 @@ def landmark_field(
     points = on_grid - np.array([here.x, here.y, 0], np.float32)
     target = reference.points - np.array([there.x, there.y], np.float32)
     kept = triangles_within(points, here.shape)
-    triangles = topo.topology().triangles[kept]
+    triangles = chosen(kept)
     area = signed_areas(points, triangles)
     index = draw(points, triangles, area, here.shape)
     inside = index >= 0
@@ -122,8 +122,8 @@ def landmark_field(
     if w == 0 or h == 0:
         return LandmarkField(field, validity, inside)
     cut = np.s_[y : y + h, x : x + w]
-    within, chosen = inside[cut], np.maximum(index[cut], 0)
-    moved = np.take(_affine(points[:, :2], target, triangles, area), chosen, axis=1)  # (6, h, w)
+    within, owner = inside[cut], np.maximum(index[cut], 0).astype(np.intp)
+    moved = np.take(_affine(points[:, :2], target, triangles, area), owner, axis=1)  # (6, h, w)
     across, down = np.arange(x, x + w, dtype=np.float32), np.arange(y, y + h, dtype=np.float32)[:, None]
     piece = np.empty((h, w, 2), np.float32)
     for axis in range(2):
@@ -131,7 +131,7 @@ def landmark_field(
         piece[..., axis] = a * across + b * down + c
     cv2.copyTo(piece, within.view(np.uint8), field[cut])
     trust = _trust(area, reference, kept)
-    np.copyto(validity[cut], trust[chosen], where=within)
+    np.copyto(validity[cut], np.take(trust, owner), where=within)
     _draw_irises(field, validity, points[:, :2], target)
     return LandmarkField(field, validity, inside)
 
@@ -150,13 +150,13 @@ def _affine(source: Float, target: Float, triangles: Indices, area: Float) -> Fl
     dx = a x + b y + c, dy = d x + e y + f. A degenerate triangle moves with its first corner.
     """
     corners, delta = triangles.T, target - source
-    (x, x1, x2), (y, y1, y2) = (source[:, axis][corners] for axis in range(2))
+    (x, x1, x2), (y, y1, y2) = (np.take(source[:, axis], corners) for axis in range(2))
     ux, uy, vx, vy = x1 - x, y1 - y, x2 - x, y2 - y
     firm = np.abs(area) > 0.025
     inverse = np.where(firm, 1 / np.where(firm, 2 * area, 1), 0)
     out = np.empty((6, len(area)), np.float32)
     for axis in range(2):
-        d, d1, d2 = delta[:, axis][corners]
+        d, d1, d2 = np.take(delta[:, axis], corners)
         e, f = d1 - d, d2 - d
         gx, gy = (e * vy - f * uy) * inverse, (f * ux - e * vx) * inverse  # slopes along x and along y
         out[3 * axis : 3 * axis + 3] = gx, gy, d - gx * x - gy * y

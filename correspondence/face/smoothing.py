@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -65,9 +66,10 @@ class _Noise:
         """Note the points of the next frame, as in `OneEuro`."""
         self._points.append(points[:, :2].copy())
         if len(self._points) == len(FOURTH):
-            apart = np.tensordot(FOURTH, np.stack(self._points), 1)
-            self._levels.append(float(np.median(np.abs(apart))) / (MEDIAN_ABS * 70**0.5 * scale))
-            self.level = min(MOST_NOISE, float(np.median(self._levels)))
+            apart = np.sort(np.abs(FOURTH @ np.stack(self._points).reshape(len(FOURTH), -1)))
+            middle = float(apart[(apart.size - 1) // 2 : apart.size // 2 + 1].mean())
+            self._levels.append(middle / (MEDIAN_ABS * 70**0.5 * scale))
+            self.level = min(MOST_NOISE, median(self._levels))
 
 
 class OneEuro:

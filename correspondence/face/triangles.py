@@ -54,8 +54,19 @@ def silhouette(points: Float, size: int) -> npt.NDArray[np.bool_]:
 
 def signed_areas(points: Float, triangles: Indices) -> Float:
     """Compute the signed area of each triangle, float32 (T,), cells squared."""
-    (ax, bx, cx), (ay, by, cy) = (points[:, axis][triangles.T] for axis in range(2))
+    corners = _rows(triangles)
+    (ax, bx, cx), (ay, by, cy) = (np.take(points[:, axis], corners) for axis in range(2))
     return np.asarray(((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)) / 2, np.float32)
+
+
+def chosen(kept: npt.NDArray[np.intp]) -> Indices:
+    """The corners of the mesh's triangles of given numbers, int32 (T, 3); its transpose lies in rows."""
+    return np.take(_by_corner(), kept, axis=1).T
+
+
+def _rows(triangles: Indices) -> Indices:
+    """Corners as rows of numbers, int32 (3, T). Columns of three take numpy several times as long."""
+    return np.ascontiguousarray(triangles.T)
 
 
 def draw(points: Float, triangles: Indices, area: Float, shape: tuple[int, int]) -> npt.NDArray[np.int16]:
@@ -66,35 +77,39 @@ def draw(points: Float, triangles: Indices, area: Float, shape: tuple[int, int])
     release the interpreter's lock 900 times in a frame.
     """
     height, width = shape
-    away = np.where(area > 0, np.float64(0), _BEHIND)
-    corners = triangles.T
-    order = np.argsort(away - points[:, 2][corners].sum(axis=0), kind="stable")
-    corners = corners[:, order]
-    x, y = points[:, 0][corners], points[:, 1][corners]  # (3, T)
-    top = np.clip(np.ceil(np.minimum.reduce(y) - _GRACE), 0, height).astype(np.int32)
-    bottom = np.clip(np.floor(np.maximum.reduce(y) + _GRACE), -1, height - 1).astype(np.int32)
-    owner, row = _runs(top, np.maximum(bottom - top + 1, 0))
-    left, right = _spans(x, y, area[order], owner, row, width)
-    span, column = _runs(left, np.maximum(right - left + 1, 0))
+    corners = _rows(triangles)
+    depth = np.add.reduce(np.take(points[:, 2], corners))
+    order = np.argsort(np.where(area > 0, np.float64(0), _BEHIND) - depth)
+    corners = np.take(corners, order, axis=1)
+    x, y = np.take(points[:, 0], corners), np.take(points[:, 1], corners)  # (3, T)
+    top = np.maximum(np.ceil(np.minimum.reduce(y) - _GRACE), 0).astype(np.int32)
+    bottom = np.minimum(np.floor(np.maximum.reduce(y) + _GRACE), height - 1).astype(np.int32)
+    rows = np.maximum(bottom - top + 1, 0)
+    row = _runs(top, rows)
+    left, right = _spans(x, y, area[order], rows, row, width)
+    columns = np.maximum(right - left + 1, 0)
     index = np.full(height * width, -1, np.int16)
-    index[(row * width)[span] + column] = order.astype(np.int16)[owner][span]
+    index[_runs(row * np.int32(width) + left, columns)] = np.repeat(
+        np.repeat(order.astype(np.int16), rows), columns
+    )
     return index.reshape(shape)
 
 
-def _runs(start: Indices, length: Indices) -> tuple[Indices, Indices]:
-    """Concatenate runs of integers start[i], start[i] + 1, ...; return the run of each, and the integers."""
-    of = np.repeat(np.arange(len(start), dtype=np.int32), length)
-    offset = start - np.cumsum(length, dtype=np.int32) + length
-    return of, np.arange(len(of), dtype=np.int32) + offset[of]
+def _runs(start: Indices, length: Indices) -> Indices:
+    """Concatenate runs of integers start[i], start[i] + 1, ..., length[i] of them: int32."""
+    end = np.cumsum(length, dtype=np.int32)
+    total = int(end[-1]) if len(end) else 0
+    return np.arange(total, dtype=np.int32) + np.repeat(start - end + length, length)
 
 
 def _spans(
-    x: Float, y: Float, area: Float, owner: Indices, row: Indices, width: int
+    x: Float, y: Float, area: Float, rows: Indices, row: Indices, width: int
 ) -> tuple[Indices, Indices]:
-    """First and last column of triangle `owner` on a row, clipped to the grid; empty if last < first.
+    """First and last column of each triangle on each of its rows, clipped to the grid; empty if last < first.
 
     Each side of a triangle bounds the columns of a row from below or from above, depending on its direction.
-    A horizontal side bounds only the rows. `x` and `y` are those of the corners, float32 (3, T).
+    A horizontal side bounds only the rows. `x` and `y` are those of the corners, float32 (3, T). `rows` has
+    the number of rows of each triangle, int32 (T,), and `row` their numbers, one after the other.
     """
     along_x, along_y = x[_NEXT] - x, y[_NEXT] - y
     turn = np.where(area < 0, np.float32(-1), np.float32(1))
@@ -105,8 +120,9 @@ def _spans(
     at, per_row = c / slope, b / slope
     low, high = np.where(a > 1e-6, at, -np.inf), np.where(a < -1e-6, at, np.inf)
     left, right = np.zeros(len(row), np.float32), np.full(len(row), width - 1, np.float32)
+    down = row.astype(np.float32)
     for k in range(3):
-        shift = per_row[k][owner] * row
-        np.maximum(left, low[k][owner] - shift, out=left)
-        np.minimum(right, high[k][owner] - shift, out=right)
+        shift = np.repeat(per_row[k], rows) * down
+        np.maximum(left, np.repeat(low[k], rows) - shift, out=left)
+        np.minimum(right, np.repeat(high[k], rows) - shift, out=right)
     return np.ceil(left).astype(np.int32), np.floor(right).astype(np.int32)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence.face.mesh import LandmarkField, affine, similarity
 from correspondence.face.topology import RIGID
@@ -60,11 +61,13 @@ class Carried:
         """
         rigid = list(RIGID)
         head = similarity(landmarks.points[rigid, :2], self.landmarks.points[rigid, :2])
-        now, then = _to_pixels(region, here), np.linalg.inv(_to_pixels(self.region, self.here))
-        matrix = then @ np.vstack([head, [0, 0, 1]]) @ now
+        cell, first = _cells(region, here)
+        cell_then, first_then = _cells(self.region, self.here)
+        matrix = head * (cell / cell_then)
+        matrix[:, 2] = (head[:, :2] @ first + head[:, 2] - first_then) / cell_then
         size = (here.columns // CHOICE, here.rows // CHOICE)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpAffine(self.values, matrix[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.warpAffine(self.values, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(moved, np.float32)
 
 
@@ -172,12 +175,11 @@ def _first(at: float, count: int) -> int:
     return min(max(0, round(float(at) / STEP) * STEP), GRID - count)
 
 
-def _to_pixels(region: Region, here: Part) -> Float:
-    """Compute the matrix (3, 3) from cells of a window's choice grid to pixels of the picture."""
+def _cells(region: Region, here: Part) -> tuple[float, npt.NDArray[np.float64]]:
+    """Side of the cells of a window's choice grid, and the centre of its first one, float64 (2,), pixels."""
     cell = region.side * CHOICE / GRID
-    x, y = (first / CHOICE * cell + start for first, start in ((here.x, region.x), (here.y, region.y)))
-    shift = 0.5 * cell - 0.5
-    return np.array([[cell, 0, x + shift], [0, cell, y + shift], [0, 0, 1]], np.float32)
+    first = (here.x / CHOICE * cell + region.x, here.y / CHOICE * cell + region.y)
+    return cell, np.array(first) + (0.5 * cell - 0.5)
 
 
 def face_patch(frame: Landmarks, reference: Landmarks) -> Patch:

@@ -15,7 +15,7 @@ from reference.compose.layers import Layers, Maps, warp, warp_change
 
 UNIT = 64  # value of weight 1 in the 8-bit weight planes; their largest weight is 255 / 64
 CELL = 4  # side of the cells that are marked busy or idle, pixels
-BAND = 16  # height of a tile, cells
+BAND = 24  # height of a tile, cells
 SHARED_PX = 60_000  # tiles of as many pixels in all are worth a second thread
 GAP = 8  # largest number of adjacent idle columns that a tile may hold, cells
 

@@ -76,7 +76,9 @@ def centres(box: Box, size: tuple[int, int]) -> Float:
     rows, columns = size
     x = (np.arange(columns) + 0.5) * ((x1 - x0) / columns) + (x0 - 0.5)
     y = (np.arange(rows) + 0.5) * ((y1 - y0) / rows) + (y0 - 0.5)
-    return np.stack(np.meshgrid(x.astype(np.float32), y.astype(np.float32)), axis=-1)
+    out = np.empty((rows, columns, 2), np.float32)
+    out[..., 0], out[..., 1] = x, y[:, None]
+    return out
 
 
 def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest: float) -> Float:

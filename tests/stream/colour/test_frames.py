@@ -54,6 +54,17 @@ def luma_chroma(matrix: Matrix, full_range: bool) -> tuple[Array, Array, Array]:
     return 16 + 219 * y, 128 + 224 * cb, 128 + 224 * cr
 
 
+@pytest.mark.parametrize("size", [(180, 320), (182, 322)])
+def test_a_smooth_picture_comes_back_to_a_level(size: tuple[int, int]) -> None:
+    x, y = np.meshgrid(np.linspace(0, 255, size[1]), np.linspace(0, 255, size[0]))
+    picture = np.dstack([x, y, 255 - x / 2 - y / 2]).round().astype(np.uint8)
+    frame = to_frame(picture, 0, TICK)
+    assert (frame.height, frame.width) == size
+    away = np.abs(to_rgb(frame).astype(int) - picture)
+    assert away.mean() < 0.9
+    assert away.max() <= 4
+
+
 def plane(frame: av.VideoFrame, index: int) -> Array:
     source = frame.planes[index]
     return np.frombuffer(bytes(source), np.uint8).reshape(source.height, source.line_size)[:, : source.width]

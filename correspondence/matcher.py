@@ -13,6 +13,7 @@ from correspondence.errors import WeightsError
 from correspondence.matchers.backend import Backend
 from correspondence.matchers.classical import ClassicalMatcher, ClassicalReference
 from correspondence.matchers.coarse import Begun
+from correspondence.matchers.reuse import takes_over
 from correspondence.matchers.thorough import ThoroughMatcher
 from correspondence.matchers.window_match import match_window
 from correspondence.matchers.windows import is_due
@@ -71,12 +72,23 @@ class Matcher:
         """The kind that was loaded: one of `KINDS`, never "auto"."""
         return self.backend.kind
 
-    def wants_begin(self, prepared: Prepared, previous: Match | None) -> bool:
-        """Tell whether `begin` saves time if only a window of the frame after `previous` is needed.
+    def wants_begin(
+        self, prepared: Prepared, previous: Match | None, thin: int = 0, *, whole: bool = False
+    ) -> bool:
+        """Tell whether `begin` saves time for the frame after `previous`.
 
-        The flow of the whole frame is computed at intervals then, so that most frames need no `begin`.
+        If only a window is needed, the flow of the whole frame is computed at intervals, so that most frames
+        need no `begin`. A frame that takes over the flow of the one before needs none either.
+
+        Args:
+            prepared: the reference of the match.
+            previous: the match of the last frame with it.
+            thin: as for `match`.
+            whole: whether the whole frame is needed.
         """
-        return not isinstance(self.backend, ClassicalMatcher) or is_due(previous, prepared)
+        if takes_over(previous, prepared, thin):
+            return False
+        return whole or not isinstance(self.backend, ClassicalMatcher) or is_due(previous, prepared)
 
     def prepare(self, image: Image, landmarks: MaybeLandmarks = DETECT) -> Prepared:
         """Prepare a reference for matching. This is the slow part and runs once for each keyframe.
@@ -119,6 +131,7 @@ class Matcher:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
         window: Box | None = None,
+        thin: int = 0,
     ) -> Match:
         """Find the place of each pixel of `frame` in the reference. This is the fast part, once a frame.
 
@@ -131,6 +144,9 @@ class Matcher:
             window: the part of the frame that is needed, (x0, y0, x1, y1), pixels. Elsewhere the match may
                 then be rough, which saves most of the time. None for the whole frame. Only the classical
                 matcher makes use of it, and only with landmarks.
+            thin: how far the match gives way where the machine is too slow: 0 not at all; from 1 on a window
+                is matched without the finest pass of flow; from 2 on every other frame takes over the flow
+                of the frame before. Only the classical matcher makes use of it.
 
         Returns:
             The match of `frame` with the reference.
@@ -142,15 +158,28 @@ class Matcher:
         looking, last = None, None if previous is None else previous.glance
         if isinstance(landmarks, Landmarks) and self.cover is not None and prepared.landmarks is not None:
             looking = _pool.submit(self.cover.watch, frame, landmarks, prepared.face_crop, last)
-        match = self._window(frame, prepared, previous, landmarks, begun, window)
+        match = self._window(frame, prepared, previous, landmarks, begun, window, thin)
         if match is None:
-            match = self.backend.match(frame, prepared, previous, landmarks, begun)
+            match = self._whole(frame, prepared, previous, landmarks, begun, thin)
         if looking is not None:
             hidden, glance = looking.result()
             return replace(match, hidden=hidden, glance=glance)
         if self.cover is None or match.landmarks is None or prepared.landmarks is None:
             return match
         return replace(match, hidden=self.cover(frame, match.landmarks, prepared.face_crop))
+
+    def _whole(
+        self,
+        frame: Image,
+        prepared: Prepared,
+        previous: Match | None,
+        landmarks: MaybeLandmarks,
+        begun: Begun | None,
+        thin: int,
+    ) -> Match:
+        if isinstance(self.backend, ClassicalMatcher) and isinstance(prepared, ClassicalReference):
+            return self.backend.match(frame, prepared, previous, landmarks, begun, thin)
+        return self.backend.match(frame, prepared, previous, landmarks, begun)
 
     def _window(
         self,
@@ -160,6 +189,7 @@ class Matcher:
         landmarks: MaybeLandmarks,
         begun: Begun | None,
         window: Box | None,
+        thin: int,
     ) -> Match | None:
         """Match a window of the frame. None if the kind cannot do that, or the whole frame is needed."""
         if window is None or not isinstance(landmarks, Landmarks):
@@ -168,7 +198,7 @@ class Matcher:
             return None
         if begun is not None:
             begun.check(frame, prepared.coarse)
-        return match_window(self.backend, frame, prepared, previous, landmarks, begun, window)
+        return match_window(self.backend, frame, prepared, previous, landmarks, begun, window, thin)
 
 
 def _backend(kind: str, device: str, weights: str | Path | None) -> Backend:

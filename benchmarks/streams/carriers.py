@@ -89,14 +89,17 @@ class GivenLandmarks:
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
         window: Box | None = None,
+        thin: int = 0,
     ) -> Match:
         """Match as the matcher does, with the given landmarks only."""
         given = self.now if landmarks is DETECT else landmarks
-        return self._matcher.match(frame, prepared, previous, given, begun, window)
+        return self._matcher.match(frame, prepared, previous, given, begun, window, thin)
 
-    def wants_begin(self, prepared: Prepared, previous: Match | None) -> bool:
+    def wants_begin(
+        self, prepared: Prepared, previous: Match | None, thin: int = 0, *, whole: bool = False
+    ) -> bool:
         """Answer as the matcher does."""
-        return self._matcher.wants_begin(prepared, previous)
+        return self._matcher.wants_begin(prepared, previous, thin, whole=whole)
 
 
 class Propagated:

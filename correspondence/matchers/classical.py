@@ -44,6 +44,7 @@ from correspondence.matchers.choice import (
     weigh,
 )
 from correspondence.matchers.coarse import Begun, CoarseField, CoarseReference, coarse_reference, grid_patch
+from correspondence.matchers.reuse import WHOLE, Beside, FlowMatch, taken_over
 from correspondence.matchers.windows import WindowMatch
 from correspondence.types import (
     DETECT,
@@ -146,6 +147,7 @@ class ClassicalMatcher:
         previous: Match | None = None,
         landmarks: MaybeLandmarks = DETECT,
         begun: Begun | None = None,
+        thin: int = 0,
     ) -> Match:
         """Find the place of each pixel of `frame` in the reference.
 
@@ -155,16 +157,38 @@ class ClassicalMatcher:
             previous: the match of the last frame. It keeps the region steady.
             landmarks: landmarks of the face in `frame`; None if it shows no face; DETECT to detect them.
             begun: the result of `begin` for the same frame and reference.
+            thin: how far the match gives way, see `reuse`.
         """
         size = check_image(frame, "frame")
+        found = resolve(frame, landmarks)
+        again = taken_over(previous, prepared, size, thin)
+        if again is not None and found is not None:
+            return _with_flow_of(again, prepared, found)
         begun = begun or self.begin(frame, prepared)
         begun.check(frame, prepared.coarse)
-        found = resolve(frame, landmarks)
         both = found if prepared.face is not None else None
         region = choose_region(both, size, region_of(previous))
         inner = crop(frame, region)
-        field, evidence = fine_field(inner, region, both, prepared, size, begun.field)
-        return assemble(fine_values(field, evidence), region, begun.field().patch, prepared, found, size)
+        field, evidence, face = fine_field(inner, region, both, prepared, size, begun.field)
+        values = fine_values(field, evidence)
+        match = assemble(values, region, begun.field().patch, prepared, found, size)
+        if found is None or face is None:
+            return match
+        beside = Beside(values, face.field, region, WHOLE, found)
+        return FlowMatch(match.patches, found, size, prepared.size, prepared=prepared, beside=beside)
+
+
+def _with_flow_of(previous: FlowMatch, prepared: ClassicalReference, landmarks: Landmarks) -> FlowMatch:
+    """Match the frame after `previous` by its landmarks and the flow of `previous`."""
+    assert prepared.face is not None
+    size, beside = previous.frame_size, previous.beside
+    region = choose_region(landmarks, size, region_of(previous))
+    face = landmark_field(landmarks, prepared.face, region)
+    values = beside.on(region, WHOLE, landmarks, face.field)
+    match = assemble(values, region, previous.patches[0], prepared, landmarks, size)
+    return FlowMatch(
+        match.patches, landmarks, size, prepared.size, prepared=prepared, beside=beside, shared=True
+    )
 
 
 def region_of(match: Match | None) -> Region | None:
@@ -209,7 +233,7 @@ def fine_field(
     prepared: ClassicalReference,
     frame_size: tuple[int, int],
     outer: Callable[[], CoarseField],
-) -> tuple[Float, Evidence]:
+) -> tuple[Float, Evidence, LandmarkField | None]:
     """Compute the field on the region's grid, and its evidence on a coarser grid.
 
     The candidates are the flow that starts from the landmark field, the coarse field of the whole frame,
@@ -225,7 +249,7 @@ def fine_field(
         outer: returns the coarse field. It is called on another thread.
 
     Returns:
-        The field, float32 (N, N, 2), cells, and its evidence.
+        The field, float32 (N, N, 2), cells, its evidence, and the landmark field; None without a face.
     """
     size = inner.shape[0]
     gray = gray_of(inner)
@@ -256,7 +280,8 @@ def fine_field(
     if face is not None:
         seen = Seen(guided.small, face, parts, look, prepared.look)
         field = added(field, correction(field, seen))
-    return field, witness(field, spread, candidates, face, parts, (look, prepared.look), back.result())
+    looks = look, prepared.look
+    return field, witness(field, spread, candidates, face, parts, looks, back.result()), face
 
 
 def witness(

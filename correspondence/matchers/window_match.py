@@ -9,7 +9,7 @@ import numpy as np
 
 from correspondence.certainty.uncertainty import Evidence
 from correspondence.face.mesh import LandmarkField, landmark_field
-from correspondence.geometry.flow import Gray, appearance, full_flow
+from correspondence.geometry.flow import SMOOTH, Gray, appearance, dis_flow, full_flow
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Part, Region, choose_region, crop_part, shrink
 from correspondence.matchers.bias import Seen, added, correction
@@ -25,9 +25,9 @@ from correspondence.matchers.classical import (
     witness,
 )
 from correspondence.matchers.coarse import Begun, grid_patch
+from correspondence.matchers.reuse import FINEST, Beside, Carried, takes_over
 from correspondence.matchers.windows import (
     LEAST_MARGIN,
-    Carried,
     WindowMatch,
     beyond_landmarks,
     choose_parts,
@@ -72,6 +72,7 @@ def match_window(
     landmarks: Landmarks,
     begun: Begun | None,
     box: Box,
+    thin: int = 0,
 ) -> WindowMatch | None:
     """Match a window around a box. None if that would save little, and the whole frame should be matched.
 
@@ -83,6 +84,7 @@ def match_window(
         landmarks: landmarks of the frame's face.
         begun: the result of the matcher's `begin` for this frame, which has the flow of the whole frame.
         box: the part of the frame that is needed, (x0, y0, x1, y1), pixels.
+        thin: how far the match gives way, see `reuse`.
     """
     if prepared.face is None or prepared.landmarks is None:
         return None
@@ -97,20 +99,27 @@ def match_window(
         return None
     window = Window(region, *parts)
     face = landmark_field(landmarks, prepared.face, region, *parts)
-    if begun is None and last is not None and not is_due(last, prepared):
+    at = region, window.here, landmarks
+    shared = last is not None and takes_over(last, prepared, thin)
+    if last is not None and (shared or (begun is None and not is_due(last, prepared))):
         scene, outer, age = last.scene, last.patches[0], last.age + 1
     else:
         scene, outer = _seen(begun or matcher.begin(frame, prepared), prepared, window, face, landmarks)
         age = 0
-    last_bias = None if last is None else last.bias.on(region, window.here, landmarks)
-    field, evidence, bias = _field(frame, prepared, window, face, scene, landmarks, last_bias)
-    feather = LEAST_MARGIN / 2 * region.side / GRID
-    values = fine_values(field - window.shift, evidence)
-    fine = grid_patch(values, region, prepared.region, feather, window.here)
+    by_landmarks = face.field - window.shift
+    if last is not None and shared:
+        beside, bias = last.beside, last.bias
+        values = beside.on(*at, by_landmarks)
+    else:
+        last_bias = None if last is None else last.bias.on(*at)
+        field, evidence, found = _field(frame, prepared, window, face, scene, landmarks, last_bias, thin)
+        values = fine_values(field - window.shift, evidence)
+        beside, bias = Beside(values, by_landmarks, *at), Carried(found, *at)
+    fine = grid_patch(values, region, prepared.region, LEAST_MARGIN / 2 * region.side / GRID, window.here)
     return WindowMatch(
         (outer, face_patch(landmarks, prepared.landmarks), fine), landmarks, size, prepared.size,
-        prepared=prepared, region=region, here=window.here, scene=scene,
-        bias=Carried(bias, region, window.here, landmarks), age=age,
+        prepared=prepared, beside=beside, shared=shared, region=region, here=window.here, scene=scene,
+        bias=bias, age=age,
     )  # fmt: skip
 
 
@@ -131,6 +140,7 @@ def _field(
     scene: Carried,
     landmarks: Landmarks,
     last: Float | None,
+    thin: int,
 ) -> tuple[Float, Evidence, Float]:
     """Compute the field of a window, float32 (H, W, 2), cells, and its evidence, as `fine_field` does.
 
@@ -142,7 +152,10 @@ def _field(
     inner = crop_part(frame, region, here)
     gray, look = gray_of(inner), appearance(shrink(inner, here.rows // CHOICE, here.columns // CHOICE))
     back = _pool.submit(flow_back, known, gray, face.field)
-    guided = full_flow(gray, known, face.field)
+    if thin >= FINEST:
+        guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
+    else:
+        guided = full_flow(gray, known, face.field)
     still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID, here) + window.shift
     fields = guided, added(face.field, scene.on(region, here, landmarks)), still, face.field
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]

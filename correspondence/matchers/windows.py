@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from correspondence.face.mesh import LandmarkField, affine, similarity
 from correspondence.face.topology import RIGID
 from correspondence.geometry.grid import Float
 from correspondence.geometry.region import GRID, Part, Region
 from correspondence.matchers.choice import CHOICE, EVIDENCE
+from correspondence.matchers.reuse import Carried, FlowMatch
 from correspondence.types import Box, Landmarks, Match, Patch, Prepared
 
 EVERY = 8  # frames between two flows of the whole frame
@@ -32,45 +32,6 @@ FACE_CELLS = 8  # cells on a side of the patch of the face
 _EIGHTHS = (np.arange(FACE_CELLS) + 0.5) / FACE_CELLS  # centres of its cells, shares of its side
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Carried:
-    """What a frame's window found, for windows of later frames. It moves as the head does.
-
-    Attributes:
-        values: displacements on the window's choice grid, float32 (h, w, 2), cells of the reference's grid.
-        region: the region of that frame.
-        here: the window on the region's grid.
-        landmarks: landmarks of that frame.
-    """
-
-    values: Float
-    region: Region
-    here: Part
-    landmarks: Landmarks
-
-    def on(self, region: Region, here: Part, landmarks: Landmarks) -> Float:
-        """Move the displacements to the window of a later frame. Beyond their own, its border is repeated.
-
-        Args:
-            region: the later frame's region.
-            here: its window.
-            landmarks: its landmarks.
-
-        Returns:
-            float32 (h, w, 2), cells, on the later window's choice grid.
-        """
-        rigid = list(RIGID)
-        head = similarity(landmarks.points[rigid, :2], self.landmarks.points[rigid, :2])
-        cell, first = _cells(region, here)
-        cell_then, first_then = _cells(self.region, self.here)
-        matrix = head * (cell / cell_then)
-        matrix[:, 2] = (head[:, :2] @ first + head[:, 2] - first_then) / cell_then
-        size = (here.columns // CHOICE, here.rows // CHOICE)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        moved = cv2.warpAffine(self.values, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(moved, np.float32)
-
-
 def beyond_landmarks(flow: Float, face: LandmarkField) -> Float:
     """Subtract a window's landmark field from its flow, float32 (H, W, 2): float32 (h, w, 2), choice grid."""
     size = flow.shape[1] // CHOICE, flow.shape[0] // CHOICE
@@ -78,22 +39,20 @@ def beyond_landmarks(flow: Float, face: LandmarkField) -> Float:
 
 
 @dataclass(frozen=True, eq=False)
-class WindowMatch(Match):
+class WindowMatch(FlowMatch):
     """A match that is sure in a window only.
 
     Beyond the window the face has the affine motion of its landmarks. The rest has the field of the last
     frame that was matched as a whole.
 
     Attributes:
-        prepared: the reference.
         region: the frame's region.
         here: the window on its grid.
         scene: how the flow of the last whole frame differed from its landmark field.
         bias: the correction of the landmarks' error in this frame.
-        age: number of frames since that one.
+        age: number of frames since the whole frame was matched.
     """
 
-    prepared: Prepared
     region: Region
     here: Part
     scene: Carried
@@ -173,13 +132,6 @@ def _rounded(cells: float) -> int:
 def _first(at: float, count: int) -> int:
     """Round the first cell of a window, so that the window lies inside the grid."""
     return min(max(0, round(float(at) / STEP) * STEP), GRID - count)
-
-
-def _cells(region: Region, here: Part) -> tuple[float, npt.NDArray[np.float64]]:
-    """Side of the cells of a window's choice grid, and the centre of its first one, float64 (2,), pixels."""
-    cell = region.side * CHOICE / GRID
-    first = (here.x / CHOICE * cell + region.x, here.y / CHOICE * cell + region.y)
-    return cell, np.array(first) + (0.5 * cell - 0.5)
 
 
 def face_patch(frame: Landmarks, reference: Landmarks) -> Patch:

@@ -59,7 +59,8 @@ def _match(frame: Image, landmarks: Landmarks | None, prepared: classical.Classi
     both = landmarks if prepared.face is not None else None
     region = ideal_region(both, size)
     outer = coarse_field(frame, prepared.coarse)
-    field, evidence = classical.fine_field(crop(frame, region), region, both, prepared, size, lambda: outer)
+    inner = crop(frame, region)
+    field, evidence, _ = classical.fine_field(inner, region, both, prepared, size, lambda: outer)
     return MatchedFrame(field, evidence.features(), region, prepared.region)
 
 

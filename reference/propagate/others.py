@@ -157,7 +157,7 @@ class Others:
         """Matches a face with the edit as it is fitted to the person, else as it is on the reference."""
         worn = self._fits.of(face.number) or ready
         prepared = worn.keyframe.prepared
-        started = begun.get(id(prepared)) or wearer.begin(step.frame, worn)
+        started = begun.get(id(prepared)) or wearer.begin(step.frame, worn, step.thin)
         if started is not None:
             begun[id(prepared)] = started
         return worn, wearer.match(step, worn, face.landmarks, started, STAGE)

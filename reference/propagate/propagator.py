@@ -16,6 +16,7 @@ from correspondence import (
 )
 from correspondence.face.crowd import SCAN_S, CrowdTracker, FurtherFace
 from correspondence.face.landmarks import MOST_FACES
+from correspondence.matchers.reuse import SHARED as MOST_THIN
 from reference.compose.composite import CompositeConfig
 from reference.edits.edit import Edit
 from reference.events import CameraFound, CameraLost, EditChanged, FaceFound, FaceLost
@@ -119,7 +120,7 @@ class Propagator:
         if self.config.faces > 1:
             self._crowd = CrowdTracker(self._tracker, self.config.faces, scan_s=scan_s)
         fits = Fits(self._matcher, self.config.composite, make_worker(beside))
-        self._faces = self.config.faces
+        self._faces, self._thin = self.config.faces, 0
         self._others = Others(self._matcher, self.config.fade_frames, fits)
         first = None if edit is None else self.workshop.outfit([UserKeyframe(edit=edit)])
         self._wearing = (first, StepSettings())  # replaced as a whole, from any thread
@@ -165,6 +166,19 @@ class Propagator:
             raise ValueError(f"faces must be 1 to {self.config.faces}, got {faces}")
         self._faces = faces
 
+    def give_way(self, thin: int) -> None:
+        """Makes matches cheaper from the next step on, where the machine is too slow. This is fast.
+
+        Args:
+            thin: how far they give way, 0 (not at all) to MOST_THIN, see `Matcher.match`.
+
+        Raises:
+            ValueError: `thin` is outside its range; nothing changes then.
+        """
+        if not 0 <= thin <= MOST_THIN:
+            raise ValueError(f"thin must be 0 to {MOST_THIN}, got {thin}")
+        self._thin = thin
+
     def keyframes(self) -> list[KeyframeInfo]:
         """Returns the descriptions of the edit's keyframes, oldest first; empty without an edit."""
         return [] if self.worn is None else self.worn.keyframes()
@@ -193,7 +207,7 @@ class Propagator:
         if not isfinite(now_s):
             raise ValueError(f"now_s must be a time in seconds, got {now_s}")
         ready, settings = self._wearing
-        step = Step(frame, now_s, {}, [])
+        step = Step(frame, now_s, {}, [], self._thin)
         if ready is not self._last:
             step.events.append(EditChanged(now_s, ready is not None))
             self._begin_wearing(ready)
@@ -216,7 +230,7 @@ class Propagator:
         frame, now_s, wearer = step.frame, step.now_s, self._wearer
         worn = ready.worn
         with step.stage("landmarks"):
-            begun = wearer.begin(frame, worn)
+            begun = wearer.begin(frame, worn, step.thin)
             landmarks, further = self._find(frame, now_s, ready)
         self._note_face(landmarks is not None, step)
         behind = None

@@ -107,12 +107,14 @@ class Step:
         now_s: time of the frame, seconds.
         seconds: duration of each stage so far by name, seconds.
         events: what happened so far.
+        thin: how far matches give way, see `Matcher.match`.
     """
 
     frame: Image
     now_s: float
     seconds: dict[str, float]
     events: list[Event]
+    thin: int = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from correspondence import Box, Image, Landmarks, Match, Matcher, Prepared
+from correspondence import Image, Landmarks, Match, Matcher, Prepared
 from correspondence.matchers.coarse import Begun
 from correspondence.types import Patch
 from reference.face.spot import Spot
@@ -32,18 +34,20 @@ class Wearer:
         self.previous: Match | None = None
         self.fade = fade
 
-    def begin(self, frame: Image, worn: ReadyKeyframe) -> Begun | None:
+    def begin(self, frame: Image, worn: ReadyKeyframe, thin: int = 0) -> Begun | None:
         """Starts a match before the face is found. None if a window or nothing will be matched.
 
         Args:
             frame: uint8 (H, W, 3).
             worn: the keyframe that serves.
+            thin: how far the match gives way, see `Matcher.match`.
         """
         if worn.edit.is_tone:
             return None
         prepared = worn.keyframe.prepared
         wants = getattr(self._matcher, "wants_begin", None)
-        if wants is None or not worn.is_local or wants(prepared, self._previous_with(worn, frame)):
+        previous = self._previous_with(worn, frame)
+        if wants is None or wants(prepared, previous, thin, whole=not worn.is_local):
             return self._matcher.begin(frame, prepared)
         return None
 
@@ -97,19 +101,21 @@ class Wearer:
             self.previous = _anywhere(step.frame, worn, landmarks)
             return self.previous
         with step.stage(stage):
-            window = self._window(step.frame, worn, landmarks)
+            more = self._more(step, worn, landmarks)
             match = self._matcher.match(
-                step.frame, worn.keyframe.prepared, previous, landmarks, begun, *window
+                step.frame, worn.keyframe.prepared, previous, landmarks, begun, **more
             )
         self.previous = match
         return match
 
-    def _window(self, frame: Image, worn: ReadyKeyframe, landmarks: Landmarks | None) -> tuple[Box, ...]:
-        """The box of the frame where the edit can land, if the matcher can match it alone."""
-        if landmarks is None or not worn.is_local or not hasattr(self._matcher, "wants_begin"):
-            return ()
-        box = worn.landing(landmarks, (frame.shape[0], frame.shape[1]))
-        return () if box is None else (box,)
+    def _more(self, step: Step, worn: ReadyKeyframe, landmarks: Landmarks | None) -> dict[str, Any]:
+        """What a matcher of the package is told beside: the box where the edit lands, how far to give way."""
+        if not hasattr(self._matcher, "wants_begin"):
+            return {}
+        box = None
+        if landmarks is not None and worn.is_local:
+            box = worn.landing(landmarks, (step.frame.shape[0], step.frame.shape[1]))
+        return {"window": box, "thin": step.thin}
 
 
 def _anywhere(frame: Image, worn: ReadyKeyframe, landmarks: Landmarks | None) -> Match:

@@ -19,6 +19,7 @@ from reference import Decision, Event, Outfit, Result, StageError, Workshop
 from stream.congestion.ladder import Pace
 from stream.live.overlay import draw_confidence
 from stream.live.slot import LatestSlot, SlotClosed
+from stream.live.thinning import Thinning
 from stream.mark import mark
 from stream.metrics import SessionMetrics
 from stream.tracing import FrameTrace
@@ -65,6 +66,10 @@ class Stepper(Protocol):
 
     def limit_faces(self, faces: int) -> None:
         """Let at most `faces` people wear the edit. This is quick and may be called on any thread."""
+        ...
+
+    def give_way(self, thin: int) -> None:
+        """Match more cheaply, see `Propagator.give_way`. This is quick."""
         ...
 
     @property
@@ -116,6 +121,7 @@ class Pipeline:
         self._stall = threading.Event()
         self._stall_s = 0.0
         self._pace, self._thinned = Pace(), 0
+        self._thinning = Thinning()
         self.most_fps: float | None = None  # most frames per second, in an overload; None for all
         self.overlay = False  # whether the confidence is drawn over the picture
         self.latest: LiveFrame | None = None  # the newest frame that arrived
@@ -180,6 +186,11 @@ class Pipeline:
         self._took_s.clear()  # another outfit takes another time
 
     @property
+    def thin(self) -> int:
+        """How far the match gives way, since steps are late: 0 (not at all) to `thinning.MOST_THIN`."""
+        return self._thinning.level
+
+    @property
     def decision(self) -> Decision | None:
         """The policy's decision about the last frame. None if one reference serves alone."""
         return self._propagator.decision
@@ -211,6 +222,7 @@ class Pipeline:
                 self._stall.wait(seconds)
             image, edited = self._edited(frame)
             self._took_s.append(time.monotonic() - began_s)
+            self._give_way(began_s)
             if self._trace is not None:
                 self._trace(frame.captured_s, began_s, time.monotonic(), self._stages, edited)
             with self._turn:
@@ -221,6 +233,14 @@ class Pipeline:
             if not late:
                 self._metrics.timeline.stepped(frame.captured_s, edited)
                 self._metrics.frame_out(time.monotonic() - frame.captured_s, edited)
+
+    def _give_way(self, began_s: float) -> None:
+        """Let the next match give way if steps are late."""
+        now_s, before = time.monotonic(), self._thinning.level
+        held_back = self.most_fps is not None
+        level = self._thinning.note(now_s - began_s, self._pace.fps, now_s, held_back=held_back)
+        if level != before:
+            self._propagator.give_way(level)
 
     def _edited(self, frame: LiveFrame) -> tuple[Image, bool]:
         """Return the picture to send and whether it was edited."""

@@ -77,11 +77,15 @@ class Status:
             reason = connections.note or "nothing is published"
         figures = self.metrics.snapshot(out.encode_s if out.viewers else 0.0)
         held_back = pipeline is not None and pipeline.most_fps is not None
+        thin = pipeline.thin if pipeline is not None else 0
         return {
             **figures,
-            "slow": slowness(figures, held_back=held_back, viewers=out.viewers, rate_bps=out.bitrate_bps)
+            "slow": slowness(
+                figures, held_back=held_back, thin=thin, viewers=out.viewers, rate_bps=out.bitrate_bps
+            )
             if connections.publishing
             else None,
+            "thin": thin,
             "coverage": pipeline.coverage if pipeline is not None else None,
             "reason": reason,
             "decision": decision and {"action": decision.action.value, "reason": decision.reason},

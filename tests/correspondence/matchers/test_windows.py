@@ -15,11 +15,11 @@ from correspondence.geometry import flow as flow_module
 from correspondence.geometry.region import GRID, Part, Region, crop, crop_part, ideal_region
 from correspondence.matchers import coarse
 from correspondence.matchers.bias import added
+from correspondence.matchers.reuse import Carried
 from correspondence.matchers.windows import (
     EVERY,
     LEAST_MARGIN,
     MOST,
-    Carried,
     WindowMatch,
     beyond_landmarks,
     choose_parts,

@@ -9,6 +9,8 @@ import pytest
 
 from correspondence import Image, Landmarks, LandmarkTracker, Matcher, detect_landmarks
 from correspondence.matchers import coarse
+from correspondence.matchers.reuse import SHARED as MOST_THIN
+from correspondence.matchers.reuse import FlowMatch
 from correspondence.matchers.windows import EVERY, WindowMatch
 from reference import (
     Edit,
@@ -294,6 +296,31 @@ def test_a_local_edit_is_matched_where_it_lands_only(
             assert isinstance(result.match, WindowMatch) == (expected == 2)
         propagator.close()
         assert len(wholes) == expected
+
+
+def test_frames_share_a_flow_where_the_match_gives_way(astronaut: Image, face: Landmarks) -> None:
+    local = Edit(astronaut, presets.apply("lipstick", astronaut, face))
+    light = np.linspace(0, 40, 512).astype(np.uint8)[None, :, None]
+    for edit in (local, Edit(astronaut, cv2.add(astronaut, np.broadcast_to(light, astronaut.shape)))):
+        propagator = Propagator(
+            edit, Matcher.load("classical"), FakeTracker(face), PropagatorConfig(references=None, split=False)
+        )
+        shared = []
+        for i in range(6):
+            if i in (2, 5):
+                propagator.give_way(MOST_THIN if i == 2 else 0)
+            match = propagator.step(astronaut, i / 30).match
+            assert isinstance(match, FlowMatch)
+            shared.append(match.shared)
+        assert shared == [False, False, True, False, True, False]
+        propagator.close()
+
+
+def test_how_far_a_match_gives_way_is_checked(face: Landmarks, spot: Edit) -> None:
+    propagator, _, _ = fake(spot, face)
+    for thin in (-1, MOST_THIN + 1):
+        with pytest.raises(ValueError, match=f"thin must be 0 to {MOST_THIN}, got {thin}"):
+            propagator.give_way(thin)
 
 
 def test_what_is_no_edit_and_no_time_is_refused(astronaut: Image) -> None:

@@ -15,6 +15,7 @@ from correspondence import Image
 from reference import Decision, Outfit, Result, StageError, Workshop
 from stream.live import pipeline as session_pipeline
 from stream.live.pipeline import LiveFrame, Pipeline
+from stream.live.thinning import MOST_THIN
 from stream.metrics import Registry, SessionMetrics
 from tests.stream.rig import publishing, serving, watching
 
@@ -27,6 +28,7 @@ class Brighter:
         self.error: Exception | None = None
         self.threads: set[str] = set()
         self.closed = False
+        self.levels: list[int] = []  # what it was told by `give_way`
 
     def step(self, frame: Image, now_s: float) -> Result:
         self.threads.add(threading.current_thread().name)
@@ -40,6 +42,9 @@ class Brighter:
         raise NotImplementedError
 
     def limit_faces(self, faces: int) -> None: ...
+
+    def give_way(self, thin: int) -> None:
+        self.levels.append(thin)
 
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         raise AssertionError("not used here")
@@ -117,6 +122,26 @@ def test_a_session_that_is_held_back_thins_its_frames_evenly(make: Callable[[], 
     assert step_s > 0
     assert cpu_s >= 0
     assert fps > 0
+
+
+def test_the_match_gives_way_while_a_stage_is_slow(make: Callable[[], Made]) -> None:
+    pipeline, propagator, sink, _ = make()
+    propagator.delay_s = 0.04
+    for value in range(40):
+        pipeline.submit(LiveFrame(np.zeros((4, 6, 3), np.uint8), 1.0 + value / 30))
+        sink.wait(value + 1)
+    assert propagator.levels == [1, MOST_THIN]
+    assert pipeline.thin == MOST_THIN
+    pipeline.close()
+
+
+def test_a_session_that_is_held_back_has_the_thinnest_match(make: Callable[[], Made]) -> None:
+    pipeline, propagator, sink, _ = make()
+    pipeline.most_fps = 10.0
+    pipeline.submit(frame(1))
+    sink.wait(1)
+    pipeline.close()
+    assert propagator.levels == [MOST_THIN]
 
 
 def test_a_slow_stage_costs_frames_not_time(make: Callable[[], Made]) -> None:

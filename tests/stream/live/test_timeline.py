@@ -66,9 +66,11 @@ def test_percentiles_forget_what_is_past() -> None:
         ({"latency_ms": {"p50": 400.0}}, {}, "stays there for 400 ms"),
         ({"latency_ms": None}, {"rate_bps": 90_000}, "takes only 0.1 Mb/s"),
         ({}, {"rate_bps": 90_000, "viewers": 0}, None),
+        ({}, {"thin": 1}, "placed less exactly, and every picture is shown"),
+        ({"fps_out": 14.0}, {"thin": 2}, "14 of 30 pictures a second are shown, and the edit is placed less"),
     ],
 )
 def test_what_is_slow_is_said(change: dict[str, Any], others: dict[str, Any], words: str | None) -> None:
-    usual = {"held_back": False, "viewers": 1, "rate_bps": 2_500_000}
+    usual = {"held_back": False, "thin": 0, "viewers": 1, "rate_bps": 2_500_000}
     said = slowness(FIGURES | change, **(usual | others))
     assert (said is None) if words is None else (said is not None and words in said)

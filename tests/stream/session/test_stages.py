@@ -41,6 +41,8 @@ class Slow:
 
     def limit_faces(self, faces: int) -> None: ...
 
+    def give_way(self, thin: int) -> None: ...
+
     def put_on(self, outfit: Outfit | None, *, enabled: bool = True, strength: float = 1.0) -> None:
         pass
 

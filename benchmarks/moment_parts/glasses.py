@@ -2,8 +2,11 @@
 
 The glasses are two circles on a plane through the bridge of the nose, with a bar and arms to the temples. A
 head carries that plane in perspective (`heads`). In "made" frames the reference's own face is turned by known
-angles, and the landmarks are given. In "clip" frames the head's motion is fitted to the frame's landmarks.
-The rim of an output is where its change is strongest along the true rim's normal. By the turn in degrees:
+angles, and the landmarks are given. In "clip" frames the head's motion is fitted to the frame's landmarks,
+with the depths that FaceMesh guesses from the reference. In "clip, bundle" frames the head's depths and its
+motion come from all frames of the clip at once (`bundle`). Both have the landmarks' error: "two truths" tells
+how far they are apart, and nothing smaller can be told from either. The rim of an output is where its change
+is strongest along the true rim's normal. By the turn in degrees:
 
 - rim: RMS distance of the rim from its true place, % of a lens's width, apart from bar and hinges;
 - missing: share of the rim that is not found within `REACH` of a lens's width.
@@ -22,6 +25,7 @@ import numpy.typing as npt
 
 from benchmarks.common import print_table
 from benchmarks.matching.tally import Sums, over_clips
+from benchmarks.moment_parts.bundle import bundled
 from benchmarks.moment_parts.clips import Strip, sheet, spread, strips
 from benchmarks.moment_parts.heads import Eye, Pose, drawn, fitted, moved, yaw_about_neck
 from benchmarks.moment_parts.rows import Field, Row, landmarks_of
@@ -42,6 +46,8 @@ LEFT_OUT = 30  # degrees of the rim on each side of bar and hinge
 REACH = 0.2  # of the search along the rim's normal, lens widths
 FAINT = 40  # largest change of a rim that counts as missing, levels
 SHOWN = 8
+
+TWO_TRUTHS = "two truths"  # name of the row that tells how far they are apart
 
 Key = tuple[str, str, str]  # row, kind of frames, clip
 _Doubles = npt.NDArray[np.float64]
@@ -71,14 +77,8 @@ class Glasses:
         """Place glasses on a face. Their plane leans as the line from brows to cheekbones does."""
         eye = Eye.of(landmarks)
         points = eye.lifted(landmarks)
-        across = _unit(points[CORNERS[1]] - points[CORNERS[0]])
-        fall = points[list(BELOW)].mean(axis=0) - points[list(ABOVE)].mean(axis=0)
-        down = _unit(fall - across * (fall @ across))
         eyes = np.stack([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)])
-        bridge = points[list(BRIDGE)].mean(axis=0)
-        away = eyes - bridge
-        middles = bridge + np.outer(away @ across, across) + np.outer(away @ down, down)
-        return cls(eye, points, middles, across, down, LENS * float(np.linalg.norm(eyes[1] - eyes[0])))
+        return cls(eye, points, *_plane(points), LENS * float(np.linalg.norm(eyes[1] - eyes[0])))
 
     def rim(self, lens: int, angles: _Doubles) -> _Doubles:
         """Points of a lens's rim at angles from `across` towards `down`, radians: (N, 3)."""
@@ -110,6 +110,35 @@ class Glasses:
         return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
 
 
+Truth = tuple[Glasses, Sequence[Pose | None]]  # the glasses on the reference, the head's motion to each frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reshaped(Glasses):
+    """The same glasses of the same reference, on a head of another shape.
+
+    Attributes:
+        flat: the glasses as they were drawn.
+    """
+
+    flat: Glasses
+
+    @classmethod
+    def of(cls, flat: Glasses, points: _Doubles) -> Reshaped:
+        """Place drawn glasses on the plane that their reference's landmarks in space, (478, 3), make."""
+        middles, across, down = _plane(points)
+        return cls(flat.eye, points, middles, across, down, flat.radius, flat)
+
+    def rim(self, lens: int, angles: _Doubles) -> _Doubles:
+        """See `Glasses.rim`: the points of the plane that the reference shows where the rim was drawn."""
+        away = (self.eye.seen(self.flat.rim(lens, angles)) - self.eye.middle) / self.eye.distance
+        normal = np.cross(self.across, self.down)
+        along = away @ normal[:2]
+        level = float(self.middles[0] @ normal)
+        depth = (level - self.eye.distance * along) / (along + normal[2])
+        return np.column_stack([away * (self.eye.distance + depth)[:, None], depth])
+
+
 def rim_errors(made: Image, live: Image, glasses: Glasses, pose: Pose) -> _Doubles:
     """Distances of the painted rims from their true places along the true rims' normals.
 
@@ -123,17 +152,11 @@ def rim_errors(made: Image, live: Image, glasses: Glasses, pose: Pose) -> _Doubl
         float64 (N,), lens widths; NaN where no rim is found.
     """
     change = cv2.absdiff(made, live).max(axis=2).astype(np.float32)
-    angles = np.radians(np.arange(0, 360, 4.0))
-    angles = angles[np.abs(np.sin(angles)) > np.sin(np.radians(LEFT_OUT))]
+    angles = judged_angles()
     errors = []
     for lens in (0, 1):
-        seen, ahead = (glasses.eye.seen(pose.moved(glasses.rim(lens, angles + e))) for e in (0, 1e-3))
-        along = (ahead - seen) / np.linalg.norm(ahead - seen, axis=1, keepdims=True)
-        normal = np.column_stack([along[:, 1], -along[:, 0]])
-        size = glasses.eye.distance / (
-            glasses.eye.distance + pose.moved(glasses.middles[lens : lens + 1])[0, 2]
-        )
-        width = 2 * glasses.radius * pose.scale * size
+        seen, normal = placed_rim(glasses, pose, lens, angles)
+        width = lens_width(glasses, pose, lens)
         steps = np.arange(-REACH * width, REACH * width + 0.25, 0.25)
         at = (seen[:, None] + steps[None, :, None] * normal[:, None]).astype(np.float32)
         found = cv2.remap(change, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -142,6 +165,25 @@ def rim_errors(made: Image, live: Image, glasses: Glasses, pose: Pose) -> _Doubl
         place = (weight * steps).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-6)
         errors.append(np.where(best[:, 0] >= FAINT, place / width, np.nan))
     return np.concatenate(errors)
+
+
+def judged_angles() -> _Doubles:
+    """The places on a rim that are judged, radians, apart from bar and hinge."""
+    angles = np.radians(np.arange(0, 360, 4.0))
+    return angles[np.abs(np.sin(angles)) > np.sin(np.radians(LEFT_OUT))]
+
+
+def placed_rim(glasses: Glasses, pose: Pose, lens: int, angles: _Doubles) -> tuple[_Doubles, _Doubles]:
+    """Where a rim is seen in a frame, and its normals there, (N, 2) each."""
+    seen, ahead = (glasses.eye.seen(pose.moved(glasses.rim(lens, angles + e))) for e in (0, 1e-3))
+    along = (ahead - seen) / np.linalg.norm(ahead - seen, axis=1, keepdims=True)
+    return seen, np.column_stack([along[:, 1], -along[:, 0]])
+
+
+def lens_width(glasses: Glasses, pose: Pose, lens: int) -> float:
+    """Width of a lens in a frame, pixels."""
+    depth = pose.moved(glasses.middles[lens : lens + 1])[0, 2]
+    return float(2 * glasses.radius * pose.scale * glasses.eye.distance / (glasses.eye.distance + depth))
 
 
 def measure(args: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]:
@@ -159,44 +201,65 @@ def measure(args: argparse.Namespace, rows: Sequence[Row]) -> dict[str, Any]:
         pictures = [drawn(clip.frames[0], first, face) for face in faces[1:]]
         made = Strip(clip.name, [clip.frames[0], *pictures], MADE_STEP_S)
         known = [face.points for face in faces]
-        wear(made, "made", edited, glasses, turns, rows, sums, args.out, known)
-        wear(clip, "clip", edited, glasses, poses(clip, glasses), rows, sums, args.out)
+        wear(made, "made", edited, {"made": (glasses, turns)}, rows, sums, args.out, known)
+        wear(clip, "clip", edited, truths(clip, first, glasses, sums), rows, sums, args.out)
         print(f"{clip.name}: glasses done", flush=True)
     return report(sums)
 
 
-def poses(clip: Strip, glasses: Glasses) -> list[Pose | None]:
-    """Fit the head's motion to the landmarks of each frame; None where there is no face."""
-    return [
-        None if seen is None else fitted(glasses.points, glasses.eye.lifted(seen), BRIDGE)
-        for seen in landmarks_of(clip.frames, clip.step_s)
-    ]
+def truths(clip: Strip, first: Landmarks, glasses: Glasses, sums: dict[Key, Sums]) -> dict[str, Truth]:
+    """Fit the head's motion to the landmarks of each frame in two ways, and add how far they are apart."""
+    seen = landmarks_of(clip.frames, clip.step_s)
+    alone = [None if s is None else fitted(glasses.points, glasses.eye.lifted(s), BRIDGE) for s in seen]
+    shape, together = bundled(first, glasses.eye, seen)
+    other = Reshaped.of(glasses, shape)
+    into = sums.setdefault((TWO_TRUTHS, "clip", clip.name), Sums())
+    for a, b in list(zip(alone, together, strict=True))[1:]:
+        if a is not None and b is not None and (place := bin_of(a)) is not None:
+            into.add(f"square {bin_name(place)}", float((apart(glasses, a, other, b) ** 2).mean()))
+    return {"clip": (glasses, alone), "clip, bundle": (other, together)}
+
+
+def apart(glasses: Glasses, pose: Pose, other: Glasses, motion: Pose) -> _Doubles:
+    """Distances of two truths' rims along the first one's normals, lens widths."""
+    found = []
+    for lens in (0, 1):
+        seen, normal = placed_rim(glasses, pose, lens, judged_angles())
+        there, _ = placed_rim(other, motion, lens, judged_angles())
+        found.append(((there - seen) * normal).sum(axis=1) / lens_width(glasses, pose, lens))
+    return np.concatenate(found)
 
 
 def wear(
-    clip: Strip, kind: str, edited: Image, glasses: Glasses, true: Sequence[Pose | None],
+    clip: Strip, name: str, edited: Image, true: dict[str, Truth],
     rows: Sequence[Row], sums: dict[Key, Sums], out: str, known: Sequence[Float] | None = None,
 ) -> None:  # fmt: skip
-    """Score the glasses on the frames of a clip with all rows, and write its sheet."""
+    """Score the glasses on the frames of a clip with all rows, by each truth, and write its sheet."""
     numbers = spread(len(clip.frames), SHOWN)
     lines = []
     for row in rows:
         mode: Mode = "replace" if isinstance(row, Field) else "auto"  # a field alone carries the paint
         images = row.wear(clip.frames, edited, clip.step_s, mode, known)
-        into = sums.setdefault((row.name, kind, clip.name), Sums())
-        for image, frame, pose in list(zip(images, clip.frames, true, strict=True))[1:]:
-            if pose is not None:
-                score(into, image, frame, glasses, pose)
+        for kind, (glasses, poses) in true.items():
+            into = sums.setdefault((row.name, kind, clip.name), Sums())
+            for image, frame, pose in list(zip(images, clip.frames, poses, strict=True))[1:]:
+                if pose is not None:
+                    score(into, image, frame, glasses, pose)
         lines.append((row.name, [images[n] for n in numbers]))
-    sheet(out, f"{clip.name}-{kind}", lines)
+    sheet(out, f"{clip.name}-{name}", lines)
+
+
+def bin_of(pose: Pose) -> int | None:
+    """Number of the bin of a motion's yaw; None beyond the last."""
+    place = int(np.searchsorted(BINS, abs(pose.yaw_deg), side="left")) - 1
+    return max(place, 0) if place < len(BINS) - 1 else None
 
 
 def score(into: Sums, made: Image, live: Image, glasses: Glasses, pose: Pose) -> None:
     """Add the figures of one frame to the bin of its yaw."""
-    place = int(np.searchsorted(BINS, abs(pose.yaw_deg), side="left")) - 1
-    if place >= len(BINS) - 1:
+    low = bin_of(pose)
+    if low is None:
         return
-    low = max(place, 0)
     errors = rim_errors(made, live, glasses, pose)
     missing = np.isnan(errors)
     into.add(f"missing % {bin_name(low)}", 100 * float(missing.mean()))
@@ -225,6 +288,17 @@ def figures(key: Key, held: Sums) -> dict[str, Any]:
     names = [bin_name(i) for i in range(len(BINS) - 1)]
     row |= {f"rim % {name}": 100 * float(np.sqrt(held.mean(f"square {name}"))) for name in names}
     return row | {f"missing % {name}": held.mean(f"missing % {name}") for name in names}
+
+
+def _plane(points: _Doubles) -> tuple[_Doubles, _Doubles, _Doubles]:
+    """Middles of the lenses (2, 3), and the directions across and down, on the plane of glasses on a head."""
+    across = _unit(points[CORNERS[1]] - points[CORNERS[0]])
+    fall = points[list(BELOW)].mean(axis=0) - points[list(ABOVE)].mean(axis=0)
+    down = _unit(fall - across * (fall @ across))
+    eyes = np.stack([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)])
+    bridge = points[list(BRIDGE)].mean(axis=0)
+    away = eyes - bridge
+    return bridge + np.outer(away @ across, across) + np.outer(away @ down, down), across, down
 
 
 def _unit(vector: _Doubles) -> _Doubles:

@@ -68,9 +68,12 @@ def test_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args = argparse.Namespace(clips=None, frames=None, stride=1, size=256, out="tried")
     held = part.measure(args, [Livery("livery (default)", "classical")])
     assert [(row["row"], row["frames"]) for row in held["glasses"]] == [
-        ("livery (default)", "made"), ("livery (default)", "clip"),
+        ("livery (default)", "made"), ("two truths", "clip"),
+        ("livery (default)", "clip"), ("livery (default)", "clip, bundle"),
     ]  # fmt: skip
-    made, clip = held["glasses"]
+    made, apart, clip, bundle = held["glasses"]
+    assert apart["rim % 0-15°"] < 8
+    assert bundle["rim % 0-15°"] < 12
     assert made["rim % 15-30°"] < 8
     assert clip["rim % 0-15°"] < 8
     assert clip["missing % 0-15°"] < 20

@@ -127,11 +127,11 @@ class Compositor:
         objects = find_objects(edit, landmarks)
         self._ground = edit.stand_in if edit.tone is not None and edit.mode in ("auto", "delta") else None
         gap = gap_between_lips(self._places, landmarks)
-        rest = edit if self._ground is None else above(self._ground, edit)
+        rest = edit if self._ground is None else above(edit)
         self._layers: Layers = make_layers(rest, objects.soft, objects.rigid, gap)
-        self._rigid = None
+        self.rigid = None
         if objects.rigid is not None and landmarks is not None:
-            self._rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
+            self.rigid = RigidLayer(edit.edited, objects.rigid, landmarks)
         self._gate = None
         carried = self._layers.touched.any(axis=2)
         if landmarks is not None and not edit.is_global and carried.any():
@@ -208,8 +208,8 @@ class Compositor:
         if self.edit.stand_in is None:
             box = tight(weights.mask, box, weights.reach)
         placed = None
-        if self._rigid is not None and match.landmarks is not None:
-            placed = self._rigid.place(match.landmarks, size, weights.reach)
+        if self.rigid is not None and match.landmarks is not None:
+            placed = self.rigid.place(match.landmarks, size, weights.reach)
         if box is None and placed is None:
             return Composition(frame, None, 0.0)
         image = frame.copy()
@@ -225,13 +225,13 @@ class Compositor:
 
     def _lay(self, image: Image, placed: Placed, match: Match, weights: Weights, strength: float) -> None:
         """Lays the rigid objects over a composed frame, in place. What hides the face hides them too."""
-        assert self._rigid is not None
+        assert self.rigid is not None
         assert match.landmarks is not None
         total = float(weights.mask.sum())
         light = (weights.gain * weights.mask[..., None]).sum(axis=(0, 1)) / max(total, 1e-6)
         gain = float(light @ LUMA) if total > 0 else 1.0
         trust = on_face(np.asarray(weights.cut(placed.box).trust, np.float32), match.landmarks, placed.box)
-        self._rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
+        self.rigid.lay(image, placed, gain, trust * np.float32(strength), weights.softness)
 
     def _fill(
         self,

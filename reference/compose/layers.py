@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Box, Float, Image
+from reference.compose.whole.evened import in_look
 from reference.edits.colour_model import DIRECT_PX, ColourModel
 from reference.edits.edit import Edit
 
@@ -118,12 +119,13 @@ def make_layers(
     return made if gap is None else _bridged(made, gap)
 
 
-def above(ground: ColourModel, edit: Edit) -> Edit:
-    """The part of a look of the whole picture that its colour model does not explain: lines, brush, grain.
+def above(edit: Edit) -> Edit:
+    """The part of a look of the whole picture that its colours do not explain: lines, brush, grain.
 
     It is the edit of the reference in the look's colours, to be added to a frame in the look's colours.
     """
-    toned = ground.apply(edit.reference, large=edit.reference.shape[0] * edit.reference.shape[1] > DIRECT_PX)
+    large = edit.reference.shape[0] * edit.reference.shape[1] > DIRECT_PX
+    toned = in_look(edit, edit.reference, large=large)
     rest = Edit(toned, edit.edited, "delta", edit.strength, part=True)
     rest.__dict__["mask"] = np.ones(toned.shape[:2], np.float32)
     return rest
@@ -147,7 +149,7 @@ class Coloured:
         model = edit.stand_in
         if model is None:
             return None
-        return cls(model, model.apply(frame, large=frame.shape[0] * frame.shape[1] > DIRECT_PX))
+        return cls(model, in_look(edit, frame, large=frame.shape[0] * frame.shape[1] > DIRECT_PX))
 
 
 def in_colours(edit: Edit, frame: Image, box: Box, unknown: Float, known: Coloured | None = None) -> Image:
@@ -169,7 +171,7 @@ def in_colours(edit: Edit, frame: Image, box: Box, unknown: Float, known: Colour
     if known is not None and known.model is edit.stand_in:
         toned = known.image[y0:y1, x0:x1]
     else:
-        toned = edit.stand_in.apply(live, large=size[0] * size[1] > DIRECT_PX)
+        toned = in_look(edit, live, large=size[0] * size[1] > DIRECT_PX)
     return toned if edit.painter is None else edit.painter(live, toned, unknown, size)
 
 

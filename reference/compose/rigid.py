@@ -31,6 +31,7 @@ THIN = (0.3, 0.5)  # foreshortening at which the object is gone, and at which it
 MARGIN = 2  # margin around the object's box, pixels
 NOWHERE = -1e4  # place on the reference of what shows nothing, pixels
 ROUNDS = 3  # number of fits, each with the depths of the one before (DeMenthon and Davis 1995)
+CLOSE = 0.02  # an edit this close to an object belongs to it, face sizes
 RIM = 0.05  # margin of the picture that is kept around the object for its blur, face sizes
 
 _Doubles = npt.NDArray[np.float64]
@@ -98,6 +99,14 @@ class RigidLayer:
         flat = (points - self._middle) / size
         self._anchors = lifted(flat[:, :2], flat[:, 2])
         self._surface = surface or surface_of(alpha, self.box, landmarks)
+
+    def share_of(self, mask: Float) -> float:
+        """Share of a mask of the reference, float32 (H, W), that lies on the objects or close beside them."""
+        x, y = self._corner
+        height, width = self._paint.shape[:2]
+        side = 2 * max(1, round(CLOSE * self._size)) + 1
+        near = cv2.dilate(self._paint[..., 3], np.ones((side, side), np.uint8)) > 0
+        return float(mask[y : y + height, x : x + width][near].sum() / max(float(mask.sum()), 1e-6))
 
     def place(self, landmarks: Landmarks, size: tuple[int, int], beyond: float = 0.0) -> Placed | None:
         """Finds the object's place in a frame; None if it is out of the frame or turned away.

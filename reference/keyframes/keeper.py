@@ -208,7 +208,7 @@ class ReferenceKeeper:
         """Submits a job if one is due and none is running."""
         if self._passing.running or (self._job is not None and self._job.running):
             return
-        makes = self._look is None or self._look[1].ready
+        makes = (self._look is None or self._look[1].ready) and not self.held.worn.is_rigid
         wanted = self._lookout.wanted(covered, self._match_s, self._now_s, makes=makes)
         if wanted is None:
             waits = self._job is not None and not self._job.over  # it would lose its place

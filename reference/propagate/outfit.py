@@ -212,7 +212,8 @@ class Workshop:
         if references is None or anchor.keyframe.prepared.landmarks is None or edit.is_empty:
             return False
         learns = isinstance(self.fill, LookLearner) and is_learnable(edit)
-        return count > 1 or (references.make and edit.box is not None and (learns or not edit.is_global))
+        makes = references.make and edit.box is not None and not anchor.is_rigid
+        return count > 1 or (makes and (learns or not edit.is_global))
 
     def _keyframe(self, own: UserKeyframe) -> Keyframe:
         edit = own.edit

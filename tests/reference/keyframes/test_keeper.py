@@ -104,6 +104,18 @@ def test_a_turn_makes_a_keyframe_and_turning_back_makes_none(scene: Scene) -> No
     assert propagator.decision.reason == "covered"
 
 
+def test_an_object_that_the_head_carries_needs_no_keyframe(scene: Scene) -> None:
+    propagator = turning(scene)
+    compose_in(propagator, "layer")
+    turned = play(propagator, scene, [0] * 10 + [25] * 40)
+    assert events(turned, KeyframeMade) == []
+    assert len(propagator.keyframes()) == 1
+    compose_in(propagator, "delta")
+    assert len(events(play(propagator, scene, [25] * 40, start=50), KeyframeMade)) == 1
+    compose_in(propagator, "layer")  # two keyframes, so that one is chosen for each view
+    assert events(play(propagator, scene, [0] * 10 + [-25] * 40, start=90), KeyframeMade) == []
+
+
 def test_none_keeps_the_one_reference(scene: Scene) -> None:
     matcher: Any = TurnMatcher(scene)
     propagator = Propagator(scene.edit(), matcher, TurnTracker(scene), PropagatorConfig(references=None))

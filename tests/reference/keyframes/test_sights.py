@@ -10,6 +10,7 @@ from reference import CompositeConfig, presets
 from reference.keyframes.keyframe import Keyframe
 from reference.keyframes.sights import MOST_KEPT, EditStyle, glance_at, sight_of
 from tests.reference.helpers import FakePrepared, paint_square, scaled_face, translated
+from tests.reference.props import glasses
 
 
 @pytest.mark.parametrize("preset", ["tiger", "lipstick"])
@@ -27,6 +28,16 @@ def test_a_glance_finds_what_a_sight_finds(astronaut: Image, face: Landmarks, pr
     assert 0.2 < covered < 0.9
     knows = Matcher.load("classical")  # that half of the face is hidden, not turned away
     assert glance_at(frame, landmarks, style.ready(keyframe), knows, radius=0.04, threshold=0.4)[1] > 0.9
+
+
+def test_glasses_alone_are_rigid_and_with_lipstick_they_are_not(astronaut: Image, face: Landmarks) -> None:
+    prepared: Any = FakePrepared(astronaut, face)
+    painted = presets.apply("lipstick", astronaut, face)
+    for before, alone in ((astronaut, True), (painted, False)):
+        keyframe = Keyframe(astronaut, glasses(before, face), prepared)
+        assert EditStyle("auto", 1.0, CompositeConfig()).ready(keyframe).is_rigid == alone
+    plain = Keyframe(astronaut, painted, prepared)
+    assert not EditStyle("auto", 1.0, CompositeConfig()).ready(plain).is_rigid
 
 
 def test_a_look_keeps_few_keyframes_ready(astronaut: Image, face: Landmarks) -> None:

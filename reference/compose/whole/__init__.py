@@ -1,0 +1,1 @@
+"""Composition of looks of the whole picture."""

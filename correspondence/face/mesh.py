@@ -183,13 +183,17 @@ def similarity(source: Float, target: Float) -> Float:
     Returns:
         The matrix [s R | t], float32 (2, 3).
     """
-    mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
+    count = np.float32(len(source))
+    mean_s, mean_t = np.add.reduce(source) / count, np.add.reduce(target) / count
     s, t = source - mean_s, target - mean_t
-    power = max(float((s * s).sum()), 1e-6)
-    a = float((s * t).sum()) / power
-    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / power
-    turn = np.array([[a, -b], [b, a]], np.float32)
-    return np.column_stack([turn, mean_t - turn @ mean_s]).astype(np.float32)
+    power = max(float(np.vdot(s, s)), 1e-6)
+    (xx, xy), (yx, yy) = (s.T @ t).tolist()
+    a, b = (xx + yy) / power, (xy - yx) / power
+    out = np.empty((2, 3), np.float32)
+    out[0, 0] = out[1, 1] = a
+    out[0, 1], out[1, 0] = -b, b
+    out[:, 2] = mean_t - out[:, :2] @ mean_s
+    return out
 
 
 def affine(source: Float, target: Float) -> npt.NDArray[np.float64]:
@@ -202,7 +206,8 @@ def affine(source: Float, target: Float) -> npt.NDArray[np.float64]:
     Returns:
         The matrix [A | t], float64 (2, 3).
     """
-    mean_s, mean_t = source.mean(axis=0, dtype=np.float64), target.mean(axis=0, dtype=np.float64)
+    source, target = source.astype(np.float64), target.astype(np.float64)
+    mean_s, mean_t = np.add.reduce(source) / len(source), np.add.reduce(target) / len(target)
     s, t = source - mean_s, target - mean_t
     linear = np.linalg.solve(s.T @ s + 1e-6 * np.eye(2), s.T @ t).T
     return np.column_stack([linear, mean_t - linear @ mean_s])

@@ -112,7 +112,11 @@ class FaceGate:
         if self.free is not None:
             free = cv2.remap(self.free, at[part], None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
             allowed = cv2.max(allowed, free)
-        lay_over(out[part], live[part], cv2.bitwise_not(allowed))
+        closed = cv2.bitwise_not(allowed)
+        x, y, w, h = cv2.boundingRect(closed)
+        if w:
+            near = np.s_[y : y + h, x : x + w]
+            lay_over(out[part][near], live[part][near], closed[near])
 
 
 def _disc(radius: int) -> Image:

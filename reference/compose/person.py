@@ -12,7 +12,7 @@ import numpy.typing as npt
 from correspondence import Bool, Box, Float, Image, Landmarks, check_image
 from correspondence.face.body import Body
 from correspondence.face.mediapipe_graphs import Segmenter
-from reference.compose.blend import CELL, lay_over, parts, tiles
+from reference.compose.blend import CELL, lay_over, tiles
 from reference.compose.guided import guided_levels, guided_mask
 from reference.compose.landing import leaves_head
 from reference.compose.whole.evened import evenness
@@ -245,9 +245,9 @@ def lay_behind(image: Image, back: Image, outlined: Outlined) -> None:
         back: the frame with the edit behind the person, uint8 (H, W, 3).
         outlined: the person's outline.
     """
-    share, person = outlined.share, outlined.person
-    for tile in tiles(outlined.behind, share.shape):
+    share = outlined.share
+    cv2.copyTo(back, cv2.compare(share, 0, cv2.CMP_EQ), image)
+    for tile in tiles(outlined.behind & outlined.person, share.shape):  # along the outline
         made = back[tile].copy()
-        for part in parts(person, tile):
-            lay_over(made[part], image[tile][part], share[tile][part])
+        lay_over(made, image[tile], share[tile])
         image[tile] = made

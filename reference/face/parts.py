@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import hypot
 
 from correspondence import Float, Landmarks
 from correspondence.face import topology
@@ -28,7 +28,8 @@ def take(landmarks: Landmarks, numbers: tuple[int, ...]) -> Float:
 
 def distance(landmarks: Landmarks, a: int, b: int) -> float:
     """Distance between landmarks number a and b in the picture, pixels."""
-    return float(np.linalg.norm(landmarks.points[a, :2] - landmarks.points[b, :2]))
+    (ax, ay, _), (bx, by, _) = landmarks.points[a].tolist(), landmarks.points[b].tolist()
+    return hypot(ax - bx, ay - by)  # numpy takes ten times as long for a single pair
 
 
 def lip_gap(landmarks: Landmarks) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class KeyframePolicy:
         self._seen.append((now_s, coverage))
         while self._seen[0][0] < now_s - self.config.window_s:
             self._seen.popleft()
-        level = float(np.median([c for _, c in self._seen]))
+        level = median(c for _, c in self._seen)
         was_low = self._low
         self._low = level < (self.config.recover if was_low else self.config.min_coverage)
         if self._low and not was_low:

@@ -187,7 +187,7 @@ def encoders() -> list[Figures]:
     pictures = list(live.source_pictures(None, 60))
     for name, encoder in (
         ("aiortc H.264", H264Encoder()),
-        ("x264 veryfast", H264Sender()),
+        ("x264 superfast", H264Sender()),
         ("aiortc VP8", Vp8Encoder()),
         ("libvpx", Vp8Sender()),
     ):

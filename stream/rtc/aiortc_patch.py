@@ -5,7 +5,7 @@
 - "jitter": frames leave with their marker bit, holes are skipped at a key frame (`stream.rtc.jitter`)
 - "nack": missing packets are asked for several times
 - "history": 2048 sent packets can be repeated instead of 128
-- "encoders": x264 veryfast with a variable bit rate (`stream.rtc.codecs`)
+- "encoders": x264 superfast with a variable bit rate (`stream.rtc.codecs`)
 - "receiver": only the newest decoded frame is kept, decoders are bounded and are joined off the event loop
   (`stream.rtc.receivers`)
 - "sender": feedback (PLI, REMB) reaches the track, encoding runs in the codecs' threads, sender reports

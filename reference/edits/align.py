@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
 from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_edge, filled_rim, kernel_doubt
-from reference.edits.codec import find_coding
-from reference.edits.noise import stored_exactly
 from reference.edits.placing import (
     Placement,
     Transform,
@@ -25,8 +23,10 @@ from reference.edits.placing import (
     size_of,
     size_words,
 )
+from reference.edits.saving.codec import find_coding
+from reference.edits.saving.noise import stored_exactly
+from reference.edits.saving.transfer import Transfer, fit_transfer
 from reference.edits.search import SEARCH_SIDE, find_place
-from reference.edits.transfer import Transfer, fit_transfer
 from reference.edits.upright import turned_back
 from reference.errors import EditError
 
@@ -253,7 +253,8 @@ def _unsaved(reference: Image, edited: Image) -> Alignment:
     everywhere = np.ones(reference.shape[:2], np.bool_)
     coding = coding.beside(transfer.detail)
     rung = partial(coding.without_ringing, edited=edited)
-    image, note = cleaned(reference, change - transfer.detail, transfer.tone, everywhere, coding, rung)
+    meant = transfer.untoned(reference, edited) - transfer.detail - reference
+    image, note = cleaned(reference, change - transfer.detail, meant, transfer.tone, everywhere, coding, rung)
     if fitted is None and note != NOTHING:
         changed = cv2.absdiff(reference, image).max(axis=2) > 0
         if changed.mean() > STYLE_SHARE:
@@ -281,6 +282,9 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     transfer = transfer or Transfer.nothing(change.shape)
     rim = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=0)
     back = carried((change - transfer.detail) * inside[..., None], transform, size)
+    meant = carried(
+        (transfer.untoned(seen, edited) - transfer.detail - seen) * inside[..., None], transform, size
+    )
     tone = carried(transfer.tone * inside[..., None], transform, size)
     coding = coding.beside(transfer.detail).mapped(
         lambda part: carried(part * inside[..., None], transform, size)
@@ -291,11 +295,11 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
 
     def rung(found: Bool) -> tuple[Bool, Float]:
         there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
-        kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited)
+        moved = not is_whole(transform)
+        kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited, moved=moved)
         still = found & (carried(kept.astype(np.float32), transform, size) > KEPT_SHARE)
-        # A resampled picture is known too roughly as it was before it was saved.
-        return still, carried(correction * is_whole(transform), transform, size)
+        return still, carried(correction, transform, size)
 
     pixel = 1 / float(np.sqrt(placement.scale_x * placement.scale_y))
-    image, told = cleaned(reference, back, tone, known, coding, rung, doubt, pixel)
+    image, told = cleaned(reference, back, meant, tone, known, coding, rung, doubt, pixel)
     return Alignment(image, note if told is None else f"{note} {told}", placement)

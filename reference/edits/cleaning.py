@@ -11,14 +11,17 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
-from reference.edits.codec import Coding
-from reference.edits.noise import stands_out
 from reference.edits.placing import Transform, seen_at
-from reference.edits.ringing import without_fringe
+from reference.edits.saving.codec import Coding
+from reference.edits.saving.faint import averaged
+from reference.edits.saving.noise import stands_out
+from reference.edits.saving.ringing import without_fringe
 
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
 NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
+FAINT_PX = 3.0  # standard deviation of the average by which an edit is faint, pixels of the saved picture
+FAINT_LEVELS = (5.0, 10.0)  # an edit is faint up to the first and not at all from the second, levels
 FILLED = 0.06  # depth of what is filled in at an edge, share of the shorter side
 FILLED_LEVELS = 4.0  # least change of it, levels
 EDGE_PX, EDGE_SHARE = 2, 0.2  # lines along an edge that a shift filled in, and the share of each that differs
@@ -28,6 +31,7 @@ RIM_PX = 5  # margin of it, where resampling mixed it with the picture, pixels
 def cleaned(
     reference: Image,
     change: Float,
+    meant: Float,
     tone: Float,
     known: Bool,
     coding: Coding,
@@ -37,18 +41,21 @@ def cleaned(
 ) -> tuple[Image, str | None]:
     """Adds the part of a change that stands out to the reference. Returns it and a note on a removed tone.
 
-    What saving changed is left out where it is asked whether a place was edited. `rung` leaves out where an
-    edit only rings, and corrects its colours. `doubt` is what resampling may have made, levels, float32
-    (H, W). `pixel` is the side of a pixel of the saved picture, in pixels of the reference.
+    `change` shows whether a place was edited, and `meant` the edit itself, without a tone. What saving
+    changed is left out where it is asked whether a place was edited, and of a faint edit, which is mostly
+    saved as its place would be without it. `rung` leaves out where an edit only rings, and corrects its
+    colours. `doubt` is what resampling may have made, levels, float32 (H, W). `pixel` is the side of a pixel
+    of the saved picture, in pixels of the reference.
     """
     levels = float(np.median(np.abs(tone[known]).max(axis=1))) if known.any() else 0.0
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     found = without_fringe(found, rest, pixel)
-    change = change + correction
     note = None
     if found.any():
-        change = change - tone
+        size = np.abs(averaged(rest, found, FAINT_PX * pixel)).max(axis=2)
+        faint = np.clip((FAINT_LEVELS[1] - size) / (FAINT_LEVELS[1] - FAINT_LEVELS[0]), 0, 1)
+        change = meant - faint[..., None] * coding.change + correction
         if levels >= TOLD_LEVELS:
             about = f"about {levels:.0f} level{'s' * (round(levels) != 1)}"
             note = f"A slight tone all over it ({about}) was taken as not meant."

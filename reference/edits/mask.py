@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
-from reference.edits.noise import stands_out, stored_exactly
+from reference.edits.saving.noise import stands_out, stored_exactly
 
 SCALE_PX = 512  # the sizes below refer to a picture whose shorter side is this long, pixels
 DILATE_PX = 3  # margin of the mask around a change

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from correspondence import Image
-from reference.edits.faint import completed
-from reference.edits.noise import stands_out
+from reference.edits.saving.faint import completed
+from reference.edits.saving.noise import stands_out
 
 
 def test_the_rim_of_a_faint_change_is_found_in_noise() -> None:

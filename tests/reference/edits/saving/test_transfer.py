@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from correspondence import Image
-from reference.edits.transfer import fit_transfer
+from reference.edits.saving.transfer import fit_transfer
 
 GAINS, LIFT = np.array([0.982, 0.998, 1.02]), -3.0
 
@@ -34,3 +34,28 @@ def test_a_mixed_tone_keeps_its_affine_map(astronaut: Image) -> None:
     fitted = fit_transfer(astronaut, edited)
     assert fitted is not None
     assert np.abs(fitted.tone + fitted.detail - (edited.astype(np.float32) - astronaut)).mean() < 0.6
+
+
+@pytest.mark.parametrize("colour", [(20, 30, 25), (250, 120, 30), (60, 200, 90)])
+def test_paint_loses_the_tone_of_its_own_colour(astronaut: Image, colour: tuple[int, int, int]) -> None:
+    """Gains change dark paint otherwise than the skin below it."""
+    painted = astronaut.copy()
+    painted[60:130, 200:260] = colour
+    saved = toned(painted)
+    fitted = fit_transfer(astronaut, saved)
+    assert fitted is not None
+    before = fitted.untoned(astronaut, saved)[65:125, 205:255].reshape(-1, 3).mean(axis=0)
+    assert np.abs(before - colour).max() < 1.2
+    below = (saved - fitted.tone)[65:125, 205:255].reshape(-1, 3).mean(axis=0)
+    assert np.abs(below - colour).max() > 1.5
+
+
+def test_skin_that_was_white_already_stays_so(astronaut: Image) -> None:
+    """White cuts a tone off: of a highlight in the saved picture nothing may be taken away."""
+    bright = np.clip(astronaut.astype(np.int16) + 70, 0, 255).astype(np.uint8)
+    saved = np.clip(np.rint(bright * 1.02 + 2), 0, 255).astype(np.uint8)
+    fitted = fit_transfer(bright, saved)
+    assert fitted is not None
+    white = (bright == 255).all(axis=2)
+    assert white.mean() > 0.05
+    assert np.abs(fitted.untoned(bright, saved)[white] - 255).max() < 0.5

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
-from reference.edits.codec import Coding
-from reference.edits.faint import averaged, completed
+from reference.edits.saving.codec import Coding
+from reference.edits.saving.faint import averaged, completed
 
 BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
 EDGE = 8  # step between neighbours from which lossy saving would be visible in a block, levels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -27,6 +27,11 @@ SIMPLER, ROUNDED = 1.1, 0.3  # it may leave so much more, and so many levels
 CURVED, SEEN = 0.6, 0.3  # a curve must leave at most this share of a line's rest by shades, if that is more
 SHADE_LEVELS = 16  # width of a shade, levels
 TUKEY = 4.685  # constant of Tukey's biweight
+CUT_OFF = 0.5  # a tone differs from its colour's by so much where black or white cut it off, levels
+UNTONED = 2  # steps to the picture before a tone
+FORETOLD = (
+    2.0  # a colour that the reference has nowhere may be changed by so much more than all it has, levels
+)
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
 _SHADES = np.vander(np.linspace(-1, 1, 17, dtype=np.float32), 4, increasing=True)
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
@@ -39,15 +44,63 @@ class Transfer:
     Attributes:
         tone: change of colour, levels, float32 (H, W, 3).
         detail: change of detail, levels, float32 (H, W, 3).
+        colours: the same tone by colour, levels, float32 (6, 3): what is added to each channel for 1, for
+            red, green and blue, and for the square and the cube of the channel itself. Colours count as
+            (level - 128) / 128.
     """
 
     tone: Float
     detail: Float
+    colours: Float = field(default_factory=lambda: np.zeros((6, 3), np.float32))
 
     @classmethod
     def nothing(cls, shape: tuple[int, ...]) -> Transfer:
         """The transfer of a picture of `shape` (H, W, 3) that saving left unchanged."""
         return cls(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+
+    def untoned(self, seen: Image, edited: Image) -> Float:
+        """A saved picture without its tone, levels, float32 (H, W, 3).
+
+        Paint of a colour that the reference has nowhere has the tone of its own colour. It is foretold from
+        the saved picture, which is close to the one before. Where black or white cut the tone off, the tone
+        of the reference says more.
+
+        Args:
+            seen: the reference, RGB uint8 (H, W, 3).
+            edited: the saved picture, RGB uint8 (H, W, 3).
+        """
+        saved = edited.astype(np.float32)
+        before = saved
+        least, most = self.tone.min(axis=(0, 1)) - FORETOLD, self.tone.max(axis=(0, 1)) + FORETOLD
+        for _ in range(UNTONED):
+            before = saved - np.clip(_toned(before, self.colours), least, most)
+        plain = saved - self.tone
+        cut = np.abs(_toned(seen.astype(np.float32), self.colours) - self.tone) > CUT_OFF
+        return np.where(cut & (np.abs(plain - seen) < REACH), plain, before)
+
+    def corrected(self, seen: Image, rest: Float, where: Bool) -> Transfer:
+        """The same with what it leaves: a lift and a gain of each channel, and detail if it has any.
+
+        Args:
+            seen: the picture that it changes, RGB uint8 (H, W, 3).
+            rest: what is left of the difference, levels, float32 (H, W, 3).
+            where: the pixels that count, bool (H, W), some of them.
+        """
+        before = seen.astype(np.float32)
+        colours = np.zeros((6, 3), np.float32)
+        for channel in range(3):
+            own = (before[..., channel][where] - 128) / np.float32(128)
+            fit = np.linalg.lstsq(np.column_stack([np.ones_like(own), own]), rest[..., channel][where])[0]
+            colours[0, channel], colours[1 + channel, channel] = fit
+        tone = _toned(before, colours)
+        detail = self.detail
+        if detail.any():
+            bands = _bands(before @ _TO_YCC[0])
+            left = ((rest - tone) @ _TO_YCC[0])[where]
+            shares = np.linalg.lstsq(np.column_stack([band[where] for band in bands]), left)[0]
+            bent = sum(np.float32(k) * band for k, band in zip(shares, bands, strict=True))
+            detail = detail + np.asarray(bent, np.float32)[..., None]
+        return Transfer(self.tone + tone, detail, self.colours + colours)
 
     @property
     def tone_levels(self) -> float:
@@ -83,8 +136,8 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         return None
     picked = at[np.random.default_rng(0).permutation(at.size)[:SAMPLES]]
     colour = np.column_stack([np.ones(picked.size), (before.reshape(-1, 3)[picked] - 128) / 128])
-    tone, detail = np.empty_like(before), np.empty_like(before)
-    flat_colour = (before - 128) / 128
+    detail = np.empty_like(before)
+    by_colour = np.zeros((6, 3), np.float32)
     agreeing = np.ones(picked.size, np.bool_)  # an edit is one in all channels, luma tells it best
     for channel in range(3):
         columns = np.column_stack([colour, *(b[..., channel].ravel()[picked] for b in bands)])
@@ -93,13 +146,14 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         weights = _robust_fit(columns[used], values[used])
         rest = np.abs(values - columns @ weights)
         agreeing &= rest <= TUKEY * _scale(rest[used])
-        tone[..., channel] = weights[0] + flat_colour @ weights[1:4].astype(np.float32)
+        by_colour[:4, channel] = weights[:4]
         detail[..., channel] = sum(
             np.float32(k) * band[..., channel] for k, band in zip(weights[4:], bands, strict=True)
         )
-    detail, tone = detail @ _TO_RGB.T, tone @ _TO_RGB.T
+    by_colour = by_colour @ _TO_RGB.T
+    detail, tone = detail @ _TO_RGB.T, _toned(before, by_colour)
     sharp = np.clip(before + detail, 0, 255)
-    fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before)
+    fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before, by_colour)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
     left = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
@@ -108,8 +162,18 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
     if simpler is None:
         return fitted
-    told = sum(np.float32(1) * weight * flat_colour**power for power, weight in enumerate(simpler))
-    return Transfer(np.asarray(np.clip(sharp + told, 0, 255) - sharp, np.float32), fitted.detail)
+    by_colour = np.zeros((6, 3), np.float32)
+    by_colour[0], by_colour[[1, 2, 3], [0, 1, 2]] = simpler[0], simpler[1]
+    by_colour[4 : 2 + len(simpler)] = simpler[2:]
+    told = _toned(before, by_colour)
+    return replace(fitted, tone=np.clip(sharp + told, 0, 255) - sharp, colours=by_colour)
+
+
+def _toned(colours: Float, weights: Float) -> Float:
+    """What a tone adds to colours, both levels, float32 (..., 3). The weights are `Transfer.colours`."""
+    flat = (colours - 128) / np.float32(128)
+    tone: Float = weights[0] + flat @ weights[1:4] + flat**2 * weights[4] + flat**3 * weights[5]
+    return tone
 
 
 def _bands(ycc: Float) -> list[Float]:

@@ -17,15 +17,24 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
-from reference.edits.faint import averaged
+from reference.edits.saving.faint import averaged
 
 REACH_PX = 16  # largest block of JPEG with chroma at half size, pixels
 STRONG = 24.0  # smaller changes ring below the noise, levels
 MIDDLE = 0.3  # the middle of a change exceeds this share of the largest change nearby; a fringe does not
 EXPLAINED = 0.7  # share of the change's energy below which the rest is no edit
 NEAR_PX = 5  # side of the window in which energies are compared, pixels
+FAINT_PX = 3.0  # standard deviation of the average by which a change is faint, pixels
+WIDE_PX = 8.0  # radius of a disc that places which are not thin hold, pixels
+ROUND_PX = 6.0  # standard deviation of the average by which they are rounded, pixels
 STEPS = 6  # steps to the picture before saving
 SMOOTH_PX = 1.0  # smoothing of the colours' correction, which keeps the noise of saving out of it, pixels
+CLEAR = 12.0  # change of luma that tells the shape of a spot, levels
+STEADY_PX = 4.0  # distance over which its correction is the same, pixels
+BETTER = 0.5  # share by which one chroma must come closer to the file than its own to count wholly
+INSIDE_PX = (6.0, 10.0)  # distances from the rim up to which chroma is corrected, wholly and at all, pixels
+CHROMA_PX = 2.5  # distance over which a spot's chroma is the same, pixels
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 ROUNDS = 4  # in each round what is not explained joins the middle
 BESIDE_PX = 8.0  # distance within which the strongest change counts, pixels of the saved picture
 THIN_PX = 8.0  # what reaches further from the strong change is no fringe, pixels of the saved picture
@@ -67,6 +76,27 @@ def without_ringing(
     return middle, correction * (middle & (largest >= STRONG))[..., None]
 
 
+def without_blocks(found: Bool, change: Float) -> Bool:
+    """Rounds a faint change whose rim follows JPEG's blocks.
+
+    A block of which the edit covers a corner is rounded another way as a whole. Spurs and notches smaller
+    than such a block are left out and filled. Places that are thin all over stay as they are.
+
+    Args:
+        found: where it is edited, bool (H, W).
+        change: levels, float32 (H, W, 3).
+
+    Returns:
+        bool (H, W), no more than `found` grown by a few pixels.
+    """
+    size = np.abs(cv2.GaussianBlur(change, (0, 0), FAINT_PX)).max(axis=2) * found
+    faint = cv2.dilate(size, np.ones((2 * REACH_PX + 1,) * 2, np.uint8)) < STRONG
+    wide = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _disc(WIDE_PX))
+    near = cv2.dilate(wide, _disc(2 * WIDE_PX)) > 0
+    rounded = cv2.GaussianBlur(found.astype(np.float32), (0, 0), ROUND_PX) > 0.5
+    return np.asarray(np.where(near & faint, rounded, found), np.bool_)
+
+
 def _before_saving(middle: Bool, base: Image, edited: Image, again: Callable[[Image], Image]) -> Image:
     """A picture that is edited in the middle only and comes close to `edited` when it is saved."""
     where = middle[..., None].astype(np.float32)
@@ -75,6 +105,62 @@ def _before_saving(middle: Bool, base: Image, edited: Image, again: Callable[[Im
         saved = again(np.clip(np.rint(before), 0, 255).astype(np.uint8))
         before += where * np.subtract(edited, saved, dtype=np.float32)
     return np.clip(np.rint(before), 0, 255).astype(np.uint8)
+
+
+def chroma_before_saving(middle: Bool, base: Image, edited: Image, again: Callable[[Image], Image]) -> Float:
+    """What brings chroma that was stored at half size back to that before saving, levels, float32 (H, W, 3).
+
+    Saving spreads the chroma of paint over pixels beside it. Luma tells the shape of the paint, which is
+    given one slowly varying chroma. This is changed until it becomes, saved, that of the file. The correction
+    is 0 where this comes no closer to the file than the file's own colours, as for paint of many colours,
+    and further inside, where nothing was spread.
+    """
+    shape = _shape(middle, base, edited)[..., None]
+    bare, luma = _chroma(base), edited - _chroma(edited)
+
+    def evened(values: Float, scale: float) -> Float:
+        total = cv2.GaussianBlur(shape * values, (0, 0), scale)
+        mean: Float = total / np.maximum(cv2.GaussianBlur(shape * shape, (0, 0), scale), 1e-2)[..., None]
+        return mean
+
+    def model(paint: Float) -> Image:
+        painted = np.where(shape > 0, luma + bare + shape * (paint - bare), base)
+        return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
+
+    def rest(before: Image) -> Float:
+        return _chroma(edited) - _chroma(again(before))
+
+    paint = evened(_chroma(edited) - (1 - shape) * bare, CHROMA_PX)
+    for _ in range(STEPS):
+        paint = paint + evened(rest(model(paint)), STEADY_PX)
+    as_it_is = np.where(middle[..., None], edited, base)
+    left, plain = (
+        cv2.GaussianBlur((rest(before) ** 2).sum(axis=2) * (shape[..., 0] > 0), (0, 0), STEADY_PX)
+        for before in (model(paint), as_it_is)
+    )
+    better = np.clip((plain - left) / np.maximum(BETTER * plain, 1e-3), 0, 1)
+    inside = cv2.distanceTransform((shape > 0).astype(np.uint8), cv2.DIST_L2, 3)
+    near = np.clip((INSIDE_PX[1] - inside) / (INSIDE_PX[1] - INSIDE_PX[0]), 0, 1)
+    correction: Float = bare + shape * (paint - bare) - _chroma(edited)
+    return correction * (better * near * (middle & (shape[..., 0] > 0)))[..., None]
+
+
+def _shape(middle: Bool, base: Image, edited: Image) -> Float:
+    """Share of paint in each pixel, float32 (H, W) in [0, 1]: by luma, where paint changes it."""
+    before, after = base @ LUMA, edited @ LUMA
+    size = np.abs(after - before) * middle
+    total = np.maximum(cv2.GaussianBlur(size, (0, 0), CHROMA_PX), 1e-3)
+    most = cv2.GaussianBlur(after * size, (0, 0), CHROMA_PX) / total - before
+    near = cv2.dilate(middle.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    told = near & (np.abs(most) > CLEAR)
+    share: Float = np.where(told, np.clip((after - before) / np.where(told, most, 1), 0, 1), middle)
+    return share.astype(np.float32)
+
+
+def _chroma(values: Float | Image) -> Float:
+    """What is left of colours without their luma, levels, float32 (H, W, 3)."""
+    chroma: Float = values - (values @ LUMA)[..., None]
+    return chroma
 
 
 def _energy(a: Image, b: Image) -> Float:

@@ -1,0 +1,1 @@
+"""What saving a picture with loss changes, and how it is told from an edit and taken back."""

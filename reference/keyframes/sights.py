@@ -33,7 +33,7 @@ HIDDEN = 0.5  # validity of the mesh below which the keyframe increasingly hides
 BROAD = 0.06  # an edit that reaches this far around a hidden place is assumed to go on there, face sizes
 SLIVER = 0.015  # parts narrower than twice this beside a hidden place are not counted as edit, face sizes
 CELL_PX = 8  # cell of the grid on which confidence is read, pixels
-RIGID_SHARE = 0.9  # share of an edit's mask from which rigid objects count as all of it
+RIGID_SHARE = 0.5  # share of an edit's mask from which rigid objects decide
 MOST_KEPT = 4  # number of keyframes of a look that stay ready to serve
 ALL_TRUST = 1e-6  # confidence from which all of the edit shows; its place is weighed later
 
@@ -98,7 +98,7 @@ class ReadyKeyframe:
 
     @property
     def is_rigid(self) -> bool:
-        """Whether the edit is a rigid object. The head's pose carries it, so that no other view is needed."""
+        """Whether most of the edit is rigid objects. The head's pose carries them and needs no other view."""
         rigid = self.compositor.rigid
         return rigid is not None and rigid.share_of(self.edit.mask) >= RIGID_SHARE
 

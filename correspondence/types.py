@@ -328,7 +328,7 @@ class Match:
                 break
             shown.append((values, weight))
         for above, weight in reversed(shown):
-            values = values + weight[..., None] * (above - values)
+            values = values + cv2.multiply(cv2.subtract(above, values), cv2.merge([weight] * 3))
         if self.hidden is not None:
             values = np.dstack([values[..., :2], self.hidden.doubted(values[..., 2], box)])
         return values

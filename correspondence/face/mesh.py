@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from correspondence.face import topology as topo
 from correspondence.face.triangles import Indices, chosen, draw, signed_areas, silhouette, triangles_within
-from correspondence.geometry.grid import Float, pixel_grid
+from correspondence.geometry.grid import Float, pixel_grid, shifted
 from correspondence.geometry.region import GRID, Part, Region
 from correspondence.types import Landmarks
 
@@ -117,7 +117,7 @@ def landmark_field(
         fade, field = _extension(on_grid, distance, reference, region, here)
         np.copyto(validity, fade, where=~inside)
         if here != there:
-            field += np.array([here.x - there.x, here.y - there.y], np.float32)
+            field = shifted(field, np.array([here.x - there.x, here.y - there.y], np.float32))
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))
     if w == 0 or h == 0:
         return LandmarkField(field, validity, inside)

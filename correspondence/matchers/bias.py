@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from correspondence.face.mesh import LandmarkField
-from correspondence.geometry.grid import Float, pixel_grid
+from correspondence.geometry.grid import Float, over, pixel_grid, times
 from correspondence.matchers.choice import CHOICE
 from correspondence.types import Image
 
@@ -78,12 +78,12 @@ def correction(field: Float, seen: Seen, last: Float | None = None) -> Float:
     explained = np.clip((texture - left(seen.flow, NEAR)) / (texture + LEAST_LEFT), 0, 1)
     weight = skin * explained * (texture**2 / (texture**2 + FAINT**2))
     total = cv2.GaussianBlur(weight, (0, 0), SPREAD) + LEAST_WEIGHT
-    away = cv2.GaussianBlur((seen.flow - here) * weight[..., None], (0, 0), SPREAD)
-    shift = away / total[..., None]
+    away = cv2.GaussianBlur(times(cv2.subtract(seen.flow, here), weight), (0, 0), SPREAD)
+    shift = over(away, total)
     gain = left(here, WIDE) / (left(here + shift, WIDE) + LEAST_LEFT)
     belief = 1 / (1 + np.exp(np.clip(SLOPE * (LEAST_GAIN - gain), -20, 20)))
     short = np.minimum(1, LIMIT / np.maximum(cv2.magnitude(*cv2.split(shift)), 1e-3))
-    shift *= (short * skin * cv2.blur(belief, (WIDE, WIDE)))[..., None]
+    shift = times(shift, short * skin * cv2.blur(belief, (WIDE, WIDE)))
     return np.asarray(shift if last is None else NEW * shift + (1 - NEW) * last, np.float32)
 
 

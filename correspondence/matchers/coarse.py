@@ -10,7 +10,7 @@ import numpy as np
 
 from correspondence.certainty.uncertainty import shipped_judge
 from correspondence.geometry.flow import Gray, appearance, contrast, dis_flow, sample, unlike
-from correspondence.geometry.grid import Float, pixel_grid, resize_field
+from correspondence.geometry.grid import Float, pixel_grid, resize_field, times
 from correspondence.geometry.region import GRID, Part, Region, content, shrink, square, whole
 from correspondence.types import Image, Patch
 
@@ -128,7 +128,8 @@ def coarse_field(frame: Image, reference: CoarseReference) -> CoarseField:
     """Compute the field of the whole frame; see `CoarseField`."""
     here, there = whole((frame.shape[0], frame.shape[1])), whole(reference.size)
     flow, weight, features = weighed_flow(frame, reference)
-    values = np.dstack([flow * weight[..., None], shipped_judge("coarse")(features)]).astype(np.float32)
+    log_b = shipped_judge("coarse")(features)
+    values = np.asarray(cv2.merge([*cv2.split(times(flow, weight)), log_b]), np.float32)
     return CoarseField(flow, grid_patch(values, here, there, feather=0), here, there)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from correspondence.certainty.uncertainty import Evidence
 from correspondence.face.mesh import LandmarkField, landmark_field
 from correspondence.geometry.flow import SMOOTH, Gray, appearance, dis_flow, full_flow
-from correspondence.geometry.grid import Float
+from correspondence.geometry.grid import Float, shifted
 from correspondence.geometry.region import GRID, Part, Region, choose_region, crop_part, shrink
 from correspondence.matchers.bias import Seen, added, correction
 from correspondence.matchers.choice import CHOICE, PRICE, choose, parts_of, weigh
@@ -106,14 +106,14 @@ def match_window(
     else:
         scene, outer = _seen(begun or matcher.begin(frame, prepared), prepared, window, face, landmarks)
         age = 0
-    by_landmarks = face.field - window.shift
+    by_landmarks = shifted(face.field, -window.shift)
     if last is not None and shared:
         beside, bias = last.beside, last.bias
         values = beside.on(*at, by_landmarks)
     else:
         last_bias = None if last is None else last.bias.on(*at)
         field, evidence, found = _field(frame, prepared, window, face, scene, landmarks, last_bias, thin)
-        values = fine_values(field - window.shift, evidence)
+        values = fine_values(shifted(field, -window.shift), evidence)
         beside, bias = Beside(values, by_landmarks, *at), Carried(found, *at)
     fine = grid_patch(values, region, prepared.region, LEAST_MARGIN / 2 * region.side / GRID, window.here)
     return WindowMatch(
@@ -128,7 +128,7 @@ def _seen(
 ) -> tuple[Carried, Patch]:
     """What the flow of the whole frame says about the window, and its patch."""
     coarse = begun.field()
-    flow = coarse.on(window.region, prepared.region, GRID, window.here) + window.shift
+    flow = shifted(coarse.on(window.region, prepared.region, GRID, window.here), window.shift)
     return Carried(beyond_landmarks(flow, face), window.region, window.here, landmarks), coarse.patch
 
 
@@ -156,7 +156,8 @@ def _field(
         guided = dis_flow(gray, known, face.field, smooth=SMOOTH)
     else:
         guided = full_flow(gray, known, face.field)
-    still = still_field(region, prepared, (frame.shape[0], frame.shape[1]), GRID, here) + window.shift
+    size = (frame.shape[0], frame.shape[1])
+    still = shifted(still_field(region, prepared, size, GRID, here), window.shift)
     fields = guided, added(face.field, scene.on(region, here, landmarks)), still, face.field
     candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))

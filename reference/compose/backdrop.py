@@ -215,11 +215,12 @@ def _field(motion: Homography, frame: Image, split: Split) -> Match:
     box = (0, 0, columns * CELL_PX, rows * CELL_PX)
     x = (np.arange(columns, dtype=np.float64) + 0.5) * CELL_PX - 0.5
     y = (np.arange(rows, dtype=np.float64) + 0.5) * CELL_PX - 0.5
-    at = np.stack([*np.meshgrid(x, y), np.ones((rows, columns))], axis=-1)
-    seen = at @ motion.T
-    seen = seen[..., :2] / seen[..., 2:]
+    down = y[:, None]
+    along, across, scale = (row[0] * x + (row[1] * down + row[2]) for row in motion)
+    along, across = along / scale, across / scale
     own = split.back.reference.shape[:2]
-    beyond = np.maximum(-seen, seen - (own[1] - 1, own[0] - 1)).max(axis=-1)
-    log_b = np.where(beyond > CELL_PX / 2, UNSURE, SURE)
-    values = np.dstack([seen - at[..., :2], log_b]).astype(np.float32)
+    outside = [np.maximum(-at, at - (end - 1)) for at, end in ((along, own[1]), (across, own[0]))]
+    values = np.empty((rows, columns, 3), np.float32)
+    values[..., 0], values[..., 1] = along - x, across - down
+    values[..., 2] = np.where(np.maximum(*outside) > CELL_PX / 2, UNSURE, SURE)
     return Match((Patch(values, box),), None, (height, width), (own[0], own[1]))

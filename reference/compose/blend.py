@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
+from correspondence.geometry.grid import rescaled, times
 from reference.compose.layers import Layers, Maps, warp, warp_change
 
 UNIT = 64  # value of weight 1 in the 8-bit weight planes; their largest weight is 255 / 64
@@ -73,7 +74,7 @@ def weigh_pixels(
     painted = bool(paint.any())
     lit = bool(np.abs(gain - 1).max() > 1e-3)
     trusted = weight_plane(trust, size) if painted or not lit else None
-    change = weight_plane(gain * trust[..., None], size) if lit else trusted
+    change = weight_plane(times(gain, trust), size) if lit else trusted
     share = None
     if doubt is not None:
         small = np.rint(doubt * UNIT).astype(np.uint8)
@@ -92,8 +93,7 @@ def busy_cells(where: npt.NDArray[np.uint8], scale: Float, field: Float) -> npt.
     Returns:
         uint8 (h', w', n), above 0 at these cells and their neighbours.
     """
-    at = (field + np.float32(0.5)) * scale - np.float32(0.5)
-    seen = cv2.remap(where, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    seen = cv2.remap(where, rescaled(field, scale), None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(cv2.dilate(seen, np.ones((3, 3), np.uint8)), np.uint8)
 
 

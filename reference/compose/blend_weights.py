@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Image
+from correspondence.geometry.grid import rescaled
 from reference.compose.layers import Softness
 from reference.compose.live import Areas
 from reference.edits.mask import smoothstep
@@ -62,9 +63,10 @@ class Weights:
         rows, columns = self.mask.shape
         step_x, step_y = (self.box[2] - self.box[0]) / columns, (self.box[3] - self.box[1]) / rows
         size = (max(1, round((box[3] - box[1]) / step_y)), max(1, round((box[2] - box[0]) / step_x)))
-        at = (centres(box, size) + 0.5 - self.box[:2]) / (step_x, step_y) - 0.5
+        from_box = (box[0] - self.box[0], box[1] - self.box[1], box[2] - self.box[0], box[3] - self.box[1])
+        at = rescaled(centres(from_box, size), np.array([1 / step_x, 1 / step_y], np.float32))
         gain, trust, mask = (
-            cv2.remap(x, at.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            cv2.remap(x, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             for x in (self.gain, self.trust, self.mask)
         )
         return replace(self, box=box, mask=mask, gain=gain, trust=trust)
@@ -98,9 +100,10 @@ def light_gain(now: Image, before: Image, confidence: Float, sigma: float, rest:
     weighted = cv2.merge([sure, sure, sure])
     seen = cv2.multiply(now, weighted, dtype=cv2.CV_32F), cv2.multiply(before, weighted, dtype=cv2.CV_32F)
     live, past = (_blurred(x, sigma) for x in (cv2.merge([*cv2.split(seen[0]), sure]), seen[1]))
-    dark = np.float32(4) * live[..., 3:]  # keeps noise in dark places from counting as light
-    change = np.log((live[..., :3] + dark) / (past + dark))
-    change = change * smoothstep(np.abs(change), rest, 3 * rest)
+    *planes, sure = cv2.split(live)
+    lit, dark = cv2.merge(planes), cv2.merge([4 * sure] * 3)  # dark: noise in dark places is no light
+    change = np.log(cv2.divide(cv2.add(lit, dark), cv2.add(past, dark)))
+    change *= smoothstep(np.abs(change), rest, 3 * rest)
     return np.asarray(np.exp(change), np.float32)
 
 

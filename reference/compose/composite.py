@@ -21,6 +21,7 @@ import numpy as np
 
 from correspondence import Bool, Box, Image, Landmarks, Match, check_image
 from correspondence.certainty.uncertainty import confidence_of
+from correspondence.geometry.grid import rescaled
 from correspondence.geometry.region import shrink
 from reference.compose.blend import (
     UNIT,
@@ -324,8 +325,7 @@ class Compositor:
         certain = confidence_of(values[..., 2], config.radius * min(size))
         trust = smoothstep(certain, config.trust_low, config.trust_high)
         confidence = np.asarray(certain * free, np.float32)
-        at = values[..., :2] + centres(box, (rows, columns))
-        at = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
+        at = rescaled(values[..., :2] + centres(box, (rows, columns)), self._shrink)
         if self.edit.stand_in is not None:  # beyond the reference's border no place is known
             trust = trust * cv2.remap(self._known, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         mask = cv2.remap(self._small_mask, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)

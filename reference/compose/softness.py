@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks, Match
+from correspondence.geometry.grid import rescaled
 from reference.compose.blend_weights import centres
 from reference.compose.layers import FADED, Softness
 from reference.compose.sampling import coarse_values
@@ -71,7 +72,7 @@ class SoftnessMeter:
         x0, y0, x1, y1 = box
         luma = cv2.cvtColor(frame[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
         now = cv2.resize(luma, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float32)
-        on_reference = (at + np.float32(0.5)) * self._shrink - np.float32(0.5)
+        on_reference = rescaled(at, self._shrink)
         before = cv2.remap(self._luma, on_reference, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         sure = np.exp(-np.exp(_blocks(values[..., 2])) / np.float32(radius_px))
         soft = _compare(now, before, sure)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from correspondence import Float
-from correspondence.geometry.grid import compose, pixel_grid, resize_field, to_unit
+from correspondence.geometry.grid import (
+    compose,
+    over,
+    pixel_grid,
+    rescaled,
+    resize_field,
+    shifted,
+    times,
+    to_unit,
+)
 
 
 def linear_field(height: int, width: int) -> Float:
@@ -62,3 +71,15 @@ def test_composing_with_standing_still_changes_nothing() -> None:
 def test_fields_of_another_dtype_are_refused() -> None:
     with pytest.raises(ValueError, match="float32, got float64"):
         resize_field(np.zeros((4, 4, 2)), (8, 8))  # type: ignore[arg-type]
+
+
+def test_sums_of_fields_are_those_of_numpy() -> None:
+    rng = np.random.default_rng(3)
+    field = rng.normal(0, 5, (7, 9, 2)).astype(np.float32)
+    weight = rng.uniform(0.1, 2, (7, 9)).astype(np.float32)
+    by = np.array([1.5, -2.0], np.float32)
+    np.testing.assert_allclose(shifted(field, by), field + by, rtol=1e-6)
+    np.testing.assert_allclose(rescaled(field, by), (field + 0.5) * by - 0.5, rtol=1e-5, atol=1e-5)
+    for values in (field, np.dstack([field, weight])):
+        np.testing.assert_allclose(times(values, weight), values * weight[..., None], rtol=1e-6)
+        np.testing.assert_allclose(over(values, weight), values / weight[..., None], rtol=1e-6)

@@ -88,8 +88,8 @@ def flatten(rgba: npt.NDArray[np.uint8], reference: Image) -> Image:
         if (rgba[..., 3] == 255).all():
             return np.ascontiguousarray(rgba[..., :3])
         raise EditError(
-            f"edited is {size_words(rgba)} with transparent parts but its reference is "
-            f"{size_words(reference)}; save it at the reference's size, or without transparency"
+            f"the edited picture is {size_words(rgba)} with transparent parts, but its reference is "
+            f"{size_words(reference)}; save it at {size_words(reference)}, or without transparency"
         )
     mixed = rgba[..., :3] * alpha + reference * (1 - alpha)
     return np.rint(mixed).astype(np.uint8)
@@ -126,9 +126,9 @@ def align_edited(reference: Image, edited: Image) -> Alignment:
     if found is not None:
         return found
     raise EditError(
-        f"the edited picture ({size_words(edited)}) was not found on its reference "
-        f"({size_words(reference)}): {likeness:.0%} of it look alike, {SIMILARITY_NEEDED:.0%} are needed. "
-        f"Edit a copy of the reference, or save the result at {size_words(reference)}; that is taken as is"
+        f"the edited picture ({size_words(edited)}) does not match its reference ({size_words(reference)}): "
+        f"their likeness is {likeness:.0%}, and {SIMILARITY_NEEDED:.0%} are needed. Edit a copy of the "
+        f"reference, or save your picture at {size_words(reference)}: at that size it is used as it is"
     )
 
 
@@ -150,7 +150,7 @@ def _after(reference: Image, edited: Image, before: Alignment) -> Alignment | No
     after = _found(reference, np.ascontiguousarray(rest))[0]
     if after is None or after.doubtful or np.array_equal(after.image, reference):
         return None
-    told = "The edited picture shows its reference twice, before and after: the edited one was taken."
+    told = "The edited picture shows its reference twice, before and after. The edited half was used."
     return replace(after, note=told if after.note is None else f"{told} {after.note}")
 
 
@@ -199,8 +199,8 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
         return _unsaved(reference, edited)
     return Alignment(
         edited,
-        "The edited picture hardly resembles its reference: was it turned, or made from another "
-        "picture? It was taken as it is.", doubtful=True,
+        "The edited picture hardly resembles its reference. It was used as it is, and most of it may count "
+        "as edited. If it was made from another picture, edit a copy of the reference.", doubtful=True,
     )  # fmt: skip
 
 

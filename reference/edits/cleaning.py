@@ -16,10 +16,14 @@ from reference.edits.saving.codec import Coding
 from reference.edits.saving.faint import averaged
 from reference.edits.saving.noise import stands_out
 from reference.edits.saving.ringing import without_fringe
+from reference.edits.saving.transfer import SLIGHT
 
 TOLD_LEVELS = 1.0  # tone from which the user is told that it was removed, levels
 MEANT_LEVELS = 2.0  # tone from which it counts as an edit if nothing else changed, levels
-NOTHING = "No edit stands out in it from what saving changed: save it as PNG, or make the edit stronger."
+NOTHING = (
+    "No edit was found: the edited picture differs from its reference by no more than saving changes. "
+    "Save it as PNG, or make the edit stronger."
+)
 FAINT_PX = 3.0  # standard deviation of the average by which an edit is faint, pixels of the saved picture
 FAINT_LEVELS = (5.0, 10.0)  # an edit is faint up to the first and not at all from the second, levels
 FILLED = 0.06  # depth of what is filled in at an edge, share of the shorter side
@@ -58,7 +62,10 @@ def cleaned(
         change = meant - faint[..., None] * coding.change + correction
         if levels >= TOLD_LEVELS:
             about = f"about {levels:.0f} level{'s' * (round(levels) != 1)}"
-            note = f"A slight tone all over it ({about}) was taken as not meant."
+            note = (
+                f"A slight tone all over the edited picture ({about} of 255) was left out as an effect of "
+                f"saving. Beside an edit, a tone counts only above {SLIGHT:g} levels."
+            )
     elif levels >= MEANT_LEVELS:
         found = known
     else:

@@ -65,7 +65,10 @@ def carry(
             layers.append(layer)
             continue
         if not isinstance(own, Landmarks):
-            raise EditError("the look's own still shows no face, so it is not known where its parts belong")
+            raise EditError(
+                "the look's own still shows no face, so nothing of it can be laid on another one; make the "
+                "look from a still that shows the whole face"
+            )
         made, rest = _laid(look.still, own, layer, still, face, matcher or Matcher.load("classical"))
         if made is not None:
             layers.append(made)

@@ -114,7 +114,10 @@ def read_look_file(source: bytes | str | Path) -> list[Look]:
         size = path.stat().st_size
         data = path.read_bytes() if size <= MOST_BYTES else b""
     if size > MOST_BYTES:
-        raise EditError(f"the look file has {size / 1e6:.0f} MB; at most {MOST_BYTES // 1_000_000} are read")
+        raise EditError(
+            f"the look file has {size / 1e6:.0f} MB; at most {MOST_BYTES // 1_000_000} are read: "
+            "use smaller pictures"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _Archive(archive).looks()

@@ -30,7 +30,9 @@ def backdrop(picture: npt.NDArray[np.uint8], still: Image) -> Rgba:
     h, w = still.shape[:2]
     person = person_share(still)
     if float(person.mean()) < 0.01:
-        raise EditError("no person was found in the picture, so it is not known what is behind them")
+        raise EditError(
+            "no person was found in the picture, so its backdrop cannot be found; take one with a person"
+        )
     scale = max(h / picture.shape[0], w / picture.shape[1])
     part = _middle(picture, ceil(h / scale) + 2, ceil(w / scale) + 2)  # a long one would be huge as a whole
     size = (max(w, round(part.shape[1] * scale)), max(h, round(part.shape[0] * scale)))

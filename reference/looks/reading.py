@@ -46,7 +46,9 @@ def read_picture(path: Path) -> npt.NDArray[np.uint8]:
     except EditError:
         raise
     except BROKEN as error:
-        raise EditError(f"{path} is no PNG, JPEG or WebP picture that can be read; save it again") from error
+        raise EditError(
+            f"{path} is damaged, or no PNG, JPEG or WebP picture; save it again as PNG"
+        ) from error
 
 
 def decode_png(data: bytes, channels: int, most_pixels: int, name: str) -> npt.NDArray[np.uint8]:

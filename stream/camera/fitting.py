@@ -70,7 +70,7 @@ class LookConfig:
         if not 0.0 <= self.strength <= 1.0:
             raise ValueError(f"strength must lie in [0, 1], got {self.strength:g}")
         if self.worn is None and self.own:
-            raise ValueError("--own-look says whose the look of --look is, which is missing")
+            raise ValueError("--own-look goes with --look, which is missing: name the look file")
         if self.worn is not None and self.edited is not None:
             raise ValueError("--look cannot go with --edited: each says what is worn")
         if self.own and not (self.reference is None and self.still is None):

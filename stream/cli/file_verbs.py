@@ -55,8 +55,8 @@ def _check_edit(args: argparse.Namespace) -> None:
     shown = args.edited is not None or bool(args.drawn) or args.look is not None
     if shown == (args.prompt is not None):
         raise UsageError(
-            "give --edited, the edited frame, or --preset or --sticker, what to draw on it, or both; or "
-            "--look, a look file; or --prompt, the words to edit it by"
+            "say what to wear, in one of these ways: --edited PICTURE (the edited frame), --preset or "
+            "--sticker (drawn on it), or both; --look FILE (a look file); --prompt WORDS"
         )
     _check_look(args)
     if args.prompt is not None and args.prompt_model is None:
@@ -77,7 +77,7 @@ def _check_look(args: argparse.Namespace) -> None:
     """Check the options of look files, and read the file once for all clips."""
     if args.look is None:
         if args.own_look:
-            raise UsageError("--own-look says whose the look of --look is, which is missing")
+            raise UsageError("--own-look goes with --look, which is missing: name the look file")
         return
     if args.edited is not None or args.edited_end is not None:
         raise UsageError("--look cannot go with --edited or --edited-end: each says what is worn")

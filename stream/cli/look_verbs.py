@@ -32,11 +32,14 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{args.source} is a look file already; give a still to make one of")
         _tell(args.source)
         return OK
-    if args.output is None or args.output.suffix != SUFFIX:
+    if args.output is None:
         raise UsageError(f"-o OUT{SUFFIX} is missing: the look file to write")
+    if args.output.suffix != SUFFIX:
+        raise UsageError(f"{args.output}: a look file's name ends in {SUFFIX}; name one that does")
     if args.edited is None and not args.preset and not args.sticker:
         raise UsageError(
-            "give --preset or --sticker, what to draw on the still, or --edited, an edited copy, or both"
+            "say what to put into the look: --edited PICTURE (an edited copy of the still), --preset or "
+            "--sticker (drawn on the still), or both"
         )
     _make(args)
     return OK

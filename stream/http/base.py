@@ -212,7 +212,7 @@ async def _next_part(request: web.Request) -> bytes:
 
 
 def _too_large(limit: int) -> UploadError:
-    return UploadError(f"what was sent is larger than {limit / 1e6:g} MB", "send a smaller one", status=413)
+    return UploadError(f"what was sent is larger than {limit / 1e6:g} MB", "send a smaller file", status=413)
 
 
 @web.middleware

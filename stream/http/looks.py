@@ -116,7 +116,7 @@ async def edit_png(request: web.Request) -> web.StreamResponse:
     if _is_other(request, edited.version if edited else None):
         return web.Response(status=204)
     if edited is None:
-        raise NotFoundError("there is no edit yet")
+        raise NotFoundError("there is no edit yet", "choose a preset, paint, or send an edited picture")
     return await png(request, session, edited.image)
 
 

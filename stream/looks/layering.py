@@ -76,7 +76,7 @@ class LayerEditor:
             alignment = align_edited(reference.image, picture.over(reference.image))
             if alignment.doubtful and not sure:
                 text = "the edited picture hardly resembles its reference"
-                hint = "was it turned, or made from another picture? sure=true takes it as it is"
+                hint = "edit a copy of the reference; or use it as it is, with sure=true"
                 raise UploadError(text, hint, status=428)
             said = [text for text in (picture.remark, alignment.note) if text is not None]
             return PictureLayer(image=alignment.image, note=" ".join(said) or None)

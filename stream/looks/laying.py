@@ -30,7 +30,9 @@ def paint_of(picture: Picture, reference: ReferencePicture) -> Rgba:
     """
     (h, w), (rows, columns) = picture.image.shape[:2], reference.image.shape[:2]
     if (h, w) != (rows, columns):
-        raise ConflictError(f"the paint is {w}x{h}, its reference {columns}x{rows}", "send it at that size")
+        raise ConflictError(
+            f"the paint is {w}x{h}, its reference {columns}x{rows}", "send it at the reference's size"
+        )
     alpha = np.full((h, w), 255, np.uint8) if picture.alpha is None else picture.alpha
     return np.dstack([picture.image, alpha])
 

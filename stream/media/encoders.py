@@ -182,4 +182,7 @@ def _fields_note(codec: str, info: VideoInfo, size: tuple[int, int]) -> str:
     what = f"the input is interlaced, {info.fields} field first"
     if keeps_fields(codec, info, size):
         return f"{what}: it is edited and written so; --deinterlace makes whole pictures of it"
-    return f"{what}, which the output does not say (combs may show): --deinterlace makes whole pictures of it"
+    return (
+        f"{what}, but the output cannot say so, and players may show comb-like edges: --deinterlace makes "
+        "whole pictures of it"
+    )

@@ -58,7 +58,7 @@ def usable(icc: bytes) -> tuple[bytes, str] | None:
     """A profile and the name of its space, if it changes RGB colours that are converted to sRGB."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        name = ImageCms.getProfileDescription(profile).strip() or "its own"
+        name = ImageCms.getProfileDescription(profile).strip() or "its own colour space"
         return None if _keeps(_transform(profile, "RGB", None)) else (icc, name)
     except PROFILE_ERRORS:
         return None
@@ -84,7 +84,7 @@ def rounded(data: bytes) -> npt.NDArray[np.uint8]:
     """
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is None:
-        raise ValueError("its samples cannot be read")
+        raise ValueError("its pixels cannot be read")
     if raw.ndim == 2:
         raw = np.repeat(raw[..., None], 3, axis=2)
     if raw.dtype == np.uint16:
@@ -98,7 +98,7 @@ def _by_profile(plain: Pillow.Image, icc: bytes | None, into: Space | None) -> t
     if icc:
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-            name = ImageCms.getProfileDescription(profile).strip() or "its own"
+            name = ImageCms.getProfileDescription(profile).strip() or "its own colour space"
             transforms = [_transform(profile, plain.mode, one) for one in dict.fromkeys((None, into))]
             if plain.mode == "RGB" and any(map(_keeps, transforms)):
                 return np.array(plain, dtype=np.uint8), None
@@ -106,7 +106,8 @@ def _by_profile(plain: Pillow.Image, icc: bytes | None, into: Space | None) -> t
             assert made is not None
             return np.array(made, dtype=np.uint8), converted_note(name, into)
         except PROFILE_ERRORS as exc:
-            return _unmanaged(plain), f"its colour profile cannot be used ({exc}); its colours may be off"
+            said = f"its colour profile cannot be used ({exc}), so its colours may be off; save it in sRGB"
+            return _unmanaged(plain), said
     note = None
     if plain.mode == "CMYK":
         note = "it is CMYK without a colour profile: its colours are a guess; save it as RGB"

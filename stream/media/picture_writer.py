@@ -112,7 +112,9 @@ def picture_notes(info: VideoInfo, path: Path, *, sounds: bool) -> list[str]:
     if info.alpha and path.suffix.lower() in (".jpg", ".jpeg"):
         notes.append("the input's transparency is lost: JPEG holds none; write .png or .webp")
     if info.deep:
-        notes.append(f"the {info.bits}-bit input is written with 8 bits a channel")
+        notes.append(
+            f"the {info.bits}-bit input is written with 8 bits a channel; .mkv with --codec ffv1 keeps all"
+        )
     return notes
 
 

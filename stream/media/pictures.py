@@ -83,7 +83,7 @@ def picture_size(data: bytes) -> tuple[str, int, int]:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return "WEBP", *_webp_size(data)
     except (struct.error, IndexError) as exc:
-        raise UploadError("the picture's file ends within its header", COPY_AGAIN) from exc
+        raise UploadError("the picture's file is cut short: it ends within its header", COPY_AGAIN) from exc
     if (kind := other_kind(data)) is not None:
         raise UploadError(f"this is {kind[0]}, which is not read", kind[1], status=415)
     raise UploadError("this is not a PNG, JPEG or WebP picture", TYPES_HINT, status=415)

@@ -39,7 +39,8 @@ def space_of_chunks(data: bytes, profile: bool) -> Space | None:
         primaries, transfer = cicp[0], cicp[1]
         if transfer in HDR:
             raise UploadError(
-                f"the PNG picture is HDR ({HDR[transfer]})", "save it as an ordinary picture, in sRGB"
+                f"the PNG picture is HDR ({HDR[transfer]}), which is not read",
+                "save it as an ordinary picture, in sRGB",
             )
         name, chromaticities = PRIMARIES[primaries]
         gamma = GAMMAS.get(transfer)

@@ -134,9 +134,10 @@ def video_stream(container: InputContainer, found: Survey, path: Path) -> VideoS
     if found.video is not None:
         return announced_stream(container, found.video, path)
     if any(not stream.disposition & Disposition.attached_pic for stream in container.streams.video):
-        raise MediaError(f"{path}: no decoder for its video stream; convert it to H.264 first")
-    kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise MediaError(f"{path}: holds no video stream, only {kinds}; choose a file with a picture")
+        raise MediaError(f"{path}: Livery has no decoder for its video; convert it to H.264 first")
+    kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+    only = f", only {kinds}" if kinds else ""
+    raise MediaError(f"{path}: holds no video stream{only}; choose a file with a picture")
 
 
 def announced_stream(container: InputContainer, index: int, path: Path) -> VideoStream:
@@ -314,7 +315,8 @@ def _notes(
     profile: tuple[bytes, str] | None,
 ) -> Iterator[str]:
     if is_pattern(path):
-        yield f"{len(numbers(path))} numbered pictures are read as {PICTURES_RATE} frames a second"
+        rate = f"{PICTURES_RATE} frames a second; for another rate make a video of them first"
+        yield f"{len(numbers(path))} numbered pictures are read as {rate}"
     others = [other for other in container.streams.video if other.index != stream.index]
     for other in others:
         if other.disposition & Disposition.attached_pic:
@@ -324,14 +326,15 @@ def _notes(
         what = "" if context is None else f", {context.name} {context.width}x{context.height},"
         yield (
             f"video stream {other.index}{what} is left out: stream {stream.index}, "
-            f"{stream.codec_context.width}x{stream.codec_context.height}, is edited"
+            f"{stream.codec_context.width}x{stream.codec_context.height}, is edited; "
+            "to edit the other one, copy it into a file of its own first"
         )
     if found.cut:
-        yield "what the input's edit list hides is left out, picture and sound"
+        yield "what was trimmed away from the input, but is still in its file, is left out: picture and sound"
     if found.pieces > 1:
         yield (
-            f"the input's clock starts over {_times(found.pieces - 1)}: it is {found.pieces} recordings "
-            "joined, which follow each other without a gap now"
+            f"the input is {found.pieces} recordings joined: its clock starts over "
+            f"{_times(found.pieces - 1)}. In the output they follow each other without a gap"
         )
     if colour.hdr is not None:
         yield f"the input is HDR ({colour.hdr}): it is toned down to ordinary video (BT.709)"

@@ -135,10 +135,12 @@ def _named(stream: Stream) -> str:
 
 def _left_out(stream: Stream, suffix: str, head: list[Packet[Stream]]) -> str:
     if stream.codec_context is None:
-        return f"{_named(stream)} is left out: nothing here reads it"
+        return (
+            f"{_named(stream)} is left out: its codec is not read here; convert that track first to keep it"
+        )
     keep = [name for name, other in KEEPERS.items() if name != suffix and _holds(other, stream, head)]
-    way = f"; write {' or '.join(keep)} to keep it" if keep else ""
-    return f"{_named(stream)} is left out: {suffix} cannot hold it{way}"
+    way = f"write {' or '.join(keep)}" if keep else "convert that track first"
+    return f"{_named(stream)} is left out: {suffix} cannot hold it; {way} to keep it"
 
 
 def _conversion(stream: Stream, to: str, suffix: str, head: list[Packet[Stream]]) -> str:

@@ -123,7 +123,7 @@ def _why_unreadable(path: Path, failure: FFmpegError | OSError) -> str:
     if _lacks_index(path):
         return (
             "the recording was not finished, or only a part was copied: the index at the end of the MP4 or "
-            "MOV file (moov) is missing. Copy it again; a tool that repairs such files may help"
+            "MOV file (moov) is missing. Copy it again, or repair it with a tool for such files"
         )
     reason = failure.strerror or str(failure)
     return (

@@ -112,7 +112,9 @@ class VideoWriter:
         except BaseException as exc:
             self._discard()
             if isinstance(exc, (FFmpegError, ValueError)) and not isinstance(exc, MediaError):
-                raise MediaError(f"{path}: cannot be written as {path.suffix} ({exc})") from exc
+                raise MediaError(
+                    f"{path}: cannot be written as {path.suffix} ({exc}); try {_other(path.suffix)}"
+                ) from exc
             raise
         self.others = tuple(reader.container.streams[index] for index in self._tracks)
         self.notes = [*encoding_notes(self._codec, reader.info, self._stored), *plan.notes]
@@ -240,7 +242,8 @@ class VideoWriter:
             del self._tracks[track.source]
             when = f"at {time_s:.2f} s" if isfinite(time_s) else "at the end"
             self.lost.append(
-                f"stream {track.source} stops {when}: {self.path.suffix} refuses the rest ({exc.strerror})"
+                f"track {track.source} of the input ends early, {when}: {self.path.suffix} refuses the rest "
+                f"({exc.strerror}); {_other(self.path.suffix)} may hold it"
             )
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
@@ -257,3 +260,8 @@ class VideoWriter:
             pass
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def _other(suffix: str) -> str:
+    """Another ending that holds most tracks."""
+    return ".mov" if suffix.lower() == ".mkv" else ".mkv"

@@ -80,7 +80,7 @@ class FileConfig:
         if self.mark is not None:
             check_mark(self.mark)
         if self.layer and self.side_by_side:
-            raise ValueError("a layer holds the edit alone: it cannot have the input beside it")
+            raise ValueError("a layer holds the edit alone: leave out --side-by-side, or --layer")
         if self.preview_s and self.span is not None:
-            raise ValueError("a preview chooses its own part of the clip: give no other part")
+            raise ValueError("a preview chooses its own part of the clip: leave out --from and --to")
         PropagatorConfig(faces=self.faces)  # checks it

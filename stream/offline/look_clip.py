@@ -75,7 +75,10 @@ def edit_by_look(
         raise MediaError(f"{source}: {picked.note.partition(':')[0]}: {exc}") from exc
     path = folder / "worn.png"
     path.write_bytes(encode_png(made))
-    return Path(str(reference)) if picked.index is None else picked.index, path, list(carried.left)
+    notes = list(carried.left)
+    if notes:
+        notes.append("If the clip shows the person of the look, --own-look keeps what was left out.")
+    return Path(str(reference)) if picked.index is None else picked.index, path, notes
 
 
 def own_pictures(look: Look, folder: Path) -> tuple[Path, Path]:

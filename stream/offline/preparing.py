@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from correspondence import detect_landmarks
-from reference import Alignment, Edit
+from reference import Alignment, Edit, EditError
 from reference.looks.drawn import edit_of
 from reference.looks.layers import Layer, StickerLayer
 from stream.media.encoders import KEEPS_ALPHA
@@ -121,8 +121,7 @@ def prepare(
     pictures = brought
     references = _references(info, pictures[: 1 if edited.end is None else 2], config, stop, progress)
     references += [frame_at(info, number) for number, _ in edited.further]
-    pairs = zip(references, pictures, strict=True)
-    found = [aligned(reference.image, picture, info.space) for reference, picture in pairs]
+    found = [_aligned(*each, info) for each in zip(paths, references, pictures, strict=True)]
     alignments, pictures = [alignment for alignment, _ in found], [picture for _, picture in found]
     quarters = references[0].quarters
     edits = [
@@ -140,7 +139,9 @@ def prepare(
     if isinstance(config.reference, int) and edited.end is None and report.mask_share > MUCH:
         report.other_frame = nearer_frame(info, references[0], pictures[0], stop)
     if all(edit.is_empty for edit in edits):
-        report.notes.append("the edited picture shows no edit: nothing changes")
+        report.notes.append(
+            "the edited picture shows no edit, so nothing changes: was it saved after you edited it?"
+        )
     span = _preview(config.preview_s, info, references[0]) if config.preview_s else config.span
     if span is not None:
         report.frames_expected = 0  # what the header announces is of the whole clip
@@ -151,6 +152,16 @@ def prepare(
             said = f"; {alignment.note}" if alignment.note else ""
             report.notes.append(f"edited too: {reference.note}{said}")
     return Prepared(info, references, edits, report, span)
+
+
+def _aligned(
+    path: Path, reference: ClipReference, picture: Picture, info: VideoInfo
+) -> tuple[Alignment, Picture]:
+    """Align an edited picture with its reference (see `shape.aligned`). An error names the file."""
+    try:
+        return aligned(reference.image, picture, info.space)
+    except EditError as exc:
+        raise EditError(f"{path}: {exc}") from exc
 
 
 def _length_s(info: VideoInfo) -> float:
@@ -168,7 +179,10 @@ def _with_stickers(source: Path, edit: Edit, layers: Sequence[Layer]) -> Edit:
         return edit
     landmarks = detect_landmarks(edit.reference)
     if landmarks is None:
-        raise MediaError(f"{source}: a sticker lies on a face, but the edited frame shows none")
+        raise MediaError(
+            f"{source}: a sticker lies on a face, but the edited frame shows none; choose another one with "
+            "--reference"
+        )
     return replace(edit, stickers=edit_of(edit.reference, landmarks, layers, drawn=edit.edited).stickers)
 
 
@@ -176,7 +190,8 @@ def _check_span(span: Span, info: VideoInfo) -> None:
     length_s = _length_s(info)
     if span.start_s >= length_s + SLACK_S:
         raise MediaError(
-            f"{info.path}: the part to edit starts at {span.start_s:g} s, the clip is {length_s:.1f} s long"
+            f"{info.path}: the part to edit starts at {span.start_s:g} s, the clip is {length_s:.1f} s long; "
+            "name an earlier start"
         )
 
 

@@ -179,7 +179,10 @@ def pick_reference(
     if nearest is not None and (best is None or best[1].distance > CLEARLY[0] * nearest[0] + CLEARLY[1]):
         return _scored(nearest[1], NEAREST, quarters)
     if best is None or best[0] == 0.0:
-        raise MediaError(f"{info.path}: no face found in the frames looked at; name a frame by its number")
+        raise MediaError(
+            f"{info.path}: no face found in the {len(looked)} frames looked at; name a frame by its number "
+            "(livery edit --reference N, livery reference --at N)"
+        )
     return frame_at(info, best[1].index, "the best")
 
 
@@ -279,7 +282,7 @@ def _paired(
 ) -> ClipReference:
     if kept is None:
         raise MediaError(f"{info.path}: has no frame {asked}; its frames are 0 to {seen - 1}")
-    why = f"the {which}, since the edited picture cannot be compared with frames" if blind else NEAREST
+    why = f"the {which}, since the edited picture is a crop or mostly transparent" if blind else NEAREST
     return _scored(kept[1], why if asked is None else "as asked", turn_of(info))
 
 

@@ -104,8 +104,8 @@ class EditReport:
         missing = self.frames_expected - self.frames
         if self.complete and missing > max(2, SHORTFALL * self.frames_expected):
             self.notes.append(
-                f"{self.frames} of the {self.frames_expected} frames the input announces could be decoded: "
-                "it is cut short, damaged or trimmed"
+                f"{self.frames} of the {self.frames_expected} frames the input announces could be read: it "
+                "is cut short, damaged or trimmed. If a part is missing, copy or export it again"
             )
 
     @property
@@ -157,8 +157,9 @@ class EditReport:
         lines = [
             f"{self.source}: {_counted(self.frames_held, 'frame', 'frames')}, {self.size[1]}x{self.size[0]}",
             f"reference: {self.reference_note}",
-            f"placement: {self.placement}" + (f" ({self.alignment})" if self.alignment else ""),
-            f"mask: {100 * self.mask_share:.2f} % of the reference count as edited",
+            f"placement: {self.placement}, on the reference"
+            + (f" ({self.alignment})" if self.alignment else ""),
+            f"edited: {100 * self.mask_share:.2f} % of the reference",
         ]
         if self.end is not None:
             lines += [f"end's reference: {self.end[1]}", *([self.end[2]] if self.end[2] else [])]
@@ -213,13 +214,14 @@ def damage_notes(reader: Reading) -> list[str]:
     notes = []
     if reader.damaged:
         packets = _counted(
-            reader.damaged, "damaged packet of the input was", "damaged packets of the input were"
+            reader.damaged, "damaged piece of the input was", "damaged pieces of the input were"
         )
-        notes.append(f"{packets} left out")
+        notes.append(f"{packets} left out, so frames may be missing there: use a whole copy if you have one")
     if reader.concealed:
         frames = _counted(reader.concealed, "damaged frame was", "damaged frames were")
         notes.append(
-            f"{frames} decoded as well as could be: the result may be wrong where the picture is broken"
+            f"{frames} read as well as could be, and the result may be wrong there: use a whole copy of the "
+            "clip if you have one"
         )
     if reader.retimed:
         frames = _counted(

@@ -18,7 +18,10 @@ from stream.media.probe import VideoInfo
 SAME_SHAPE = 0.01  # share by which the shapes of two pictures may differ
 FITS = 0.8  # converted colours must reduce the difference to the reference to less than this share
 LEAST_LEVELS = 1.0  # a smaller difference, levels, is none of colour spaces
-BROUGHT = "the edited picture has the shape the clip is shown in: it is brought to the {}x{} pixels stored"
+BROUGHT = (
+    "the clip is stored as {0}x{1} pixels, but shown in another shape. The edited picture had the shape that "
+    "is shown, and was resized to {0}x{1}"
+)
 
 
 def as_stored(picture: Picture, info: VideoInfo) -> Picture:

@@ -146,7 +146,8 @@ class TooLargeError(Exception):
 
     def __init__(self, width: int, height: int) -> None:
         super().__init__(
-            f"its video has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.4g} million are taken"
+            f"its video has {width}x{height} pixels; at most {MAX_PIXELS / 1e6:.4g} million are taken: "
+            "send smaller pictures"
         )
 
 

@@ -27,7 +27,10 @@ async def watch(peer: Peer, *, connect_timeout_s: float, silence_timeout_s: floa
         async with asyncio.timeout(connect_timeout_s):
             await peer.connected.wait()
     except TimeoutError:
-        reason = f"no media connection within {connect_timeout_s:g} s: UDP may be blocked on the way"
+        reason = (
+            f"no media connection within {connect_timeout_s:g} s: UDP may be blocked on the way; open the "
+            "server's UDP ports, or use a TURN server"
+        )
         await peer.close(reason)
         return
     if peer.purpose == "publish":

@@ -40,7 +40,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     assert sorted(tmp_path.iterdir()) == before
     assert "6 frames, 320x240" in said
     assert re.search(r"^placement: .+", said, re.MULTILINE)
-    share = re.search(r"^mask: ([\d.]+) % of the reference count as edited", said, re.MULTILINE)
+    share = re.search(r"^edited: ([\d.]+) % of the reference$", said, re.MULTILINE)
     assert share is not None
     assert 0.05 < float(share[1]) < 3
     assert "sound track 1 (opus) is converted to AAC: .mov cannot hold it" in said
@@ -157,6 +157,6 @@ def test_a_picture_of_the_shape_shown_is_recognised(
     assert again.image.shape == stored.shape
     assert np.abs(again.image.astype(int) - stored).mean() < 6
     report = try_edit(clip, tmp_path / "shown.png", None, replace(CLASSICAL, reference=0))
-    assert any("the shape the clip is shown in" in note for note in report.notes)
+    assert any("the clip is stored as 320x240 pixels, but shown" in note for note in report.notes)
     plain = read_picture(picture)
     assert as_stored(plain, info) is plain

@@ -8,14 +8,18 @@ import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from stream.cli.main import main
 from stream.errors import SignalingError
+from stream.media.pictures import encode_png
 from stream.media.untrusted import MediaError
 from stream.offline.look_clip import read_look
 from stream.processes import unwritten
 from stream.rtc.offers import parse_fragment, parse_offer
 from tests.strangers.test_offers import DTLS, ICE, VP8, offer, sound, video
+from tests.stream.clips import Clip, make_clip, painted_frame
 
 WHOLE = "whole; a page sends localDescription.sdp"
 
@@ -107,3 +111,17 @@ def test_a_look_file_is_refused_with_the_way_out(tmp_path: Path, data: bytes, ha
     path.write_bytes(data)
     with pytest.raises(MediaError, match=f"{happened}.*; export it again from Livery"):
         read_look(path)
+
+
+def test_the_one_of_several_edited_pictures_that_does_not_match_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = make_clip(tmp_path / "in.mp4", Clip(frames=2))
+    right = painted_frame(clip, 0, tmp_path / "right.png")
+    noise = np.random.default_rng(3).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    (tmp_path / "wrong.png").write_bytes(encode_png(noise))
+    pictures = ["--edited", f"0={right}", "--edited", f"1={tmp_path / 'wrong.png'}"]
+    assert main(["edit", str(clip), *pictures, "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "wrong.png: the edited picture (130x150) does not match its reference (320x240)" in said
+    assert "save your picture at 320x240" in said

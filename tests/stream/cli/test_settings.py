@@ -140,4 +140,4 @@ def test_options_that_do_not_go_together_show_the_usage_too(capsys: pytest.Captu
     assert main(["edit", "in.mp4", "-o", "out.mp4"]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("usage: livery edit")
-    assert "livery: give --edited" in shown
+    assert "livery: say what to wear" in shown

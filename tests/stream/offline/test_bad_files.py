@@ -61,7 +61,7 @@ def test_damage_inside_is_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "damaged.mp4").write_bytes(data)
     report = edit_file(tmp_path / "damaged.mp4", picture, tmp_path / "out.mp4", CLASSICAL)
     assert len(read_back(tmp_path / "out.mp4").times) == report.frames > 10
-    assert any(re.match(r"\d+ damaged packets? of the input (was|were) left out", n) for n in report.notes)
+    assert any(re.match(r"\d+ damaged pieces? of the input (was|were) left out", n) for n in report.notes)
 
 
 def spoilt(tmp_path: Path) -> Path:
@@ -81,7 +81,7 @@ def spoilt(tmp_path: Path) -> Path:
 
 
 def says_so(notes: list[str]) -> bool:
-    return any(re.match(r"[123] damaged frames? (was|were) decoded as well", note) for note in notes)
+    return any(re.match(r"[123] damaged frames? (was|were) read as well", note) for note in notes)
 
 
 def test_damage_the_decoder_covers_up_is_counted(tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ def test_smoothing_and_animating_tell_of_damage_too(tmp_path: Path, astronaut: I
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ((1, 1, 1), ["1 damaged packet of the input was", "1 damaged frame was", "1 frame without"]),
-        ((2, 3, 4), ["2 damaged packets of the input were", "3 damaged frames were", "4 frames without"]),
+        ((1, 1, 1), ["1 damaged piece of the input was", "1 damaged frame was", "1 frame without"]),
+        ((2, 3, 4), ["2 damaged pieces of the input were", "3 damaged frames were", "4 frames without"]),
     ],
 )
 def test_damage_is_told_in_good_english(counts: tuple[int, int, int], said: list[str]) -> None:

@@ -67,7 +67,9 @@ def test_what_cannot_be_carried_is_said(
     clip = make_clip(tmp_path / "clip.mp4", Clip(frames=2))
     command = ["edit", str(clip), "--look", str(path), "--matcher", "classical"]
     assert main([*command, "-o", str(tmp_path / "out.mp4")]) == 0
-    assert "Picture was left out: it lies on hair, clothes or backdrop" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Picture was left out: it lies on hair, clothes or backdrop" in said
+    assert "--own-look keeps what was left out" in said
 
 
 def test_what_makes_no_sense_is_refused(still: Path, tmp_path: Path, capsys: Said) -> None:
@@ -76,14 +78,14 @@ def test_what_makes_no_sense_is_refused(still: Path, tmp_path: Path, capsys: Sai
     broken.write_bytes(path.read_bytes()[:500])
     clip, out = str(still), str(tmp_path / "out.mp4")
     for command, words in (
-        (["look", str(still), "-o", str(tmp_path / "x.zip"), "--preset", LIPS], "-o OUT.livery is missing"),
-        (["look", str(still), "-o", str(tmp_path / "x.livery")], "give --preset"),
+        (["look", str(still), "-o", str(tmp_path / "x.zip"), "--preset", LIPS], "name ends in .livery"),
+        (["look", str(still), "-o", str(tmp_path / "x.livery")], "say what to put into the look"),
         (["look", str(path), "-o", str(tmp_path / "x.livery")], "is a look file already"),
         (["look", str(still), "--preset", LIPS, "-o", str(path)], "--overwrite"),
         (["look", str(broken)], "no whole zip archive"),
         (["look", str(tmp_path / "none.livery")], "none.livery: no such file"),
         (["edit", clip, "--look", str(broken), "-o", out], "no whole zip archive"),
-        (["edit", clip, "--own-look", "--preset", LIPS, "-o", out], "--look is, which is missing"),
+        (["edit", clip, "--own-look", "--preset", LIPS, "-o", out], "--own-look goes with --look"),
         (["edit", clip, "--look", str(path), "--edited", clip, "-o", out], "--look cannot go with --edited"),
         (["edit", clip, "--look", str(path), "--own-look", "--reference", "3", "-o", out], "leave out"),
     ):

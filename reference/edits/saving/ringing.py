@@ -30,6 +30,7 @@ ROUND_PX = 6.0  # standard deviation of the average by which they are rounded, p
 STEPS = 6  # steps to the picture before saving
 SMOOTH_PX = 1.0  # smoothing of the colours' correction, which keeps the noise of saving out of it, pixels
 CLEAR = 12.0  # change of luma that tells the shape of a spot, levels
+RIM_PX, RIM_POWER = 1.5, 4  # the rim counts less: by this power of an average over so many pixels
 STEADY_PX = 4.0  # distance over which its correction is the same, pixels
 BETTER = 0.5  # share by which one chroma must come closer to the file than its own to count wholly
 INSIDE_PX = (6.0, 10.0)  # distances from the rim up to which chroma is corrected, wholly and at all, pixels
@@ -118,9 +119,11 @@ def chroma_before_saving(middle: Bool, base: Image, edited: Image, again: Callab
     shape = _shape(middle, base, edited)[..., None]
     bare, luma = _chroma(base), edited - _chroma(edited)
 
+    inner = shape * cv2.GaussianBlur(shape, (0, 0), RIM_PX)[..., None] ** RIM_POWER
+
     def evened(values: Float, scale: float) -> Float:
-        total = cv2.GaussianBlur(shape * values, (0, 0), scale)
-        mean: Float = total / np.maximum(cv2.GaussianBlur(shape * shape, (0, 0), scale), 1e-2)[..., None]
+        total = cv2.GaussianBlur(inner * values, (0, 0), scale)
+        mean: Float = total / np.maximum(cv2.GaussianBlur(inner * shape, (0, 0), scale), 1e-2)[..., None]
         return mean
 
     def model(paint: Float) -> Image:

@@ -10,11 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
 from reference.edits.saving.ringing import LUMA, chroma_before_saving, without_blocks, without_ringing
-from reference.edits.saving.savings import AnySaving, PaletteSaving, Tiles, find_saving, find_webp
+from reference.edits.saving.savings import (
+    PART,
+    AnySaving,
+    PaletteSaving,
+    Tiles,
+    WebpSaving,
+    find_saving,
+    find_webp,
+)
 from reference.edits.saving.transfer import Transfer
 
 FLIPPED = 1.5  # noise that may remain, by the root of what is left
@@ -23,6 +32,7 @@ OFF = 0.6  # what is not known of it, levels
 OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions of its tone: luma, red, blue
 DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its filter is known roughly
 TONED = 0.5  # a smaller tone is left out where WebP is tried, levels
+BLOCK, AROUND_PX = 16, 64  # largest block of JPEG and WebP; margin of what was found, pixels
 STEPS = 6  # steps by which a transfer is refined
 REST = 16.0  # what is left after saving again is an edit from here on, levels
 
@@ -76,16 +86,32 @@ class Coding:
         correction, saving = np.zeros(edited.shape, np.float32), self.saving
         if self.base is None or saving is None or isinstance(saving, PaletteSaving) or not found.any():
             return found, correction
-        halved, again = saving.halves_chroma, saving.again
+        whole = isinstance(saving, WebpSaving) and max(found.shape) <= PART  # its blocks depend on each other
+        kept, near = found.copy(), np.s_[:, :] if whole else _around(found)
+        part, base, seen = (
+            found[near],
+            np.ascontiguousarray(self.base[near]),
+            np.ascontiguousarray(edited[near]),
+        )
         if self.share > 0:
-            found, exact = without_ringing(found, self.base, edited, again)
+            part, exact = without_ringing(part, base, seen, saving.again)
             if saving.in_blocks:
-                found = without_blocks(found, np.subtract(edited, self.base, dtype=np.float32))
+                part = without_blocks(part, np.subtract(seen, base, dtype=np.float32))
             if self.share < 1 and not moved:
-                correction = np.repeat((exact @ LUMA)[..., None], 3, axis=2) if halved else exact
-        if halved:
-            correction = correction + chroma_before_saving(found, self.base, edited, again)
-        return found, correction
+                luma = np.repeat((exact @ LUMA)[..., None], 3, axis=2)
+                correction[near] = luma if saving.halves_chroma else exact
+        if saving.halves_chroma:
+            correction[near] += chroma_before_saving(part, base, seen, saving.again)
+        kept[near] = part
+        return kept, correction
+
+
+def _around(found: Bool) -> tuple[slice, slice]:
+    """The rows and columns of what was found, with a margin, on the grid of the blocks that are stored."""
+    h, w = found.shape
+    x, y, width, height = cv2.boundingRect(found.astype(np.uint8))
+    x0, y0 = (max(0, (at - AROUND_PX) // BLOCK * BLOCK) for at in (x, y))
+    return np.s_[y0 : min(h, y + height + AROUND_PX), x0 : min(w, x + width + AROUND_PX)]
 
 
 def find_coding(

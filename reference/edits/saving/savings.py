@@ -33,6 +33,7 @@ SAMPLINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
 )
+PART = 640  # side of the window on which WebP's savings are tried first, pixels
 WEBP_PIXELS = 2_100_000  # larger pictures are not searched for WebP's saving, which would take long
 WEBP_QUALITIES = (*range(40, 100, 6), 99)  # that are tried first
 METHODS = ((4, 3, 5, 6), (2, 1, 0))  # libwebp's efforts that differ little, the most frequent one first
@@ -176,6 +177,22 @@ class Tiles:
         """
         return float(np.median(self.distances(saved) / np.maximum(self.distances(base), 1e-3)))
 
+    def part(self) -> tuple[tuple[slice, slice], Tiles]:
+        """The window of at most `PART` pixels a side that has most tiles, and its tiles.
+
+        A window is enough to tell roughly how a large picture was saved.
+        """
+        if max(self.edited.shape[:2]) <= PART:
+            return np.s_[:, :], self
+
+        def held(corner: tuple[int, int]) -> list[tuple[int, int]]:
+            inside = [(x - corner[0], y - corner[1]) for x, y in self.corners]
+            return [(x, y) for x, y in inside if 0 <= x <= PART - TILE and 0 <= y <= PART - TILE]
+
+        x, y = max(self.corners, key=lambda corner: len(held(corner)))
+        window = np.s_[y : y + PART, x : x + PART]
+        return window, Tiles(np.ascontiguousarray(self.edited[window]), held((x, y)))
+
     def best(self, base: Image, savings: Iterable[Saved]) -> tuple[Saved, float]:
         """The saving that leaves the least share of the difference from `base`, a picture, and this share."""
         mosaic = self.mosaic(base)
@@ -226,13 +243,19 @@ def find_webp(base: Image, tiles: Tiles) -> Explained | None:
     h, w = base.shape[:2]
     if not tiles.corners or h * w > WEBP_PIXELS or np.median(tiles.distances(tiles.mosaic(base))) <= 0:
         return None
-    coarse = [WebpSaving(quality, methods[0]) for methods in METHODS for quality in WEBP_QUALITIES]
-    best, left = tiles.best(base, coarse)
-    if left > ROUGH:
+    window, part = tiles.part()
+    first, left = zip(*(_first_webp(base[window], part, methods[0]) for methods in METHODS), strict=True)
+    if min(left) > ROUGH:
         return None
+    best, _ = tiles.best(base, [near for each in first for near in each.near()])
     best, _ = tiles.best(base, best.near(NEAR))
     (methods,) = (methods for methods in METHODS if best.method in methods)
-    return tiles.best(base, (replace(best, method=method) for method in methods))
+    best, least = tiles.best(base, (replace(best, method=method) for method in methods))
+    return (best, least) if least < ROUGH else None
+
+
+def _first_webp(base: Image, tiles: Tiles, method: int) -> tuple[WebpSaving, float]:
+    return tiles.best(base, [WebpSaving(quality, method) for quality in WEBP_QUALITIES])
 
 
 def _palette_savings(base: Image, edited: Image) -> Iterator[PaletteSaving]:

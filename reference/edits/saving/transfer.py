@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
 
 BANDS_PX = (0.6, 1.2, 2.4)  # standard deviations of the low-passes that separate bands of detail, pixels
 SAMPLES = 25_000  # number of pixels used by the fit
+CORRECTED = 100_000  # number of pixels by which a fit is corrected
 FEWEST = 500  # least number of samples of a fit
 ROUNDS = 12  # largest number of rounds of the robust fit
 SLIGHT = 8.0  # a larger tone is an edit, levels
@@ -88,16 +90,18 @@ class Transfer:
         """
         before = seen.astype(np.float32)
         colours = np.zeros((6, 3), np.float32)
+        picked = _picked(np.flatnonzero(where), CORRECTED)
+        some, left = before.reshape(-1, 3)[picked], rest.reshape(-1, 3)[picked]
         for channel in range(3):
-            own = (before[..., channel][where] - 128) / np.float32(128)
-            fit = np.linalg.lstsq(np.column_stack([np.ones_like(own), own]), rest[..., channel][where])[0]
+            own = (some[:, channel] - 128) / np.float32(128)
+            fit = np.linalg.lstsq(np.column_stack([np.ones_like(own), own]), left[:, channel])[0]
             colours[0, channel], colours[1 + channel, channel] = fit
         tone = _toned(before, colours)
         detail = self.detail
         if detail.any():
             bands = _bands(before @ _TO_YCC[0])
-            left = ((rest - tone) @ _TO_YCC[0])[where]
-            shares = np.linalg.lstsq(np.column_stack([band[where] for band in bands]), left)[0]
+            luma = (left - tone.reshape(-1, 3)[picked]) @ _TO_YCC[0]
+            shares = np.linalg.lstsq(np.column_stack([band.ravel()[picked] for band in bands]), luma)[0]
             bent = sum(np.float32(k) * band for k, band in zip(shares, bands, strict=True))
             detail = detail + np.asarray(bent, np.float32)[..., None]
         return Transfer(self.tone + tone, detail, self.colours + colours)
@@ -134,7 +138,7 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     at = np.flatnonzero(where & open_ended)
     if at.size < FEWEST:
         return None
-    picked = at[np.random.default_rng(0).permutation(at.size)[:SAMPLES]]
+    picked = _picked(at, SAMPLES)
     colour = np.column_stack([np.ones(picked.size), (before.reshape(-1, 3)[picked] - 128) / 128])
     detail = np.empty_like(before)
     by_colour = np.zeros((6, 3), np.float32)
@@ -172,8 +176,16 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
 def _toned(colours: Float, weights: Float) -> Float:
     """What a tone adds to colours, both levels, float32 (..., 3). The weights are `Transfer.colours`."""
     flat = (colours - 128) / np.float32(128)
-    tone: Float = weights[0] + flat @ weights[1:4] + flat**2 * weights[4] + flat**3 * weights[5]
+    tone: Float = np.asarray(cv2.transform(flat, weights[1:4].T) + weights[0], np.float32)
+    if weights[4:].any():
+        square = flat * flat
+        tone += square * weights[4] + square * flat * weights[5]
     return tone
+
+
+def _picked(at: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    """At most so many of the indices, (N,), at random but the same in each run."""
+    return at[np.random.default_rng(0).permutation(at.size)[:most]]
 
 
 def _bands(ycc: Float) -> list[Float]:

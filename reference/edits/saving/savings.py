@@ -18,6 +18,9 @@ TILE, TILES = 64, 4  # side of the tiles on which savings are tried, pixels, and
 QUALITIES = range(30, 97)  # outside, a picture is hardly recognisable, or its noise is below a level
 NEAR = 3  # qualities to both sides of a good one that are tried
 USEFUL = 0.75  # the best saving must reduce the difference on most tiles to less than this share
+USEFUL_WEBP = (
+    0.4  # the same for WebP, whose blocks differ by chance if the picture before is slightly different
+)
 ROUGH = 0.97  # and to less than this if only colours are corrected by it
 LEAST_JPEG, LEAST_WEBP, LEAST_PALETTE = 0.42, 0.7, 0.5  # least share of the noise that may remain
 CUT = 12.0  # larger differences are edits and count as this, levels
@@ -84,7 +87,7 @@ class WebpSaving:
 
     quality: int
     method: int
-    useful: ClassVar[float] = USEFUL
+    useful: ClassVar[float] = USEFUL_WEBP
     least: ClassVar[float] = LEAST_WEBP
     in_blocks: ClassVar[bool] = False
     halves_chroma: ClassVar[bool] = True

@@ -158,19 +158,17 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     detail, tone = detail @ _TO_RGB.T, _toned(before, by_colour)
     sharp = np.clip(before + detail, 0, 255)
     fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before, by_colour)
+    simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
+    if simpler is not None:
+        by_colour = np.zeros((6, 3), np.float32)
+        by_colour[0], by_colour[[1, 2, 3], [0, 1, 2]] = simpler[0], simpler[1]
+        by_colour[4 : 2 + len(simpler)] = simpler[2:]
+        told = _toned(before, by_colour)
+        fitted = replace(fitted, tone=np.clip(sharp + told, 0, 255) - sharp, colours=by_colour)
     if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
         return None
     left = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
-    if not _explains((residual, left), where):
-        return None
-    simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
-    if simpler is None:
-        return fitted
-    by_colour = np.zeros((6, 3), np.float32)
-    by_colour[0], by_colour[[1, 2, 3], [0, 1, 2]] = simpler[0], simpler[1]
-    by_colour[4 : 2 + len(simpler)] = simpler[2:]
-    told = _toned(before, by_colour)
-    return replace(fitted, tone=np.clip(sharp + told, 0, 255) - sharp, colours=by_colour)
+    return fitted if _explains((residual, left), where) else None
 
 
 def _toned(colours: Float, weights: Float) -> Float:

@@ -7,6 +7,7 @@ import pytest
 
 from correspondence import Image
 from reference.edits.saving.transfer import fit_transfer
+from tests.strangers.saved import stored
 
 GAINS, LIFT = np.array([0.982, 0.998, 1.02]), -3.0
 
@@ -59,3 +60,19 @@ def test_skin_that_was_white_already_stays_so(astronaut: Image) -> None:
     white = (bright == 255).all(axis=2)
     assert white.mean() > 0.05
     assert np.abs(fitted.untoned(bright, saved)[white] - 255).max() < 0.5
+
+
+@pytest.mark.parametrize("kind", ["around the face", "above and below, JPEG"])
+def test_gains_are_found_beside_a_new_backdrop(astronaut: Image, kind: str) -> None:
+    """What is left shows few colours, from which an affine map of all three channels runs away."""
+    gains, lift = np.array([1.011, 0.983, 1.002]), 2.6
+    rows, columns = np.mgrid[: astronaut.shape[0], : astronaut.shape[1]]
+    around = ((columns - 256) / 150.0) ** 2 + ((rows - 200) / 190.0) ** 2 > 1
+    painted = around if kind == "around the face" else np.abs(rows - 110) > 100
+    saved = np.clip(np.rint(astronaut * gains + lift), 0, 255).astype(np.uint8)
+    saved[painted] = (40, 160, 70)
+    if kind.endswith("JPEG"):
+        saved = stored(saved, "JPEG", 75)
+    fitted = fit_transfer(astronaut, saved)
+    assert fitted is not None
+    assert np.abs(fitted.tone - (astronaut * (gains - 1) + lift)).mean() < 0.7

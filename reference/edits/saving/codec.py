@@ -27,6 +27,7 @@ from reference.edits.saving.savings import (
 from reference.edits.saving.transfer import Transfer
 
 FLIPPED = 1.5  # noise that may remain, by the root of what is left
+LEAST_CHANGED = 0.5  # least share that may remain if the picture before was changed: it is fitted
 EXACT = 0.02  # share left below which the picture before saving is known exactly
 OFF = 0.6  # what is not known of it, levels
 OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions of its tone: luma, red, blue
@@ -154,7 +155,8 @@ def find_coding(
     if left >= saving.useful:
         return transfer, replace(Coding.nothing(seen.shape), base=base, saving=saving)
     saved = saving.again(base)
-    share = float(np.clip(FLIPPED * np.sqrt(left), saving.least, 1))
+    least = saving.least if one is nothing else max(saving.least, LEAST_CHANGED)
+    share = float(np.clip(FLIPPED * np.sqrt(left), least, 1))
     change = np.subtract(saved, base, dtype=np.float32)
     others = [saving.again(other) for other in _slightly_off(base)] if left > EXACT else []
     off = tuple(np.subtract(other, saved, dtype=np.float32) for other in others)

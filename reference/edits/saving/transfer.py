@@ -107,6 +107,11 @@ class Transfer:
         return Transfer(self.tone + tone, detail, self.colours + colours)
 
     @property
+    def slight(self) -> bool:
+        """Whether the tone may be a side effect of saving."""
+        return self.tone_levels <= SLIGHT and float(np.abs(self.tone).max()) <= 3 * SLIGHT
+
+    @property
     def tone_levels(self) -> float:
         """Size of the tone: median over the pixels of the largest absolute change of a channel, levels."""
         return float(np.median(np.abs(self.tone).max(axis=2)))
@@ -159,16 +164,20 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
     sharp = np.clip(before + detail, 0, 255)
     fitted = Transfer(np.clip(sharp + tone, 0, 255) - sharp, sharp - before, by_colour)
     simpler = _by_channel(*(part.reshape(-1, 3)[picked] for part in (before, edited - sharp, tone)))
+    foretold = fitted
     if simpler is not None:
         by_colour = np.zeros((6, 3), np.float32)
         by_colour[0], by_colour[[1, 2, 3], [0, 1, 2]] = simpler[0], simpler[1]
         by_colour[4 : 2 + len(simpler)] = simpler[2:]
         told = _toned(before, by_colour)
-        fitted = replace(fitted, tone=np.clip(sharp + told, 0, 255) - sharp, colours=by_colour)
-    if fitted.tone_levels > SLIGHT or np.abs(fitted.tone).max() > 3 * SLIGHT:
+        foretold = replace(fitted, tone=np.clip(sharp + told, 0, 255) - sharp, colours=by_colour)
+    judged = fitted
+    if not fitted.slight:  # beside a new backdrop a map of all three may run away: gains alone are tried
+        foretold = judged = replace(foretold, detail=np.zeros_like(detail))
+    if not judged.slight:
         return None
-    left = np.asarray(residual - (fitted.tone + fitted.detail) @ _TO_YCC.T, np.float32)
-    return fitted if _explains((residual, left), where) else None
+    left = np.asarray(residual - (judged.tone + judged.detail) @ _TO_YCC.T, np.float32)
+    return foretold if _explains((residual, left), where) else None
 
 
 def _toned(colours: Float, weights: Float) -> Float:

@@ -157,7 +157,7 @@ def test_what_cannot_be_found_is_refused_with_the_way_out(astronaut: Image, kind
         "another picture": np.ascontiguousarray(data.coffee()),
         "a tile": np.asarray(cv2.resize(astronaut[200:230, 10:40], (200, 300)), np.uint8),
     }
-    with pytest.raises(EditError, match=r"not found on its reference.*save the result at 512x512"):
+    with pytest.raises(EditError, match=r"does not match its reference.*save your picture at 512x512"):
         align_edited(astronaut, pictures[kind])
 
 

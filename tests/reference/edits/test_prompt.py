@@ -288,7 +288,7 @@ def test_a_clip_is_edited_by_words(pix2pix: Path, tmp_path: Path, capsys: pytest
     assert main([*told, "--prompt", "a hat"]) == 2
     assert "--prompt-model" in capsys.readouterr().err
     assert main(told) == 2
-    assert "or --prompt" in capsys.readouterr().err
+    assert "--prompt WORDS" in capsys.readouterr().err
     assert main([*told, "--edited", str(clip), "--prompt-controlnet", "c"]) == 2
     assert "--prompt-controlnet needs --prompt-model" in capsys.readouterr().err
     assert main([*told, "--prompt", "a hat", "--prompt-model", str(pix2pix)]) == 0

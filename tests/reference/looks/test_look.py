@@ -88,7 +88,7 @@ def test_a_picture_comes_from_a_file_upright_and_with_alpha(look: Look, tmp_path
     assert np.abs(made.image[STAR].astype(int) - GREEN).mean() < 12
     broken = tmp_path / "broken.png"
     broken.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(EditError, match=r"broken\.png is no PNG"):
+    with pytest.raises(EditError, match=r"broken\.png is damaged, or no PNG.*save it again"):
         look.picture(broken)
 
 

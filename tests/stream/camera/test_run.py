@@ -209,7 +209,7 @@ def test_a_look_of_ones_own_brings_its_still_and_its_backdrop() -> None:
 @pytest.mark.parametrize(
     ("look", "words"),
     [
-        ({"own": True}, "--look is, which is missing"),
+        ({"own": True}, "--own-look goes with --look, which is missing"),
         ({"worn": True, "edited": Path("x.png")}, "--look cannot go with --edited"),
         ({"worn": True, "own": True, "reference": Path("x.png")}, "leave out --reference and --still"),
         ({"worn": True, "own": True, "still": Path("x.png")}, "leave out --reference and --still"),
@@ -230,7 +230,7 @@ def test_a_look_files_options_are_read_and_refused_before_the_work(
     for more, words in (
         (["--look", str(tmp_path / "broken.livery")], "broken.livery"),
         (["--look", str(tmp_path / "none.livery")], "none.livery: no such file"),
-        (["--own-look"], "--look is, which is missing"),
+        (["--own-look"], "--own-look goes with --look, which is missing"),
     ):
         assert main(["camera", "0", *more]) == 2
         assert words in capsys.readouterr().err

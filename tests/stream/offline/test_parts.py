@@ -165,7 +165,7 @@ def test_what_cannot_hold_a_layer_is_refused_before_the_work(
         with pytest.raises(MediaError, match=r"holds no transparency, which a layer needs; write \.mov"):
             edit_file(clip, edited, tmp_path / name, config)
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="cannot have the input beside it"):
+    with pytest.raises(ValueError, match="leave out --side-by-side, or --layer"):
         FileConfig(layer=True, side_by_side=True)
     with pytest.raises(ValueError, match="chooses its own part"):
         FileConfig(preview_s=5, span=Span(1))

@@ -137,7 +137,7 @@ def find_coding(
     tiles = Tiles.of(edited, inside)
     where = np.ones(seen.shape[:2], np.bool_) if inside is None else inside
     found: list[Found] = []
-    for find, ones in ((find_saving, transfers), (find_webp, [transfers[_plain(transfers)]])):
+    for find, ones in ((find_saving, transfers), (find_webp, [_plain(transfers)])):
         for one in ones:
             if any(each.left <= EXACT for each in found):
                 break
@@ -207,9 +207,9 @@ def _refined(found: Found, seen: Image, tiles: Tiles, where: Bool) -> Found:
     return best
 
 
-def _plain(transfers: list[Transfer]) -> int:
-    """Which of the transfers WebP is tried on: nothing, or the tone alone if there is a clear one."""
-    return 1 if len(transfers) > 1 and transfers[1].tone_levels > TONED else 0
+def _plain(transfers: list[Transfer]) -> Transfer:
+    """The transfer that WebP is tried on: nothing, or the tone alone if there is a clear one."""
+    return transfers[1] if len(transfers) > 1 and transfers[1].tone_levels > TONED else transfers[0]
 
 
 def _slightly_off(image: Image) -> Iterator[Image]:

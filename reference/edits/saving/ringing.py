@@ -117,8 +117,8 @@ def chroma_before_saving(middle: Bool, base: Image, edited: Image, again: Callab
     and further inside, where nothing was spread.
     """
     shape = _shape(middle, base, edited)[..., None]
-    bare, luma = _chroma(base), edited - _chroma(edited)
-
+    bare, own = _chroma(base), _chroma(edited)
+    luma = edited - own
     inner = shape * cv2.GaussianBlur(shape, (0, 0), RIM_PX)[..., None] ** RIM_POWER
 
     def evened(values: Float, scale: float) -> Float:
@@ -131,9 +131,9 @@ def chroma_before_saving(middle: Bool, base: Image, edited: Image, again: Callab
         return np.clip(np.rint(painted), 0, 255).astype(np.uint8)
 
     def rest(before: Image) -> Float:
-        return _chroma(edited) - _chroma(again(before))
+        return own - _chroma(again(before))
 
-    paint = evened(_chroma(edited) - (1 - shape) * bare, CHROMA_PX)
+    paint = evened(own - (1 - shape) * bare, CHROMA_PX)
     for _ in range(STEPS):
         paint = paint + evened(rest(model(paint)), STEADY_PX)
     as_it_is = np.where(middle[..., None], edited, base)
@@ -144,7 +144,7 @@ def chroma_before_saving(middle: Bool, base: Image, edited: Image, again: Callab
     better = np.clip((plain - left) / np.maximum(BETTER * plain, 1e-3), 0, 1)
     inside = cv2.distanceTransform((shape > 0).astype(np.uint8), cv2.DIST_L2, 3)
     near = np.clip((INSIDE_PX[1] - inside) / (INSIDE_PX[1] - INSIDE_PX[0]), 0, 1)
-    correction: Float = bare + shape * (paint - bare) - _chroma(edited)
+    correction: Float = bare + shape * (paint - bare) - own
     return correction * (better * near * (middle & (shape[..., 0] > 0)))[..., None]
 
 

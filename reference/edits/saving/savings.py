@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BytesIO
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import cv2
 import numpy as np
@@ -43,7 +43,20 @@ METHODS = ((4, 3, 5, 6), (2, 1, 0))  # libwebp's efforts that differ little, the
 
 
 @dataclass(frozen=True, slots=True)
-class JpegSaving:
+class _ByQuality:
+    """A way of saving that has a quality, up to 100."""
+
+    quality: int
+    lowest: ClassVar[int]
+
+    def near(self, reach: int = 1) -> list[Self]:
+        """This saving and those whose quality differs by at most `reach`."""
+        qualities = range(max(self.lowest, self.quality - reach), min(100, self.quality + reach) + 1)
+        return [replace(self, quality=quality) for quality in qualities]
+
+
+@dataclass(frozen=True, slots=True)
+class JpegSaving(_ByQuality):
     """How a JPEG was saved.
 
     Attributes:
@@ -51,8 +64,8 @@ class JpegSaving:
         sampling: OpenCV's constant for the size at which chroma is stored.
     """
 
-    quality: int
     sampling: int
+    lowest: ClassVar[int] = 1
     useful: ClassVar[float] = USEFUL
     least: ClassVar[float] = LEAST_JPEG
     in_blocks: ClassVar[bool] = True
@@ -70,14 +83,9 @@ class JpegSaving:
         packed = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), how)[1]
         return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
-    def near(self, reach: int = 1) -> list[JpegSaving]:
-        """This saving and those whose quality differs by at most `reach`."""
-        qualities = range(max(1, self.quality - reach), min(100, self.quality + reach) + 1)
-        return [replace(self, quality=quality) for quality in qualities]
-
 
 @dataclass(frozen=True, slots=True)
-class WebpSaving:
+class WebpSaving(_ByQuality):
     """How a WebP was saved with loss.
 
     Attributes:
@@ -85,8 +93,8 @@ class WebpSaving:
         method: libwebp's effort, [0, 6].
     """
 
-    quality: int
     method: int
+    lowest: ClassVar[int] = 0
     useful: ClassVar[float] = USEFUL_WEBP
     least: ClassVar[float] = LEAST_WEBP
     in_blocks: ClassVar[bool] = False
@@ -97,11 +105,6 @@ class WebpSaving:
         buffer = BytesIO()
         Pillow.fromarray(image).save(buffer, "WEBP", quality=self.quality, method=self.method)
         return np.array(Pillow.open(buffer).convert("RGB"), np.uint8)
-
-    def near(self, reach: int = 1) -> list[WebpSaving]:
-        """This saving and those whose quality differs by at most `reach`."""
-        qualities = range(max(0, self.quality - reach), min(100, self.quality + reach) + 1)
-        return [replace(self, quality=quality) for quality in qualities]
 
 
 @dataclass(frozen=True, eq=False)

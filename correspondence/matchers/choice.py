@@ -23,8 +23,8 @@ EVIDENCE = 4  # ratio of the field's resolution to that of the grid of the evide
 
 # Costs are in gray levels.
 PRICE = (0.0, 0.5, 1.0, 1.0)  # costs of guided flow, the whole frame's flow, standing still, landmarks
-SKIN_PRICE = 12.0  # cost of not following the landmarks on skin that both pictures show: flow slides there
-NEAR = 1.0  # cells by which flow may differ from the landmark field on such skin at no further cost
+SKIN_PRICE = 12.0  # cost of not following the landmarks on the face's mesh: flow slides on skin
+NEAR = 1.0  # cells by which flow may differ from the landmark field there at no further cost
 FAR_PRICE = 1.0  # cost for each cell beyond NEAR
 PART_PRICE = 14.0  # cost of not following the landmarks on lips, eyes and brows
 MOST_UNLIKE = 60.0  # larger differences are clipped to this value
@@ -33,6 +33,8 @@ SHARE = 0.6  # weight of each of the two averages
 DETAIL_WINDOW = 31  # window, in cells of the choice grid, over which landmarks and guided flow are compared
 BELIEVED = 1.8  # ratio of errors in detail up to which landmarks are believed; FaceMesh itself reaches 1.7
 DISBELIEF = 10.0  # slope with which belief falls beyond BELIEVED
+OUTLINE = 2  # cells of the choice grid beside the mesh's outline in which nothing is compared
+BESIDE = 3  # cells of the choice grid beyond the outline in which the landmarks are preferred: 5 % of a face
 LEAST_DETAIL = 0.3  # gray levels added to the flow's error
 SOFTNESS = 0.7  # gray levels over which the choice changes from one candidate to another
 BITS = 4  # fractional bits of OpenCV's drawing coordinates
@@ -90,9 +92,9 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     h, w = parts.shape
     costs, small = [c.cost for c in candidates], [c.small for c in candidates]
     if face is not None:
-        trusted = cv2.resize(face.validity * face.inside, (w, h), interpolation=cv2.INTER_AREA)
-        believed = belief(candidates[-1].detail, candidates[0].detail, trusted)
-        held = trusted * believed
+        shown = cv2.resize(face.validity * face.inside, (w, h), interpolation=cv2.INTER_AREA)
+        believed = belief(candidates[-1].detail, candidates[0].detail, shown)
+        held = around_mesh(face, (w, h)) * believed
         firm = PART_PRICE * parts * (0.5 + 0.5 * believed) + held * SKIN_PRICE
         held *= FAR_PRICE
         for i, candidate in enumerate(small[:-1]):
@@ -116,11 +118,34 @@ def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float
     return field, spread / total
 
 
+def around_mesh(face: LandmarkField, size: tuple[int, int]) -> Float:
+    """Find where the landmarks are preferred to flow: on the face's mesh and a little beyond its outline.
+
+    The mesh is followed where the reference hides its skin, too: there, no flow can be right, and what it
+    finds is another part of the face. Beyond the outline an edit of the face ends, so that a flow to hair or
+    backdrop would tear its rim.
+
+    Args:
+        face: the landmark field.
+        size: columns and rows of the result.
+
+    Returns:
+        float32 (rows, columns), [0, 1].
+    """
+    inside = cv2.resize(face.inside.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.blur(cv2.dilate(inside, _square(BESIDE)), (3, 3)), np.float32)
+
+
+def _square(reach: int) -> Image:
+    return np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+
+
 def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
     """Compute how far landmarks are believed on skin. Belief is low if flow explains the detail far better.
 
     Flow that slides over skin explains detail up to 1.7 times as well as FaceMesh's landmarks do. If it does
-    better than that, the landmarks are wrong.
+    better than that, the landmarks are wrong. The face's outline tells nothing about this: flow follows the
+    hair or the backdrop there, and explains them better than the mesh, even if the landmarks are right.
 
     Args:
         landmarks, flow: detail that each of the two leaves unexplained, uint8 (h, w), gray levels.
@@ -130,6 +155,7 @@ def belief(landmarks: Image, flow: Image, trusted: Float) -> Float:
         The belief, float32 (h, w), [0, 1].
     """
     window = (DETAIL_WINDOW, DETAIL_WINDOW)
+    trusted = cv2.erode(trusted, _square(OUTLINE))
     with_landmarks, with_flow, skin = (
         cv2.blur(values, window, borderType=cv2.BORDER_CONSTANT)
         for values in (landmarks * trusted, flow * trusted, trusted)

@@ -25,7 +25,7 @@ from reference.edits.placing import (
 )
 from reference.edits.saving.codec import find_coding
 from reference.edits.saving.noise import stored_exactly
-from reference.edits.saving.transfer import Transfer, fit_transfer
+from reference.edits.saving.transfer import Transfer, fit_transfer, slightly_filtered
 from reference.edits.search import SEARCH_SIDE, find_place
 from reference.edits.upright import turned_back
 from reference.errors import EditError
@@ -174,7 +174,7 @@ def _found(reference: Image, edited: Image) -> tuple[Alignment | None, float]:
 
 def _of_equal_size(reference: Image, edited: Image) -> Alignment:
     """Aligns an edited picture of the reference's size: it is moved back if it was clearly moved."""
-    if stored_exactly(reference, cv2.absdiff(reference, edited).max(axis=2)):
+    if _exact(reference, edited):
         return Alignment(edited, None)
     near = refined(reference, edited, IDENTITY)
     if SLIGHTLY_PX < reach(near.transform, edited) < FAR_PX and near.misfit < SLIGHTLY * misfit(
@@ -202,6 +202,14 @@ def _of_equal_size(reference: Image, edited: Image) -> Alignment:
         "The edited picture hardly resembles its reference. It was used as it is, and most of it may count "
         "as edited. If it was made from another picture, edit a copy of the reference.", doubtful=True,
     )  # fmt: skip
+
+
+def _exact(seen: Image, edited: Image, inside: Bool | None = None) -> bool:
+    """Whether an edited picture has exactly the levels of its reference, except where it was edited."""
+    difference = cv2.absdiff(seen, edited).max(axis=2)
+    if inside is not None:
+        difference = np.where(inside, difference, np.uint8(0))
+    return stored_exactly(seen, difference) and not slightly_filtered(seen, edited, inside)
 
 
 def _kept(seen: Image, edited: Image, valid: npt.NDArray[np.bool_] | None = None) -> float:
@@ -271,10 +279,9 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     if abs(placement.turn_deg) > TURNED_DEG:
         inside &= ~filled_rim(change, inside)
     note = placed_note(reference, edited, placement)
-    left = np.where(inside, cv2.absdiff(seen, edited).max(axis=2), 0).astype(np.uint8)
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
     shown = np.s_[y : y + h, x : x + w]
-    if is_whole(transform) and stored_exactly(seen[shown], left[shown]):
+    if is_whole(transform) and _exact(seen[shown], edited[shown], inside[shown]):
         inside &= ~filled_edge(change, shown)
         back = carried(change * inside[..., None], transform, size)
         return Alignment(added(reference, back), note, placement)

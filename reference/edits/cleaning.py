@@ -27,7 +27,8 @@ NOTHING = (
 FAINT_PX = 3.0  # standard deviation of the average by which an edit is faint, pixels of the saved picture
 FAINT_LEVELS = (5.0, 10.0)  # an edit is faint up to the first and not at all from the second, levels
 FILLED = 0.06  # depth of what is filled in at an edge, share of the shorter side
-FILLED_LEVELS = 4.0  # least change of it, levels
+FILLED_LEVELS = 4.0, 12.0  # least change of it, within these levels ...
+ABOVE = 3.0  # ... so many times the change that most pixels have
 EDGE_PX, EDGE_SHARE = 2, 0.2  # lines along an edge that a shift filled in, and the share of each that differs
 RIM_PX = 5  # margin of it, where resampling mixed it with the picture, pixels
 
@@ -95,7 +96,9 @@ def filled_rim(change: Float, inside: Bool) -> Bool:
     It is changed, touches an edge of the picture and stays within `FILLED` of the shorter side of it.
     """
     h, w = inside.shape
-    changed = (np.abs(change).max(axis=2) > FILLED_LEVELS) & inside
+    size = np.abs(change).max(axis=2)
+    usual = float(np.median(size[inside])) if inside.any() else 0.0
+    changed = (size > np.clip(ABOVE * usual, *FILLED_LEVELS)) & inside
     groups, labels = cv2.connectedComponents(changed.astype(np.uint8), connectivity=8)
     rows, columns = np.mgrid[:h, :w]
     depth = np.minimum(np.minimum(columns, w - 1 - columns), np.minimum(rows, h - 1 - rows))

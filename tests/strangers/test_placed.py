@@ -180,6 +180,13 @@ def test_a_place_is_refined_from_afar_in_a_soft_picture(astronaut: Image) -> Non
     assert np.abs((refined(soft, saved, start).transform - true) @ corners).max() < 0.1
 
 
+@pytest.mark.parametrize("turn", [1.8, -1.6])
+def test_what_is_filled_in_is_found_in_the_noise_of_saving(astronaut: Image, turn: float) -> None:
+    crop = moved(cut(with_lips(astronaut), (40, 20, 400, 460)), -5.0, 4.0, turn)
+    found = Edit(astronaut, align_edited(astronaut, stored(crop, "WEBP", 55)).image).mask > 0.5
+    assert overlap(Edit(astronaut, with_lips(astronaut)).mask > 0.5, found) >= 0.8
+
+
 def test_what_a_shift_filled_in_is_no_edit(astronaut: Image) -> None:
     """An editor repeats the last column of what it moved."""
     clean = with_lips(astronaut)

@@ -177,6 +177,25 @@ def test_a_tone_beside_an_edit_of_a_third_of_the_picture_is_no_edit(
     assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.8
 
 
+def test_a_block_below_a_tone_that_is_rounded_the_other_way_is_no_edit(astronaut: Image) -> None:
+    """The tone is known well, not exactly: chroma of some block lies between two steps of JPEG."""
+    clean = EDITS["lips"](astronaut)
+    toned_too = np.clip(np.rint(clean * (0.983, 0.989, 1.012) + 0.5), 0, 255).astype(np.uint8)
+    aligned = align_edited(astronaut, stored(toned_too, "JPEG", 67, subsampling=2))
+    found = Edit(astronaut, aligned.image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.95
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_sharpening_that_leaves_most_pixels_alone_is_no_edit(astronaut: Image, kind: str) -> None:
+    clean = EDITS[kind](astronaut)
+    softer = cv2.GaussianBlur(clean.astype(np.float32), (0, 0), 0.7)
+    saved = np.clip(np.rint(clean + 0.05 * (clean - softer)), 0, 255).astype(np.uint8)
+    assert (saved == clean).mean() > 0.5
+    found = Edit(astronaut, align_edited(astronaut, saved).image).mask > 0.5
+    assert overlap(Edit(astronaut, clean).mask > 0.5, found) >= 0.95
+
+
 @pytest.mark.parametrize("size", [None, (330, 350)], ids=["of a crop", "of a resized crop"])
 def test_a_tone_beside_paint_over_most_of_a_crop_is_no_edit(
     astronaut: Image, size: tuple[int, int] | None

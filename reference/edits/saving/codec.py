@@ -29,7 +29,7 @@ from reference.edits.saving.transfer import Transfer
 FLIPPED = 1.5  # noise that may remain, by the root of what is left
 LEAST_CHANGED = 0.5  # least share that may remain if the picture before was changed: it is fitted
 EXACT = 0.02  # share left below which the picture before saving is known exactly
-OFF = 0.6  # what is not known of it, levels
+OFF, TONE_OFF = 0.8, 0.25  # what is not known of it, levels; the same if only a tone was fitted exactly
 OFF_TONES = ((1.0, 1.0, 1.0), (1.0, -0.5, 0.0), (0.0, -0.5, 1.0))  # directions of its tone: luma, red, blue
 DOUBTED = 0.3  # share of a fitted change of detail by which it may be off: its filter is known roughly
 TONED = 0.5  # a smaller tone is left out where WebP is tried, levels
@@ -158,7 +158,10 @@ def find_coding(
     least = saving.least if one is nothing else max(saving.least, LEAST_CHANGED)
     share = float(np.clip(FLIPPED * np.sqrt(left), least, 1))
     change = np.subtract(saved, base, dtype=np.float32)
-    others = [saving.again(other) for other in _slightly_off(base)] if left > EXACT else []
+    off_by = OFF if left > EXACT else 0.0 if one is nothing else TONE_OFF
+    if isinstance(saving, WebpSaving):  # its blocks differ by chance, for which `share` stands
+        off_by = 0.0
+    others = [saving.again(other) for other in _slightly_off(base, off_by)] if off_by else []
     off = tuple(np.subtract(other, saved, dtype=np.float32) for other in others)
     return one, Coding(change, share, off, base, saving)
 
@@ -212,8 +215,13 @@ def _plain(transfers: list[Transfer]) -> Transfer:
     return transfers[1] if len(transfers) > 1 and transfers[1].tone_levels > TONED else transfers[0]
 
 
-def _slightly_off(image: Image) -> Iterator[Image]:
-    """Yields pictures that differ from one by less than what is known of it: in tone, and by noise."""
-    noise = np.random.default_rng(0).normal(0, OFF, image.shape)
-    for change in (noise, *(sign * OFF * np.array(tone) for tone in OFF_TONES for sign in (-1, 1))):
-        yield np.clip(np.rint(image + change), 0, 255).astype(np.uint8)
+def _slightly_off(image: Image, levels: float) -> Iterator[Image]:
+    """Yields pictures that differ from one by less than what is known of it: in tone, and by noise.
+
+    They are dithered, so that a tone of less than a level moves the mean of each block as much.
+    """
+    rng = np.random.default_rng(0)
+    tones = (sign * levels * np.array(tone) for tone in OFF_TONES for sign in (-1, 1))
+    for change in (rng.normal(0, levels, image.shape), *tones):
+        dither = rng.uniform(-0.5, 0.5, image.shape)
+        yield np.clip(np.rint(image + change + dither), 0, 255).astype(np.uint8)

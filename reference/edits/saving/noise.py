@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
 from reference.edits.saving.codec import Coding
-from reference.edits.saving.faint import averaged, completed
+from reference.edits.saving.faint import averaged, completed, without_specks
 
 BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
 EDGE = 8  # step between neighbours from which lossy saving would be visible in a block, levels
@@ -139,7 +139,7 @@ def stands_out(
             if coded is not None:
                 bias = np.maximum(bias, coded.doubt[at])
             found |= _coherent(average, floor, bias, left, at, unit if broad else None)
-    return completed(ycc, found, inside, unit)
+    return without_specks(completed(ycc, found, inside, unit), residual, unit)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

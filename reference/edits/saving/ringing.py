@@ -38,7 +38,8 @@ CHROMA_PX = 2.5  # distance over which a spot's chroma is the same, pixels
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 ROUNDS = 4  # in each round what is not explained joins the middle
 BESIDE_PX = 8.0  # distance within which the strongest change counts, pixels of the saved picture
-THIN_PX = 8.0  # what reaches further from the strong change is no fringe, pixels of the saved picture
+THIN_PX = 8.0  # what reaches further from the strong change is no fringe, pixels of the saved picture ...
+APART_PX, TOUCHING_PX = 12.0, 1.5  # ... or further than this if it does not touch the strong change
 GAP_PX = 6.0  # gaps in the strong change up to twice this width belong to it, pixels of the saved picture
 EVENED_PX = 1.2  # standard deviation of the average that is compared with the strong change's colour, pixels
 EVEN = 0.5  # length of this average, as a share of the mean length, from which the change is even
@@ -193,19 +194,22 @@ def without_fringe(found: Bool, change: Float, pixel: float = 1.0) -> Bool:
     """
     size = np.abs(change).max(axis=2) * found
     largest = cv2.dilate(size, _disc(BESIDE_PX * pixel))
-    weak = found & (size < MIDDLE * largest) & (largest >= STRONG)
-    strong = found & ~weak & (size >= STRONG)
-    if not weak.any() or not strong.any():
+    strong = found & (size >= np.maximum(STRONG, MIDDLE * largest))
+    if not strong.any():
         return found
-    whole = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX * pixel)) > 0
     beside = found & ~strong
-    own = cv2.GaussianBlur(change * strong[..., None], (0, 0), BESIDE_PX / 2 * pixel)
-    alike = _alike(change * beside[..., None], own)
     groups, labels = cv2.connectedComponents(beside.astype(np.uint8), connectivity=8)
     distance = cv2.distanceTransform((~strong).astype(np.uint8), cv2.DIST_L2, 3)
-    farthest = np.zeros(groups, np.float32)
+    farthest, nearest = np.zeros(groups, np.float32), np.full(groups, np.inf, np.float32)
     np.maximum.at(farthest, labels[beside], distance[beside])
-    thin = (farthest <= THIN_PX * pixel)[labels]
+    np.minimum.at(nearest, labels[beside], distance[beside])
+    apart = nearest > TOUCHING_PX
+    thin = (farthest <= np.where(apart, APART_PX, THIN_PX) * pixel)[labels]
+    largest = np.where(apart[labels], cv2.dilate(size, _disc(APART_PX * pixel)), largest)
+    weak = beside & (size < MIDDLE * largest) & (largest >= STRONG)
+    whole = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX * pixel)) > 0
+    own = cv2.GaussianBlur(change * strong[..., None], (0, 0), BESIDE_PX / 2 * pixel)
+    alike = _alike(change * beside[..., None], own)
     return np.asarray(found & ~(weak & thin & ~alike & ~whole), np.bool_)
 
 

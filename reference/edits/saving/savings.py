@@ -19,7 +19,7 @@ QUALITIES = range(30, 97)  # outside, a picture is hardly recognisable, or its n
 NEAR = 3  # qualities to both sides of a good one that are tried
 USEFUL = 0.75  # the best saving must reduce the difference on most tiles to less than this share
 USEFUL_WEBP = (
-    0.4  # the same for WebP, whose blocks differ by chance if the picture before is slightly different
+    0.7  # the same for WebP, whose blocks differ by chance if the picture before is slightly different
 )
 ROUGH = 0.97  # and to less than this if only colours are corrected by it
 LEAST_JPEG, LEAST_WEBP, LEAST_PALETTE = 0.42, 0.7, 0.5  # least share of the noise that may remain

@@ -34,6 +34,12 @@ UNTONED = 2  # steps to the picture before a tone
 FORETOLD = (
     2.0  # a colour that the reference has nowhere may be changed by so much more than all it has, levels
 )
+SHARPENED_LEVELS = 3.0  # slight sharpening changes luma by no more than this, levels
+FORETOLD_LUMA, FORETOLD_SHARE = (
+    0.7,
+    0.003,
+)  # it changes this share of the pixels by so many levels or more ...
+AS_FORETOLD = 0.8  # ... and this share of them is changed the way that is foretold
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]], np.float32)
 _SHADES = np.vander(np.linspace(-1, 1, 17, dtype=np.float32), 4, increasing=True)
 _TO_RGB = np.linalg.inv(_TO_YCC).astype(np.float32)
@@ -178,6 +184,26 @@ def fit_transfer(seen: Float | Image, edited: Image, valid: Bool | None = None) 
         return None
     left = np.asarray(residual - (judged.tone + judged.detail) @ _TO_YCC.T, np.float32)
     return foretold if _explains((residual, left), where) else None
+
+
+def slightly_filtered(seen: Image, edited: Image, valid: Bool | None = None) -> bool:
+    """Whether all of a picture was sharpened or softened so slightly that most of its pixels are unchanged.
+
+    Args:
+        seen, edited: RGB uint8 (H, W, 3), the reference in the edited picture's grid and the edited picture.
+        valid: where the two can be compared, bool (H, W); everywhere when None.
+    """
+    before = seen @ _TO_YCC[0]
+    change = (edited @ _TO_YCC[0] - before).ravel()
+    slight = np.abs(change) <= SHARPENED_LEVELS
+    at = _picked(np.flatnonzero(slight if valid is None else slight & valid.ravel()), CORRECTED)
+    if at.size < FEWEST:
+        return False
+    bands = np.column_stack([band.ravel()[at] for band in _bands(before)])
+    foretold = bands @ np.linalg.lstsq(bands, change[at])[0]
+    told = np.abs(foretold) >= FORETOLD_LUMA
+    right = (np.sign(foretold) == np.sign(change[at])) & (np.abs(change[at]) >= 0.5)
+    return bool(told.mean() >= FORETOLD_SHARE and right[told].mean() >= AS_FORETOLD)
 
 
 def _toned(colours: Float, weights: Float) -> Float:

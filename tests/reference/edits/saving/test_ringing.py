@@ -71,6 +71,17 @@ def test_a_large_pixel_has_a_wide_fringe() -> None:
     assert np.array_equal(without_fringe(found, change, pixel=2.0), core)
 
 
+@pytest.mark.parametrize(("gap", "left"), [(3, False), (9, True)])
+def test_a_spot_of_another_colour_in_the_next_block_is_left_out(gap: int, left: bool) -> None:
+    """WebP mixes the chroma of a stroke into the whole block, and not everywhere alike."""
+    _, change, core = stroke((0.0, 0.0, 0.0), 0)
+    away = distances()
+    spot = (away > gap) & (away <= gap + 7)
+    spot[:30], spot[44:], spot[:, :40] = False, False, False
+    change[spot] = (-6.0, 4.0, 4.0)
+    assert np.array_equal(without_fringe(core | spot, change), core | (spot & left))
+
+
 def test_a_faint_edit_alone_has_no_fringe() -> None:
     away = distances()
     change = np.zeros((*away.shape, 3), np.float32)

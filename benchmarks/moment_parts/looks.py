@@ -9,6 +9,9 @@ show what the first frame did not. Figures of a frame:
 - dB: PSNR against the truth on these pixels;
 - detail: gradient energy over the truth's;
 - unknown: dB and detail where optical flow to the first frame does not return to within a pixel.
+
+The row "perfect match" is the floor: the filter on the same frame half a pixel further and under a camera's
+noise, read back by the exact shift. What is bare there, no match of two pictures can avoid.
 """
 
 from __future__ import annotations
@@ -38,6 +41,11 @@ WINDOW = 0.8  # side of the travelling window, frame sides
 STRIDE = 12  # every n-th frame of a clip
 SHOWN = 6  # pictures in a row of a sheet
 CAMERAS = ("still", "moving")
+FLOOR, SHIFT, NOISE = (
+    "perfect match",
+    0.5,
+    1.0,
+)  # of its row: name, shift in x and y in pixels, noise in levels
 COLUMNS = ("bare %", "worst %", "patches %", "dB", "detail", "unknown dB", "unknown detail")
 Key = tuple[str, str, str, str]  # row, camera, look, clip
 
@@ -112,13 +120,27 @@ def wear(
     wanted = [TrueLook(*each) for each in zip(clip.frames, truths, unknown, strict=True)]
     numbers = spread(len(truths), SHOWN)
     lines = [(f"{look}, truth", [truths[n] for n in numbers])]
-    for row in rows:
-        made = row.wear(clip.frames, truths[0], clip.step_s)
-        into = sums.setdefault((row.name, camera, look, clip.name), Sums())
+    worn = {row.name: row.wear(clip.frames, truths[0], clip.step_s) for row in rows}
+    worn[FLOOR] = [read_back(frame, make) for frame in clip.frames]
+    for name, made in worn.items():
+        into = sums.setdefault((name, camera, look, clip.name), Sums())
         for image, each in zip(made[1:], wanted[1:], strict=True):
             score(into, image, each)
-        lines.append((row.name, [made[n] for n in numbers]))
+        lines.append((name, [made[n] for n in numbers]))
     sheet(out, f"{clip.name}-{camera}-{look.replace(' ', '-')}", lines)
+
+
+def read_back(frame: Image, make: Filter) -> Image:
+    """Make the look on a shifted, noisy frame and read it at the shifted places: uint8 (H, W, 3)."""
+    size = (frame.shape[1], frame.shape[0])
+    rng = np.random.default_rng(0)
+
+    def moved(image: Image, by: float) -> cv2.typing.MatLike:
+        matrix = np.array([[1, 0, by], [0, 1, by]])
+        return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+    other = moved(frame, SHIFT) + rng.normal(0, NOISE, frame.shape)
+    return np.asarray(moved(make(np.clip(np.rint(other), 0, 255).astype(np.uint8)), -SHIFT), np.uint8)
 
 
 def score(into: Sums, made: Image, wanted: TrueLook) -> None:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.matching.tally import Sums
 from benchmarks.moment_parts import looks
 from benchmarks.moment_parts.filters import LOOKS, drawing
-from benchmarks.moment_parts.looks import TrueLook, score, travelling
+from benchmarks.moment_parts.looks import FLOOR, TrueLook, read_back, score, travelling
 from correspondence import Float, Image
 from reference import Mode
 from tests.stream.clips import Clip, make_clip
@@ -78,6 +78,15 @@ def test_blurred_paint_loses_detail_and_decibels(face_only: Image) -> None:
     assert found["unknown dB"] == found["dB"] < 25
 
 
+def test_the_floor_is_what_a_filter_makes_of_a_moved_noisy_frame(face_only: Image) -> None:
+    film = LOOKS["warm film"]
+    assert cv2.PSNR(read_back(face_only, film), film(face_only)) > 30, "read back at its own place"
+    drawn = scored(read_back(face_only, drawing), face_only)
+    assert 0 < drawn["bare %"] < 10, "lines are made anew, a little beside their places"
+    same = scored(read_back(face_only, lambda frame: drawing(face_only)), face_only)
+    assert same["dB"] < drawn["dB"], "it is the look of the moved frame that is shifted back"
+
+
 def test_the_window_reaches_the_borders(astronaut: Image) -> None:
     cut = travelling([astronaut] * 9)
     assert {frame.shape for frame in cut} == {(410, 410, 3)}
@@ -101,5 +110,6 @@ def test_rows_are_told_apart_in_a_whole_run(
         assert 0 == whole["bare %"] < thin["bare %"] < wide["bare %"] <= wide["worst %"]
         assert whole["dB"] > thin["dB"] > wide["dB"]
         assert ("colours alone", camera) in figures
+        assert figures[FLOOR, camera]["bare %"] < thin["bare %"]
     assert len(list((tmp_path / "made" / "tried-sheets").glob("demo-*.jpg"))) == 2
     assert "| wide" in capsys.readouterr().out

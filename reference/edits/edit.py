@@ -21,6 +21,8 @@ Mode = Literal["auto", "delta", "replace", "layer"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 GLOBAL_COVERAGE = 0.5  # an edit on more than this share of the reference is not bound to the face
 WHOLE_COVERAGE = 0.95  # an edit on at least this share of the reference covers the whole picture
+MOST_COVERAGE = 0.8  # from here on it does so, too, if its colours leave the rest as it is: a white wall
+LEFT_ALONE, LEFT_SHARE = 6, 0.98  # levels by which they may change this share of the rest
 
 
 class Painter(Protocol):
@@ -154,9 +156,18 @@ class Edit:
         return self.part or self.coverage > GLOBAL_COVERAGE
 
     @cached_property
+    def is_whole(self) -> bool:
+        """Whether it is a look of the whole picture, though it may change nothing on a white wall."""
+        if self.coverage >= WHOLE_COVERAGE or self.coverage < MOST_COVERAGE or self.stand_in is None:
+            return self.coverage >= WHOLE_COVERAGE
+        change = cv2.absdiff(self.stand_in.apply(self.reference), self.reference).max(axis=2)
+        rest = change[self.mask == 0]
+        return np.count_nonzero(rest <= LEFT_ALONE) >= LEFT_SHARE * rest.size
+
+    @cached_property
     def tone(self) -> Image | None:
         """Best colour table per channel, uint8 (256, 3); None unless the edit covers the whole picture."""
-        if self.coverage < WHOLE_COVERAGE:
+        if not self.is_whole:
             return None
         return np.stack([colour_table(self.reference[..., c], self.edited[..., c]) for c in range(3)], -1)
 

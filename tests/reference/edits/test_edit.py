@@ -6,6 +6,7 @@ import pytest
 
 from correspondence import Image
 from reference import Edit, EditError
+from reference.edits.edit import MOST_COVERAGE, WHOLE_COVERAGE
 from tests.reference.helpers import paint_square
 
 
@@ -109,3 +110,26 @@ def test_wrong_input_is_named() -> None:
         Edit(small, small, mode="over")  # type: ignore[arg-type]
     with pytest.raises(EditError, match=r"\[0, 1\], got 1.5"):
         Edit(small, small, strength=1.5)
+
+
+def shadows(image: Image) -> Image:
+    """A look that changes nothing that is nearly white."""
+    return np.where(image.min(axis=2, keepdims=True) > 225, image, 0.6 * image + 30).astype(np.uint8)
+
+
+def test_a_look_that_leaves_a_white_wall_alone_is_whole(astronaut: Image) -> None:
+    picture = astronaut.copy()
+    picture[:, :50] = 250  # the wall: a tenth of the picture
+    edit = Edit(picture, shadows(picture))
+    assert MOST_COVERAGE < edit.coverage < WHOLE_COVERAGE
+    assert edit.is_whole
+    assert edit.tone is not None
+
+
+def test_an_edit_that_leaves_out_a_part_of_the_picture_is_not_whole(astronaut: Image) -> None:
+    edited = shadows(astronaut)
+    edited[:, :50] = astronaut[:, :50]
+    edit = Edit(astronaut, edited)
+    assert MOST_COVERAGE < edit.coverage < WHOLE_COVERAGE
+    assert not edit.is_whole
+    assert edit.tone is None

@@ -216,7 +216,7 @@ class Compositor:
         image = frame.copy()
         if box is not None:
             self._fill(image, frame, match, weights.cut(box), strength, only, coloured)
-            keep_live(image, frame, box, live, self.edit.stand_in)
+            keep_live(image, frame, box, live, self.edit)
         if placed is not None:
             self._lay(image, placed, match, weights, strength)
             box = union(box, placed.box)

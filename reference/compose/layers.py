@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Box, Float, Image
-from reference.compose.whole.evened import in_look
+from reference.compose.whole.lines import in_look
 from reference.edits.colour_model import DIRECT_PX, ColourModel
 from reference.edits.edit import Edit
 

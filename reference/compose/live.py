@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Image, Landmarks
-from reference.edits.colour_model import ColourModel
+from reference.compose.whole.lines import in_look
 from reference.edits.edit import Edit
 from reference.face.parts import INNER_LIPS, LEFT_EYE, RIGHT_EYE, eye_openings, lip_gap, take
 
@@ -141,7 +141,7 @@ def live_areas(
     return areas
 
 
-def keep_live(image: Image, frame: Image, box: Box, areas: Areas, stand_in: ColourModel | None) -> None:
+def keep_live(image: Image, frame: Image, box: Box, areas: Areas, edit: Edit) -> None:
     """Restores a frame's mouth interior and eyeballs, in place.
 
     Args:
@@ -149,14 +149,14 @@ def keep_live(image: Image, frame: Image, box: Box, areas: Areas, stand_in: Colo
         frame: uint8 (H, W, 3).
         box: the part of the frame that was composed, (x0, y0, x1, y1), pixels.
         areas: the result of `live_areas`.
-        stand_in: gives the restored pixels an edit's colours; None to leave them as they are.
+        edit: the edit; a look of the whole picture gives the restored pixels its colours and lines.
     """
     for (x0, y0, x1, y1), share in areas:
         if x1 <= box[0] or x0 >= box[2] or y1 <= box[1] or y0 >= box[3]:
             continue
         live = np.ascontiguousarray(frame[y0:y1, x0:x1])
-        if stand_in is not None:
-            live = stand_in.apply(live)
+        if edit.stand_in is not None:
+            live = in_look(edit, live, large=False)
         part = np.ascontiguousarray(image[y0:y1, x0:x1])
         image[y0:y1, x0:x1] = cv2.blendLinear(live, part, share, 1 - share)
 

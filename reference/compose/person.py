@@ -15,7 +15,7 @@ from correspondence.face.mediapipe_graphs import Segmenter
 from reference.compose.blend import CELL, lay_over, tiles
 from reference.compose.guided import guided_levels, guided_mask
 from reference.compose.landing import leaves_head
-from reference.compose.whole.evened import evenness
+from reference.compose.whole.lines import look_of
 from reference.edits.edit import Edit
 from reference.edits.mask import smoothstep
 
@@ -101,7 +101,7 @@ def split_edit(edit: Edit, person: Float) -> Split | None:
         return None
     front = replace(edit, part=edit.is_global, known=full)
     if edit.stand_in is not None:
-        evenness(edit)  # measured on the whole picture, for both halves
+        look_of(edit)  # learned on the whole picture, for both halves
     if edit.stand_in is None:
         kept = edit.reference + edit.delta * full[..., None]
         front = replace(front, edited=np.clip(np.rint(kept), 0, 255).astype(np.uint8))

@@ -13,6 +13,7 @@ from correspondence import Float, Image
 from inpaint.looks.jobs import LookJob
 from inpaint.looks.learned import LearnedLook
 from reference import Edit, FillHint
+from reference.compose.whole.lines import look_of
 from stream.filling.jobs import masked_job
 from stream.filling.types import JobError, Priority, Worker
 
@@ -64,11 +65,11 @@ class LiveLook:
         """Ask for the next job, if any is left."""
         if not self._left_s or not self._wanted():
             return
-        edit, colours = self._edit, self._edit.stand_in
-        if colours is None:
+        edit = self._edit
+        if edit.stand_in is None:
             raise ValueError("only an edit with a stand-in can be learned as a look")
         request = LookJob(
-            live=edit.reference, edited=edit.edited, mask=edit.mask, colours=colours,
+            live=edit.reference, edited=edit.edited, mask=edit.mask, colours=look_of(edit),
             seconds=self._left_s[0], start=self._last,
         )  # fmt: skip
         try:

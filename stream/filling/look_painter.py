@@ -15,10 +15,10 @@ import numpy as np
 
 from correspondence import Float, Image
 from reference import Edit
-from reference.edits.colour_model import ColourModel
+from reference.compose.whole.lines import look_of
 
 if TYPE_CHECKING:
-    from inpaint.looks.learned import LearnedLook
+    from inpaint.looks.learned import Colours, LearnedLook
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class LookPainter:
 
     Args:
         edits: the edits of the look. The first one's colours are the start; all of them teach.
-        colours: the colour model of the first edit.
+        colours: colours and lines of the first edit, which the network corrects.
         seconds: processor time to learn the look.
         stop: called while learning. True ends it, and the colours go on alone.
         progress: called while learning.
@@ -54,7 +54,7 @@ class LookPainter:
     def __init__(
         self,
         edits: Sequence[Edit],
-        colours: ColourModel,
+        colours: Colours,
         seconds: float,
         *,
         stop: Callable[[], bool] = lambda: False,
@@ -131,8 +131,7 @@ def with_painter(
     Returns:
         The edits with the painter; None if they are no look that colours explain in part.
     """
-    colours = edits[0].stand_in
-    if colours is None:
+    if edits[0].stand_in is None:
         return None
-    painter = LookPainter(edits, colours, seconds, stop=stop, progress=progress, say=say)
+    painter = LookPainter(edits, look_of(edits[0]), seconds, stop=stop, progress=progress, say=say)
     return [replace(edit, painter=painter) for edit in edits]

@@ -35,7 +35,7 @@ def evenness(edit: Edit) -> int:
     assert edit.stand_in is not None
     found = _known.get(edit.stand_in)
     if found is None:
-        found = _known[edit.stand_in] = _measured(edit.stand_in, *_middle(edit.reference, edit.edited))
+        found = _known[edit.stand_in] = _measured(edit.stand_in, *middle(edit.reference, edit.edited))
     return found
 
 
@@ -59,18 +59,6 @@ def evened(image: Image, share: int) -> Image:
     return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def in_look(edit: Edit, image: Image, *, large: bool) -> Image:
-    """Maps a picture to the colours of an edit with a stand-in, as even as its look is.
-
-    Args:
-        edit: the edit.
-        image: RGB uint8 (H, W, 3).
-        large: whether it is a part of a large picture.
-    """
-    assert edit.stand_in is not None
-    return edit.stand_in.apply(evened(image, evenness(edit)), large=large)
-
-
 def _measured(colours: ColourModel, before: Image, after: Image) -> int:
     errors = {}
     for share in (0, *SHARES):
@@ -82,7 +70,7 @@ def _measured(colours: ColourModel, before: Image, after: Image) -> int:
     return next(share for share in SHARES if errors[share] <= plain - MOST * (plain - best))
 
 
-def _middle(*images: Image) -> list[Image]:
+def middle(*images: Image) -> list[Image]:
     """The middle of pictures of one size, of at most DIRECT_PX pixels."""
     height, width = images[0].shape[:2]
     part = min(1.0, (DIRECT_PX / (height * width)) ** 0.5)

@@ -42,6 +42,8 @@ def wear(
 ) -> list[Any]:  # fmt: skip
     """Carry an edit over frames as a session does, with jobs done at once so that runs can be repeated.
 
+    The user's own keyframe is matched beside a made one, as in a session that has the time, and in file mode.
+
     Args:
         frames: RGB uint8 (H, W, 3) each; the first is the reference.
         edited: the edited reference, RGB uint8 (H, W, 3).
@@ -58,7 +60,7 @@ def wear(
     from reference import Edit, Propagator, PropagatorConfig
     from reference.keyframes.keeper_config import KeeperConfig
 
-    keeping = KeeperConfig(make=keyframes, background=False, max_match_s=10.0)
+    keeping = KeeperConfig(make=keyframes, background=False, max_match_s=10.0, pair_match_s=10.0)
     edit: Any = Edit(frames[0], edited, mode=mode)  # type: ignore[arg-type]
     tracker = None if known is None else Known(known, frames[0].shape[:2])
     config = PropagatorConfig(references=keeping)

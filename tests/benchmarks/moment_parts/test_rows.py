@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import reference
 from benchmarks.common import ROOT
 from benchmarks.moment_parts.rows import rows_of
 from benchmarks.moments import configure
-from correspondence import Image, Landmarks
-from reference import presets
+from correspondence import Image, Landmarks, Matcher
+from reference import Edit, PropagatorConfig, presets
+from reference.propagate.propagator import Tracker
+from stream.offline.files import REFERENCES
 
 
 def options(*argv: str) -> argparse.Namespace:
@@ -34,6 +37,26 @@ def test_each_row_wears_the_edit(astronaut: Image, face: Landmarks) -> None:
         assert np.abs(images[1].astype(int) - astronaut)[painted].mean() > 30
     own, other = (list(made.values())[i] for i in (0, 2))
     np.testing.assert_array_equal(own[1], other[1])
+
+
+def test_the_users_own_keyframe_is_matched_beside_a_made_one(
+    astronaut: Image, face: Landmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a session with time to spare and in file mode, so that the figures tell what users see."""
+    configs: list[PropagatorConfig] = []
+
+    class Noting(reference.Propagator):
+        def __init__(self, edit: Edit, matcher: Matcher, tracker: Tracker, config: PropagatorConfig) -> None:
+            super().__init__(edit, matcher, tracker, config)
+            configs.append(config)
+
+    monkeypatch.setattr(reference, "Propagator", Noting)
+    args = options("--matcher", "classical")
+    rows_of(args)[0].wear([astronaut], presets.apply("lipstick", astronaut, face), 0.04)
+    keeping = configs[0].references
+    assert keeping is not None
+    assert keeping.make
+    assert keeping.pair_match_s == REFERENCES.pair_match_s > 1
 
 
 def test_a_folder_without_a_checkout_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
 from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_edge, filled_rim, kernel_doubt
+from reference.edits.kernels import as_resized
 from reference.edits.placing import (
     Placement,
     Transform,
@@ -274,6 +275,10 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     """Adds the change that the edited picture shows at its place to the reference."""
     size = size_of(reference)
     seen, inside = seen_at(reference, size_of(edited), transform)
+    resized = as_resized(reference, edited, transform, seen, inside)
+    if resized is not None:
+        seen = resized.image
+    known_well = resized is not None or is_whole(transform)
     change = edited.astype(np.float32) - seen
     placement = Placement.of(transform)
     if abs(placement.turn_deg) > TURNED_DEG:
@@ -281,8 +286,8 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     note = placed_note(reference, edited, placement)
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
     shown = np.s_[y : y + h, x : x + w]
-    if is_whole(transform) and _exact(seen[shown], edited[shown], inside[shown]):
-        inside &= ~filled_edge(change, shown)
+    if known_well and _exact(seen[shown], edited[shown], inside[shown]):
+        inside &= ~filled_edge(change, edited, shown)
         back = carried(change * inside[..., None], transform, size)
         return Alignment(added(reference, back), note, placement)
     transfer, coding = find_coding(seen, edited, fit_transfer(seen, edited, inside), inside)
@@ -298,12 +303,13 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     )
     known = carried(rim.astype(np.float32), transform, size) > 0.99
     scaled = max(abs(placement.scale_x - 1), abs(placement.scale_y - 1)) > SCALED
-    doubt = carried(kernel_doubt(reference, edited, transform), transform, size) if scaled else None
+    doubted = kernel_doubt(reference, edited, transform) if resized is None else resized.doubt
+    doubt = carried(doubted, transform, size) if scaled else None
 
     def rung(found: Bool) -> tuple[Bool, Float]:
-        there = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1]) > 0
-        moved = not is_whole(transform)
-        kept, correction = coding.without_ringing(np.asarray(there, np.bool_), edited, moved=moved)
+        warped = cv2.warpAffine(found.astype(np.float32), transform, size_of(edited)[::-1])
+        there = np.asarray(warped > 0, np.bool_)
+        kept, correction = coding.without_ringing(there, edited, moved=not known_well)
         still = found & (carried(kept.astype(np.float32), transform, size) > KEPT_SHARE)
         return still, carried(correction, transform, size)
 

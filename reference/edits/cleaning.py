@@ -132,21 +132,24 @@ def kernel_doubt(reference: Image, edited: Image, transform: Transform) -> Float
     return doubt
 
 
-def filled_edge(change: Float, shown: tuple[slice, slice]) -> Bool:
+def filled_edge(change: Float, edited: Image, shown: tuple[slice, slice]) -> Bool:
     """Finds what an editor filled in along an edge when it shifted a picture, bool (H, W).
 
-    It is at most `EDGE_PX` lines deep, and the line behind it is far less changed.
+    It is at most `EDGE_PX` lines deep. It repeats the line behind it, or that line is far less changed.
 
     Args:
         change: edited - seen, levels, float32 (H, W, 3).
+        edited: RGB uint8 (H, W, 3).
         shown: the rows and columns that show the reference.
     """
     filled = np.zeros(change.shape[:2], np.bool_)
     changed = np.abs(change[shown]).max(axis=2) > 0
     for turns in range(4):  # each edge in turn is the upper one
-        lines = np.rot90(changed, turns)
+        lines, own = np.rot90(changed, turns), np.rot90(edited[shown], turns)[: EDGE_PX + 2]
         shares = lines[: EDGE_PX + 1].mean(axis=1)
         depth = int((np.cumprod(shares >= EDGE_SHARE)).sum())
-        if 0 < depth <= EDGE_PX and shares[depth] < shares[:depth].min() / 4:
+        if not (0 < depth <= EDGE_PX and shares[depth] < shares[:depth].min() / 4):
+            depth = int(np.cumprod((own[1:] == own[:-1]).all(axis=(1, 2))).sum())
+        if 0 < depth <= EDGE_PX:
             np.rot90(filled[shown], turns)[:depth] = True
     return filled

@@ -195,6 +195,16 @@ def test_what_a_shift_filled_in_is_no_edit(astronaut: Image) -> None:
     assert Edit(astronaut, aligned.image).box == Edit(astronaut, clean).box
 
 
+def test_what_a_shift_filled_in_beside_a_plain_wall_is_no_edit(astronaut: Image) -> None:
+    """Most of the last column equals the wall before it, so that few of its pixels are changed."""
+    wall = astronaut.copy()
+    wall[:, 440:] = 190
+    wall[200:215, 440:] = np.linspace(90, 240, 72)[:, None]
+    clean = with_lips(wall)
+    aligned = align_edited(wall, moved(cut(clean, (20, 9, 470, 470)), -1.0, 0.0))
+    assert Edit(wall, aligned.image).box == Edit(wall, clean).box
+
+
 def test_a_wall_that_was_painted_up_to_the_edge_stays(astronaut: Image) -> None:
     part = cut(astronaut, (20, 9, 470, 470))
     part[:, -12:] = (30, 90, 60)

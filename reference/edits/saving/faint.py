@@ -25,8 +25,9 @@ NOTCH_PX, NOTCH_SHARE = 32, 0.15  # so are wider ones if their mean change has t
 NOTCHED = 8.0  # ... the change is fainter: white skin, as of a blush, is changed in fewer channels; levels
 FEWEST = 300  # least number of pixels on which the noise is measured
 LEAST_NOISE = 0.1  # levels
-SPECK_AREA, SPECK_LEVELS = 300, 4.0  # a speck has fewer pixels at 512, and is nowhere changed by so much ...
-SPECK_PX = 1.0  # ... on the average over so many pixels at 512
+SPECK_AREA, SPECK_LEVELS = 500, 4.0  # a speck has fewer pixels at 512 and is nowhere changed by so much ...
+SPECK_PX = 1.0  # ... on the average over so many pixels at 512 ...
+MIXED, MIXED_LEVELS = 8.0, 2.0  # ... or by so much if its mean change is smaller than this, levels
 
 
 def completed(ycc: Float, found: Bool, inside: Bool, unit: float) -> Bool:
@@ -99,7 +100,10 @@ def without_specks(found: Bool, change: Float, unit: float) -> Bool:
     largest = np.zeros(groups, np.float32)
     size = np.abs(averaged(change, found, SPECK_PX * unit)).max(axis=2)
     np.maximum.at(largest, labels[found], size[found])
-    kept = (boxes[:, cv2.CC_STAT_AREA] >= SPECK_AREA * unit**2) | (largest >= SPECK_LEVELS)
+    areas = boxes[:, cv2.CC_STAT_AREA]
+    sums = [np.bincount(labels.ravel(), change[..., c].ravel(), groups) for c in range(3)]
+    clear = np.abs(sums).max(axis=0) >= MIXED_LEVELS * areas
+    kept = (areas >= SPECK_AREA * unit**2) | (largest >= np.where(clear, SPECK_LEVELS, MIXED))
     kept[0] = False
     return np.asarray(kept[labels], np.bool_)
 

@@ -78,6 +78,8 @@ class Transfer:
             edited: the saved picture, RGB uint8 (H, W, 3).
         """
         saved = edited.astype(np.float32)
+        if not self.tone.any():
+            return saved
         before = saved
         least, most = self.tone.min(axis=(0, 1)) - FORETOLD, self.tone.max(axis=(0, 1)) + FORETOLD
         for _ in range(UNTONED):

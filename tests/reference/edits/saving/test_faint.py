@@ -100,3 +100,13 @@ def test_a_faint_place_of_a_block_is_no_edit(side: int, levels: float, kept: boo
     found[64 : 64 + side, 80 : 80 + side] = True
     change = found[..., None].astype(np.float32) * np.array([-levels, 0.5 * levels, 0.0], np.float32)
     assert np.array_equal(without_specks(found, change, 1.0), found if kept else np.zeros_like(found))
+
+
+@pytest.mark.parametrize(("strength", "kept"), [(1.0, False), (3.0, True)])
+def test_a_small_place_of_mixed_colours_must_be_clearer(strength: float, kept: bool) -> None:
+    found = np.zeros((200, 200), np.bool_)
+    found[64:80, 80:96] = True
+    change = np.zeros((200, 200, 3), np.float32)
+    change[64:72, 80:96], change[72:80, 80:96] = (5.0, -3.0, 1.0), (-3.5, 3.0, -2.0)
+    seen = without_specks(found, change * np.float32(strength), 1.0)
+    assert np.array_equal(seen, found if kept else np.zeros_like(found))

@@ -59,7 +59,7 @@ def without_ringing(
 
     Returns:
         Where it was edited, bool (H, W), part of `found`, and what brings the colours there back to those
-        before saving, levels, float32 (H, W, 3), 0 elsewhere.
+        before saving, levels, float32 (H, W, 3), 0 elsewhere. Narrow gaps of what was edited belong to it.
     """
     change = cv2.absdiff(edited, base).max(axis=2)
     kernel = np.ones((2 * REACH_PX + 1,) * 2, np.uint8)
@@ -74,6 +74,8 @@ def without_ringing(
         if not unexplained.any():
             break
         middle |= unexplained
+    closed = cv2.morphologyEx(middle.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX)) > 0
+    middle |= found & closed
     correction = averaged(np.subtract(before, edited, dtype=np.float32), middle, SMOOTH_PX)
     return middle, correction * (middle & (largest >= STRONG))[..., None]
 

@@ -158,9 +158,11 @@ def find_coding(
     least = saving.least if one is nothing else max(saving.least, LEAST_CHANGED)
     share = float(np.clip(FLIPPED * np.sqrt(left), least, 1))
     change = np.subtract(saved, base, dtype=np.float32)
-    off_by = OFF if left > EXACT else 0.0 if one is nothing else TONE_OFF
-    if isinstance(saving, WebpSaving):  # its blocks differ by chance, for which `share` stands
-        off_by = 0.0
+    fitted = one is not nothing
+    if isinstance(saving, WebpSaving):  # `share` stands for blocks that differ by chance
+        off_by = OFF if fitted and left > EXACT else 0.0
+    else:
+        off_by = OFF if left > EXACT else TONE_OFF if fitted else 0.0
     others = [saving.again(other) for other in _slightly_off(base, off_by)] if off_by else []
     off = tuple(np.subtract(other, saved, dtype=np.float32) for other in others)
     return one, Coding(change, share, off, base, saving)

@@ -46,6 +46,20 @@ def test_a_tone_below_jpeg_is_refined_until_nothing_is_left(astronaut: Image, qu
     assert left < 0.35 * np.abs(change - fitted.tone).mean()
 
 
+@pytest.mark.parametrize(("gains", "doubted"), [((1.018, 0.989, 0.994), True), ((1.0, 1.0, 1.0), False)])
+def test_a_tone_below_webp_may_be_off(
+    astronaut: Image, gains: tuple[float, float, float], doubted: bool
+) -> None:
+    """Flat walls whose chroma is rounded the other way would be edits; without a tone nothing is guessed."""
+    lift = -0.6 if doubted else 0.0
+    toned = np.clip(np.rint(astronaut * np.array(gains) + lift), 0, 255).astype(np.uint8)
+    saved = stored(with_lips(toned), "WEBP", 86)
+    _, coding = find_coding(astronaut, saved, fit_transfer(astronaut, saved))
+    assert coding.base is not None
+    assert coding.change.any()
+    assert bool(coding.others) == doubted
+
+
 def test_what_may_remain_covers_what_does(astronaut: Image) -> None:
     """With a reference that is slightly off, flat places are rounded the other way together."""
     off = np.clip(np.rint(astronaut * np.array([1.004, 1.0, 0.997])), 0, 255).astype(np.uint8)

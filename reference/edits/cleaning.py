@@ -13,7 +13,7 @@ import numpy as np
 from correspondence import Bool, Float, Image
 from reference.edits.placing import Transform, seen_at
 from reference.edits.saving.codec import Coding
-from reference.edits.saving.faint import averaged
+from reference.edits.saving.faint import averaged, without_specks
 from reference.edits.saving.noise import stands_out
 from reference.edits.saving.ringing import without_fringe
 from reference.edits.saving.transfer import SLIGHT
@@ -56,6 +56,7 @@ def cleaned(
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     found = without_fringe(found, rest, pixel)
+    found = without_specks(found, rest, max(1.0, min(found.shape) / 512))
     note = None
     if found.any():
         size = np.abs(averaged(rest, found, FAINT_PX * pixel)).max(axis=2)

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
-from reference.edits.saving.ringing import LUMA, chroma_before_saving, without_blocks, without_ringing
+from reference.edits.saving.faint import LUMA
+from reference.edits.saving.ringing import chroma_before_saving, without_blocks, without_ringing
 from reference.edits.saving.savings import (
     PART,
     AnySaving,

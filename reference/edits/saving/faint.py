@@ -25,9 +25,10 @@ NOTCH_PX, NOTCH_SHARE = 32, 0.15  # so are wider ones if their mean change has t
 NOTCHED = 8.0  # ... the change is fainter: white skin, as of a blush, is changed in fewer channels; levels
 FEWEST = 300  # least number of pixels on which the noise is measured
 LEAST_NOISE = 0.1  # levels
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 SPECK_AREA, SPECK_LEVELS = 500, 4.0  # a speck has fewer pixels at 512 and is nowhere changed by so much ...
 SPECK_PX = 1.0  # ... on the average over so many pixels at 512 ...
-MIXED, MIXED_LEVELS = 8.0, 2.0  # ... or by so much if its mean change is smaller than this, levels
+MIXED, MIXED_LEVELS = 8.0, (2.0, 0.35)  # ... or by so much if its mean change is smaller, or that of luma
 
 
 def completed(ycc: Float, found: Bool, inside: Bool, unit: float) -> Bool:
@@ -100,9 +101,10 @@ def without_specks(found: Bool, change: Float, unit: float) -> Bool:
     largest = np.zeros(groups, np.float32)
     size = np.abs(averaged(change, found, SPECK_PX * unit)).max(axis=2)
     np.maximum.at(largest, labels[found], size[found])
-    areas = boxes[:, cv2.CC_STAT_AREA]
-    sums = [np.bincount(labels.ravel(), change[..., c].ravel(), groups) for c in range(3)]
-    clear = np.abs(sums).max(axis=0) >= MIXED_LEVELS * areas
+    areas = np.maximum(boxes[:, cv2.CC_STAT_AREA], 1)  # all of the picture may be found
+    sums = np.array([np.bincount(labels.ravel(), change[..., c].ravel(), groups) for c in range(3)])
+    means = (np.abs(sums).max(axis=0) / areas, np.abs(LUMA @ sums) / areas)
+    clear = (means[0] >= MIXED_LEVELS[0]) & (means[1] >= MIXED_LEVELS[1])
     kept = (areas >= SPECK_AREA * unit**2) | (largest >= np.where(clear, SPECK_LEVELS, MIXED))
     kept[0] = False
     return np.asarray(kept[labels], np.bool_)

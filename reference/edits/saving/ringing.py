@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
-from reference.edits.saving.faint import averaged
+from reference.edits.saving.faint import LUMA, averaged
 
 REACH_PX = 16  # largest block of JPEG with chroma at half size, pixels
 STRONG = 24.0  # smaller changes ring below the noise, levels
@@ -35,7 +35,6 @@ STEADY_PX = 4.0  # distance over which its correction is the same, pixels
 BETTER = 0.5  # share by which one chroma must come closer to the file than its own to count wholly
 INSIDE_PX = (6.0, 10.0)  # distances from the rim up to which chroma is corrected, wholly and at all, pixels
 CHROMA_PX = 2.5  # distance over which a spot's chroma is the same, pixels
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 ROUNDS = 4  # in each round what is not explained joins the middle
 BESIDE_PX = 8.0  # distance within which the strongest change counts, pixels of the saved picture
 THIN_PX = 8.0  # what reaches further from the strong change is no fringe, pixels of the saved picture ...

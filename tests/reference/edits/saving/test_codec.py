@@ -8,7 +8,7 @@ import pytest
 
 from correspondence import Image
 from reference.edits.saving.codec import find_coding
-from reference.edits.saving.ringing import LUMA
+from reference.edits.saving.faint import LUMA
 from reference.edits.saving.transfer import fit_transfer
 from tests.strangers.saved import stored, with_lips
 

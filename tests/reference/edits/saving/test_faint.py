@@ -102,6 +102,16 @@ def test_a_faint_place_of_a_block_is_no_edit(side: int, levels: float, kept: boo
     assert np.array_equal(without_specks(found, change, 1.0), found if kept else np.zeros_like(found))
 
 
+@pytest.mark.parametrize(("blue", "luma", "kept"), [(5.0, 0.0, False), (5.0, 1.0, True), (12.0, 0.0, True)])
+def test_a_block_of_chroma_alone_must_be_clearer(blue: float, luma: float, kept: bool) -> None:
+    found = np.zeros((200, 200), np.bool_)
+    found[64:82, 80:98] = True
+    change = np.zeros((200, 200, 3), np.float32)
+    change[found] = luma + np.array([0.0, -0.114 / 0.587 * blue, blue])
+    seen = without_specks(found, change, 1.0)
+    assert np.array_equal(seen, found if kept else np.zeros_like(found))
+
+
 @pytest.mark.parametrize(("strength", "kept"), [(1.0, False), (3.0, True)])
 def test_a_small_place_of_mixed_colours_must_be_clearer(strength: float, kept: bool) -> None:
     found = np.zeros((200, 200), np.bool_)
@@ -110,3 +120,8 @@ def test_a_small_place_of_mixed_colours_must_be_clearer(strength: float, kept: b
     change[64:72, 80:96], change[72:80, 80:96] = (5.0, -3.0, 1.0), (-3.5, 3.0, -2.0)
     seen = without_specks(found, change * np.float32(strength), 1.0)
     assert np.array_equal(seen, found if kept else np.zeros_like(found))
+
+
+def test_a_change_of_the_whole_picture_is_no_speck() -> None:
+    everywhere = np.ones((40, 40), np.bool_)
+    assert without_specks(everywhere, np.full((40, 40, 3), 3.0, np.float32), 1.0).all()

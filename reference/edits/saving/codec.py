@@ -15,7 +15,7 @@ import numpy as np
 
 from correspondence import Bool, Float, Image
 from reference.edits.saving.faint import LUMA
-from reference.edits.saving.ringing import chroma_before_saving, without_blocks, without_ringing
+from reference.edits.saving.ringing import chroma_before_saving, without_blocks, without_gaps, without_ringing
 from reference.edits.saving.savings import (
     PART,
     AnySaving,
@@ -104,7 +104,7 @@ class Coding:
                 correction[near] = luma if saving.halves_chroma else exact
         if saving.halves_chroma:
             correction[near] += chroma_before_saving(part, base, seen, saving.again)
-        kept[near] = part
+        kept[near] = without_gaps(part, found[near])
         return kept, correction
 
 

@@ -58,7 +58,7 @@ def without_ringing(
 
     Returns:
         Where it was edited, bool (H, W), part of `found`, and what brings the colours there back to those
-        before saving, levels, float32 (H, W, 3), 0 elsewhere. Narrow gaps of what was edited belong to it.
+        before saving, levels, float32 (H, W, 3), 0 elsewhere.
     """
     change = cv2.absdiff(edited, base).max(axis=2)
     kernel = np.ones((2 * REACH_PX + 1,) * 2, np.uint8)
@@ -73,10 +73,14 @@ def without_ringing(
         if not unexplained.any():
             break
         middle |= unexplained
-    closed = cv2.morphologyEx(middle.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX)) > 0
-    middle |= found & closed
     correction = averaged(np.subtract(before, edited, dtype=np.float32), middle, SMOOTH_PX)
     return middle, correction * (middle & (largest >= STRONG))[..., None]
+
+
+def without_gaps(kept: Bool, found: Bool) -> Bool:
+    """Adds narrow gaps to what was kept of `found`, both bool (H, W): weak places inside soft paint."""
+    closed = cv2.morphologyEx(kept.astype(np.uint8), cv2.MORPH_CLOSE, _disc(GAP_PX)) > 0
+    return np.asarray(kept | (found & closed), np.bool_)
 
 
 def without_blocks(found: Bool, change: Float) -> Bool:

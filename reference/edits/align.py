@@ -286,7 +286,7 @@ def _placed(reference: Image, edited: Image, transform: Transform) -> Alignment:
     note = placed_note(reference, edited, placement)
     x, y, w, h = cv2.boundingRect(inside.astype(np.uint8))  # beyond it all would count as unchanged
     shown = np.s_[y : y + h, x : x + w]
-    if known_well and _exact(seen[shown], edited[shown], inside[shown]):
+    if is_whole(transform) and _exact(seen[shown], edited[shown], inside[shown]):
         inside &= ~filled_edge(change, edited, shown)
         back = carried(change * inside[..., None], transform, size)
         return Alignment(added(reference, back), note, placement)

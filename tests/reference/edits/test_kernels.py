@@ -56,6 +56,14 @@ def test_a_resized_picture_without_loss_shows_the_edit_alone(astronaut: Image) -
     )
 
 
+def test_the_edge_of_an_enlarged_crop_is_no_edit(astronaut: Image) -> None:
+    """An editor that cuts first knows nothing beyond the crop, so that its edge is off by a level or two."""
+    crop = np.ascontiguousarray(with_lips(astronaut)[30:400, 100:480])
+    large = np.asarray(Pillow.fromarray(crop).resize((700, 650), Pillow.Resampling.LANCZOS), np.uint8)
+    found = Edit(astronaut, align_edited(astronaut, large).image).mask > 0.5
+    assert overlap(Edit(astronaut, with_lips(astronaut)).mask > 0.5, found) >= 0.95
+
+
 @pytest.mark.parametrize("kernel", [Pillow.Resampling.BOX, Pillow.Resampling.LANCZOS])
 def test_a_sharp_kernel_at_nearly_the_same_size_makes_no_edit(
     astronaut: Image, kernel: Pillow.Resampling

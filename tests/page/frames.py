@@ -112,8 +112,13 @@ def grab(page: Any, element: str = "#edited") -> Image:
 
 
 def grab_both(page: Any, count: int = 12) -> tuple[Image, Image]:
-    """The edited view, and of the last `count` live frames the one it was made from (the most alike)."""
+    """The edited view, and of the last `count` live frames the one it was made from (the most alike).
+
+    On a busy machine the edited one is sent smaller for a while. It is scaled to the live one's size.
+    """
     edited, live = (_decode(url) for url in page.evaluate(GRAB_BOTH, count))
+    if edited.shape != live.shape:
+        edited = np.asarray(cv2.resize(edited, live.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
     return edited, live
 
 

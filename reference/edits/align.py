@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correspondence import Bool, Float, Image, check_image
-from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_edge, filled_rim, kernel_doubt
-from reference.edits.kernels import as_resized
+from reference.edits.cleaning import NOTHING, added, carried, cleaned, filled_edge, filled_rim
+from reference.edits.kernels import as_resized, kernel_doubt
 from reference.edits.placing import (
     Placement,
     Transform,

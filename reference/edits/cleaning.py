@@ -1,6 +1,6 @@
 """Keeps the part of a change that stands out from what saving changed, and adds it to the reference.
 
-Also finds what resampling did: what was filled in at the edges, and what another kernel would change.
+Also finds what an editor filled in at the edges.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from correspondence import Bool, Float, Image
-from reference.edits.placing import Transform, seen_at
+from reference.edits.placing import Transform
 from reference.edits.saving.codec import Coding
-from reference.edits.saving.faint import averaged, without_specks
+from reference.edits.saving.faint import averaged, unit_of, without_specks
 from reference.edits.saving.noise import stands_out
 from reference.edits.saving.ringing import without_fringe
 from reference.edits.saving.transfer import SLIGHT
@@ -56,7 +56,7 @@ def cleaned(
     rest = change - tone - coding.change
     found, correction = rung(stands_out(reference, rest, known, doubt, coding, broad=True))
     found = without_fringe(found, rest, pixel)
-    found = without_specks(found, rest, max(1.0, min(found.shape) / 512))
+    found = without_specks(found, rest, unit_of(found.shape))
     note = None
     if found.any():
         size = np.abs(averaged(rest, found, FAINT_PX * pixel)).max(axis=2)
@@ -111,26 +111,6 @@ def filled_rim(change: Float, inside: Bool) -> Bool:
     return np.asarray(
         cv2.dilate(filled[labels].astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8)) > 0, np.bool_
     )
-
-
-def kernel_doubt(reference: Image, edited: Image, transform: Transform) -> Float:
-    """Measures how far the reference on the edited picture's grid depends on the resampling kernel.
-
-    Editors resample with kernels that are not known. A difference that another kernel would make is no edit.
-
-    Args:
-        reference, edited: RGB uint8 (H, W, 3), of any sizes.
-        transform: from places of the reference to places of the edited picture, float64 (2, 3).
-
-    Returns:
-        The largest difference of a channel nearby, levels, float32 of the edited picture's size.
-    """
-    size = (edited.shape[0], edited.shape[1])
-    kernels = (cv2.INTER_CUBIC, cv2.INTER_LINEAR)
-    cubic, linear = (seen_at(reference, size, transform, how)[0] for how in kernels)
-    largest = cv2.absdiff(cubic, linear).max(axis=2)
-    doubt: Float = cv2.dilate(largest, np.ones((3, 3), np.uint8)).astype(np.float32)
-    return doubt
 
 
 def filled_edge(change: Float, edited: Image, shown: tuple[slice, slice]) -> Bool:

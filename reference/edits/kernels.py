@@ -1,4 +1,4 @@
-"""Repeats how an editor cropped and resized a picture, with the kernel that fits best."""
+"""Repeats how an editor cropped and resized a picture, and tells how far kernels differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from correspondence import Bool, Float, Image
-from reference.edits.placing import Transform, is_whole
+from reference.edits.placing import Transform, is_whole, seen_at
 
 KERNELS = (
     Pillow.Resampling.LANCZOS, Pillow.Resampling.BICUBIC, Pillow.Resampling.BILINEAR,
@@ -60,9 +60,32 @@ def as_resized(
     best, second = np.argsort(off)[:2]
     if off[best] > BETTER * _difference(seen, edited, inside):
         return None
-    between = cv2.absdiff(tried[best], tried[second]).max(axis=2)
-    doubt: Float = cv2.dilate(between, np.ones((3, 3), np.uint8)).astype(np.float32)
-    return Resized(tried[best], doubt)
+    return Resized(tried[best], _between(tried[best], tried[second]))
+
+
+def kernel_doubt(reference: Image, edited: Image, transform: Transform) -> Float:
+    """Measures how far the reference on the edited picture's grid depends on the resampling kernel.
+
+    Editors resample with kernels that are not known. A difference that another kernel would make is no edit.
+
+    Args:
+        reference, edited: RGB uint8 (H, W, 3), of any sizes.
+        transform: from places of the reference to places of the edited picture, float64 (2, 3).
+
+    Returns:
+        The largest difference of a channel nearby, levels, float32 of the edited picture's size.
+    """
+    size = (edited.shape[0], edited.shape[1])
+    kernels = (cv2.INTER_CUBIC, cv2.INTER_LINEAR)
+    cubic, linear = (seen_at(reference, size, transform, how)[0] for how in kernels)
+    return _between(cubic, linear)
+
+
+def _between(one: Image, other: Image) -> Float:
+    """Largest difference of a channel nearby, levels, float32 (H, W)."""
+    largest = cv2.absdiff(one, other).max(axis=2)
+    doubt: Float = cv2.dilate(largest, np.ones((3, 3), np.uint8)).astype(np.float32)
+    return doubt
 
 
 def _box(reference: Image, edited: Image, transform: Transform) -> tuple[float, float, float, float] | None:

@@ -31,6 +31,11 @@ SPECK_PX = 1.0  # ... on the average over so many pixels at 512 ...
 MIXED, MIXED_LEVELS = 8.0, (2.0, 0.35)  # ... or by so much if its mean change is smaller, or that of luma
 
 
+def unit_of(shape: tuple[int, ...]) -> float:
+    """Pixels per pixel of a picture of 512 pixels, at least 1, for a picture of `shape` (H, W, ...)."""
+    return max(1.0, min(shape[:2]) / 512)
+
+
 def completed(ycc: Float, found: Bool, inside: Bool, unit: float) -> Bool:
     """Adds the rims of changes to where they were found.
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
 from reference.edits.saving.codec import Coding
-from reference.edits.saving.faint import averaged, completed, without_specks
+from reference.edits.saving.faint import averaged, completed, unit_of, without_specks
 
 BLOCK = 8  # side of the blocks in which a picture stored without loss is recognised, pixels
 EDGE = 8  # step between neighbours from which lossy saving would be visible in a block, levels
@@ -111,7 +111,7 @@ def stands_out(
     ycc = residual @ _TO_YCC.T
     edited = np.clip(reference + residual, 0, 255)
     places = _Places.of((reference.astype(np.float32), edited.astype(np.float32)), inside)
-    unit = max(1.0, min(reference.shape[:2]) / 512)
+    unit = unit_of(reference.shape)
     scales = [scale * unit for scale in SCALES_PX]
     caps = _caps(reference, places, scales)
     coded = _Coded.of(coding, scales)

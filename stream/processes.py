@@ -22,10 +22,23 @@ BARRED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT)  # the last one:
 CHANGED = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST)  # of a removal, while another process writes there
 BUSY_S = 2.0  # longest wait for a file that another program has open (Windows), or a folder that it changes
 TRY_EVERY_S = 0.05
+SIDE_PRIORITY = "LIVERY_SIDE_PRIORITY"  # variable: "lowest" (as without it) or "ordinary"
 
 
 def lower_priority() -> None:
-    """Give this process the lowest priority that its system has: it works when nothing else does."""
+    """Give this process the lowest priority that its system has: it works when nothing else does.
+
+    Where other programs never leave the processor to it, `LIVERY_SIDE_PRIORITY=ordinary` leaves its priority
+    as it is.
+
+    Raises:
+        ValueError: the variable says something else.
+    """
+    asked = os.environ.get(SIDE_PRIORITY, "lowest")
+    if asked not in ("lowest", "ordinary"):
+        raise ValueError(f"{SIDE_PRIORITY} must be lowest or ordinary, got {asked!r}")
+    if asked == "ordinary":
+        return
     with contextlib.suppress(OSError, psutil.Error):
         if sys.platform == "win32":
             psutil.Process().nice(psutil.IDLE_PRIORITY_CLASS)
@@ -38,6 +51,15 @@ def lower_priority() -> None:
 def resident_mb() -> float:
     """Resident memory of this process in megabytes."""
     return float(psutil.Process().memory_info().rss) / 1e6
+
+
+def processor_s(pid: int) -> float:
+    """Processor time that a process has used, seconds. 0 if there is no such process."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -39,8 +39,8 @@ def main(pipe: Connection, setup: Setup) -> None:
         pipe: connection to the parent.
         setup: what the process works with.
     """
-    step_back()
     try:
+        step_back()
         handlers, method = _handlers(setup)
     except Exception as exc:  # any error is reported to the parent, once
         _tell(pipe, ("refused", f"{type(exc).__name__}: {exc}"))
@@ -60,7 +60,11 @@ def main(pipe: Connection, setup: Setup) -> None:
 
 
 def step_back() -> None:
-    """Take the lowest scheduling priority and ignore Ctrl-C, which the parent process handles."""
+    """Take the lowest scheduling priority and ignore Ctrl-C, which the parent process handles.
+
+    Raises:
+        ValueError: see `lower_priority`.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     lower_priority()
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from stream.filling.child import main
 from stream.filling.types import Setup
+from stream.processes import processor_s
 
 POLL_S = 0.05  # how often it is checked whether a running job is still wanted
-START_S = 120.0  # longest start: imports and weights at the lowest priority
+START_S = 120.0  # most processor time of a start, and the longest time in which none is used
 
 
 class Crashed(Exception):  # noqa: N818  # caught by the worker alone
@@ -58,14 +59,22 @@ class FillProcess:
     def await_ready(self, give_up: Callable[[], bool]) -> str:
         """Wait until the process can work. Returns the method with which it fills.
 
+        At the lowest priority a start may take long while other programs keep the processor busy. The process
+        hangs if it uses two minutes of the processor, or none for two minutes.
+
         Raises:
             ProcessRefused: the process cannot work.
-            Crashed: the process died or is not ready within two minutes, or `give_up` returned True.
+            Crashed: the process died or hangs, or `give_up` returned True.
         """
-        until_s = time.monotonic() + START_S
+        pid, used_s, since_s = self._process.pid, 0.0, time.monotonic()
+        assert pid is not None
         while not self._readable():
-            if give_up() or time.monotonic() > until_s:
-                raise Crashed(f"it was not ready within {START_S:.0f} s")
+            if give_up():
+                raise Crashed("it is no longer wanted")
+            if (now_s := processor_s(pid)) > used_s:
+                used_s, since_s = now_s, time.monotonic()
+            if used_s > START_S or time.monotonic() - since_s > START_S:
+                raise Crashed(f"it was not ready after {used_s:.0f} s of processor time")
         kind, text = self._receive()
         if kind == "refused":
             raise ProcessRefused(text)

@@ -54,12 +54,15 @@ class PromptModel:
         return PromptEditor.load(self.model, controlnet=self.controlnet, device=self.device)
 
     def load_beside(self) -> PromptEditor:
-        """Load the model in a process beside the live path, to which it leaves the processor."""
+        """Load the model in a process beside the live path, to which it leaves the processor.
+
+        Raises:
+            WeightsError: see `require`. It is said before the libraries are loaded, which takes seconds.
+        """
+        self.require()
         if self.device == "cpu":
-            try:
-                import torch
-            except ImportError:
-                return self.load()  # says what is missing
+            import torch
+
             torch.set_num_threads(THREADS)
         return self.load()
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -17,6 +18,12 @@ import pytest
 from stream import processes
 
 
+@pytest.fixture
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(processes.SIDE_PRIORITY)  # tests/conftest.py sets it
+
+
+@pytest.mark.usefixtures("nothing_said")
 def test_the_lowest_priority_of_this_system_is_taken() -> None:
     code = (
         "import os, psutil; from stream.processes import lower_priority; lower_priority();"
@@ -28,6 +35,32 @@ def test_the_lowest_priority_of_this_system_is_taken() -> None:
     assert scheduler == getattr(os, "SCHED_IDLE", -1)
 
 
+@pytest.mark.parametrize("said", ["ordinary", "lowest", "low"])
+def test_a_variable_says_whether_to_take_it(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[object] = []
+    monkeypatch.setenv(processes.SIDE_PRIORITY, said)
+    monkeypatch.setattr(psutil.Process, "nice", lambda self, value=None: taken.append(value))
+    monkeypatch.setattr(os, "nice", taken.append, raising=False)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *told: taken.append(told), raising=False)
+    if said == "low":
+        with pytest.raises(ValueError, match="LIVERY_SIDE_PRIORITY must be lowest or ordinary, got 'low'"):
+            processes.lower_priority()
+    else:
+        processes.lower_priority()
+    assert bool(taken) == (said == "lowest")
+
+
+def test_processor_time_is_that_of_the_process() -> None:
+    before_s, own_s = processes.processor_s(os.getpid()), time.process_time()
+    while time.process_time() - own_s < 0.1:
+        pass
+    assert processes.processor_s(os.getpid()) - before_s >= 0.05
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert processes.processor_s(ended.pid) == 0
+
+
+@pytest.mark.usefixtures("nothing_said")
 def test_windows_has_a_priority_class_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     monkeypatch.setattr(sys, "platform", "win32")

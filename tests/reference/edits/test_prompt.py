@@ -22,7 +22,7 @@ from tests.reference.tiny_prompt import QuickModel, save_inpainter, save_pix2pix
 from tests.stream.clips import Clip, make_clip, read_back
 
 SHORT = PromptConfig(steps=3)
-LIMIT_S = 300.0  # the process loads its libraries at the lowest priority
+LIMIT_S = 300.0  # the process loads its libraries
 pytestmark = pytest.mark.timeout(700)
 
 

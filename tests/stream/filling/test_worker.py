@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from inpaint.fills.jobs import GapJob, MaskedJob
 from stream.filling.child import gpu_turn
+from stream.filling.process import Crashed, FillProcess
 from stream.filling.types import Job, JobError, Priority, Setup, WorkerConfig
 from stream.filling.worker import FillWorker
 
@@ -73,16 +76,48 @@ def eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_hole_is_filled_in_a_process_of_the_lowest_class(worker: FillWorker) -> None:
+def test_a_hole_is_filled_in_a_process_of_its_own(worker: FillWorker) -> None:
     request = masked()
     made = worker.submit(Priority.MASKED, request, deadline_s=WAIT_S).future.result(WAIT_S)
     np.testing.assert_array_equal(made[request.mask == 0], request.image[request.mask == 0])
     pid = worker.pid
     assert pid is not None
     assert pid != os.getpid()
-    assert os.getpriority(os.PRIO_PROCESS, pid) == 19
-    assert os.sched_getscheduler(pid) == os.SCHED_IDLE
     assert worker.status().method == "classical (OpenCV)"
+
+
+def test_the_process_takes_the_lowest_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIVERY_SIDE_PRIORITY")  # tests/conftest.py sets it
+    process = FillProcess(Setup(), 0.3)
+    try:
+        pid = process.pid
+        assert pid is not None
+        eventually(lambda: os.sched_getscheduler(pid) == os.SCHED_IDLE)
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 19
+    finally:
+        process.end(0.0)
+
+
+def test_a_start_that_is_slow_is_waited_for_and_one_that_hangs_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stream.filling.process.START_S", 0.5)
+    used_s = count(0.0, 0.001)  # of a process to which others leave little
+    monkeypatch.setattr("stream.filling.process.processor_s", lambda pid: next(used_s))
+    process = FillProcess(Setup(), 0.3)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    threading.Timer(1.5, os.kill, (process.pid, signal.SIGCONT)).start()
+    assert process.await_ready(lambda: False) == "classical (OpenCV)"
+    process.end(0.0)
+    for used in (0.0, 0.6):  # stuck, or at work on something else
+        monkeypatch.setattr("stream.filling.process.processor_s", lambda pid, used=used: used)
+        process = FillProcess(Setup(), 0.3)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(Crashed, match=f"not ready after {used:.0f} s of processor time"):
+            process.await_ready(lambda: False)
+        process.end(0.0)
 
 
 def test_a_gap_is_made_frame_by_frame(worker: FillWorker) -> None:

@@ -27,7 +27,7 @@ from tests.reference.tiny_prompt import QuickModel, save_pix2pix
 from tests.stream.looks.test_looks import PNG, painted, png, with_reference
 from tests.stream.rig import Client, Json, Server, publishing, server_process, serving, until, watching
 
-LIMIT_S = 300.0  # the process loads its libraries at the lowest priority
+LIMIT_S = 300.0  # the process loads its libraries
 pytestmark = pytest.mark.timeout(700)
 UNDER_WAY = ("loading", "editing", "placing")
 LONG = {"prompt": "a red hat", "steps": 100}
@@ -74,8 +74,8 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-async def test_words_become_an_edit_that_can_be_undone(astronaut: Image, model: str) -> None:
-    async with with_reference(astronaut, prompt_model=model) as (_, client):
+async def test_words_become_an_edit_that_can_be_undone(astronaut: Image, quick: Services) -> None:
+    async with with_reference(astronaut, quick) as (_, client):
         assert (await client.ok("GET"))["prompt"]["state"] == "idle"
         async with client.events() as socket:
             state = await begin(client, prompt="  a red\n hat ", steps=4, area="face", guidance=9.5, seed=3)

@@ -31,8 +31,14 @@ def share(reference: Image, image: Image) -> float:
     return float((Edit(reference, image).mask > 0).mean())
 
 
-@pytest.mark.parametrize("quality", [None, 96, 85, 70])
-@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize(
+    ("crop", "quality"),
+    [
+        pytest.param(crop, quality, marks=[] if n % 2 == m % 2 else pytest.mark.slow)
+        for n, crop in enumerate(CROPS)
+        for m, quality in enumerate([None, 96, 85, 70])
+    ],
+)
 def test_a_crop_lies_where_it_was_cut(astronaut: Image, crop: str, quality: int | None) -> None:
     box = CROPS[crop]
     part = cut(with_lips(astronaut), box)
@@ -51,10 +57,18 @@ def test_a_squeezed_picture_is_stretched_back(astronaut: Image, size: tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("join", "gap", "quality"),
-    [(np.hstack, 0, None), (np.hstack, 24, 90), (np.vstack, 0, 92), (np.vstack, 40, None)],
+    ("join", "gap", "quality", "swapped"),
+    [
+        pytest.param(*joined, swapped, marks=[] if swapped == usual else pytest.mark.slow)
+        for *joined, usual in (
+            (np.hstack, 0, None, True),
+            (np.hstack, 24, 90, False),
+            (np.vstack, 0, 92, True),
+            (np.vstack, 40, None, False),
+        )
+        for swapped in (False, True)
+    ],
 )
-@pytest.mark.parametrize("swapped", [False, True])
 def test_of_before_and_after_the_edited_half_is_taken(
     astronaut: Image, join: Callable[[list[Image]], Image], gap: int, quality: int | None, swapped: bool
 ) -> None:

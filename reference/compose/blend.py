@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from correspondence import Bool, Float, Image
 from correspondence.geometry.grid import rescaled, times
-from reference.compose.layers import Layers, Maps, warp, warp_change
+from reference.compose.layers import Layers, Maps, Rectangle, Unmoved, warp, warp_change
 
 UNIT = 64  # value of weight 1 in the 8-bit weight planes; their largest weight is 255 / 64
 CELL = 4  # side of the cells that are marked busy or idle, pixels
@@ -20,7 +20,7 @@ BAND = 24  # height of a tile, cells
 SHARED_PX = 60_000  # tiles of as many pixels in all are worth a second thread
 GAP = 8  # largest number of adjacent idle columns that a tile may hold, cells
 
-Tile = tuple[slice, slice]  # rows, columns of the window
+Tile = Rectangle  # of the window
 _pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="tiles")
 
 
@@ -162,19 +162,21 @@ def _each(work: Callable[[Tile], None], todo: Sequence[Tile]) -> None:
         work(tile)
 
 
-def compose_tile(made: Image, layers: Layers, maps: Maps, planes: Planes, work: Bool, tile: Tile) -> None:
+def compose_tile(
+    made: Image, layers: Layers, maps: Maps | Unmoved, planes: Planes, work: Bool, tile: Tile
+) -> None:
     """Adds the change to a live tile and lays the paint over it, in place, in the cells marked in `work`."""
     for part in parts(work[..., 0], tile):
         weight = planes.cut(part).change
-        add_change(made[part], layers, (maps[0][part], maps[1][part]), weight)
+        add_change(made[part], layers, maps.part(part), weight)
     if layers.paint is None:
         return
     for part in parts(work[..., 1], tile):
-        weights, at = planes.cut(part), (maps[0][part], maps[1][part])
+        weights, at = planes.cut(part), maps.part(part)
         lay_paint(made[part], layers.paint, at, weights.lit, weights.trust)
 
 
-def add_change(out: Image, layers: Layers, maps: Maps, weight: Image | None) -> None:
+def add_change(out: Image, layers: Layers, maps: Maps | Unmoved, weight: Image | None) -> None:
     """Adds the warped change times its weight to `out`, uint8 (h, w, 3), in place."""
     more, less = warp_change(layers, maps)
     if weight is not None:
@@ -185,7 +187,7 @@ def add_change(out: Image, layers: Layers, maps: Maps, weight: Image | None) -> 
 
 
 def lay_paint(
-    out: Image, paint: npt.NDArray[np.uint8], maps: Maps, lit: Image | None, trust: Image | None
+    out: Image, paint: npt.NDArray[np.uint8], maps: Maps | Unmoved, lit: Image | None, trust: Image | None
 ) -> None:
     """Lays the warped paint over `out`, uint8 (h, w, 3), in place.
 

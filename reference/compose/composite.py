@@ -46,7 +46,7 @@ from reference.compose.blend_weights import (
 )
 from reference.compose.gate import FaceGate
 from reference.compose.landing import landing_box, leaves_head
-from reference.compose.layers import Coloured, Layers, above, fixed_maps, in_colours, make_layers, soften
+from reference.compose.layers import Coloured, Layers, above, in_colours, make_layers, soften
 from reference.compose.live import Areas, gap_between_lips, keep_live, live_areas, openings
 from reference.compose.person import cells_box, cells_in
 from reference.compose.rigid import Placed, RigidLayer, on_face
@@ -274,12 +274,12 @@ class Compositor:
             allowed = self._gate.allowed(match.landmarks, weights.box, weights.reach)
 
         def compose(tile: Tile) -> None:
-            at = places.on(tile)
             made = out[tile]  # still live, or in the look's colours
-            compose_tile(made, layers, fixed_maps(at), planes.cut(tile), work, tile)
+            compose_tile(made, layers, places.maps(tile), planes.cut(tile), work, tile)
             if toned is not None and planes.doubt is not None:
                 made[:] = mix_toned(made, live[tile], toned[tile], planes.doubt[tile])
             if allowed is not None and self._gate is not None:
+                at = places.on(tile)
                 for part in parts(work[..., 2], tile):
                     self._gate.shut(made[part], live[tile][part], at[part], allowed[tile][part])
 

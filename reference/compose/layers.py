@@ -20,7 +20,55 @@ LEAST_VARIANCE = 0.01  # variance of a blur that changes nothing, pixels squared
 RIM = 3  # rim of a gap from which the planes are continued into it, pixels
 
 _Plane = npt.NDArray[np.uint8]
-Maps = tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]  # (h, w, 2) whole pixels, (h, w) between them
+Rectangle = tuple[slice, slice]  # rows, columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """Places in the reference of a window's pixels, in the fixed-point form of OpenCV's remap.
+
+    Attributes:
+        at: whole pixels, int16 (h, w, 2).
+        between: 1/32 pixels between them, uint16 (h, w).
+    """
+
+    at: npt.NDArray[np.int16]
+    between: npt.NDArray[np.uint16]
+
+    def part(self, part: Rectangle) -> Maps:
+        """Returns the places of a part of the window."""
+        return Maps(self.at[part], self.between[part])
+
+    def read(self, picture: _Plane, border: int) -> _Plane:
+        """Reads a picture, see `warp`."""
+        value = (border, border, border, border)
+        how = cv2.INTER_LINEAR
+        warped = cv2.remap(
+            picture, self.at, self.between, how, borderMode=cv2.BORDER_CONSTANT, borderValue=value
+        )
+        return np.asarray(warped, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """Places in the reference of a window whose pixels all lie where the reference shows them.
+
+    Attributes:
+        rows, columns: the window, pixels of the reference.
+    """
+
+    rows: slice
+    columns: slice
+
+    def part(self, part: Rectangle) -> Unmoved:
+        """Returns the places of a part of the window."""
+        y, x = part
+        top, left = self.rows.start, self.columns.start
+        return Unmoved(slice(top + y.start, top + y.stop), slice(left + x.start, left + x.stop))
+
+    def read(self, picture: _Plane, border: int) -> _Plane:
+        """Reads a picture, see `warp`: a copy of its part, since the window lies inside."""
+        return picture[self.rows, self.columns].copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,24 +266,22 @@ def _near(rigid: Float) -> Float:
 
 
 def fixed_maps(places: Float) -> Maps:
-    """Converts places, float32 (h, w, 2), to the fixed-point maps of OpenCV's remap, in 1/32 pixel."""
+    """Converts places, float32 (h, w, 2), to fixed point, in 1/32 pixel."""
     at, between = cv2.convertMaps(places, None, cv2.CV_16SC2)
-    return np.asarray(at, np.int16), np.asarray(between, np.uint16)
+    return Maps(np.asarray(at, np.int16), np.asarray(between, np.uint16))
 
 
-def warp(picture: _Plane, maps: Maps, border: int = 0) -> _Plane:
-    """Reads a picture, uint8 (H, W, C), at the places of `fixed_maps`; `border` outside; uint8 (h, w, C)."""
-    value = (border, border, border, border)
-    warped = cv2.remap(picture, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=value)
-    return np.asarray(warped, np.uint8)
+def warp(picture: _Plane, maps: Maps | Unmoved, border: int = 0) -> _Plane:
+    """Reads a picture, uint8 (H, W, C), at given places; `border` outside; uint8 (h, w, C)."""
+    return maps.read(picture, border)
 
 
-def warp_change(layers: Layers, maps: Maps) -> tuple[Image, Image]:
+def warp_change(layers: Layers, maps: Maps | Unmoved) -> tuple[Image, Image]:
     """Warps the change to a window of the frame.
 
     Args:
         layers: the planes of the edit.
-        maps: places of the window's pixels in the reference, made by `fixed_maps`.
+        maps: places of the window's pixels in the reference.
 
     Returns:
         The values to add and the values to subtract, uint8 (h, w, 3) each.

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 
 from correspondence import Box, Float, Match
-from correspondence.geometry.grid import pixel_grid
+from correspondence.geometry.grid import pixel_grid, shifted
 from correspondence.types import Patch
 from reference.compose.blend import CELL, Tile
 from reference.compose.blend_weights import centres
+from reference.compose.layers import Maps, Unmoved, fixed_maps
 
 LARGE_PX = 200_000  # windows of more pixels are read on a coarser grid and enlarged
 LARGE_STEP = 3  # cell of that grid, pixels: no coarser than a matcher's own grid on a frame that large
@@ -111,10 +112,17 @@ def places(match: Match, box: Box, pixels: Float) -> Float:
     return np.asarray(cv2.add(pixels[y0:y1, x0:x1], window_field(match, box)), np.float32)
 
 
+def is_still(match: Match) -> bool:
+    """Whether a match says of each pixel that it lies where the reference shows it, before a still camera."""
+    (first, *more), same = match.patches, match.frame_size == match.reference_size
+    return same and not more and not first.values[..., :2].any()
+
+
 class Places:
     """The place in the reference of each pixel of a box of the frame, computed tile by tile.
 
-    Large boxes are read on a grid of about the match's own cells, and enlarged.
+    Large boxes are read on a grid of about the match's own cells, and enlarged. Before a camera that stands
+    still nothing needs to be read.
 
     Args:
         match: the match of the frame.
@@ -124,13 +132,21 @@ class Places:
         cells: place of each cell of CELL pixels, float32 (rows, columns, 2), pixels.
     """
 
+    cells: Float
+
     def __init__(self, match: Match, box: Box) -> None:
-        x0, y0, x1, y1 = box
+        x0, y0, x1, y1 = self._box = box
+        self._pixels = pixel_grid(*match.frame_size)
         self._whole: Float | None = None
+        self._unmoved = is_still(match)
+        if self._unmoved:
+            first = np.ascontiguousarray(self._pixels[y0:y1:CELL, x0:x1:CELL])
+            self.cells = shifted(first, np.full(2, CELL / 2 - 0.5, np.float32))
+            return
         if (x1 - x0) * (y1 - y0) <= LARGE_PX:
-            pixels = pixel_grid(*match.frame_size)[y0:y1, x0:x1]
+            pixels = self._pixels[y0:y1, x0:x1]
             self._whole = np.asarray(cv2.add(pixels, np.ascontiguousarray(match.window(box)[0])), np.float32)
-            self.cells: Float = np.ascontiguousarray(self._whole[::CELL, ::CELL])
+            self.cells = np.ascontiguousarray(self._whole[::CELL, ::CELL])
             return
         finest = match.patches[-1]
         self._step = step = CELL if finest.box[2] - finest.box[0] >= 3 * finest.values.shape[1] else CELL // 2
@@ -140,11 +156,21 @@ class Places:
         self._grid = np.asarray(grid + centres(around, (rows, columns)), np.float32)
         self.cells = np.ascontiguousarray(self._grid[1 : -1 : CELL // step, 1 : -1 : CELL // step])
 
+    def maps(self, tile: Tile) -> Maps | Unmoved:
+        """Returns the places of a tile, to read pictures with. It begins at multiples of CELL."""
+        if not self._unmoved:
+            return fixed_maps(self.on(tile))
+        x0, y0, x1, y1 = self._box
+        return Unmoved(slice(y0, y1), slice(x0, x1)).part(tile)
+
     def on(self, tile: Tile) -> Float:
-        """Returns the places of a tile, float32 (h, w, 2). It begins at multiples of CELL."""
+        """Returns the places of a tile, float32 (h, w, 2), pixels. It begins at multiples of CELL."""
+        y, x = tile
+        if self._unmoved:
+            x0, y0, _, _ = self._box
+            return self._pixels[y0 + y.start : y0 + y.stop, x0 + x.start : x0 + x.stop]
         if self._whole is not None:
             return self._whole[tile]
-        y, x = tile
         height, width = y.stop - y.start, x.stop - x.start
         step = self._step
         rows, columns = -(-height // step) + 2, -(-width // step) + 2

@@ -183,17 +183,15 @@ def similarity(source: Float, target: Float) -> Float:
     Returns:
         The matrix [s R | t], float32 (2, 3).
     """
-    count = np.float32(len(source))
-    mean_s, mean_t = np.add.reduce(source) / count, np.add.reduce(target) / count
-    s, t = source - mean_s, target - mean_t
-    power = max(float(np.vdot(s, s)), 1e-6)
-    (xx, xy), (yx, yy) = (s.T @ t).tolist()
+    rows = np.empty((4, len(source)), np.float64)  # rows of numbers are fast to sum
+    rows[:2], rows[2:] = source.T, target.T
+    means = np.add.reduce(rows, axis=1) / len(source)
+    rows -= means[:, None]
+    (x_power, _, xx, xy), (_, y_power, yx, yy) = (rows[:2] @ rows.T).tolist()
+    power = max(x_power + y_power, 1e-6)
     a, b = (xx + yy) / power, (xy - yx) / power
-    out = np.empty((2, 3), np.float32)
-    out[0, 0] = out[1, 1] = a
-    out[0, 1], out[1, 0] = -b, b
-    out[:, 2] = mean_t - out[:, :2] @ mean_s
-    return out
+    x, y, u, v = means.tolist()
+    return np.array([[a, -b, u - a * x + b * y], [b, a, v - b * x - a * y]], np.float32)
 
 
 def affine(source: Float, target: Float) -> npt.NDArray[np.float64]:
@@ -206,11 +204,17 @@ def affine(source: Float, target: Float) -> npt.NDArray[np.float64]:
     Returns:
         The matrix [A | t], float64 (2, 3).
     """
-    source, target = source.astype(np.float64), target.astype(np.float64)
-    mean_s, mean_t = np.add.reduce(source) / len(source), np.add.reduce(target) / len(target)
-    s, t = source - mean_s, target - mean_t
-    linear = np.linalg.solve(s.T @ s + 1e-6 * np.eye(2), s.T @ t).T
-    return np.column_stack([linear, mean_t - linear @ mean_s])
+    rows = np.empty((4, len(source)), np.float64)  # rows of numbers are fast to sum
+    rows[:2], rows[2:] = source.T, target.T
+    means = np.add.reduce(rows, axis=1) / len(source)
+    rows -= means[:, None]
+    (xx, xy, xu, xv), (_, yy, yu, yv) = (rows[:2] @ rows.T).tolist()
+    xx, yy = xx + 1e-6, yy + 1e-6
+    over = 1 / (xx * yy - xy * xy)
+    x, y, u, v = means.tolist()
+    a, b = (yy * xu - xy * yu) * over, (xx * yu - xy * xu) * over
+    c, d = (yy * xv - xy * yv) * over, (xx * yv - xy * xv) * over
+    return np.array([[a, b, u - a * x - b * y], [c, d, v - c * x - d * y]])
 
 
 def _distance(inside: npt.NDArray[np.bool_]) -> Float:

@@ -66,8 +66,9 @@ class _Noise:
         """Note the points of the next frame, as in `OneEuro`."""
         self._points.append(points[:, :2].copy())
         if len(self._points) == len(FOURTH):
-            apart = np.sort(np.abs(FOURTH @ np.stack(self._points).reshape(len(FOURTH), -1)))
-            middle = float(apart[(apart.size - 1) // 2 : apart.size // 2 + 1].mean())
+            apart = np.abs(FOURTH @ np.stack(self._points).reshape(len(FOURTH), -1))
+            low, high = (apart.size - 1) // 2, apart.size // 2
+            middle = float(np.partition(apart, (low, high))[low : high + 1].mean())
             self._levels.append(middle / (MEDIAN_ABS * 70**0.5 * scale))
             self.level = min(MOST_NOISE, median(self._levels))
 

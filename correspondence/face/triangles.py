@@ -46,8 +46,13 @@ def silhouette(points: Float, size: int) -> npt.NDArray[np.bool_]:
     """
     drawn = np.zeros((size, size), np.uint8)
     rim = np.rint(points[list(topo.OVAL), :2] * 16).astype(np.int32)
-    tip = np.broadcast_to(np.rint(points[NOSE, :2] * 16).astype(np.int32), rim.shape)
-    for corners in np.stack([tip, rim, np.roll(rim, -1, axis=0)], axis=1):
+    tip = np.rint(points[NOSE, :2] * 16).astype(np.int32)
+    (x, y), (right, down) = (rim - tip).T, (np.roll(rim, -1, axis=0) - tip).T
+    turns = x * down - y * right > 0
+    if turns.all() or not turns.any():  # the tip sees the whole rim, so that its triangles do not overlap
+        cv2.fillPoly(drawn, [rim], 1, cv2.LINE_8, 4)
+        return drawn.view(np.bool_)
+    for corners in np.stack([np.broadcast_to(tip, rim.shape), rim, np.roll(rim, -1, axis=0)], axis=1):
         cv2.fillConvexPoly(drawn, corners, 1, cv2.LINE_8, 4)
     return drawn.view(np.bool_)
 

@@ -152,7 +152,7 @@ def rough_inverse(field: Float, step: int = 4) -> Float:
 
 
 _WINDOW = 15  # cells over which `appearance` takes the local mean
-_WEIGHTS = np.array([[0.6, 0.4, 0.7, 0.7]], np.float32)  # weights of its channels in `unlike`
+_DETAIL, _LUMA, _CHROMA = 0.6, 0.4, 0.7  # weights of its channels in `unlike`
 
 
 def appearance(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -186,7 +186,18 @@ def contrast(look: npt.NDArray[np.uint8]) -> Float:
 
 def unlike(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> Float:
     """Compute the weighted difference of two results of `appearance`: float32 (H, W), gray levels."""
-    return np.asarray(cv2.transform(cv2.absdiff(a, b).astype(np.float32), _WEIGHTS), np.float32)
+    return weighted(cv2.absdiff(a, b))
+
+
+def weighted(difference: npt.NDArray[np.uint8]) -> Float:
+    """Weigh the channels of an absolute difference of results of `appearance`, uint8 (H, W, 4), as `unlike`.
+
+    Sums of planes take a quarter of the time of OpenCV's `transform`.
+    """
+    fine, luma, red, blue = cv2.split(difference)
+    bright = cv2.addWeighted(fine, _DETAIL, luma, _LUMA, 0, dtype=cv2.CV_32F)
+    coloured = cv2.add(red, blue, dtype=cv2.CV_32F)
+    return np.asarray(cv2.scaleAdd(coloured, _CHROMA, bright), np.float32)
 
 
 def sample(image: npt.NDArray[np.uint8], at: Float) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from correspondence.certainty.uncertainty import Evidence
 from correspondence.face import topology as topo
 from correspondence.face.mesh import LandmarkField
-from correspondence.geometry.flow import contrast, sample, unlike
+from correspondence.geometry.flow import contrast, sample, unlike, weighted
 from correspondence.geometry.grid import Float, pixel_grid
 from correspondence.geometry.region import Part, Region
 from correspondence.types import Image, Landmarks
@@ -58,23 +58,29 @@ class Candidate:
     detail: Image
 
 
-def weigh(field: Float, price: float, look: Image, reference: Image) -> Candidate:
-    """Compute the cost of a candidate field from the two pictures.
+def weigh(fields: Sequence[Float], prices: Sequence[float], look: Image, reference: Image) -> list[Candidate]:
+    """Compute the costs of candidate fields from the two pictures. All are computed in the same calls.
 
     Args:
-        field: the candidate, float32 (H, W, 2), cells.
-        price: gray levels by which it must explain the frame better than others, one of `PRICE`.
+        fields: up to four candidates, float32 (H, W, 2), cells.
+        prices: gray levels by which each must explain the frame better than others, of `PRICE`.
         look: the frame's `appearance` on the choice grid, uint8 (h, w, 4).
         reference: the reference's `appearance` on the choice grid, uint8 (h, w, 4).
     """
     h, w = look.shape[:2]
-    small = cv2.resize(field, (w, h), interpolation=cv2.INTER_AREA)
-    seen = sample(reference, cv2.scaleAdd(small, 1 / CHOICE, pixel_grid(h, w)))
-    near = cv2.blur(cv2.min(unlike(look, seen), MOST_UNLIKE), (WINDOW, WINDOW))
-    cost = cv2.addWeighted(near, SHARE, cv2.blur(near, (WIDE, WIDE)), SHARE, price)
-    return Candidate(
-        field, small, cost, cv2.absdiff(cv2.extractChannel(look, 0), cv2.extractChannel(seen, 0))
-    )
+    count, grid = len(fields), pixel_grid(h, w)
+    small = [cv2.resize(field, (w, h), interpolation=cv2.INTER_AREA) for field in fields]
+    at = np.empty((count, h, w, 2), np.float32)
+    for places, means in zip(at, small, strict=True):
+        cv2.scaleAdd(means, 1 / CHOICE, grid, places)
+    seen = sample(reference, at.reshape(count * h, w, 2))
+    off = cv2.absdiff(cv2.repeat(look, count, 1), seen)
+    planes = cv2.min(weighted(off), MOST_UNLIKE).reshape(count, h, w)
+    near = cv2.blur(cv2.merge([*planes]), (WINDOW, WINDOW))
+    both = cv2.addWeighted(near, SHARE, cv2.blur(near, (WIDE, WIDE)), SHARE, 0)
+    costs = cv2.split(cv2.add(both, (*prices, *[0.0] * (4 - count))))
+    details = cv2.extractChannel(off, 0).reshape(count, h, w)
+    return [Candidate(*each) for each in zip(fields, small, costs, details, strict=True)]
 
 
 def choose(candidates: list[Candidate], face: LandmarkField | None, parts: Float) -> tuple[Float, Float]:

@@ -8,7 +8,7 @@ the reference to the frame checks the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -257,12 +257,11 @@ def fine_field(
     look = appearance(shrink(inner, n, n))
     still = still_field(region, prepared, frame_size, size)
 
-    def weighed(field: Float, price: float) -> Candidate:
-        return weigh(field, price, look, prepared.look)
+    def weighed(fields: Sequence[Float], prices: Sequence[float]) -> list[Candidate]:
+        return weigh(fields, prices, look, prepared.look)
 
     def scene() -> list[Candidate]:
-        moved = outer().on(region, prepared.region, size)
-        return [weighed(moved, PRICE[1]), weighed(still, PRICE[2])]
+        return weighed((outer().on(region, prepared.region, size), still), PRICE[1:3])
 
     face: LandmarkField | None = None
     if landmarks is not None and prepared.face is not None:
@@ -270,11 +269,9 @@ def fine_field(
     base = still if face is None else face.field
     back = _pool.submit(flow_back, prepared.gray, gray, base)
     of_scene = _pool.submit(scene)
-    guided = weighed(dis_flow(gray, prepared.gray, base, smooth=SMOOTH), PRICE[0])
-    candidates, parts = [guided], np.zeros((n, n), np.float32)
-    candidates += of_scene.result()
+    guided, *by_landmarks = weighed(*_of_face(dis_flow(gray, prepared.gray, base, smooth=SMOOTH), face))
+    candidates, parts = [guided, *of_scene.result(), *by_landmarks], np.zeros((n, n), np.float32)
     if face is not None and landmarks is not None:
-        candidates.append(weighed(face.field, PRICE[3]))
         parts = parts_of(landmarks, region, n)
     field, spread = choose(candidates, face, parts)
     if face is not None:
@@ -282,6 +279,13 @@ def fine_field(
         field = added(field, correction(field, seen))
     looks = look, prepared.look
     return field, witness(field, spread, candidates, face, parts, looks, back.result()), face
+
+
+def _of_face(guided: Float, face: LandmarkField | None) -> tuple[list[Float], list[float]]:
+    """The candidates that follow the landmarks, if there is a face, and their prices."""
+    if face is None:
+        return [guided], [PRICE[0]]
+    return [guided, face.field], [PRICE[0], PRICE[3]]
 
 
 def witness(

@@ -159,7 +159,7 @@ def _field(
     size = (frame.shape[0], frame.shape[1])
     still = shifted(still_field(region, prepared, size, GRID, here), window.shift)
     fields = guided, added(face.field, scene.on(region, here, landmarks)), still, face.field
-    candidates = [weigh(f, price, look, known_look) for f, price in zip(fields, PRICE, strict=True)]
+    candidates = weigh(fields, PRICE, look, known_look)
     parts = parts_of(landmarks, region, GRID // CHOICE, here.coarser(CHOICE))
     field, spread = choose(candidates, face, parts)
     bias = correction(field, Seen(candidates[0].small, face, parts, look, known_look), last)

@@ -44,8 +44,8 @@ def chosen(contrast: float | Float, inside: bool | Bool, validity: float = 1.0) 
         np.tile(inside, (SIZE, SIZE if isinstance(inside, bool) else 1)),
     )
     parts = np.zeros((n, n), np.float32)
-    fields = zip([flow, flow, still, face.field], PRICE, strict=True)
-    field, spread = choose([weigh(f, price, frame, reference) for f, price in fields], face, parts)
+    fields = flow, flow, still, face.field
+    field, spread = choose(weigh(fields, PRICE, frame, reference), face, parts)
     assert field.shape == (SIZE, SIZE, 2)
     assert (spread >= 0).all()
     return field[..., 0]

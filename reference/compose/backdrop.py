@@ -82,8 +82,19 @@ class Backdrop:
         self._seen: deque[tuple[float, Landmarks]] = deque(maxlen=REMEMBERED)
         self._motion: Homography | None = None  # the last known motion
         self._looking: Future[Behind] | None = None
+        self._colouring: tuple[Image, Future[Coloured | None]] | None = None
         self._shown = 1.0
         self._lost = False
+
+    def look_ahead(self, frame: Image) -> None:
+        """Starts to give a frame the colours of a look of the whole picture, while landmarks are detected.
+
+        Args:
+            frame: the frame that `begin` will be called with, uint8 (H, W, 3).
+        """
+        if self._colouring is not None:
+            wait([self._colouring[1]])  # a frame whose landmarks failed
+        self._colouring = frame, _pool.submit(self._compositor.coloured, frame)
 
     def begin(
         self, frame: Image, now_s: float, landmarks: Landmarks | None, strength: float
@@ -100,10 +111,15 @@ class Backdrop:
         """
         if self._looking is not None:
             wait([self._looking])  # a frame whose match failed
-        self._looking = _pool.submit(self._look, frame, self._person(frame, now_s, landmarks), strength)
+        begun, self._colouring = self._colouring, None
+        colouring = begun[1] if begun is not None and begun[0] is frame else None
+        person = self._person(frame, now_s, landmarks)
+        self._looking = _pool.submit(self._look, frame, person, strength, colouring)
         return self._looking
 
-    def _look(self, frame: Image, person: Float, strength: float) -> Behind:
+    def _look(
+        self, frame: Image, person: Float, strength: float, colouring: Future[Coloured | None] | None
+    ) -> Behind:
         half = halved(frame)
         outlined = Outlined.of(person, frame, half)
         motion = self._follow(frame, outlined.clear, half)
@@ -113,7 +129,8 @@ class Backdrop:
         if motion is None and self.split.back.stand_in is not None:
             motion, known = self._still(frame), 0.0
         match = None if motion is None else _field(motion, frame, self.split)
-        coloured = self._compositor.coloured(frame)
+        # what was submitted before this waits for nobody
+        coloured = self._compositor.coloured(frame) if colouring is None else colouring.result()
         back = self._compose(frame, outlined, match, known, strength, coloured)
         return Behind(outlined, match, known, strength, back, coloured)
 

@@ -231,6 +231,8 @@ class Propagator:
         worn = ready.worn
         with step.stage("landmarks"):
             begun = wearer.begin(frame, worn, step.thin)
+            if ready.backdrop is not None:
+                ready.backdrop.look_ahead(frame)
             landmarks, further = self._find(frame, now_s, ready)
         self._note_face(landmarks is not None, step)
         behind = None
